@@ -1,0 +1,13 @@
+//! What every module may use: ids, seeds, digests, the clock, cancellation. Knows nothing of models, prompts or files.
+
+mod cancel;
+mod clock;
+mod digest;
+mod ids;
+mod seed;
+
+pub use cancel::CancelToken;
+pub use clock::Stopwatch;
+pub use digest::{Digest, Hasher, digest_json};
+pub use ids::AgentId;
+pub use seed::{Seed, Stage};

@@ -1,0 +1,2 @@
+//! The response cache over any [`ChatModel`](crate::chat::ChatModel): an answer is durable before it is used, and identical
+//! requests under way are one request.

@@ -1,0 +1,71 @@
+//! A model whose answers are a function of the request: search logic is tested against it, without any network weights.
+
+use super::{ChatError, ChatModel, Completion, FinishReason, ModelIdentity, Origin, Request, Scores, Usage};
+use crate::base::Digest;
+use futures::FutureExt;
+use futures::future::BoxFuture;
+use std::sync::Mutex;
+
+type CompleteFn = dyn Fn(&Request) -> String + Send + Sync;
+type ScoreFn = dyn Fn(&Request, &[String]) -> Vec<f64> + Send + Sync;
+
+/// Answers by calling the functions it was made with, and remembers every request. A "token" is a word.
+pub struct ScriptedModel {
+    complete: Box<CompleteFn>,
+    score: Box<ScoreFn>,
+    seen: Mutex<Vec<Request>>,
+}
+
+impl ScriptedModel {
+    /// A model that completes with `complete` and scores all answers alike.
+    pub fn new(complete: impl Fn(&Request) -> String + Send + Sync + 'static) -> Self {
+        Self {
+            complete: Box::new(complete),
+            score: Box::new(|_, answers| vec![-(answers.len() as f64).ln(); answers.len()]),
+            seen: Mutex::default(),
+        }
+    }
+
+    /// The same model with `score` for the log-probabilities of the answers.
+    pub fn with_scores(mut self, score: impl Fn(&Request, &[String]) -> Vec<f64> + Send + Sync + 'static) -> Self {
+        self.score = Box::new(score);
+        self
+    }
+
+    /// Every request so far, in the order of arrival.
+    pub fn seen(&self) -> Vec<Request> {
+        self.seen.lock().expect("no thread panics while it holds the list").clone()
+    }
+
+    fn note(&self, request: &Request) -> usize {
+        self.seen.lock().expect("no thread panics while it holds the list").push(request.clone());
+        request.messages.iter().map(|message| message.content.split_whitespace().count()).sum()
+    }
+}
+
+impl ChatModel for ScriptedModel {
+    fn complete(&self, request: Request) -> BoxFuture<'_, Result<Completion, ChatError>> {
+        async move {
+            let prompt_tokens = self.note(&request);
+            let text = (self.complete)(&request);
+            let new_tokens = text.split_whitespace().count();
+            let usage = Usage { prompt_tokens, reused_tokens: 0, new_tokens, origin: Origin::Model };
+            Ok(Completion { text, finish_reason: FinishReason::Stop, usage })
+        }
+        .boxed()
+    }
+
+    fn score(&self, request: Request, answers: Vec<String>) -> BoxFuture<'_, Result<Scores, ChatError>> {
+        async move {
+            let prompt_tokens = self.note(&request);
+            let logprobs = (self.score)(&request, &answers);
+            let usage = Usage { prompt_tokens, reused_tokens: 0, new_tokens: 0, origin: Origin::Model };
+            Ok(Scores { logprobs, usage })
+        }
+        .boxed()
+    }
+
+    fn identity(&self) -> ModelIdentity {
+        ModelIdentity { name: "scripted".into(), digest: Digest::of(b"scripted") }
+    }
+}

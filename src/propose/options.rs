@@ -1,0 +1,25 @@
+//! How candidates are written.
+
+use serde::{Deserialize, Serialize};
+
+/// Options of the `[propose]` section.
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct ProposeOptions {
+    /// Temperature of the optimizer; each candidate has its own derived seed.
+    pub temperature: f64,
+    /// Most new tokens of one proposal.
+    pub max_new_tokens: usize,
+    /// Traces of the parent shown in one proposal.
+    pub traces: usize,
+    /// Longest excerpt of one foreign text in bytes.
+    pub excerpt_bytes: usize,
+    /// Longest candidate prompt in bytes.
+    pub max_prompt_bytes: usize,
+}
+
+impl Default for ProposeOptions {
+    fn default() -> Self {
+        Self { temperature: 0.7, max_new_tokens: 4096, traces: 3, excerpt_bytes: 2000, max_prompt_bytes: 8000 }
+    }
+}

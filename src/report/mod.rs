@@ -1,0 +1,1 @@
+//! What people read: tables, the diff of the prompts, the bill.

@@ -1,0 +1,23 @@
+//! The weights of the joint reward.
+
+use serde::{Deserialize, Serialize};
+
+/// Options of the `[reward]` section: α, β, θ of Eq. 5. They need not add up to 1; they are normalised.
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct RewardOptions {
+    /// α: the agent's own output, judged for its own role.
+    pub local: f64,
+    /// β: the direct successors' outputs, judged for theirs.
+    pub lookahead: f64,
+    /// θ: the system's final output.
+    pub global: f64,
+    /// How many generations of successors the lookahead judges (1 in the paper; up to 3 for the ablation).
+    pub lookahead_depth: usize,
+}
+
+impl Default for RewardOptions {
+    fn default() -> Self {
+        Self { local: 0.4, lookahead: 0.4, global: 0.2, lookahead_depth: 1 }
+    }
+}

@@ -1,0 +1,1 @@
+//! Data sets and scorers: the only place that knows gold answers.

@@ -1,0 +1,1 @@
+//! Load generator for any [`ChatModel`](crate::chat::ChatModel) and the figures it gives.
