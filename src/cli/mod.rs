@@ -1,8 +1,57 @@
-//! The command line: commands, progress, printing, exit codes.
+//! The command line: one file per command, progress and printing, exit codes. Data goes to stdout, everything else to stderr.
 
+mod bench;
+mod compare;
+mod eval;
+mod exit;
+mod generate;
+mod optimize;
+mod plan;
+mod score;
+mod show;
+mod validate;
+
+use clap::{Parser, Subcommand};
+pub use exit::{CliError, Exit};
 use std::process::ExitCode;
+
+/// Optimizes the prompts of LLM multi-agent systems on a local model, offline and without labels.
+#[derive(Parser, Debug)]
+#[command(name = "maspo", version, about, max_term_width = 120)]
+struct Args {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand, Debug)]
+enum Command {
+    Optimize(optimize::Args),
+    Eval(eval::Args),
+    Compare(compare::Args),
+    Validate(validate::Args),
+    Plan(plan::Args),
+    Show(show::Args),
+    Generate(generate::Args),
+    Score(score::Args),
+    Bench(bench::Args),
+}
 
 /// Runs the program on the process's arguments.
 pub fn main() -> ExitCode {
-    ExitCode::SUCCESS
+    // clap itself exits with 2 on a wrong flag and 0 on --help.
+    let outcome = match Args::parse().command {
+        Command::Optimize(args) => optimize::run(args),
+        Command::Eval(args) => eval::run(args),
+        Command::Compare(args) => compare::run(args),
+        Command::Validate(args) => validate::run(args),
+        Command::Plan(args) => plan::run(args),
+        Command::Show(args) => show::run(args),
+        Command::Generate(args) => generate::run(args),
+        Command::Score(args) => score::run(args),
+        Command::Bench(args) => bench::run(args),
+    };
+    match outcome {
+        Ok(exit) => exit.code(),
+        Err(error) => error.report(),
+    }
 }

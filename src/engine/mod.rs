@@ -1,1 +1,5 @@
 //! The local engine: Qwen3 through candle, with continuous batching, a paged K/V pool and a prefix tree.
+//!
+//! Inside, each module imports only what stands above it in this list.
+
+pub mod weights;

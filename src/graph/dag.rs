@@ -218,7 +218,7 @@ mod tests {
         let q = "do {question}";
         let c = "do {context}";
         check_errors(&[], &[], expect![["the graph has no agents\n"]]);
-        check_errors(&[("a", c), ("b", c)], &[(0, 1), (1, 0)], expect![["the graph has a cycle: b -> a -> b\n"]]);
+        check_errors(&[("a", c), ("b", c)], &[(0, 1), (1, 0)], expect![["the graph has a cycle: a -> b -> a\n"]]);
         check_errors(&[("a", c)], &[(0, 0)], expect![["the graph has a cycle: a -> a\n"]]);
         check_errors(
             &[("a", q), ("b", q)],
