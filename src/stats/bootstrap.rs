@@ -36,7 +36,17 @@ mod tests {
     fn the_interval_is_near_the_normal_one_for_many_values() {
         // 300 differences: 60 of +1, 20 of -1, 220 of 0. Mean 40/300 = 0.1333, variance 80/300 - mean² = 0.2489,
         // standard error 0.0288, normal interval 0.1333 ± 0.0565.
-        let diffs: Vec<f64> = (0..300).map(|i| if i < 60 { 1.0 } else if i < 80 { -1.0 } else { 0.0 }).collect();
+        let diffs: Vec<f64> = (0..300)
+            .map(|i| {
+                if i < 60 {
+                    1.0
+                } else if i < 80 {
+                    -1.0
+                } else {
+                    0.0
+                }
+            })
+            .collect();
         let (lo, hi) = paired_bootstrap(&diffs, Seed(1));
         assert!((lo - 0.0769).abs() < 0.006 && (hi - 0.1898).abs() < 0.006, "{lo} {hi}");
         assert_eq!((lo, hi), paired_bootstrap(&diffs, Seed(1)), "the same seed gives the same interval");
