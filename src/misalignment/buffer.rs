@@ -104,8 +104,8 @@ mod tests {
     #[test]
     fn each_sampling_wants_its_own_samples() {
         let good = SampleReward { item: 0, local: Some(1.0), lookahead: Some(1.0), global: Some(1.0), joint: 1.0 };
-        let bad = SampleReward { global: Some(0.0), ..good.clone() };
-        let dull = SampleReward { local: Some(0.5), ..bad.clone() };
+        let bad = SampleReward { global: Some(0.0), ..good };
+        let dull = SampleReward { local: Some(0.5), ..bad };
         let wants = |sampling| [&good, &bad, &dull].map(|sample| buffer(sampling, 3).wants(sample));
         assert_eq!(wants(Sampling::Misalignment), [false, true, false]);
         assert_eq!(wants(Sampling::Success), [true, false, false]);

@@ -1,6 +1,7 @@
 //! The beam of one agent and its arithmetic: J accumulates along the lineage, the top K stay, a refresh starts the scores
 //! anew (Eq. 8). Pure.
 
+use super::events::Ranked;
 use crate::prompt::Template;
 use crate::stats::kendall_tau_b;
 
@@ -13,6 +14,11 @@ pub(super) struct Node {
     pub(super) prompt: Template,
     /// J(p).
     pub(super) score: f64,
+}
+
+/// The nodes' places, for an event.
+pub(super) fn ranks(beam: &[Node]) -> Vec<Ranked> {
+    beam.iter().map(|node| Ranked { id: node.id, score: node.score }).collect()
 }
 
 /// Scores are kept to twelve decimals. Sums of the same terms in another order are then the same number, so that a tie is

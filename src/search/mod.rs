@@ -13,8 +13,8 @@ mod input;
 mod plan;
 
 mod ascent;
-mod bench;
 mod copied;
+mod trial;
 
 pub use ascent::optimize;
 pub use copied::Copied;
