@@ -1,2 +1,10 @@
 //! The response cache over any [`ChatModel`](crate::chat::ChatModel): an answer is durable before it is used, and identical
-//! requests under way are one request.
+//! requests under way are one request. Knows nothing of what the answers mean.
+
+mod model;
+mod record;
+
+#[cfg(test)]
+mod tests;
+
+pub use model::CachedModel;

@@ -5,6 +5,7 @@ mod compare;
 mod eval;
 mod exit;
 mod generate;
+pub mod lock;
 mod optimize;
 mod plan;
 mod score;
@@ -38,6 +39,8 @@ enum Command {
 
 /// Runs the program on the process's arguments.
 pub fn main() -> ExitCode {
+    // Before any thread: the lock holds for every thread that starts after it.
+    lock::apply();
     // clap itself exits with 2 on a wrong flag and 0 on --help.
     let outcome = match Args::parse().command {
         Command::Optimize(args) => optimize::run(args),

@@ -1,6 +1,17 @@
-//! The pairwise judge: which of two answers does the task better, asked in both orders, without labels.
+//! The pairwise judge: which of two answers does the task better, asked in both orders, without labels. Knows no agents, no
+//! traces and no candidates.
 
 mod options;
+mod reading;
+mod referee;
+mod stats;
 pub mod template;
+mod verdict;
+
+#[cfg(test)]
+mod tests;
 
 pub use options::{JudgeMode, JudgeOptions};
+pub use referee::Judge;
+pub use stats::JudgeStats;
+pub use verdict::{Verdict, VerdictKind};

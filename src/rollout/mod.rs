@@ -1,1 +1,18 @@
-//! Runs the graph over queries and re-runs only what a candidate prompt changes.
+//! Runs the graph over queries and re-runs only what a candidate prompt changes. Knows no labels, no scores and no search.
+
+mod options;
+mod prompts;
+mod runner;
+mod trace;
+mod view;
+
+#[cfg(test)]
+pub(crate) mod fixture;
+#[cfg(test)]
+mod tests;
+
+pub use options::RolloutOptions;
+pub use prompts::Prompts;
+pub use runner::{Avoided, Runner};
+pub use trace::{AgentRun, Trace};
+pub(crate) use view::summary_tokens;

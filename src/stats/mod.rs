@@ -1,1 +1,14 @@
-//! Statistics over plain numbers: intervals, paired tests, rank agreement. Pure; randomness only from a given seed.
+//! Statistics over plain numbers: intervals, paired tests, rank agreement. Pure; randomness only from a given seed. Knows
+//! nothing of prompts, models or files.
+
+mod bootstrap;
+mod paired;
+mod proportion;
+mod rank;
+mod summary;
+
+pub use bootstrap::paired_bootstrap;
+pub use paired::mcnemar_exact;
+pub use proportion::wilson;
+pub use rank::kendall_tau_b;
+pub use summary::{MeanInterval, mean_ci, quantile};

@@ -1,0 +1,134 @@
+//! Keys, and the stored form of questions and answers.
+
+use crate::base::{Digest, Hasher};
+use crate::chat::{Completion, FinishReason, Origin, Request, Sampling, Scores, Usage};
+use serde::{Deserialize, Serialize};
+
+/// One question of the port.
+pub(super) enum Call {
+    Complete(Request),
+    Score(Request, Vec<String>),
+}
+
+/// One answer of the port, its [`Origin`] the model.
+#[derive(Clone, PartialEq, Debug)]
+pub(super) enum Answer {
+    Completion(Completion),
+    Scores(Scores),
+}
+
+#[derive(Serialize)]
+struct StoredScoreRequest<'a> {
+    #[serde(flatten)]
+    request: &'a Request,
+    answers: &'a [String],
+}
+
+#[derive(Serialize, Deserialize)]
+struct StoredUsage {
+    prompt_tokens: usize,
+    reused_tokens: usize,
+    new_tokens: usize,
+}
+
+#[derive(Serialize, Deserialize)]
+struct StoredCompletion {
+    text: String,
+    finish_reason: FinishReason,
+    usage: StoredUsage,
+}
+
+/// Log-probabilities are decimal texts that give back the same bits, minus infinity included; JSON numbers promise neither.
+#[derive(Serialize, Deserialize)]
+struct StoredScores {
+    logprobs: Vec<String>,
+    usage: StoredUsage,
+}
+
+impl Call {
+    /// A score ignores `max_new_tokens` and `sampling`, so questions that differ only there are made equal.
+    pub(super) fn score(request: Request, answers: Vec<String>) -> Self {
+        Self::Score(Request { max_new_tokens: 0, sampling: Sampling::GREEDY, ..request }, answers)
+    }
+
+    pub(super) fn kind(&self) -> &'static str {
+        match self {
+            Self::Complete(_) => "complete",
+            Self::Score(..) => "score",
+        }
+    }
+
+    /// The request as JSON text; everything of the question is in it.
+    pub(super) fn json(&self) -> String {
+        match self {
+            Self::Complete(request) => serde_json::to_string(request),
+            Self::Score(request, answers) => serde_json::to_string(&StoredScoreRequest { request, answers }),
+        }
+        .expect("a request is plain data")
+    }
+
+    /// What decides the answer: the model, the kind of question and the question.
+    pub(super) fn key(&self, model: &Digest, json: &str) -> Digest {
+        Hasher::new("maspo call").field(&model.0).field(self.kind().as_bytes()).field(json.as_bytes()).finish()
+    }
+
+    /// The stored answer to this question; `None` where the text is no such answer.
+    pub(super) fn parse(&self, json: &str) -> Option<Answer> {
+        match self {
+            Self::Complete(_) => {
+                let stored: StoredCompletion = serde_json::from_str(json).ok()?;
+                let StoredCompletion { text, finish_reason, usage } = stored;
+                Some(Answer::Completion(Completion { text, finish_reason, usage: usage.load() }))
+            }
+            Self::Score(_, answers) => {
+                let stored: StoredScores = serde_json::from_str(json).ok()?;
+                let logprobs = stored.logprobs.iter().map(|text| text.parse().ok()).collect::<Option<Vec<f64>>>()?;
+                let scores = Scores { logprobs, usage: stored.usage.load() };
+                (scores.logprobs.len() == answers.len()).then_some(Answer::Scores(scores))
+            }
+        }
+    }
+}
+
+impl Answer {
+    pub(super) fn json(&self) -> String {
+        match self {
+            Self::Completion(Completion { text, finish_reason, usage }) => serde_json::to_string(&StoredCompletion {
+                text: text.clone(),
+                finish_reason: *finish_reason,
+                usage: StoredUsage::of(usage),
+            }),
+            Self::Scores(Scores { logprobs, usage }) => serde_json::to_string(&StoredScores {
+                logprobs: logprobs.iter().map(|value| format!("{value:?}")).collect(),
+                usage: StoredUsage::of(usage),
+            }),
+        }
+        .expect("an answer is plain data")
+    }
+
+    pub(super) fn origin(&self) -> Origin {
+        match self {
+            Self::Completion(completion) => completion.usage.origin,
+            Self::Scores(scores) => scores.usage.origin,
+        }
+    }
+
+    pub(super) fn set_origin(&mut self, origin: Origin) {
+        match self {
+            Self::Completion(completion) => completion.usage.origin = origin,
+            Self::Scores(scores) => scores.usage.origin = origin,
+        }
+    }
+}
+
+impl StoredUsage {
+    fn of(usage: &Usage) -> Self {
+        let Usage { prompt_tokens, reused_tokens, new_tokens, origin: _ } = *usage;
+        Self { prompt_tokens, reused_tokens, new_tokens }
+    }
+
+    fn load(self) -> Usage {
+        let Self { prompt_tokens, reused_tokens, new_tokens } = self;
+        Usage { prompt_tokens, reused_tokens, new_tokens, origin: Origin::Model }
+    }
+}

@@ -1,0 +1,141 @@
+//! Asks, combines and decides.
+
+use super::reading::{self, Reading, read_choice, read_letters};
+use super::template::{LETTERS, Question, ReplyForm, render};
+use super::{JudgeMode, JudgeOptions, JudgeStats, Verdict, VerdictKind};
+use crate::base::{Seed, Stage};
+use crate::chat::{ChatError, ChatModel, Request, Sampling};
+use futures::FutureExt;
+use futures::future::{BoxFuture, try_join_all};
+use std::sync::{Arc, Mutex};
+
+/// Compares answers with one model. Every comparison is a pure function of its texts (and, for the coin, of its draw).
+pub struct Judge {
+    model: Arc<dyn ChatModel>,
+    options: JudgeOptions,
+    seed: Seed,
+    stats: Mutex<JudgeStats>,
+}
+
+impl Judge {
+    /// A judge that asks `model`; `seed` is for the coin alone.
+    pub fn new(model: Arc<dyn ChatModel>, options: JudgeOptions, seed: Seed) -> Self {
+        Self { model, options, seed, stats: Mutex::default() }
+    }
+
+    /// What it did so far.
+    pub fn stats(&self) -> JudgeStats {
+        *self.stats.lock().expect("no thread panics while it holds the counts")
+    }
+
+    /// Whether `candidate` does the task better than `base`. `draw` holds the counters of this one comparison, from which the
+    /// coin is seeded. With both orders, swapping the two answers gives 1 − the value.
+    ///
+    /// # Errors
+    /// Whatever the model answers, except an overflow, which is a tie.
+    pub async fn compare(
+        &self,
+        question: &Question<'_>,
+        candidate: &str,
+        base: &str,
+        draw: &[u64],
+    ) -> Result<Verdict, ChatError> {
+        let verdict = if candidate == base {
+            Verdict::tie(VerdictKind::Identical)
+        } else if self.options.mode == JudgeMode::Coin {
+            self.toss(candidate < base, draw)
+        } else {
+            self.ask(question, candidate, base).await?
+        };
+        self.note(|stats| stats.count(verdict.kind));
+        Ok(verdict)
+    }
+
+    /// A fair coin that names one of two texts, in whichever order they come.
+    fn toss(&self, candidate_first: bool, draw: &[u64]) -> Verdict {
+        let heads = self.seed.derive(Stage::Coin, draw).0 & 1 == 1;
+        let value = if heads == candidate_first { 1.0 } else { 0.0 };
+        Verdict { value, kind: VerdictKind::Coin, score: None }
+    }
+
+    async fn ask(&self, question: &Question<'_>, candidate: &str, base: &str) -> Result<Verdict, ChatError> {
+        let mut rubrics: Vec<&str> = self.options.rubrics.iter().map(String::as_str).collect();
+        if rubrics.is_empty() {
+            rubrics.push("");
+        }
+        let one = |rubric| self.ask_rubric(question, rubric, candidate, base).boxed();
+        let readings = try_join_all(rubrics.into_iter().map(one).collect::<Vec<_>>()).await?;
+        Ok(self.decide(reading::mean(&readings, false)))
+    }
+
+    /// One rubric in both orders: s = (l1 + l2) / 2, in which whatever the model adds to a position cancels.
+    async fn ask_rubric(
+        &self,
+        question: &Question<'_>,
+        rubric: &str,
+        candidate: &str,
+        base: &str,
+    ) -> Result<Reading, ChatError> {
+        let mut orders = vec![self.reply(question, rubric, candidate, base)];
+        if self.options.both_orders {
+            orders.push(self.reply(question, rubric, base, candidate));
+        }
+        let mut readings = try_join_all(orders).await?;
+        if let [first, second] = &mut readings[..] {
+            *second = second.flipped();
+            if let (Some(one), Some(two)) = (first.sign(), second.sign()) {
+                self.note(|stats| *(if one == two { &mut stats.consistent } else { &mut stats.inconsistent }) += 1);
+            }
+        }
+        Ok(reading::mean(&readings, true))
+    }
+
+    /// One call: positive when the model prefers `a`, which is shown as answer A.
+    fn reply<'a>(
+        &'a self,
+        question: &Question<'_>,
+        rubric: &str,
+        a: &str,
+        b: &str,
+    ) -> BoxFuture<'a, Result<Reading, ChatError>> {
+        let text_mode = self.options.mode == JudgeMode::Text;
+        let form = if text_mode { ReplyForm::Tagged } else { ReplyForm::Letter };
+        let messages = render(question, rubric, a, b, form);
+        let max_new_tokens = if text_mode { self.options.max_new_tokens } else { 1 };
+        let request = Request { messages, max_new_tokens, sampling: Sampling::GREEDY };
+        async move {
+            self.note(|stats| stats.asked += 1);
+            let reading = if text_mode {
+                self.model.complete(request).await.map(|completion| read_choice(&completion.text))
+            } else {
+                let scores = self.model.score(request, LETTERS.map(str::to_string).to_vec()).await;
+                scores.map(|scores| read_letters(&scores.logprobs, self.options.min_letter_mass))
+            };
+            match reading {
+                Err(ChatError::Overflow { .. }) => Ok(Reading::Failed(VerdictKind::Overflow)),
+                other => other,
+            }
+        }
+        .boxed()
+    }
+
+    fn decide(&self, reading: Reading) -> Verdict {
+        let logit = self.options.mode == JudgeMode::Logit;
+        match reading {
+            Reading::Failed(kind) => Verdict::tie(kind),
+            Reading::Score(score) => {
+                let tie = score == 0.0 || (logit && score.abs() < self.options.tie_band);
+                let (value, kind) = match (tie, score > 0.0) {
+                    (true, _) => (0.5, VerdictKind::Tie),
+                    (false, true) => (1.0, VerdictKind::Decided),
+                    (false, false) => (0.0, VerdictKind::Decided),
+                };
+                Verdict { value, kind, score: logit.then_some(score) }
+            }
+        }
+    }
+
+    fn note(&self, change: impl FnOnce(&mut JudgeStats)) {
+        change(&mut self.stats.lock().expect("no thread panics while it holds the counts"));
+    }
+}

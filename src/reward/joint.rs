@@ -1,0 +1,179 @@
+//! Eq. 5: R = α·Local + β·Lookahead + θ·Global per sample, and its mean over the mini-batch.
+
+use super::RewardOptions;
+use crate::base::AgentId;
+use crate::chat::ChatError;
+use crate::graph::Graph;
+use crate::judge::Judge;
+use crate::judge::template::Question;
+use crate::rollout::Trace;
+use futures::FutureExt;
+use futures::future::{BoxFuture, try_join_all};
+use serde::{Deserialize, Serialize};
+
+/// What one query says about a candidate. Each term is 1 (better than the base), 0 (worse), ½ (a tie) or a mean of these; `None`
+/// where it does not exist or was not asked for.
+#[derive(Clone, Copy, PartialEq, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct SampleReward {
+    /// The query's index in the pool.
+    pub item: usize,
+    /// The agent's own output, judged for its own role.
+    pub local: Option<f64>,
+    /// The successors' outputs, judged for theirs.
+    pub lookahead: Option<f64>,
+    /// The system's answer.
+    pub global: Option<f64>,
+    /// The weighted mean of the terms.
+    pub joint: f64,
+}
+
+/// R(candidate, base; B): the joint reward of a candidate over a mini-batch.
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Reward {
+    /// The mean of the samples' joint rewards; ½ of an empty batch.
+    pub mean: f64,
+    /// One per query, in the order of the batch.
+    pub samples: Vec<SampleReward>,
+}
+
+/// Compares `new`, the re-runs with a candidate at `agent`, with `base`, the runs before, item by item. Only what bears weight
+/// is asked, or everything with `all_terms`. `draw` are the counters of this candidate, for the coin.
+///
+/// # Errors
+/// Whatever the judge's model answers, except an overflow, which is a tie.
+///
+/// # Panics
+/// When `base` and `new` are not traces of the same items.
+#[expect(
+    clippy::too_many_arguments,
+    reason = "each is a different thing, and a struct of them would live for one call"
+)]
+pub async fn joint_reward(
+    judge: &Judge,
+    graph: &Graph,
+    options: &RewardOptions,
+    agent: AgentId,
+    base: &[Trace],
+    new: &[Trace],
+    all_terms: bool,
+    draw: &[u64],
+) -> Result<Reward, ChatError> {
+    assert!(
+        base.iter().map(|t| t.item).eq(new.iter().map(|t| t.item)),
+        "both batches hold the same items in one order"
+    );
+    let terms = Terms::of(graph, options, agent, all_terms);
+    let one = |(base, new)| terms.sample(judge, graph, base, new, draw).boxed();
+    let samples = try_join_all(base.iter().zip(new).map(one).collect::<Vec<_>>()).await?;
+    let mean = mean(samples.iter().map(|sample| sample.joint)).unwrap_or(0.5);
+    Ok(Reward { mean, samples })
+}
+
+/// Which outputs are compared for an agent, and what each comparison weighs.
+struct Terms {
+    /// The agent itself, in its context; with its weight.
+    local: Option<(AgentId, f64)>,
+    /// Its successors up to the lookahead's depth, each without context; with the weight of their mean.
+    lookahead: Option<(Vec<AgentId>, f64)>,
+    /// The terminal agent, without context; with its weight.
+    global: Option<(AgentId, f64)>,
+}
+
+impl Terms {
+    fn of(graph: &Graph, options: &RewardOptions, agent: AgentId, all_terms: bool) -> Self {
+        if agent == graph.terminal() {
+            // All three terms would be this one comparison.
+            return Self { local: Some((agent, 1.0)), lookahead: None, global: None };
+        }
+        let asked = |weight: f64| all_terms || weight > 0.0;
+        let ahead = within(graph, agent, options.lookahead_depth);
+        Self {
+            local: asked(options.local).then_some((agent, options.local)),
+            lookahead: (asked(options.lookahead) && !ahead.is_empty()).then_some((ahead, options.lookahead)),
+            global: asked(options.global).then_some((graph.terminal(), options.global)),
+        }
+    }
+
+    /// All comparisons of one query at once; a comparison that two terms share is made once.
+    async fn sample(
+        &self,
+        judge: &Judge,
+        graph: &Graph,
+        base: &Trace,
+        new: &Trace,
+        draw: &[u64],
+    ) -> Result<SampleReward, ChatError> {
+        let ahead: &[AgentId] = self.lookahead.as_ref().map_or(&[], |(ahead, _)| ahead);
+        let mut blind: Vec<AgentId> = ahead.to_vec();
+        blind.extend(self.global.map(|(id, _)| id).filter(|id| !ahead.contains(id)));
+        let mut comparisons: Vec<BoxFuture<'_, Result<f64, ChatError>>> = Vec::with_capacity(blind.len() + 1);
+        comparisons.extend(blind.iter().map(|id| compare(judge, graph, *id, false, base, new, draw).boxed()));
+        comparisons.extend(self.local.map(|(id, _)| compare(judge, graph, id, true, base, new, draw).boxed()));
+        let values = try_join_all(comparisons).await?;
+
+        let value = |id: &AgentId| values[blind.iter().position(|b| b == id).expect("every agent ahead was compared")];
+        let local = self.local.map(|_| values[blind.len()]);
+        let lookahead = mean(ahead.iter().map(value));
+        let global = self.global.map(|(id, _)| value(&id));
+        let weighted = [
+            (self.local.map_or(0.0, |(_, weight)| weight), local),
+            (self.lookahead.as_ref().map_or(0.0, |(_, weight)| *weight), lookahead),
+            (self.global.map_or(0.0, |(_, weight)| weight), global),
+        ];
+        Ok(SampleReward { item: base.item, local, lookahead, global, joint: weighted_mean(&weighted) })
+    }
+}
+
+/// The agents that `agent`'s output reaches in at most `depth` steps, in topological order.
+fn within(graph: &Graph, agent: AgentId, depth: usize) -> Vec<AgentId> {
+    let mut near = vec![agent];
+    for _ in 0..depth.min(graph.agents().len()) {
+        let next: Vec<AgentId> = near.iter().flat_map(|id| graph.successors(*id)).collect();
+        near.extend(next);
+        near.sort_unstable();
+        near.dedup();
+    }
+    graph.order().iter().copied().filter(|id| *id != agent && near.contains(id)).collect()
+}
+
+/// Whether `id`'s new output is better than before. No answer at all loses against an answer, without asking.
+pub(crate) async fn compare(
+    judge: &Judge,
+    graph: &Graph,
+    id: AgentId,
+    in_context: bool,
+    base: &Trace,
+    new: &Trace,
+    draw: &[u64],
+) -> Result<f64, ChatError> {
+    let (before, after) = (base.run(id), new.run(id));
+    match (after.is_blank(), before.is_blank()) {
+        (true, true) => return Ok(0.5),
+        (true, false) => return Ok(0.0),
+        (false, true) => return Ok(1.0),
+        (false, false) => {}
+    }
+    let context =
+        (in_context && !after.context.is_empty() && after.context == before.context).then_some(&*after.context);
+    let question = Question { role: &graph.agent(id).role, question: &base.question, context };
+    let draw: Vec<u64> = draw.iter().copied().chain([base.item as u64, id.0 as u64, u64::from(in_context)]).collect();
+    Ok(judge.compare(&question, &after.output, &before.output, &draw).await?.value)
+}
+
+fn mean(values: impl Iterator<Item = f64>) -> Option<f64> {
+    let (mut sum, mut count) = (0.0, 0_u32);
+    for value in values {
+        sum += value;
+        count += 1;
+    }
+    (count > 0).then(|| sum / f64::from(count))
+}
+
+/// The mean of the terms that exist, by their weights; ½ when nothing has weight.
+fn weighted_mean(terms: &[(f64, Option<f64>)]) -> f64 {
+    let known = || terms.iter().filter_map(|(weight, value)| Some((weight.max(0.0), (*value)?)));
+    let total: f64 = known().map(|(weight, _)| weight).sum();
+    if total > 0.0 { known().map(|(weight, value)| weight * value).sum::<f64>() / total } else { 0.5 }
+}

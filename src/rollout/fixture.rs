@@ -1,0 +1,1 @@
+//! Small graphs for the tests of this module and of those above it.

@@ -1,0 +1,19 @@
+//! How the graph is run.
+
+use serde::{Deserialize, Serialize};
+
+/// Options of the `[rollout]` section.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct RolloutOptions {
+    /// Most queries of one call that are under way at once (0 counts as 1); more of them wait.
+    pub max_in_flight: usize,
+    /// Most words of a summary view: 30 in the paper, 50 for code.
+    pub summary_words: usize,
+}
+
+impl Default for RolloutOptions {
+    fn default() -> Self {
+        Self { max_in_flight: 64, summary_words: 30 }
+    }
+}

@@ -1,0 +1,250 @@
+//! Runs agents as soon as what they read is there. One future per agent and query; nothing waits for a whole layer, and the
+//! result never depends on who finished first.
+
+use super::view::{context, extracted, first_words, summary_request, summary_tokens};
+use super::{AgentRun, Prompts, RolloutOptions, Trace};
+use crate::base::{AgentId, Digest};
+use crate::chat::{ChatError, ChatModel, Message, Request, Sampling};
+use crate::graph::{EdgeView, Graph};
+use crate::prompt::Template;
+use futures::future::{BoxFuture, Shared, try_join_all};
+use futures::stream::{self, StreamExt, TryStreamExt};
+use futures::{FutureExt, TryFutureExt};
+use serde::{Deserialize, Serialize};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+/// Worker calls that re-runs did not make.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
+pub struct Avoided {
+    /// Calls of agents that the changed prompt cannot reach.
+    pub upstream_reused: u64,
+    /// Calls at or below the changed agent whose input turned out to be the same as before.
+    pub unchanged_skipped: u64,
+}
+
+#[derive(Default)]
+struct Counters {
+    upstream_reused: AtomicU64,
+    unchanged_skipped: AtomicU64,
+    overflows: AtomicU64,
+}
+
+fn count(counter: &AtomicU64) {
+    counter.fetch_add(1, Ordering::Relaxed);
+}
+
+/// Runs one graph on one worker model.
+pub struct Runner {
+    graph: Arc<Graph>,
+    worker: Arc<dyn ChatModel>,
+    options: RolloutOptions,
+    counters: Counters,
+}
+
+/// A result that several successors wait for.
+type Pending<'a, T> = Shared<BoxFuture<'a, Result<T, ChatError>>>;
+
+/// What a re-run starts from.
+#[derive(Clone, Copy)]
+struct Base<'a> {
+    trace: &'a Trace,
+    /// By agent: whether the changed prompt reaches it.
+    reached: &'a [bool],
+}
+
+impl Runner {
+    /// A runner of `graph`, whose agents are played by `worker`.
+    pub fn new(graph: Arc<Graph>, worker: Arc<dyn ChatModel>, options: RolloutOptions) -> Self {
+        Self { graph, worker, options, counters: Counters::default() }
+    }
+
+    /// The graph it runs.
+    pub fn graph(&self) -> &Arc<Graph> {
+        &self.graph
+    }
+
+    /// The calls that re-runs did not make so far.
+    pub fn avoided(&self) -> Avoided {
+        Avoided {
+            upstream_reused: self.counters.upstream_reused.load(Ordering::Relaxed),
+            unchanged_skipped: self.counters.unchanged_skipped.load(Ordering::Relaxed),
+        }
+    }
+
+    /// Worker calls so far whose prompt was too long for the model.
+    pub fn overflows(&self) -> u64 {
+        self.counters.overflows.load(Ordering::Relaxed)
+    }
+
+    /// Runs the whole graph on every item `(index in the pool, query)`; one trace per item, in their order.
+    ///
+    /// # Errors
+    /// Whatever the worker answers, except an overflow, which is data.
+    pub async fn run(&self, prompts: &Prompts, items: &[(usize, Arc<str>)]) -> Result<Vec<Trace>, ChatError> {
+        let traces = items.iter().map(|(item, question)| self.trace(*item, question.clone(), prompts, None).boxed());
+        self.in_order(traces.collect()).await
+    }
+
+    /// `base` as it would have been with `prompts`, which differ from the base's at `changed` only. An agent is called only
+    /// when its own input differs from its input in `base`; a re-run equals a full run of `prompts`.
+    ///
+    /// # Errors
+    /// As [`Runner::run`].
+    pub async fn rerun(&self, base: &Trace, changed: AgentId, prompts: &Prompts) -> Result<Trace, ChatError> {
+        let reached = self.reached(changed);
+        self.trace(base.item, base.question.clone(), prompts, Some(Base { trace: base, reached: &reached })).await
+    }
+
+    /// [`Runner::rerun`] of every trace of a mini-batch; one trace per base, in their order.
+    ///
+    /// # Errors
+    /// As [`Runner::run`].
+    pub async fn rerun_all(
+        &self,
+        bases: &[Trace],
+        changed: AgentId,
+        prompts: &Prompts,
+    ) -> Result<Vec<Trace>, ChatError> {
+        let reached = self.reached(changed);
+        let traces = bases.iter().map(|trace| {
+            let base = Some(Base { trace, reached: &reached });
+            self.trace(trace.item, trace.question.clone(), prompts, base).boxed()
+        });
+        self.in_order(traces.collect()).await
+    }
+
+    fn reached(&self, changed: AgentId) -> Vec<bool> {
+        let mut reached = vec![false; self.graph.agents().len()];
+        reached[changed.0] = true;
+        for id in self.graph.descendants(changed) {
+            reached[id.0] = true;
+        }
+        reached
+    }
+
+    /// At most `max_in_flight` at once, started in order, whoever finishes first.
+    async fn in_order(&self, traces: Vec<BoxFuture<'_, Result<Trace, ChatError>>>) -> Result<Vec<Trace>, ChatError> {
+        let numbered = traces.into_iter().enumerate().map(|(at, trace)| trace.map_ok(move |trace| (at, trace)));
+        let mut done: Vec<(usize, Trace)> =
+            stream::iter(numbered).buffer_unordered(self.options.max_in_flight.max(1)).try_collect().await?;
+        done.sort_by_key(|(at, _)| *at);
+        Ok(done.into_iter().map(|(_, trace)| trace).collect())
+    }
+
+    async fn trace(
+        &self,
+        item: usize,
+        question: Arc<str>,
+        prompts: &Prompts,
+        base: Option<Base<'_>>,
+    ) -> Result<Trace, ChatError> {
+        let agents = self.graph.agents().len();
+        let mut answers: Vec<Option<Pending<'_, Arc<AgentRun>>>> = vec![None; agents];
+        let mut summaries: Vec<Option<Pending<'_, Arc<str>>>> = vec![None; agents];
+        for &id in self.graph.order() {
+            let sees = self.graph.incoming(id).map(|edge| {
+                let answer = answers[edge.from.0].clone().expect("predecessors come first in topological order");
+                view(edge.view, answer, summaries[edge.from.0].clone()).boxed()
+            });
+            let answer = self.answer(id, &question, prompts.get(id), sees.collect(), base).boxed().shared();
+            if self.graph.edges().iter().any(|edge| edge.from == id && edge.view == EdgeView::Summary) {
+                summaries[id.0] = Some(self.summary(id, answer.clone(), base).boxed().shared());
+            }
+            answers[id.0] = Some(answer);
+        }
+        let runs = answers.into_iter().zip(summaries).map(|(answer, summary)| whole(answer, summary).boxed());
+        let runs = try_join_all(runs.collect::<Vec<_>>()).await?;
+        Ok(Trace::new(item, question.clone(), runs))
+    }
+
+    async fn answer(
+        &self,
+        id: AgentId,
+        question: &str,
+        prompt: &Template,
+        sees: Vec<BoxFuture<'_, Result<String, ChatError>>>,
+        base: Option<Base<'_>>,
+    ) -> Result<Arc<AgentRun>, ChatError> {
+        let texts = try_join_all(sees).await?;
+        let names: Vec<_> = self.graph.incoming(id).map(|edge| self.graph.agent(edge.from).name.as_str()).collect();
+        let context = context(&names, texts);
+        let message = prompt.render(question, &context);
+        let input = Digest::of(message.as_bytes());
+        if let Some(base) = base {
+            let before = base.trace.run(id);
+            if before.input == input {
+                self.count_avoided(id, base);
+                return Ok(Arc::new(AgentRun { context, ..before.clone() }));
+            }
+        }
+        let answer = self.ask(Message::user(message), self.graph.agent(id).max_new_tokens).await?;
+        let overflow = answer.is_none();
+        Ok(Arc::new(AgentRun { context, output: answer.unwrap_or_default(), summary: None, overflow, input }))
+    }
+
+    async fn summary(
+        &self,
+        id: AgentId,
+        answer: Pending<'_, Arc<AgentRun>>,
+        base: Option<Base<'_>>,
+    ) -> Result<Arc<str>, ChatError> {
+        let output = &answer.await?.output;
+        if output.trim().is_empty() {
+            return Ok("".into());
+        }
+        if let Some(base) = base {
+            let before = base.trace.run(id);
+            if let Some(summary) = before.summary.as_deref().filter(|_| before.output == *output) {
+                self.count_avoided(id, base);
+                return Ok(summary.into());
+            }
+        }
+        let words = self.options.summary_words;
+        let summary = self.ask(summary_request(output, words), summary_tokens(words)).await?;
+        // An output that nearly fills the model leaves no room for the summary's instructions: its beginning stands in.
+        Ok(first_words(summary.as_ref().unwrap_or(output), words).into())
+    }
+
+    /// The worker's greedy answer; `None` when the message is too long for it.
+    async fn ask(&self, message: Message, max_new_tokens: usize) -> Result<Option<String>, ChatError> {
+        let request = Request { messages: vec![message], max_new_tokens, sampling: Sampling::GREEDY };
+        match self.worker.complete(request).await {
+            Ok(completion) => Ok(Some(completion.text)),
+            Err(ChatError::Overflow { .. }) => {
+                count(&self.counters.overflows);
+                Ok(None)
+            }
+            Err(error) => Err(error),
+        }
+    }
+
+    fn count_avoided(&self, id: AgentId, base: Base<'_>) {
+        count(if base.reached[id.0] { &self.counters.unchanged_skipped } else { &self.counters.upstream_reused });
+    }
+}
+
+async fn view(
+    view: EdgeView,
+    answer: Pending<'_, Arc<AgentRun>>,
+    summary: Option<Pending<'_, Arc<str>>>,
+) -> Result<String, ChatError> {
+    match view {
+        EdgeView::Raw => Ok(answer.await?.output.clone()),
+        EdgeView::Extracted => Ok(extracted(&answer.await?.output).to_string()),
+        EdgeView::Summary => Ok(summary.expect("an edge that shows a summary has one made").await?.to_string()),
+    }
+}
+
+/// The run with its summary.
+async fn whole(
+    answer: Option<Pending<'_, Arc<AgentRun>>>,
+    summary: Option<Pending<'_, Arc<str>>>,
+) -> Result<Arc<AgentRun>, ChatError> {
+    let run = answer.expect("the topological order holds every agent").await?;
+    let summary = match summary {
+        Some(summary) => Some(summary.await?.to_string()),
+        None => None,
+    };
+    Ok(if run.summary == summary { run } else { Arc::new(AgentRun { summary, ..(*run).clone() }) })
+}

@@ -1,0 +1,151 @@
+//! Opening a run directory: the lock against two runs at once, the schema and its version.
+
+use super::RunDirError;
+use rusqlite::{Connection, OpenFlags, OptionalExtension};
+use std::fs::{File, TryLockError};
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+/// The schema that this program writes and reads.
+pub const SCHEMA: u32 = 1;
+/// The database's name in a run directory.
+pub const DATABASE_FILE: &str = "run.sqlite";
+/// The name of the file that is locked while a run is live. It is empty, and stays behind unlocked.
+pub const LOCK_FILE: &str = "run.lock";
+
+/// How long SQLite waits for another program (`sqlite3`, say) that holds the file.
+const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
+
+const TABLES: &str = "
+    CREATE TABLE meta (name TEXT NOT NULL UNIQUE, value TEXT NOT NULL);
+    CREATE TABLE calls (
+        id INTEGER PRIMARY KEY,
+        key TEXT NOT NULL UNIQUE,
+        kind TEXT NOT NULL,
+        model TEXT NOT NULL,
+        request TEXT NOT NULL,
+        response TEXT NOT NULL
+    );
+    CREATE TABLE events (seq INTEGER PRIMARY KEY, json TEXT NOT NULL);
+";
+
+/// Makes the directory where it is missing and takes its lock; the operating system drops the lock with the process.
+pub(super) fn lock_dir(dir: &Path) -> Result<File, RunDirError> {
+    let unwritable = |path: &Path, error: std::io::Error| match error.kind() {
+        std::io::ErrorKind::StorageFull => RunDirError::Full { path: path.to_path_buf() },
+        _ => RunDirError::Unwritable { path: path.to_path_buf(), reason: error.to_string() },
+    };
+    std::fs::create_dir_all(dir).map_err(|e| unwritable(dir, e))?;
+    let path = dir.join(LOCK_FILE);
+    let file =
+        File::options().create(true).truncate(false).write(true).open(&path).map_err(|e| unwritable(&path, e))?;
+    match file.try_lock() {
+        Ok(()) => Ok(file),
+        Err(TryLockError::WouldBlock) => Err(RunDirError::InUse { dir: dir.to_path_buf() }),
+        Err(TryLockError::Error(error)) => Err(unwritable(&path, error)),
+    }
+}
+
+/// The writing connection; makes the tables in an empty file.
+pub(super) fn open_writer(dir: &Path, max_pages: Option<u32>) -> Result<Connection, RunDirError> {
+    let path = dir.join(DATABASE_FILE);
+    let fault = |error: rusqlite::Error| RunDirError::of_sqlite(&path, &error, true);
+    let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_CREATE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+    let mut connection = Connection::open_with_flags(&path, flags).map_err(fault)?;
+    connection.busy_timeout(BUSY_TIMEOUT).map_err(fault)?;
+    let tables = table_count(&connection).map_err(fault)?;
+    if tables > 0 {
+        check_schema(&path, &connection, true)?;
+    }
+    connection.pragma_update(None, "journal_mode", "WAL").map_err(fault)?;
+    connection.pragma_update(None, "synchronous", "FULL").map_err(fault)?;
+    if let Some(pages) = max_pages {
+        connection.pragma_update_and_check(None, "max_page_count", pages, |_| Ok(())).map_err(fault)?;
+    }
+    if tables == 0 {
+        // One transaction: a kill leaves either an empty file or the whole schema.
+        let transaction = connection.transaction().map_err(fault)?;
+        transaction.execute_batch(TABLES).map_err(fault)?;
+        transaction
+            .execute("INSERT INTO meta (name, value) VALUES ('schema', ?1)", [SCHEMA.to_string()])
+            .map_err(fault)?;
+        transaction.commit().map_err(fault)?;
+    }
+    Ok(connection)
+}
+
+/// A connection that only reads; it works beside a live run and in a read-only folder.
+pub(super) fn open_reader(dir: &Path) -> Result<Connection, RunDirError> {
+    let path = dir.join(DATABASE_FILE);
+    if !path.is_file() {
+        return Err(RunDirError::NoRun { dir: dir.to_path_buf() });
+    }
+    let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+    let plain = Connection::open_with_flags(&path, flags).and_then(|c| table_count(&c).map(|tables| (c, tables)));
+    let (connection, tables) = match plain {
+        // In a read-only folder SQLite cannot make the index of its write-ahead log. Without a log to read, the file
+        // itself is everything, and may be read as one that nobody changes.
+        Err(_) if !has_log(&path) => {
+            Connection::open_with_flags(immutable_uri(&path), flags | OpenFlags::SQLITE_OPEN_URI)
+                .and_then(|c| table_count(&c).map(|tables| (c, tables)))
+        }
+        other => other,
+    }
+    .map_err(|error| RunDirError::of_sqlite(&path, &error, false))?;
+    if tables == 0 {
+        return Err(RunDirError::NoRun { dir: dir.to_path_buf() });
+    }
+    connection.busy_timeout(BUSY_TIMEOUT).map_err(|error| RunDirError::of_sqlite(&path, &error, false))?;
+    check_schema(&path, &connection, false)?;
+    Ok(connection)
+}
+
+fn has_log(path: &Path) -> bool {
+    let mut log = path.as_os_str().to_owned();
+    log.push("-wal");
+    std::fs::metadata(PathBuf::from(log)).is_ok_and(|file| file.len() > 0)
+}
+
+fn immutable_uri(path: &Path) -> String {
+    let mut uri = String::from("file:");
+    for byte in path.to_string_lossy().bytes() {
+        match byte {
+            b'?' | b'#' | b'%' => uri.push_str(&format!("%{byte:02x}")),
+            _ if byte.is_ascii() => uri.push(char::from(byte)),
+            _ => uri.push_str(&format!("%{byte:02x}")),
+        }
+    }
+    uri + "?immutable=1"
+}
+
+fn table_count(connection: &Connection) -> rusqlite::Result<u32> {
+    connection.query_row("SELECT count(*) FROM sqlite_master WHERE type = 'table'", [], |row| row.get(0))
+}
+
+fn check_schema(path: &Path, connection: &Connection, writing: bool) -> Result<(), RunDirError> {
+    let fault = |error: rusqlite::Error| RunDirError::of_sqlite(path, &error, writing);
+    let is_run: bool = connection
+        .query_row("SELECT count(*) = 3 FROM sqlite_master WHERE name IN ('meta', 'calls', 'events')", [], |row| {
+            row.get(0)
+        })
+        .map_err(fault)?;
+    let has_meta: bool = connection
+        .query_row("SELECT count(*) = 2 FROM pragma_table_info('meta') WHERE name IN ('name', 'value')", [], |row| {
+            row.get(0)
+        })
+        .map_err(fault)?;
+    if !has_meta {
+        return Err(RunDirError::NotARun { path: path.to_path_buf() });
+    }
+    let found: Option<String> = connection
+        .query_row("SELECT value FROM meta WHERE name = 'schema'", [], |row| row.get(0))
+        .optional()
+        .map_err(fault)?;
+    let path = path.to_path_buf();
+    match found.and_then(|text| text.parse::<u32>().ok()) {
+        Some(found) if found < SCHEMA => Err(RunDirError::OlderSchema { path, found, expected: SCHEMA }),
+        Some(found) if found > SCHEMA => Err(RunDirError::NewerSchema { path, found, expected: SCHEMA }),
+        Some(_) if is_run => Ok(()),
+        _ => Err(RunDirError::NotARun { path }),
+    }
+}

@@ -1,0 +1,74 @@
+//! Reading rows, beside the writer and after the run.
+
+use super::{RunDirError, StoreError, open};
+use crate::base::Digest;
+use rusqlite::{Connection, OptionalExtension, Params};
+use std::path::{Path, PathBuf};
+use std::sync::Mutex;
+
+/// A connection that only reads. It sees what was committed, nothing else.
+pub struct Reader {
+    connection: Mutex<Connection>,
+    path: PathBuf,
+}
+
+impl Reader {
+    /// Opens the database of a run directory, which may be finished, unfinished or live.
+    ///
+    /// # Errors
+    /// No run there, one of another schema, or a damaged one.
+    pub fn open(dir: &Path) -> Result<Self, RunDirError> {
+        Ok(Self { connection: Mutex::new(open::open_reader(dir)?), path: dir.join(open::DATABASE_FILE) })
+    }
+
+    /// The stored response of a call.
+    ///
+    /// # Errors
+    /// The file cannot be read.
+    pub fn call(&self, key: &Digest) -> Result<Option<String>, StoreError> {
+        self.optional("SELECT response FROM calls WHERE key = ?1", [key.to_string()])
+    }
+
+    /// How many calls are stored.
+    ///
+    /// # Errors
+    /// The file cannot be read.
+    pub fn call_count(&self) -> Result<u64, StoreError> {
+        Ok(self.optional::<i64>("SELECT count(*) FROM calls", [])?.unwrap_or(0).unsigned_abs())
+    }
+
+    /// The event of one sequence number.
+    ///
+    /// # Errors
+    /// The file cannot be read.
+    pub fn event(&self, seq: u64) -> Result<Option<String>, StoreError> {
+        self.optional("SELECT json FROM events WHERE seq = ?1", [seq.cast_signed()])
+    }
+
+    /// How many events are stored.
+    ///
+    /// # Errors
+    /// The file cannot be read.
+    pub fn event_count(&self) -> Result<u64, StoreError> {
+        Ok(self.optional::<i64>("SELECT count(*) FROM events", [])?.unwrap_or(0).unsigned_abs())
+    }
+
+    /// The value of a name in `meta`.
+    ///
+    /// # Errors
+    /// The file cannot be read.
+    pub fn meta(&self, name: &str) -> Result<Option<String>, StoreError> {
+        self.optional("SELECT value FROM meta WHERE name = ?1", [name])
+    }
+
+    /// The database file.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    fn optional<T: rusqlite::types::FromSql>(&self, sql: &str, params: impl Params) -> Result<Option<T>, StoreError> {
+        let connection = self.connection.lock().expect("no thread panics while it holds the connection");
+        let mut statement = connection.prepare_cached(sql).map_err(|e| StoreError::of_read(&self.path, &e))?;
+        statement.query_row(params, |row| row.get(0)).optional().map_err(|e| StoreError::of_read(&self.path, &e))
+    }
+}

@@ -1,0 +1,376 @@
+//! Data sets: JSONL files as lists of queries, with or without gold answers.
+
+use super::error::LoadError;
+use super::lines::{Lines, MAX_LINE_BYTES, MAX_ROWS};
+use super::row::{Fields, Row, parse};
+use super::scorer::Scorer;
+use std::collections::HashMap;
+use std::fs::File;
+use std::io::BufReader;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+/// Most bad rows that are listed one by one.
+const LISTED_BAD_ROWS: usize = 20;
+
+/// Where a data set is and how its rows read.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Source {
+    /// The JSONL file.
+    pub file: PathBuf,
+    /// The field that holds a row's id; without one the id is the line number.
+    pub id: Option<String>,
+    /// The fields whose texts, joined by line breaks, are the question.
+    pub question: Vec<String>,
+    /// How many rows to leave out at the start.
+    pub skip: usize,
+    /// How many rows to take at most after that.
+    pub limit: Option<usize>,
+    /// Leave bad rows out and count them, instead of refusing the file.
+    pub skip_bad_rows: bool,
+}
+
+/// One question, without an answer.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Query {
+    /// Unique in its data set.
+    pub id: String,
+    /// The text.
+    pub question: Arc<str>,
+    /// The line of its file, counted from 1.
+    pub line: usize,
+}
+
+/// One question with its gold answer.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Case {
+    /// The question.
+    pub query: Query,
+    /// The gold answer, as it stands in the file.
+    pub answer: String,
+}
+
+/// The rows of a data file.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Dataset<T> {
+    /// The usable rows, in the order of the file; never empty.
+    pub rows: Vec<T>,
+    /// The bad rows that were left out; the first 20.
+    pub bad: Vec<LoadError>,
+    /// How many bad rows were left out.
+    pub bad_count: usize,
+}
+
+/// Loads questions; answers that the file may hold are not read.
+///
+/// # Errors
+/// Everything that is wrong with the file, at most 20 rows listed one by one.
+pub fn load_queries(source: &Source) -> Result<Dataset<Query>, Vec<LoadError>> {
+    load(source, None, |query, _| Ok(query))
+}
+
+/// Loads questions with the gold answers in the field `answer`, which `scorer` must be able to give.
+///
+/// # Errors
+/// Everything that is wrong with the file, at most 20 rows listed one by one.
+pub fn load_cases(source: &Source, answer: &str, scorer: &Scorer) -> Result<Dataset<Case>, Vec<LoadError>> {
+    load(source, Some(answer), |query, gold| {
+        let answer = gold.expect("the answer was asked for, so a row without one is a fault");
+        scorer.gold(&answer)?;
+        Ok(Case { query, answer })
+    })
+}
+
+fn load<T>(
+    source: &Source,
+    answer: Option<&str>,
+    finish: impl Fn(Query, Option<String>) -> Result<T, super::RowFault>,
+) -> Result<Dataset<T>, Vec<LoadError>> {
+    let file = &source.file;
+    let unreadable = |error: std::io::Error| vec![LoadError::Unreadable { file: file.clone(), reason: reason(&error) }];
+    if file.is_dir() {
+        return Err(vec![LoadError::Unreadable { file: file.clone(), reason: "it is a folder".into() }]);
+    }
+    let mut lines = Lines::new(BufReader::new(File::open(file).map_err(unreadable)?), MAX_LINE_BYTES);
+    let fields = Fields { id: source.id.as_deref(), question: &source.question, answer };
+    let end = source.limit.map_or(usize::MAX, |limit| source.skip.saturating_add(limit));
+    let mut found = Found::default();
+    while found.seen < end {
+        let Some((line, text)) = lines.next().map_err(unreadable)? else { break };
+        if text.as_ref().is_ok_and(|text| text.trim().is_empty()) {
+            continue;
+        }
+        found.seen += 1;
+        if found.seen > MAX_ROWS {
+            found.errors.push(LoadError::TooManyRows { file: file.clone(), limit: MAX_ROWS });
+            break;
+        }
+        if found.seen <= source.skip && text.is_ok() {
+            continue;
+        }
+        let row_fault = |fault| LoadError::Row { file: file.clone(), line, fault };
+        let row = text
+            .map_err(|fault| LoadError::Line { file: file.clone(), line, fault })
+            .and_then(|text| parse(&text, &fields).map_err(row_fault));
+        match row.and_then(|row| found.query(row, file, line)) {
+            Ok((query, gold)) => match finish(query, gold) {
+                Ok(row) => found.rows.push(row),
+                Err(fault) => found.note_bad(row_fault(fault)),
+            },
+            Err(error) if error.is_bad_row() => found.note_bad(error),
+            Err(error) => found.errors.push(error),
+        }
+    }
+    found.finish(source)
+}
+
+/// What loading has found so far.
+struct Found<T> {
+    rows: Vec<T>,
+    /// The first bad rows, and how many there are.
+    bad: Vec<LoadError>,
+    bad_count: usize,
+    errors: Vec<LoadError>,
+    lines_by_id: HashMap<String, usize>,
+    seen: usize,
+}
+
+impl<T> Default for Found<T> {
+    fn default() -> Self {
+        Self { rows: vec![], bad: vec![], bad_count: 0, errors: vec![], lines_by_id: HashMap::new(), seen: 0 }
+    }
+}
+
+impl<T> Found<T> {
+    fn query(&mut self, row: Row, file: &Path, line: usize) -> Result<(Query, Option<String>), LoadError> {
+        let id = row.id.unwrap_or_else(|| line.to_string());
+        if let Some(&first_line) = self.lines_by_id.get(&id) {
+            return Err(LoadError::DuplicateId { file: file.to_path_buf(), line, id, first_line });
+        }
+        self.lines_by_id.insert(id.clone(), line);
+        Ok((Query { id, question: row.question, line }, row.answer))
+    }
+
+    fn note_bad(&mut self, error: LoadError) {
+        self.bad_count += 1;
+        if self.bad.len() < LISTED_BAD_ROWS {
+            self.bad.push(error);
+        }
+    }
+
+    fn finish(mut self, source: &Source) -> Result<Dataset<T>, Vec<LoadError>> {
+        let file = || source.file.clone();
+        let bad_count = self.bad_count;
+        let unlisted = bad_count - self.bad.len();
+        if !source.skip_bad_rows {
+            self.errors.splice(0..0, self.bad.drain(..));
+            if unlisted > 0 {
+                self.errors.push(LoadError::MoreBadRows { file: file(), more: unlisted });
+            }
+        }
+        if self.rows.is_empty() && self.errors.is_empty() {
+            self.errors.push(match self.seen {
+                0 => LoadError::Empty { file: file() },
+                rows if bad_count == 0 => LoadError::AllSkipped { file: file(), rows, skip: source.skip },
+                _ => LoadError::NothingUsable { file: file(), bad: bad_count },
+            });
+        }
+        if self.errors.is_empty() {
+            Ok(Dataset { rows: self.rows, bad: self.bad, bad_count })
+        } else {
+            Err(self.errors)
+        }
+    }
+}
+
+fn reason(error: &std::io::Error) -> String {
+    match error.kind() {
+        std::io::ErrorKind::NotFound => "no such file".to_string(),
+        std::io::ErrorKind::PermissionDenied => "permission denied".to_string(),
+        _ => error.to_string(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use expect_test::{Expect, expect};
+    use std::io::Write;
+
+    fn source(bytes: &[u8]) -> (tempfile::NamedTempFile, Source) {
+        let mut file = tempfile::NamedTempFile::new().unwrap();
+        file.write_all(bytes).unwrap();
+        let source = Source {
+            file: file.path().to_path_buf(),
+            id: None,
+            question: vec!["q".into()],
+            skip: 0,
+            limit: None,
+            skip_bad_rows: false,
+        };
+        (file, source)
+    }
+
+    /// Loads cases and shows what came of it, with the file's name as FILE.
+    #[track_caller]
+    fn check(text: &str, change: impl Fn(&mut Source), expected: Expect) {
+        let (file, mut source) = source(text.as_bytes());
+        change(&mut source);
+        let shown = match load_cases(&source, "a", &Scorer::Letter) {
+            Ok(set) => {
+                let rows = set.rows.iter().map(|c| format!("{} {} {}\n", c.query.id, c.query.question, c.answer));
+                let bad = set.bad.iter().map(|error| format!("left out: {error}\n"));
+                rows.chain(bad).collect::<String>()
+            }
+            Err(errors) => errors.iter().map(|error| format!("{error}\n")).collect(),
+        };
+        expected.assert_eq(&shown.replace(&file.path().display().to_string(), "FILE"));
+    }
+
+    const GOOD: &str = "{\"q\": \"one\", \"a\": \"A\", \"k\": 5}\n\n{\"q\": \"two\", \"a\": \"(b)\", \"k\": \"x\"}\r\n";
+    const BAD: &str = "{\"q\": \"one\", \"a\": \"A\"}\n{\"q\": 1\n{\"q\": \"three\", \"a\": \"Z\"}\n{\"a\": \"C\"}\n";
+
+    #[test]
+    fn rows_are_read_in_order() {
+        check(
+            GOOD,
+            |_| {},
+            expect![[r#"
+            1 one A
+            3 two (b)
+        "#]],
+        );
+        check(
+            GOOD,
+            |s| s.id = Some("k".into()),
+            expect![[r#"
+            5 one A
+            x two (b)
+        "#]],
+        );
+        check(
+            GOOD,
+            |s| s.skip = 1,
+            expect![[r#"
+            3 two (b)
+        "#]],
+        );
+        check(
+            GOOD,
+            |s| s.limit = Some(1),
+            expect![[r#"
+            1 one A
+        "#]],
+        );
+    }
+
+    #[test]
+    fn bad_rows_are_named_and_left_out_only_on_request() {
+        check(
+            BAD,
+            |_| {},
+            expect![[r#"
+            FILE:2: not JSON: EOF while parsing an object (column 7)
+            FILE:3: the answer "Z" is not a letter from A to E
+            FILE:4: the row has no field `q`; it has `a`
+        "#]],
+        );
+        check(
+            BAD,
+            |s| s.skip_bad_rows = true,
+            expect![[r#"
+            1 one A
+            left out: FILE:2: not JSON: EOF while parsing an object (column 7)
+            left out: FILE:3: the answer "Z" is not a letter from A to E
+            left out: FILE:4: the row has no field `q`; it has `a`
+        "#]],
+        );
+        check(
+            "{}\n",
+            |s| s.skip_bad_rows = true,
+            expect![[r#"
+            FILE has no usable row: all 1 are bad
+        "#]],
+        );
+        let many = "[]\n".repeat(23);
+        let (_file, source) = source(many.as_bytes());
+        let errors = load_queries(&source).unwrap_err();
+        assert_eq!(errors.len(), 21);
+        assert!(errors[20].to_string().ends_with(": 3 more bad rows"), "{}", errors[20]);
+    }
+
+    #[test]
+    fn files_without_rows_are_refused() {
+        check(
+            "",
+            |_| {},
+            expect![[r#"
+            FILE has no rows
+        "#]],
+        );
+        check(
+            "\n  \n",
+            |_| {},
+            expect![[r#"
+            FILE has no rows
+        "#]],
+        );
+        check(
+            GOOD,
+            |s| s.skip = 2,
+            expect![[r#"
+            FILE has 2 rows, and `skip` leaves out 2
+        "#]],
+        );
+        check(
+            GOOD,
+            |s| s.file = "/nowhere/x.jsonl".into(),
+            expect![[r#"
+            cannot read /nowhere/x.jsonl: no such file
+        "#]],
+        );
+        check(
+            GOOD,
+            |s| s.file = "/".into(),
+            expect![[r#"
+            cannot read /: it is a folder
+        "#]],
+        );
+    }
+
+    #[test]
+    fn duplicate_ids_are_refused_even_when_bad_rows_are_left_out() {
+        let twice = "{\"q\": \"one\", \"a\": \"A\", \"k\": 5}\n{\"q\": \"two\", \"a\": \"B\", \"k\": \"5\"}\n";
+        let change = |s: &mut Source| {
+            s.id = Some("k".into());
+            s.skip_bad_rows = true;
+        };
+        check(
+            twice,
+            change,
+            expect![[r#"
+            FILE:2: the id `5` is already that of line 1
+        "#]],
+        );
+    }
+
+    #[test]
+    fn text_that_is_not_utf_8_is_named() {
+        let (_file, source) = source(b"{\"q\": \"a\"}\n{\"q\": \"\xe4\"}\n");
+        let errors = load_queries(&source).unwrap_err();
+        assert!(errors[0].to_string().contains(":2: the line is not UTF-8 (byte 8 of the line)"), "{}", errors[0]);
+        let mut source = source;
+        source.skip_bad_rows = true;
+        let set = load_queries(&source).unwrap();
+        assert_eq!((set.rows.len(), set.bad_count), (1, 1));
+    }
+
+    #[test]
+    fn a_byte_order_mark_is_named_and_never_left_out() {
+        let (_file, mut source) = source(b"\xef\xbb\xbf{\"q\": \"a\"}\n{\"q\": \"b\"}\n");
+        source.skip_bad_rows = true;
+        let errors = load_queries(&source).unwrap_err();
+        let expected = ":1: the file starts with a byte-order mark; save it as UTF-8 without one";
+        assert!(errors[0].to_string().ends_with(expected), "{}", errors[0]);
+    }
+}

@@ -1,0 +1,101 @@
+//! What can be wrong with a data file.
+
+use super::lines::LineFault;
+use super::row::RowFault;
+use std::path::PathBuf;
+
+/// Why a data file cannot be used, or what is wrong with one of its rows.
+#[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
+pub enum LoadError {
+    /// The file cannot be opened or read.
+    #[error("cannot read {}: {reason}", file.display())]
+    Unreadable {
+        /// Which file.
+        file: PathBuf,
+        /// What the system says.
+        reason: String,
+    },
+    /// A line is not text.
+    #[error("{}:{line}: {fault}", file.display())]
+    Line {
+        /// Which file.
+        file: PathBuf,
+        /// Counted from 1.
+        line: usize,
+        /// What is wrong.
+        fault: LineFault,
+    },
+    /// A row is not usable.
+    #[error("{}:{line}: {fault}", file.display())]
+    Row {
+        /// Which file.
+        file: PathBuf,
+        /// Counted from 1.
+        line: usize,
+        /// What is wrong.
+        fault: RowFault,
+    },
+    /// More bad rows than are listed one by one.
+    #[error("{}: {more} more bad rows", file.display())]
+    MoreBadRows {
+        /// Which file.
+        file: PathBuf,
+        /// How many are not listed.
+        more: usize,
+    },
+    /// Two rows have one id.
+    #[error("{}:{line}: the id `{id}` is already that of line {first_line}", file.display())]
+    DuplicateId {
+        /// Which file.
+        file: PathBuf,
+        /// The second row's line.
+        line: usize,
+        /// The id.
+        id: String,
+        /// The first row's line.
+        first_line: usize,
+    },
+    /// More rows than are ever read.
+    #[error("{}: more than {limit} rows; `limit` takes a part of the file", file.display())]
+    TooManyRows {
+        /// Which file.
+        file: PathBuf,
+        /// The limit.
+        limit: usize,
+    },
+    /// The file has no rows.
+    #[error("{} has no rows", file.display())]
+    Empty {
+        /// Which file.
+        file: PathBuf,
+    },
+    /// Every row is bad, and bad rows are left out.
+    #[error("{} has no usable row: all {bad} are bad", file.display())]
+    NothingUsable {
+        /// Which file.
+        file: PathBuf,
+        /// How many rows.
+        bad: usize,
+    },
+    /// `skip` leaves nothing.
+    #[error("{} has {rows} rows, and `skip` leaves out {skip}", file.display())]
+    AllSkipped {
+        /// Which file.
+        file: PathBuf,
+        /// How many rows.
+        rows: usize,
+        /// How many `skip` leaves out.
+        skip: usize,
+    },
+}
+
+impl LoadError {
+    /// Whether leaving one row out would mend it.
+    pub(super) fn is_bad_row(&self) -> bool {
+        match self {
+            Self::Row { .. } => true,
+            Self::Line { fault, .. } => *fault != LineFault::ByteOrderMark,
+            _ => false,
+        }
+    }
+}

@@ -1,0 +1,66 @@
+//! Rows that two data sets share: what was trained on must not be tested on.
+
+use super::dataset::Query;
+use super::row::normalised;
+use std::collections::HashMap;
+
+/// One row that stands in both data sets.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct SharedRow<'a> {
+    /// In the first.
+    pub first: &'a Query,
+    /// In the second.
+    pub second: &'a Query,
+}
+
+/// The rows of `second` that stand in `first` too, in order: those with the same normalised text and, where `ids` says that
+/// the two sets number their rows together, those with the same id.
+pub fn shared_rows<'a>(
+    first: impl IntoIterator<Item = &'a Query>,
+    second: impl IntoIterator<Item = &'a Query>,
+    ids: bool,
+) -> Vec<SharedRow<'a>> {
+    let (mut by_text, mut by_id) = (HashMap::new(), HashMap::new());
+    for query in first {
+        by_text.entry(normalised(&query.question)).or_insert(query);
+        by_id.entry(query.id.as_str()).or_insert(query);
+    }
+    let find = |query: &Query| {
+        let by_id = by_id.get(query.id.as_str()).filter(|_| ids);
+        by_text.get(&normalised(&query.question)).or(by_id).copied()
+    };
+    second.into_iter().filter_map(|second| Some(SharedRow { first: find(second)?, second })).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[track_caller]
+    fn check(first: &[(&str, &str)], second: &[(&str, &str)], ids: bool, expected: &[(&str, &str)]) {
+        let queries = |rows: &[(&str, &str)]| -> Vec<Query> {
+            let query = |(at, (id, text)): (usize, &(&str, &str))| Query {
+                id: (*id).into(),
+                question: (*text).into(),
+                line: at + 1,
+            };
+            rows.iter().enumerate().map(query).collect()
+        };
+        let (first, second) = (queries(first), queries(second));
+        let shared = shared_rows(&first, &second, ids);
+        let shared: Vec<_> = shared.iter().map(|row| (row.first.id.as_str(), row.second.id.as_str())).collect();
+        assert_eq!(shared, expected);
+    }
+
+    #[test]
+    fn the_same_text_is_shared_whatever_its_id() {
+        check(&[("1", "How many?"), ("2", "Why?")], &[("7", " how  MANY? "), ("8", "When?")], false, &[("1", "7")]);
+    }
+
+    #[test]
+    fn ids_count_only_where_they_mean_the_same() {
+        let (first, second) = ([("1", "a"), ("2", "b")], [("2", "c"), ("3", "d")]);
+        check(&first, &second, false, &[]);
+        check(&first, &second, true, &[("2", "2")]);
+    }
+}

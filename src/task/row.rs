@@ -1,0 +1,221 @@
+//! One row of a data file: JSON text in, the fields that were asked for out.
+
+use serde_json::Value;
+use std::sync::Arc;
+
+/// Deepest nesting of a row; the JSON reader's own limit.
+const MAX_DEPTH: usize = 128;
+
+/// Which fields of a row hold what. A name may be a dotted path into nested objects; a key that holds dots itself wins.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub(super) struct Fields<'a> {
+    pub(super) id: Option<&'a str>,
+    pub(super) question: &'a [String],
+    pub(super) answer: Option<&'a str>,
+}
+
+/// What was found in one row.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub(super) struct Row {
+    pub(super) id: Option<String>,
+    pub(super) question: Arc<str>,
+    pub(super) answer: Option<String>,
+}
+
+/// Why a row is not usable.
+#[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
+pub enum RowFault {
+    /// Not JSON.
+    #[error("not JSON: {problem} (column {column})")]
+    Json {
+        /// What the JSON reader says.
+        problem: String,
+        /// Where, counted from 1.
+        column: usize,
+    },
+    /// JSON nested too deeply.
+    #[error("the row is nested more than {limit} levels deep")]
+    TooDeep {
+        /// The limit.
+        limit: usize,
+    },
+    /// Not an object.
+    #[error("the row is {found}, not an object with fields")]
+    NotAnObject {
+        /// What it is.
+        found: &'static str,
+    },
+    /// A field is not there, or null.
+    #[error("the row has no field `{field}`; it has {present}")]
+    MissingField {
+        /// The field's name.
+        field: String,
+        /// The fields that it has.
+        present: String,
+    },
+    /// A field has an unusable type.
+    #[error("the field `{field}` is {found}; {wanted} is needed")]
+    WrongType {
+        /// The field's name.
+        field: String,
+        /// What it is.
+        found: &'static str,
+        /// What would do.
+        wanted: &'static str,
+    },
+    /// A field has no text.
+    #[error("the field `{field}` is empty")]
+    EmptyField {
+        /// The field's name.
+        field: String,
+    },
+    /// The gold answer is none that the scorer can give.
+    #[error("the answer {answer:?} is {problem}")]
+    BadAnswer {
+        /// The gold answer.
+        answer: String,
+        /// What is wrong with it.
+        problem: String,
+    },
+}
+
+/// Reads one row.
+pub(super) fn parse(line: &str, fields: &Fields<'_>) -> Result<Row, RowFault> {
+    let row: Value = serde_json::from_str(line).map_err(|error| json_fault(&error))?;
+    if !row.is_object() {
+        return Err(RowFault::NotAnObject { found: kind(&row) });
+    }
+    let id = fields.id.map(|field| scalar(&row, field, "text or a number")).transpose()?;
+    let mut question = Vec::new();
+    for field in fields.question {
+        question.push(text(&row, field)?);
+    }
+    let question = question.join("\n");
+    if question.trim().is_empty() {
+        return Err(RowFault::EmptyField { field: fields.question.join("`, `") });
+    }
+    let answer = fields.answer.map(|field| scalar(&row, field, "text or a number")).transpose()?;
+    Ok(Row { id, question: question.into(), answer })
+}
+
+/// `text` in lower case with every run of white space as one blank: what counts as "the same text" between data sets.
+pub fn normalised(text: &str) -> String {
+    let mut out = String::with_capacity(text.len());
+    for word in text.split_whitespace() {
+        if !out.is_empty() {
+            out.push(' ');
+        }
+        out.extend(word.chars().flat_map(char::to_lowercase));
+    }
+    out
+}
+
+fn json_fault(error: &serde_json::Error) -> RowFault {
+    let text = error.to_string();
+    if text.starts_with("recursion limit") {
+        return RowFault::TooDeep { limit: MAX_DEPTH };
+    }
+    let problem = text.rsplit_once(" at line ").map_or(text.as_str(), |(problem, _)| problem).to_string();
+    RowFault::Json { problem, column: error.column() }
+}
+
+fn find<'a>(row: &'a Value, field: &str) -> Result<&'a Value, RowFault> {
+    let found = row.get(field).or_else(|| field.split('.').try_fold(row, |value, key| value.get(key)));
+    found.filter(|value| !value.is_null()).ok_or_else(|| {
+        let names: Vec<_> = row.as_object().into_iter().flat_map(|map| map.keys()).take(12).collect();
+        let present = match names.as_slice() {
+            [] => "none".to_string(),
+            _ => names.iter().map(|name| format!("`{name}`")).collect::<Vec<_>>().join(", "),
+        };
+        RowFault::MissingField { field: field.to_string(), present }
+    })
+}
+
+fn scalar(row: &Value, field: &str, wanted: &'static str) -> Result<String, RowFault> {
+    let value = find(row, field)?;
+    let text = match value {
+        Value::String(text) => text.clone(),
+        Value::Number(number) => number.to_string(),
+        Value::Bool(truth) => truth.to_string(),
+        _ => return Err(RowFault::WrongType { field: field.to_string(), found: kind(value), wanted }),
+    };
+    if text.trim().is_empty() {
+        return Err(RowFault::EmptyField { field: field.to_string() });
+    }
+    Ok(text)
+}
+
+/// Text, a number, or a list of those (answer options, say), one per line.
+fn text(row: &Value, field: &str) -> Result<String, RowFault> {
+    const WANTED: &str = "text or a list of texts";
+    let value = find(row, field)?;
+    let wrong = |value: &Value| RowFault::WrongType { field: field.to_string(), found: kind(value), wanted: WANTED };
+    let item = |value: &Value| match value {
+        Value::String(text) => Ok(text.clone()),
+        Value::Number(number) => Ok(number.to_string()),
+        _ => Err(wrong(value)),
+    };
+    match value {
+        Value::Array(items) => Ok(items.iter().map(item).collect::<Result<Vec<_>, _>>()?.join("\n")),
+        _ => item(value),
+    }
+}
+
+fn kind(value: &Value) -> &'static str {
+    match value {
+        Value::Null => "null",
+        Value::Bool(_) => "true or false",
+        Value::Number(_) => "a number",
+        Value::String(_) => "text",
+        Value::Array(_) => "a list",
+        Value::Object(_) => "an object",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[track_caller]
+    fn check(line: &str, expected: Result<(Option<&str>, &str, Option<&str>), &str>) {
+        let question = ["q".to_string(), "meta.options".to_string()];
+        let got = parse(line, &Fields { id: Some("meta.id"), question: &question, answer: Some("gold") });
+        let got = got.map_err(|fault| fault.to_string());
+        let got = got.as_ref().map(|row| (row.id.as_deref(), &*row.question, row.answer.as_deref()));
+        assert_eq!(got.map_err(String::as_str), expected, "{line}");
+    }
+
+    #[test]
+    fn fields_are_found_and_joined() {
+        check(
+            r#"{"q": "why?", "meta": {"id": 7, "options": ["A)x", "B)y"]}, "gold": "B"}"#,
+            Ok((Some("7"), "why?\nA)x\nB)y", Some("B"))),
+        );
+        check(
+            r#"{"q": "a", "meta.id": "k", "meta": {"id": "l", "options": 3}, "gold": 4.5}"#,
+            Ok((Some("k"), "a\n3", Some("4.5"))),
+        );
+    }
+
+    #[test]
+    fn faults_are_named() {
+        check(r#"{"q": "a""#, Err("not JSON: EOF while parsing an object (column 9)"));
+        check(r#"["q"]"#, Err("the row is a list, not an object with fields"));
+        check(r#"{"q": "a", "gold": "A"}"#, Err("the row has no field `meta.id`; it has `q`, `gold`"));
+        check("{}", Err("the row has no field `meta.id`; it has none"));
+        check(r#"{"q": {}, "meta": {"id": 1}}"#, Err("the field `q` is an object; text or a list of texts is needed"));
+        check(r#"{"q": " ", "meta": {"id": 1, "options": []}}"#, Err("the field `q`, `meta.options` is empty"));
+        check(
+            r#"{"q": "a", "meta": {"id": 1, "options": []}, "gold": []}"#,
+            Err("the field `gold` is a list; text or a number is needed"),
+        );
+        let deep = format!("{{\"q\": {}1{}}}", "[".repeat(200), "]".repeat(200));
+        check(&deep, Err("the row is nested more than 128 levels deep"));
+    }
+
+    #[test]
+    fn equal_texts_are_equal_in_spite_of_case_and_white_space() {
+        assert_eq!(normalised("  How\tMANY \n Äpfel? "), "how many äpfel?");
+        assert_eq!(normalised(" \n"), "");
+    }
+}

@@ -1,0 +1,130 @@
+//! Right or wrong: a model's output against the gold answer.
+
+use super::answer::{letter, tagged};
+use super::row::RowFault;
+use serde::{Deserialize, Serialize};
+
+/// How outputs are scored. Nothing here fails: an output without an answer is wrong, and counted.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase", tag = "kind")]
+pub enum Scorer {
+    /// The last `<answer>` is one of `labels`, whatever its case.
+    Label {
+        /// The allowed answers.
+        labels: Vec<String>,
+    },
+    /// The last `<answer>` names a choice A–E.
+    Letter,
+    /// The last `<answer>`, or the whole output without one, equals the gold answer but for white space.
+    Text,
+}
+
+/// How one output fared.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Outcome {
+    /// Equal to the gold answer.
+    Correct,
+    /// Another answer.
+    Wrong,
+    /// No answer in the output; counts as wrong.
+    Unparsable,
+}
+
+/// An output's answer and how it fared.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Scored {
+    /// The answer in its normal form; `None` when there is none.
+    pub answer: Option<String>,
+    /// How it fared.
+    pub outcome: Outcome,
+}
+
+impl Scorer {
+    /// Scores one output.
+    pub fn score(&self, output: &str, gold: &str) -> Scored {
+        let answer = self.answer(output);
+        let outcome = match (&answer, self.gold(gold)) {
+            (None, _) => Outcome::Unparsable,
+            (Some(answer), Ok(gold)) if *answer == gold => Outcome::Correct,
+            _ => Outcome::Wrong,
+        };
+        Scored { answer, outcome }
+    }
+
+    /// The answer in `output`, in the form in which answers are compared (votes are taken over these).
+    pub fn answer(&self, output: &str) -> Option<String> {
+        match self {
+            Self::Label { labels } => label(labels, tagged(output)?),
+            Self::Letter => letter(tagged(output)?).map(String::from),
+            Self::Text => Some(spaced(tagged(output).unwrap_or(output))).filter(|text| !text.is_empty()),
+        }
+    }
+
+    /// The gold answer in the same form.
+    ///
+    /// # Errors
+    /// When no output could ever equal it.
+    pub fn gold(&self, answer: &str) -> Result<String, RowFault> {
+        let bad = |problem: String| RowFault::BadAnswer { answer: answer.to_string(), problem };
+        match self {
+            Self::Label { labels } => label(labels, answer.trim())
+                .ok_or_else(|| bad(format!("not one of the labels ({})", labels.join(", ")))),
+            Self::Letter => letter(answer).map(String::from).ok_or_else(|| bad("not a letter from A to E".to_string())),
+            Self::Text => Ok(spaced(answer)),
+        }
+    }
+}
+
+fn label(labels: &[String], text: &str) -> Option<String> {
+    let text = text.to_lowercase();
+    labels.iter().find(|label| label.trim().to_lowercase() == text).cloned()
+}
+
+fn spaced(text: &str) -> String {
+    text.split_whitespace().collect::<Vec<_>>().join(" ")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Outcome::{Correct, Unparsable, Wrong};
+    use super::*;
+
+    #[track_caller]
+    fn check(scorer: &Scorer, output: &str, gold: &str, expected: Outcome) {
+        assert_eq!(scorer.score(output, gold).outcome, expected, "{output} / {gold}");
+    }
+
+    #[test]
+    fn labels_are_exact_but_for_case() {
+        let labels = Scorer::Label { labels: vec!["human".into(), "scraper".into()] };
+        check(&labels, "<answer>human</answer>", "human", Correct);
+        check(&labels, "x <answer>scraper</answer> <answer> HUMAN\n</answer>", "Human", Correct);
+        check(&labels, "<answer>scraper</answer>", "human", Wrong);
+        check(&labels, "<answer>not human</answer>", "human", Unparsable);
+        check(&labels, "human", "human", Unparsable);
+        check(&labels, "", "human", Unparsable);
+        let fault = labels.gold("robot").unwrap_err();
+        assert_eq!(fault.to_string(), "the answer \"robot\" is not one of the labels (human, scraper)");
+    }
+
+    #[test]
+    fn letters_come_from_the_last_tag_only() {
+        check(&Scorer::Letter, "A? <answer>B</answer>", "B", Correct);
+        check(&Scorer::Letter, "<answer>Option B</answer>", "(B)", Correct);
+        check(&Scorer::Letter, "<answer>B</answer> <answer>C) 5</answer>", "B", Wrong);
+        check(&Scorer::Letter, "the answer is B", "B", Unparsable);
+        // The release counts the gold letter anywhere in the text as right.
+        check(&Scorer::Letter, "<answer>Because</answer>", "B", Unparsable);
+        check(&Scorer::Letter, "<answer>A, not B at all</answer>", "B", Unparsable);
+        assert_eq!(Scorer::Letter.gold("F").unwrap_err().to_string(), "the answer \"F\" is not a letter from A to E");
+    }
+
+    #[test]
+    fn texts_are_equal_but_for_white_space() {
+        check(&Scorer::Text, " two\n words ", "two words", Correct);
+        check(&Scorer::Text, "so <answer>two  words</answer>!", "two words", Correct);
+        check(&Scorer::Text, "Two words", "two words", Wrong);
+        check(&Scorer::Text, " \n", "two words", Unparsable);
+    }
+}
