@@ -158,7 +158,7 @@ async fn compare(
     let context =
         (in_context && !after.context.is_empty() && after.context == before.context).then_some(&*after.context);
     let question = Question { role: &graph.agent(id).role, question: &base.question, context };
-    let draw: Vec<u64> = draw.iter().copied().chain([base.item as u64, id.0 as u64, u64::from(in_context)]).collect();
+    let draw: Vec<u64> = draw.iter().copied().chain([base.item as u64, id.0 as u64]).collect();
     Ok(judge.compare(&question, &after.output, &before.output, &draw).await?.value)
 }
 
