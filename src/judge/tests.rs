@@ -1,4 +1,5 @@
-//! Worked examples of every mode, and the two laws of both orders: the verdict is antisymmetric, and a position bias cancels.
+//! Worked examples of every mode, and the two laws of both orders: swapped answers mirror the verdict, and a position bias
+//! cancels.
 
 use super::template::Question;
 use super::*;

@@ -10,8 +10,8 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::task::Poll;
 
-/// Agents named by letters, `edges` as (from, to, view). An agent without predecessors has the prompt `<name> {question}`, any
-/// other `<name> {context}`; its role is `role <name>`.
+/// Agents named by letters, `edges` as (from, to, view). An agent without predecessors has the prompt `<name> {question}`,
+/// any other `<name> {context}`; its role is `role <name>`.
 pub(crate) fn graph(names: &str, edges: &[(usize, usize, EdgeView)]) -> Arc<Graph> {
     let agent = |(at, name): (usize, char)| {
         let slot = if edges.iter().any(|(_, to, _)| *to == at) { "{context}" } else { "{question}" };

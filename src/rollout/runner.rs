@@ -175,10 +175,12 @@ impl Runner {
         let message = prompt.render(question, &context);
         let input = Digest::of(message.as_bytes());
         if let Some(base) = base {
-            let before = base.trace.run(id);
+            let before = base.trace.shared_run(id);
             if before.input == input {
                 self.count_avoided(id, base);
-                return Ok(Arc::new(AgentRun { context, ..before.clone() }));
+                // A prompt need not show its context, so the context may have changed under an equal input.
+                let same = before.context == context;
+                return Ok(if same { before.clone() } else { Arc::new(AgentRun { context, ..(**before).clone() }) });
             }
         }
         let answer = self.ask(Message::user(message), self.graph.agent(id).max_new_tokens).await?;
