@@ -66,6 +66,8 @@ pub enum Rejection {
     TooLong,
     /// The same text as its parent or as another candidate of the step.
     Duplicate,
+    /// What the optimizer was to read is longer than it can hold; it wrote nothing.
+    Overflow,
 }
 
 /// A candidate that may be tried.

@@ -1,6 +1,8 @@
 //! Candidate prompts: the optimizer model writes them from the parent, its traces and the misalignment cases (Eq. 4).
 
+mod optimizer;
 mod options;
 pub mod template;
 
+pub use optimizer::{Optimizer, Source};
 pub use options::ProposeOptions;

@@ -139,7 +139,7 @@ fn within(graph: &Graph, agent: AgentId, depth: usize) -> Vec<AgentId> {
 }
 
 /// Whether `id`'s new output is better than before. No answer at all loses against an answer, without asking.
-async fn compare(
+pub(crate) async fn compare(
     judge: &Judge,
     graph: &Graph,
     id: AgentId,

@@ -6,5 +6,6 @@ mod options;
 #[cfg(test)]
 mod tests;
 
+pub(crate) use joint::compare;
 pub use joint::{Reward, SampleReward, joint_reward};
 pub use options::RewardOptions;

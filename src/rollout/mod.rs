@@ -15,3 +15,4 @@ pub use options::RolloutOptions;
 pub use prompts::Prompts;
 pub use runner::{Avoided, Runner};
 pub use trace::{AgentRun, Trace};
+pub(crate) use view::summary_tokens;

@@ -10,12 +10,12 @@ use crate::prompt::Template;
 use futures::future::{BoxFuture, Shared, try_join_all};
 use futures::stream::{self, StreamExt, TryStreamExt};
 use futures::{FutureExt, TryFutureExt};
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 /// Worker calls that re-runs did not make.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
 pub struct Avoided {
     /// Calls of agents that the changed prompt cannot reach.
     pub upstream_reused: u64,

@@ -18,7 +18,7 @@ pub(super) fn summary_request(output: &str, words: usize) -> Message {
 }
 
 /// Most new tokens of a summary: long words and punctuation take several tokens each.
-pub(super) fn summary_tokens(words: usize) -> usize {
+pub(crate) fn summary_tokens(words: usize) -> usize {
     4 * words.max(1)
 }
 

@@ -3,4 +3,26 @@
 
 mod options;
 
+mod beam;
+mod schedule;
+
+mod events;
+mod result;
+
+mod input;
+mod plan;
+
+mod ascent;
+mod copied;
+mod trial;
+
+pub use ascent::optimize;
+pub use copied::Copied;
+pub use events::{
+    Candidate, Event, EventSink, FinalCheck, FinalVerdict, Finished, Models, Outcome, Proposed, Ranked, Refreshed,
+    Started, Step,
+};
+pub use input::{Options, SearchError, SearchInput};
 pub use options::{Schedule, SearchOptions};
+pub use plan::{Plan, RolePlan, plan};
+pub use result::{Lineage, MisalignmentRate, SearchResult};

@@ -1,0 +1,79 @@
+//! One case, and which samples are cases (Eq. 6). Knows what an agent read and wrote, not how it was judged.
+
+use crate::base::AgentId;
+use crate::graph::Graph;
+use crate::reward::SampleReward;
+use crate::rollout::Trace;
+use std::sync::Arc;
+
+/// What one agent read and wrote in one trace, and what the team made of it.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Case {
+    /// The query q.
+    pub question: Arc<str>,
+    /// The context C_i; empty where the agent has no predecessor.
+    pub context: String,
+    /// The agent's output o'_i.
+    pub output: String,
+    /// The direct successors' names and outputs, in topological order; empty for the terminal agent.
+    pub successors: Vec<(String, String)>,
+    /// The system's final output; `None` for the terminal agent, whose output it is.
+    pub answer: Option<String>,
+}
+
+impl Case {
+    /// The part of `trace` that concerns `agent`.
+    pub fn of(graph: &Graph, agent: AgentId, trace: &Trace) -> Self {
+        let run = trace.run(agent);
+        let successor = |id: AgentId| (graph.agent(id).name.clone(), trace.output(id).to_string());
+        Self {
+            question: trace.question.clone(),
+            context: run.context.clone(),
+            output: run.output.clone(),
+            successors: graph.successors(agent).into_iter().map(successor).collect(),
+            answer: (agent != graph.terminal()).then(|| trace.output(graph.terminal()).to_string()),
+        }
+    }
+}
+
+/// Eq. 6: better for the agent itself, worse for a successor or for the system. A term that was not judged is not worse.
+pub fn is_misaligned(sample: &SampleReward) -> bool {
+    let worse = |term: Option<f64>| term.is_some_and(|value| value < 0.5);
+    sample.local == Some(1.0) && (worse(sample.lookahead) || worse(sample.global))
+}
+
+/// The opposite, for the ablation: better for the agent itself and on every other term that was judged.
+pub fn is_success(sample: &SampleReward) -> bool {
+    let better = |term: Option<f64>| term.is_none_or(|value| value > 0.5);
+    sample.local == Some(1.0) && better(sample.lookahead) && better(sample.global)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn sample(local: f64, lookahead: Option<f64>, global: Option<f64>) -> SampleReward {
+        SampleReward { item: 0, local: Some(local), lookahead, global, joint: 0.0 }
+    }
+
+    #[test]
+    fn membership_is_equation_6() {
+        // local, lookahead, global → (misaligned, success)
+        let check = |local, lookahead, global, expected| {
+            let sample = sample(local, lookahead, global);
+            assert_eq!((is_misaligned(&sample), is_success(&sample)), expected, "{sample:?}");
+        };
+        check(1.0, Some(0.0), Some(1.0), (true, false));
+        check(1.0, Some(1.0), Some(0.0), (true, false));
+        check(1.0, Some(0.0), Some(0.0), (true, false));
+        check(1.0, Some(0.5), Some(0.5), (false, false));
+        check(1.0, Some(1.0), Some(1.0), (false, true));
+        check(1.0, Some(1.0), Some(0.5), (false, false));
+        // The mean of two successors, one of them worse and one a tie, is below ½.
+        check(1.0, Some(0.25), Some(0.5), (true, false));
+        check(0.5, Some(0.0), Some(0.0), (false, false));
+        check(0.0, Some(0.0), Some(0.0), (false, false));
+        // A terminal agent has one comparison only, so it is never misaligned.
+        check(1.0, None, None, (false, true));
+    }
+}

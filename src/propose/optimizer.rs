@@ -1,0 +1,103 @@
+//! Asks the optimizer model for one candidate (Eq. 4) and makes a usable prompt of what it wrote, or says why not. Knows
+//! nothing of scores and beams.
+
+use super::options::ProposeOptions;
+use super::template::{Brief, Evidence, PROMPT_TAG, render};
+use crate::base::{AgentId, Seed, Stage};
+use crate::chat::{ChatError, ChatModel, Request, Sampling};
+use crate::graph::Graph;
+use crate::misalignment::{Buffer, Case};
+use crate::prompt::{Rejection, Sanitized, Template, last_tagged, sanitize};
+use crate::rollout::Trace;
+use std::sync::Arc;
+
+/// The optimizer model and how it is asked.
+pub struct Optimizer {
+    model: Arc<dyn ChatModel>,
+    options: ProposeOptions,
+    seed: Seed,
+}
+
+/// What the candidates of one parent are written from.
+#[derive(Clone, Copy)]
+pub struct Source<'a> {
+    /// The graph.
+    pub graph: &'a Graph,
+    /// Whose prompt it is.
+    pub agent: AgentId,
+    /// The parent prompt p.
+    pub parent: &'a Template,
+    /// The parent's traces on the mini-batch of the step.
+    pub traces: &'a [Trace],
+    /// This agent's own cases.
+    pub cases: &'a Buffer,
+}
+
+impl Optimizer {
+    /// `seed` is the run's; every call derives its own.
+    pub fn new(model: Arc<dyn ChatModel>, options: ProposeOptions, seed: Seed) -> Self {
+        Self { model, options, seed }
+    }
+
+    /// One candidate. `draw` holds the counters (round, agent, step, parent, candidate) that make its draws its own: which
+    /// traces and cases it shows ([`Stage::Evidence`]) and how the model samples ([`Stage::Proposal`]).
+    ///
+    /// What the model writes is data: text without a usable prompt, and a brief longer than the model can read, are
+    /// rejections.
+    ///
+    /// # Errors
+    /// Every failure of the model except [`ChatError::Overflow`].
+    pub async fn propose(&self, source: Source<'_>, draw: &[u64]) -> Result<Result<Sanitized, Rejection>, ChatError> {
+        let request = self.request(source, draw);
+        let completion = match self.model.complete(request).await {
+            Ok(completion) => completion,
+            Err(ChatError::Overflow { .. }) => return Ok(Err(Rejection::Overflow)),
+            Err(error) => return Err(error),
+        };
+        let Some(text) = last_tagged(&completion.text, PROMPT_TAG) else {
+            return Ok(Err(Rejection::Unparsable));
+        };
+        let agent = source.graph.agent(source.agent);
+        Ok(sanitize(text, &agent.constraints(self.options.max_prompt_bytes)))
+    }
+
+    fn request(&self, source: Source<'_>, draw: &[u64]) -> Request {
+        let evidence = self.seed.derive(Stage::Evidence, draw);
+        let traces = self.draw_traces(source, evidence);
+        let agent = source.graph.agent(source.agent);
+        let brief = Brief {
+            agent: &agent.name,
+            role: &agent.role,
+            parent: source.parent.text(),
+            slots: &agent.constraints(self.options.max_prompt_bytes).slots,
+            frozen: &agent.frozen,
+            traces: traces.iter().map(show).collect(),
+            cases: source.cases.pick(evidence).into_iter().map(show).collect(),
+            excerpt_bytes: self.options.excerpt_bytes,
+        };
+        Request {
+            messages: render(&brief),
+            max_new_tokens: self.options.max_new_tokens,
+            sampling: Sampling::at(self.options.temperature, self.seed.derive(Stage::Proposal, draw).0),
+        }
+    }
+
+    /// [`ProposeOptions::traces`] of the parent's traces, in the order drawn. A trace in which the agent could not answer
+    /// (overflow) shows nothing and is left out.
+    fn draw_traces(&self, source: Source<'_>, seed: Seed) -> Vec<Case> {
+        let usable: Vec<_> = source.traces.iter().filter(|trace| !trace.run(source.agent).overflow).collect();
+        let shown = self.options.traces.min(usable.len());
+        let drawn = rand::seq::index::sample(&mut seed.rng(), usable.len(), shown);
+        drawn.into_iter().map(|at| Case::of(source.graph, source.agent, usable[at])).collect()
+    }
+}
+
+fn show(case: &Case) -> Evidence<'_> {
+    Evidence {
+        question: &case.question,
+        context: &case.context,
+        output: &case.output,
+        successors: case.successors.iter().map(|(name, output)| (name.as_str(), output.as_str())).collect(),
+        answer: case.answer.as_deref(),
+    }
+}

@@ -1,0 +1,122 @@
+//! What a run takes at most, worked out before it starts. Real runs stay below: duplicates are not tried, unchanged outputs
+//! are neither re-run nor judged, and the response cache answers repetitions.
+
+use super::input::Options;
+use super::schedule::visits;
+use crate::base::AgentId;
+use crate::graph::{EdgeView, Graph};
+use crate::judge::JudgeMode;
+use crate::rollout::summary_tokens;
+use serde::{Deserialize, Serialize};
+
+/// The upper bound for one role.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
+pub struct RolePlan {
+    /// Calls at most, whoever answers them.
+    pub calls: u64,
+    /// New tokens at most.
+    pub new_tokens: u64,
+}
+
+/// The upper bound for a run.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
+pub struct Plan {
+    /// Steps of the run, over all agents and rounds.
+    pub steps: usize,
+    /// Candidates that are written at most.
+    pub candidates: u64,
+    /// Calls that run the agents.
+    pub worker: RolePlan,
+    /// Calls that write candidates.
+    pub optimizer: RolePlan,
+    /// Calls that compare answers.
+    pub judge: RolePlan,
+}
+
+/// What optimizing `graph` on a pool of `pool` queries takes at most. It counts the search only: an evaluation on held-out
+/// cases is on top.
+pub fn plan(graph: &Graph, options: &Options, pool: usize) -> Plan {
+    let Options { search, propose, .. } = options;
+    let (batch, check) = (search.batch.min(pool) as u64, search.final_check.min(pool) as u64);
+    let mut plan = Plan::default();
+    let mut widths = vec![1_usize; graph.agents().len()];
+    let everyone = run_cost(graph, options, graph.order());
+    for visit in visits(graph, search) {
+        let width = &mut widths[visit.agent.0];
+        let below = run_cost(graph, options, &reached(graph, visit.agent));
+        let comparisons = comparisons(graph, options, visit.agent);
+        if visit.returns && *width > 1 {
+            let others = *width as u64 - 1;
+            plan.worker.add(everyone, batch);
+            plan.worker.add(below, batch * others);
+            plan.judge.add(judge_cost(options), batch * others * comparisons);
+        }
+        for _ in 0..search.steps {
+            let parents = *width as u64;
+            let candidates = parents * search.candidates as u64;
+            plan.steps += 1;
+            plan.candidates += candidates;
+            plan.worker.add(everyone, batch);
+            plan.worker.add(below, batch * (parents - 1 + candidates));
+            plan.judge.add(judge_cost(options), batch * candidates * comparisons);
+            *width = search.beam.min(*width + *width * search.candidates);
+        }
+    }
+    plan.optimizer = RolePlan { calls: plan.candidates, new_tokens: plan.candidates * propose.max_new_tokens as u64 };
+    plan.worker.add(everyone, 2 * check);
+    plan.judge.add(judge_cost(options), check);
+    plan
+}
+
+impl RolePlan {
+    fn add(&mut self, one: Self, times: u64) {
+        self.calls += one.calls * times;
+        self.new_tokens += one.new_tokens * times;
+    }
+}
+
+/// The agent and everything below it.
+fn reached(graph: &Graph, agent: AgentId) -> Vec<AgentId> {
+    let mut agents = graph.descendants(agent);
+    agents.push(agent);
+    agents
+}
+
+/// Running `agents` once on one query, with the summaries that their successors see.
+fn run_cost(graph: &Graph, options: &Options, agents: &[AgentId]) -> RolePlan {
+    let mut cost = RolePlan::default();
+    for &id in agents {
+        cost.add(RolePlan { calls: 1, new_tokens: graph.agent(id).max_new_tokens as u64 }, 1);
+        if graph.edges().iter().any(|edge| edge.from == id && edge.view == EdgeView::Summary) {
+            cost.add(RolePlan { calls: 1, new_tokens: summary_tokens(options.rollout.summary_words) as u64 }, 1);
+        }
+    }
+    cost
+}
+
+/// Pairs of answers that one sample compares for `agent`: its own, those of the agents below within the lookahead's depth,
+/// the final one.
+fn comparisons(graph: &Graph, options: &Options, agent: AgentId) -> u64 {
+    let mut near = vec![agent];
+    for _ in 0..options.reward.lookahead_depth.min(graph.agents().len()) {
+        let next: Vec<_> = near.iter().flat_map(|id| graph.successors(*id)).collect();
+        near.extend(next);
+        near.sort_unstable();
+        near.dedup();
+    }
+    if !near.contains(&graph.terminal()) {
+        near.push(graph.terminal());
+    }
+    near.len() as u64
+}
+
+/// One comparison: both orders, every rubric.
+fn judge_cost(options: &Options) -> RolePlan {
+    let judge = &options.judge;
+    let calls = (1 + u64::from(judge.both_orders)) * judge.rubrics.len().max(1) as u64;
+    match judge.mode {
+        JudgeMode::Logit => RolePlan { calls, new_tokens: 0 },
+        JudgeMode::Text => RolePlan { calls, new_tokens: calls * judge.max_new_tokens as u64 },
+        JudgeMode::Coin => RolePlan::default(),
+    }
+}
