@@ -34,7 +34,8 @@ pub(super) fn read(root: &Section<'_>, max_prompt_bytes: usize) -> Option<Arc<Gr
         return None;
     }
     let agents: Vec<_> = sections.iter().map(agent).collect();
-    let names: Vec<String> = agents.iter().map(|agent| agent.as_ref().map_or(String::new(), |a| a.name.clone())).collect();
+    let names: Vec<String> =
+        agents.iter().map(|agent| agent.as_ref().map_or(String::new(), |a| a.name.clone())).collect();
     let edges = edges(root, &names);
     if root.faults.count() > before {
         return None;
@@ -52,7 +53,8 @@ pub(super) fn read(root: &Section<'_>, max_prompt_bytes: usize) -> Option<Arc<Gr
                     sections[at].place("prompt")
                 }
                 GraphError::DuplicateAgent(agent) => {
-                    let at = names.iter().rposition(|name| name == agent).expect("a fault names an agent that there is");
+                    let at =
+                        names.iter().rposition(|name| name == agent).expect("a fault names an agent that there is");
                     sections[at].place("name")
                 }
                 _ => Place::File(root.faults.file.to_path_buf()),
@@ -96,7 +98,8 @@ fn prompt(section: &Section<'_>) -> Option<Template> {
             let path = inner.resolve("file", &file?);
             match std::fs::read(&path).map(String::from_utf8) {
                 Ok(Ok(text)) => {
-                    let text = text.strip_suffix('\n').map_or(text.as_str(), |text| text.strip_suffix('\r').unwrap_or(text));
+                    let text =
+                        text.strip_suffix('\n').map_or(text.as_str(), |text| text.strip_suffix('\r').unwrap_or(text));
                     Some(Template::new(text))
                 }
                 Ok(Err(_)) => {
@@ -104,7 +107,8 @@ fn prompt(section: &Section<'_>) -> Option<Template> {
                     None
                 }
                 Err(error) => {
-                    inner.fault("file", &format!("cannot be read: {}: {}", path.display(), super::load::reason(&error)));
+                    inner
+                        .fault("file", &format!("cannot be read: {}: {}", path.display(), super::load::reason(&error)));
                     None
                 }
             }
@@ -135,7 +139,8 @@ fn edges(root: &Section<'_>, names: &[String]) -> Vec<Edge> {
             None => graph.missing("debaters", "how many agents debate in each round"),
             Some((_, Some(preset))) => edges = preset,
             Some((debaters, None)) => {
-                let problem = format!("is {debaters}, but {} agents are not {debaters} per round and a moderator", names.len());
+                let problem =
+                    format!("is {debaters}, but {} agents are not {debaters} per round and a moderator", names.len());
                 graph.fault("debaters", &problem);
             }
         },

@@ -37,7 +37,8 @@ pub(super) fn read(root: &Section<'_>, skip_bad_rows: bool) -> Option<Data> {
         root.entry("eval");
         return None;
     };
-    let labelled = ["train", "test"].iter().any(|name| section.entry(if *name == "train" { "train" } else { "test" }).is_some());
+    let labelled =
+        ["train", "test"].iter().any(|name| section.entry(if *name == "train" { "train" } else { "test" }).is_some());
     let scorer = scorer(root, labelled);
     let mut warnings = Vec::new();
     let pool_section = section.section("pool");
@@ -105,7 +106,8 @@ fn scorer(root: &Section<'_>, needed: bool) -> Option<Scorer> {
         }
         (ScorerKind::Label, None) => {
             if section.entry("labels").is_none() {
-                section.missing("labels", "the `label` scorer needs the allowed answers, e.g. labels = [\"yes\", \"no\"]");
+                section
+                    .missing("labels", "the `label` scorer needs the allowed answers, e.g. labels = [\"yes\", \"no\"]");
             }
             None
         }
@@ -182,9 +184,13 @@ fn take<T>(
         Err(faults) => {
             section.faults.extend(faults.into_iter().map(|fault| match fault {
                 LoadError::Row { .. } | LoadError::Line { .. } | LoadError::DuplicateId { .. } => {
-                    ConfigError::Data { key: section.path.clone(), fault }
+                    ConfigError::Data { key: section.path.clone(), fault: fault.into() }
                 }
-                fault => ConfigError::DataFile { place: section.place("file"), key: section.full("file"), fault },
+                fault => ConfigError::DataFile {
+                    place: section.place("file"),
+                    key: section.full("file"),
+                    fault: fault.into(),
+                },
             }));
             None
         }
@@ -203,7 +209,8 @@ fn refuse_overlap<'a>(
     if shared.is_empty() {
         return;
     }
-    let place = |source: &Source, query: &Query| format!("{}:{} (id `{}`)", source.file.display(), query.line, query.id);
+    let place =
+        |source: &Source, query: &Query| format!("{}:{} (id `{}`)", source.file.display(), query.line, query.id);
     let mut listed: Vec<_> = shared
         .iter()
         .take(LISTED)

@@ -129,7 +129,7 @@ pub enum ConfigError {
         /// The key that names the file.
         key: String,
         /// What is wrong.
-        fault: LoadError,
+        fault: Box<LoadError>,
     },
     /// A data file that cannot be found or used as a whole.
     #[error("{place}: `{key}`: {fault}")]
@@ -139,7 +139,7 @@ pub enum ConfigError {
         /// The key that names it.
         key: String,
         /// What is wrong.
-        fault: LoadError,
+        fault: Box<LoadError>,
     },
     /// Two data sets share rows that they must not share.
     #[error("`data.{first}` and `data.{second}` share {count} {}: {listed}", if *count == 1 { "row" } else { "rows" })]

@@ -61,10 +61,8 @@ pub(super) fn read(root: &Section<'_>, check_files: bool) -> Option<[ModelSpec; 
         let Some(own) = section.section(role.as_str()) else {
             return common.clone().map(|path| ModelSpec { path, dtype });
         };
-        let spec = ModelSpec {
-            path: path(&own, check_files).or(common.clone())?,
-            dtype: own.get("dtype").unwrap_or(dtype),
-        };
+        let spec =
+            ModelSpec { path: path(&own, check_files).or(common.clone())?, dtype: own.get("dtype").unwrap_or(dtype) };
         own.finish();
         Some(spec)
     };

@@ -105,7 +105,12 @@ impl<'a> Section<'a> {
     }
 
     pub(super) fn convert<T: DeserializeOwned>(&self, key: &str, node: &Node) -> Option<T> {
-        match node.value.json().ok_or_else(String::new).and_then(|v| serde_json::from_value(v).map_err(|e| e.to_string())) {
+        match node
+            .value
+            .json()
+            .ok_or_else(String::new)
+            .and_then(|v| serde_json::from_value(v).map_err(|e| e.to_string()))
+        {
             Ok(value) => Some(value),
             Err(message) => {
                 self.fault_at(node.mark, key, &problem(&message, &node.value));
@@ -222,7 +227,9 @@ pub(super) fn hint<'a>(name: &str, known: impl Iterator<Item = &'a str>) -> Stri
 
 /// What serde's message means for a person.
 fn problem(message: &str, value: &Value) -> String {
-    if let Some((_, names)) = message.split_once("unknown variant ").and_then(|(_, rest)| rest.split_once(", expected ")) {
+    if let Some((_, names)) =
+        message.split_once("unknown variant ").and_then(|(_, rest)| rest.split_once(", expected "))
+    {
         let names: Vec<_> = names.split('`').skip(1).step_by(2).collect();
         let Value::Text(text) = value else { return format!("is {}", value.describe()) };
         return match hint(text, names.iter().copied()) {
