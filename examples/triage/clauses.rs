@@ -231,6 +231,27 @@ impl Prompt {
         text
     }
 
+    /// The prompt that has this text; `None` where it is not made of the vocabulary.
+    pub(crate) fn parse(role: Role, text: &str) -> Option<Self> {
+        let end = Self { role, clauses: Vec::new() }.text();
+        let mut rest = text.trim().strip_suffix(&end)?;
+        let mut known = Clause::useful(role);
+        known.push(Clause::trap(role));
+        known.extend(Clause::FILLERS);
+        let mut clauses = Vec::new();
+        while !rest.is_empty() {
+            let starts = known.iter().find_map(|clause| {
+                let wordings = clause.wordings();
+                let wording = wordings.iter().position(|wording| rest.starts_with(wording.as_str()))?;
+                Some((*clause, wording, wordings[wording].len()))
+            });
+            let (clause, wording, bytes) = starts?;
+            clauses.push((clause, wording));
+            rest = rest[bytes..].trim_start();
+        }
+        Some(Self { role, clauses })
+    }
+
     pub(crate) fn template(&self) -> Template {
         Template::new(self.text())
     }
@@ -250,7 +271,7 @@ impl Prompt {
         set.iter().for_each(|clause| {
             hasher.field(clause.wordings()[0].as_bytes());
         });
-        hasher.finish().0[0] % 10 == 0
+        hasher.finish().0[0].is_multiple_of(10)
     }
 
     /// A random prompt on the wanted side of the exclusion list.

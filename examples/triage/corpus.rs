@@ -15,8 +15,7 @@ pub(crate) fn write(folder: &Path, count: u64, seed: Seed) -> io::Result<()> {
     std::fs::create_dir_all(folder)?;
     let mut file = io::BufWriter::new(std::fs::File::create(folder.join("corpus.jsonl"))?);
     let mut lengths: BTreeMap<String, Vec<(usize, usize)>> = BTreeMap::new();
-    for at in 0..count {
-        let example = example(&mut seed.derive(Stage::Data, &[1, at]).rng());
+    for example in examples(count, seed) {
         let text = format!("{}{}", example.messages[0].content, example.answer);
         for kind in [example.kind.clone(), "all".into()] {
             lengths.entry(kind).or_default().push((pieces(&text), text.len()));
@@ -34,6 +33,11 @@ pub(crate) fn write(folder: &Path, count: u64, seed: Seed) -> io::Result<()> {
         println!("{kind:22} {:7} {mean:6} {p95:6} {max:6} {bytes:6}", of.len());
     }
     Ok(())
+}
+
+/// The first `count` examples of the corpus of `seed`.
+pub(crate) fn examples(count: u64, seed: Seed) -> impl Iterator<Item = Example> {
+    (0..count).map(move |at| example(&mut seed.derive(Stage::Data, &[1, at]).rng()))
 }
 
 /// One example of the mix.

@@ -6,10 +6,15 @@
 mod agents;
 mod clauses;
 mod corpus;
+mod data;
+mod edits;
 mod examples;
 mod judge;
 mod optimizer;
 mod simulate;
+mod templates;
+#[cfg(test)]
+mod tests;
 mod world;
 
 use clap::{Parser, Subcommand};
@@ -35,9 +40,6 @@ enum Command {
         /// Rounds, steps, beam, candidates and batch of the search.
         #[arg(long, num_args = 5, default_values_t = [2, 3, 2, 2, 10])]
         size: Vec<usize>,
-        /// The hierarchical team instead of the chain.
-        #[arg(long)]
-        hierarchical: bool,
     },
     /// Write the training corpus.
     Corpus {
@@ -48,21 +50,40 @@ enum Command {
         #[arg(long, default_value_t = 60_000)]
         count: u64,
     },
+    /// Write pool, train and test, the ideal prompts and the probes.
+    Data {
+        /// Their folder.
+        #[arg(long, default_value = "models/triage")]
+        out: PathBuf,
+    },
+    /// Count what proposals are worth.
+    Edits {
+        /// JSONL with `kind`, `parent` and `reply` per line.
+        file: PathBuf,
+    },
+    /// Print the digests of the templates that the model is trained on.
+    Templates,
 }
 
 fn main() -> anyhow::Result<()> {
     let args = Args::parse();
     let seed = Seed(args.seed);
     match args.command {
-        Command::Simulate { seeds, size, hierarchical } => {
-            let roles: &[clauses::Role] = if hierarchical { &clauses::Role::TEAM } else { &clauses::Role::CHAIN };
+        Command::Simulate { seeds, size } => {
             let &[rounds, steps, beam, candidates, batch] = size.as_slice() else {
                 unreachable!("clap wants five values")
             };
             let size = simulate::Size { rounds, steps, beam, candidates, batch };
-            print!("{}", simulate::table(roles, seeds, size, seed));
+            print!("{}", simulate::report(seeds, size, seed));
         }
         Command::Corpus { out, count } => corpus::write(&out, count, seed)?,
+        Command::Data { out } => data::write(&out, seed)?,
+        Command::Edits { file } => {
+            let text = std::fs::read_to_string(file)?;
+            let replies: Vec<_> = text.lines().map(serde_json::from_str).collect::<Result<_, _>>()?;
+            print!("{}", edits::table(&replies));
+        }
+        Command::Templates => println!("{}", serde_json::to_string_pretty(&templates::digests())?),
     }
     Ok(())
 }

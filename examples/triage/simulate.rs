@@ -179,13 +179,30 @@ pub(crate) fn accuracy(prompts: &[Prompt], sessions: &[Session]) -> f64 {
     right.count() as f64 / sessions.len() as f64
 }
 
-/// The whole table in Markdown.
-pub(crate) fn table(roles: &[Role], seeds: u64, size: Size, seed: Seed) -> String {
+/// The study of both teams in Markdown.
+pub(crate) fn report(seeds: u64, size: Size, seed: Seed) -> String {
+    let Size { rounds, steps, beam, candidates, batch } = size;
+    format!(
+        "# The study in symbols\n\nWritten by `cargo run --release --example triage -- simulate --seeds {seeds} --size {rounds} {steps} \
+         {beam} {candidates} {batch} --seed {}`: exact\nagents, judge and optimizer; {seeds} paired runs per arm; accuracy on 600 held-out \
+         sessions; normal intervals of the mean.\n`trapped`: runs that end with the trap in a prompt; `least`: the worst run.\n\
+         Size: {rounds} rounds, {steps} steps, beam {beam}, {candidates} candidates, batch {batch}.\n\n\
+         ## Chain: extract, assess, verdict\n\n{}\n\
+         ## Hierarchical: client, traffic and origin beside each other, then verdict\n\n\
+         Successor and terminal agent are one here, so lookahead and global compare the same texts, and no trap is proposed to\n\
+         specialists: the arms differ little by design.\n\n{}",
+        seed.0,
+        table(&Role::CHAIN, seeds, size, seed),
+        table(&Role::TEAM, seeds, size, seed),
+    )
+}
+
+fn table(roles: &[Role], seeds: u64, size: Size, seed: Seed) -> String {
     let sessions = Session::distinct(Share::Experiment, 650, seed);
     let (pool, test) = (&sessions[..50], &sessions[50..]);
     let fixed = |of: fn(Role) -> Prompt| accuracy(&roles.iter().map(|role| of(*role)).collect::<Vec<_>>(), test);
     let (start, ceiling) = (fixed(Prompt::seed), fixed(Prompt::ideal));
-    let mut rows = format!("| arm | accuracy | 95 % interval | joint − arm | 95 % interval | trapped | min |\n");
+    let mut rows = String::from("| arm | accuracy | 95 % interval | joint − arm | 95 % interval | trapped | least |\n");
     rows.push_str("| --- | --- | --- | --- | --- | --- | --- |\n");
     let mut joint = Vec::new();
     let mut fixed_rows = String::new();
