@@ -2,12 +2,14 @@
 
 mod bench;
 mod compare;
+mod estimate;
 mod eval;
 mod exit;
 mod generate;
 mod optimize;
 mod plan;
 mod score;
+mod settings;
 mod show;
 mod validate;
 
