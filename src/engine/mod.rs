@@ -2,4 +2,5 @@
 //!
 //! Inside, each module imports only what stands above it in this list.
 
+pub mod text;
 pub mod weights;
