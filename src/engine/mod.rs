@@ -3,4 +3,9 @@
 //! Inside, each module imports only what stands above it in this list.
 
 pub mod text;
+
+pub mod kernels;
 pub mod weights;
+
+pub mod qwen3;
+pub mod token_engine;

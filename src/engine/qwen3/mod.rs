@@ -1,0 +1,8 @@
+//! Qwen3, written once for every device: configuration, weights, the packed-token forward pass. Knows no text, no requests
+//! and no scheduling policy; which kernel runs is the kernel layer's business.
+
+mod config;
+mod model;
+
+pub use config::{Config, ConfigError};
+pub use model::Model;

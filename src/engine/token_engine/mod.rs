@@ -1,0 +1,10 @@
+//! The token engine: requests over token ids in, tokens and scores out. One thread owns the model; each turn of its loop plans
+//! a step, runs it, and hands results to whoever waits. Knows no text.
+
+mod options;
+mod request;
+mod worker;
+
+pub use options::EngineOptions;
+pub use request::{Counters, EngineError, ScoreOutput, TokenOutput, TokenRequest};
+pub use worker::TokenEngine;
