@@ -9,3 +9,11 @@ pub mod weights;
 
 pub mod qwen3;
 pub mod token_engine;
+
+mod embedded;
+mod local_model;
+mod source;
+
+pub use local_model::{LocalModel, OpenError, read_config};
+pub use source::{ModelSource, SourceError};
+pub use token_engine::{EngineError, EngineOptions};

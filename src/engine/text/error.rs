@@ -19,6 +19,9 @@ pub enum TextError {
         /// Which flag.
         flag: &'static str,
     },
+    /// There is no tokenizer, so text cannot be read or written.
+    #[error("the model has no tokenizer.json: only `input_ids` can be used")]
+    NoTokenizer,
     /// There is no chat template, so messages cannot be rendered.
     #[error(
         "the model has no chat template (chat_template.jinja or tokenizer_config.json); give `prompt` or `input_ids`"

@@ -39,7 +39,11 @@ impl Checkpoint {
     pub fn open(folder: &Path) -> Result<Self, WeightsError> {
         let index_path = folder.join(INDEX);
         let single_path = folder.join(SINGLE);
-        if single_path.exists() || !index_path.exists() {
+        if !single_path.exists() && !index_path.exists() {
+            let reason = format!("there is neither {SINGLE} nor {INDEX}");
+            return Err(WeightsError::Unreadable { file: folder.display().to_string(), reason });
+        }
+        if single_path.exists() {
             return Self::from_files(vec![(single_path.display().to_string(), FileBytes::map(&single_path)?)]);
         }
         let index_name = index_path.display().to_string();
@@ -181,7 +185,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let write = |name: &str, bytes: &[u8]| std::fs::write(folder.path().join(name), bytes).unwrap();
         let message = || Checkpoint::open(folder.path()).err().map(|error| error.to_string());
-        assert!(message().unwrap().contains("model.safetensors cannot be read"));
+        assert!(message().unwrap().ends_with("there is neither model.safetensors nor model.safetensors.index.json"));
         write("x-1.safetensors", &bytes(&["a"]));
         write("x-2.safetensors", &bytes(&["b"]));
         write(INDEX, br#"{"metadata":{},"weight_map":{"a":"x-1.safetensors","b":"x-2.safetensors"}}"#);
