@@ -2,6 +2,7 @@
 
 mod bench;
 mod compare;
+mod estimate;
 mod eval;
 mod exit;
 mod generate;
@@ -11,6 +12,7 @@ mod optimize;
 mod plan;
 mod progress;
 mod score;
+mod settings;
 mod show;
 mod validate;
 

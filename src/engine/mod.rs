@@ -2,8 +2,18 @@
 //!
 //! Inside, each module imports only what stands above it in this list.
 
+pub mod text;
+
 pub mod kernels;
 pub mod weights;
 
 pub mod qwen3;
 pub mod token_engine;
+
+mod embedded;
+mod local_model;
+mod source;
+
+pub use local_model::{LocalModel, OpenError, read_config};
+pub use source::{ModelSource, SourceError};
+pub use token_engine::{EngineError, EngineOptions};
