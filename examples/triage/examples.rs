@@ -62,16 +62,16 @@ fn context(prompts: &[Prompt], outputs: &[Output], at: usize, rng: &mut ChaCha8R
     if from.len() == 1 {
         return outputs[from.start].text();
     }
-    // Several predecessors: with or without their names.
-    let form = rng.random_range(0..4);
+    // Several predecessors, as `rollout` shows them; now and then in another form, so that the form matters little.
+    let form = rng.random_range(0..10);
     let parts: Vec<_> = from
         .map(|i| match form {
-            0 => format!("{}: {}", prompts[i].role.name(), outputs[i].text()),
-            1 | 2 => format!("{}:\n{}", prompts[i].role.name(), outputs[i].text()),
-            _ => outputs[i].text(),
+            0 => outputs[i].text(),
+            1 => format!("{}: {}", prompts[i].role.name(), outputs[i].text()),
+            _ => format!("[{}]\n{}", prompts[i].role.name(), outputs[i].text()),
         })
         .collect();
-    parts.join(if form == 2 { "\n\n" } else { "\n" })
+    parts.join(if form < 2 { "\n" } else { "\n\n" })
 }
 
 /// An agent at work.
@@ -147,9 +147,8 @@ pub(crate) fn pair(comparison: Comparison, share: Share, rng: &mut ChaCha8Rng) -
             continue;
         }
         let context = context(&prompts, &one, at, rng);
-        // An agent without predecessors has no context to show; an empty one is shown now and then, to be safe.
-        let shows = comparison.local && (!comparison.role.reads_session() || rng.random_bool(0.08));
-        let context = shows.then_some(context);
+        // An agent without predecessors has no context to show.
+        let context = (comparison.local && !comparison.role.reads_session()).then_some(context);
         let (better, worse) = if first > second { (&one[at], &two[at]) } else { (&two[at], &one[at]) };
         return Pair { session, context, better: better.text(), worse: worse.text() };
     }
