@@ -286,16 +286,12 @@ struct HeldOut {
 }
 
 fn correct(evaluation: &Evaluation) -> Vec<bool> {
-    evaluation.items.iter().map(|item| item.correct).collect()
+    evaluation.items.iter().map(|item| item.is_correct()).collect()
 }
 
 fn accuracy(evaluation: &Evaluation) -> Accuracy {
-    Accuracy {
-        n: evaluation.n,
-        correct: evaluation.correct,
-        accuracy: evaluation.accuracy,
-        ci95: evaluation.ci95,
-    }
+    let crate::eval::Accuracy { n, correct, accuracy, ci95, .. } = evaluation.accuracy;
+    Accuracy { n, correct, accuracy, ci95 }
 }
 
 /// Makes every event durable, then shows it.
