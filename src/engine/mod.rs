@@ -2,8 +2,14 @@
 //!
 //! Inside, each module imports only what stands above it in this list.
 
+pub(crate) mod blocks;
+pub(crate) mod schedule;
+
 pub mod kernels;
+pub(crate) mod kv;
 pub mod weights;
 
 pub mod qwen3;
+pub(crate) mod sample;
+
 pub mod token_engine;
