@@ -7,6 +7,8 @@ mod eval;
 mod exit;
 mod generate;
 mod interrupt;
+mod jsonl;
+mod local;
 pub mod lock;
 mod optimize;
 mod plan;

@@ -1,6 +1,6 @@
 //! `maspo optimize`: the search, the held-out evaluation, and the files of the run.
 
-use super::interrupt;
+use super::interrupt::cancel_on_ctrl_c;
 use super::models::{self, OpenModels};
 use super::progress::Progress;
 use super::{CliError, Exit, lock};
@@ -50,7 +50,7 @@ pub(super) struct Args {
 }
 
 pub(super) fn run(args: Args) -> Result<Exit, CliError> {
-    let cancel = interrupt::watch();
+    let cancel = cancel_on_ctrl_c()?;
     let mut sets = args.set.clone();
     sets.extend(args.seed.map(|seed| format!("seed={seed}")));
     let settings =

@@ -22,4 +22,4 @@ mod source;
 
 pub use local_model::{LocalModel, OpenError, read_config};
 pub use source::{ModelSource, SourceError};
-pub use token_engine::{EngineError, EngineOptions};
+pub use token_engine::{EngineError, EngineOptions, TokenRequest};
