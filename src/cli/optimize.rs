@@ -1,7 +1,7 @@
 //! `maspo optimize`: the search, the held-out evaluation, and the files of the run.
 
 use super::interrupt::cancel_on_ctrl_c;
-use super::models::{self, OpenModels};
+use super::models::{Models, open_models};
 use super::progress::Progress;
 use super::{CliError, Exit, lock};
 use crate::base::Stopwatch;
@@ -66,7 +66,7 @@ pub(super) fn run(args: Args) -> Result<Exit, CliError> {
         resume_command: resume_command(&args, &dir),
     };
     let journal = open_journal(&args, &dir, store.clone(), &info)?;
-    let models = models::open(&settings)?;
+    let models = open_models(&settings, &ModelRole::ALL)?;
     let run = Run { settings: &settings, dir: &dir, ledger: Ledger::new(), watch: Stopwatch::start() };
     let outcome = block_on(run.carry_out(&models, store, journal, cancel.clone()));
     match outcome {
@@ -197,14 +197,14 @@ struct Run<'a> {
 impl Run<'_> {
     async fn carry_out(
         &self,
-        models: &OpenModels,
+        models: &Models,
         store: Arc<Store>,
         journal: Journal,
         cancel: crate::base::CancelToken,
     ) -> Result<RunReport, RunError> {
         let settings = self.settings;
         let role = |role: ModelRole| -> Arc<dyn ChatModel> {
-            let cached = Arc::new(CachedModel::new(models.of(role), store.clone()));
+            let cached = Arc::new(CachedModel::new(models.role(settings, role), store.clone()));
             Arc::new(Metered::new(cached, role, self.ledger.clone(), cancel.clone()))
         };
         let input = SearchInput {
