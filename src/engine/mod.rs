@@ -4,10 +4,16 @@
 
 pub mod text;
 
+pub(crate) mod blocks;
+pub(crate) mod schedule;
+
 pub mod kernels;
+pub(crate) mod kv;
 pub mod weights;
 
 pub mod qwen3;
+pub(crate) mod sample;
+
 pub mod token_engine;
 
 mod embedded;
