@@ -159,7 +159,7 @@ fn print_report(report: &RunReport, json: bool) {
         return;
     }
     let colour = std::io::stdout().is_terminal() && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty());
-    print!("{}", report.text(if colour { Colour::Ansi } else { Colour::None }));
+    print!("{}", report.text(if colour { Colour::On } else { Colour::Off }));
 }
 
 /// Why a run ended early.
