@@ -6,6 +6,7 @@ mod estimate;
 mod eval;
 mod exit;
 mod generate;
+mod models;
 mod optimize;
 mod plan;
 mod score;
