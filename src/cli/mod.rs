@@ -10,6 +10,7 @@ mod interrupt;
 mod jsonl;
 mod local;
 pub mod lock;
+mod models;
 mod optimize;
 mod plan;
 mod progress;

@@ -53,12 +53,12 @@ pub(super) fn run(args: Args) -> Result<Exit, CliError> {
     let cancel = cancel_on_ctrl_c()?;
     let mut sets = args.set.clone();
     sets.extend(args.seed.map(|seed| format!("seed={seed}")));
-    let settings =
-        load(&args.config, &sets, args.skip_bad_rows, ModelCheck::Files).map_err(CliError::bad_inputs)?;
+    let settings = load(&args.config, &sets, args.skip_bad_rows, ModelCheck::Files).map_err(CliError::bad_inputs)?;
     for warning in &settings.warnings {
         eprintln!("warning: {warning}");
     }
-    let dir = args.out.clone().unwrap_or_else(|| Path::new("runs").join(format!("{}-{}", settings.name, settings.seed.0)));
+    let dir =
+        args.out.clone().unwrap_or_else(|| Path::new("runs").join(format!("{}-{}", settings.name, settings.seed.0)));
     let store = Arc::new(Store::open(&dir).map_err(JournalError::from).map_err(journal_error)?);
     let info = RunInfo {
         name: settings.name.clone(),
@@ -104,7 +104,11 @@ fn resume_command(args: &Args, dir: &Path) -> String {
 
 fn shell_word(text: &str) -> String {
     let plain = |c: char| c.is_ascii_alphanumeric() || "-_./=:,+@%".contains(c);
-    if !text.is_empty() && text.chars().all(plain) { text.to_string() } else { format!("'{}'", text.replace('\'', r"'\''")) }
+    if !text.is_empty() && text.chars().all(plain) {
+        text.to_string()
+    } else {
+        format!("'{}'", text.replace('\'', r"'\''"))
+    }
 }
 
 /// Decides, from what the folder holds and what the user asked for, whether to begin, to go on, or to refuse.
@@ -119,9 +123,10 @@ fn open_journal(args: &Args, dir: &Path, store: Arc<Store>, info: &RunInfo) -> R
         }
         RunStatus::Empty => begin(store),
         RunStatus::Unfinished if args.resume => Journal::resume(store, info).map_err(journal_error),
-        RunStatus::Unfinished => {
-            Err(CliError::bad_input(format!("{shown} holds an unfinished run; go on with it:\n  {}", info.resume_command)))
-        }
+        RunStatus::Unfinished => Err(CliError::bad_input(format!(
+            "{shown} holds an unfinished run; go on with it:\n  {}",
+            info.resume_command
+        ))),
         RunStatus::Finished if args.resume => Err(CliError::bad_input(format!(
             "the run in {shown} is finished; there is nothing to resume. `maspo show {shown}` prints it again"
         ))),

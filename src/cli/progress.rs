@@ -35,7 +35,11 @@ impl Progress {
     pub(super) fn show(&mut self, event: &Event) {
         match event {
             Event::Started(started) => {
-                self.say(format!("at most {} model calls; {}", started.plan.worker.calls + started.plan.optimizer.calls + started.plan.judge.calls, self.speed()));
+                self.say(format!(
+                    "at most {} model calls; {}",
+                    started.plan.worker.calls + started.plan.optimizer.calls + started.plan.judge.calls,
+                    self.speed()
+                ));
             }
             Event::Proposed(proposed) => self.bar.set_message(format!(
                 "round {} {} step {}: {} candidates  {}",

@@ -1,7 +1,9 @@
-//! What the commands that read an experiment file share: loading it, saying its warnings, printing JSON.
+//! What the commands that read an experiment file share: loading it, saying its warnings, printing figures.
 
-use super::CliError;
+use super::{CliError, Exit};
+use crate::chat::{ChatError, LedgerLine};
 use crate::config::{self, ModelCheck, Settings};
+use crate::eval::{Accuracy, Difference};
 use crate::rollout::Prompts;
 use crate::task::{Case, Scorer};
 use std::path::Path;
@@ -48,4 +50,45 @@ pub(super) fn labelled<'a>(settings: &'a Settings, split: &str) -> Result<(&'a [
             Err(CliError::bad_input(format!("{file} has no `data.{split}`: add it, or choose another `--split`")))
         }
     }
+}
+
+/// What a failed call means for the exit code.
+pub(super) fn chat_error(error: ChatError) -> CliError {
+    let exit = match error {
+        ChatError::Cancelled => Exit::Interrupted,
+        ChatError::Storage(_) => Exit::Environment,
+        ChatError::Overflow { .. } | ChatError::Model(_) => Exit::RunFailed,
+    };
+    CliError::new(exit, error)
+}
+
+/// `0.812 (n 64, correct 52, 95 % interval 0.700 to 0.889)` and what else there is to say.
+pub(super) fn accuracy_line(accuracy: &Accuracy) -> String {
+    let Accuracy { n, correct, accuracy, ci95: (lo, hi), unparsable, overflow } = accuracy;
+    let mut text = format!("{accuracy:.3} (n {n}, correct {correct}, 95 % interval {lo:.3} to {hi:.3})");
+    if *unparsable > 0 {
+        text.push_str(&format!(", {unparsable} without an answer"));
+    }
+    if *overflow > 0 {
+        text.push_str(&format!(", {overflow} longer than the model can read"));
+    }
+    text
+}
+
+/// `+0.125 (n 64, 95 % interval +0.031 to +0.219, McNemar p 0.021)`, and whether that is more than noise.
+pub(super) fn difference_line(difference: &Difference) -> String {
+    let Difference { n, value, ci95: (lo, hi), mcnemar_p, only_first, only_second } = difference;
+    let noise = if *lo <= 0.0 && *hi >= 0.0 { "; within noise" } else { "" };
+    format!(
+        "{value:+.3} (n {n}, 95 % interval {lo:+.3} to {hi:+.3}, McNemar p {mcnemar_p:.4}; right only in A {only_first}, \
+         only in B {only_second}){noise}"
+    )
+}
+
+/// What a role cost.
+pub(super) fn bill_line(line: &LedgerLine) -> String {
+    format!(
+        "{} calls, {} prefilled + {} reused + {} decoded tokens, {:.1} s",
+        line.calls, line.prefilled_tokens, line.reused_tokens, line.decoded_tokens, line.seconds
+    )
 }

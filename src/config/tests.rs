@@ -3,6 +3,7 @@
 use super::*;
 use crate::base::AgentId;
 use crate::chat::ModelRole;
+use crate::engine::ModelSource;
 use expect_test::{Expect, expect};
 use std::fs;
 
@@ -90,7 +91,7 @@ fn a_sound_experiment_is_read_in_full() {
     assert_eq!(test.iter().map(|case| case.query.id.as_str()).collect::<Vec<_>>(), ["3", "4"]);
     assert_eq!(settings.split("train"), None);
     assert_eq!((settings.options.search.batch, settings.options.search.rounds), (2, 3));
-    assert_eq!(settings.model(ModelRole::Judge).path, ModelPath::Embedded("triage".into()));
+    assert_eq!(settings.model(ModelRole::Judge).source, ModelSource::Embedded("triage"));
     assert!(settings.warnings.is_empty());
 }
 
@@ -101,18 +102,16 @@ fn syntax_errors_have_line_and_column() {
         "seed = = 7",
         &[],
         expect![[r#"
-        x.toml:3:8: extra `=`, expected nothing
-        x.toml:3:10: unexpected key or value, expected newline, `#`
-    "#]],
+            x.toml:3:8: extra `=`, expected nothing
+        "#]],
     );
     check(
         "[graph]",
         "[graph",
         &[],
         expect![[r#"
-        x.toml:6:7: unclosed table, expected `]`
-        x.toml:12:3: duplicate key
-    "#]],
+            x.toml:6:7: unclosed table, expected `]`
+        "#]],
     );
     check(
         "seed = 7",
@@ -131,24 +130,24 @@ fn the_schema_comes_first() {
         "",
         &[],
         expect![[r#"
-        x.toml: `schema` is missing; this program reads `schema = 1`, at the top of the file
-    "#]],
+            x.toml:1: `schema` is missing; this program reads `schema = 1`, at the top of the file
+        "#]],
     );
     check(
         "schema = 1\nname",
         "schema = 2\nnaem",
         &[],
         expect![[r#"
-        x.toml:1: schema 2 is not one that this program reads; it reads `schema = 1`
-    "#]],
+            x.toml:1: the schema is 2; this program reads `schema = 1`
+        "#]],
     );
     check(
         "schema = 1",
         "schema = \"1\"",
         &[],
         expect![[r#"
-        x.toml:1: schema the text "1" is not one that this program reads; it reads `schema = 1`
-    "#]],
+            x.toml:1: the schema is the text "1"; this program reads `schema = 1`
+        "#]],
     );
 }
 
@@ -175,18 +174,16 @@ fn unknown_keys_are_named_with_the_nearest_known_one() {
         "colour",
         &[],
         expect![[r#"
-        x.toml:16: unknown key `agent.2.colour`; known are `frozen`, `max_new_tokens`, `name`, `optimize`, `prompt`, `role`
-    "#]],
+            x.toml:16: unknown key `agent.decide.colour`; known are `frozen`, `max_new_tokens`, `name`, `optimize`, `prompt`, `role`
+        "#]],
     );
     check(
         "answer = \"gold\"",
         "answr = \"gold\"",
         &[],
         expect![[r#"
-        x.toml:20: unknown key `data.test.answr`; did you mean `answer`?
-        test.jsonl:1: the row has no field `answer`; it has `id`, `question`, `gold`
-        test.jsonl:2: the row has no field `answer`; it has `id`, `question`, `gold`
-    "#]],
+            x.toml:20: unknown key `data.test.answr`; did you mean `answer`?
+        "#]],
     );
     check(
         "pool = {",
@@ -250,9 +247,9 @@ fn values_of_a_wrong_type_or_out_of_range_are_named() {
         "[reward]\nlocal = nan\nlookahead_depth = 4\n[search]",
         &[],
         expect![[r#"
-        x.toml:25: `reward.local` is the number nan, which is not finite, which is no value for it
-        x.toml:26: `reward.lookahead_depth` is 4; it must be 1 to 3
-    "#]],
+            x.toml:25: `reward.local` is the number nan, which is not finite
+            x.toml:26: `reward.lookahead_depth` is 4; it must be 1 to 3
+        "#]],
     );
     check(
         "[search]",
@@ -294,18 +291,27 @@ fn values_of_a_wrong_type_or_out_of_range_are_named() {
         "seed = 99999999999999999999",
         &[],
         expect![[r#"
-        x.toml:3: `seed` is the number 99999999999999999999, which does not fit 64 bits, which is no value for it
-    "#]],
+            x.toml:3: `seed` is the number 99999999999999999999, which does not fit 64 bits
+        "#]],
     );
     check(
         "seed = 7",
         "seed = 2020-01-01",
         &[],
         expect![[r#"
-        x.toml:3: `seed` is the date 2020-01-01, which is no value for it
+            x.toml:3: `seed` is the date 2020-01-01, which no setting takes
+        "#]],
+    );
+    check(
+        "",
+        "",
+        &["graph=3", "agent=[]", "data=x"],
+        expect![[r#"
+        x.toml:1: `agent` is missing; the graph has no agents: add an [[agent]] with name, role and prompt
+        --set graph=3: `graph` is the number 3; a table is needed
+        --set data=x: `data` is the text "x"; a table is needed
     "#]],
     );
-    check("", "", &["graph=3", "agent=[]", "data=x"], expect![[""]]);
 }
 
 #[test]
@@ -314,27 +320,26 @@ fn everything_is_said_at_once() {
     let text = "[model]\n[graph]\ntopology = \"ring\"\n[[agent]]\nname = \"a\"\nprompt = \"\"\n[[edge]]\nfrom = \"a\"\nto = \"b\"\n\
                 [data]\npool = { file = \"nowhere.jsonl\" }\ntest = { file = \"test.jsonl\" }\n[search]\nbeam = 0\nx = 1\n";
     expect![[r#"
+        x.toml:1: `schema` is missing; this program reads `schema = 1`, at the top of the file
         x.toml:1: `model.path` is missing; the folder of a Qwen3 model, or `embedded:triage`
         x.toml:1: `eval.scorer` is missing; labelled data needs a scorer: `label`, `letter` or `text`
         x.toml:3: `graph.topology` is "ring"; it can be `sequential`, `hierarchical`, `debate`
-        x.toml:4: `agent.1.role` is missing; one or two sentences on what the agent is for; the judge judges by it
-        x.toml:6: `agent.1.prompt` is empty
-        x.toml:8: `edge.1.from` is "a", which is no agent; there is none to name
-        x.toml:9: `edge.1.to` is "b", which is no agent; there is none to name
+        x.toml:4: `agent.a.role` is missing; one or two sentences on what the agent is for; the judge judges by it
+        x.toml:6: `agent.a.prompt` is empty
+        x.toml:9: `edge.1.to` is "b", which is no agent; did you mean `a`?
         x.toml:11: `data.pool.file`: cannot read nowhere.jsonl: no such file
         x.toml:14: `search.beam` is 0; it must be at least 1
         x.toml:15: unknown key `search.x`; known are `batch`, `beam`, `candidates`, `final_check`, `refresh`, `rounds`, `schedule`, `steps`
         --set nonsense: the form is KEY.PATH=VALUE, e.g. search.rounds=2
-        x.toml: `schema` is missing; this program reads `schema = 1`, at the top of the file
         --set search.beem=3: unknown key `search.beem`; did you mean `beam`?
         test.jsonl:1: the row has no field `answer`; it has `id`, `question`, `gold`
         test.jsonl:2: the row has no field `answer`; it has `id`, `question`, `gold`
     "#]].assert_eq(&shown(&folder, load_text(&folder, text, &["nonsense", "search.beem=3"])));
     expect![[r#"
+        x.toml:1: `schema` is missing; this program reads `schema = 1`, at the top of the file
         x.toml:1: `model` is missing; [model] path = "…" names the folder of a Qwen3 model, or `embedded:triage`
         x.toml:1: `agent` is missing; the graph has no agents: add an [[agent]] with name, role and prompt
         x.toml:1: `data` is missing; [data] pool = { file = "…" } names the queries to optimize on
-        x.toml: `schema` is missing; this program reads `schema = 1`, at the top of the file
     "#]]
     .assert_eq(&shown(&folder, load_text(&folder, "", &[])));
 }
@@ -346,17 +351,17 @@ fn graphs_are_checked() {
         "",
         &[],
         expect![[r#"
-        x.toml:15: agent `decide`: the prompt has {context}, but this agent receives nothing that could fill it
-        x.toml: the graph has 2 terminal agents (extract, decide); exactly one may have no successor
-    "#]],
+            x.toml:6: the graph has 2 terminal agents (extract, decide); exactly one may have no successor
+            x.toml:15: agent `decide`: the prompt has {context}, but this agent receives nothing that could fill it
+        "#]],
     );
     check(
         "topology = \"sequential\"",
         "[[edge]]\nfrom = \"extract\"\nto = \"decide\"\n[[edge]]\nfrom = \"decide\"\nto = \"extract\"",
         &[],
         expect![[r#"
+            x.toml:7: the graph has a cycle: extract -> decide -> extract
             x.toml:16: agent `extract`: the prompt lacks {context}
-            x.toml: the graph has a cycle: extract -> decide -> extract
         "#]],
     );
     check(
@@ -397,8 +402,8 @@ fn graphs_are_checked() {
         "nowhere.txt",
         &[],
         expect![[r#"
-        x.toml:15: `agent.2.prompt.file` cannot be read: nowhere.txt: no such file
-    "#]],
+            x.toml:15: `agent.decide.prompt.file` cannot be read: nowhere.txt: no such file
+        "#]],
     );
     check(
         "<answer>\"]",
@@ -457,8 +462,8 @@ fn models_are_looked_for() {
         "embedded:chess",
         &[],
         expect![[r#"
-        x.toml:5: `model.path` names no embedded model; there is `embedded:triage`
-    "#]],
+            x.toml:5: `model.path` is "embedded:chess": there is no embedded model `chess`; there is `embedded:triage`
+        "#]],
     );
     check(
         "embedded:triage",
@@ -501,8 +506,8 @@ fn models_are_looked_for() {
     .assert_eq(&shown(&folder, load_text(&folder, &text, &[])));
     let path = folder.path().join("x.toml");
     let settings = load(&path, &[], false, ModelCheck::None).unwrap();
-    assert_eq!(settings.model(ModelRole::Judge).path, ModelPath::Folder(folder.path().join("qwen")));
-    assert_eq!(settings.model(ModelRole::Worker).path, ModelPath::Embedded("triage".into()));
+    assert_eq!(settings.model(ModelRole::Judge).source, ModelSource::Folder(folder.path().join("qwen")));
+    assert_eq!(settings.model(ModelRole::Worker).source, ModelSource::Embedded("triage"));
 }
 
 #[test]
@@ -523,8 +528,22 @@ fn data_is_checked() {
         decide.txt:1: not JSON: expected value (column 1)
     "#]],
     );
-    check("\"test.jsonl\"", "\"twice.jsonl\"", &[], expect![[""]]);
-    check("\"gold\", id", "\"gold\", question = [], id", &[], expect![[""]]);
+    check(
+        "\"test.jsonl\"",
+        "\"twice.jsonl\"",
+        &[],
+        expect![[r#"
+        twice.jsonl:2: the id `k` is already that of line 1
+    "#]],
+    );
+    check(
+        "\"gold\", id",
+        "\"gold\", question = [], id",
+        &[],
+        expect![[r#"
+        x.toml:20: `data.test.question` names no field
+    "#]],
+    );
     check(
         "\"human\", \"scraper\"",
         "\"human\", \"robot\"",
@@ -581,9 +600,8 @@ fn data_is_checked() {
         "pool = { file = \"pool.jsonl\", limit = 0, skip = 9",
         &[],
         expect![[r#"
-        x.toml:19: `data.pool.limit` is 0; it must be at least 1
-        x.toml:19: `data.pool.file`: pool.jsonl has 2 rows, and `skip` leaves out 9
-    "#]],
+            x.toml:19: `data.pool.limit` is 0; it must be at least 1
+        "#]],
     );
     check(
         "batch = 2",

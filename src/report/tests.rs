@@ -454,26 +454,42 @@ fn the_verdict_follows_the_interval() {
 
 #[test]
 fn prompts_are_compared_by_words_or_whole() {
-    check_diff(ASSESS, BETTER, expect![[r#"
+    check_diff(
+        ASSESS,
+        BETTER,
+        expect![[r#"
             Read the case {context}.
             Decide who wrote it: a human or a scraper.{+ Many requests per second mean a scraper.+}
             Answer in <answer></answer>.
-    "#]]);
-    check_diff("Count the words.", "Name every colour in {question}!\nBe brief.", expect![[r#"
+    "#]],
+    );
+    check_diff(
+        "Count the words.",
+        "Name every colour in {question}!\nBe brief.",
+        expect![[r#"
           - Count the words.
           + Name every colour in {question}!
           + Be brief.
-    "#]]);
-    check_diff("a b c d", "a b c", expect![[r#"
+    "#]],
+    );
+    check_diff(
+        "a b c d",
+        "a b c",
+        expect![[r#"
             a b c[- d-]
-    "#]]);
+    "#]],
+    );
 }
 
 #[test]
 fn what_a_model_wrote_cannot_command_the_terminal() {
-    check_diff("one two three four", "one two three \x1b]0;title\x07 \u{202e}four\u{9b}2J", expect![[r#"
+    check_diff(
+        "one two three four",
+        "one two three \x1b]0;title\x07 \u{202e}four\u{9b}2J",
+        expect![[r#"
             one two three [-four-]{+\u{1b}]0;title\u{7} \u{202e}four\u{9b}2J+}
-    "#]]);
+    "#]],
+    );
     assert!(!report().text(Colour::Off).contains('\x1b'));
 }
 
