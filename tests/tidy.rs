@@ -30,15 +30,42 @@ const LAYERS: &[(&str, &[&str])] = &[
     (
         "config",
         &[
-            "chat", "engine", "eval", "graph", "judge", "misalignment", "prompt", "propose", "reward", "rollout", "search",
+            "chat",
+            "engine",
+            "eval",
+            "graph",
+            "judge",
+            "misalignment",
+            "prompt",
+            "propose",
+            "reward",
+            "rollout",
+            "search",
             "task",
         ],
     ),
     (
         "cli",
         &[
-            "cache", "chat", "config", "engine", "eval", "graph", "journal", "judge", "misalignment", "prompt", "propose",
-            "report", "reward", "rollout", "search", "stats", "store", "task", "throughput",
+            "cache",
+            "chat",
+            "config",
+            "engine",
+            "eval",
+            "graph",
+            "journal",
+            "judge",
+            "misalignment",
+            "prompt",
+            "propose",
+            "report",
+            "reward",
+            "rollout",
+            "search",
+            "stats",
+            "store",
+            "task",
+            "throughput",
         ],
     ),
 ];
@@ -74,7 +101,8 @@ fn root() -> &'static Path {
 
 /// Every `crate::a` and `crate::a::b` named in the code (comments left out).
 fn imports(text: &str) -> BTreeSet<(String, String)> {
-    let code: String = text.lines().filter(|line| !line.trim_start().starts_with("//")).flat_map(|l| [l, "\n"]).collect();
+    let code: String =
+        text.lines().filter(|line| !line.trim_start().starts_with("//")).flat_map(|l| [l, "\n"]).collect();
     let mut found = BTreeSet::new();
     for (at, _) in code.match_indices("crate::") {
         let path = &code[at + "crate::".len()..];

@@ -1,7 +1,7 @@
 //! A local model as a [`ChatModel`]: tokenizer and chat template before the token engine, detokenization behind it. The only
 //! place of the engine that knows both text and tensors.
 
-use super::kernels::Compute;
+use super::kernels::{Compute, ComputeError};
 use super::qwen3::{Config, ConfigError, Model};
 use super::source::{ModelSource, SourceError};
 use super::text::{ChatTemplate, ChatText, TextError, Tokenizer, eos_ids, template_source};
@@ -57,8 +57,8 @@ pub enum OpenError {
         vocab_size: usize,
     },
     /// Threads or instruction set.
-    #[error("{0}")]
-    Compute(String),
+    #[error(transparent)]
+    Compute(#[from] ComputeError),
 }
 
 impl LocalModel {
@@ -91,10 +91,10 @@ impl LocalModel {
         let eos = eos_ids(generation_config.as_deref(), &config_bytes)?;
         let text = open_text(source, &config)?;
         let mut checkpoint = source.checkpoint()?;
-        let compute = Compute::cpu(options.threads).map_err(OpenError::Compute)?;
+        let compute = Compute::cpu(options.threads)?;
 
         let mut hasher = Hasher::new("maspo local model");
-        hasher.field(dtype.as_bytes()).field(b"cpu").field(compute.kernels().as_bytes());
+        hasher.field(dtype.as_bytes()).field(b"cpu").field(compute.kernels().name().as_bytes());
         hasher.field(&COMPUTE_VERSION.to_le_bytes()).field(&[u8::from(thinking)]).field(&config_bytes);
         hasher.field(generation_config.as_deref().unwrap_or_default());
         digest_text(source, text.as_ref(), &mut hasher)?;
