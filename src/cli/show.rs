@@ -110,32 +110,38 @@ mod tests {
     fn an_unfinished_run_says_how_far_it_is_and_how_to_go_on() {
         let dir = tempfile::tempdir().unwrap();
         let mut journal = begin(dir.path());
-        check(dir.path(), expect![[r#"
-            Run `tiny`, unfinished: the search has not begun
-            cache     0 answered calls, which are not asked again
+        check(
+            dir.path(),
+            expect![[r#"
+                Run `tiny`, unfinished: the search has not begun
+                cache     answered calls that are not asked again: 0
 
-            Go on with: maspo optimize tiny.toml --resume
-        "#]]);
+                Go on with: maspo optimize tiny.toml --resume
+            "#]],
+        );
         for event in &fixture::events()[..3] {
             block_on(journal.emit(event)).unwrap();
         }
-        check(dir.path(), expect![[r#"
-            Run `tiny`, seed 7, unfinished: 1 of 2 steps done
-            model     triage (5540edfbd10f) in every role
-            cache     0 answered calls, which are not asked again
+        check(
+            dir.path(),
+            expect![[r#"
+                Run `tiny`, seed 7, unfinished: 1 of 2 steps done
+                model     triage (5540edfbd10f) in every role
+                cache     answered calls that are not asked again: 0
 
-            Prompts   [-before-] {+after+}
-              extract: not to be changed
-              assess: changed
-                Read the case {context}.
-                Decide who wrote it: a human or a scraper.{+ Many requests per second mean a scraper.+}
-                Answer in <answer></answer>.
+                Prompts   [-before-] {+after+}
+                  extract: not to be changed
+                  assess: changed
+                    Read the case {context}.
+                    Decide who wrote it: a human or a scraper.{+ Many requests per second mean a scraper.+}
+                    Answer in <answer></answer>.
 
-            Steps
-              round 1, assess, step 1: 1 candidates tried, best score +0.250, improved
+                Steps
+                  round 1, assess, step 1: 1 candidate tried, best score +0.250, improved
 
-            Go on with: maspo optimize tiny.toml --resume
-        "#]]);
+                Go on with: maspo optimize tiny.toml --resume
+            "#]],
+        );
         let json: serde_json::Value = serde_json::from_str(&render(dir.path(), true, Colour::Off).unwrap()).unwrap();
         assert_eq!((&json["schema"], &json["finished"]), (&1.into(), &false.into()));
         assert_eq!(json["resume"], "maspo optimize tiny.toml --resume");
@@ -145,13 +151,26 @@ mod tests {
     #[test]
     fn wrong_folders_are_told_apart() {
         let dir = tempfile::tempdir().unwrap();
-        check(dir.path(), expect![[r#"CliError { exit: BadInput, messages: ["there is no run in DIR (it has no run.sqlite)"] }"#]]);
+        check(
+            dir.path(),
+            expect![[r#"CliError { exit: BadInput, messages: ["there is no run in DIR (it has no run.sqlite)"] }"#]],
+        );
         drop(Store::open(dir.path()).unwrap());
         check(dir.path(), expect![[r#"CliError { exit: BadInput, messages: ["no run has begun in DIR"] }"#]]);
         block_on(begin(dir.path()).finish(r#"{"schema": 7}"#.into())).unwrap();
-        check(dir.path(), expect![[r#"CliError { exit: BadInput, messages: ["DIR cannot be shown: the result has schema 7, and this maspo reads schema 1"] }"#]]);
+        check(
+            dir.path(),
+            expect![[
+                r#"CliError { exit: BadInput, messages: ["DIR cannot be shown: the result has schema 7, and this maspo reads schema 1"] }"#
+            ]],
+        );
         let connection = rusqlite::Connection::open(dir.path().join("run.sqlite")).unwrap();
         connection.execute("UPDATE meta SET value = '0' WHERE name = 'schema'", []).unwrap();
-        check(dir.path(), expect![[r#"CliError { exit: BadInput, messages: ["DIR/run.sqlite has schema 0, and this maspo reads schema 1; start the run again in another folder (--out), or use the maspo that wrote it"] }"#]]);
+        check(
+            dir.path(),
+            expect![[
+                r#"CliError { exit: BadInput, messages: ["DIR/run.sqlite has schema 0, and this maspo reads schema 1; start the run again in another folder (--out), or use the maspo that wrote it"] }"#
+            ]],
+        );
     }
 }

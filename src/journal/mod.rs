@@ -6,13 +6,13 @@
 
 mod error;
 mod files;
-mod journal;
 mod record;
+mod sink;
 
 #[cfg(test)]
 mod tests;
 
 pub use error::JournalError;
 pub use files::write_file;
-pub use journal::{Journal, RunInfo, RunStatus, status};
 pub use record::{Record, read};
+pub use sink::{Journal, RunInfo, RunStatus, status};

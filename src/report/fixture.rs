@@ -67,7 +67,7 @@ pub(crate) fn events() -> Vec<Event> {
             beam: beam.to_vec(),
             best: beam[0].id,
             improved,
-            overflowed: 0,
+            overflowed: round - 1,
             cases: 2,
             judge: judge(),
             avoided,
