@@ -9,9 +9,6 @@ mod files;
 mod record;
 mod sink;
 
-#[cfg(test)]
-mod tests;
-
 pub use error::JournalError;
 pub use files::write_file;
 pub use record::{Record, read};

@@ -418,7 +418,8 @@ fn a_run_without_labels_or_gain_says_so() {
         result    runs/tiny-7/result.json
         journal   runs/tiny-7/run.sqlite
         hash      85d97ef2f1a3e62826caf5bb945e6661bf5becfe846684939f2d9aa37edd4c13
-    "#]].assert_eq(&report.text(Colour::Off));
+    "#]]
+    .assert_eq(&report.text(Colour::Off));
 }
 
 #[test]
