@@ -28,8 +28,8 @@ impl Judge {
         *self.stats.lock().expect("no thread panics while it holds the counts")
     }
 
-    /// Whether `candidate` does the task better than `base`. `draw` holds the counters of this one comparison, from which the
-    /// coin is seeded. With both orders, swapping the two answers gives 1 − the value.
+    /// Whether `candidate` does the task better than `base`. `draw` holds the counters of this one comparison, from which
+    /// the coin is seeded. With both orders, swapping the two answers gives 1 − the value.
     ///
     /// # Errors
     /// Whatever the model answers, except an overflow, which is a tie.

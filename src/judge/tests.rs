@@ -1,1 +1,268 @@
-//! Tests.
+//! Worked examples of every mode, and the two laws of both orders: swapped answers mirror the verdict, and a position bias
+//! cancels.
+
+use super::template::Question;
+use super::*;
+use crate::base::{Digest, Seed};
+use crate::chat::{ChatError, ChatModel, Completion, ModelIdentity, Request, Scores, ScriptedModel};
+use futures::FutureExt;
+use futures::executor::block_on;
+use futures::future::BoxFuture;
+use proptest::prelude::*;
+use std::sync::Arc;
+
+const QUESTION: Question<'static> = Question { role: "add up", question: "1 + 1", context: None };
+
+/// The two answers that a request shows.
+fn shown(request: &Request) -> (&str, &str) {
+    let text = &request.messages[0].content;
+    let answer = |letter: &str| {
+        let start = text.rfind(&format!("Answer {letter}:\n<data>\n")).expect("both answers are shown") + 17;
+        &text[start..start + text[start..].find("\n</data>").expect("the fence is closed")]
+    };
+    (answer("A"), answer("B"))
+}
+
+/// The log-probabilities of two letters that share all the mass, `l` nats apart.
+fn letters(l: f64) -> Vec<f64> {
+    let a = -(1.0 + (-l).exp()).ln();
+    vec![a, a - l]
+}
+
+/// Reads answers as numbers; the larger is better by so many nats, and position A has `bias` nats more.
+fn numbers(bias: f64) -> Arc<ScriptedModel> {
+    Arc::new(ScriptedModel::new(|_| String::new()).with_scores(move |request, answers| {
+        assert_eq!(answers, ["A", "B"]);
+        let (a, b) = shown(request);
+        letters(a.parse::<f64>().unwrap() - b.parse::<f64>().unwrap() + bias)
+    }))
+}
+
+fn judge(model: Arc<dyn ChatModel>, options: JudgeOptions) -> Judge {
+    Judge::new(model, options, Seed(1))
+}
+
+fn compare(judge: &Judge, candidate: &str, base: &str) -> Verdict {
+    block_on(judge.compare(&QUESTION, candidate, base, &[])).unwrap()
+}
+
+#[track_caller]
+fn check(judge: &Judge, candidate: &str, base: &str, value: f64, kind: VerdictKind) {
+    let verdict = compare(judge, candidate, base);
+    assert_eq!((verdict.value, verdict.kind), (value, kind));
+}
+
+/// By hand, with a bias of 2 for A: l1 = 0.8 + 2 = 2.8, l2 = −(−0.8 + 2) = −1.2, s = (2.8 − 1.2) / 2 = 0.8.
+#[test]
+fn both_orders_cancel_a_position_bias() {
+    let judge = judge(numbers(2.0), JudgeOptions::default());
+    let verdict = compare(&judge, "1.0", "0.2");
+    assert_eq!((verdict.value, verdict.kind), (1.0, VerdictKind::Decided));
+    assert!((verdict.score.unwrap() - 0.8).abs() < 1e-9, "{verdict:?}");
+    check(&judge, "0.2", "1.0", 0.0, VerdictKind::Decided);
+    check(&judge, "3.5", "1.0", 1.0, VerdictKind::Decided);
+    let stats = judge.stats();
+    assert_eq!((stats.comparisons, stats.asked, stats.decided), (3, 6, 3));
+    assert_eq!((stats.consistent, stats.inconsistent), (1, 2));
+    assert_eq!(stats.position_consistency(), Some(1.0 / 3.0));
+    assert_eq!((stats.tie_rate(), stats.unparsable_rate()), (Some(0.0), Some(0.0)));
+}
+
+#[test]
+fn one_order_believes_the_position() {
+    let options = JudgeOptions { both_orders: false, ..JudgeOptions::default() };
+    let judge = judge(numbers(2.0), options);
+    check(&judge, "1.0", "0.2", 1.0, VerdictKind::Decided);
+    check(&judge, "0.2", "1.0", 1.0, VerdictKind::Decided);
+    assert_eq!((judge.stats().asked, judge.stats().position_consistency()), (2, None));
+}
+
+#[test]
+fn identical_texts_are_a_tie_that_nobody_is_asked_about() {
+    for mode in [JudgeMode::Logit, JudgeMode::Text, JudgeMode::Coin] {
+        let model = numbers(2.0);
+        let judge = judge(model.clone(), JudgeOptions { mode, ..JudgeOptions::default() });
+        check(&judge, "same", "same", 0.5, VerdictKind::Identical);
+        assert!(model.seen().is_empty());
+        assert_eq!((judge.stats().identical, judge.stats().judged(), judge.stats().tie_rate()), (1, 0, None));
+    }
+}
+
+#[test]
+fn a_difference_within_the_tie_band_is_a_tie() {
+    let judge = judge(numbers(0.0), JudgeOptions { tie_band: 0.25, ..JudgeOptions::default() });
+    check(&judge, "1.2", "1.0", 0.5, VerdictKind::Tie);
+    check(&judge, "1.0", "1.2", 0.5, VerdictKind::Tie);
+    check(&judge, "1.5", "1.0", 1.0, VerdictKind::Decided);
+    assert_eq!((judge.stats().ties, judge.stats().tie_rate()), (2, Some(2.0 / 3.0)));
+}
+
+#[test]
+fn letters_that_say_nothing_are_ties_and_counted() {
+    let scores = |logprobs: Vec<f64>| {
+        let model = ScriptedModel::new(|_| String::new()).with_scores(move |_, _| logprobs.clone());
+        judge(Arc::new(model), JudgeOptions::default())
+    };
+    for (logprobs, kind) in [
+        (vec![-4.0, -9.0], VerdictKind::LowMass),
+        (vec![f64::NAN, -0.1], VerdictKind::Unparsable),
+        (vec![-0.1, f64::NEG_INFINITY], VerdictKind::Unparsable),
+        (vec![f64::NEG_INFINITY, f64::NEG_INFINITY], VerdictKind::Unparsable),
+        (vec![-0.1], VerdictKind::Unparsable),
+    ] {
+        let judge = scores(logprobs);
+        check(&judge, "x", "y", 0.5, kind);
+        assert_eq!((judge.stats().unparsable_rate(), judge.stats().tie_rate()), (Some(1.0), Some(1.0)));
+        assert_eq!(judge.stats().position_consistency(), None);
+    }
+    let even = scores(vec![-0.7, -0.7]);
+    check(&even, "x", "y", 0.5, VerdictKind::Tie);
+}
+
+/// Every call is too long.
+struct Tiny;
+
+impl ChatModel for Tiny {
+    fn complete(&self, _: Request) -> BoxFuture<'_, Result<Completion, ChatError>> {
+        async { Err(ChatError::Cancelled) }.boxed()
+    }
+
+    fn score(&self, _: Request, _: Vec<String>) -> BoxFuture<'_, Result<Scores, ChatError>> {
+        async { Err(ChatError::Overflow { prompt_tokens: 9, new_tokens: 1, limit: 8 }) }.boxed()
+    }
+
+    fn identity(&self) -> ModelIdentity {
+        ModelIdentity { name: "tiny".into(), digest: Digest::of(b"tiny") }
+    }
+}
+
+#[test]
+fn a_comparison_that_is_too_long_is_a_tie_and_other_errors_are_errors() {
+    let logit = judge(Arc::new(Tiny), JudgeOptions::default());
+    check(&logit, "x", "y", 0.5, VerdictKind::Overflow);
+    assert_eq!((logit.stats().overflow, logit.stats().tie_rate()), (1, Some(1.0)));
+    let text = judge(Arc::new(Tiny), JudgeOptions { mode: JudgeMode::Text, ..JudgeOptions::default() });
+    assert!(matches!(block_on(text.compare(&QUESTION, "x", "y", &[])), Err(ChatError::Cancelled)));
+    assert_eq!(text.stats().comparisons, 0);
+}
+
+/// A text judge that replies with `reply(a, b)`.
+fn text_judge(reply: fn(&str, &str) -> &'static str) -> Judge {
+    let model = ScriptedModel::new(move |request| {
+        let (a, b) = shown(request);
+        assert_eq!((request.max_new_tokens, request.sampling.temperature), (256, 0.0));
+        assert!(request.messages[0].content.contains("Reply with <choose>A</choose>"));
+        reply(a, b).to_string()
+    });
+    judge(Arc::new(model), JudgeOptions { mode: JudgeMode::Text, ..JudgeOptions::default() })
+}
+
+#[test]
+fn a_text_judge_is_believed_when_both_orders_agree() {
+    let larger = text_judge(|a, b| if a > b { "I say <choose>A</choose>" } else { "<choose>B</choose>" });
+    check(&larger, "2", "1", 1.0, VerdictKind::Decided);
+    check(&larger, "1", "2", 0.0, VerdictKind::Decided);
+    assert_eq!(compare(&larger, "1", "2").score, None);
+    assert_eq!(larger.stats().position_consistency(), Some(1.0));
+
+    let always_a = text_judge(|_, _| "<choose>A</choose>");
+    check(&always_a, "2", "1", 0.5, VerdictKind::Tie);
+    assert_eq!((always_a.stats().inconsistent, always_a.stats().tie_rate()), (1, Some(1.0)));
+
+    let chatter = text_judge(|a, _| if a == "2" { "<choose>A</choose>" } else { "both are fine" });
+    check(&chatter, "2", "1", 0.5, VerdictKind::Unparsable);
+    assert_eq!((chatter.stats().unparsable, chatter.stats().position_consistency()), (1, None));
+}
+
+/// Three rubrics: "long" prefers by +3 nats, "short" and "plain" by −1 each: the mean is 1/3.
+#[test]
+fn rubrics_are_asked_one_by_one_and_averaged() {
+    let model = Arc::new(ScriptedModel::new(|_| String::new()).with_scores(|request, _| {
+        let strength = if request.messages[0].content.contains("long") { 3.0 } else { -1.0 };
+        letters(if shown(request).0 == "x" { strength } else { -strength })
+    }));
+    let rubrics = vec!["Prefer long.".into(), "Prefer short.".into(), "Prefer plain.".into()];
+    let judge = judge(model.clone(), JudgeOptions { rubrics, ..JudgeOptions::default() });
+    let verdict = compare(&judge, "x", "y");
+    assert!((verdict.score.unwrap() - 1.0 / 3.0).abs() < 1e-9, "{verdict:?}");
+    assert_eq!((verdict.value, model.seen().len(), judge.stats().consistent), (1.0, 6, 3));
+}
+
+/// Two of three rubrics have an opinion, and they agree; the third does not answer.
+#[test]
+fn a_text_ensemble_follows_its_majority() {
+    let model = ScriptedModel::new(|request| {
+        let text = &request.messages[0].content;
+        let prefers = if text.contains("rubric one") { "x" } else { "y" };
+        match shown(request).0 == prefers {
+            _ if text.contains("rubric four") => "no idea".into(),
+            true => "<choose>A</choose>".into(),
+            false => "<choose>B</choose>".into(),
+        }
+    });
+    let model = Arc::new(model);
+    let ensemble = |names: &[&str]| {
+        let rubrics = names.iter().map(|name| format!("rubric {name}")).collect();
+        judge(model.clone(), JudgeOptions { mode: JudgeMode::Text, rubrics, ..JudgeOptions::default() })
+    };
+    check(&ensemble(&["one", "two", "three"]), "x", "y", 0.0, VerdictKind::Decided);
+    check(&ensemble(&["one", "two"]), "x", "y", 0.5, VerdictKind::Tie);
+    check(&ensemble(&["one", "four"]), "x", "y", 1.0, VerdictKind::Decided);
+    check(&ensemble(&["four"]), "x", "y", 0.5, VerdictKind::Unparsable);
+}
+
+#[test]
+fn the_coin_is_fair_and_falls_the_same_way_again() {
+    let judge = judge(numbers(0.0), JudgeOptions { mode: JudgeMode::Coin, ..JudgeOptions::default() });
+    let toss = |draw: u64| block_on(judge.compare(&QUESTION, "x", "y", &[draw])).unwrap().value;
+    let first: Vec<f64> = (0..1000).map(toss).collect();
+    assert_eq!(first, (0..1000).map(toss).collect::<Vec<_>>());
+    let heads: f64 = first.iter().sum();
+    assert!((450.0..550.0).contains(&heads), "{heads} of 1000");
+    assert_eq!((judge.stats().coin, judge.stats().asked, judge.stats().judged()), (2000, 0, 0));
+}
+
+/// Any function of the request at all: letters, nonsense, silence.
+fn any_model(salt: u64) -> Arc<ScriptedModel> {
+    let roll = move |request: &Request| {
+        let mut bytes = request.messages[0].content.clone().into_bytes();
+        bytes.extend(salt.to_le_bytes());
+        Digest::of(&bytes).0
+    };
+    let choices = ["<choose>A</choose>", "<choose>B</choose>", "neither"];
+    let complete = move |request: &Request| choices[roll(request)[0] as usize % 3].to_string();
+    Arc::new(ScriptedModel::new(complete).with_scores(move |request, _| match roll(request) {
+        [0..20, ..] => vec![f64::NAN, -1.0],
+        [20..40, ..] => vec![-5.0, -6.0],
+        [_, l, ..] => letters(f64::from(l) / 64.0 - 2.0),
+    }))
+}
+
+proptest! {
+    #[test]
+    fn swapping_the_answers_mirrors_the_verdict(
+        salt: u64, a in "[a-c]{0,2}", b in "[a-c]{0,2}", rubrics in 0..3_usize, tie_band in 0.0..0.5,
+        mode in prop_oneof![Just(JudgeMode::Logit), Just(JudgeMode::Text), Just(JudgeMode::Coin)],
+    ) {
+        let rubrics = (0..rubrics).map(|n| format!("rubric {n}")).collect();
+        let judge = judge(any_model(salt), JudgeOptions { mode, tie_band, rubrics, ..JudgeOptions::default() });
+        let one = block_on(judge.compare(&QUESTION, &a, &b, &[salt])).unwrap();
+        let two = block_on(judge.compare(&QUESTION, &b, &a, &[salt])).unwrap();
+        prop_assert_eq!(one.value, 1.0 - two.value);
+        prop_assert_eq!(one.score, two.score.map(|score| -score));
+        let stats = judge.stats();
+        prop_assert_eq!(stats.comparisons, 2);
+        prop_assert_eq!(
+            stats.judged(), stats.decided + stats.ties + stats.low_mass + stats.unparsable + stats.overflow,
+        );
+    }
+
+    #[test]
+    fn a_position_bias_never_changes_a_decision(bias in -8.0..8.0_f64, gap in 0.11..5.0_f64, first: bool) {
+        let (better, worse) = (gap.to_string(), "0".to_string());
+        let (candidate, base) = if first { (better, worse) } else { (worse, better) };
+        let judge = judge(numbers(bias), JudgeOptions::default());
+        let verdict = compare(&judge, &candidate, &base);
+        prop_assert_eq!((verdict.value, verdict.kind), (if first { 1.0 } else { 0.0 }, VerdictKind::Decided));
+    }
+}

@@ -11,8 +11,8 @@ use futures::FutureExt;
 use futures::future::{BoxFuture, try_join_all};
 use serde::{Deserialize, Serialize};
 
-/// What one query says about a candidate. Each term is 1 (better than the base), 0 (worse), ½ (a tie) or a mean of these; `None`
-/// where it does not exist or was not asked for.
+/// What one query says about a candidate. Each term is 1 (better than the base), 0 (worse), ½ (a tie) or a mean of these;
+/// `None` where it does not exist or was not asked for.
 #[derive(Clone, Copy, PartialEq, Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct SampleReward {
@@ -38,8 +38,8 @@ pub struct Reward {
     pub samples: Vec<SampleReward>,
 }
 
-/// Compares `new`, the re-runs with a candidate at `agent`, with `base`, the runs before, item by item. Only what bears weight
-/// is asked, or everything with `all_terms`. `draw` are the counters of this candidate, for the coin.
+/// Compares `new`, the re-runs with a candidate at `agent`, with `base`, the runs before, item by item. Only what bears
+/// weight is asked, or everything with `all_terms`. `draw` are the counters of this candidate, for the coin.
 ///
 /// # Errors
 /// Whatever the judge's model answers, except an overflow, which is a tie.
@@ -158,7 +158,7 @@ pub(crate) async fn compare(
     let context =
         (in_context && !after.context.is_empty() && after.context == before.context).then_some(&*after.context);
     let question = Question { role: &graph.agent(id).role, question: &base.question, context };
-    let draw: Vec<u64> = draw.iter().copied().chain([base.item as u64, id.0 as u64, u64::from(in_context)]).collect();
+    let draw: Vec<u64> = draw.iter().copied().chain([base.item as u64, id.0 as u64]).collect();
     Ok(judge.compare(&question, &after.output, &before.output, &draw).await?.value)
 }
 

@@ -125,9 +125,12 @@ impl Runner {
 
     /// At most `max_in_flight` at once, started in order, whoever finishes first.
     async fn in_order(&self, traces: Vec<BoxFuture<'_, Result<Trace, ChatError>>>) -> Result<Vec<Trace>, ChatError> {
-        let numbered = traces.into_iter().enumerate().map(|(at, trace)| trace.map_ok(move |trace| (at, trace)));
-        let mut done: Vec<(usize, Trace)> =
-            stream::iter(numbered).buffer_unordered(self.options.max_in_flight.max(1)).try_collect().await?;
+        let mut numbered = Vec::with_capacity(traces.len());
+        for (at, trace) in traces.into_iter().enumerate() {
+            numbered.push(trace.map_ok(move |trace| (at, trace)));
+        }
+        let bound = self.options.max_in_flight.max(1);
+        let mut done: Vec<(usize, Trace)> = stream::iter(numbered).buffer_unordered(bound).try_collect().await?;
         done.sort_by_key(|(at, _)| *at);
         Ok(done.into_iter().map(|(_, trace)| trace).collect())
     }
@@ -172,10 +175,12 @@ impl Runner {
         let message = prompt.render(question, &context);
         let input = Digest::of(message.as_bytes());
         if let Some(base) = base {
-            let before = base.trace.run(id);
+            let before = base.trace.shared_run(id);
             if before.input == input {
                 self.count_avoided(id, base);
-                return Ok(Arc::new(AgentRun { context, ..before.clone() }));
+                // A prompt need not show its context, so the context may have changed under an equal input.
+                let same = before.context == context;
+                return Ok(if same { before.clone() } else { Arc::new(AgentRun { context, ..(**before).clone() }) });
             }
         }
         let answer = self.ask(Message::user(message), self.graph.agent(id).max_new_tokens).await?;

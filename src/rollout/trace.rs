@@ -47,6 +47,10 @@ impl Trace {
         &self.runs[id.0]
     }
 
+    pub(super) fn shared_run(&self, id: AgentId) -> &Arc<AgentRun> {
+        &self.runs[id.0]
+    }
+
     /// What `id` wrote.
     pub fn output(&self, id: AgentId) -> &str {
         &self.runs[id.0].output

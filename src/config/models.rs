@@ -1,0 +1,110 @@
+//! Which model plays which role: one path for all, and another one where a role says so.
+
+use super::section::Section;
+use crate::chat::ModelRole;
+use crate::engine::ModelSource;
+use serde::{Deserialize, Serialize};
+use std::path::Path;
+
+/// The number format in which a model computes.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Default, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Dtype {
+    /// 32-bit floating point, whatever the weight files hold.
+    #[default]
+    F32,
+}
+
+impl Dtype {
+    /// The name in configuration.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::F32 => "f32",
+        }
+    }
+}
+
+/// The model of one role.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct ModelSpec {
+    /// Where it is.
+    pub source: ModelSource,
+    /// How it computes.
+    pub dtype: Dtype,
+    /// Whether the chat template turns thinking on.
+    pub thinking: bool,
+}
+
+/// Reads `[model]`: the specifications in the order of [`ModelRole::ALL`].
+pub(super) fn read(root: &Section<'_>, check_files: bool) -> Option<[ModelSpec; 3]> {
+    let Some(section) = root.section("model") else {
+        if root.entry("model").is_none() {
+            root.missing("model", "[model] path = \"…\" names the folder of a Qwen3 model, or `embedded:triage`");
+        }
+        return None;
+    };
+    let dtype: Dtype = section.get("dtype").unwrap_or_default();
+    let thinking = section.get("thinking").unwrap_or(false);
+    let common = path(&section, check_files);
+    let role = |role: ModelRole| -> Option<ModelSpec> {
+        let Some(own) = section.section(role.as_str()) else {
+            return common.clone().map(|source| ModelSpec { source, dtype, thinking });
+        };
+        let source = path(&own, check_files).or(common.clone());
+        let dtype = own.get("dtype").unwrap_or(dtype);
+        let thinking = own.get("thinking").unwrap_or(thinking);
+        own.finish();
+        Some(ModelSpec { source: source?, dtype, thinking })
+    };
+    let before = section.faults.count();
+    let specs = ModelRole::ALL.map(role);
+    section.finish();
+    if specs.iter().any(Option::is_none) && section.entry("path").is_none() && section.faults.count() == before {
+        section.missing("path", "the folder of a Qwen3 model, or `embedded:triage`");
+    }
+    let [worker, optimizer, judge] = specs;
+    Some([worker?, optimizer?, judge?])
+}
+
+fn path(section: &Section<'_>, check_files: bool) -> Option<ModelSource> {
+    let text: String = section.get("path")?;
+    let source = match ModelSource::parse(&text) {
+        Ok(ModelSource::Folder(_)) => ModelSource::Folder(section.resolve("path", &text)),
+        Ok(embedded) => embedded,
+        Err(error) => {
+            section.fault("path", &format!("is {text:?}: {error}"));
+            return None;
+        }
+    };
+    if let ModelSource::Folder(folder) = &source
+        && check_files
+        && let Err(problem) = check_folder(folder)
+    {
+        section.fault("path", &problem);
+        return None;
+    }
+    Some(source)
+}
+
+/// The files that every Hugging Face model folder has. What is in them is checked when the model is opened.
+fn check_folder(folder: &Path) -> Result<(), String> {
+    let name = folder.display();
+    if !folder.exists() {
+        return Err(format!("names no folder: {name} does not exist"));
+    }
+    if !folder.is_dir() {
+        return Err(format!("names a file, not a folder: {name}"));
+    }
+    let missing: Vec<_> = [
+        (folder.join("config.json").is_file(), "config.json"),
+        (folder.join("tokenizer.json").is_file(), "tokenizer.json"),
+        (
+            folder.join("model.safetensors").is_file() || folder.join("model.safetensors.index.json").is_file(),
+            "model.safetensors (or model.safetensors.index.json)",
+        ),
+    ]
+    .into_iter()
+    .filter_map(|(there, file)| (!there).then_some(file))
+    .collect();
+    if missing.is_empty() { Ok(()) } else { Err(format!("names {name}, which lacks {}", missing.join(", "))) }
+}
