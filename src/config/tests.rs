@@ -302,11 +302,16 @@ fn values_of_a_wrong_type_or_out_of_range_are_named() {
             x.toml:3: `seed` is the date 2020-01-01, which no setting takes
         "#]],
     );
-    check("", "", &["graph=3", "agent=[]", "data=x"], expect![[r#"
+    check(
+        "",
+        "",
+        &["graph=3", "agent=[]", "data=x"],
+        expect![[r#"
         x.toml:1: `agent` is missing; the graph has no agents: add an [[agent]] with name, role and prompt
         --set graph=3: `graph` is the number 3; a table is needed
         --set data=x: `data` is the text "x"; a table is needed
-    "#]]);
+    "#]],
+    );
 }
 
 #[test]
@@ -523,12 +528,22 @@ fn data_is_checked() {
         decide.txt:1: not JSON: expected value (column 1)
     "#]],
     );
-    check("\"test.jsonl\"", "\"twice.jsonl\"", &[], expect![[r#"
+    check(
+        "\"test.jsonl\"",
+        "\"twice.jsonl\"",
+        &[],
+        expect![[r#"
         twice.jsonl:2: the id `k` is already that of line 1
-    "#]]);
-    check("\"gold\", id", "\"gold\", question = [], id", &[], expect![[r#"
+    "#]],
+    );
+    check(
+        "\"gold\", id",
+        "\"gold\", question = [], id",
+        &[],
+        expect![[r#"
         x.toml:20: `data.test.question` names no field
-    "#]]);
+    "#]],
+    );
     check(
         "\"human\", \"scraper\"",
         "\"human\", \"robot\"",

@@ -4,10 +4,16 @@
 
 pub mod text;
 
+pub(crate) mod blocks;
+pub(crate) mod schedule;
+
 pub mod kernels;
+pub(crate) mod kv;
 pub mod weights;
 
 pub mod qwen3;
+pub(crate) mod sample;
+
 pub mod token_engine;
 
 mod embedded;
@@ -16,4 +22,4 @@ mod source;
 
 pub use local_model::{LocalModel, OpenError, read_config};
 pub use source::{ModelSource, SourceError};
-pub use token_engine::{EngineError, EngineOptions};
+pub use token_engine::{EngineError, EngineOptions, TokenRequest};

@@ -169,16 +169,20 @@ impl Tokenizer {
         self.matches(text).into_iter().filter(|m| wanted(m.2)).map(|(start, end, _)| (start, end)).collect()
     }
 
-    /// Bytes at the start of `text` that could end a control token begun before it.
+    /// Bytes at the start of `text` that could go on with a control token begun before it; all of a text that could be the
+    /// middle of one.
     pub(super) fn dangling_start(&self, text: &str) -> usize {
-        let fits = |tail: &str| !tail.is_empty() && text.starts_with(tail);
-        self.parts().filter(|(_, tail)| fits(tail)).map(|(_, tail)| tail.len()).max().unwrap_or(0)
+        let common = |tail: &str| match () {
+            () if text.starts_with(tail) => tail.len(),
+            () if tail.starts_with(text) => text.len(),
+            () => 0,
+        };
+        self.parts().map(|(_, tail)| common(tail)).max().unwrap_or(0)
     }
 
     /// Bytes at the end of `text` that could begin a control token finished after it.
     pub(super) fn dangling_end(&self, text: &str) -> usize {
-        let fits = |head: &str| !head.is_empty() && text.ends_with(head);
-        self.parts().filter(|(head, _)| fits(head)).map(|(head, _)| head.len()).max().unwrap_or(0)
+        self.parts().filter(|(head, _)| text.ends_with(head)).map(|(head, _)| head.len()).max().unwrap_or(0)
     }
 
     /// Every way to cut a control token in two.
