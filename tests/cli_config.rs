@@ -83,45 +83,208 @@ impl Experiment {
 #[test]
 fn a_sound_experiment_is_summed_up() {
     let experiment = Experiment::new();
-    experiment.check("validate x.toml", expect![[""]]);
-    experiment.check("validate x.toml --json", expect![[""]]);
-    experiment.with("batch = 2", "batch = 4").check("validate x.toml --set seed=3", expect![[""]]);
+    experiment.check(
+        "validate x.toml",
+        expect![[r#"
+        x.toml: sound
+
+        name      small (seed 1, settings e2f4ff3b5fc3)
+        worker    embedded:triage
+        optimizer embedded:triage
+        judge     embedded:triage
+        agents    extract, decide
+        edges     extract -> decide
+        pool      3 queries
+        train     none
+        test      2 labelled cases
+        exit 0
+    "#]],
+    );
+    experiment.check(
+        "validate x.toml --json",
+        expect![[r#"
+        {
+          "schema": 1,
+          "command": "validate",
+          "name": "small",
+          "seed": 1,
+          "agents": [
+            {
+              "name": "extract",
+              "optimize": true
+            },
+            {
+              "name": "decide",
+              "optimize": true
+            }
+          ],
+          "edges": [
+            {
+              "from": "extract",
+              "to": "decide",
+              "view": "raw"
+            }
+          ],
+          "models": {
+            "worker": "embedded:triage",
+            "optimizer": "embedded:triage",
+            "judge": "embedded:triage"
+          },
+          "pool": 3,
+          "train": null,
+          "test": 2,
+          "scorer": {
+            "kind": "label",
+            "labels": [
+              "human",
+              "scraper"
+            ]
+          },
+          "digest": "e2f4ff3b5fc397317d0e3c71162ccd0af59ce8b59231f555d0f86d918cdb0ec4",
+          "warnings": []
+        }
+        exit 0
+    "#]],
+    );
+    experiment.with("batch = 2", "batch = 4").check(
+        "validate x.toml --set seed=3",
+        expect![[r#"
+        x.toml: sound
+
+        name      small (seed 3, settings 01a4ff3ead47)
+        worker    embedded:triage
+        optimizer embedded:triage
+        judge     embedded:triage
+        agents    extract, decide
+        edges     extract -> decide
+        pool      3 queries
+        train     none
+        test      2 labelled cases
+        warning: the pool has 3 queries, fewer than `search.batch` = 4: every step uses all of them
+        exit 0
+    "#]],
+    );
 }
 
 #[test]
 fn missing_files_are_named() {
     let experiment = Experiment::new();
-    experiment.check("validate nowhere.toml", expect![[""]]);
-    experiment.check("plan nowhere.toml", expect![[""]]);
-    experiment.check("eval nowhere.toml", expect![[""]]);
-    experiment.check("compare nowhere.toml seed seed", expect![[""]]);
-    experiment.check("validate .", expect![[""]]);
-    experiment.with("pool.jsonl", "nowhere.jsonl").check("validate x.toml", expect![[""]]);
-    experiment.with("embedded:triage", "nowhere").check("validate x.toml", expect![[""]]);
-    experiment.check("eval x.toml", expect![[""]]);
+    experiment.check(
+        "validate nowhere.toml",
+        expect![[r#"
+        error: cannot read nowhere.toml: no such file
+        exit 2
+    "#]],
+    );
+    experiment.check(
+        "plan nowhere.toml",
+        expect![[r#"
+        error: cannot read nowhere.toml: no such file
+        exit 2
+    "#]],
+    );
+    experiment.check(
+        "eval nowhere.toml",
+        expect![[r#"
+        error: cannot read nowhere.toml: no such file
+        exit 2
+    "#]],
+    );
+    experiment.check(
+        "compare nowhere.toml seed seed",
+        expect![[r#"
+        error: cannot read nowhere.toml: no such file
+        exit 2
+    "#]],
+    );
+    experiment.check(
+        "validate .",
+        expect![[r#"
+        error: cannot read .: it is a folder; an experiment file is needed
+        exit 2
+    "#]],
+    );
+    experiment.with("pool.jsonl", "nowhere.jsonl").check(
+        "validate x.toml",
+        expect![[r#"
+        error: x.toml:19: `data.pool.file`: cannot read nowhere.jsonl: no such file
+        exit 2
+    "#]],
+    );
+    experiment.with("embedded:triage", "nowhere").check(
+        "validate x.toml",
+        expect![[r#"
+        error: x.toml:4: `model.path` names no folder: nowhere does not exist
+        exit 2
+    "#]],
+    );
+    experiment.check(
+        "eval x.toml",
+        expect![[r#"
+        error: x.toml:4: `model.path` names no folder: nowhere does not exist
+        exit 2
+    "#]],
+    );
     // A plan opens no model.
     assert_eq!(experiment.run("plan x.toml").0, 0);
-    experiment.with("decide.txt", "nowhere.txt").check("validate x.toml", expect![[""]]);
+    experiment.with("decide.txt", "nowhere.txt").check(
+        "validate x.toml",
+        expect![[r#"
+        error: x.toml:15: `agent.decide.prompt.file` cannot be read: nowhere.txt: no such file
+        exit 2
+    "#]],
+    );
 }
 
 #[test]
 fn files_that_are_not_text_are_named() {
     let experiment = Experiment::new();
-    experiment.write("x.toml", b"schema = 1\nname = \"\xe9\"\n").check("validate x.toml", expect![[""]]);
-    experiment.write("x.toml", CONFIG.as_bytes()).write("decide.txt", b"\xff").check("validate x.toml", expect![[""]]);
+    experiment.write("x.toml", b"schema = 1\nname = \"\xe9\"\n").check(
+        "validate x.toml",
+        expect![[r#"
+        error: cannot read x.toml: line 2 is not UTF-8
+        exit 2
+    "#]],
+    );
+    experiment.write("x.toml", CONFIG.as_bytes()).write("decide.txt", b"\xff").check(
+        "validate x.toml",
+        expect![[r#"
+        error: x.toml:15: `agent.decide.prompt.file` names a file that is not UTF-8: decide.txt
+        exit 2
+    "#]],
+    );
     let experiment = Experiment::new();
     experiment
         .write("pool.jsonl", b"{\"question\": \"a\"}\n{\"question\": \"\xe9\"}\n")
-        .check("validate x.toml", expect![[""]]);
-    experiment
-        .write("pool.jsonl", b"\xef\xbb\xbf{\"question\": \"a\"}\n")
-        .check("validate x.toml --skip-bad-rows", expect![[""]]);
+        .check("validate x.toml", expect![[r#"
+            error: pool.jsonl:2: the line is not UTF-8 (byte 15 of the line); convert the file, e.g. with `iconv -t UTF-8`
+            exit 2
+        "#]]);
+    experiment.write("pool.jsonl", b"\xef\xbb\xbf{\"question\": \"a\"}\n").check(
+        "validate x.toml --skip-bad-rows",
+        expect![[r#"
+            error: pool.jsonl:1: the file starts with a byte-order mark; save it as UTF-8 without one
+            exit 2
+        "#]],
+    );
 }
 
 #[test]
 fn toml_errors_have_line_and_column() {
-    Experiment::new().with("batch = 2", "batch = 2 2").check("validate x.toml", expect![[""]]);
-    Experiment::new().with("[search]", "[search\n").check("plan x.toml", expect![[""]]);
+    Experiment::new().with("batch = 2", "batch = 2 2").check(
+        "validate x.toml",
+        expect![[r#"
+        error: x.toml:25:9: string values must be quoted, expected literal string
+        exit 2
+    "#]],
+    );
+    Experiment::new().with("[search]", "[search\n").check(
+        "plan x.toml",
+        expect![[r#"
+        error: x.toml:24:8: unclosed table, expected `]`
+        exit 2
+    "#]],
+    );
 }
 
 #[test]
@@ -129,20 +292,65 @@ fn every_fault_is_told_at_once() {
     let experiment = Experiment::new();
     experiment.with("schema = 1", "schema = 1\nsede = 2").check(
         "validate x.toml --set search.beam=none --set judge.mode=vote --set data.pool.file=p.jsonl",
-        expect![[""]],
+        expect![[r#"
+            error: x.toml:2: unknown key `sede`; did you mean `seed`?
+            error: --set search.beam=none: `search.beam` is the text "none"; a whole number of 0 or more is needed
+            error: --set judge.mode=vote: `judge.mode` is "vote"; it can be `logit`, `text`, `coin`
+            error: --set data.pool.file=p.jsonl: `data.pool.file`: cannot read p.jsonl: no such file
+            exit 2
+        "#]],
     );
-    experiment.with("schema = 1", "schema = 9").check("validate x.toml", expect![[""]]);
+    experiment.with("schema = 1", "schema = 9").check(
+        "validate x.toml",
+        expect![[r#"
+        error: x.toml:1: the schema is 9; this program reads `schema = 1`
+        exit 2
+    "#]],
+    );
 }
 
 #[test]
 fn graphs_that_cannot_run_are_refused() {
     let edges = "[[edge]]\nfrom = \"extract\"\nto = \"decide\"\n[[edge]]\nfrom = \"decide\"\nto = \"extract\"";
-    Experiment::new().with("topology = \"sequential\"", edges).check("validate x.toml", expect![[""]]);
-    Experiment::new().with("topology = \"sequential\"", "").check("validate x.toml", expect![[""]]);
-    Experiment::new().with("signals of {question}", "signals").check("validate x.toml", expect![[""]]);
+    Experiment::new().with("topology = \"sequential\"", edges).check(
+        "validate x.toml",
+        expect![[r#"
+        error: x.toml:6: the graph has a cycle: extract -> decide -> extract
+        error: x.toml:15: agent `extract`: the prompt lacks {context}
+        exit 2
+    "#]],
+    );
+    Experiment::new().with("topology = \"sequential\"", "").check(
+        "validate x.toml",
+        expect![[r#"
+        error: x.toml:5: the graph has 2 terminal agents (extract, decide); exactly one may have no successor
+        error: x.toml:15: agent `decide`: the prompt has {context}, but this agent receives nothing that could fill it
+        exit 2
+    "#]],
+    );
+    Experiment::new().with("signals of {question}", "signals").check(
+        "validate x.toml",
+        expect![[r#"
+        error: x.toml:10: agent `extract`: the prompt lacks {question}
+        exit 2
+    "#]],
+    );
     let experiment = Experiment::new();
-    experiment.write("decide.txt", b"is {question} <answer>human</answer>?").check("validate x.toml", expect![[""]]);
-    experiment.with("name = \"decide\"", "name = \"extract\"").check("validate x.toml", expect![[""]]);
+    experiment.write("decide.txt", b"is {question} <answer>human</answer>?").check(
+        "validate x.toml",
+        expect![[r#"
+        error: x.toml:15: agent `decide`: the prompt lacks {context}
+        exit 2
+    "#]],
+    );
+    experiment.with("name = \"decide\"", "name = \"extract\"").check(
+        "validate x.toml",
+        expect![[r#"
+        error: x.toml:10: agent `extract`: the prompt lacks {context}
+        error: x.toml:13: two agents are named `extract`
+        exit 2
+    "#]],
+    );
 }
 
 #[test]
@@ -152,46 +360,173 @@ fn bad_rows_are_told_or_left_out_on_request() {
         "pool.jsonl",
         b"{\"question\": \"one\"}\n{\"question\": \n{\"q\": \"two\"}\n{\"question\": \"three\"}\n",
     );
-    experiment.check("validate x.toml", expect![[""]]);
-    experiment.check("plan x.toml", expect![[""]]);
+    experiment.check(
+        "validate x.toml",
+        expect![[r#"
+        error: pool.jsonl:2: not JSON: EOF while parsing a value (column 13)
+        error: pool.jsonl:3: the row has no field `question`; it has `q`
+        exit 2
+    "#]],
+    );
+    experiment.check(
+        "plan x.toml",
+        expect![[r#"
+        error: pool.jsonl:2: not JSON: EOF while parsing a value (column 13)
+        error: pool.jsonl:3: the row has no field `question`; it has `q`
+        exit 2
+    "#]],
+    );
     let (code, stdout, stderr) = experiment.run("validate x.toml --skip-bad-rows");
     assert!(code == 0 && stdout.contains("2 queries"), "{stdout}");
-    expect![[""]].assert_eq(&stderr);
+    expect![[r#"
+        warning: `data.pool`: left out 2 bad rows: pool.jsonl:2: not JSON: EOF while parsing a value (column 13); pool.jsonl:3: the row has no field `question`; it has `q`
+    "#]].assert_eq(&stderr);
 }
 
 #[test]
 fn data_that_cannot_be_used_is_refused() {
     let experiment = Experiment::new();
-    experiment.write("pool.jsonl", b"\n").check("validate x.toml", expect![[""]]);
-    experiment
-        .write("pool.jsonl", b"{\"question\": \" FOUR\"}\n{\"question\": \"x\"}\n")
-        .check("validate x.toml", expect![[""]]);
+    experiment.write("pool.jsonl", b"\n").check(
+        "validate x.toml",
+        expect![[r#"
+        error: x.toml:19: `data.pool.file`: pool.jsonl has no rows
+        exit 2
+    "#]],
+    );
+    experiment.write("pool.jsonl", b"{\"question\": \" FOUR\"}\n{\"question\": \"x\"}\n").check(
+        "validate x.toml",
+        expect![[r#"
+            error: `data.pool` and `data.test` share 1 row: pool.jsonl:1 (id `1`) = test.jsonl:1 (id `a`)
+            exit 2
+        "#]],
+    );
     let experiment = Experiment::new();
     let twice = b"{\"id\": 1, \"question\": \"x\", \"gold\": \"human\"}\n{\"id\": \"1\", \"question\": \"y\", \"gold\": \"human\"}\n";
-    experiment.write("test.jsonl", twice).check("validate x.toml --skip-bad-rows", expect![[""]]);
+    experiment.write("test.jsonl", twice).check(
+        "validate x.toml --skip-bad-rows",
+        expect![[r#"
+        error: test.jsonl:2: the id `1` is already that of line 1
+        exit 2
+    "#]],
+    );
     let experiment = Experiment::new();
     experiment.with("pool =", "train = { file = \"train.jsonl\", answer = \"gold\", id = \"id\" }\npool =");
     experiment.write("train.jsonl", b"{\"id\": \"b\", \"question\": \"six\", \"gold\": \"human\"}\n");
-    experiment.check("validate x.toml", expect![[""]]);
-    experiment.with("\"scraper\"]", "\"robot\"]").check("validate x.toml", expect![[""]]);
+    experiment.check(
+        "validate x.toml",
+        expect![[r#"
+        error: `data.train` and `data.test` share 1 row: train.jsonl:1 (id `b`) = test.jsonl:2 (id `b`)
+        exit 2
+    "#]],
+    );
+    experiment.with("\"scraper\"]", "\"robot\"]").check(
+        "validate x.toml",
+        expect![[r#"
+        error: test.jsonl:2: the answer "scraper" is not one of the labels (human, robot)
+        exit 2
+    "#]],
+    );
 }
 
 #[test]
 fn a_plan_bounds_the_run() {
     let experiment = Experiment::new();
-    experiment.check("plan x.toml", expect![[""]]);
-    experiment.check("plan x.toml --json --set search.rounds=1 --set search.steps=1", expect![[""]]);
+    experiment.check("plan x.toml", expect![[r#"
+        small (seed 1): 18 steps, at most 68 candidates
+
+                            calls         new tokens          prompt tokens
+                          at most            at most   rough upper estimate
+        worker                364              1 456                980 616
+        optimizer              68            278 528              1 577 056
+        judge                 438                  0                 64 386
+        held-out                8                 32                 21 552
+
+        Calls and new tokens are bounds. A run stays below them: repeated calls come from the cache, outputs that did not
+        change are not judged, and most answers end before their limit. Prompt tokens are an estimate that takes every
+        prompt to be the longest possible, at 3 bytes a token; prefixes that calls share are computed once.
+        exit 0
+    "#]]);
+    experiment.check(
+        "plan x.toml --json --set search.rounds=1 --set search.steps=1",
+        expect![[r#"
+        {
+          "schema": 1,
+          "command": "plan",
+          "name": "small",
+          "seed": 1,
+          "steps": 2,
+          "candidates_at_most": 4,
+          "roles": {
+            "worker": {
+              "calls_at_most": 32,
+              "new_tokens_at_most": 128,
+              "prompt_tokens_estimate": 86208
+            },
+            "optimizer": {
+              "calls_at_most": 4,
+              "new_tokens_at_most": 16384,
+              "prompt_tokens_estimate": 92768
+            },
+            "judge": {
+              "calls_at_most": 30,
+              "new_tokens_at_most": 0,
+              "prompt_tokens_estimate": 4410
+            },
+            "held_out": {
+              "calls_at_most": 8,
+              "new_tokens_at_most": 32,
+              "prompt_tokens_estimate": 21552
+            }
+          }
+        }
+        exit 0
+    "#]],
+    );
 }
 
 #[test]
 fn prompts_that_do_not_fit_are_refused_before_a_model_is_opened() {
     let experiment = Experiment::new();
     experiment.write("p.json", b"{\"extract\": \"no slot\", \"decid\": \"x\"}");
-    experiment.check("eval x.toml --prompts p.json", expect![[""]]);
-    experiment.check("compare x.toml seed p.json", expect![[""]]);
-    experiment.check("eval x.toml --prompts nowhere.json", expect![[""]]);
-    experiment.write("p.json", b"[1]").check("eval x.toml --prompts p.json", expect![[""]]);
-    experiment.check("eval x.toml --split train", expect![[""]]);
+    experiment.check(
+        "eval x.toml --prompts p.json",
+        expect![[r#"
+        error: p.json: agent `extract`: the prompt lacks {question}
+        error: p.json: the graph has no agent `decid`; did you mean `decide`?
+        error: p.json: there is no prompt for the agent `decide`
+        exit 2
+    "#]],
+    );
+    experiment.check(
+        "compare x.toml seed p.json",
+        expect![[r#"
+        error: p.json: agent `extract`: the prompt lacks {question}
+        error: p.json: the graph has no agent `decid`; did you mean `decide`?
+        error: p.json: there is no prompt for the agent `decide`
+        exit 2
+    "#]],
+    );
+    experiment.check(
+        "eval x.toml --prompts nowhere.json",
+        expect![[r#"
+        error: cannot read nowhere.json: no such file
+        exit 2
+    "#]],
+    );
+    experiment.write("p.json", b"[1]").check(
+        "eval x.toml --prompts p.json",
+        expect![[r#"
+        error: p.json:1:0: invalid type: sequence, expected an object from agent names to prompts
+        exit 2
+    "#]],
+    );
+    experiment.check(
+        "eval x.toml --split train",
+        expect![[r#"
+        error: x.toml has no `data.train`: add it, or choose another `--split`
+        exit 2
+    "#]],
+    );
 }
 
 #[test]

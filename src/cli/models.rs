@@ -19,8 +19,7 @@ pub(super) fn open_models(settings: &Settings, roles: &[ModelRole]) -> Result<Mo
         let spec = settings.model(*role);
         if models.find(spec).is_none() {
             let ModelSpec { source, dtype, thinking } = spec;
-            let model =
-                LocalModel::open(source, &settings.engine, dtype.as_str(), *thinking).map_err(open_error)?;
+            let model = LocalModel::open(source, &settings.engine, dtype.as_str(), *thinking).map_err(open_error)?;
             models.opened.push((spec.clone(), Arc::new(model)));
         }
     }
