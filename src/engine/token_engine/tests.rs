@@ -132,7 +132,7 @@ fn every_kernel_set_is_batch_invariant() {
 
 #[test]
 fn two_hundred_requests_finish_in_a_small_pool() {
-    let options = EngineOptions { kv_tokens: Some(4096), max_running: 40, queue: 16, ..EngineOptions::default() };
+    let options = EngineOptions { kv_tokens: Some(2048), max_running: 40, queue: 16, ..EngineOptions::default() };
     let engine = engine(&plain_config(), options);
     let requests = (0..200u32).map(|i| request((0..1 + i % 150).map(|j| (i * j) % 128).collect(), 1 + i as usize % 90));
     let outputs = block_on(join_all(requests.map(|request| engine.generate(request))));
@@ -140,8 +140,8 @@ fn two_hundred_requests_finish_in_a_small_pool() {
         assert_eq!(output.as_ref().unwrap().token_ids.len(), 1 + i % 90);
     }
     let counters = engine.counters();
-    assert_eq!((counters.requests, counters.peak_running), (200, 40));
-    assert!(counters.peak_blocks <= 256 && counters.preemptions > 0, "{counters:?}");
+    assert_eq!(counters.requests, 200);
+    assert!(counters.peak_blocks <= 128 && counters.preemptions > 0, "{counters:?}");
 }
 
 #[test]
