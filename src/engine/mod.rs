@@ -13,3 +13,6 @@ pub mod qwen3;
 pub(crate) mod sample;
 
 pub mod token_engine;
+
+#[doc(hidden)]
+pub mod measure;
