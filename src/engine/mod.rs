@@ -23,3 +23,5 @@ mod source;
 pub use local_model::{LocalModel, OpenError, read_config};
 pub use source::{ModelSource, SourceError};
 pub use token_engine::{EngineError, EngineOptions, TokenRequest};
+#[doc(hidden)]
+pub mod measure;
