@@ -32,9 +32,8 @@ impl Desk {
         self.0.path().join(name)
     }
 
-    fn write(&self, name: &str, bytes: impl AsRef<[u8]>) -> &Self {
+    fn write(&self, name: &str, bytes: impl AsRef<[u8]>) {
         std::fs::write(self.path(name), bytes).unwrap();
-        self
     }
 
     fn run(&self, args: &[&str], stdin: &str) -> Ran {
@@ -234,13 +233,13 @@ fn models_that_are_wrong_are_refused_before_anything_runs() {
     check_model(&tiny, config(|json| *json = json!({"model_type": "qwen3"})), expect![[""]]);
     check_model(&tiny, |desk| std::fs::remove_file(desk.path("model/config.json")).unwrap(), expect![[""]]);
     check_model(&tiny, |desk| std::fs::remove_file(desk.path("model/model.safetensors")).unwrap(), expect![[""]]);
-    check_model(&tiny, |desk| drop(desk.write("model/model.safetensors", "not weights")), expect![[""]]);
+    check_model(&tiny, |desk| desk.write("model/model.safetensors", "not weights"), expect![[""]]);
     let cut = |desk: &Desk| {
         let bytes = std::fs::read(desk.path("model/model.safetensors")).unwrap();
         desk.write("model/model.safetensors", &bytes[..bytes.len() - 4]);
     };
     check_model(&tiny, cut, expect![[""]]);
-    check_model(&tiny, |desk| drop(desk.write("model/tokenizer.json", "{}")), expect![[""]]);
+    check_model(&tiny, |desk| desk.write("model/tokenizer.json", "{}"), expect![[""]]);
     let shards = TinyModel { shards: 2, ..TinyModel::default() };
     let shard = "model/model-00002-of-00002.safetensors";
     check_model(&shards, |desk| std::fs::remove_file(desk.path(shard)).unwrap(), expect![[""]]);

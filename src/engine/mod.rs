@@ -25,3 +25,5 @@ pub use bare::Bare;
 pub use local_model::{LocalModel, OpenError};
 pub use source::{ModelSource, SourceError};
 pub use token_engine::{EngineError, EngineOptions, TokenRequest};
+#[doc(hidden)]
+pub mod measure;
