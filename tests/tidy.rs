@@ -71,8 +71,22 @@ const LAYERS: &[(&str, &[&str])] = &[
 ];
 
 /// The engine's own order: each part imports only parts before it.
-const ENGINE_ORDER: &[&str] =
-    &["text", "blocks", "schedule", "kernels", "kv", "weights", "qwen3", "sample", "engine", "embedded", "local_model"];
+const ENGINE_ORDER: &[&str] = &[
+    "text",
+    "blocks",
+    "schedule",
+    "kernels",
+    "kv",
+    "weights",
+    "qwen3",
+    "sample",
+    "token_engine",
+    "embedded",
+    "source",
+    "local_model",
+    "bare",
+    "measure",
+];
 
 /// Parts of the engine that are tested without tensors.
 const TENSOR_FREE: &[&str] = &["text", "blocks", "schedule"];

@@ -86,7 +86,7 @@ impl LocalModel {
             return Err(OpenError::Dtype(dtype.to_string()));
         }
         let config_bytes = source.required("config.json")?;
-        let config = read_config(&config_bytes)?;
+        let config = Config::from_json(&String::from_utf8_lossy(&config_bytes))?;
         let generation_config = source.file("generation_config.json")?;
         let eos = eos_ids(generation_config.as_deref(), &config_bytes)?;
         let text = open_text(source, &config)?;
@@ -102,8 +102,7 @@ impl LocalModel {
         let identity = ModelIdentity { name: source.name(), digest: hasher.finish() };
 
         let model = Model::load(&config, &mut checkpoint, &compute)?;
-        let leftover = if config.tie_word_embeddings { Leftover::TiedHead } else { Leftover::Nothing };
-        checkpoint.check_all_used(leftover)?;
+        check_leftover(&checkpoint, &config)?;
         let engine = TokenEngine::start(model, eos, options)?;
         Ok(Self { text, engine, config, thinking, identity })
     }
@@ -176,12 +175,9 @@ impl LocalModel {
     }
 }
 
-/// The configuration in a `config.json`.
-///
-/// # Errors
-/// Bytes that are not a supported model's configuration.
-pub fn read_config(bytes: &[u8]) -> Result<Config, ConfigError> {
-    Config::from_json(&String::from_utf8_lossy(bytes))
+/// To be called when the model is loaded: tensors that nobody asked for are a fault.
+pub(super) fn check_leftover(checkpoint: &Checkpoint, config: &Config) -> Result<(), WeightsError> {
+    checkpoint.check_all_used(if config.tie_word_embeddings { Leftover::TiedHead } else { Leftover::Nothing })
 }
 
 fn open_text(source: &ModelSource, config: &Config) -> Result<Option<ChatText>, OpenError> {
