@@ -83,10 +83,13 @@ impl RunReport {
 
     fn all_warnings(&self) -> Vec<String> {
         let mut warnings = self.warnings.clone();
-        if self.overflowed > 0 {
-            let runs = counted(self.overflowed, "run of the graph", "runs of the graph");
-            warnings
-                .push(format!("in {runs} a prompt was too long for the model; that agent's answer counted as empty"));
+        match self.overflows {
+            0 => {}
+            1 => warnings.push("1 prompt was too long for the model; the agent's answer counted as empty".to_string()),
+            many => warnings.push(format!(
+                "{} prompts were too long for the model; the agents' answers counted as empty",
+                thousands(many)
+            )),
         }
         let copied = |line: &super::CopiedLine| {
             format!(
