@@ -66,7 +66,7 @@ pub(crate) fn events() -> Vec<Event> {
             beam: beam.to_vec(),
             best: beam[0].id,
             improved,
-            overflows: round as u64 - 1,
+            overflows: 0,
             cases: 2,
             judge: judge(),
             avoided,
@@ -99,7 +99,7 @@ pub(crate) fn events() -> Vec<Event> {
             applied: true,
             judge: judge(),
             avoided,
-            overflows: 0,
+            overflows: 1,
         }),
         step(2, &[first, seed], vec![candidate(2, "Guess {context}", 0.375, -0.125)], &[first, third], false),
         Event::FinalCheck(FinalCheck {
@@ -119,7 +119,7 @@ pub(crate) fn events() -> Vec<Event> {
             }],
             judge: judge(),
             avoided,
-            overflows: 1,
+            overflows: 3,
         }),
     ]
 }

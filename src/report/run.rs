@@ -80,7 +80,7 @@ pub struct RunReport {
     pub ledger: Bill,
     /// Worker calls that were not needed.
     pub avoided: Avoided,
-    /// Worker calls of the search whose prompt was too long for the model.
+    /// Agent runs of the search whose prompt was too long for the model; their output counts as empty.
     pub overflows: u64,
     /// Wall seconds of the process that finished the run.
     pub seconds: f64,

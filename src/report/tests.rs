@@ -44,7 +44,7 @@ fn the_report_of_a_finished_run() {
 
         Judge     1,240 comparisons, 240 of equal texts; both orders agreed 93.0 %, ties 10.0 %, unparsable 1.0 %
         warning   2 rows of pool.jsonl were left out
-        warning   in 1 run of the graph a prompt was too long for the model; that agent's answer counted as empty
+        warning   3 prompts were too long for the model; the agents' answers counted as empty
         warning   the prompt of assess repeats query 4 of the pool: "Many requests per second mean a \u{1b}[2Jscraper"
         network   locked: the kernel refuses it to all 4 threads (seccomp, no new privileges)
         prompts   runs/tiny-7/prompts.json
@@ -326,7 +326,7 @@ fn the_json_of_a_finished_run() {
             "upstream_reused": 1200,
             "unchanged_skipped": 34
           },
-          "overflows": 1,
+          "overflows": 3,
           "seconds": 91.04,
           "warnings": [
             "2 rows of pool.jsonl were left out"
@@ -412,7 +412,7 @@ fn a_run_without_labels_or_gain_says_so() {
 
         Judge     1,240 comparisons, 240 of equal texts; both orders agreed 93.0 %, ties 10.0 %, unparsable 1.0 %
         warning   2 rows of pool.jsonl were left out
-        warning   in 1 run of the graph a prompt was too long for the model; that agent's answer counted as empty
+        warning   3 prompts were too long for the model; the agents' answers counted as empty
         network   NOT locked: there is no egress lock for macos on aarch64
         prompts   runs/tiny-7/prompts.json
         result    runs/tiny-7/result.json

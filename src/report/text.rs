@@ -83,11 +83,13 @@ impl RunReport {
 
     fn all_warnings(&self) -> Vec<String> {
         let mut warnings = self.warnings.clone();
-        if self.overflows > 0 {
-            let calls = counted(self.overflows as usize, "worker call", "worker calls");
-            warnings.push(format!(
-                "in {calls} the prompt was too long for the model; that agent's answer counted as empty"
-            ));
+        match self.overflows {
+            0 => {}
+            1 => warnings.push("1 prompt was too long for the model; the agent's answer counted as empty".to_string()),
+            many => warnings.push(format!(
+                "{} prompts were too long for the model; the agents' answers counted as empty",
+                thousands(many)
+            )),
         }
         let copied = |line: &super::CopiedLine| {
             format!(
