@@ -173,10 +173,7 @@ mod tests {
         let mut first = blocks.acquire(&tokens);
         assert!(blocks.extend(&mut first, 3));
         blocks.publish(&mut first, &tokens, 5);
-        assert_eq!(
-            (blocks.matched(&tokens), blocks.matched(&[1, 2, 3, 4]), blocks.matched(&[1, 2, 4, 3, 9])),
-            (2, 1, 1)
-        );
+        assert_eq!((blocks.matched(&tokens), blocks.matched(&[1, 2, 3]), blocks.matched(&[1, 2, 4, 3, 9])), (2, 1, 1));
         let second = blocks.acquire(&[1, 2, 3, 4, 9]);
         assert_eq!(second.blocks(), &first.blocks()[..2]);
         blocks.release(first);

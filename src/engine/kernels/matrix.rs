@@ -3,11 +3,17 @@
 use std::alloc::{Layout, alloc_zeroed, dealloc, handle_alloc_error};
 use std::ptr::NonNull;
 
-/// Floats aligned to a cache line, zero at first. A large buffer costs no memory before it is written to.
+/// Floats aligned to a cache line, zero at first. A large buffer costs no memory before it is written to: the allocator gets
+/// zeroed pages from the system as long as it is asked for its own alignment only, so the rest is done here.
 pub(crate) struct Buffer {
-    data: NonNull<f32>,
+    allocated: NonNull<f32>,
+    /// Floats before the first aligned one.
+    skipped: usize,
     len: usize,
 }
+
+/// Floats of a cache line.
+const LINE: usize = 16;
 
 // SAFETY: a buffer owns its memory, like a `Vec<f32>`.
 unsafe impl Send for Buffer {}
@@ -18,30 +24,32 @@ impl Buffer {
     /// `len` zeros.
     pub(crate) fn zeros(len: usize) -> Self {
         if len == 0 {
-            return Self { data: NonNull::dangling(), len };
+            return Self { allocated: NonNull::dangling(), skipped: 0, len };
         }
         let layout = Self::layout(len);
         // SAFETY: the layout is not empty.
-        let data = unsafe { alloc_zeroed(layout) }.cast::<f32>();
-        let data = NonNull::new(data).unwrap_or_else(|| handle_alloc_error(layout));
-        Self { data, len }
+        let allocated = unsafe { alloc_zeroed(layout) }.cast::<f32>();
+        let allocated = NonNull::new(allocated).unwrap_or_else(|| handle_alloc_error(layout));
+        let skipped = allocated.as_ptr().align_offset(LINE * size_of::<f32>());
+        assert!(skipped < LINE, "an aligned float is among the first");
+        Self { allocated, skipped, len }
     }
 
     /// The floats.
     pub(crate) fn as_slice(&self) -> &[f32] {
-        // SAFETY: `data` points to `len` initialised floats.
-        unsafe { std::slice::from_raw_parts(self.data.as_ptr(), self.len) }
+        // SAFETY: `skipped + len` floats are allocated and initialised; of none, a dangling pointer is enough.
+        unsafe { std::slice::from_raw_parts(self.allocated.as_ptr().add(self.skipped), self.len) }
     }
 
     /// The floats.
     pub(crate) fn as_mut_slice(&mut self) -> &mut [f32] {
-        // SAFETY: `data` points to `len` initialised floats, and `self` is borrowed mutably.
-        unsafe { std::slice::from_raw_parts_mut(self.data.as_ptr(), self.len) }
+        // SAFETY: as above, and `self` is borrowed mutably.
+        unsafe { std::slice::from_raw_parts_mut(self.allocated.as_ptr().add(self.skipped), self.len) }
     }
 
     fn layout(len: usize) -> Layout {
-        let bytes = len.checked_mul(size_of::<f32>()).expect("a buffer is smaller than the address space");
-        Layout::from_size_align(bytes, 64).expect("a buffer is smaller than the address space")
+        let floats = len.checked_add(LINE).expect("a buffer is smaller than the address space");
+        Layout::array::<f32>(floats).expect("a buffer is smaller than the address space")
     }
 }
 
@@ -49,7 +57,7 @@ impl Drop for Buffer {
     fn drop(&mut self) {
         if self.len > 0 {
             // SAFETY: allocated in `zeros` with this layout.
-            unsafe { dealloc(self.data.as_ptr().cast(), Self::layout(self.len)) }
+            unsafe { dealloc(self.allocated.as_ptr().cast(), Self::layout(self.len)) }
         }
     }
 }
@@ -120,5 +128,23 @@ impl Shared {
     /// The pointer. A method, so that closures capture the whole of `self`.
     pub(super) fn get(self) -> *mut f32 {
         self.0
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn buffers_are_aligned_zero_and_cost_nothing_before_they_are_used() {
+        for len in [0, 1, 17, 1000] {
+            let buffer = Buffer::zeros(len);
+            assert_eq!(buffer.as_slice(), vec![0.0; len]);
+            assert!(len == 0 || buffer.as_slice().as_ptr().addr().is_multiple_of(64));
+        }
+        // Four gigabytes, of which one page is used.
+        let mut large = Buffer::zeros(1 << 30);
+        large.as_mut_slice()[(1 << 30) - 1] = 1.0;
+        assert_eq!(large.as_slice()[(1 << 30) - 1], 1.0);
     }
 }

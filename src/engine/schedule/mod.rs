@@ -5,6 +5,9 @@ mod plan;
 mod scheduler;
 mod sequence;
 
+#[cfg(test)]
+mod tests;
+
 pub(crate) use plan::{LogitRow, Span, StepPlan};
 pub(crate) use scheduler::{Limits, Scheduler};
 pub(crate) use sequence::SequenceId;

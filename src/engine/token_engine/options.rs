@@ -13,8 +13,8 @@ pub struct EngineOptions {
     pub threads: Option<usize>,
     /// Tokens per block of keys and values: 16, 32 or 64. Prefixes are shared in whole blocks.
     pub block_tokens: usize,
-    /// Tokens that the K/V pool holds over all sequences; when absent, what 2 GiB hold, and no more than `max_running`
-    /// sequences of the longest context can use.
+    /// Tokens that the K/V pool holds over all sequences; when absent, what 2 GiB hold, but no more than 131,072 and than
+    /// `max_running` sequences of the longest context can use. Memory is taken as the pool fills.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub kv_tokens: Option<usize>,
     /// At most this many tokens are computed per step; longer prompts are prefilled in chunks.
@@ -44,6 +44,9 @@ impl Default for EngineOptions {
 /// Memory for keys and values when `kv_tokens` is not given.
 const KV_BYTES: usize = 2 << 30;
 
+/// Tokens at most when `kv_tokens` is not given: a small model's pool need not keep every prefix it ever saw.
+const KV_TOKENS: usize = 128 << 10;
+
 impl EngineOptions {
     /// Every option in its range.
     pub(super) fn check(&self) -> Result<(), EngineError> {
@@ -71,7 +74,7 @@ impl EngineOptions {
     pub(super) fn blocks(&self, model: &Config) -> usize {
         let tokens = self.kv_tokens.unwrap_or_else(|| {
             let useful = self.max_running.saturating_mul(model.max_position_embeddings);
-            (KV_BYTES / model.kv_bytes_per_token()).clamp(512, 1 << 28).min(useful)
+            (KV_BYTES / model.kv_bytes_per_token()).clamp(512, KV_TOKENS).min(useful)
         });
         tokens.div_ceil(self.block_tokens)
     }

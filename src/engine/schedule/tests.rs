@@ -1,0 +1,161 @@
+//! Plans carried out on a pretended K/V pool, where a slot remembers which prefix its key belongs to.
+
+use super::*;
+use crate::engine::blocks::Blocks;
+use proptest::prelude::*;
+use std::collections::HashMap;
+
+/// A request as the engine would carry it: prompt, and how many tokens are generated (`None`: the logits of the last tokens of
+/// the prompt are wanted, and nothing is generated).
+#[derive(Clone, Debug)]
+struct Wish {
+    tokens: Vec<u32>,
+    new_tokens: Option<usize>,
+}
+
+struct Pretended {
+    scheduler: Scheduler,
+    /// By slot: the prefix that ends there.
+    pool: Vec<Vec<u32>>,
+    block_tokens: usize,
+    sequences: HashMap<SequenceId, (Vec<u32>, usize, Wish)>,
+    steps: usize,
+}
+
+impl Pretended {
+    fn new(limits: Limits, blocks: usize, block_tokens: usize, reuse: bool) -> Self {
+        let scheduler = Scheduler::new(limits, Blocks::new(blocks, block_tokens, reuse));
+        let pool = vec![Vec::new(); blocks * block_tokens];
+        Self { scheduler, pool, block_tokens, sequences: HashMap::new(), steps: 0 }
+    }
+
+    fn submit(&mut self, wish: Wish) {
+        let wanted = if wish.new_tokens.is_some() { 1 } else { wish.tokens.len().div_ceil(3) };
+        let from = wish.tokens.len() - wanted;
+        let id = self.scheduler.submit(wish.tokens.clone(), from);
+        self.sequences.insert(id, (wish.tokens.clone(), from, wish));
+    }
+
+    /// One step; false when there is nothing to do.
+    fn step(&mut self, limits: Limits) -> bool {
+        let Some(plan) = self.scheduler.plan() else { return false };
+        self.steps += 1;
+        assert!(!plan.tokens.is_empty() && plan.tokens.len() <= limits.step_tokens);
+        assert!(plan.spans.len() <= limits.max_running);
+        for span in &plan.spans {
+            let tokens = &self.sequences[&span.id].0;
+            for (row, at) in span.rows.clone().zip(span.position..) {
+                assert_eq!((plan.tokens[row], plan.positions[row] as usize), (tokens[at], at));
+                self.pool[plan.slots[row] as usize] = tokens[..=at].to_vec();
+            }
+        }
+        // After all writes: whatever a row will attend to is there.
+        for span in &plan.spans {
+            let tokens = &self.sequences[&span.id].0;
+            let table = &plan.tables[span.table.clone()];
+            for at in 0..span.position + span.rows.len() {
+                let slot = table[at / self.block_tokens].0 as usize * self.block_tokens + at % self.block_tokens;
+                assert_eq!(self.pool[slot], tokens[..=at], "the key at {at}");
+            }
+        }
+        self.scheduler.complete(&plan);
+        for row in plan.logits {
+            let (tokens, next_wanted, wish) = self.sequences.get_mut(&row.id).unwrap();
+            assert!(row.position <= *next_wanted, "no wanted row is left out");
+            *next_wanted = (*next_wanted).max(row.position + 1);
+            if row.position + 1 < tokens.len() {
+                continue;
+            }
+            let made = tokens.len() + 1 - wish.tokens.len();
+            if wish.new_tokens.is_some_and(|wanted| made < wanted) {
+                let token = (tokens.len() as u32 * 7) % 3;
+                tokens.push(token);
+                self.scheduler.push(row.id, token);
+            } else {
+                self.scheduler.remove(row.id);
+                self.sequences.remove(&row.id);
+            }
+        }
+        true
+    }
+}
+
+proptest! {
+    #[test]
+    fn every_sequence_ends_and_sees_its_own_prefix(
+        wishes in prop::collection::vec(
+            (prop::collection::vec(0u32..2, 1..40), prop::option::of(1usize..20))
+                .prop_map(|(tokens, new_tokens)| Wish { tokens, new_tokens }),
+            1..30,
+        ),
+        (blocks, block_tokens) in (15usize..40, 4usize..6),
+        (step_tokens, max_running) in (1usize..50, 1usize..10),
+        reuse: bool,
+        together in 1usize..10,
+    ) {
+        let limits = Limits { step_tokens, max_running };
+        let mut pretended = Pretended::new(limits, blocks, block_tokens, reuse);
+        for wishes in wishes.chunks(together) {
+            wishes.iter().cloned().for_each(|wish| pretended.submit(wish));
+            pretended.step(limits);
+        }
+        while pretended.step(limits) {
+            prop_assert!(pretended.steps < 100_000, "no progress");
+        }
+        prop_assert!(pretended.sequences.is_empty() && pretended.scheduler.is_idle());
+    }
+}
+
+#[test]
+fn decoding_goes_on_while_a_long_prompt_is_prefilled() {
+    let limits = Limits { step_tokens: 8, max_running: 4 };
+    let mut scheduler = Scheduler::new(limits, Blocks::new(100, 16, true));
+    let first = scheduler.submit(vec![1, 2], 1);
+    let plan = scheduler.plan().unwrap();
+    scheduler.complete(&plan);
+    scheduler.push(first, 3);
+    let second = scheduler.submit((0..30).collect(), 29);
+    for step in 0..4 {
+        let plan = scheduler.plan().unwrap();
+        scheduler.complete(&plan);
+        scheduler.push(first, 4);
+        let rows: Vec<_> = plan.spans.iter().map(|span| (span.id, span.position, span.rows.len())).collect();
+        assert_eq!(rows, [(first, 2 + step, 1), (second, 7 * step, 7)]);
+    }
+}
+
+#[test]
+fn a_request_waits_for_the_prefix_that_another_computes() {
+    let limits = Limits { step_tokens: 512, max_running: 8 };
+    let mut scheduler = Scheduler::new(limits, Blocks::new(100, 16, true));
+    let shared: Vec<u32> = (0..32).collect();
+    for tail in 0..3 {
+        scheduler.submit([&shared[..], &[90 + tail]].concat(), 32);
+    }
+    let other = scheduler.submit((50..70).collect(), 19);
+    let plan = scheduler.plan().unwrap();
+    scheduler.complete(&plan);
+    assert_eq!(plan.spans.iter().map(|span| span.rows.len()).collect::<Vec<_>>(), [33, 20]);
+    assert_eq!(plan.spans[1].id, other, "others overtake");
+    let plan = scheduler.plan().unwrap();
+    let fresh: Vec<_> = plan.spans.iter().map(|span| (span.position, span.rows.len())).collect();
+    assert_eq!(fresh, [(32, 1), (32, 1)], "both find the prefix");
+}
+
+#[test]
+fn the_youngest_makes_room_and_comes_back() {
+    let limits = Limits { step_tokens: 512, max_running: 8 };
+    let mut scheduler = Scheduler::new(limits, Blocks::new(4, 4, false));
+    let (old, young) = (scheduler.submit(vec![1; 4], 3), scheduler.submit(vec![2; 4], 3));
+    let run = |scheduler: &mut Scheduler| {
+        let plan = scheduler.plan().unwrap();
+        scheduler.complete(&plan);
+        plan.logits.iter().for_each(|row| scheduler.push(row.id, 9));
+        plan.spans.iter().map(|span| span.id).collect::<Vec<_>>()
+    };
+    let runs: Vec<_> = (0..6).map(|_| run(&mut scheduler)).collect();
+    assert!(runs[..5].iter().all(|ids| *ids == [old, young]), "both fit for a while");
+    assert_eq!((&runs[5][..], scheduler.tally().preemptions), (&[old][..], 1));
+    scheduler.remove(old);
+    assert_eq!(run(&mut scheduler), [young]);
+}
