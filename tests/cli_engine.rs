@@ -264,6 +264,36 @@ fn without_a_tokenizer_token_ids_still_work() {
     assert_eq!(ran.code, 2);
 }
 
+#[cfg(unix)]
+#[test]
+fn ctrl_c_stops_between_answers_and_says_so() {
+    use std::io::{BufRead, BufReader, Read};
+    let desk = tiny();
+    let line = |id: usize| json!({"id": id, "input_ids": [1, 2, 3], "max_tokens": 2000, "ignore_eos": true});
+    desk.write("in.jsonl", (0..200).map(|id| format!("{}\n", line(id))).collect::<String>());
+    let mut child = Command::new(env!("CARGO_BIN_EXE_maspo"))
+        .args(["generate", "--model", "model", "--input", "in.jsonl"])
+        .current_dir(desk.0.path())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut answers = BufReader::new(child.stdout.take().unwrap()).lines();
+    let first: Value = serde_json::from_str(&answers.next().unwrap().unwrap()).unwrap();
+    assert_eq!(first["id"], 0);
+    assert!(Command::new("kill").args(["-INT", &child.id().to_string()]).status().unwrap().success());
+    let rest = answers.map(|line| serde_json::from_str::<Value>(&line.unwrap()).unwrap()).count();
+    let mut said = String::new();
+    child.stderr.take().unwrap().read_to_string(&mut said).unwrap();
+    assert_eq!(child.wait().unwrap().code(), Some(130));
+    let written = rest + 1;
+    assert!(written < 200);
+    assert_eq!(
+        said,
+        format!("stopped: the answers to the first {written} requests are written; run the rest again to go on\n")
+    );
+}
+
 #[test]
 fn bench_needs_only_the_shape() {
     let desk = tiny();
