@@ -1,0 +1,89 @@
+//! The local model behind the `ChatModel` port: what callers see of tokens, limits and identity.
+
+mod support;
+
+use futures::executor::block_on;
+use maspo::chat::{ChatError, ChatModel, FinishReason, Message, Request, Sampling};
+use maspo::engine::{EngineOptions, LocalModel, ModelSource};
+use serde_json::json;
+use std::path::Path;
+use support::TinyModel;
+
+fn open(folder: &Path, thinking: bool) -> LocalModel {
+    let source = ModelSource::parse(folder.to_str().unwrap()).unwrap();
+    LocalModel::open(&source, &EngineOptions::default(), "f32", thinking).unwrap()
+}
+
+fn request(text: &str, max_new_tokens: usize) -> Request {
+    Request { messages: vec![Message::user(text)], max_new_tokens, sampling: Sampling::GREEDY }
+}
+
+#[test]
+fn a_completion_says_what_it_cost_and_repeats() {
+    let folder = tempfile::tempdir().unwrap();
+    TinyModel::default().write(folder.path());
+    let model = open(folder.path(), false);
+    let prompt_tokens = model.encode_chat(&[Message::user("The capital of France?")]).unwrap().len();
+    let first = block_on(model.complete(request("The capital of France?", 12))).unwrap();
+    assert_eq!(first.usage.prompt_tokens, prompt_tokens);
+    match first.finish_reason {
+        FinishReason::Length => assert_eq!(first.usage.new_tokens, 12),
+        FinishReason::Stop => assert!(first.usage.new_tokens < 12),
+    }
+    let again = block_on(model.complete(request("The capital of France?", 12))).unwrap();
+    assert_eq!(again.text, first.text);
+    assert!(again.usage.reused_tokens > 0 || prompt_tokens <= 16, "whole blocks of the prompt are reused");
+}
+
+#[test]
+fn an_answer_of_two_tokens_has_the_product_of_their_probabilities() {
+    let folder = tempfile::tempdir().unwrap();
+    TinyModel::default().write(folder.path());
+    let model = open(folder.path(), false);
+    let ids = model.encode_answer("33").unwrap();
+    assert_eq!(ids.len(), 2, "digits are tokens of their own");
+    let scores = block_on(model.score(request("How many?", 1), vec!["33".into(), "3".into()])).unwrap();
+    let mut longer = model.encode_chat(&[Message::user("How many?")]).unwrap();
+    longer.push(ids[0]);
+    let second = block_on(model.score_tokens(longer, vec![vec![ids[1]]])).unwrap().logprobs[0];
+    assert!((scores.logprobs[0] - scores.logprobs[1] - second).abs() < 1e-6);
+}
+
+#[test]
+fn what_cannot_fit_is_an_overflow() {
+    let folder = tempfile::tempdir().unwrap();
+    TinyModel { config: json!({"max_position_embeddings": 40}), ..TinyModel::default() }.write(folder.path());
+    let model = open(folder.path(), false);
+    let error = block_on(model.complete(request(&"1".repeat(60), 4))).unwrap_err();
+    assert!(matches!(error, ChatError::Overflow { new_tokens: 4, limit: 40, .. }), "{error}");
+    assert!(block_on(model.complete(request("1", 4))).is_ok());
+}
+
+#[test]
+fn the_identity_covers_everything_that_can_change_an_answer() {
+    let folder = tempfile::tempdir().unwrap();
+    TinyModel::default().write(folder.path());
+    let identity = |thinking| open(folder.path(), thinking).identity().digest;
+    let first = identity(false);
+    assert_eq!(first, identity(false));
+    assert_ne!(first, identity(true));
+    TinyModel { seed: 2, ..TinyModel::default() }.write(folder.path());
+    let other_weights = identity(false);
+    assert_ne!(first, other_weights);
+    std::fs::write(folder.path().join("chat_template.jinja"), "{{ messages[0].content }}").unwrap();
+    assert_ne!(other_weights, identity(false));
+}
+
+#[test]
+fn a_model_without_a_tokenizer_or_in_another_format_does_not_open() {
+    let folder = tempfile::tempdir().unwrap();
+    TinyModel::default().write(folder.path());
+    let source = ModelSource::parse(folder.path().to_str().unwrap()).unwrap();
+    let message = |dtype: &str| {
+        let opened = LocalModel::open(&source, &EngineOptions::default(), dtype, false);
+        opened.err().unwrap().to_string()
+    };
+    assert_eq!(message("bf16"), "dtype `bf16` is not supported: `f32` is (files in bf16 and f16 are read and widened)");
+    std::fs::remove_file(folder.path().join("tokenizer.json")).unwrap();
+    assert_eq!(message("f32"), format!("{} has no tokenizer.json", folder.path().display()));
+}
