@@ -1,0 +1,154 @@
+//! What a sound file comes to: settings, flags, digest, prompts, documentation.
+
+use super::super::fields::field_names;
+use super::super::{read_prompts, write_prompts};
+use super::fixture::{GOOD, check, folder, load_text};
+use crate::base::AgentId;
+use crate::chat::ModelRole;
+use crate::engine::ModelSource;
+use expect_test::{Expect, expect};
+use std::fs;
+
+#[test]
+fn the_documentation_names_every_option() {
+    let docs = include_str!("../../../docs/config.md");
+    let sections = [
+        ("search", field_names::<crate::search::SearchOptions>()),
+        ("reward", field_names::<crate::reward::RewardOptions>()),
+        ("judge", field_names::<crate::judge::JudgeOptions>()),
+        ("misalignment", field_names::<crate::misalignment::MisalignmentOptions>()),
+        ("propose", field_names::<crate::propose::ProposeOptions>()),
+        ("rollout", field_names::<crate::rollout::RolloutOptions>()),
+        ("engine", field_names::<crate::engine::EngineOptions>()),
+    ];
+    for (section, names) in sections {
+        let text = docs.split("\n## ").find(|text| text.starts_with(&format!("`[{section}]`"))).expect(section);
+        for name in names {
+            assert!(text.contains(&format!("\n| `{name}` |")), "{section}.{name}");
+        }
+    }
+}
+
+#[test]
+fn a_sound_experiment_is_read_in_full() {
+    let folder = folder();
+    let settings = load_text(&folder, GOOD, &[]).unwrap();
+    assert_eq!((settings.name.as_str(), settings.seed.0), ("triage", 7));
+    let decide = settings.graph.agent(AgentId(1));
+    assert_eq!((decide.max_new_tokens, decide.frozen.len(), decide.optimize), (16, 1, true));
+    assert!(decide.seed_prompt.text().ends_with("</answer>?"), "the line break at a file's end is not the prompt's");
+    assert_eq!(settings.graph.agent(AgentId(0)).max_new_tokens, 4096);
+    assert_eq!(settings.graph.edges().len(), 1);
+    assert_eq!(settings.pool.iter().map(|query| query.id.as_str()).collect::<Vec<_>>(), ["1", "2"]);
+    let test = settings.split("test").unwrap();
+    assert_eq!(test.iter().map(|case| case.query.id.as_str()).collect::<Vec<_>>(), ["3", "4"]);
+    assert_eq!(settings.split("train"), None);
+    assert_eq!((settings.options.search.batch, settings.options.search.rounds), (2, 3));
+    assert_eq!(settings.model(ModelRole::Judge).source, ModelSource::Embedded("triage"));
+    assert!(settings.warnings.is_empty());
+}
+
+#[test]
+fn flags_change_settings_and_are_named_in_faults() {
+    let folder = folder();
+    let sets = [
+        "search.rounds=1",
+        "name=other",
+        "agent.decide.max_new_tokens = 9",
+        "reward.local=1",
+        "eval.labels=[\"human\", \"scraper\", \"x\"]",
+    ];
+    let settings = load_text(&folder, GOOD, &sets).unwrap();
+    assert_eq!(
+        (settings.name.as_str(), settings.options.search.rounds, settings.options.search.batch),
+        ("other", 1, 2)
+    );
+    assert_eq!(settings.graph.agent(AgentId(1)).max_new_tokens, 9);
+    assert_eq!(settings.options.reward.local, 1.0);
+    check(
+        "",
+        "",
+        &["search.batsh=3", "serch.batch=3", "search.batch=x", "name.x=1", "agent.foo.role=r", "=1"],
+        expect![[r#"
+            --set name.x=1: `name` is no table, so it has no `x`
+            --set agent.foo.role=r: `agent` has no `foo`
+            --set =1: the form is KEY.PATH=VALUE, e.g. search.rounds=2
+            --set search.batch=x: `search.batch` is the text "x"; a whole number of 0 or more is needed
+            --set search.batsh=3: unknown key `search.batsh`; did you mean `batch`?
+            --set serch.batch=3: unknown key `serch`; did you mean `search`?
+        "#]],
+    );
+    check(
+        "",
+        "",
+        &["data.pool.file=/nowhere/pool.jsonl", "model.path=/nowhere/qwen"],
+        expect![[r#"
+        --set model.path=/nowhere/qwen: `model.path` names no folder: /nowhere/qwen does not exist
+        --set data.pool.file=/nowhere/pool.jsonl: `data.pool.file`: cannot read /nowhere/pool.jsonl: no such file
+    "#]],
+    );
+}
+
+#[test]
+fn the_digest_covers_what_changes_results_and_nothing_else() {
+    let folder = folder();
+    let digest = |text: &str, sets: &[&str]| load_text(&folder, text, sets).unwrap().digest();
+    let base = digest(GOOD, &[]);
+    for sets in [["name=x"], ["rollout.max_in_flight=3"], ["engine.threads=1"], ["search.batch=2"]] {
+        assert_eq!(digest(GOOD, &sets), base, "{sets:?}");
+    }
+    for sets in
+        [["seed=8"], ["search.batch=1"], ["agent.extract.role=Other."], ["graph.view=extracted"], ["data.pool.limit=1"]]
+    {
+        assert_ne!(digest(GOOD, &sets), base, "{sets:?}");
+    }
+    fs::write(folder.path().join("pool.jsonl"), "{\"question\": \"one\"}\n{\"question\": \"other\"}\n").unwrap();
+    assert_ne!(digest(GOOD, &[]), base);
+}
+
+#[test]
+fn prompts_files_are_written_read_and_checked() {
+    let folder = folder();
+    let graph = load_text(&folder, GOOD, &[]).unwrap().graph;
+    let path = folder.path().join("prompts.json");
+    let seed = crate::rollout::Prompts::seed(&graph);
+    write_prompts(&path, &graph, &seed).unwrap();
+    assert_eq!(read_prompts(&path, &graph, 1000).unwrap(), seed);
+    let check = |text: &str, expected: Expect| {
+        fs::write(&path, text).unwrap();
+        let errors = read_prompts(&path, &graph, 1000).unwrap_err();
+        let text: String = errors.iter().map(|error| format!("{error}\n")).collect();
+        expected.assert_eq(&text.replace(&format!("{}/", folder.path().display()), ""));
+    };
+    check(
+        "{\"extract\": \"no slot\", \"decid\": \"x\"}",
+        expect![[r#"
+        prompts.json: agent `extract`: the prompt lacks {question}
+        prompts.json: the graph has no agent `decid`; did you mean `decide`?
+        prompts.json: there is no prompt for the agent `decide`
+    "#]],
+    );
+    check(
+        "{\"extract\": \"{question}\",\n \"extract\": \"x {question}\"}",
+        expect![[r#"
+        prompts.json: agent `extract`: the prompt is empty
+        prompts.json: the agent `extract` stands twice
+        prompts.json: there is no prompt for the agent `decide`
+    "#]],
+    );
+    check(
+        "{\"extract\": 3}",
+        expect![[r#"
+        prompts.json:1:13: invalid type: integer `3`, expected a string
+    "#]],
+    );
+    check(
+        "[]",
+        expect![[r#"
+        prompts.json:1:0: invalid type: sequence, expected an object from agent names to prompts
+    "#]],
+    );
+    fs::remove_file(&path).unwrap();
+    let errors = read_prompts(&path, &graph, 1000).unwrap_err();
+    assert!(errors[0].to_string().ends_with("prompts.json: no such file"), "{}", errors[0]);
+}
