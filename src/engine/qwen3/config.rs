@@ -283,7 +283,7 @@ mod tests {
         check(
             r#""hidden_size""#,
             r#""hiden_size""#,
-            expect!["config.json: missing field `hidden_size` at line 3 column 128"],
+            expect!["config.json: missing field `hidden_size` at line 3 column 119"],
         );
         check("768", "0", expect!["config.json: `vocab_size` is 0; it must be between 1 and 2^30"]);
         check(

@@ -1,0 +1,223 @@
+//! `[data]` and `[eval]`: the pool, the labelled sets, how answers are scored, and that no set leaks into another.
+
+use super::error::ConfigError;
+use super::section::Section;
+use super::tree::Value;
+use crate::task::{Case, Dataset, LoadError, Query, Scorer, Source, load_cases, load_queries, shared_rows};
+use serde::Deserialize;
+
+/// Shared rows and bad rows that a message lists.
+const LISTED: usize = 3;
+
+/// The data of an experiment.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub(super) struct Data {
+    pub(super) pool: Vec<Query>,
+    pub(super) train: Option<Vec<Case>>,
+    pub(super) test: Option<Vec<Case>>,
+    pub(super) scorer: Option<Scorer>,
+    pub(super) warnings: Vec<String>,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+enum ScorerKind {
+    Label,
+    Letter,
+    Text,
+}
+
+/// Reads the sections and loads the files; `None` when there are faults, which are then on the list.
+pub(super) fn read(root: &Section<'_>, skip_bad_rows: bool) -> Option<Data> {
+    let before = root.faults.count();
+    let Some(section) = root.section("data") else {
+        if root.entry("data").is_none() {
+            root.missing("data", "[data] pool = { file = \"…\" } names the queries to optimize on");
+        }
+        root.entry("eval");
+        return None;
+    };
+    let labelled =
+        ["train", "test"].iter().any(|name| section.entry(if *name == "train" { "train" } else { "test" }).is_some());
+    let scorer = scorer(root, labelled);
+    let mut warnings = Vec::new();
+    let pool_section = section.section("pool");
+    if section.entry("pool").is_none() {
+        section.missing("pool", "pool = { file = \"…\" } names the queries to optimize on");
+    }
+    let pool_source = pool_section.as_ref().and_then(|pool| source(pool, None, skip_bad_rows));
+    let pool = pool_section.as_ref().zip(pool_source.as_ref()).and_then(|(section, source)| {
+        if section.entry("answer").is_some() {
+            section.fault("answer", "does not belong here: the pool is unlabelled, the search never sees an answer");
+        }
+        take(section, load_queries(source), &mut warnings)
+    });
+    if let Some(pool) = pool_section {
+        pool.finish();
+    }
+    // Where the scorer is at fault, the files are still checked.
+    let stand_in = scorer.clone().unwrap_or(Scorer::Text);
+    let mut labelled = |name: &'static str| {
+        let section = section.section(name)?;
+        let answer = section.get("answer").unwrap_or_else(|| "answer".to_string());
+        let source = source(&section, pool_source.as_ref(), skip_bad_rows);
+        section.finish();
+        let source = source?;
+        let cases = take(&section, load_cases(&source, &answer, &stand_in), &mut warnings)?;
+        Some((cases, source))
+    };
+    let (train, test) = (labelled("train"), labelled("test"));
+    section.finish();
+    if let (Some(pool), Some(source), Some((test, test_source))) = (&pool, &pool_source, &test) {
+        refuse_overlap(root, ("pool", pool.iter(), source), ("test", test.iter().map(|case| &case.query), test_source));
+    }
+    if let (Some((train, train_source)), Some((test, test_source))) = (&train, &test) {
+        let queries = |cases: &'_ [Case]| cases.iter().map(|case| case.query.clone()).collect::<Vec<_>>();
+        let (train, test) = (queries(train), queries(test));
+        refuse_overlap(root, ("train", train.iter(), train_source), ("test", test.iter(), test_source));
+    }
+    if root.faults.count() > before {
+        return None;
+    }
+    let cases = |set: Option<(Vec<Case>, Source)>| set.map(|(cases, _)| cases);
+    Some(Data { pool: pool?, train: cases(train), test: cases(test), scorer, warnings })
+}
+
+fn scorer(root: &Section<'_>, needed: bool) -> Option<Scorer> {
+    const HINT: &str = "labelled data needs a scorer: `label`, `letter` or `text`";
+    let Some(section) = root.section("eval") else {
+        if needed && root.entry("eval").is_none() {
+            root.missing("eval.scorer", HINT);
+        }
+        return None;
+    };
+    let kind: Option<ScorerKind> = if needed { section.require("scorer", HINT) } else { section.get("scorer") };
+    let labels: Option<Vec<String>> = section.get("labels");
+    let scorer = match (kind?, labels) {
+        (ScorerKind::Label, Some(labels)) => {
+            let plain: Vec<_> = labels.iter().map(|label| label.trim().to_lowercase()).collect();
+            if let Some(at) = (0..plain.len()).find(|at| plain[*at].is_empty() || plain[..*at].contains(&plain[*at])) {
+                section.fault("labels", &format!("holds {:?}, which is empty or stands twice", labels[at]));
+            }
+            if labels.len() < 2 {
+                section.fault("labels", "needs at least two labels");
+            }
+            Some(Scorer::Label { labels })
+        }
+        (ScorerKind::Label, None) => {
+            if section.entry("labels").is_none() {
+                section
+                    .missing("labels", "the `label` scorer needs the allowed answers, e.g. labels = [\"yes\", \"no\"]");
+            }
+            None
+        }
+        (kind, labels) => {
+            if labels.is_some() {
+                section.fault("labels", "is for `scorer = \"label\"` only");
+            }
+            Some(if kind == ScorerKind::Letter { Scorer::Letter } else { Scorer::Text })
+        }
+    };
+    section.finish();
+    scorer
+}
+
+/// Reads one set's table; what it does not say is as in the pool (`inherited`), or the default.
+fn source(section: &Section<'_>, inherited: Option<&Source>, skip_bad_rows: bool) -> Option<Source> {
+    let file = match inherited {
+        None => section.require_text("file", "the JSONL file, relative to the experiment file"),
+        Some(_) => section.get::<String>("file"),
+    };
+    let file = file.map(|file| section.resolve("file", &file));
+    let wrong_file = file.is_none() && section.entry("file").is_some();
+    let id = section.get("id").or_else(|| inherited.and_then(|pool| pool.id.clone()));
+    let question = question(section).or_else(|| inherited.map(|pool| pool.question.clone()));
+    let skip = section.get("skip").unwrap_or(0);
+    let limit: Option<usize> = section.get("limit");
+    if limit == Some(0) {
+        section.fault("limit", "is 0; it must be at least 1");
+    }
+    if wrong_file {
+        return None;
+    }
+    Some(Source {
+        file: file.or_else(|| inherited.map(|pool| pool.file.clone()))?,
+        id,
+        question: question.unwrap_or_else(|| vec!["question".to_string()]),
+        skip,
+        limit,
+        skip_bad_rows,
+    })
+}
+
+/// One field, or several whose texts are joined by line breaks.
+fn question(section: &Section<'_>) -> Option<Vec<String>> {
+    let fields = match &section.entry("question")?.node.value {
+        Value::List(_) => section.get::<Vec<String>>("question")?,
+        _ => vec![section.get::<String>("question")?],
+    };
+    if fields.is_empty() || fields.iter().any(|field| field.is_empty()) {
+        section.fault("question", "names no field");
+        return None;
+    }
+    Some(fields)
+}
+
+/// The rows of a set, or its faults on the list; left-out rows become a warning.
+fn take<T>(
+    section: &Section<'_>,
+    loaded: Result<Dataset<T>, Vec<LoadError>>,
+    warnings: &mut Vec<String>,
+) -> Option<Vec<T>> {
+    match loaded {
+        Ok(set) => {
+            if set.bad_count > 0 {
+                let listed: Vec<_> = set.bad.iter().take(LISTED).map(ToString::to_string).collect();
+                let more = set.bad_count - listed.len();
+                let more = if more > 0 { format!("; and {more} more") } else { String::new() };
+                let rows = if set.bad_count == 1 { "row" } else { "rows" };
+                let key = &section.path;
+                warnings.push(format!("`{key}`: left out {} bad {rows}: {}{more}", set.bad_count, listed.join("; ")));
+            }
+            Some(set.rows)
+        }
+        Err(faults) => {
+            section.faults.extend(faults.into_iter().map(|fault| match fault {
+                LoadError::Row { .. } | LoadError::Line { .. } | LoadError::DuplicateId { .. } => {
+                    ConfigError::Data { key: section.path.clone(), fault: fault.into() }
+                }
+                fault => ConfigError::DataFile {
+                    place: section.place("file"),
+                    key: section.full("file"),
+                    fault: fault.into(),
+                },
+            }));
+            None
+        }
+    }
+}
+
+/// Rows are shared when their texts are equal but for case and white space; between train and test also when their ids are
+/// equal, if both sets have ids of their own (the pool's ids may well number other things).
+fn refuse_overlap<'a>(
+    root: &Section<'_>,
+    (first, rows, source): (&'static str, impl Iterator<Item = &'a Query>, &Source),
+    (second, other_rows, other_source): (&'static str, impl Iterator<Item = &'a Query>, &Source),
+) {
+    let ids = first == "train" && source.id.is_some() && other_source.id.is_some();
+    let shared = shared_rows(rows, other_rows, ids);
+    if shared.is_empty() {
+        return;
+    }
+    let place =
+        |source: &Source, query: &Query| format!("{}:{} (id `{}`)", source.file.display(), query.line, query.id);
+    let mut listed: Vec<_> = shared
+        .iter()
+        .take(LISTED)
+        .map(|row| format!("{} = {}", place(source, row.first), place(other_source, row.second)))
+        .collect();
+    if shared.len() > LISTED {
+        listed.push(format!("and {} more", shared.len() - LISTED));
+    }
+    root.faults.push(ConfigError::Overlap { first, second, count: shared.len(), listed: listed.join(", ") });
+}

@@ -1,0 +1,156 @@
+//! What can be wrong with an experiment file, each fault with its place.
+
+use crate::graph::GraphError;
+use crate::task::LoadError;
+use std::fmt;
+use std::path::PathBuf;
+
+/// Where a setting comes from.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum Place {
+    /// A line of the experiment file, counted from 1.
+    Line {
+        /// The file.
+        file: PathBuf,
+        /// The line.
+        line: usize,
+    },
+    /// A `--set` flag, as it was given.
+    Flag(String),
+    /// The experiment file as a whole.
+    File(PathBuf),
+}
+
+impl fmt::Display for Place {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Line { file, line } => write!(f, "{}:{line}", file.display()),
+            Self::Flag(flag) => write!(f, "--set {flag}"),
+            Self::File(file) => write!(f, "{}", file.display()),
+        }
+    }
+}
+
+impl ConfigError {
+    /// Where in the experiment file or among the flags the fault is, if it is there.
+    pub fn place(&self) -> Option<&Place> {
+        match self {
+            Self::Schema { place, .. }
+            | Self::UnknownKey { place, .. }
+            | Self::MissingKey { place, .. }
+            | Self::BadValue { place, .. }
+            | Self::Graph { place, .. }
+            | Self::DataFile { place, .. } => Some(place),
+            _ => None,
+        }
+    }
+}
+
+/// One fault of an experiment file or of what it names.
+#[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
+pub enum ConfigError {
+    /// The experiment file cannot be read.
+    #[error("cannot read {}: {reason}", file.display())]
+    Unreadable {
+        /// The file.
+        file: PathBuf,
+        /// Why.
+        reason: String,
+    },
+    /// The experiment file is not TOML.
+    #[error("{}:{line}:{column}: {problem}", file.display())]
+    Syntax {
+        /// The file.
+        file: PathBuf,
+        /// Counted from 1.
+        line: usize,
+        /// In characters, counted from 1.
+        column: usize,
+        /// What the TOML reader says.
+        problem: String,
+    },
+    /// A `--set` flag that changes nothing one could change.
+    #[error("--set {flag}: {problem}")]
+    Flag {
+        /// The flag's text.
+        flag: String,
+        /// What is wrong.
+        problem: String,
+    },
+    /// The file is of another format version.
+    #[error("{place}: schema {found} is not one that this program reads; it reads `schema = 1`")]
+    Schema {
+        /// Where.
+        place: Place,
+        /// The file's version.
+        found: String,
+    },
+    /// A key that nothing reads.
+    #[error("{place}: unknown key `{key}`; {hint}")]
+    UnknownKey {
+        /// Where.
+        place: Place,
+        /// The dotted path.
+        key: String,
+        /// The nearest known key, or all of them.
+        hint: String,
+    },
+    /// A key that must be there.
+    #[error("{place}: `{key}` is missing{hint}")]
+    MissingKey {
+        /// Where it should be.
+        place: Place,
+        /// The dotted path.
+        key: String,
+        /// What it is for.
+        hint: String,
+    },
+    /// A value of the wrong type or outside its range.
+    #[error("{place}: `{key}` {problem}")]
+    BadValue {
+        /// Where.
+        place: Place,
+        /// The dotted path.
+        key: String,
+        /// What is wrong.
+        problem: String,
+    },
+    /// Agents and edges that are no usable graph.
+    #[error("{place}: {fault}")]
+    Graph {
+        /// Where.
+        place: Place,
+        /// What is wrong.
+        fault: GraphError,
+    },
+    /// A data file that cannot be used.
+    #[error("{fault}")]
+    Data {
+        /// The key that names the file.
+        key: String,
+        /// What is wrong.
+        fault: Box<LoadError>,
+    },
+    /// A data file that cannot be found or used as a whole.
+    #[error("{place}: `{key}`: {fault}")]
+    DataFile {
+        /// Where the file is named.
+        place: Place,
+        /// The key that names it.
+        key: String,
+        /// What is wrong.
+        fault: Box<LoadError>,
+    },
+    /// Two data sets share rows that they must not share.
+    #[error("`data.{first}` and `data.{second}` share {count} {}: {listed}", if *count == 1 { "row" } else { "rows" })]
+    Overlap {
+        /// The one set.
+        first: &'static str,
+        /// The other set.
+        second: &'static str,
+        /// How many rows.
+        count: usize,
+        /// The first few, by file, line and id.
+        listed: String,
+    },
+}

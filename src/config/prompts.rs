@@ -1,0 +1,150 @@
+//! `prompts.json`: an object from agent names to prompts, checked against the graph it is for.
+
+use super::section::hint;
+use crate::graph::Graph;
+use crate::prompt::{PromptError, Template};
+use crate::rollout::Prompts;
+use serde::de::{Deserializer, MapAccess, Visitor};
+use std::fmt;
+use std::io::Write;
+use std::path::{Path, PathBuf};
+
+/// What is wrong with a prompts file.
+#[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
+pub enum PromptsError {
+    /// It cannot be read.
+    #[error("cannot read {}: {reason}", file.display())]
+    Unreadable {
+        /// The file.
+        file: PathBuf,
+        /// Why.
+        reason: String,
+    },
+    /// It is not an object from names to texts.
+    #[error("{}:{line}:{column}: {problem}", file.display())]
+    NotPrompts {
+        /// The file.
+        file: PathBuf,
+        /// Counted from 1.
+        line: usize,
+        /// Counted from 1.
+        column: usize,
+        /// What the JSON reader says.
+        problem: String,
+    },
+    /// An agent is named twice.
+    #[error("{}: the agent `{agent}` stands twice", file.display())]
+    Twice {
+        /// The file.
+        file: PathBuf,
+        /// The agent.
+        agent: String,
+    },
+    /// A name that is no agent's.
+    #[error("{}: the graph has no agent `{agent}`; {hint}", file.display())]
+    UnknownAgent {
+        /// The file.
+        file: PathBuf,
+        /// The name.
+        agent: String,
+        /// The nearest name, or all of them.
+        hint: String,
+    },
+    /// An agent has no prompt.
+    #[error("{}: there is no prompt for the agent `{agent}`", file.display())]
+    MissingAgent {
+        /// The file.
+        file: PathBuf,
+        /// The agent.
+        agent: String,
+    },
+    /// A prompt breaks its agent's rules.
+    #[error("{}: agent `{agent}`: {fault}", file.display())]
+    Prompt {
+        /// The file.
+        file: PathBuf,
+        /// The agent.
+        agent: String,
+        /// What is wrong.
+        fault: PromptError,
+    },
+}
+
+/// Reads prompts for `graph`.
+///
+/// # Errors
+/// Everything that is wrong with the file.
+pub fn read_prompts(path: &Path, graph: &Graph, max_prompt_bytes: usize) -> Result<Prompts, Vec<PromptsError>> {
+    let file = || path.to_path_buf();
+    let unreadable = |reason: String| vec![PromptsError::Unreadable { file: file(), reason }];
+    let bytes = std::fs::read(path).map_err(|error| unreadable(super::load::reason(&error)))?;
+    let text = String::from_utf8(bytes).map_err(|_| unreadable("it is not UTF-8".to_string()))?;
+    let entries = parse(&text).map_err(|error| {
+        let message = error.to_string();
+        let problem = message.rsplit_once(" at line ").map_or(message.as_str(), |(problem, _)| problem).to_string();
+        vec![PromptsError::NotPrompts { file: file(), line: error.line(), column: error.column(), problem }]
+    })?;
+    let mut prompts = Prompts::seed(graph);
+    let mut errors = Vec::new();
+    for (at, (name, text)) in entries.iter().enumerate() {
+        if entries[..at].iter().any(|(other, _)| other == name) {
+            errors.push(PromptsError::Twice { file: file(), agent: name.clone() });
+        }
+        let Some(id) = graph.find(name) else {
+            let hint = hint(name, graph.agents().iter().map(|agent| agent.name.as_str()));
+            errors.push(PromptsError::UnknownAgent { file: file(), agent: name.clone(), hint });
+            continue;
+        };
+        let prompt = Template::new(text.as_str());
+        let faults = graph.agent(id).constraints(max_prompt_bytes).errors(&prompt);
+        let fault = |fault| PromptsError::Prompt { file: file(), agent: name.clone(), fault };
+        errors.extend(faults.into_iter().map(fault));
+        prompts = prompts.with(id, prompt);
+    }
+    for agent in graph.agents().iter().filter(|agent| entries.iter().all(|(name, _)| *name != agent.name)) {
+        errors.push(PromptsError::MissingAgent { file: file(), agent: agent.name.clone() });
+    }
+    if errors.is_empty() { Ok(prompts) } else { Err(errors) }
+}
+
+/// Writes the prompts of `graph`'s agents, in their order. The file is complete or as it was before: it is written beside its
+/// place, synced, and moved there.
+///
+/// # Errors
+/// What the system says.
+pub fn write_prompts(path: &Path, graph: &Graph, prompts: &Prompts) -> std::io::Result<()> {
+    let entry =
+        |(agent, (_, prompt)): (&crate::graph::Agent, (_, &Template))| (agent.name.clone(), prompt.text().into());
+    let map: serde_json::Map<_, _> = graph.agents().iter().zip(prompts.iter()).map(entry).collect();
+    let mut text = serde_json::to_string_pretty(&map).expect("texts are plain data");
+    text.push('\n');
+    let beside = path.with_extension("json.part");
+    let mut file = std::fs::File::create(&beside)?;
+    file.write_all(text.as_bytes())?;
+    file.sync_all()?;
+    std::fs::rename(&beside, path)
+}
+
+/// The entries in the order of the file, so that a repeated name is seen.
+fn parse(text: &str) -> Result<Vec<(String, String)>, serde_json::Error> {
+    struct Entries;
+    impl<'de> Visitor<'de> for Entries {
+        type Value = Vec<(String, String)>;
+
+        fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+            f.write_str("an object from agent names to prompts")
+        }
+
+        fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
+            let mut entries = Vec::new();
+            while let Some(entry) = map.next_entry()? {
+                entries.push(entry);
+            }
+            Ok(entries)
+        }
+    }
+    let mut reader = serde_json::Deserializer::from_str(text);
+    let entries = reader.deserialize_map(Entries)?;
+    reader.end()?;
+    Ok(entries)
+}

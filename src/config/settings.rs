@@ -1,0 +1,84 @@
+//! What an experiment file comes to: everything a command needs, checked and loaded.
+
+use super::models::ModelSpec;
+use crate::base::{AgentId, Digest, Hasher, Seed, digest_json};
+use crate::chat::ModelRole;
+use crate::engine::token_engine::EngineOptions;
+use crate::graph::Graph;
+use crate::rollout::RolloutOptions;
+use crate::search::Options;
+use crate::task::{Case, Query, Scorer};
+use std::path::PathBuf;
+use std::sync::Arc;
+
+/// A checked experiment with its data.
+#[derive(Clone, Debug)]
+pub struct Settings {
+    /// The experiment file.
+    pub file: PathBuf,
+    /// The experiment's name; part of the run folder's.
+    pub name: String,
+    /// The run's seed.
+    pub seed: Seed,
+    /// The agents with their seed prompts.
+    pub graph: Arc<Graph>,
+    /// The queries to optimize on, without answers.
+    pub pool: Vec<Query>,
+    /// Labelled cases that may be looked at while developing.
+    pub train: Option<Vec<Case>>,
+    /// Labelled cases held out for the report.
+    pub test: Option<Vec<Case>>,
+    /// How labelled cases are scored; there whenever labelled cases are.
+    pub scorer: Option<Scorer>,
+    /// Options of the search and its parts.
+    pub options: Options,
+    /// Options of the local engine.
+    pub engine: EngineOptions,
+    /// What is odd but not wrong.
+    pub warnings: Vec<String>,
+    pub(super) models: [ModelSpec; 3],
+}
+
+impl Settings {
+    /// The model that plays `role`.
+    pub fn model(&self, role: ModelRole) -> &ModelSpec {
+        &self.models[role as usize]
+    }
+
+    /// The labelled cases of that name (`train` or `test`).
+    pub fn split(&self, name: &str) -> Option<&[Case]> {
+        match name {
+            "train" => self.train.as_deref(),
+            "test" => self.test.as_deref(),
+            _ => None,
+        }
+    }
+
+    /// What the run computes, as one digest: seed, graph, prompts, options, and the rows themselves. Settings that change no
+    /// result (names, paths, the engine's, how much runs at once) do not enter; neither do the models, which have identities
+    /// of their own.
+    pub fn digest(&self) -> Digest {
+        let Options { search, reward, judge, misalignment, propose, rollout } = &self.options;
+        let rollout = RolloutOptions { max_in_flight: RolloutOptions::default().max_in_flight, ..rollout.clone() };
+        let mut hasher = Hasher::new("maspo settings 1");
+        hasher.field(&self.seed.0.to_le_bytes());
+        let agents = self.graph.agents();
+        for agent in agents {
+            let facts =
+                (&agent.name, &agent.role, &agent.seed_prompt, &agent.frozen, agent.max_new_tokens, agent.optimize);
+            hasher.field(&digest_json("agent", &facts).0);
+        }
+        let name = |id: AgentId| &self.graph.agent(id).name;
+        let edges: Vec<_> = self.graph.edges().iter().map(|edge| (name(edge.from), name(edge.to), edge.view)).collect();
+        hasher.field(&digest_json("edges", &edges).0);
+        hasher.field(&digest_json("options", &(search, reward, judge, misalignment, propose, rollout)).0);
+        let pool: Vec<_> = self.pool.iter().map(|query| (&query.id, &*query.question)).collect();
+        hasher.field(&digest_json("pool", &pool).0);
+        let rows = |cases: &Option<Vec<Case>>| -> Option<Vec<(String, String, String)>> {
+            let row = |case: &Case| (case.query.id.clone(), case.query.question.to_string(), case.answer.clone());
+            cases.as_ref().map(|cases| cases.iter().map(row).collect())
+        };
+        hasher.field(&digest_json("labelled", &(rows(&self.train), rows(&self.test), &self.scorer)).0);
+        hasher.finish()
+    }
+}

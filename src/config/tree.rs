@@ -1,0 +1,178 @@
+//! The TOML document as a tree whose nodes remember where they came from, so that `--set` can change it and every fault can
+//! still be placed.
+
+use super::error::ConfigError;
+use toml::Spanned;
+use toml::de::{DeTable, DeValue};
+
+/// Where a node came from: a byte of the file or the n-th `--set`.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum Mark {
+    Byte(usize),
+    Flag(usize),
+}
+
+#[derive(Clone, PartialEq, Debug)]
+pub(super) struct Node {
+    pub(super) mark: Mark,
+    pub(super) value: Value,
+}
+
+#[derive(Clone, PartialEq, Debug)]
+pub(super) enum Value {
+    Text(String),
+    Integer(i64),
+    Float(f64),
+    Truth(bool),
+    /// Something that no setting takes: a date, a number out of range.
+    Odd(String),
+    List(Vec<Node>),
+    Table(Table),
+}
+
+/// Entries in the order of the file, each with the mark of its key.
+#[derive(Clone, PartialEq, Debug, Default)]
+pub(super) struct Table(pub(super) Vec<Entry>);
+
+#[derive(Clone, PartialEq, Debug)]
+pub(super) struct Entry {
+    pub(super) key: String,
+    pub(super) mark: Mark,
+    pub(super) node: Node,
+}
+
+impl Table {
+    pub(super) fn get(&self, key: &str) -> Option<&Entry> {
+        self.0.iter().find(|entry| entry.key == key)
+    }
+}
+
+impl Node {
+    /// A parsed document.
+    pub(super) fn document(table: &Spanned<DeTable<'_>>) -> Self {
+        Self { mark: Mark::Byte(0), value: Value::Table(convert_table(table.get_ref(), &Mark::Byte)) }
+    }
+
+    /// Puts the value of a flag `key.path=value` where the path says, making tables on the way.
+    pub(super) fn set(&mut self, flag: &str, number: usize) -> Result<(), ConfigError> {
+        let wrong = |problem: String| ConfigError::Flag { flag: flag.to_string(), problem };
+        let form = || wrong("the form is KEY.PATH=VALUE, e.g. search.rounds=2".into());
+        let (path, text) = flag.split_once('=').ok_or_else(form)?;
+        let keys: Vec<_> = path.split('.').map(str::trim).collect();
+        if keys.iter().any(|key| key.is_empty()) {
+            return Err(form());
+        }
+        let mark = Mark::Flag(number);
+        let mut place = self;
+        for (depth, key) in keys.iter().enumerate() {
+            let parent = if depth == 0 { "the file".to_string() } else { format!("`{}`", keys[..depth].join(".")) };
+            place = match &mut place.value {
+                Value::Table(table) => table.entry(key, mark, depth + 1 == keys.len()),
+                Value::List(items) => item(items, key).ok_or_else(|| wrong(format!("{parent} has no `{key}`")))?,
+                _ => return Err(wrong(format!("{parent} is no table, so it has no `{key}`"))),
+            };
+        }
+        *place = Self { mark, value: flag_value(text.trim(), mark) };
+        Ok(())
+    }
+}
+
+impl Table {
+    /// The entry of `key`, made if need be; it takes the mark when it is new or about to be overwritten.
+    fn entry(&mut self, key: &str, mark: Mark, overwrite: bool) -> &mut Node {
+        if let Some(at) = self.0.iter().position(|entry| entry.key == key) {
+            if overwrite {
+                self.0[at].mark = mark;
+            }
+            return &mut self.0[at].node;
+        }
+        let node = Node { mark, value: Value::Table(Self::default()) };
+        self.0.push(Entry { key: key.to_string(), mark, node });
+        &mut self.0.last_mut().expect("an entry was just pushed").node
+    }
+}
+
+/// An item of a list of tables, by its `name` or its position, counted from 1.
+fn item<'a>(items: &'a mut [Node], key: &str) -> Option<&'a mut Node> {
+    let named = |node: &Node| match &node.value {
+        Value::Table(table) => table.get("name").is_some_and(|entry| entry.node.value == Value::Text(key.to_string())),
+        _ => false,
+    };
+    let at = items.iter().position(named).or_else(|| key.parse::<usize>().ok()?.checked_sub(1))?;
+    items.get_mut(at)
+}
+
+/// A TOML value, or plain text where it is none.
+fn flag_value(text: &str, mark: Mark) -> Value {
+    match DeValue::parse(text) {
+        Ok(value) => match convert(value.get_ref(), &|_| mark) {
+            Value::Odd(_) => Value::Text(text.to_string()),
+            value => value,
+        },
+        Err(_) => Value::Text(text.to_string()),
+    }
+}
+
+fn convert_table(table: &DeTable<'_>, mark: &impl Fn(usize) -> Mark) -> Table {
+    let mut entries: Vec<_> = table.iter().collect();
+    entries.sort_by_key(|(key, _)| key.span().start);
+    let entry = |(key, value): (&Spanned<_>, &Spanned<DeValue<'_>>)| Entry {
+        key: std::borrow::Cow::<str>::to_string(key.get_ref()),
+        mark: mark(key.span().start),
+        node: node(value, mark),
+    };
+    Table(entries.into_iter().map(entry).collect())
+}
+
+fn node(value: &Spanned<DeValue<'_>>, mark: &impl Fn(usize) -> Mark) -> Node {
+    Node { mark: mark(value.span().start), value: convert(value.get_ref(), mark) }
+}
+
+fn convert(value: &DeValue<'_>, mark: &impl Fn(usize) -> Mark) -> Value {
+    match value {
+        DeValue::String(text) => Value::Text(text.to_string()),
+        DeValue::Boolean(truth) => Value::Truth(*truth),
+        DeValue::Datetime(date) => Value::Odd(format!("the date {date}")),
+        DeValue::Array(items) => Value::List(items.iter().map(|item| node(item, mark)).collect()),
+        DeValue::Table(table) => Value::Table(convert_table(table, mark)),
+        DeValue::Integer(number) => match i64::from_str_radix(number.as_str(), number.radix()) {
+            Ok(number) => Value::Integer(number),
+            Err(_) => Value::Odd(format!("the number {number}, which does not fit 64 bits")),
+        },
+        DeValue::Float(number) => match number.as_str().parse::<f64>() {
+            Ok(value) if value.is_finite() => Value::Float(value),
+            _ => Value::Odd(format!("the number {number}, which is not finite")),
+        },
+    }
+}
+
+impl Value {
+    /// The value as JSON, for serde; `None` where something odd is inside.
+    pub(super) fn json(&self) -> Option<serde_json::Value> {
+        Some(match self {
+            Self::Text(text) => text.as_str().into(),
+            Self::Integer(number) => (*number).into(),
+            Self::Float(number) => (*number).into(),
+            Self::Truth(truth) => (*truth).into(),
+            Self::Odd(_) => return None,
+            Self::List(items) => items.iter().map(|item| item.value.json()).collect::<Option<Vec<_>>>()?.into(),
+            Self::Table(table) => {
+                let entry = |entry: &Entry| Some((entry.key.clone(), entry.node.value.json()?));
+                serde_json::Value::Object(table.0.iter().map(entry).collect::<Option<_>>()?)
+            }
+        })
+    }
+
+    /// What it is, for messages.
+    pub(super) fn describe(&self) -> String {
+        match self {
+            Self::Text(text) => format!("the text {:?}", crate::prompt::clip(text, 60)),
+            Self::Integer(number) => format!("the number {number}"),
+            Self::Float(number) => format!("the number {number}"),
+            Self::Truth(truth) => truth.to_string(),
+            Self::Odd(what) => what.clone(),
+            Self::List(_) => "a list".to_string(),
+            Self::Table(_) => "a table".to_string(),
+        }
+    }
+}
