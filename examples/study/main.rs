@@ -12,10 +12,13 @@ mod table;
 #[cfg(test)]
 mod tests;
 
-use anyhow::Context;
+use anyhow::{Context, ensure};
 use arms::{ARMS, Arm};
 use clap::{Parser, Subcommand};
 use futures::executor::block_on;
+use maspo::chat::{ChatModel, ModelRole};
+use maspo::config::Settings;
+use maspo::engine::LocalModel;
 use memo::Memo;
 use results::Results;
 use run::Study;
@@ -81,8 +84,11 @@ fn main() -> anyhow::Result<()> {
     }
 }
 
-fn open(_: &maspo::config::Settings) -> anyhow::Result<Arc<dyn maspo::chat::ChatModel>> {
-    anyhow::bail!("no model")
+/// The one model that plays every role.
+fn open(settings: &Settings) -> anyhow::Result<Arc<dyn ChatModel>> {
+    let spec = settings.model(ModelRole::Worker);
+    ensure!(ModelRole::ALL.iter().all(|role| settings.model(*role) == spec), "the study has one model in all roles");
+    Ok(Arc::new(LocalModel::open(&spec.source, &settings.engine, spec.dtype.as_str(), spec.thinking)?))
 }
 
 /// The note with its table, and the plot of the same name.

@@ -8,14 +8,14 @@ use anyhow::{Context, anyhow};
 use futures::FutureExt;
 use futures::future::BoxFuture;
 use futures::stream::{self, StreamExt};
-use maspo::base::{CancelToken, Hasher, Seed, Stopwatch};
+use maspo::base::{CancelToken, Hasher, Stopwatch};
 use maspo::chat::{ChatError, ChatModel, Ledger, Metered, ModelRole};
 use maspo::config::{ModelCheck, Settings, load};
+use maspo::eval::evaluate;
 use maspo::graph::Graph;
 use maspo::prompt::Template;
 use maspo::rollout::{Prompts, Runner};
 use maspo::search::{Event, EventSink, SearchInput, optimize};
-use maspo::task::Outcome;
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -133,7 +133,7 @@ impl Study {
             arm: arm.key.to_string(),
             model: identity.name,
             setup: hasher.finish(),
-            cases: 0,
+            cases: settings.test.as_ref().map_or(0, Vec::len),
             correct: 0,
             search: None,
             prompts,
@@ -144,7 +144,6 @@ impl Study {
     async fn make(&self, cell: Cell) -> anyhow::Result<Record> {
         let Cell { seed, arm, settings, fixed, mut record } = cell;
         let during = || format!("seed {seed} of `{}`", arm.key);
-        record.cases = settings.test.as_ref().context("the experiment file names no test set")?.len();
         let prompts = match fixed {
             Some(prompts) => prompts,
             None => {
@@ -169,7 +168,7 @@ impl Study {
             worker: role(ModelRole::Worker),
             optimizer: role(ModelRole::Optimizer),
             judge: role(ModelRole::Judge),
-            seed: Seed(settings.seed.0),
+            seed: settings.seed,
             options: settings.options.clone(),
             cancel: cancel.clone(),
         };
@@ -192,13 +191,10 @@ impl Study {
 
     /// How many test cases `prompts` get right.
     async fn correct(&self, settings: &Settings, prompts: &Prompts) -> anyhow::Result<usize> {
-        let cases = settings.test.as_deref().unwrap_or_default();
+        let cases = settings.test.as_deref().context("the experiment file names no test set")?;
         let scorer = settings.scorer.as_ref().context("the experiment file names no scorer")?;
         let runner = Runner::new(settings.graph.clone(), self.memo.clone(), settings.options.rollout.clone());
-        let items: Vec<_> = cases.iter().enumerate().map(|(at, case)| (at, case.query.question.clone())).collect();
-        let traces = runner.run(prompts, &items).await?;
-        let right = |case: &maspo::task::Case, answer| scorer.score(answer, &case.answer).outcome == Outcome::Correct;
-        Ok(cases.iter().zip(&traces).filter(|(case, trace)| right(case, trace.answer(&settings.graph))).count())
+        Ok(evaluate(&runner, prompts, cases, scorer).await?.accuracy.correct)
     }
 
     fn ideal_prompts(&self, graph: &Graph) -> anyhow::Result<Prompts> {

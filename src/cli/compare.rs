@@ -1,6 +1,19 @@
 //! `maspo compare`: Compare two sets of prompts on the same labelled cases.
 
+use super::models::open_models;
+use super::settings::{
+    accuracy_line, bill_line, chat_error, difference_line, labelled, load, print_json, prompts, warn,
+};
 use super::{CliError, Exit};
+use crate::base::CancelToken;
+use crate::chat::{Ledger, Metered, ModelRole};
+use crate::config::ModelCheck;
+use crate::eval::{compare, evaluate};
+use crate::rollout::Runner;
+use futures::executor::block_on;
+use serde_json::json;
+use std::path::Path;
+use std::sync::Arc;
 
 /// Compare two sets of prompts on the same labelled cases.
 #[derive(clap::Args, Debug)]
@@ -25,6 +38,45 @@ pub(super) struct Args {
     json: bool,
 }
 
-pub(super) fn run(_args: Args) -> Result<Exit, CliError> {
-    Err(CliError::new(Exit::RunFailed, "not built yet"))
+pub(super) fn run(args: Args) -> Result<Exit, CliError> {
+    let settings = load(&args.config, &args.set, args.skip_bad_rows, ModelCheck::Files)?;
+    warn(&settings);
+    let (cases, scorer) = labelled(&settings, &args.split)?;
+    let first = prompts(&settings, Some(Path::new(&args.a)))?;
+    let second = prompts(&settings, Some(Path::new(&args.b)))?;
+    let model = open_models(&settings, &[ModelRole::Worker])?.role(&settings, ModelRole::Worker);
+    let identity = model.identity();
+    let ledger = Ledger::new();
+    let worker = Metered::new(model, ModelRole::Worker, ledger.clone(), CancelToken::new());
+    let runner = Runner::new(settings.graph.clone(), Arc::new(worker), settings.options.rollout.clone());
+    let one = block_on(evaluate(&runner, &first, cases, scorer)).map_err(chat_error)?;
+    // Decoding is greedy, so equal prompts have equal outputs.
+    let two = if first == second {
+        one.clone()
+    } else {
+        block_on(evaluate(&runner, &second, cases, scorer)).map_err(chat_error)?
+    };
+    let difference = compare(&one, &two, settings.seed);
+
+    let bill = ledger.line(ModelRole::Worker);
+    if args.json {
+        print_json(&json!({
+            "schema": 1,
+            "command": "compare",
+            "name": settings.name,
+            "split": args.split,
+            "model": identity,
+            "a": {"prompts": args.a, "accuracy": one.accuracy, "items": one.items},
+            "b": {"prompts": args.b, "accuracy": two.accuracy, "items": two.items},
+            "difference": difference,
+            "ledger": {"worker": bill},
+        }));
+    } else {
+        println!("{}: `{}` cases on {}", settings.name, args.split, identity.name);
+        println!("A  {:<24} {}", args.a, accuracy_line(&one.accuracy));
+        println!("B  {:<24} {}", args.b, accuracy_line(&two.accuracy));
+        println!("B - A  {}", difference_line(&difference));
+        println!("worker {}", bill_line(&bill));
+    }
+    Ok(Exit::Ok)
 }

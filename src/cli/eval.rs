@@ -1,6 +1,16 @@
 //! `maspo eval`: Score prompts on labelled cases.
 
+use super::models::open_models;
+use super::settings::{accuracy_line, bill_line, chat_error, labelled, load, print_json, prompts, warn};
 use super::{CliError, Exit};
+use crate::base::CancelToken;
+use crate::chat::{Ledger, Metered, ModelRole};
+use crate::config::ModelCheck;
+use crate::eval::evaluate;
+use crate::rollout::Runner;
+use futures::executor::block_on;
+use serde_json::json;
+use std::sync::Arc;
 
 /// Score prompts on labelled cases.
 #[derive(clap::Args, Debug)]
@@ -24,6 +34,36 @@ pub(super) struct Args {
     json: bool,
 }
 
-pub(super) fn run(_args: Args) -> Result<Exit, CliError> {
-    Err(CliError::new(Exit::RunFailed, "not built yet"))
+pub(super) fn run(args: Args) -> Result<Exit, CliError> {
+    let settings = load(&args.config, &args.set, args.skip_bad_rows, ModelCheck::Files)?;
+    warn(&settings);
+    let (cases, scorer) = labelled(&settings, &args.split)?;
+    let prompts = prompts(&settings, args.prompts.as_deref())?;
+    let model = open_models(&settings, &[ModelRole::Worker])?.role(&settings, ModelRole::Worker);
+    let identity = model.identity();
+    let ledger = Ledger::new();
+    let worker = Metered::new(model, ModelRole::Worker, ledger.clone(), CancelToken::new());
+    let runner = Runner::new(settings.graph.clone(), Arc::new(worker), settings.options.rollout.clone());
+    let evaluation = block_on(evaluate(&runner, &prompts, cases, scorer)).map_err(chat_error)?;
+
+    let file = args.prompts.map_or("seed".to_string(), |file| file.display().to_string());
+    let bill = ledger.line(ModelRole::Worker);
+    if args.json {
+        print_json(&json!({
+            "schema": 1,
+            "command": "eval",
+            "name": settings.name,
+            "split": args.split,
+            "prompts": file,
+            "model": identity,
+            "accuracy": evaluation.accuracy,
+            "items": evaluation.items,
+            "ledger": {"worker": bill},
+        }));
+    } else {
+        println!("{}: `{}` cases with prompts {file} on {}", settings.name, args.split, identity.name);
+        println!("accuracy   {}", accuracy_line(&evaluation.accuracy));
+        println!("worker     {}", bill_line(&bill));
+    }
+    Ok(Exit::Ok)
 }

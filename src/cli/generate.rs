@@ -1,6 +1,13 @@
 //! `maspo generate`: Continue prompts with a local model.
 
+use super::interrupt::cancel_on_ctrl_c;
+use super::jsonl::{Input, Output, Prepared, answer_all, check_all, parse};
+use super::local::{fault, model_fields, open_model, prompt_ids};
 use super::{CliError, Exit};
+use crate::chat::{Message, Sampling};
+use crate::engine::{EngineOptions, LocalModel, TokenRequest};
+use serde::Deserialize;
+use serde_json::{Value, json};
 
 /// Continue prompts with a local model.
 #[derive(clap::Args, Debug)]
@@ -28,6 +35,63 @@ pub(super) struct Args {
     json: bool,
 }
 
-pub(super) fn run(_args: Args) -> Result<Exit, CliError> {
-    Err(CliError::new(Exit::RunFailed, "not built yet"))
+/// One line of the input.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Line {
+    id: Value,
+    messages: Option<Vec<Message>>,
+    prompt: Option<String>,
+    input_ids: Option<Vec<u32>>,
+    max_tokens: Option<usize>,
+    temperature: Option<f64>,
+    top_k: Option<u32>,
+    top_p: Option<f64>,
+    seed: Option<u64>,
+    #[serde(default)]
+    ignore_eos: bool,
+}
+
+pub(super) fn run(args: Args) -> Result<Exit, CliError> {
+    let input = Input::open(&args.input)?;
+    let model = open_model(&args.model, args.threads, args.thinking)?;
+    let prepare = |line: &str| prepare(&model, line, args.max_tokens);
+    check_all(&input, &prepare)?;
+    let cancel = cancel_on_ctrl_c()?;
+    let mut output = Output::open(args.output.as_deref(), args.json, &input)?;
+    let head = json!({ "schema": 1, "command": "generate", "model": model_fields(&model) });
+    let in_flight = EngineOptions::default().queue;
+    answer_all(&input, &mut output, head, in_flight, &cancel, &prepare, async |request| {
+        let result = model.generate(request).await.map_err(fault)?;
+        let answer = json!({
+            "text": model.decode(&result.token_ids),
+            "token_ids": result.token_ids,
+            "finish_reason": result.finish_reason,
+            "prompt_tokens": result.prompt_tokens,
+            "reused_tokens": result.reused_tokens,
+        });
+        Ok(answer.as_object().cloned().unwrap_or_default())
+    })
+}
+
+fn prepare(model: &LocalModel, line: &str, max_tokens: usize) -> Result<Prepared<TokenRequest>, String> {
+    let line: Line = parse(line)?;
+    let max_new_tokens = line.max_tokens.unwrap_or(max_tokens);
+    if max_new_tokens == 0 {
+        return Err("`max_tokens` must be at least 1".to_string());
+    }
+    let temperature = line.temperature.unwrap_or(0.0);
+    if !(temperature.is_finite() && temperature >= 0.0) {
+        return Err("`temperature` must be 0 or more".to_string());
+    }
+    let top_p = line.top_p.unwrap_or(1.0);
+    if !(top_p > 0.0 && top_p <= 1.0) {
+        return Err("`top_p` must be above 0 and at most 1".to_string());
+    }
+    let sampling =
+        Sampling { top_k: line.top_k.unwrap_or(0), top_p, ..Sampling::at(temperature, line.seed.unwrap_or(0)) };
+    let sampling = if temperature == 0.0 { Sampling::GREEDY } else { sampling };
+    let prompt = prompt_ids(model, line.messages, line.prompt, line.input_ids)?;
+    let request = TokenRequest { prompt, max_new_tokens, sampling, ignore_eos: line.ignore_eos, stop: Vec::new() };
+    Ok(Prepared { id: line.id, request })
 }

@@ -2,13 +2,20 @@
 
 mod bench;
 mod compare;
+mod estimate;
 mod eval;
 mod exit;
 mod generate;
+mod interrupt;
+mod jsonl;
+mod local;
 pub mod lock;
+mod models;
 mod optimize;
 mod plan;
+mod progress;
 mod score;
+mod settings;
 mod show;
 mod validate;
 

@@ -1,6 +1,11 @@
-//! `maspo show`: Print a run again, finished or not.
+//! `maspo show`: Print a run again, finished or not. It needs the run's folder only: no model, no experiment file.
 
 use super::{CliError, Exit};
+use crate::journal::{self, JournalError};
+use crate::report::{Colour, Files, Progress, RunReport};
+use crate::search::SearchResult;
+use std::io::{ErrorKind, IsTerminal, Write};
+use std::path::Path;
 
 /// Print a run again, finished or not.
 #[derive(clap::Args, Debug)]
@@ -12,6 +17,160 @@ pub(super) struct Args {
     json: bool,
 }
 
-pub(super) fn run(_args: Args) -> Result<Exit, CliError> {
-    Err(CliError::new(Exit::RunFailed, "not built yet"))
+pub(super) fn run(args: Args) -> Result<Exit, CliError> {
+    print(&render(&args.run, args.json, stdout_colour())?)?;
+    Ok(Exit::Ok)
+}
+
+fn render(dir: &Path, json: bool, colour: Colour) -> Result<String, CliError> {
+    let Some(record) = journal::read(dir).map_err(|error| journal_fault(&error))? else {
+        return Err(CliError::bad_input(format!("no run has begun in {}", dir.display())));
+    };
+    let Some(result) = record.result else {
+        let so_far = SearchResult::from_events(&record.events);
+        let progress = Progress::new(&record.name, so_far.as_ref(), record.calls, &record.resume_command);
+        return Ok(if json { progress.json() } else { progress.text(colour) });
+    };
+    let malformed = |reason| CliError::bad_input(format!("{} cannot be shown: {reason}", dir.display()));
+    let mut report = RunReport::from_json(&result).map_err(malformed)?;
+    if json {
+        return Ok(result);
+    }
+    // The run may have been moved, and was named from wherever it was made.
+    report.files = Files::in_dir(dir);
+    Ok(report.text(colour))
+}
+
+/// The exit code that a fault of a run's record stands for.
+pub(super) fn journal_fault(error: &JournalError) -> CliError {
+    CliError::new(if error.is_environment() { Exit::Environment } else { Exit::BadInput }, error)
+}
+
+/// Colour on a terminal, unless the user asked for none (<https://no-color.org>).
+pub(super) fn stdout_colour() -> Colour {
+    let refused = std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
+    let dumb = std::env::var_os("TERM").is_some_and(|value| value == "dumb");
+    if std::io::stdout().is_terminal() && !refused && !dumb { Colour::On } else { Colour::Off }
+}
+
+/// Data for stdout. A reader that has seen enough (`head`) is no fault.
+pub(super) fn print(text: &str) -> Result<(), CliError> {
+    let mut stdout = std::io::stdout().lock();
+    match stdout.write_all(text.as_bytes()).and_then(|()| stdout.flush()) {
+        Err(error) if error.kind() != ErrorKind::BrokenPipe => {
+            Err(CliError::new(Exit::Environment, format!("standard output cannot be written: {error}")))
+        }
+        _ => Ok(()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::base::Digest;
+    use crate::journal::{Journal, RunInfo};
+    use crate::report::fixture;
+    use crate::search::EventSink;
+    use crate::store::Store;
+    use expect_test::{Expect, expect};
+    use futures::executor::block_on;
+    use std::sync::Arc;
+
+    fn begin(dir: &Path) -> Journal {
+        let info = RunInfo {
+            name: "tiny".into(),
+            settings: Digest::of(b"settings"),
+            resume_command: "maspo optimize tiny.toml --resume".into(),
+        };
+        block_on(Journal::begin(Arc::new(Store::open(dir).unwrap()), &info)).unwrap()
+    }
+
+    #[track_caller]
+    fn check(dir: &Path, expected: Expect) {
+        let text = match render(dir, false, Colour::Off) {
+            Ok(text) => text,
+            Err(error) => format!("{error:?}"),
+        };
+        expected.assert_eq(&text.replace(&dir.display().to_string(), "DIR"));
+    }
+
+    #[test]
+    fn a_finished_run_prints_the_same_report_again() {
+        let dir = tempfile::tempdir().unwrap();
+        let mut report = fixture::report();
+        report.files = Files::in_dir(dir.path());
+        let journal = begin(dir.path());
+        block_on(journal.finish(report.json())).unwrap();
+        drop(journal);
+        assert_eq!(render(dir.path(), false, Colour::Off).unwrap(), report.text(Colour::Off));
+        assert_eq!(render(dir.path(), true, Colour::Off).unwrap(), report.json());
+    }
+
+    #[test]
+    fn an_unfinished_run_says_how_far_it_is_and_how_to_go_on() {
+        let dir = tempfile::tempdir().unwrap();
+        let mut journal = begin(dir.path());
+        check(
+            dir.path(),
+            expect![[r#"
+            Run `tiny`, unfinished: the search has not begun
+            cache     0 answered calls, which are not asked again
+
+            Go on with: maspo optimize tiny.toml --resume
+        "#]],
+        );
+        for event in &fixture::events()[..3] {
+            block_on(journal.emit(event)).unwrap();
+        }
+        check(
+            dir.path(),
+            expect![[r#"
+            Run `tiny`, seed 7, unfinished: 1 of 2 steps done
+            model     triage (5540edfbd10f) in every role
+            cache     0 answered calls, which are not asked again
+
+            Prompts   [-before-] {+after+}
+              extract: not to be changed
+              assess: changed
+                Read the case {context}.
+                Decide who wrote it: a human or a scraper.{+ Many requests per second mean a scraper.+}
+                Answer in <answer></answer>.
+
+            Steps
+              round 1, assess, step 1: 1 candidates tried, best score +0.250, improved
+
+            Go on with: maspo optimize tiny.toml --resume
+        "#]],
+        );
+        let json: serde_json::Value = serde_json::from_str(&render(dir.path(), true, Colour::Off).unwrap()).unwrap();
+        assert_eq!((&json["schema"], &json["finished"]), (&1.into(), &false.into()));
+        assert_eq!(json["resume"], "maspo optimize tiny.toml --resume");
+        assert_eq!(json["search"]["steps_done"], 1);
+    }
+
+    #[test]
+    fn wrong_folders_are_told_apart() {
+        let dir = tempfile::tempdir().unwrap();
+        check(
+            dir.path(),
+            expect![[r#"CliError { exit: BadInput, messages: ["there is no run in DIR (it has no run.sqlite)"] }"#]],
+        );
+        drop(Store::open(dir.path()).unwrap());
+        check(dir.path(), expect![[r#"CliError { exit: BadInput, messages: ["no run has begun in DIR"] }"#]]);
+        block_on(begin(dir.path()).finish(r#"{"schema": 7}"#.into())).unwrap();
+        check(
+            dir.path(),
+            expect![[
+                r#"CliError { exit: BadInput, messages: ["DIR cannot be shown: the result has schema 7, and this maspo reads schema 1"] }"#
+            ]],
+        );
+        let connection = rusqlite::Connection::open(dir.path().join("run.sqlite")).unwrap();
+        connection.execute("UPDATE meta SET value = '0' WHERE name = 'schema'", []).unwrap();
+        check(
+            dir.path(),
+            expect![[
+                r#"CliError { exit: BadInput, messages: ["DIR/run.sqlite has schema 0, and this maspo reads schema 1; start the run again in another folder (--out), or use the maspo that wrote it"] }"#
+            ]],
+        );
+    }
 }

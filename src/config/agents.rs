@@ -1,6 +1,6 @@
 //! `[graph]`, `[[agent]]` and `[[edge]]`: the graph.
 
-use super::error::{ConfigError, Place};
+use super::error::ConfigError;
 use super::section::{Section, hint};
 use super::tree::Value;
 use crate::base::AgentId;
@@ -34,8 +34,8 @@ pub(super) fn read(root: &Section<'_>, max_prompt_bytes: usize) -> Option<Arc<Gr
         return None;
     }
     let agents: Vec<_> = sections.iter().map(agent).collect();
-    let names: Vec<String> =
-        agents.iter().map(|agent| agent.as_ref().map_or(String::new(), |a| a.name.clone())).collect();
+    // Edges may name an agent that has other faults.
+    let names: Vec<String> = sections.iter().map(|section| section.get("name").unwrap_or_default()).collect();
     let edges = edges(root, &names);
     if root.faults.count() > before {
         return None;
@@ -57,7 +57,7 @@ pub(super) fn read(root: &Section<'_>, max_prompt_bytes: usize) -> Option<Arc<Gr
                         names.iter().rposition(|name| name == agent).expect("a fault names an agent that there is");
                     sections[at].place("name")
                 }
-                _ => Place::File(root.faults.file.to_path_buf()),
+                _ => root.first_place(&["edge", "graph", "agent"]),
             };
             root.faults.extend(faults.into_iter().map(|fault| ConfigError::Graph { place: place(&fault), fault }));
             None

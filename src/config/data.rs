@@ -45,24 +45,27 @@ pub(super) fn read(root: &Section<'_>, skip_bad_rows: bool) -> Option<Data> {
     if section.entry("pool").is_none() {
         section.missing("pool", "pool = { file = \"…\" } names the queries to optimize on");
     }
-    let pool_source = pool_section.as_ref().and_then(|pool| source(pool, None, skip_bad_rows));
-    let pool = pool_section.as_ref().zip(pool_source.as_ref()).and_then(|(section, source)| {
+    let pool_source = pool_section.as_ref().and_then(|section| {
+        let before = section.faults.count();
+        let source = source(section, None, skip_bad_rows);
         if section.entry("answer").is_some() {
             section.fault("answer", "does not belong here: the pool is unlabelled, the search never sees an answer");
         }
-        take(section, load_queries(source), &mut warnings)
+        section.finish();
+        source.filter(|_| section.faults.count() == before)
     });
-    if let Some(pool) = pool_section {
-        pool.finish();
-    }
+    let pool = pool_section.as_ref().zip(pool_source.as_ref());
+    let pool = pool.and_then(|(section, source)| take(section, load_queries(source), &mut warnings));
     // Where the scorer is at fault, the files are still checked.
     let stand_in = scorer.clone().unwrap_or(Scorer::Text);
     let mut labelled = |name: &'static str| {
         let section = section.section(name)?;
+        let before = section.faults.count();
         let answer = section.get("answer").unwrap_or_else(|| "answer".to_string());
         let source = source(&section, pool_source.as_ref(), skip_bad_rows);
         section.finish();
-        let source = source?;
+        // With a fault in what to read, reading would only add faults that are not there.
+        let source = source.filter(|_| section.faults.count() == before)?;
         let cases = take(&section, load_cases(&source, &answer, &stand_in), &mut warnings)?;
         Some((cases, source))
     };

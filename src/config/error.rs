@@ -17,8 +17,6 @@ pub enum Place {
     },
     /// A `--set` flag, as it was given.
     Flag(String),
-    /// The experiment file as a whole.
-    File(PathBuf),
 }
 
 impl fmt::Display for Place {
@@ -26,7 +24,6 @@ impl fmt::Display for Place {
         match self {
             Self::Line { file, line } => write!(f, "{}:{line}", file.display()),
             Self::Flag(flag) => write!(f, "--set {flag}"),
-            Self::File(file) => write!(f, "{}", file.display()),
         }
     }
 }
@@ -78,7 +75,7 @@ pub enum ConfigError {
         problem: String,
     },
     /// The file is of another format version.
-    #[error("{place}: schema {found} is not one that this program reads; it reads `schema = 1`")]
+    #[error("{place}: the schema is {found}; this program reads `schema = 1`")]
     Schema {
         /// Where.
         place: Place,

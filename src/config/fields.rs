@@ -49,7 +49,7 @@ impl<'de> Deserializer<'de> for Probe {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::engine::token_engine::EngineOptions;
+    use crate::engine::EngineOptions;
     use crate::reward::RewardOptions;
 
     #[test]

@@ -1,6 +1,6 @@
 //! From a file and flags to [`Settings`], or to everything that is wrong with them.
 
-use super::error::{ConfigError, Place};
+use super::error::ConfigError;
 use super::section::{Faults, Section, line_column};
 use super::settings::Settings;
 use super::tree::{Node, Value};
@@ -37,10 +37,8 @@ pub fn load(
     check: ModelCheck,
 ) -> Result<Settings, Vec<ConfigError>> {
     let text = read(path).map_err(|error| vec![error])?;
-    let document = match DeTable::parse_recoverable(&text) {
-        (document, errors) if errors.is_empty() => document,
-        (_, errors) => return Err(errors.iter().map(|error| syntax(path, &text, error)).collect()),
-    };
+    // Only the first syntax error is told: the reader's recovery makes up others that are not there.
+    let document = DeTable::parse(&text).map_err(|error| vec![syntax(path, &text, &error)])?;
     let mut tree = Node::document(&document);
     let faults = Faults::new(path, &text, sets);
     for (number, flag) in sets.iter().enumerate() {
@@ -123,9 +121,7 @@ fn alien_schema(root: &Section<'_>) -> Option<ConfigError> {
             Some(ConfigError::Schema { place: root.place("schema"), found })
         }
         None => {
-            let place = Place::File(root.faults.file.to_path_buf());
-            let hint = "; this program reads `schema = 1`, at the top of the file".to_string();
-            root.faults.push(ConfigError::MissingKey { place, key: "schema".to_string(), hint });
+            root.missing("schema", "this program reads `schema = 1`, at the top of the file");
             None
         }
     }

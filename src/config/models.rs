@@ -2,32 +2,9 @@
 
 use super::section::Section;
 use crate::chat::ModelRole;
+use crate::engine::ModelSource;
 use serde::{Deserialize, Serialize};
-use std::fmt;
-use std::path::{Path, PathBuf};
-
-/// What stands before the name of a model that the program carries itself.
-const EMBEDDED: &str = "embedded:";
-/// The models that the program carries itself.
-const EMBEDDED_NAMES: [&str; 1] = ["triage"];
-
-/// Where a model is.
-#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
-pub enum ModelPath {
-    /// Inside the program, by name.
-    Embedded(String),
-    /// A Hugging Face folder.
-    Folder(PathBuf),
-}
-
-impl fmt::Display for ModelPath {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Embedded(name) => write!(f, "{EMBEDDED}{name}"),
-            Self::Folder(folder) => write!(f, "{}", folder.display()),
-        }
-    }
-}
+use std::path::Path;
 
 /// The number format in which a model computes.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Default, Serialize, Deserialize)]
@@ -38,13 +15,24 @@ pub enum Dtype {
     F32,
 }
 
+impl Dtype {
+    /// The name in configuration.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::F32 => "f32",
+        }
+    }
+}
+
 /// The model of one role.
-#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+#[derive(Clone, PartialEq, Eq, Debug)]
 pub struct ModelSpec {
     /// Where it is.
-    pub path: ModelPath,
+    pub source: ModelSource,
     /// How it computes.
     pub dtype: Dtype,
+    /// Whether the chat template turns thinking on.
+    pub thinking: bool,
 }
 
 /// Reads `[model]`: the specifications in the order of [`ModelRole::ALL`].
@@ -56,15 +44,17 @@ pub(super) fn read(root: &Section<'_>, check_files: bool) -> Option<[ModelSpec; 
         return None;
     };
     let dtype: Dtype = section.get("dtype").unwrap_or_default();
+    let thinking = section.get("thinking").unwrap_or(false);
     let common = path(&section, check_files);
     let role = |role: ModelRole| -> Option<ModelSpec> {
         let Some(own) = section.section(role.as_str()) else {
-            return common.clone().map(|path| ModelSpec { path, dtype });
+            return common.clone().map(|source| ModelSpec { source, dtype, thinking });
         };
-        let spec =
-            ModelSpec { path: path(&own, check_files).or(common.clone())?, dtype: own.get("dtype").unwrap_or(dtype) };
+        let source = path(&own, check_files).or(common.clone());
+        let dtype = own.get("dtype").unwrap_or(dtype);
+        let thinking = own.get("thinking").unwrap_or(thinking);
         own.finish();
-        Some(spec)
+        Some(ModelSpec { source: source?, dtype, thinking })
     };
     let before = section.faults.count();
     let specs = ModelRole::ALL.map(role);
@@ -76,21 +66,24 @@ pub(super) fn read(root: &Section<'_>, check_files: bool) -> Option<[ModelSpec; 
     Some([worker?, optimizer?, judge?])
 }
 
-fn path(section: &Section<'_>, check_files: bool) -> Option<ModelPath> {
+fn path(section: &Section<'_>, check_files: bool) -> Option<ModelSource> {
     let text: String = section.get("path")?;
-    if let Some(name) = text.strip_prefix(EMBEDDED) {
-        if !EMBEDDED_NAMES.contains(&name) {
-            section.fault("path", &format!("names no embedded model; there is `{EMBEDDED}{}`", EMBEDDED_NAMES[0]));
+    let source = match ModelSource::parse(&text) {
+        Ok(ModelSource::Folder(_)) => ModelSource::Folder(section.resolve("path", &text)),
+        Ok(embedded) => embedded,
+        Err(error) => {
+            section.fault("path", &format!("is {text:?}: {error}"));
             return None;
         }
-        return Some(ModelPath::Embedded(name.to_string()));
-    }
-    let folder = section.resolve("path", &text);
-    if check_files && let Err(problem) = check_folder(&folder) {
+    };
+    if let ModelSource::Folder(folder) = &source
+        && check_files
+        && let Err(problem) = check_folder(folder)
+    {
         section.fault("path", &problem);
         return None;
     }
-    Some(ModelPath::Folder(folder))
+    Some(source)
 }
 
 /// The files that every Hugging Face model folder has. What is in them is checked when the model is opened.

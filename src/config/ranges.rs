@@ -1,7 +1,7 @@
 //! What the options' numbers may be, beyond their types.
 
 use super::section::Section;
-use crate::engine::token_engine::EngineOptions;
+use crate::engine::EngineOptions;
 use crate::judge::JudgeOptions;
 use crate::misalignment::{MisalignmentOptions, Sampling};
 use crate::propose::ProposeOptions;

@@ -133,14 +133,17 @@ impl<'a> Section<'a> {
         self.open(self.full(key), &entry.node, entry.mark)
     }
 
-    /// The tables of the list at `key`, with their positions counted from 1 in the path.
+    /// The tables of the list at `key`, each with its `name`, or else its position counted from 1, in the path.
     pub(super) fn sections(&self, key: &'static str) -> Vec<Self> {
         let Some(entry) = self.entry(key) else { return Vec::new() };
         let Value::List(items) = &entry.node.value else {
             self.fault(key, &format!("is {}; a list of tables is needed: [[{key}]]", entry.node.value.describe()));
             return Vec::new();
         };
-        let open = |(at, node): (usize, &'a Node)| self.open(format!("{}.{}", self.full(key), at + 1), node, node.mark);
+        let open = |(at, node): (usize, &'a Node)| {
+            let name = node.name().map_or_else(|| (at + 1).to_string(), str::to_string);
+            self.open(format!("{}.{name}", self.full(key)), node, node.mark)
+        };
         items.iter().enumerate().filter_map(open).collect()
     }
 
@@ -207,6 +210,12 @@ impl<'a> Section<'a> {
         self.faults.place(self.table.get(key).map_or(self.mark, |entry| entry.mark))
     }
 
+    /// The place of the first of the keys that is there.
+    pub(super) fn first_place(&self, keys: &[&str]) -> Place {
+        let found = keys.iter().find_map(|key| self.table.get(key));
+        self.faults.place(found.map_or(self.mark, |entry| entry.mark))
+    }
+
     pub(super) fn full(&self, key: &str) -> String {
         if self.path.is_empty() { key.to_string() } else { format!("{}.{key}", self.path) }
     }
@@ -220,7 +229,7 @@ pub(super) fn hint<'a>(name: &str, known: impl Iterator<Item = &'a str>) -> Stri
     let near = known.iter().map(|known| (strsim::damerau_levenshtein(name, known), known));
     match near.min().filter(|(distance, _)| *distance <= allowed) {
         Some((_, near)) => format!("did you mean `{near}`?"),
-        None if known.is_empty() => "there is none to name".to_string(),
+        None if known.is_empty() => "there is none".to_string(),
         None => format!("known are {}", known.iter().map(|name| format!("`{name}`")).collect::<Vec<_>>().join(", ")),
     }
 }
@@ -245,7 +254,7 @@ fn problem(message: &str, value: &Value) -> String {
         Some("a boolean") => "true or false",
         Some("a sequence") => "a list",
         Some(other) => other,
-        None => return format!("is {}, which is no value for it", value.describe()),
+        None => return format!("is {}", value.describe()),
     };
     format!("is {}; {needed} is needed", value.describe())
 }

@@ -3,7 +3,7 @@
 use super::models::ModelSpec;
 use crate::base::{AgentId, Digest, Hasher, Seed, digest_json};
 use crate::chat::ModelRole;
-use crate::engine::token_engine::EngineOptions;
+use crate::engine::EngineOptions;
 use crate::graph::Graph;
 use crate::rollout::RolloutOptions;
 use crate::search::Options;

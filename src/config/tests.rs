@@ -3,6 +3,7 @@
 use super::*;
 use crate::base::AgentId;
 use crate::chat::ModelRole;
+use crate::engine::ModelSource;
 use expect_test::{Expect, expect};
 use std::fs;
 
@@ -43,6 +44,10 @@ fn folder() -> tempfile::TempDir {
     write(
         "test.jsonl",
         "{\"id\": 3, \"question\": \"three\", \"gold\": \"human\"}\n{\"id\": 4, \"question\": \"four\", \"gold\": \"scraper\"}\n",
+    );
+    write(
+        "twice.jsonl",
+        "{\"id\": \"k\", \"question\": \"a\", \"gold\": \"human\"}\n{\"id\": \"k\", \"question\": \"b\", \"gold\": \"human\"}\n",
     );
     folder
 }
@@ -86,92 +91,183 @@ fn a_sound_experiment_is_read_in_full() {
     assert_eq!(test.iter().map(|case| case.query.id.as_str()).collect::<Vec<_>>(), ["3", "4"]);
     assert_eq!(settings.split("train"), None);
     assert_eq!((settings.options.search.batch, settings.options.search.rounds), (2, 3));
-    assert_eq!(settings.model(ModelRole::Judge).path, ModelPath::Embedded("triage".into()));
+    assert_eq!(settings.model(ModelRole::Judge).source, ModelSource::Embedded("triage"));
     assert!(settings.warnings.is_empty());
 }
 
 #[test]
 fn syntax_errors_have_line_and_column() {
-    check("seed = 7", "seed = = 7", &[], expect![[r#"
-        x.toml:3:8: extra `=`, expected nothing
-        x.toml:3:10: unexpected key or value, expected newline, `#`
-    "#]]);
-    check("[graph]", "[graph", &[], expect![[r#"
-        x.toml:6:7: unclosed table, expected `]`
-        x.toml:12:3: duplicate key
-    "#]]);
-    check("seed = 7", "seed = 7\nseed = 8", &[], expect![[r#"
+    check(
+        "seed = 7",
+        "seed = = 7",
+        &[],
+        expect![[r#"
+            x.toml:3:8: extra `=`, expected nothing
+        "#]],
+    );
+    check(
+        "[graph]",
+        "[graph",
+        &[],
+        expect![[r#"
+            x.toml:6:7: unclosed table, expected `]`
+        "#]],
+    );
+    check(
+        "seed = 7",
+        "seed = 7\nseed = 8",
+        &[],
+        expect![[r#"
         x.toml:4:1: duplicate key
-    "#]]);
+    "#]],
+    );
 }
 
 #[test]
 fn the_schema_comes_first() {
-    check("schema = 1", "", &[], expect![[r#"
-        x.toml: `schema` is missing; this program reads `schema = 1`, at the top of the file
-    "#]]);
-    check("schema = 1\nname", "schema = 2\nnaem", &[], expect![[r#"
-        x.toml:1: schema 2 is not one that this program reads; it reads `schema = 1`
-    "#]]);
-    check("schema = 1", "schema = \"1\"", &[], expect![[r#"
-        x.toml:1: schema the text "1" is not one that this program reads; it reads `schema = 1`
-    "#]]);
+    check(
+        "schema = 1",
+        "",
+        &[],
+        expect![[r#"
+            x.toml:1: `schema` is missing; this program reads `schema = 1`, at the top of the file
+        "#]],
+    );
+    check(
+        "schema = 1\nname",
+        "schema = 2\nnaem",
+        &[],
+        expect![[r#"
+            x.toml:1: the schema is 2; this program reads `schema = 1`
+        "#]],
+    );
+    check(
+        "schema = 1",
+        "schema = \"1\"",
+        &[],
+        expect![[r#"
+            x.toml:1: the schema is the text "1"; this program reads `schema = 1`
+        "#]],
+    );
 }
 
 #[test]
 fn unknown_keys_are_named_with_the_nearest_known_one() {
-    check("batch = 2", "bach = 2", &[], expect![[r#"
+    check(
+        "batch = 2",
+        "bach = 2",
+        &[],
+        expect![[r#"
         x.toml:25: unknown key `search.bach`; did you mean `batch`?
-    "#]]);
-    check("[search]", "[serach]", &[], expect![[r#"
+    "#]],
+    );
+    check(
+        "[search]",
+        "[serach]",
+        &[],
+        expect![[r#"
         x.toml:24: unknown key `serach`; did you mean `search`?
-    "#]]);
-    check("max_new_tokens", "colour", &[], expect![[r#"
-        x.toml:16: unknown key `agent.2.colour`; known are `frozen`, `max_new_tokens`, `name`, `optimize`, `prompt`, `role`
-    "#]]);
-    check("answer = \"gold\"", "answr = \"gold\"", &[], expect![[r#"
-        x.toml:20: unknown key `data.test.answr`; did you mean `answer`?
-        test.jsonl:1: the row has no field `answer`; it has `id`, `question`, `gold`
-        test.jsonl:2: the row has no field `answer`; it has `id`, `question`, `gold`
-    "#]]);
-    check("pool = {", "pool = { answer = \"a\",", &[], expect![[r#"
+    "#]],
+    );
+    check(
+        "max_new_tokens",
+        "colour",
+        &[],
+        expect![[r#"
+            x.toml:16: unknown key `agent.decide.colour`; known are `frozen`, `max_new_tokens`, `name`, `optimize`, `prompt`, `role`
+        "#]],
+    );
+    check(
+        "answer = \"gold\"",
+        "answr = \"gold\"",
+        &[],
+        expect![[r#"
+            x.toml:20: unknown key `data.test.answr`; did you mean `answer`?
+        "#]],
+    );
+    check(
+        "pool = {",
+        "pool = { answer = \"a\",",
+        &[],
+        expect![[r#"
         x.toml:19: `data.pool.answer` does not belong here: the pool is unlabelled, the search never sees an answer
-    "#]]);
+    "#]],
+    );
 }
 
 #[test]
 fn values_of_a_wrong_type_or_out_of_range_are_named() {
-    check("batch = 2", "batch = \"two\"", &[], expect![[r#"
+    check(
+        "batch = 2",
+        "batch = \"two\"",
+        &[],
+        expect![[r#"
         x.toml:25: `search.batch` is the text "two"; a whole number of 0 or more is needed
-    "#]]);
-    check("batch = 2", "batch = -1", &[], expect![[r#"
+    "#]],
+    );
+    check(
+        "batch = 2",
+        "batch = -1",
+        &[],
+        expect![[r#"
         x.toml:25: `search.batch` is the number -1; a whole number of 0 or more is needed
-    "#]]);
-    check("batch = 2", "batch = 0\nsteps = 1.5\nrefresh = 1\nschedule = \"interleafed\"", &[], expect![[r#"
+    "#]],
+    );
+    check(
+        "batch = 2",
+        "batch = 0\nsteps = 1.5\nrefresh = 1\nschedule = \"interleafed\"",
+        &[],
+        expect![[r#"
         x.toml:25: `search.batch` is 0; it must be at least 1
         x.toml:26: `search.steps` is the number 1.5; a whole number of 0 or more is needed
         x.toml:27: `search.refresh` is the number 1; true or false is needed
         x.toml:28: `search.schedule` is "interleafed"; did you mean `interleaved`?
-    "#]]);
-    check("[search]", "[judge]\nmode = \"vote\"\ntie_band = -0.5\nmin_letter_mass = 2\n[search]", &[], expect![[r#"
+    "#]],
+    );
+    check(
+        "[search]",
+        "[judge]\nmode = \"vote\"\ntie_band = -0.5\nmin_letter_mass = 2\n[search]",
+        &[],
+        expect![[r#"
         x.toml:25: `judge.mode` is "vote"; it can be `logit`, `text`, `coin`
         x.toml:26: `judge.tie_band` is -0.5; it must not be negative
         x.toml:27: `judge.min_letter_mass` is 2; it must be 0 to 1
-    "#]]);
-    check("[search]", "[reward]\nlocal = 0\nlookahead = 0.0\nglobal = 0\n[search]", &[], expect![[r#"
+    "#]],
+    );
+    check(
+        "[search]",
+        "[reward]\nlocal = 0\nlookahead = 0.0\nglobal = 0\n[search]",
+        &[],
+        expect![[r#"
         x.toml:25: `reward.local` and `lookahead` and `global` are all 0; at least one must be positive
-    "#]]);
-    check("[search]", "[reward]\nlocal = nan\nlookahead_depth = 4\n[search]", &[], expect![[r#"
-        x.toml:25: `reward.local` is the number nan, which is not finite, which is no value for it
-        x.toml:26: `reward.lookahead_depth` is 4; it must be 1 to 3
-    "#]]);
-    check("[search]", "[propose]\ntemperature = -1\nexcerpt_bytes = 0\n[search]", &[], expect![[r#"
+    "#]],
+    );
+    check(
+        "[search]",
+        "[reward]\nlocal = nan\nlookahead_depth = 4\n[search]",
+        &[],
+        expect![[r#"
+            x.toml:25: `reward.local` is the number nan, which is not finite
+            x.toml:26: `reward.lookahead_depth` is 4; it must be 1 to 3
+        "#]],
+    );
+    check(
+        "[search]",
+        "[propose]\ntemperature = -1\nexcerpt_bytes = 0\n[search]",
+        &[],
+        expect![[r#"
         x.toml:25: `propose.temperature` is -1; it must not be negative
         x.toml:26: `propose.excerpt_bytes` is 0; it must be at least 1
-    "#]]);
-    check("[search]", "[misalignment]\nshown = 70\n[search]", &[], expect![[r#"
+    "#]],
+    );
+    check(
+        "[search]",
+        "[misalignment]\nshown = 70\n[search]",
+        &[],
+        expect![[r#"
         x.toml:24: `misalignment.capacity` is 64, fewer than the 70 cases that `shown` asks for
-    "#]]);
+    "#]],
+    );
     check(
         "[search]",
         "[rollout]\nsummary_words = 0\n[engine]\nblock_tokens = 20\nthreads = 0\n[search]",
@@ -182,21 +278,40 @@ fn values_of_a_wrong_type_or_out_of_range_are_named() {
             x.toml:28: `engine.threads` is 0; it must be at least 1
         "#]],
     );
-    check("name = \"triage\"", "name = \"a/b\"", &[], expect![[r#"
+    check(
+        "name = \"triage\"",
+        "name = \"a/b\"",
+        &[],
+        expect![[r#"
         x.toml:2: `name` is "a/b"; it names the run's folder: letters, digits, `-`, `_` and `.`, 100 bytes at most
-    "#]]);
-    check("seed = 7", "seed = 99999999999999999999", &[], expect![[r#"
-        x.toml:3: `seed` is the number 99999999999999999999, which does not fit 64 bits, which is no value for it
-    "#]]);
-    check("seed = 7", "seed = 2020-01-01", &[], expect![[r#"
-        x.toml:3: `seed` is the date 2020-01-01, which is no value for it
-    "#]]);
-    check("[graph]\n", "graph = 3\n[nothing]\n", &[], expect![[r#"
-        x.toml:6: unknown key `model.graph`; known are `dtype`, `judge`, `optimizer`, `path`, `worker`
-        x.toml:7: unknown key `nothing`; known are `agent`, `data`, `edge`, `engine`, `eval`, `graph`, `judge`, `misalignment`, `model`, `name`, `propose`, `reward`, `rollout`, `schema`, `search`, `seed`
-        x.toml:16: agent `decide`: the prompt has {context}, but this agent receives nothing that could fill it
-        x.toml: the graph has 2 terminal agents (extract, decide); exactly one may have no successor
-    "#]]);
+    "#]],
+    );
+    check(
+        "seed = 7",
+        "seed = 99999999999999999999",
+        &[],
+        expect![[r#"
+            x.toml:3: `seed` is the number 99999999999999999999, which does not fit 64 bits
+        "#]],
+    );
+    check(
+        "seed = 7",
+        "seed = 2020-01-01",
+        &[],
+        expect![[r#"
+            x.toml:3: `seed` is the date 2020-01-01, which no setting takes
+        "#]],
+    );
+    check(
+        "",
+        "",
+        &["graph=3", "agent=[]", "data=x"],
+        expect![[r#"
+        x.toml:1: `agent` is missing; the graph has no agents: add an [[agent]] with name, role and prompt
+        --set graph=3: `graph` is the number 3; a table is needed
+        --set data=x: `data` is the text "x"; a table is needed
+    "#]],
+    );
 }
 
 #[test]
@@ -205,43 +320,48 @@ fn everything_is_said_at_once() {
     let text = "[model]\n[graph]\ntopology = \"ring\"\n[[agent]]\nname = \"a\"\nprompt = \"\"\n[[edge]]\nfrom = \"a\"\nto = \"b\"\n\
                 [data]\npool = { file = \"nowhere.jsonl\" }\ntest = { file = \"test.jsonl\" }\n[search]\nbeam = 0\nx = 1\n";
     expect![[r#"
+        x.toml:1: `schema` is missing; this program reads `schema = 1`, at the top of the file
         x.toml:1: `model.path` is missing; the folder of a Qwen3 model, or `embedded:triage`
         x.toml:1: `eval.scorer` is missing; labelled data needs a scorer: `label`, `letter` or `text`
         x.toml:3: `graph.topology` is "ring"; it can be `sequential`, `hierarchical`, `debate`
-        x.toml:4: `agent.1.role` is missing; one or two sentences on what the agent is for; the judge judges by it
-        x.toml:6: `agent.1.prompt` is empty
-        x.toml:8: `edge.1.from` is "a", which is no agent; there is none to name
-        x.toml:9: `edge.1.to` is "b", which is no agent; there is none to name
+        x.toml:4: `agent.a.role` is missing; one or two sentences on what the agent is for; the judge judges by it
+        x.toml:6: `agent.a.prompt` is empty
+        x.toml:9: `edge.1.to` is "b", which is no agent; did you mean `a`?
         x.toml:11: `data.pool.file`: cannot read nowhere.jsonl: no such file
         x.toml:14: `search.beam` is 0; it must be at least 1
         x.toml:15: unknown key `search.x`; known are `batch`, `beam`, `candidates`, `final_check`, `refresh`, `rounds`, `schedule`, `steps`
         --set nonsense: the form is KEY.PATH=VALUE, e.g. search.rounds=2
-        x.toml: `schema` is missing; this program reads `schema = 1`, at the top of the file
         --set search.beem=3: unknown key `search.beem`; did you mean `beam`?
         test.jsonl:1: the row has no field `answer`; it has `id`, `question`, `gold`
         test.jsonl:2: the row has no field `answer`; it has `id`, `question`, `gold`
     "#]].assert_eq(&shown(&folder, load_text(&folder, text, &["nonsense", "search.beem=3"])));
     expect![[r#"
+        x.toml:1: `schema` is missing; this program reads `schema = 1`, at the top of the file
         x.toml:1: `model` is missing; [model] path = "…" names the folder of a Qwen3 model, or `embedded:triage`
         x.toml:1: `agent` is missing; the graph has no agents: add an [[agent]] with name, role and prompt
         x.toml:1: `data` is missing; [data] pool = { file = "…" } names the queries to optimize on
-        x.toml: `schema` is missing; this program reads `schema = 1`, at the top of the file
-    "#]].assert_eq(&shown(&folder, load_text(&folder, "", &[])));
+    "#]]
+    .assert_eq(&shown(&folder, load_text(&folder, "", &[])));
 }
 
 #[test]
 fn graphs_are_checked() {
-    check("topology = \"sequential\"", "", &[], expect![[r#"
-        x.toml:15: agent `decide`: the prompt has {context}, but this agent receives nothing that could fill it
-        x.toml: the graph has 2 terminal agents (extract, decide); exactly one may have no successor
-    "#]]);
+    check(
+        "topology = \"sequential\"",
+        "",
+        &[],
+        expect![[r#"
+            x.toml:6: the graph has 2 terminal agents (extract, decide); exactly one may have no successor
+            x.toml:15: agent `decide`: the prompt has {context}, but this agent receives nothing that could fill it
+        "#]],
+    );
     check(
         "topology = \"sequential\"",
         "[[edge]]\nfrom = \"extract\"\nto = \"decide\"\n[[edge]]\nfrom = \"decide\"\nto = \"extract\"",
         &[],
         expect![[r#"
+            x.toml:7: the graph has a cycle: extract -> decide -> extract
             x.toml:16: agent `extract`: the prompt lacks {context}
-            x.toml: the graph has a cycle: extract -> decide -> extract
         "#]],
     );
     check(
@@ -253,52 +373,122 @@ fn graphs_are_checked() {
             x.toml:10: `edge.1.view` is "all"; it can be `raw`, `extracted`, `summary`
         "#]],
     );
-    check("List the signals of {question}", "List the signals", &[], expect![[r#"
+    check(
+        "List the signals of {question}",
+        "List the signals",
+        &[],
+        expect![[r#"
         x.toml:11: agent `extract`: the prompt lacks {question}
-    "#]]);
-    check("prompt = { file = \"decide.txt\" }", "prompt = \"Decide <answer> {question}\"", &[], expect![[r#"
+    "#]],
+    );
+    check(
+        "prompt = { file = \"decide.txt\" }",
+        "prompt = \"Decide <answer> {question}\"",
+        &[],
+        expect![[r#"
         x.toml:15: agent `decide`: the prompt lacks {context}
-    "#]]);
-    check("name = \"decide\"", "name = \"extract\"", &[], expect![[r#"
+    "#]],
+    );
+    check(
+        "name = \"decide\"",
+        "name = \"extract\"",
+        &[],
+        expect![[r#"
         x.toml:13: two agents are named `extract`
-    "#]]);
-    check("decide.txt", "nowhere.txt", &[], expect![[r#"
-        x.toml:15: `agent.2.prompt.file` cannot be read: nowhere.txt: no such file
-    "#]]);
-    check("<answer>\"]", "<reply>\"]", &[], expect![[r#"
+    "#]],
+    );
+    check(
+        "decide.txt",
+        "nowhere.txt",
+        &[],
+        expect![[r#"
+            x.toml:15: `agent.decide.prompt.file` cannot be read: nowhere.txt: no such file
+        "#]],
+    );
+    check(
+        "<answer>\"]",
+        "<reply>\"]",
+        &[],
+        expect![[r#"
         x.toml:15: agent `decide`: the frozen passage "<reply>" does not stand in the prompt
-    "#]]);
-    check("\"sequential\"", "\"debate\"", &[], expect![[r#"
+    "#]],
+    );
+    check(
+        "\"sequential\"",
+        "\"debate\"",
+        &[],
+        expect![[r#"
         x.toml:6: `graph.debaters` is missing; how many agents debate in each round
-    "#]]);
-    check("\"sequential\"", "\"debate\"\ndebaters = 2", &[], expect![[r#"
+    "#]],
+    );
+    check(
+        "\"sequential\"",
+        "\"debate\"\ndebaters = 2",
+        &[],
+        expect![[r#"
         x.toml:8: `graph.debaters` is 2, but 2 agents are not 2 per round and a moderator
-    "#]]);
-    check("\"sequential\"", "\"sequential\"\ndebaters = 2", &[], expect![[r#"
+    "#]],
+    );
+    check(
+        "\"sequential\"",
+        "\"sequential\"\ndebaters = 2",
+        &[],
+        expect![[r#"
         x.toml:8: `graph.debaters` is for `topology = "debate"` only
-    "#]]);
-    check("[data]", "[[edge]]\nfrom = \"extract\"\nto = \"decide\"\n[data]", &[], expect![[r#"
+    "#]],
+    );
+    check(
+        "[data]",
+        "[[edge]]\nfrom = \"extract\"\nto = \"decide\"\n[data]",
+        &[],
+        expect![[r#"
         x.toml:7: `graph.topology` and [[edge]] both say what the edges are; keep one of them
-    "#]]);
-    check("", "", &["agent.extract.optimize=false", "agent.2.optimize=false"], expect![[r#"
+    "#]],
+    );
+    check(
+        "",
+        "",
+        &["agent.extract.optimize=false", "agent.2.optimize=false"],
+        expect![[r#"
         x.toml:8: `agent` leaves nothing to optimize: set `optimize = true` for at least one agent
-    "#]]);
+    "#]],
+    );
 }
 
 #[test]
 fn models_are_looked_for() {
-    check("embedded:triage", "embedded:chess", &[], expect![[r#"
-        x.toml:5: `model.path` names no embedded model; there is `embedded:triage`
-    "#]]);
-    check("embedded:triage", "qwen", &[], expect![[r#"
+    check(
+        "embedded:triage",
+        "embedded:chess",
+        &[],
+        expect![[r#"
+            x.toml:5: `model.path` is "embedded:chess": there is no embedded model `chess`; there is `embedded:triage`
+        "#]],
+    );
+    check(
+        "embedded:triage",
+        "qwen",
+        &[],
+        expect![[r#"
         x.toml:5: `model.path` names no folder: qwen does not exist
-    "#]]);
-    check("embedded:triage", "pool.jsonl", &[], expect![[r#"
+    "#]],
+    );
+    check(
+        "embedded:triage",
+        "pool.jsonl",
+        &[],
+        expect![[r#"
         x.toml:5: `model.path` names a file, not a folder: pool.jsonl
-    "#]]);
-    check("embedded:triage", ".", &[], expect![[r#"
+    "#]],
+    );
+    check(
+        "embedded:triage",
+        ".",
+        &[],
+        expect![[r#"
         x.toml:5: `model.path` names ., which lacks config.json, tokenizer.json, model.safetensors (or model.safetensors.index.json)
-    "#]]);
+    "#]],
+    );
     check(
         "path = \"embedded:triage\"",
         "dtype = \"f8\"\n[model.judge]\npath = \"embedded:triage\"",
@@ -312,62 +502,137 @@ fn models_are_looked_for() {
     let text = GOOD.replace("[graph]", "[model.judge]\npath = \"qwen\"\n[graph]");
     expect![[r#"
         x.toml:7: `model.judge.path` names no folder: qwen does not exist
-    "#]].assert_eq(&shown(&folder, load_text(&folder, &text, &[])));
+    "#]]
+    .assert_eq(&shown(&folder, load_text(&folder, &text, &[])));
     let path = folder.path().join("x.toml");
     let settings = load(&path, &[], false, ModelCheck::None).unwrap();
-    assert_eq!(settings.model(ModelRole::Judge).path, ModelPath::Folder(folder.path().join("qwen")));
-    assert_eq!(settings.model(ModelRole::Worker).path, ModelPath::Embedded("triage".into()));
+    assert_eq!(settings.model(ModelRole::Judge).source, ModelSource::Folder(folder.path().join("qwen")));
+    assert_eq!(settings.model(ModelRole::Worker).source, ModelSource::Embedded("triage"));
 }
 
 #[test]
 fn data_is_checked() {
-    check("pool.jsonl", "empty.jsonl", &[], expect![[r#"
+    check(
+        "pool.jsonl",
+        "empty.jsonl",
+        &[],
+        expect![[r#"
         x.toml:19: `data.pool.file`: cannot read empty.jsonl: no such file
-    "#]]);
-    check("pool.jsonl", "decide.txt", &[], expect![[r#"
+    "#]],
+    );
+    check(
+        "pool.jsonl",
+        "decide.txt",
+        &[],
+        expect![[r#"
         decide.txt:1: not JSON: expected value (column 1)
-    "#]]);
-    check("\"gold\", id = \"id\"", "\"gold\", id = \"gold\", question = \"gold\"", &[], expect![[""]]);
-    check("\"human\", \"scraper\"", "\"human\", \"robot\"", &[], expect![[r#"
+    "#]],
+    );
+    check(
+        "\"test.jsonl\"",
+        "\"twice.jsonl\"",
+        &[],
+        expect![[r#"
+        twice.jsonl:2: the id `k` is already that of line 1
+    "#]],
+    );
+    check(
+        "\"gold\", id",
+        "\"gold\", question = [], id",
+        &[],
+        expect![[r#"
+        x.toml:20: `data.test.question` names no field
+    "#]],
+    );
+    check(
+        "\"human\", \"scraper\"",
+        "\"human\", \"robot\"",
+        &[],
+        expect![[r#"
         test.jsonl:2: the answer "scraper" is not one of the labels (human, robot)
-    "#]]);
-    check("\"human\", \"scraper\"", "\"Human\", \"human \"", &[], expect![[r#"
+    "#]],
+    );
+    check(
+        "\"human\", \"scraper\"",
+        "\"Human\", \"human \"",
+        &[],
+        expect![[r#"
         x.toml:23: `eval.labels` holds "human ", which is empty or stands twice
         test.jsonl:2: the answer "scraper" is not one of the labels (Human, human )
-    "#]]);
-    check("scorer = \"label\"", "scorer = \"letter\"", &[], expect![[r#"
+    "#]],
+    );
+    check(
+        "scorer = \"label\"",
+        "scorer = \"letter\"",
+        &[],
+        expect![[r#"
         x.toml:23: `eval.labels` is for `scorer = "label"` only
         test.jsonl:1: the answer "human" is not a letter from A to E
         test.jsonl:2: the answer "scraper" is not a letter from A to E
-    "#]]);
-    check("scorer = \"label\"\nlabels = [\"human\", \"scraper\"]", "", &[], expect![[r#"
+    "#]],
+    );
+    check(
+        "scorer = \"label\"\nlabels = [\"human\", \"scraper\"]",
+        "",
+        &[],
+        expect![[r#"
         x.toml:21: `eval.scorer` is missing; labelled data needs a scorer: `label`, `letter` or `text`
-    "#]]);
-    check("labels = [\"human\", \"scraper\"]", "", &[], expect![[r#"
+    "#]],
+    );
+    check(
+        "labels = [\"human\", \"scraper\"]",
+        "",
+        &[],
+        expect![[r#"
         x.toml:21: `eval.labels` is missing; the `label` scorer needs the allowed answers, e.g. labels = ["yes", "no"]
-    "#]]);
-    check("pool = { file = \"pool.jsonl\" }\n", "", &[], expect![[r#"
+    "#]],
+    );
+    check(
+        "pool = { file = \"pool.jsonl\" }\n",
+        "",
+        &[],
+        expect![[r#"
         x.toml:18: `data.pool` is missing; pool = { file = "…" } names the queries to optimize on
-    "#]]);
-    check("pool = { file = \"pool.jsonl\"", "pool = { file = \"pool.jsonl\", limit = 0, skip = 9", &[], expect![[r#"
-        x.toml:19: `data.pool.limit` is 0; it must be at least 1
-        x.toml:19: `data.pool.file`: pool.jsonl has 2 rows, and `skip` leaves out 9
-    "#]]);
-    check("batch = 2", "batch = 3", &[], expect![[r#"
+    "#]],
+    );
+    check(
+        "pool = { file = \"pool.jsonl\"",
+        "pool = { file = \"pool.jsonl\", limit = 0, skip = 9",
+        &[],
+        expect![[r#"
+            x.toml:19: `data.pool.limit` is 0; it must be at least 1
+        "#]],
+    );
+    check(
+        "batch = 2",
+        "batch = 3",
+        &[],
+        expect![[r#"
         warning: the pool has 2 queries, fewer than `search.batch` = 3: every step uses all of them
-    "#]]);
+    "#]],
+    );
 }
 
 #[test]
 fn sets_must_not_overlap() {
-    check("pool.jsonl", "test.jsonl", &[], expect![[r#"
+    check(
+        "pool.jsonl",
+        "test.jsonl",
+        &[],
+        expect![[r#"
         `data.pool` and `data.test` share 2 rows: test.jsonl:1 (id `1`) = test.jsonl:1 (id `3`), test.jsonl:2 (id `2`) = test.jsonl:2 (id `4`)
-    "#]]);
+    "#]],
+    );
     let train = "train = { file = \"train.jsonl\", answer = \"gold\", id = \"id\" }\ntest =";
     check("test =", train, &[], expect![[""]]);
-    check("test =", &train.replace("train.jsonl", "test.jsonl"), &[], expect![[r#"
+    check(
+        "test =",
+        &train.replace("train.jsonl", "test.jsonl"),
+        &[],
+        expect![[r#"
         `data.train` and `data.test` share 2 rows: test.jsonl:1 (id `3`) = test.jsonl:1 (id `3`), test.jsonl:2 (id `4`) = test.jsonl:2 (id `4`)
-    "#]]);
+    "#]],
+    );
     // The pool's rows are numbered by line, the test's by id: equal numbers mean nothing. What a set does not say is as in
     // the pool, so the two parts of one file are two sets.
     let folder = folder();
@@ -408,10 +673,15 @@ fn flags_change_settings_and_are_named_in_faults() {
             --set serch.batch=3: unknown key `serch`; did you mean `search`?
         "#]],
     );
-    check("", "", &["data.pool.file=/nowhere/pool.jsonl", "model.path=/nowhere/qwen"], expect![[r#"
+    check(
+        "",
+        "",
+        &["data.pool.file=/nowhere/pool.jsonl", "model.path=/nowhere/qwen"],
+        expect![[r#"
         --set model.path=/nowhere/qwen: `model.path` names no folder: /nowhere/qwen does not exist
         --set data.pool.file=/nowhere/pool.jsonl: `data.pool.file`: cannot read /nowhere/pool.jsonl: no such file
-    "#]]);
+    "#]],
+    );
 }
 
 #[test]
@@ -445,22 +715,34 @@ fn prompts_files_are_written_read_and_checked() {
         let text: String = errors.iter().map(|error| format!("{error}\n")).collect();
         expected.assert_eq(&text.replace(&format!("{}/", folder.path().display()), ""));
     };
-    check("{\"extract\": \"no slot\", \"decid\": \"x\"}", expect![[r#"
+    check(
+        "{\"extract\": \"no slot\", \"decid\": \"x\"}",
+        expect![[r#"
         prompts.json: agent `extract`: the prompt lacks {question}
         prompts.json: the graph has no agent `decid`; did you mean `decide`?
         prompts.json: there is no prompt for the agent `decide`
-    "#]]);
-    check("{\"extract\": \"{question}\",\n \"extract\": \"x {question}\"}", expect![[r#"
+    "#]],
+    );
+    check(
+        "{\"extract\": \"{question}\",\n \"extract\": \"x {question}\"}",
+        expect![[r#"
         prompts.json: agent `extract`: the prompt is empty
         prompts.json: the agent `extract` stands twice
         prompts.json: there is no prompt for the agent `decide`
-    "#]]);
-    check("{\"extract\": 3}", expect![[r#"
+    "#]],
+    );
+    check(
+        "{\"extract\": 3}",
+        expect![[r#"
         prompts.json:1:13: invalid type: integer `3`, expected a string
-    "#]]);
-    check("[]", expect![[r#"
+    "#]],
+    );
+    check(
+        "[]",
+        expect![[r#"
         prompts.json:1:0: invalid type: sequence, expected an object from agent names to prompts
-    "#]]);
+    "#]],
+    );
     fs::remove_file(&path).unwrap();
     let errors = read_prompts(&path, &graph, 1000).unwrap_err();
     assert!(errors[0].to_string().ends_with("prompts.json: no such file"), "{}", errors[0]);

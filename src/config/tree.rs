@@ -48,6 +48,17 @@ impl Table {
 }
 
 impl Node {
+    /// The text at `name`, when this is a table that has one.
+    pub(super) fn name(&self) -> Option<&str> {
+        match &self.value {
+            Value::Table(table) => match &table.get("name")?.node.value {
+                Value::Text(name) => Some(name),
+                _ => None,
+            },
+            _ => None,
+        }
+    }
+
     /// A parsed document.
     pub(super) fn document(table: &Spanned<DeTable<'_>>) -> Self {
         Self { mark: Mark::Byte(0), value: Value::Table(convert_table(table.get_ref(), &Mark::Byte)) }
@@ -94,11 +105,8 @@ impl Table {
 
 /// An item of a list of tables, by its `name` or its position, counted from 1.
 fn item<'a>(items: &'a mut [Node], key: &str) -> Option<&'a mut Node> {
-    let named = |node: &Node| match &node.value {
-        Value::Table(table) => table.get("name").is_some_and(|entry| entry.node.value == Value::Text(key.to_string())),
-        _ => false,
-    };
-    let at = items.iter().position(named).or_else(|| key.parse::<usize>().ok()?.checked_sub(1))?;
+    let at =
+        items.iter().position(|node| node.name() == Some(key)).or_else(|| key.parse::<usize>().ok()?.checked_sub(1))?;
     items.get_mut(at)
 }
 
@@ -132,7 +140,7 @@ fn convert(value: &DeValue<'_>, mark: &impl Fn(usize) -> Mark) -> Value {
     match value {
         DeValue::String(text) => Value::Text(text.to_string()),
         DeValue::Boolean(truth) => Value::Truth(*truth),
-        DeValue::Datetime(date) => Value::Odd(format!("the date {date}")),
+        DeValue::Datetime(date) => Value::Odd(format!("the date {date}, which no setting takes")),
         DeValue::Array(items) => Value::List(items.iter().map(|item| node(item, mark)).collect()),
         DeValue::Table(table) => Value::Table(convert_table(table, mark)),
         DeValue::Integer(number) => match i64::from_str_radix(number.as_str(), number.radix()) {

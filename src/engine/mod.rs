@@ -2,8 +2,24 @@
 //!
 //! Inside, each module imports only what stands above it in this list.
 
+pub mod text;
+
+pub(crate) mod blocks;
+pub(crate) mod schedule;
+
 pub mod kernels;
+pub(crate) mod kv;
 pub mod weights;
 
 pub mod qwen3;
+pub(crate) mod sample;
+
 pub mod token_engine;
+
+mod embedded;
+mod local_model;
+mod source;
+
+pub use local_model::{LocalModel, OpenError, read_config};
+pub use source::{ModelSource, SourceError};
+pub use token_engine::{EngineError, EngineOptions, TokenRequest};

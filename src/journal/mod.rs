@@ -1,1 +1,18 @@
-//! The record of a run: every event of the search, durable before the next one is acted upon, and read again on resume.
+//! The record of a run: every event of the search, durable before the next one is acted upon, and compared again on resume.
+//!
+//! A resumed run starts over from the beginning. The response cache answers what was asked before, so the events that were
+//! journaled come again, and [`Journal`] holds each against its record, byte for byte: a run that would silently become
+//! another one ends with an error instead. Knows rows, events and files; not the terminal, not the configuration.
+
+mod error;
+mod files;
+mod journal;
+mod record;
+
+#[cfg(test)]
+mod tests;
+
+pub use error::JournalError;
+pub use files::write_file;
+pub use journal::{Journal, RunInfo, RunStatus, status};
+pub use record::{Record, read};

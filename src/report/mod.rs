@@ -1,5 +1,24 @@
-//! What people read: tables, the diff of the prompts, the bill. Pure functions from values to text; knows no terminal.
+//! What people and tools read of a run: result.json, tables, the diff of the prompts, the bill. Pure functions from values
+//! to text; knows no terminal and no files. Colour only where the caller asks for it.
 
+mod accuracy;
+mod bill;
+mod diff;
+mod lines;
 mod lock;
+mod progress;
+mod run;
+mod text;
 
+#[cfg(test)]
+pub(crate) mod fixture;
+#[cfg(test)]
+mod tests;
+
+pub use accuracy::{Accuracy, Difference};
+pub use bill::Bill;
+pub use diff::Colour;
+pub use lines::{CopiedLine, JudgeLine, LineageLine, MisalignmentLine, PromptLine, RankLine, StepLine, TriedLine};
 pub use lock::EgressLock;
+pub use progress::{Progress, SearchSoFar};
+pub use run::{Files, Inputs, REPORT_SCHEMA, RunReport};

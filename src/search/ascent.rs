@@ -13,6 +13,7 @@ use super::result::SearchResult;
 use super::schedule::{Visit, draw_batch, optimizable, visits};
 use super::trial::{Litter, Trial, Tried, Turn};
 use crate::base::{AgentId, Stage};
+use crate::chat::ChatError;
 use crate::graph::Graph;
 use crate::misalignment::{Buffer, Case, is_misaligned};
 use crate::prompt::{Rejection, Sanitized, Template};
@@ -150,6 +151,7 @@ impl Ascent<'_> {
             applied: search.refresh,
             judge: self.trial.judge.stats(),
             avoided: self.trial.runner.avoided(),
+            overflows: self.trial.runner.overflows(),
         };
         self.emit(Event::Refreshed(event)).await?;
         if search.refresh {
@@ -174,7 +176,7 @@ impl Ascent<'_> {
         let rejected = drafts.len() - usable;
         self.emit(Event::Proposed(Proposed { round, agent, step, usable, rejected })).await?;
 
-        let tried = self.try_all(turn, &drafts).await?;
+        let tried = try_all(&self.trial, &self.state.best, turn, &drafts).await?;
         let mut nodes = Vec::with_capacity(usable);
         let candidates: Vec<_> = drafts
             .iter()
@@ -200,10 +202,10 @@ impl Ascent<'_> {
             beam: ranks(&beam),
             best,
             improved: best != old,
-            overflowed: litters.iter().flat_map(|litter| &litter.traces).filter(|trace| trace.overflowed()).count(),
             cases: cases.len(),
             judge: self.trial.judge.stats(),
             avoided: self.trial.runner.avoided(),
+            overflows: self.trial.runner.overflows(),
         };
         self.emit(Event::Step(event)).await?;
 
@@ -212,19 +214,6 @@ impl Ascent<'_> {
         }
         self.state.agents[agent.0] = AgentState { beam, best, made: made + nodes.len(), cases };
         Ok(())
-    }
-
-    /// All usable candidates of a step at once, in the order of `drafts`.
-    async fn try_all(&self, turn: Turn, drafts: &[Draft<'_>]) -> Result<Vec<Option<Tried>>, SearchError> {
-        let one = async |draft: &Draft<'_>| match &draft.usable {
-            Err(_) => Ok(None),
-            Ok((_, candidate)) => {
-                let Litter { parent, traces, .. } = draft.litter;
-                let place = [*parent, draft.index];
-                self.trial.candidate(turn, &self.state.best, traces, &candidate.prompt, place).await.map(Some)
-            }
-        };
-        Ok(try_join_all(drafts.iter().map(one)).await?)
     }
 
     /// Seed against optimized on a fresh batch, by the system's answers. The seed wins below ½.
@@ -260,6 +249,7 @@ impl Ascent<'_> {
             kept_seed,
             judge: self.trial.judge.stats(),
             avoided: self.trial.runner.avoided(),
+            overflows: self.trial.runner.overflows(),
         };
         self.emit(Event::Finished(finished)).await
     }
@@ -286,6 +276,23 @@ fn admit<'a>(parents: &[Node], litters: &'a [Litter], made: usize) -> Vec<Draft<
         }
     }
     drafts
+}
+
+/// All usable candidates of a step at once, in the order of `drafts`.
+async fn try_all(
+    trial: &Trial<'_>,
+    best: &Prompts,
+    turn: Turn,
+    drafts: &[Draft<'_>],
+) -> Result<Vec<Option<Tried>>, ChatError> {
+    let one = async |draft: &Draft<'_>| match &draft.usable {
+        Err(_) => Ok(None),
+        Ok((_, candidate)) => {
+            let place = [draft.litter.parent, draft.index];
+            trial.candidate(turn, best, &draft.litter.traces, &candidate.prompt, place).await.map(Some)
+        }
+    };
+    try_join_all(drafts.iter().map(one)).await
 }
 
 /// What became of a draft; a candidate that was tried joins `nodes` with J(c) = J(p) + R − ½.

@@ -111,6 +111,8 @@ pub struct Refreshed {
     pub judge: JudgeStats,
     /// Worker calls avoided so far.
     pub avoided: Avoided,
+    /// Worker calls so far whose prompt was too long for the model.
+    pub overflows: u64,
 }
 
 /// How many candidates a step is about to try.
@@ -149,14 +151,14 @@ pub struct Step {
     pub best: usize,
     /// Whether best_i changed.
     pub improved: bool,
-    /// Base traces of the parents in which some agent's prompt was too long for the model.
-    pub overflowed: usize,
     /// Cases in this agent's buffer after the step.
     pub cases: usize,
     /// The judge's counts so far.
     pub judge: JudgeStats,
     /// Worker calls avoided so far.
     pub avoided: Avoided,
+    /// Worker calls so far whose prompt was too long for the model.
+    pub overflows: u64,
 }
 
 /// One candidate and what became of it.
@@ -238,4 +240,6 @@ pub struct Finished {
     pub judge: JudgeStats,
     /// Worker calls avoided.
     pub avoided: Avoided,
+    /// Worker calls whose prompt was too long for the model.
+    pub overflows: u64,
 }

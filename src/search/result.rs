@@ -56,6 +56,8 @@ pub struct SearchResult {
     pub judge: JudgeStats,
     /// Worker calls avoided.
     pub avoided: Avoided,
+    /// Worker calls whose prompt was too long for the model; such an answer is empty and loses every comparison.
+    pub overflows: u64,
 }
 
 /// One prompt of one agent.
@@ -125,6 +127,12 @@ impl SearchResult {
         digest_json("maspo result", &(&self.seed_prompts, steps, refreshes, check, self.kept_seed, &self.prompts))
     }
 
+    /// Calls that were not made because nothing they depend on had changed: worker calls of re-runs, and comparisons of equal
+    /// texts, of which each would have been at least one call.
+    pub fn calls_avoided(&self) -> u64 {
+        self.avoided.upstream_reused + self.avoided.unchanged_skipped + self.judge.identical
+    }
+
     fn new(started: &Started) -> Self {
         let seed_prompt = |(agent, prompt): (AgentId, &Template)| Lineage {
             agent,
@@ -160,12 +168,13 @@ impl SearchResult {
             copied: Vec::new(),
             judge: JudgeStats::default(),
             avoided: Avoided::default(),
+            overflows: 0,
         }
     }
 
     fn add_refresh(&mut self, refreshed: &Refreshed) {
         self.refreshes.push(refreshed.clone());
-        (self.judge, self.avoided) = (refreshed.judge, refreshed.avoided);
+        (self.judge, self.avoided, self.overflows) = (refreshed.judge, refreshed.avoided, refreshed.overflows);
     }
 
     fn add_step(&mut self, step: &Step) {
@@ -180,7 +189,7 @@ impl SearchResult {
             }
         }
         self.steps.push(step.clone());
-        (self.judge, self.avoided) = (step.judge, step.avoided);
+        (self.judge, self.avoided, self.overflows) = (step.judge, step.avoided, step.overflows);
     }
 
     fn add_candidate(&mut self, step: &Step, candidate: &Candidate) {
@@ -217,6 +226,6 @@ impl SearchResult {
         self.prompts = finished.prompts.clone();
         self.kept_seed = finished.kept_seed;
         self.copied = finished.copied.clone();
-        (self.judge, self.avoided) = (finished.judge, finished.avoided);
+        (self.judge, self.avoided, self.overflows) = (finished.judge, finished.avoided, finished.overflows);
     }
 }

@@ -61,6 +61,21 @@ impl Reader {
         self.optional("SELECT value FROM meta WHERE name = ?1", [name])
     }
 
+    /// All names in `meta` that begin with `prefix`, without it, and their values.
+    ///
+    /// # Errors
+    /// The file cannot be read.
+    pub fn meta_under(&self, prefix: &str) -> Result<Vec<(String, String)>, StoreError> {
+        let sql =
+            "SELECT substr(name, length(?1) + 1), value FROM meta WHERE substr(name, 1, length(?1)) = ?1 ORDER BY 1";
+        let connection = self.connection.lock().expect("no thread panics while it holds the connection");
+        let read = || {
+            let mut statement = connection.prepare_cached(sql)?;
+            statement.query_map([prefix], |row| Ok((row.get(0)?, row.get(1)?)))?.collect::<rusqlite::Result<Vec<_>>>()
+        };
+        read().map_err(|e| StoreError::of_read(&self.path, &e))
+    }
+
     /// The database file.
     pub fn path(&self) -> &Path {
         &self.path

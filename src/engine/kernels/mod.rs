@@ -1,6 +1,23 @@
 //! The kernels: one file per operation. A file of this level holds the operation's signature and decides which device runs it;
-//! `cpu/` holds the implementations.
+//! `cpu/` holds the implementations, `reference` the plain ones that they are tested against. An operation for another device
+//! goes into a folder beside `cpu/`, its source into the package's `kernels/`.
+//!
+//! The shape alphabet: t tokens (rows of a step), n_q query heads, n_kv key/value heads, d head size, v vocabulary.
 
+mod attention;
 mod compute;
+mod cpu;
+mod embedding;
+mod linear;
+mod matrix;
+mod norm;
+mod rotary;
 
-pub use compute::Compute;
+pub(crate) use attention::{Attend, attention};
+pub use compute::{Compute, ComputeError};
+pub use cpu::simd::KernelSet;
+pub(crate) use embedding::embed;
+pub(crate) use linear::{Linear, Output, linear};
+pub(crate) use matrix::{Buffer, Matrix};
+pub(crate) use norm::{rms_norm, select_rows};
+pub(crate) use rotary::{Heads, KvLayer, KvShape, Norms, Rotary, rotate_and_store};

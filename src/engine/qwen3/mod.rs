@@ -2,7 +2,9 @@
 //! and no scheduling policy; which kernel runs is the kernel layer's business.
 
 mod config;
+mod decoder;
 mod model;
 
 pub use config::{Config, ConfigError};
 pub use model::Model;
+pub(crate) use model::Workspace;

@@ -1,13 +1,50 @@
 //! The model: weights packed for the device, and the forward pass over one step's packed tokens.
 
 use super::Config;
-use crate::engine::kernels::Compute;
+use super::decoder::{Decoder, logit_spans};
+use crate::engine::kernels::{Compute, Heads, KvShape, Linear, Matrix, Output, Rotary, embed, linear, rms_norm};
+use crate::engine::kv::KvPool;
+use crate::engine::schedule::StepPlan;
 use crate::engine::weights::{TensorSource, WeightsError};
 
 /// A Qwen3 model ready to run.
 pub struct Model {
     config: Config,
     compute: Compute,
+    /// Only when it is not the LM head.
+    embed_tokens: Option<Linear>,
+    layers: Vec<Decoder>,
+    norm: Vec<f32>,
+    lm_head: Linear,
+    rotary: Rotary,
+}
+
+/// Intermediate results, kept from step to step so that a step allocates little.
+pub(crate) struct Workspace {
+    /// The residual stream.
+    pub(super) x: Matrix,
+    pub(super) normed: Matrix,
+    pub(super) qkv: Matrix,
+    pub(super) attended: Matrix,
+    pub(super) gated: Matrix,
+    pub(super) spare: Matrix,
+}
+
+impl Workspace {
+    /// An empty one.
+    pub(crate) fn new() -> Self {
+        let [x, normed, qkv, attended, gated, spare] = std::array::from_fn(|_| Matrix::new());
+        Self { x, normed, qkv, attended, gated, spare }
+    }
+}
+
+/// Takes tensors out of a source as plain floats.
+pub(super) struct Tensors<'a>(pub(super) &'a mut dyn TensorSource);
+
+impl Tensors<'_> {
+    pub(super) fn take(&mut self, name: &str, shape: &[usize]) -> Result<Vec<f32>, WeightsError> {
+        Ok(self.0.tensor(name, shape)?.flatten_all()?.to_vec1()?)
+    }
 }
 
 impl Model {
@@ -16,8 +53,22 @@ impl Model {
     /// # Errors
     /// A tensor that is missing or has another shape than `config` says.
     pub fn load(config: &Config, source: &mut dyn TensorSource, compute: &Compute) -> Result<Self, WeightsError> {
-        let _ = source;
-        Ok(Self { config: config.clone(), compute: compute.clone() })
+        let (v, hidden) = (config.vocab_size, config.hidden_size);
+        let mut tensors = Tensors(source);
+        let embedding =
+            Linear::new(compute, hidden, &[&tensors.take("model.embed_tokens.weight", &[v, hidden])?], None);
+        let layers: Result<Vec<_>, _> =
+            (0..config.num_hidden_layers).map(|layer| Decoder::load(config, &mut tensors, compute, layer)).collect();
+        let layers = layers?;
+        let norm = tensors.take("model.norm.weight", &[hidden])?;
+        let (embed_tokens, lm_head) = if config.tie_word_embeddings {
+            (None, embedding)
+        } else {
+            let head = tensors.take("lm_head.weight", &[v, hidden])?;
+            (Some(embedding), Linear::new(compute, hidden, &[&head], None))
+        };
+        let rotary = Rotary::new(config.head_dim, config.rope_theta);
+        Ok(Self { config: config.clone(), compute: compute.clone(), embed_tokens, layers, norm, lm_head, rotary })
     }
 
     /// The model's shape.
@@ -28,5 +79,35 @@ impl Model {
     /// Where and how it computes.
     pub fn compute(&self) -> &Compute {
         &self.compute
+    }
+
+    /// An empty K/V pool of `blocks` blocks.
+    pub(crate) fn kv_pool(&self, block_tokens: usize, blocks: usize) -> KvPool {
+        let heads = Heads {
+            n_q: self.config.num_attention_heads,
+            n_kv: self.config.num_key_value_heads,
+            d: self.config.head_dim,
+        };
+        KvPool::new(KvShape { heads, block_tokens }, self.layers.len(), blocks)
+    }
+
+    /// Computes the step: keys and values of all rows go to their slots, `logits [plan.logits, v]` gets those that are wanted.
+    pub(crate) fn forward(&mut self, plan: &StepPlan, kv: &mut KvPool, work: &mut Workspace, logits: &mut Matrix) {
+        self.rotary.reach(plan.positions.iter().copied().max().unwrap_or(0));
+        let model = &*self;
+        model.compute.enter(|| model.step(plan, kv, work, logits));
+    }
+
+    fn step(&self, plan: &StepPlan, kv: &mut KvPool, work: &mut Workspace, logits: &mut Matrix) {
+        let compute = &self.compute;
+        let shape = kv.shape();
+        let wanted = logit_spans(plan);
+        embed(compute, self.embed_tokens.as_ref().unwrap_or(&self.lm_head), &plan.tokens, &mut work.x);
+        for (index, layer) in self.layers.iter().enumerate() {
+            let only = (index + 1 == self.layers.len()).then_some(wanted.as_slice());
+            layer.forward(compute, plan, only, (&self.rotary, shape, kv.layer(index)), work);
+        }
+        rms_norm(compute, &work.x, &self.norm, self.config.rms_norm_eps as f32, &mut work.normed);
+        linear(compute, &work.normed, &self.lm_head, logits, Output::Store);
     }
 }

@@ -1,10 +1,12 @@
 //! The token engine: requests over token ids in, tokens and scores out. One thread owns the model; each turn of its loop plans
 //! a step, runs it, and hands results to whoever waits. Knows no text.
 
+mod handle;
+mod jobs;
 mod options;
 mod request;
 mod worker;
 
+pub use handle::TokenEngine;
 pub use options::EngineOptions;
 pub use request::{Counters, EngineError, ScoreOutput, TokenOutput, TokenRequest};
-pub use worker::TokenEngine;

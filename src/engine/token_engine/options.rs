@@ -1,5 +1,7 @@
 //! The option values of the engine: the `[engine]` section of an experiment file.
 
+use super::EngineError;
+use crate::engine::qwen3::Config;
 use serde::{Deserialize, Serialize};
 
 /// How the engine runs. No option changes any result; they change speed and memory.
@@ -36,5 +38,41 @@ impl Default for EngineOptions {
             queue: 1024,
             prefix_reuse: true,
         }
+    }
+}
+
+/// Memory for keys and values when `kv_tokens` is not given.
+const KV_BYTES: usize = 2 << 30;
+
+impl EngineOptions {
+    /// Every option in its range.
+    pub(super) fn check(&self) -> Result<(), EngineError> {
+        let refuse = |key, value, rule| Err(EngineError::Option { key, value, rule });
+        let kv_tokens = self.kv_tokens.unwrap_or(1);
+        if ![16, 32, 64].contains(&self.block_tokens) {
+            return refuse("block_tokens", self.block_tokens, "it must be 16, 32 or 64");
+        }
+        if !(1..=1 << 28).contains(&kv_tokens) {
+            return refuse("kv_tokens", kv_tokens, "it must be between 1 and 2^28");
+        }
+        if !(1..=1 << 16).contains(&self.step_tokens) {
+            return refuse("step_tokens", self.step_tokens, "it must be between 1 and 65536");
+        }
+        if !(1..=1 << 12).contains(&self.max_running) {
+            return refuse("max_running", self.max_running, "it must be between 1 and 4096");
+        }
+        if !(1..=1 << 20).contains(&self.queue) {
+            return refuse("queue", self.queue, "it must be between 1 and 2^20");
+        }
+        Ok(())
+    }
+
+    /// Blocks in the K/V pool.
+    pub(super) fn blocks(&self, model: &Config) -> usize {
+        let tokens = self.kv_tokens.unwrap_or_else(|| {
+            let useful = self.max_running.saturating_mul(model.max_position_embeddings);
+            (KV_BYTES / model.kv_bytes_per_token()).clamp(512, 1 << 28).min(useful)
+        });
+        tokens.div_ceil(self.block_tokens)
     }
 }

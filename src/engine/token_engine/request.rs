@@ -100,9 +100,9 @@ pub enum EngineError {
         /// What would be right.
         rule: &'static str,
     },
-    /// The forward pass failed.
-    #[error("the forward pass failed: {0}")]
-    Forward(String),
+    /// The engine's thread could not start.
+    #[error("the engine's thread could not start: {0}")]
+    Thread(String),
     /// The engine's thread ended.
     #[error("the engine has stopped")]
     Stopped,

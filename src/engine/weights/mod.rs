@@ -1,4 +1,18 @@
 //! Where tensors come from: safetensors shards, checked before use, or a seeded random generator.
+//!
+//! Every source hands out f32 on the CPU, whatever the file holds. Nothing here knows what a tensor is for.
+
+mod checkpoint;
+mod error;
+mod files;
+mod header;
+mod number;
+mod random;
+
+pub use checkpoint::{Checkpoint, Leftover};
+pub use error::WeightsError;
+pub use files::{FileBytes, digest_bytes};
+pub use random::RandomWeights;
 
 use candle_core::Tensor;
 
@@ -12,25 +26,4 @@ pub trait TensorSource {
 
     /// Whether there is a tensor of that name.
     fn contains(&self, name: &str) -> bool;
-}
-
-/// Why weights cannot be used.
-#[derive(Debug, thiserror::Error)]
-pub enum WeightsError {
-    /// No tensor of that name.
-    #[error("the weights lack the tensor `{0}`")]
-    Missing(String),
-    /// The tensor has another shape than the configuration says.
-    #[error("the tensor `{name}` has the shape {found:?}; config.json calls for {expected:?}")]
-    Shape {
-        /// Which tensor.
-        name: String,
-        /// Its shape in the file.
-        found: Vec<usize>,
-        /// The shape that `config.json` implies.
-        expected: Vec<usize>,
-    },
-    /// Anything that candle reports.
-    #[error(transparent)]
-    Candle(#[from] candle_core::Error),
 }

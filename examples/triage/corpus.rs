@@ -1,0 +1,88 @@
+//! The training corpus: a weighted mix of examples in random order, none from a held-out session or clause combination.
+
+use crate::clauses::Role;
+use crate::examples::{COMPARISONS, Example, Source, agent, auxiliary, judgement, pair, proposal};
+use crate::world::Share;
+use maspo::base::{Seed, Stage};
+use rand::RngExt;
+use rand_chacha::ChaCha8Rng;
+use std::collections::BTreeMap;
+use std::io::{self, Write};
+use std::path::Path;
+
+/// Writes `count` examples to `corpus.jsonl` in `folder` and prints how long they are.
+pub(crate) fn write(folder: &Path, count: u64, seed: Seed) -> io::Result<()> {
+    std::fs::create_dir_all(folder)?;
+    let mut file = io::BufWriter::new(std::fs::File::create(folder.join("corpus.jsonl"))?);
+    let mut lengths: BTreeMap<String, Vec<(usize, usize)>> = BTreeMap::new();
+    for example in examples(count, seed) {
+        let text = format!("{}{}", example.messages[0].content, example.answer);
+        for kind in [example.kind.clone(), "all".into()] {
+            lengths.entry(kind).or_default().push((pieces(&text), text.len()));
+        }
+        serde_json::to_writer(&mut file, &example.json())?;
+        file.write_all(b"\n")?;
+    }
+    file.flush()?;
+    println!("kind                     count   mean    p95    max  pieces (words and marks) | mean bytes");
+    for (kind, mut of) in lengths {
+        of.sort_unstable();
+        let mean = of.iter().map(|(pieces, _)| pieces).sum::<usize>() / of.len();
+        let bytes = of.iter().map(|(_, bytes)| bytes).sum::<usize>() / of.len();
+        let (p95, max) = (of[of.len() * 95 / 100].0, of[of.len() - 1].0);
+        println!("{kind:22} {:7} {mean:6} {p95:6} {max:6} {bytes:6}", of.len());
+    }
+    Ok(())
+}
+
+/// The first `count` examples of the corpus of `seed`.
+pub(crate) fn examples(count: u64, seed: Seed) -> impl Iterator<Item = Example> {
+    (0..count).map(move |at| example(&mut seed.derive(Stage::Data, &[1, at]).rng()))
+}
+
+/// One example of the mix.
+fn example(rng: &mut ChaCha8Rng) -> Example {
+    let source = Source { share: Share::Corpus, held_out: false };
+    match rng.random_range(0..100) {
+        0..17 => agent(Role::Extract, source, rng),
+        17..33 => agent(Role::Assess, source, rng),
+        33..47 => agent(Role::Verdict, source, rng),
+        47..53 => {
+            let role = [Role::Client, Role::Traffic, Role::Origin][rng.random_range(0..3)];
+            agent(role, source, rng)
+        }
+        53..81 => {
+            let share = [14, 18, 14, 13, 31, 3, 4, 3];
+            let mut draw = rng.random_range(0..100);
+            let mut kind = 0;
+            while draw >= share[kind] {
+                draw -= share[kind];
+                kind += 1;
+            }
+            let comparison = COMPARISONS[kind];
+            let pair = pair(comparison, source.share, rng);
+            judgement(comparison, &pair, rng.random_range(0..2))
+        }
+        81..93 => {
+            let specialist = [Role::Client, Role::Traffic, Role::Origin][rng.random_range(0..3)];
+            let role = [Role::Extract, Role::Assess, Role::Verdict, Role::CHAIN[rng.random_range(0..3)], specialist]
+                [rng.random_range(0..5)];
+            proposal(role, source, rng).0
+        }
+        _ => auxiliary(source.share, rng),
+    }
+}
+
+/// Words and marks, about as many as tokens.
+fn pieces(text: &str) -> usize {
+    let mut count = 0;
+    let mut word = false;
+    for c in text.chars() {
+        let letter = c.is_alphanumeric();
+        if !(letter && word) && c != ' ' {
+            count += 1;
+        }
+        word = letter;
+    }
+    count
+}

@@ -1,0 +1,118 @@
+//! How long prompts can get, before any model is opened. Lengths of known texts are in bytes, lengths of what a model will
+//! write in tokens; together they give an estimate of prompt tokens.
+
+use crate::base::AgentId;
+use crate::chat::ModelRole;
+use crate::config::Settings;
+use crate::graph::{Edge, EdgeView};
+use crate::judge::template::{Question, ReplyForm};
+use crate::judge::{self, JudgeMode};
+use crate::propose;
+
+/// Bytes of English text per token, on the low side for byte-level vocabularies of Qwen's size.
+const BYTES_PER_TOKEN: usize = 3;
+/// Tokens that a chat template adds around one message.
+const TEMPLATE_TOKENS: usize = 16;
+/// Tokens of a summary per word.
+const TOKENS_PER_WORD: usize = 2;
+
+/// A text's length: what is known in bytes, what a model writes in tokens.
+#[derive(Clone, Copy, Default)]
+struct Length {
+    bytes: usize,
+    tokens: usize,
+}
+
+impl Length {
+    fn bytes(bytes: usize) -> Self {
+        Self { bytes, tokens: 0 }
+    }
+
+    fn tokens(tokens: usize) -> Self {
+        Self { bytes: 0, tokens }
+    }
+
+    fn plus(self, other: Self) -> Self {
+        Self { bytes: self.bytes + other.bytes, tokens: self.tokens + other.tokens }
+    }
+
+    fn in_tokens(self) -> u64 {
+        (self.bytes.div_ceil(BYTES_PER_TOKEN) + self.tokens + TEMPLATE_TOKENS) as u64
+    }
+}
+
+/// The longest prompt that `role` may be sent, in tokens, when every text has its greatest length.
+pub(super) fn longest_prompt(settings: &Settings, role: ModelRole) -> u64 {
+    let graph = &settings.graph;
+    let ids = (0..graph.agents().len()).map(AgentId);
+    let longest = ids.map(|id| match role {
+        ModelRole::Worker => worker(settings, id),
+        ModelRole::Optimizer => optimizer(settings, id),
+        ModelRole::Judge => judge(settings, id),
+    });
+    longest.map(Length::in_tokens).max().unwrap_or(0)
+}
+
+fn question(settings: &Settings) -> Length {
+    let labelled = [&settings.train, &settings.test].into_iter().flatten().flatten().map(|case| &case.query);
+    let longest = settings.pool.iter().chain(labelled).map(|query| query.question.len()).max();
+    Length::bytes(longest.unwrap_or(0))
+}
+
+/// The longest prompt that the agent may come to have.
+fn prompt(settings: &Settings, id: AgentId) -> usize {
+    let agent = settings.graph.agent(id);
+    if agent.optimize { settings.options.propose.max_prompt_bytes } else { agent.seed_prompt.text().len() }
+}
+
+fn output(settings: &Settings, id: AgentId) -> Length {
+    Length::tokens(settings.graph.agent(id).max_new_tokens)
+}
+
+fn context(settings: &Settings, id: AgentId) -> Length {
+    let seen = |edge: &Edge| match edge.view {
+        EdgeView::Raw | EdgeView::Extracted => output(settings, edge.from),
+        EdgeView::Summary => Length::tokens(TOKENS_PER_WORD * settings.options.rollout.summary_words),
+    };
+    let named = |edge: &Edge| Length::bytes(settings.graph.agent(edge.from).name.len() + 8).plus(seen(edge));
+    settings.graph.incoming(id).map(named).fold(Length::default(), Length::plus)
+}
+
+fn worker(settings: &Settings, id: AgentId) -> Length {
+    Length::bytes(prompt(settings, id)).plus(question(settings)).plus(context(settings, id))
+}
+
+fn optimizer(settings: &Settings, id: AgentId) -> Length {
+    let (graph, options) = (&settings.graph, &settings.options);
+    let agent = graph.agent(id);
+    let brief = propose::template::Brief {
+        agent: &agent.name,
+        role: &agent.role,
+        parent: "",
+        slots: &[],
+        frozen: &agent.frozen,
+        traces: Vec::new(),
+        cases: Vec::new(),
+        excerpt_bytes: options.propose.excerpt_bytes,
+    };
+    let frame: usize = propose::template::render(&brief).iter().map(|message| message.content.len()).sum();
+    // Input, context, output, final answer and the outputs of the successors, each with its fence and heading.
+    let texts = 4 + graph.successors(id).len();
+    let shown = options.propose.traces + options.misalignment.shown;
+    Length::bytes(frame + prompt(settings, id) + shown * texts * (options.propose.excerpt_bytes + 40))
+}
+
+fn judge(settings: &Settings, id: AgentId) -> Length {
+    let options = &settings.options.judge;
+    let asked = Question { role: &settings.graph.agent(id).role, question: "", context: Some("") };
+    let rubric = options.rubrics.iter().max_by_key(|rubric| rubric.len()).map_or("", String::as_str);
+    let form = match options.mode {
+        JudgeMode::Text => ReplyForm::Tagged,
+        JudgeMode::Logit => ReplyForm::Letter,
+        JudgeMode::Coin => return Length::default(),
+    };
+    let messages = judge::template::render(&asked, rubric, "", "", form);
+    let frame = Length::bytes(messages.iter().map(|message| message.content.len()).sum());
+    let answers = output(settings, id).plus(output(settings, id));
+    frame.plus(question(settings)).plus(context(settings, id)).plus(answers)
+}

@@ -1,0 +1,62 @@
+//! What `generate` and `score` share: opening a model, and a request's prompt in its three forms.
+
+use super::jsonl::Fault;
+use super::{CliError, Exit};
+use crate::chat::Message;
+use crate::engine::{EngineError, EngineOptions, LocalModel, ModelSource, OpenError};
+use serde_json::{Value, json};
+
+/// Opens the model of `--model`; one without a tokenizer will do for `input_ids`.
+pub(super) fn open_model(model: &str, threads: Option<usize>, thinking: bool) -> Result<LocalModel, CliError> {
+    let source = ModelSource::parse(model).map_err(CliError::bad_input)?;
+    let options = EngineOptions { threads, ..EngineOptions::default() };
+    let model = LocalModel::open_for_tokens(&source, &options, "f32", thinking).map_err(open_error)?;
+    if !model.has_text() {
+        eprintln!("warning: {source} has no tokenizer.json: only `input_ids` can be continued, and `text` stays empty");
+    }
+    Ok(model)
+}
+
+/// An error of opening with its exit code.
+pub(super) fn open_error(error: OpenError) -> CliError {
+    match error {
+        OpenError::Compute(_) => CliError::new(Exit::Environment, error),
+        _ => CliError::bad_input(error),
+    }
+}
+
+/// The `model` field of `--json`.
+pub(super) fn model_fields(model: &LocalModel) -> Value {
+    use crate::chat::ChatModel;
+    json!(model.identity())
+}
+
+/// The prompt of a line: exactly one of its three forms.
+pub(super) fn prompt_ids(
+    model: &LocalModel,
+    messages: Option<Vec<Message>>,
+    prompt: Option<String>,
+    input_ids: Option<Vec<u32>>,
+) -> Result<Vec<u32>, String> {
+    let ids = match (messages, prompt, input_ids) {
+        (Some(messages), None, None) => model.encode_chat(&messages).map_err(|error| error.to_string())?,
+        (None, Some(prompt), None) => model.encode_raw(&prompt).map_err(|error| error.to_string())?,
+        (None, None, Some(ids)) => ids,
+        (None, None, None) => return Err("one of `messages`, `prompt`, `input_ids` is called for".to_string()),
+        _ => return Err("only one of `messages`, `prompt`, `input_ids` can be given".to_string()),
+    };
+    let vocab_size = model.config().vocab_size;
+    match ids.iter().find(|id| **id as usize >= vocab_size) {
+        Some(&id) => Err(EngineError::Token { id, vocab_size }.to_string()),
+        None if ids.is_empty() => Err(EngineError::EmptyPrompt.to_string()),
+        None => Ok(ids),
+    }
+}
+
+/// A request that cannot fit is refused alone; anything else ends the run.
+pub(super) fn fault(error: EngineError) -> Fault {
+    match error {
+        EngineError::Overflow { .. } => Fault::Refused(error.to_string()),
+        other => Fault::Fatal(other.to_string()),
+    }
+}

@@ -1,0 +1,51 @@
+//! Opens the models of an experiment's roles; a model that plays several is opened once.
+
+use super::CliError;
+use crate::chat::{ChatModel, ModelRole};
+use crate::config::{ModelSpec, Settings};
+use crate::engine::{LocalModel, ModelSource};
+use std::sync::Arc;
+
+/// The opened models.
+pub(super) struct Models {
+    opened: Vec<(ModelSpec, Arc<LocalModel>)>,
+}
+
+/// Opens the models that play `roles`. All of them share the settings' engine options.
+pub(super) fn open_models(settings: &Settings, roles: &[ModelRole]) -> Result<Models, CliError> {
+    let mut models = Models { opened: Vec::new() };
+    for role in roles {
+        let spec = settings.model(*role);
+        if models.find(spec).is_none() {
+            let ModelSpec { source, dtype, thinking } = spec;
+            let model = LocalModel::open(source, &settings.engine, dtype.as_str(), *thinking).map_err(|error| {
+                CliError::bad_input(format!("the {} model cannot be opened: {error}", role.as_str()))
+            })?;
+            models.opened.push((spec.clone(), Arc::new(model)));
+        }
+    }
+    Ok(models)
+}
+
+impl Models {
+    /// The model that plays `role`.
+    ///
+    /// # Panics
+    /// If no model was opened for it: a programmer's error.
+    pub(super) fn role(&self, settings: &Settings, role: ModelRole) -> Arc<dyn ChatModel> {
+        self.find(settings.model(role)).expect("the model of the role was opened").clone()
+    }
+
+    fn find(&self, spec: &ModelSpec) -> Option<&Arc<LocalModel>> {
+        self.opened.iter().find(|(opened, _)| same(opened, spec)).map(|(_, model)| model)
+    }
+}
+
+/// Whether two specifications are one model, also when its folder is written in two ways.
+fn same(one: &ModelSpec, other: &ModelSpec) -> bool {
+    let place = |spec: &ModelSpec| match &spec.source {
+        ModelSource::Folder(folder) => folder.canonicalize().map_or(spec.source.clone(), ModelSource::Folder),
+        ModelSource::Embedded(_) => spec.source.clone(),
+    };
+    (one.dtype, one.thinking) == (other.dtype, other.thinking) && place(one) == place(other)
+}

@@ -1,0 +1,104 @@
+//! What a running search shows on stderr: one moving line on a terminal, one plain line per step elsewhere.
+
+use crate::base::Stopwatch;
+use crate::chat::{Ledger, ModelRole};
+use crate::graph::Graph;
+use crate::search::{Event, Outcome, Refreshed, Step};
+use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+use std::io::IsTerminal;
+use std::sync::Arc;
+use std::time::Duration;
+
+/// Progress of one run.
+pub(super) struct Progress {
+    graph: Arc<Graph>,
+    ledger: Ledger,
+    watch: Stopwatch,
+    bar: ProgressBar,
+    steps: u64,
+    done: u64,
+}
+
+impl Progress {
+    /// Progress over `steps` search steps.
+    pub(super) fn new(graph: Arc<Graph>, ledger: Ledger, steps: usize) -> Self {
+        let target =
+            if std::io::stderr().is_terminal() { ProgressDrawTarget::stderr() } else { ProgressDrawTarget::hidden() };
+        let bar = ProgressBar::with_draw_target(Some(steps as u64), target);
+        let style = ProgressStyle::with_template("{bar:24} {pos}/{len} steps  {msg}").expect("a valid template");
+        bar.set_style(style);
+        bar.enable_steady_tick(Duration::from_millis(250));
+        Self { graph, ledger, watch: Stopwatch::start(), bar, steps: steps as u64, done: 0 }
+    }
+
+    /// Shows one event.
+    pub(super) fn show(&mut self, event: &Event) {
+        match event {
+            Event::Started(started) => {
+                self.say(format!(
+                    "at most {} model calls; {}",
+                    started.plan.worker.calls + started.plan.optimizer.calls + started.plan.judge.calls,
+                    self.speed()
+                ));
+            }
+            Event::Proposed(proposed) => self.bar.set_message(format!(
+                "round {} {} step {}: {} candidates  {}",
+                proposed.round,
+                self.graph.agent(proposed.agent).name,
+                proposed.step,
+                proposed.usable,
+                self.speed()
+            )),
+            Event::Refreshed(refreshed) => self.say(self.refreshed(refreshed)),
+            Event::Step(step) => {
+                self.done += 1;
+                self.bar.set_position(self.done);
+                self.say(self.step(step));
+            }
+            Event::FinalCheck(_) => self.say("seed against optimized prompts: judged".to_string()),
+            Event::Finished(_) => self.bar.finish_and_clear(),
+        }
+    }
+
+    /// Shows what is going on between events.
+    pub(super) fn say(&self, line: String) {
+        if self.bar.is_hidden() {
+            eprintln!("{line}");
+        } else {
+            self.bar.set_message(line);
+        }
+    }
+
+    /// Clears the moving line.
+    pub(super) fn clear(&self) {
+        self.bar.finish_and_clear();
+    }
+
+    fn step(&self, step: &Step) -> String {
+        let tried = step.candidates.iter().filter(|c| matches!(c.outcome, Outcome::Scored { .. })).count();
+        let name = &self.graph.agent(step.agent).name;
+        let found = if step.improved { "better prompt found" } else { "no better prompt" };
+        format!("round {} {name} step {}: {tried} candidates tried, {found}  {}", step.round, step.step, self.speed())
+    }
+
+    fn refreshed(&self, refreshed: &Refreshed) -> String {
+        let name = &self.graph.agent(refreshed.agent).name;
+        format!("round {} {name}: beam of {} scored anew", refreshed.round, refreshed.after.len())
+    }
+
+    /// Tokens per second so far, and the time left if the steps to come take as long as those done.
+    fn speed(&self) -> String {
+        let tokens: u64 = ModelRole::ALL
+            .map(|role| self.ledger.line(role))
+            .iter()
+            .map(|line| line.prefilled_tokens + line.decoded_tokens)
+            .sum();
+        let seconds = self.watch.seconds();
+        let rate = tokens as f64 / seconds.max(1e-3);
+        if self.done == 0 || self.done >= self.steps {
+            return format!("[{rate:.0} tok/s]");
+        }
+        let left = seconds / self.done as f64 * (self.steps - self.done) as f64;
+        format!("[{rate:.0} tok/s, about {left:.0} s left]")
+    }
+}

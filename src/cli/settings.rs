@@ -1,0 +1,94 @@
+//! What the commands that read an experiment file share: loading it, saying its warnings, printing figures.
+
+use super::{CliError, Exit};
+use crate::chat::{ChatError, LedgerLine};
+use crate::config::{self, ModelCheck, Settings};
+use crate::eval::{Accuracy, Difference};
+use crate::rollout::Prompts;
+use crate::task::{Case, Scorer};
+use std::path::Path;
+
+/// Loads an experiment, or fails with all of its faults.
+pub(super) fn load(
+    config: &Path,
+    sets: &[String],
+    skip_bad_rows: bool,
+    check: ModelCheck,
+) -> Result<Settings, CliError> {
+    config::load(config, sets, skip_bad_rows, check).map_err(CliError::bad_inputs)
+}
+
+/// Says the experiment's warnings on stderr.
+pub(super) fn warn(settings: &Settings) {
+    for warning in &settings.warnings {
+        eprintln!("warning: {warning}");
+    }
+}
+
+/// Prints one JSON object on stdout.
+pub(super) fn print_json(value: &serde_json::Value) {
+    println!("{}", serde_json::to_string_pretty(value).expect("a JSON value can be written"));
+}
+
+/// The prompts in `file`, which must fit the experiment's graph; the seed prompts for `None` and for `seed`.
+pub(super) fn prompts(settings: &Settings, file: Option<&Path>) -> Result<Prompts, CliError> {
+    match file {
+        Some(file) if file != Path::new("seed") => {
+            let max_prompt_bytes = settings.options.propose.max_prompt_bytes;
+            config::read_prompts(file, &settings.graph, max_prompt_bytes).map_err(CliError::bad_inputs)
+        }
+        _ => Ok(Prompts::seed(&settings.graph)),
+    }
+}
+
+/// The labelled cases of a split with their scorer.
+pub(super) fn labelled<'a>(settings: &'a Settings, split: &str) -> Result<(&'a [Case], &'a Scorer), CliError> {
+    match (settings.split(split), &settings.scorer) {
+        (Some(cases), Some(scorer)) => Ok((cases, scorer)),
+        _ => {
+            let file = settings.file.display();
+            Err(CliError::bad_input(format!("{file} has no `data.{split}`: add it, or choose another `--split`")))
+        }
+    }
+}
+
+/// What a failed call means for the exit code.
+pub(super) fn chat_error(error: ChatError) -> CliError {
+    let exit = match error {
+        ChatError::Cancelled => Exit::Interrupted,
+        ChatError::Storage(_) => Exit::Environment,
+        ChatError::Overflow { .. } | ChatError::Model(_) => Exit::RunFailed,
+    };
+    CliError::new(exit, error)
+}
+
+/// `0.812 (n 64, correct 52, 95 % interval 0.700 to 0.889)` and what else there is to say.
+pub(super) fn accuracy_line(accuracy: &Accuracy) -> String {
+    let Accuracy { n, correct, accuracy, ci95: (lo, hi), unparsable, overflow } = accuracy;
+    let mut text = format!("{accuracy:.3} (n {n}, correct {correct}, 95 % interval {lo:.3} to {hi:.3})");
+    if *unparsable > 0 {
+        text.push_str(&format!(", {unparsable} without an answer"));
+    }
+    if *overflow > 0 {
+        text.push_str(&format!(", {overflow} longer than the model can read"));
+    }
+    text
+}
+
+/// `+0.125 (n 64, 95 % interval +0.031 to +0.219, McNemar p 0.021)`, and whether that is more than noise.
+pub(super) fn difference_line(difference: &Difference) -> String {
+    let Difference { n, value, ci95: (lo, hi), mcnemar_p, only_first, only_second } = difference;
+    let noise = if *lo <= 0.0 && *hi >= 0.0 { "; within noise" } else { "" };
+    format!(
+        "{value:+.3} (n {n}, 95 % interval {lo:+.3} to {hi:+.3}, McNemar p {mcnemar_p:.4}; right only in A {only_first}, \
+         only in B {only_second}){noise}"
+    )
+}
+
+/// What a role cost.
+pub(super) fn bill_line(line: &LedgerLine) -> String {
+    format!(
+        "{} calls, {} prefilled + {} reused + {} decoded tokens, {:.1} s",
+        line.calls, line.prefilled_tokens, line.reused_tokens, line.decoded_tokens, line.seconds
+    )
+}

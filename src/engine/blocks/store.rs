@@ -1,0 +1,250 @@
+//! The block pool: reference counts, the free list, and sharing through the prefix tree.
+
+use super::tree::{NodeId, Tree};
+
+/// The number of a block in the K/V pool.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+pub(crate) struct BlockId(pub(crate) u32);
+
+/// The blocks of one sequence, in the order of its tokens. It is not `Clone`: every table is released exactly once.
+#[derive(Debug, Default)]
+pub(crate) struct Table {
+    blocks: Vec<BlockId>,
+    /// The tree nodes of the leading blocks; the rest is private to the sequence.
+    nodes: Vec<NodeId>,
+}
+
+impl Table {
+    /// The blocks.
+    pub(crate) fn blocks(&self) -> &[BlockId] {
+        &self.blocks
+    }
+}
+
+/// All blocks of the pool.
+#[derive(Debug)]
+pub(crate) struct Blocks {
+    block_tokens: usize,
+    /// Sequences that hold the block.
+    references: Vec<u32>,
+    free: Vec<BlockId>,
+    tree: Tree,
+    reuse: bool,
+}
+
+impl Blocks {
+    /// A pool of `count` blocks of `block_tokens` tokens; without `reuse`, no two sequences share a block.
+    pub(crate) fn new(count: usize, block_tokens: usize, reuse: bool) -> Self {
+        let free = (0..count as u32).rev().map(BlockId).collect();
+        Self { block_tokens, references: vec![0; count], free, tree: Tree::default(), reuse }
+    }
+
+    /// Tokens per block.
+    pub(crate) fn block_tokens(&self) -> usize {
+        self.block_tokens
+    }
+
+    /// Whether sequences share the blocks of equal prefixes.
+    pub(crate) fn shares(&self) -> bool {
+        self.reuse
+    }
+
+    /// Blocks in the pool.
+    pub(crate) fn capacity(&self) -> usize {
+        self.references.len()
+    }
+
+    /// Blocks that can be had now, those of unused prefixes included.
+    pub(crate) fn available(&self) -> usize {
+        self.free.len() + self.tree.unheld()
+    }
+
+    /// Whole leading blocks of `tokens` that the tree holds, but never the last token, whose logits somebody needs.
+    pub(crate) fn matched(&self, tokens: &[u32]) -> usize {
+        self.walk(tokens).count()
+    }
+
+    /// A table that holds those blocks.
+    pub(crate) fn acquire(&mut self, tokens: &[u32]) -> Table {
+        let nodes: Vec<NodeId> = self.walk(tokens).collect();
+        let blocks: Vec<BlockId> = nodes.iter().map(|&node| self.tree.block(node)).collect();
+        for (&node, &block) in nodes.iter().zip(&blocks) {
+            self.reference(node, block);
+        }
+        Table { blocks, nodes }
+    }
+
+    /// Makes the table hold `count` blocks at least. Without room it changes nothing and says so.
+    #[must_use]
+    pub(crate) fn extend(&mut self, table: &mut Table, count: usize) -> bool {
+        let more = count.saturating_sub(table.blocks.len());
+        if more > self.available() {
+            return false;
+        }
+        for _ in 0..more {
+            let block = self.free.pop().or_else(|| self.tree.evict()).expect("availability was checked");
+            self.references[block.0 as usize] = 1;
+            table.blocks.push(block);
+        }
+        true
+    }
+
+    /// Enters the blocks that the first `computed` of `tokens` fill into the tree. Where an equal prefix is there already,
+    /// the table takes that block (its content is bitwise the same) and gives its own back.
+    pub(crate) fn publish(&mut self, table: &mut Table, tokens: &[u32], computed: usize) {
+        if !self.reuse {
+            return;
+        }
+        for index in table.nodes.len()..computed / self.block_tokens {
+            let content = &tokens[index * self.block_tokens..(index + 1) * self.block_tokens];
+            let (parent, own) = (table.nodes.last().copied(), table.blocks[index]);
+            let node = match self.tree.child(parent, content) {
+                Some(node) => {
+                    let block = self.tree.block(node);
+                    self.reference(node, block);
+                    self.references[own.0 as usize] -= 1;
+                    self.free.push(own);
+                    table.blocks[index] = block;
+                    node
+                }
+                None => self.tree.insert(parent, content, own),
+            };
+            table.nodes.push(node);
+        }
+    }
+
+    /// Gives all blocks of the table back. Those in the tree stay there until room is needed.
+    pub(crate) fn release(&mut self, table: Table) {
+        for (index, block) in table.blocks.into_iter().enumerate().rev() {
+            let count = &mut self.references[block.0 as usize];
+            *count = count.checked_sub(1).expect("a block is released once per reference");
+            if *count == 0 {
+                match table.nodes.get(index) {
+                    Some(&node) => self.tree.let_go(node),
+                    None => self.free.push(block),
+                }
+            }
+        }
+    }
+
+    fn walk(&self, tokens: &[u32]) -> impl Iterator<Item = NodeId> {
+        let reusable = if self.reuse { tokens.len().saturating_sub(1) } else { 0 };
+        let mut parent = None;
+        tokens[..reusable].chunks_exact(self.block_tokens).map_while(move |content| {
+            parent = Some(self.tree.child(parent, content)?);
+            parent
+        })
+    }
+
+    fn reference(&mut self, node: NodeId, block: BlockId) {
+        let count = &mut self.references[block.0 as usize];
+        *count += 1;
+        if *count == 1 {
+            self.tree.hold(node);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    /// No block is lost, and none is in two places: every block is free, held by the tables that count it, or cached.
+    fn check(blocks: &Blocks, tables: &[(Table, Vec<u32>)]) {
+        let mut held = vec![0; blocks.capacity()];
+        for (table, _) in tables {
+            table.blocks.iter().for_each(|block| held[block.0 as usize] += 1);
+        }
+        assert_eq!(held, blocks.references);
+        let used = held.iter().filter(|&&count| count > 0).count();
+        assert_eq!(used + blocks.available(), blocks.capacity());
+        let mut free = blocks.free.clone();
+        free.sort_unstable();
+        free.dedup();
+        assert_eq!(free.len(), blocks.free.len());
+        assert!(free.iter().all(|block| held[block.0 as usize] == 0));
+    }
+
+    #[test]
+    fn an_equal_prefix_is_shared_and_another_is_not() {
+        let mut blocks = Blocks::new(8, 2, true);
+        let tokens = [1, 2, 3, 4, 5];
+        let mut first = blocks.acquire(&tokens);
+        assert!(blocks.extend(&mut first, 3));
+        blocks.publish(&mut first, &tokens, 5);
+        assert_eq!(
+            (blocks.matched(&tokens), blocks.matched(&[1, 2, 3, 4]), blocks.matched(&[1, 2, 4, 3, 9])),
+            (2, 1, 1)
+        );
+        let second = blocks.acquire(&[1, 2, 3, 4, 9]);
+        assert_eq!(second.blocks(), &first.blocks()[..2]);
+        blocks.release(first);
+        blocks.release(second);
+        assert_eq!(blocks.available(), 8);
+        assert_eq!(blocks.matched(&tokens), 2, "a released prefix stays known");
+    }
+
+    #[test]
+    fn the_least_recently_used_prefix_goes_first() {
+        let mut blocks = Blocks::new(3, 1, true);
+        for token in [1, 2, 3] {
+            let mut table = blocks.acquire(&[token, 0]);
+            assert!(blocks.extend(&mut table, 1));
+            blocks.publish(&mut table, &[token, 0], 1);
+            blocks.release(table);
+        }
+        let again = blocks.acquire(&[1, 0]);
+        blocks.release(again);
+        let mut other = blocks.acquire(&[9]);
+        assert!(blocks.extend(&mut other, 1));
+        assert_eq!([1, 2, 3].map(|token| blocks.matched(&[token, 0])), [1, 0, 1]);
+    }
+
+    #[test]
+    fn two_who_computed_the_same_block_end_up_with_one() {
+        let mut blocks = Blocks::new(4, 1, true);
+        let (mut a, mut b) = (Table::default(), Table::default());
+        assert!(blocks.extend(&mut a, 2) && blocks.extend(&mut b, 2));
+        assert_eq!(blocks.available(), 0);
+        blocks.publish(&mut a, &[7, 8], 2);
+        blocks.publish(&mut b, &[7, 9], 2);
+        assert_eq!(a.blocks()[0], b.blocks()[0]);
+        assert_eq!(blocks.available(), 1);
+    }
+
+    proptest! {
+        #[test]
+        fn no_block_is_lost_or_held_twice(
+            reuse: bool,
+            steps in prop::collection::vec((0usize..4, 0usize..8, prop::collection::vec(0u32..2, 1..14)), 1..60),
+        ) {
+            let mut blocks = Blocks::new(12, 2, reuse);
+            let mut tables: Vec<(Table, Vec<u32>)> = Vec::new();
+            for (action, pick, tokens) in steps {
+                if action == 0 && !tables.is_empty() {
+                    let (table, _) = tables.swap_remove(pick % tables.len());
+                    blocks.release(table);
+                } else {
+                    let mut table = blocks.acquire(&tokens);
+                    let known = table.blocks().len();
+                    let wanted = tokens.len().div_ceil(2);
+                    if blocks.extend(&mut table, wanted) {
+                        prop_assert_eq!(table.blocks().len(), wanted);
+                        let computed = tokens.len().min(2 * known + pick);
+                        blocks.publish(&mut table, &tokens, computed);
+                        tables.push((table, tokens));
+                    } else {
+                        prop_assert!(blocks.available() + known < wanted);
+                        blocks.release(table);
+                    }
+                }
+                check(&blocks, &tables);
+            }
+            tables.drain(..).for_each(|(table, _)| blocks.release(table));
+            prop_assert_eq!(blocks.available(), 12);
+            let mut all = Table::default();
+            prop_assert!(blocks.extend(&mut all, 12), "everything can be had again");
+        }
+    }
+}

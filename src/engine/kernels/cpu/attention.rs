@@ -1,0 +1,299 @@
+//! Attention of one tile: some consecutive tokens of a sequence × the query heads of one key/value head. Online softmax over
+//! chunks of 64 keys; scores and weighted sums are register tiles, like any matrix product.
+//!
+//! Why it is bitwise independent of the tile: every score and every weighted sum is one multiply-add chain in ascending order;
+//! chunks start at multiples of 64; a key that a row may not see has weight exactly 0, and a chunk of such keys scales the
+//! row by exactly 1.
+
+use super::exp::exp;
+use super::simd::{Kernel, Simd};
+use super::tile::accumulate;
+use crate::engine::blocks::BlockId;
+use crate::engine::kernels::{Heads, KvShape};
+use std::cell::Cell;
+
+/// Keys per chunk; a multiple of every block size and vector.
+const CHUNK: usize = 64;
+
+/// One tile.
+pub(in crate::engine::kernels) struct AttentionTask<'a> {
+    /// `[tokens, q_width]`, whose first columns are the query heads.
+    pub(in crate::engine::kernels) q: &'a [f32],
+    pub(in crate::engine::kernels) q_width: usize,
+    pub(in crate::engine::kernels) tokens: usize,
+    /// The position of the first token.
+    pub(in crate::engine::kernels) position: usize,
+    pub(in crate::engine::kernels) kv_head: usize,
+    pub(in crate::engine::kernels) table: &'a [BlockId],
+    pub(in crate::engine::kernels) shape: KvShape,
+    /// The whole layer.
+    pub(in crate::engine::kernels) keys: &'a [f32],
+    pub(in crate::engine::kernels) values: &'a [f32],
+    /// `[tokens, out_width]`; the task writes its heads only.
+    pub(in crate::engine::kernels) out: *mut f32,
+    pub(in crate::engine::kernels) out_width: usize,
+}
+
+thread_local! {
+    /// Working memory, kept from task to task.
+    static SCRATCH: Cell<Vec<f32>> = const { Cell::new(Vec::new()) };
+}
+
+/// The working memory of a tile, for R rows (token × head): row-major, one row after the other.
+struct Tile<'a> {
+    /// `[R, d]`, scaled by `1 / sqrt(d)`.
+    q: &'a mut [f32],
+    /// `[R, CHUNK]`: scores, then weights.
+    weights: &'a mut [f32],
+    /// `[R, d_padded]`: the weighted sum of values so far.
+    sums: &'a mut [f32],
+    /// `[R]`: the largest score so far.
+    largest: &'a mut [f32],
+    /// `[R]`: the sum of weights so far.
+    total: &'a mut [f32],
+    /// `[R]`: what the sums so far are to be multiplied with.
+    rescale: &'a mut [f32],
+}
+
+impl Kernel for AttentionTask<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    unsafe fn run<S: Simd>(self) {
+        let Heads { d, .. } = self.shape.heads;
+        let rows = self.tokens * self.group();
+        let d_padded = self.shape.d_padded();
+        // Taken out and put back: a closure around the work would not be compiled for this instruction set.
+        let mut scratch = SCRATCH.take();
+        scratch.clear();
+        scratch.resize(rows * (d + CHUNK + d_padded + 3), 0.0);
+        let (q, rest) = scratch.split_at_mut(rows * d);
+        let (weights, rest) = rest.split_at_mut(rows * CHUNK);
+        let (sums, rest) = rest.split_at_mut(rows * d_padded);
+        let (largest, rest) = rest.split_at_mut(rows);
+        let (total, rescale) = rest.split_at_mut(rows);
+        largest.fill(f32::NEG_INFINITY);
+        let mut tile = Tile { q, weights, sums, largest, total, rescale };
+        self.read_queries(&mut tile);
+        let keys = self.position + self.tokens;
+        for chunk in (0..keys).step_by(CHUNK) {
+            let count = CHUNK.min(keys - chunk);
+            // SAFETY: the caller's; the table covers all keys.
+            unsafe {
+                self.score::<S>(&mut tile, chunk, count);
+                self.soften::<S>(&mut tile, chunk, count);
+                self.sum_values::<S>(&mut tile, chunk, count);
+            }
+        }
+        self.write(&tile);
+        SCRATCH.set(scratch);
+    }
+}
+
+/// Splits `rows` into blocks of nearly equal height, at most `WIDE_ROWS`, and runs a method on each.
+macro_rules! by_height {
+    ($self:ident . $method:ident ( $tile:ident, $first:ident $(, $argument:expr)* ) over $rows:expr) => {{
+        let blocks = $rows.div_ceil(S::WIDE_ROWS);
+        for block in 0..blocks {
+            let $first = $rows * block / blocks;
+            match $rows * (block + 1) / blocks - $first {
+                1 => $self.$method::<S, 1>($tile, $first $(, $argument)*),
+                2 => $self.$method::<S, 2>($tile, $first $(, $argument)*),
+                3 if S::WIDE_ROWS >= 3 => $self.$method::<S, 3>($tile, $first $(, $argument)*),
+                4 if S::WIDE_ROWS >= 4 => $self.$method::<S, 4>($tile, $first $(, $argument)*),
+                5 if S::WIDE_ROWS >= 5 => $self.$method::<S, 5>($tile, $first $(, $argument)*),
+                6 if S::WIDE_ROWS >= 6 => $self.$method::<S, 6>($tile, $first $(, $argument)*),
+                _ => unreachable!("a tile is at most WIDE_ROWS high"),
+            }
+        }
+    }};
+}
+
+impl AttentionTask<'_> {
+    fn group(&self) -> usize {
+        self.shape.heads.n_q / self.shape.heads.n_kv
+    }
+
+    /// Where a row's head starts in a row of all query heads.
+    fn place(&self, row: usize, width: usize) -> usize {
+        let group = self.group();
+        row / group * width + (self.kv_head * group + row % group) * self.shape.heads.d
+    }
+
+    #[inline(always)]
+    fn read_queries(&self, tile: &mut Tile<'_>) {
+        let d = self.shape.heads.d;
+        let scale = 1.0 / (d as f32).sqrt();
+        for (row, to) in tile.q.chunks_exact_mut(d).enumerate() {
+            let from = self.place(row, self.q_width);
+            for (to, from) in to.iter_mut().zip(&self.q[from..from + d]) {
+                *to = from * scale;
+            }
+        }
+    }
+
+    /// Scores of the keys `chunk..chunk + count`, and of what else is in their vectors.
+    #[inline(always)]
+    unsafe fn score<S: Simd>(&self, tile: &mut Tile<'_>, chunk: usize, count: usize) {
+        let rows = tile.largest.len();
+        for from in (0..count).step_by(4 * S::LANES) {
+            // Four vectors of keys; beyond the last one, the first again, and nobody looks at its scores.
+            let keys: [*const f32; 4] = std::array::from_fn(|v| {
+                let key = if from + v * S::LANES < count { chunk + from + v * S::LANES } else { chunk + from };
+                self.key(key)
+            });
+            // SAFETY: the caller's.
+            unsafe { by_height!(self.score_rows(tile, first, from, keys) over rows) }
+        }
+    }
+
+    #[inline(always)]
+    unsafe fn score_rows<S: Simd, const R: usize>(
+        &self,
+        tile: &mut Tile<'_>,
+        first: usize,
+        from: usize,
+        keys: [*const f32; 4],
+    ) {
+        let d = self.shape.heads.d;
+        // SAFETY: the rows are inside the tile; CHUNK is a multiple of four vectors or of the one that is used.
+        unsafe {
+            let q: [*const f32; R] = std::array::from_fn(|r| tile.q.as_ptr().add((first + r) * d));
+            let mut acc = [[S::splat(0.0); 4]; R];
+            accumulate::<S, R, 4>(&mut acc, d, q, keys, self.shape.block_tokens);
+            for (r, scores) in acc.iter().enumerate() {
+                let to = tile.weights.as_mut_ptr().add((first + r) * CHUNK + from);
+                for (v, &score) in scores.iter().enumerate() {
+                    S::store(to.add(v * S::LANES), score);
+                }
+            }
+        }
+    }
+
+    /// Scores to weights: hides what a row may not see, and updates its largest score and its total.
+    #[inline(always)]
+    unsafe fn soften<S: Simd>(&self, tile: &mut Tile<'_>, chunk: usize, count: usize) {
+        let group = self.group();
+        let width = count.next_multiple_of(S::LANES);
+        for (row, weights) in tile.weights.chunks_exact_mut(CHUNK).enumerate() {
+            let seen = (self.position + row / group + 1).saturating_sub(chunk).min(count);
+            weights[seen..width].fill(f32::NEG_INFINITY);
+            let weights = weights.as_mut_ptr();
+            // SAFETY: `width` is at most CHUNK.
+            unsafe {
+                let mut largest = S::splat(tile.largest[row]);
+                for i in (0..width).step_by(S::LANES) {
+                    largest = S::max(largest, S::load(weights.add(i)));
+                }
+                let largest = S::largest(largest);
+                let mut total = S::splat(0.0);
+                for i in (0..width).step_by(S::LANES) {
+                    let weight = exp::<S>(S::sub(S::load(weights.add(i)), S::splat(largest)));
+                    S::store(weights.add(i), weight);
+                    total = S::add(total, weight);
+                }
+                let rescale = exp_one::<S>(tile.largest[row] - largest);
+                tile.largest[row] = largest;
+                tile.rescale[row] = rescale;
+                tile.total[row] = tile.total[row] * rescale + S::sum(total);
+            }
+        }
+    }
+
+    #[inline(always)]
+    unsafe fn sum_values<S: Simd>(&self, tile: &mut Tile<'_>, chunk: usize, count: usize) {
+        let rows = tile.largest.len();
+        // SAFETY: the caller's.
+        unsafe { by_height!(self.sum_rows(tile, first, chunk, count) over rows) }
+    }
+
+    #[inline(always)]
+    unsafe fn sum_rows<S: Simd, const R: usize>(&self, tile: &mut Tile<'_>, first: usize, chunk: usize, count: usize) {
+        let vectors = self.shape.d_padded() / S::LANES;
+        let mut v = 0;
+        while v < vectors {
+            // SAFETY: the vectors lie in the padded head.
+            unsafe {
+                if vectors - v >= 4 {
+                    self.sum_block::<S, R, 4>(tile, first, chunk, count, v);
+                    v += 4;
+                } else if vectors - v >= 2 {
+                    self.sum_block::<S, R, 2>(tile, first, chunk, count, v);
+                    v += 2;
+                } else {
+                    self.sum_block::<S, R, 1>(tile, first, chunk, count, v);
+                    v += 1;
+                }
+            }
+        }
+    }
+
+    #[inline(always)]
+    unsafe fn sum_block<S: Simd, const R: usize, const C: usize>(
+        &self,
+        tile: &mut Tile<'_>,
+        first: usize,
+        chunk: usize,
+        count: usize,
+        vector: usize,
+    ) {
+        let (d_padded, block_tokens) = (self.shape.d_padded(), self.shape.block_tokens);
+        // SAFETY: rows, keys and vectors lie in the tile and in the layer.
+        unsafe {
+            let sums: [*mut f32; R] =
+                std::array::from_fn(|r| tile.sums.as_mut_ptr().add((first + r) * d_padded + vector * S::LANES));
+            let mut acc = [[S::splat(0.0); C]; R];
+            for r in 0..R {
+                for c in 0..C {
+                    acc[r][c] = S::mul(S::load(sums[r].add(c * S::LANES)), S::splat(tile.rescale[first + r]));
+                }
+            }
+            for from in (0..count).step_by(block_tokens) {
+                let weights = std::array::from_fn(|r| tile.weights.as_ptr().add((first + r) * CHUNK + from));
+                let values = self.value(chunk + from).add(vector * S::LANES);
+                let values = std::array::from_fn(|c| values.add(c * S::LANES));
+                accumulate::<S, R, C>(&mut acc, block_tokens.min(count - from), weights, values, d_padded);
+            }
+            for r in 0..R {
+                for c in 0..C {
+                    S::store(sums[r].add(c * S::LANES), acc[r][c]);
+                }
+            }
+        }
+    }
+
+    #[inline(always)]
+    fn write(&self, tile: &Tile<'_>) {
+        let d = self.shape.heads.d;
+        for (row, sums) in tile.sums.chunks_exact(self.shape.d_padded()).enumerate() {
+            let inverse = 1.0 / tile.total[row];
+            for (i, sum) in sums[..d].iter().enumerate() {
+                // SAFETY: `out` has a place for every row and head of the tile.
+                unsafe { *self.out.add(self.place(row, self.out_width) + i) = sum * inverse }
+            }
+        }
+    }
+
+    /// The keys from position `key` on, first component; components are `block_tokens` apart.
+    fn key(&self, key: usize) -> *const f32 {
+        let (block, offset) = (self.table[key / self.shape.block_tokens], key % self.shape.block_tokens);
+        let head = self.kv_head * self.shape.heads.d * self.shape.block_tokens;
+        &raw const self.keys[block.0 as usize * self.shape.key_block() + head + offset]
+    }
+
+    /// The value at position `key`; the values of the following positions of the block come after it.
+    fn value(&self, key: usize) -> *const f32 {
+        let (block, offset) = (self.table[key / self.shape.block_tokens], key % self.shape.block_tokens);
+        let token = self.kv_head * self.shape.block_tokens + offset;
+        &raw const self.values[block.0 as usize * self.shape.value_block() + token * self.shape.d_padded()]
+    }
+}
+
+/// `e^x` of one number, by the same steps as that of a vector.
+#[inline(always)]
+unsafe fn exp_one<S: Simd>(x: f32) -> f32 {
+    let mut lanes = [0.0f32; 16];
+    // SAFETY: the caller's; a vector has at most 16 lanes.
+    unsafe { S::store(lanes.as_mut_ptr(), exp::<S>(S::splat(x))) };
+    lanes[0]
+}

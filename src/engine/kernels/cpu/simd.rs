@@ -1,0 +1,177 @@
+//! The few vector operations that all kernels are written in, and the choice of the instruction set at run time.
+
+use std::fmt;
+
+/// One instruction set: a vector of `LANES` f32 and what can be done with it.
+///
+/// # Safety
+/// The functions may use instructions that not every CPU has: call them only inside [`Simd::vectorize`] of the same set.
+/// Pointers must be valid for `LANES` floats; they need no alignment.
+pub(in crate::engine::kernels) trait Simd: Copy + 'static {
+    /// Floats per vector; divides 16.
+    const LANES: usize;
+    /// Rows of a register tile in a matrix product with two vectors of columns; at most 12.
+    const TILE_ROWS: usize;
+    /// Vectors per row of a register tile in attention, which has up to `WIDE_ROWS` rows.
+    const WIDE_ROWS: usize;
+    /// The vector.
+    type V: Copy;
+
+    /// Runs a kernel with the set's instructions enabled.
+    ///
+    /// # Safety
+    /// The CPU has the set, and whatever the kernel asks for holds.
+    unsafe fn vectorize<K: Kernel>(kernel: K) -> K::Output;
+
+    /// All lanes `x`.
+    unsafe fn splat(x: f32) -> Self::V;
+    /// Reads `LANES` floats.
+    unsafe fn load(from: *const f32) -> Self::V;
+    /// Writes `LANES` floats.
+    unsafe fn store(to: *mut f32, v: Self::V);
+    /// `a + b`.
+    unsafe fn add(a: Self::V, b: Self::V) -> Self::V;
+    /// `a - b`.
+    unsafe fn sub(a: Self::V, b: Self::V) -> Self::V;
+    /// `a * b`.
+    unsafe fn mul(a: Self::V, b: Self::V) -> Self::V;
+    /// `a / b`.
+    unsafe fn div(a: Self::V, b: Self::V) -> Self::V;
+    /// `a * b + c`, rounded once where the set can.
+    unsafe fn fma(a: Self::V, b: Self::V, c: Self::V) -> Self::V;
+    /// The larger of both, lane by lane.
+    unsafe fn max(a: Self::V, b: Self::V) -> Self::V;
+    /// The smaller of both, lane by lane.
+    unsafe fn min(a: Self::V, b: Self::V) -> Self::V;
+    /// `2^n` for whole `n` from -127 (which gives 0) to 127.
+    unsafe fn pow2(n: Self::V) -> Self::V;
+
+    /// The sum of the lanes, halves added to halves.
+    #[inline(always)]
+    unsafe fn sum(v: Self::V) -> f32 {
+        // SAFETY: the caller's.
+        unsafe { Self::fold(v, |a, b| a + b) }
+    }
+
+    /// The largest lane.
+    #[inline(always)]
+    unsafe fn largest(v: Self::V) -> f32 {
+        // SAFETY: the caller's.
+        unsafe { Self::fold(v, f32::max) }
+    }
+
+    /// Folds the lanes as a balanced tree.
+    #[inline(always)]
+    unsafe fn fold(v: Self::V, combine: impl Fn(f32, f32) -> f32) -> f32 {
+        let mut lanes = [0.0f32; 16];
+        // SAFETY: `LANES` is at most 16.
+        unsafe { Self::store(lanes.as_mut_ptr(), v) };
+        let mut width = Self::LANES;
+        while width > 1 {
+            width /= 2;
+            for i in 0..width {
+                lanes[i] = combine(lanes[i], lanes[i + width]);
+            }
+        }
+        lanes[0]
+    }
+}
+
+/// A piece of work that any instruction set can do.
+pub(in crate::engine::kernels) trait Kernel {
+    /// What comes out.
+    type Output;
+
+    /// Does the work. Implementations are `#[inline(always)]`, so that they are compiled for the set of the caller.
+    ///
+    /// # Safety
+    /// Called through [`Simd::vectorize`] only, with valid pointers.
+    unsafe fn run<S: Simd>(self) -> Self::Output;
+}
+
+/// The instruction sets there are kernels for.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum KernelSet {
+    /// AVX-512F.
+    #[cfg(target_arch = "x86_64")]
+    Avx512,
+    /// AVX2 with FMA.
+    #[cfg(target_arch = "x86_64")]
+    Avx2,
+    /// NEON.
+    #[cfg(target_arch = "aarch64")]
+    Neon,
+    /// Plain Rust.
+    Portable,
+}
+
+impl KernelSet {
+    /// All sets that this machine has, the best first.
+    pub fn available() -> Vec<Self> {
+        let mut sets = Vec::new();
+        #[cfg(target_arch = "x86_64")]
+        {
+            if std::arch::is_x86_feature_detected!("avx512f") && std::arch::is_x86_feature_detected!("avx512vl") {
+                sets.push(Self::Avx512);
+            }
+            if std::arch::is_x86_feature_detected!("avx2") && std::arch::is_x86_feature_detected!("fma") {
+                sets.push(Self::Avx2);
+            }
+        }
+        #[cfg(target_arch = "aarch64")]
+        sets.push(Self::Neon);
+        sets.push(Self::Portable);
+        sets
+    }
+
+    /// The name, as `MASPO_KERNELS` takes it.
+    pub fn name(self) -> &'static str {
+        match self {
+            #[cfg(target_arch = "x86_64")]
+            Self::Avx512 => "avx512",
+            #[cfg(target_arch = "x86_64")]
+            Self::Avx2 => "avx2",
+            #[cfg(target_arch = "aarch64")]
+            Self::Neon => "neon",
+            Self::Portable => "portable",
+        }
+    }
+
+    /// Floats per vector.
+    pub(crate) fn lanes(self) -> usize {
+        match self {
+            #[cfg(target_arch = "x86_64")]
+            Self::Avx512 => super::avx512::Avx512::LANES,
+            #[cfg(target_arch = "x86_64")]
+            Self::Avx2 => super::avx2::Avx2::LANES,
+            #[cfg(target_arch = "aarch64")]
+            Self::Neon => super::neon::Neon::LANES,
+            Self::Portable => super::portable::Portable::LANES,
+        }
+    }
+
+    /// Runs a kernel in this set.
+    ///
+    /// # Safety
+    /// What the kernel asks for holds. A set is only ever made by [`KernelSet::available`], so the CPU has it.
+    pub(in crate::engine::kernels) unsafe fn run<K: Kernel>(self, kernel: K) -> K::Output {
+        // SAFETY: the CPU has the set; the rest is the caller's.
+        unsafe {
+            match self {
+                #[cfg(target_arch = "x86_64")]
+                Self::Avx512 => super::avx512::Avx512::vectorize(kernel),
+                #[cfg(target_arch = "x86_64")]
+                Self::Avx2 => super::avx2::Avx2::vectorize(kernel),
+                #[cfg(target_arch = "aarch64")]
+                Self::Neon => super::neon::Neon::vectorize(kernel),
+                Self::Portable => super::portable::Portable::vectorize(kernel),
+            }
+        }
+    }
+}
+
+impl fmt::Display for KernelSet {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name())
+    }
+}

@@ -1,0 +1,33 @@
+//! RMSNorm over rows, and the choice of rows.
+
+use super::cpu::norm::RmsNormTask;
+use super::matrix::Shared;
+use super::{Compute, Matrix};
+
+/// Rows per task.
+const ROWS: usize = 16;
+
+/// `out [t, n] = x / sqrt(mean(x²) + eps) * weight`, row by row.
+pub(crate) fn rms_norm(compute: &Compute, x: &Matrix, weight: &[f32], eps: f32, out: &mut Matrix) {
+    let (rows, cols) = (x.rows(), x.cols());
+    assert_eq!(weight.len(), cols, "one weight per column");
+    out.resize(rows, cols);
+    let shared = Shared::new(out.as_mut_slice());
+    compute.parallel(rows.div_ceil(ROWS), rows * cols, |task| {
+        for row in task * ROWS..rows.min((task + 1) * ROWS) {
+            // SAFETY: every row has one task; `out` has the shape of `x`.
+            unsafe {
+                let to = shared.get().add(row * cols);
+                compute.kernels().run(RmsNormTask { x: x.row(row), weight, eps, to });
+            }
+        }
+    });
+}
+
+/// `out [rows, n]`: some rows of `x`.
+pub(crate) fn select_rows(x: &Matrix, rows: &[usize], out: &mut Matrix) {
+    out.resize(rows.len(), x.cols());
+    for (to, &row) in out.as_mut_slice().chunks_exact_mut(x.cols()).zip(rows) {
+        to.copy_from_slice(x.row(row));
+    }
+}

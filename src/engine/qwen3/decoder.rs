@@ -1,0 +1,128 @@
+//! One decoder layer: weights under Hugging Face's names, and the forward pass over a step's rows.
+
+use super::Config;
+use super::model::{Tensors, Workspace};
+use crate::engine::kernels::{
+    Attend, Compute, KvLayer, KvShape, Linear, Norms, Output, Rotary, attention, linear, rms_norm, rotate_and_store,
+    select_rows,
+};
+use crate::engine::schedule::StepPlan;
+use crate::engine::weights::WeightsError;
+
+/// The weights of one layer.
+pub(super) struct Decoder {
+    input_layernorm: Vec<f32>,
+    /// q_proj, k_proj and v_proj as one product.
+    qkv_proj: Linear,
+    q_norm: Vec<f32>,
+    k_norm: Vec<f32>,
+    o_proj: Linear,
+    post_attention_layernorm: Vec<f32>,
+    /// gate_proj and up_proj as one product.
+    gate_up_proj: Linear,
+    down_proj: Linear,
+    eps: f32,
+}
+
+impl Decoder {
+    pub(super) fn load(
+        config: &Config,
+        tensors: &mut Tensors<'_>,
+        compute: &Compute,
+        layer: usize,
+    ) -> Result<Self, WeightsError> {
+        let (hidden, d, mlp) = (config.hidden_size, config.head_dim, config.intermediate_size);
+        let (q, kv) = (config.num_attention_heads * d, config.num_key_value_heads * d);
+        let mut take = |name: &str, shape: &[usize]| tensors.take(&format!("model.layers.{layer}.{name}"), shape);
+        let mut bias = |names: &[(&str, usize)]| -> Result<Option<Vec<f32>>, WeightsError> {
+            if !config.attention_bias {
+                return Ok(None);
+            }
+            let parts: Result<Vec<_>, _> =
+                names.iter().map(|(name, size)| take(&format!("self_attn.{name}.bias"), &[*size])).collect();
+            Ok(Some(parts?.concat()))
+        };
+        let qkv_bias = bias(&[("q_proj", q), ("k_proj", kv), ("v_proj", kv)])?;
+        let o_bias = bias(&[("o_proj", hidden)])?;
+        let (q_proj, k_proj, v_proj) = (
+            take("self_attn.q_proj.weight", &[q, hidden])?,
+            take("self_attn.k_proj.weight", &[kv, hidden])?,
+            take("self_attn.v_proj.weight", &[kv, hidden])?,
+        );
+        let qkv_proj = Linear::new(compute, hidden, &[&q_proj, &k_proj, &v_proj], qkv_bias);
+        let o_proj = Linear::new(compute, q, &[&take("self_attn.o_proj.weight", &[hidden, q])?], o_bias);
+        let (gate, up) = (take("mlp.gate_proj.weight", &[mlp, hidden])?, take("mlp.up_proj.weight", &[mlp, hidden])?);
+        let gate_up_proj = Linear::gated(compute, hidden, &gate, &up);
+        let down_proj = Linear::new(compute, mlp, &[&take("mlp.down_proj.weight", &[hidden, mlp])?], None);
+        Ok(Self {
+            input_layernorm: take("input_layernorm.weight", &[hidden])?,
+            qkv_proj,
+            q_norm: take("self_attn.q_norm.weight", &[d])?,
+            k_norm: take("self_attn.k_norm.weight", &[d])?,
+            o_proj,
+            post_attention_layernorm: take("post_attention_layernorm.weight", &[hidden])?,
+            gate_up_proj,
+            down_proj,
+            eps: config.rms_norm_eps as f32,
+        })
+    }
+
+    /// Takes the residual stream in `work.x` through the layer. With `only`, the rows that are not listed end here: their keys
+    /// and values are stored, and nothing else of them is needed (the last layer); `work.x` then holds the listed rows.
+    pub(super) fn forward(
+        &self,
+        compute: &Compute,
+        plan: &StepPlan,
+        only: Option<&[Attend<'_>]>,
+        (rotary, shape, kv): (&Rotary, KvShape, &mut KvLayer),
+        work: &mut Workspace,
+    ) {
+        let Workspace { x, normed, qkv, attended, gated, spare } = work;
+        rms_norm(compute, x, &self.input_layernorm, self.eps, normed);
+        linear(compute, normed, &self.qkv_proj, qkv, Output::Store);
+        let norms = Norms { query: &self.q_norm, key: &self.k_norm, eps: self.eps };
+        rotate_and_store(compute, qkv, norms, rotary, (&plan.positions, &plan.slots), shape, kv);
+        match only {
+            Some(rows) => {
+                let wanted: Vec<usize> = plan.logits.iter().map(|row| row.row).collect();
+                select_rows(x, &wanted, spare);
+                std::mem::swap(x, spare);
+                select_rows(qkv, &wanted, spare);
+                attention(compute, spare, rows, shape, kv, attended);
+            }
+            None => attention(compute, qkv, &spans(plan), shape, kv, attended),
+        }
+        linear(compute, attended, &self.o_proj, x, Output::Add);
+        rms_norm(compute, x, &self.post_attention_layernorm, self.eps, normed);
+        linear(compute, normed, &self.gate_up_proj, gated, Output::Store);
+        linear(compute, gated, &self.down_proj, x, Output::Add);
+    }
+}
+
+/// Every row of the plan.
+fn spans(plan: &StepPlan) -> Vec<Attend<'_>> {
+    let spans = plan.spans.iter();
+    spans
+        .map(|span| Attend {
+            first_row: span.rows.start,
+            rows: span.rows.len(),
+            position: span.position,
+            table: &plan.tables[span.table.clone()],
+        })
+        .collect()
+}
+
+/// The rows of the plan whose logits are wanted, numbered in their own order.
+pub(super) fn logit_spans(plan: &StepPlan) -> Vec<Attend<'_>> {
+    let mut spans = plan.spans.iter();
+    let mut span = spans.next();
+    let rows = plan.logits.iter().enumerate();
+    rows.map(|(first_row, wanted)| {
+        while span.is_some_and(|span| span.rows.end <= wanted.row) {
+            span = spans.next();
+        }
+        let table = span.expect("a wanted row is in a span").table.clone();
+        Attend { first_row, rows: 1, position: wanted.position, table: &plan.tables[table] }
+    })
+    .collect()
+}

@@ -1,0 +1,127 @@
+//! The choice of one token.
+
+use crate::chat::Sampling;
+use rand::RngExt;
+use rand_chacha::ChaCha8Rng;
+use rand_chacha::rand_core::SeedableRng;
+
+/// The next token after `index` earlier new ones. Greedy choice takes the largest logit, of equal ones the lowest id.
+pub(crate) fn choose(logits: &[f32], sampling: &Sampling, index: usize) -> u32 {
+    if sampling.temperature <= 0.0 || sampling.top_k == 1 {
+        return argmax(logits);
+    }
+    let mut candidates = weigh(logits, sampling.temperature);
+    let top_k = sampling.top_k as usize;
+    if top_k > 0 && top_k < candidates.len() {
+        candidates.select_nth_unstable_by(top_k - 1, likelier);
+        candidates.truncate(top_k);
+    }
+    if sampling.top_p < 1.0 {
+        keep_nucleus(&mut candidates, sampling.top_p);
+    }
+    // In the order of ids, so that nothing depends on how the candidates were found.
+    candidates.sort_unstable_by_key(|candidate| candidate.id);
+    let total: f64 = candidates.iter().map(|candidate| candidate.weight).sum();
+    let mut rng = ChaCha8Rng::seed_from_u64(sampling.seed);
+    rng.set_stream(index as u64);
+    let mut left = rng.random::<f64>() * total;
+    for candidate in &candidates {
+        left -= candidate.weight;
+        if left < 0.0 {
+            return candidate.id;
+        }
+    }
+    // Rounding may leave a little; the last token with any weight takes it.
+    candidates.iter().rev().find(|candidate| candidate.weight > 0.0).map_or_else(|| argmax(logits), |last| last.id)
+}
+
+/// The largest logit; of equal ones the lowest id; what is not a number never wins.
+fn argmax(logits: &[f32]) -> u32 {
+    let largest = logits.iter().copied().fold(f32::NEG_INFINITY, f32::max);
+    logits.iter().position(|&logit| logit == largest).unwrap_or(0) as u32
+}
+
+#[derive(Clone, Copy)]
+struct Candidate {
+    id: u32,
+    /// Proportional to the probability; 1 for the likeliest.
+    weight: f64,
+}
+
+fn weigh(logits: &[f32], temperature: f64) -> Vec<Candidate> {
+    let largest = f64::from(logits.iter().copied().fold(f32::NEG_INFINITY, f32::max));
+    let weight = |logit: f32| ((f64::from(logit) - largest) / temperature).exp();
+    let weighted = (0u32..).zip(logits).map(|(id, &logit)| Candidate { id, weight: weight(logit) });
+    weighted.filter(|candidate| candidate.weight > 0.0).collect()
+}
+
+/// Likelier first; of equals the lower id.
+fn likelier(a: &Candidate, b: &Candidate) -> std::cmp::Ordering {
+    b.weight.total_cmp(&a.weight).then(a.id.cmp(&b.id))
+}
+
+/// Keeps the smallest set of likeliest candidates whose share reaches `top_p`; one at least.
+fn keep_nucleus(candidates: &mut Vec<Candidate>, top_p: f64) {
+    candidates.sort_unstable_by_key(|candidate| candidate.id);
+    let total: f64 = candidates.iter().map(|candidate| candidate.weight).sum();
+    // All candidates below this weight together have less than `1 - top_p`, so none of them is needed; the sort is short.
+    let negligible = (1.0 - top_p) * total / candidates.len() as f64;
+    let likeliest = candidates.iter().copied().min_by(likelier);
+    candidates.retain(|candidate| candidate.weight >= negligible);
+    candidates.sort_unstable_by(likelier);
+    let mut share = 0.0;
+    let kept = candidates.iter().take_while(|candidate| {
+        let wanted = share < top_p * total;
+        share += candidate.weight;
+        wanted
+    });
+    let kept = kept.count();
+    candidates.truncate(kept);
+    if candidates.is_empty() {
+        candidates.extend(likeliest);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn sampling(temperature: f64, top_k: u32, top_p: f64) -> Sampling {
+        Sampling { temperature, top_k, top_p, seed: 5 }
+    }
+
+    /// Which tokens come up in 200 draws.
+    fn seen(logits: &[f32], sampling: Sampling) -> Vec<u32> {
+        let mut seen: Vec<u32> = (0..200).map(|index| choose(logits, &sampling, index)).collect();
+        seen.sort_unstable();
+        seen.dedup();
+        seen
+    }
+
+    #[test]
+    fn greedy_takes_the_lowest_id_of_equals() {
+        assert_eq!(choose(&[1.0, 3.0, 3.0, f32::NAN], &Sampling::GREEDY, 0), 1);
+        assert_eq!(choose(&[f32::NAN], &Sampling::GREEDY, 0), 0);
+    }
+
+    #[test]
+    fn cuts_keep_what_they_say() {
+        // Probabilities 0.1, 0.2, 0.3, 0.4.
+        let logits: Vec<f32> = [0.1f32, 0.2, 0.3, 0.4].iter().map(|p| p.ln()).collect();
+        assert_eq!(seen(&logits, sampling(1.0, 0, 1.0)), [0, 1, 2, 3]);
+        assert_eq!(seen(&logits, sampling(1.0, 2, 1.0)), [2, 3]);
+        assert_eq!(seen(&logits, sampling(1.0, 0, 0.69)), [2, 3]);
+        assert_eq!(seen(&logits, sampling(1.0, 0, 0.75)), [1, 2, 3]);
+        assert_eq!(seen(&logits, sampling(1.0, 0, 0.0)), [3]);
+        assert_eq!(seen(&logits, sampling(1e-3, 0, 1.0)), [3]);
+    }
+
+    #[test]
+    fn frequencies_follow_the_probabilities() {
+        let logits: Vec<f32> = [0.1f32, 0.6, 0.3].iter().map(|p| p.ln()).collect();
+        let draws = 4000;
+        let ones = (0..draws).filter(|&index| choose(&logits, &sampling(1.0, 0, 1.0), index) == 1).count();
+        let share = ones as f64 / draws as f64;
+        assert!((share - 0.6).abs() < 0.03, "{share}");
+    }
+}

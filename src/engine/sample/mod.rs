@@ -1,0 +1,8 @@
+//! Logits to the next token, and logits to log-probabilities. The draw for the n-th new token of a request comes from the
+//! request's seed and n alone.
+
+mod choose;
+mod score;
+
+pub(crate) use choose::choose;
+pub(crate) use score::log_probability;

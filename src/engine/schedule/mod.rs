@@ -1,0 +1,10 @@
+//! Which tokens are computed next: continuous batching with chunked prefill, and preemption when blocks run out. Plans are
+//! values; somebody else carries them out. Knows no tensors and nobody who waits for an answer.
+
+mod plan;
+mod scheduler;
+mod sequence;
+
+pub(crate) use plan::{LogitRow, Span, StepPlan};
+pub(crate) use scheduler::{Limits, Scheduler};
+pub(crate) use sequence::SequenceId;

@@ -1,0 +1,270 @@
+//! The policy. Sequences run in the order of arrival; the oldest one running is never preempted, and a sequence that fits the
+//! empty pool fits beside nobody at the latest, so every sequence ends.
+
+use super::sequence::Sequence;
+use super::{LogitRow, SequenceId, Span, StepPlan};
+use crate::engine::blocks::{BlockId, Blocks, Table};
+use std::collections::{BTreeMap, HashMap};
+
+/// The bounds of a step.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Limits {
+    /// Tokens per step; at least 1.
+    pub(crate) step_tokens: usize,
+    /// Sequences at once; at least 1.
+    pub(crate) max_running: usize,
+}
+
+/// What the scheduler has done.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Tally {
+    pub(crate) prefilled: u64,
+    pub(crate) reused: u64,
+    pub(crate) preemptions: u64,
+    pub(crate) peak_running: u64,
+    pub(crate) peak_blocks: u64,
+}
+
+/// Queue, running sequences and their blocks.
+#[derive(Debug)]
+pub(crate) struct Scheduler {
+    limits: Limits,
+    blocks: Blocks,
+    waiting: BTreeMap<SequenceId, Sequence>,
+    running: BTreeMap<SequenceId, Sequence>,
+    /// How many running sequences are about to compute the prefix with this hash.
+    underway: HashMap<u64, usize>,
+    arrivals: u64,
+    tally: Tally,
+}
+
+impl Scheduler {
+    /// A scheduler over an empty pool.
+    pub(crate) fn new(limits: Limits, blocks: Blocks) -> Self {
+        assert!(limits.step_tokens > 0 && limits.max_running > 0, "a step has room for one token");
+        Self {
+            limits,
+            blocks,
+            waiting: BTreeMap::new(),
+            running: BTreeMap::new(),
+            underway: HashMap::new(),
+            arrivals: 0,
+            tally: Tally::default(),
+        }
+    }
+
+    /// Queues a sequence; logits are wanted from position `logits_from` on. It must fit the empty pool with all that will be
+    /// pushed to it.
+    pub(crate) fn submit(&mut self, tokens: Vec<u32>, logits_from: usize) -> SequenceId {
+        let id = SequenceId(self.arrivals);
+        self.arrivals += 1;
+        let shared = self.blocks.shares().then(|| self.blocks.block_tokens());
+        self.waiting.insert(id, Sequence::new(tokens, logits_from, shared));
+        id
+    }
+
+    /// The next step; `None` when there is nothing to do.
+    pub(crate) fn plan(&mut self) -> Option<StepPlan> {
+        let mut plan = StepPlan::default();
+        let mut budget = self.reserve_running(&mut plan);
+        self.admit(&mut plan, &mut budget);
+        assert!(plan.spans.is_empty() == self.running.is_empty(), "whoever runs makes progress");
+        let used = self.blocks.capacity() - self.blocks.available();
+        self.tally.peak_blocks = self.tally.peak_blocks.max(used as u64);
+        self.tally.peak_running = self.tally.peak_running.max(plan.spans.len() as u64);
+        (!plan.spans.is_empty()).then_some(plan)
+    }
+
+    /// The plan was carried out: its keys and values are there, for others as well.
+    pub(crate) fn complete(&mut self, plan: &StepPlan) {
+        let block_tokens = self.blocks.block_tokens();
+        for span in &plan.spans {
+            let sequence = self.running.get_mut(&span.id).expect("a planned sequence runs until its step is over");
+            let before = sequence.computed;
+            if !sequence.decodes() {
+                self.tally.prefilled += span.rows.len() as u64;
+            }
+            sequence.computed += span.rows.len();
+            self.blocks.publish(&mut sequence.table, &sequence.tokens, sequence.computed);
+            let end = (sequence.computed / block_tokens).min(sequence.chain.len());
+            let start = (before / block_tokens).min(end);
+            forget(&mut self.underway, &sequence.chain[start..end]);
+        }
+    }
+
+    /// Appends a generated token to a running sequence, whose logits are then wanted.
+    pub(crate) fn push(&mut self, id: SequenceId, token: u32) {
+        let sequence = self.running.get_mut(&id).expect("tokens come from a sequence that runs");
+        sequence.logits_from = sequence.tokens.len();
+        sequence.tokens.push(token);
+    }
+
+    /// Forgets a sequence, running or waiting, and gives its blocks back. Unknown ids are ignored.
+    pub(crate) fn remove(&mut self, id: SequenceId) {
+        self.waiting.remove(&id);
+        if let Some(mut sequence) = self.running.remove(&id) {
+            self.give_back(&mut sequence);
+        }
+    }
+
+    /// Prompt tokens that the sequence found in the tree when it first ran.
+    pub(crate) fn reused(&self, id: SequenceId) -> usize {
+        self.running.get(&id).or_else(|| self.waiting.get(&id)).and_then(|sequence| sequence.reused).unwrap_or(0)
+    }
+
+    /// Whether nothing of a running sequence is left to compute.
+    pub(crate) fn is_computed(&self, id: SequenceId) -> bool {
+        self.running.get(&id).is_some_and(|sequence| sequence.pending() == 0)
+    }
+
+    /// Sequences that wait.
+    pub(crate) fn waiting(&self) -> usize {
+        self.waiting.len()
+    }
+
+    /// Whether nothing is left to do.
+    pub(crate) fn is_idle(&self) -> bool {
+        self.waiting.is_empty() && self.running.is_empty()
+    }
+
+    /// What was done so far.
+    pub(crate) fn tally(&self) -> Tally {
+        self.tally
+    }
+
+    /// Gives the running sequences their rows, the oldest first; returns what is left of the budget. A sequence that decodes
+    /// takes one row and is never kept waiting by somebody's prefill.
+    fn reserve_running(&mut self, plan: &mut StepPlan) -> usize {
+        let decoding = self.running.values().filter(|sequence| sequence.decodes()).count();
+        let mut rows_for_decode = decoding.min(self.limits.step_tokens);
+        let mut rows_for_prefill = self.limits.step_tokens - rows_for_decode;
+        let ids: Vec<SequenceId> = self.running.keys().copied().collect();
+        for id in ids {
+            let Some(sequence) = self.running.get(&id) else { continue };
+            let budget = if sequence.decodes() { &mut rows_for_decode } else { &mut rows_for_prefill };
+            let rows = sequence.pending().min(*budget);
+            *budget -= rows;
+            if rows > 0 && self.make_room(id, rows) {
+                self.add_span(plan, id, rows);
+            }
+        }
+        rows_for_prefill
+    }
+
+    /// Gets the blocks for `rows` more tokens, from the youngest sequences if need be; false when the sequence itself is the
+    /// youngest and had to go.
+    fn make_room(&mut self, id: SequenceId, rows: usize) -> bool {
+        loop {
+            let sequence = self.running.get_mut(&id).expect("room is made for a running sequence");
+            let blocks = (sequence.computed + rows).div_ceil(self.blocks.block_tokens());
+            if self.blocks.extend(&mut sequence.table, blocks) {
+                return true;
+            }
+            let (&youngest, _) = self.running.last_key_value().expect("the sequence itself runs");
+            assert!(self.running.len() > 1, "a sequence that fits the pool has room when it is alone");
+            self.preempt(youngest);
+            if youngest == id {
+                return false;
+            }
+        }
+    }
+
+    fn preempt(&mut self, id: SequenceId) {
+        let mut sequence = self.running.remove(&id).expect("only a running sequence is preempted");
+        self.give_back(&mut sequence);
+        self.waiting.insert(id, sequence);
+        self.tally.preemptions += 1;
+    }
+
+    /// Lets waiting sequences run while there is room, the oldest first. One whose next block is being computed by another
+    /// right now waits for that block, and others may overtake it; one that lacks room may not be overtaken.
+    fn admit(&mut self, plan: &mut StepPlan, budget: &mut usize) {
+        // The bound keeps a step cheap when a long queue waits for one prefix.
+        let ids: Vec<SequenceId> = self.waiting.keys().copied().take(2 * self.limits.max_running).collect();
+        for id in ids {
+            if *budget == 0 || self.running.len() >= self.limits.max_running {
+                return;
+            }
+            let sequence = &self.waiting[&id];
+            let matched = self.blocks.matched(&sequence.tokens);
+            if sequence.chain.get(matched).is_some_and(|next| self.underway.contains_key(next)) {
+                continue;
+            }
+            if !self.start(id) {
+                return;
+            }
+            let rows = self.running[&id].pending().min(*budget);
+            *budget -= rows;
+            self.add_span(plan, id, rows);
+        }
+    }
+
+    /// Moves a waiting sequence to the running ones with blocks for all its tokens; false without room for it.
+    fn start(&mut self, id: SequenceId) -> bool {
+        let sequence = self.waiting.get_mut(&id).expect("only a waiting sequence starts");
+        let mut table = self.blocks.acquire(&sequence.tokens);
+        let matched = table.blocks().len();
+        let wanted = sequence.tokens.len().div_ceil(self.blocks.block_tokens());
+        // One spare block for everyone who runs, so that a newcomer is not preempted at once.
+        let spare = self.running.len();
+        if wanted - matched + spare > self.blocks.available() || !self.blocks.extend(&mut table, wanted) {
+            self.blocks.release(table);
+            assert!(spare > 0, "a sequence that fits the pool has room when it is alone");
+            return false;
+        }
+        sequence.table = table;
+        sequence.computed = matched * self.blocks.block_tokens();
+        if sequence.reused.is_none() {
+            sequence.reused = Some(sequence.computed);
+            self.tally.reused += sequence.computed as u64;
+        }
+        for &hash in sequence.chain.iter().skip(matched) {
+            *self.underway.entry(hash).or_insert(0) += 1;
+        }
+        let sequence = self.waiting.remove(&id).expect("it was there above");
+        self.running.insert(id, sequence);
+        true
+    }
+
+    fn give_back(&mut self, sequence: &mut Sequence) {
+        let done = (sequence.computed / self.blocks.block_tokens()).min(sequence.chain.len());
+        forget(&mut self.underway, &sequence.chain[done..]);
+        self.blocks.release(std::mem::take::<Table>(&mut sequence.table));
+        sequence.computed = 0;
+    }
+
+    fn add_span(&mut self, plan: &mut StepPlan, id: SequenceId, rows: usize) {
+        let sequence = &self.running[&id];
+        let (first_row, position) = (plan.tokens.len(), sequence.computed);
+        let first_block = plan.tables.len();
+        let blocks = sequence.table.blocks();
+        let block_tokens = self.blocks.block_tokens();
+        for at in position..position + rows {
+            let BlockId(block) = blocks[at / block_tokens];
+            if at >= sequence.logits_from {
+                plan.logits.push(LogitRow { row: plan.tokens.len(), id, position: at });
+            }
+            plan.tokens.push(sequence.tokens[at]);
+            plan.positions.push(at as u32);
+            plan.slots.push(block * block_tokens as u32 + (at % block_tokens) as u32);
+        }
+        plan.tables.extend_from_slice(&blocks[..(position + rows).div_ceil(block_tokens)]);
+        plan.spans.push(Span {
+            id,
+            rows: first_row..first_row + rows,
+            position,
+            table: first_block..plan.tables.len(),
+        });
+    }
+}
+
+fn forget(underway: &mut HashMap<u64, usize>, hashes: &[u64]) {
+    for hash in hashes {
+        if let Some(count) = underway.get_mut(hash) {
+            *count -= 1;
+            if *count == 0 {
+                underway.remove(hash);
+            }
+        }
+    }
+}

@@ -1,0 +1,45 @@
+//! One sequence of tokens on its way through the engine.
+
+use crate::engine::blocks::{Table, chain_hashes};
+
+/// The order of arrival; lower means older.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+pub(crate) struct SequenceId(pub(crate) u64);
+
+/// Tokens, how far their keys and values are computed, and where those are.
+#[derive(Debug)]
+pub(super) struct Sequence {
+    /// Prompt and what was generated so far.
+    pub(super) tokens: Vec<u32>,
+    pub(super) prompt_len: usize,
+    /// Logits are wanted from this position on.
+    pub(super) logits_from: usize,
+    /// Leading tokens whose keys and values are in `table`.
+    pub(super) computed: usize,
+    pub(super) table: Table,
+    /// Hashes of the whole-block prefixes that another sequence could wait for or share.
+    pub(super) chain: Vec<u64>,
+    /// Prompt tokens found in the tree when the sequence first ran.
+    pub(super) reused: Option<usize>,
+}
+
+impl Sequence {
+    /// `shared_block_tokens` is the size of the blocks that sequences share, if they share any.
+    pub(super) fn new(tokens: Vec<u32>, logits_from: usize, shared_block_tokens: Option<usize>) -> Self {
+        assert!(logits_from < tokens.len(), "somebody wants the logits of the last token");
+        let reusable = &tokens[..tokens.len() - 1];
+        let chain = shared_block_tokens.map_or(Vec::new(), |size| chain_hashes(reusable, size));
+        let (prompt_len, table) = (tokens.len(), Table::default());
+        Self { tokens, prompt_len, logits_from, computed: 0, table, chain, reused: None }
+    }
+
+    /// Tokens still to compute.
+    pub(super) fn pending(&self) -> usize {
+        self.tokens.len() - self.computed
+    }
+
+    /// Whether the next step only extends what was generated.
+    pub(super) fn decodes(&self) -> bool {
+        self.pending() == 1 && self.computed >= self.prompt_len
+    }
+}

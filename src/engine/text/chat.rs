@@ -1,0 +1,96 @@
+//! Conversations to token ids: the template is rendered with control-looking data hidden, split at the template's control
+//! tokens, and each stretch between two of them (template text and data together, so that merges fall as in Hugging Face
+//! transformers) is tokenized as plain text.
+
+use super::mask::{Hide, Masks};
+use super::template::Turn;
+use super::tokenizer::Piece;
+use super::{ChatTemplate, TextError, Tokenizer};
+use crate::chat::{Message, Speaker};
+
+/// A tokenizer with the chat template that goes with it.
+pub struct ChatText {
+    tokenizer: Tokenizer,
+    template: Option<ChatTemplate>,
+}
+
+impl ChatText {
+    /// Puts the two together; without a template only raw prompts can be encoded.
+    pub fn new(tokenizer: Tokenizer, template: Option<ChatTemplate>) -> Self {
+        Self { tokenizer, template }
+    }
+
+    /// The tokenizer alone.
+    pub fn tokenizer(&self) -> &Tokenizer {
+        &self.tokenizer
+    }
+
+    /// The chat template, where the model has one.
+    pub fn template(&self) -> Option<&ChatTemplate> {
+        self.template.as_ref()
+    }
+
+    /// The prompt of a conversation, up to the start of the model's answer.
+    ///
+    /// For messages without the text of a control token the ids are those of transformers' `apply_chat_template`. Such text
+    /// in a system's or user's message stays text, and the template does not see it either. In an assistant's message the
+    /// template sees tokens that are not special (`</think>`), because templates take earlier answers apart at them.
+    ///
+    /// # Errors
+    /// No template, no messages, or a template that fails on them.
+    pub fn encode_chat(&self, messages: &[Message], thinking: bool) -> Result<Vec<u32>, TextError> {
+        let template = self.template.as_ref().ok_or(TextError::NoTemplate)?;
+        if messages.is_empty() {
+            return Err(TextError::NoMessages);
+        }
+        let (mut masks, mut rendered) = self.render(template, messages, thinking, Hide::All)?;
+        let has_answers = messages.iter().any(|message| message.role == Speaker::Assistant);
+        if has_answers && !masks.is_empty() && !self.is_verbatim(template, messages, thinking, &masks, &rendered)? {
+            (masks, rendered) = self.render(template, messages, thinking, Hide::Special)?;
+        }
+        let mut ids = Vec::with_capacity(rendered.len() / 3);
+        for piece in self.tokenizer.pieces(&rendered) {
+            match piece {
+                Piece::Control(id) => ids.push(id),
+                Piece::Text(text) => ids.extend(self.tokenizer.encode_data(&masks.restore(text)?)?),
+            }
+        }
+        Ok(ids)
+    }
+
+    /// Renders with data hidden: everything in system and user messages, `answers` in the assistant's.
+    fn render(
+        &self,
+        template: &ChatTemplate,
+        messages: &[Message],
+        thinking: bool,
+        answers: Hide,
+    ) -> Result<(Masks, String), TextError> {
+        let texts = messages.iter().map(|message| message.content.as_str());
+        let mut masks = Masks::new(texts.chain([template.source()]))?;
+        let hidden: Vec<String> = messages
+            .iter()
+            .map(|message| {
+                let hide = if message.role == Speaker::Assistant { answers } else { Hide::All };
+                masks.hide(&self.tokenizer, &message.content, hide)
+            })
+            .collect();
+        let turns: Vec<Turn<'_>> =
+            messages.iter().zip(&hidden).map(|(message, content)| Turn::new(message.role, content)).collect();
+        let rendered = template.render(&turns, thinking)?;
+        Ok((masks, rendered))
+    }
+
+    /// Whether the template treats the hidden text like any other.
+    fn is_verbatim(
+        &self,
+        template: &ChatTemplate,
+        messages: &[Message],
+        thinking: bool,
+        masks: &Masks,
+        rendered: &str,
+    ) -> Result<bool, TextError> {
+        let turns: Vec<Turn<'_>> = messages.iter().map(|message| Turn::new(message.role, &message.content)).collect();
+        Ok(template.render(&turns, thinking)? == masks.restore(rendered)?)
+    }
+}

@@ -1,0 +1,17 @@
+//! From messages to token ids and back: tokenizer, chat template, end-of-turn ids. Knows nothing of tensors.
+//!
+//! The rule of this module: **the text of a message is data**. Control tokens come from the chat template alone; a message
+//! that contains `<|im_end|>` is tokenized as those ten characters.
+
+mod chat;
+mod error;
+mod mask;
+mod stop;
+mod template;
+mod tokenizer;
+
+pub use chat::ChatText;
+pub use error::TextError;
+pub use stop::eos_ids;
+pub use template::{ChatTemplate, template_source};
+pub use tokenizer::Tokenizer;

@@ -1,0 +1,130 @@
+//! The handle that callers hold: checks a request, queues it, waits for the answer.
+
+use super::jobs::Job;
+use super::worker::Worker;
+use super::{Counters, EngineError, EngineOptions, ScoreOutput, TokenOutput, TokenRequest};
+use crate::chat::FinishReason;
+use crate::engine::qwen3::Model;
+use futures::channel::{mpsc, oneshot};
+use futures::future::BoxFuture;
+use futures::lock::Mutex;
+use futures::{FutureExt, SinkExt};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex as StdMutex};
+use std::thread::JoinHandle;
+
+/// What the thread and the handle share.
+#[derive(Default)]
+pub(super) struct Shared {
+    pub(super) counters: StdMutex<Counters>,
+    pub(super) stop: AtomicBool,
+}
+
+/// A running engine. Dropping it stops its thread.
+pub struct TokenEngine {
+    /// One sender for all callers: a channel of this kind has one extra place per sender.
+    door: Mutex<mpsc::Sender<Job>>,
+    shared: Arc<Shared>,
+    thread: Option<JoinHandle<()>>,
+    limit: usize,
+    vocab_size: usize,
+}
+
+impl TokenEngine {
+    /// Starts the thread that owns `model`; `eos` are the tokens that end a turn. (`options.threads` is for whoever made the
+    /// model's [`Compute`](crate::engine::kernels::Compute); it is not read here.)
+    ///
+    /// # Errors
+    /// An option out of its range.
+    pub fn start(model: Model, eos: Vec<u32>, options: &EngineOptions) -> Result<Self, EngineError> {
+        options.check()?;
+        let blocks = options.blocks(model.config());
+        let limit = model.config().max_position_embeddings.min(blocks * options.block_tokens);
+        let vocab_size = model.config().vocab_size;
+        let shared = Arc::new(Shared::default());
+        let (door, arrivals) = mpsc::channel(0);
+        let worker = Worker::new(model, eos, options, blocks, shared.clone());
+        let thread = std::thread::Builder::new().name("maspo-engine".into()).spawn(move || worker.run(arrivals));
+        let thread = thread.map_err(|error| EngineError::Thread(error.to_string()))?;
+        Ok(Self { door: Mutex::new(door), shared, thread: Some(thread), limit, vocab_size })
+    }
+
+    /// Continues a prompt. The result depends on the request alone. Dropping the future cancels the request.
+    pub fn generate(&self, request: TokenRequest) -> BoxFuture<'_, Result<TokenOutput, EngineError>> {
+        async move {
+            self.check(&request.prompt, request.max_new_tokens)?;
+            if request.max_new_tokens == 0 {
+                let prompt_tokens = request.prompt.len();
+                let finish_reason = FinishReason::Length;
+                return Ok(TokenOutput { token_ids: Vec::new(), finish_reason, prompt_tokens, reused_tokens: 0 });
+            }
+            let (reply, answer) = oneshot::channel();
+            self.queue(Job::Generate(request, reply)).await?;
+            answer.await.map_err(|_| EngineError::Stopped)
+        }
+        .boxed()
+    }
+
+    /// Log-probabilities of `answers` as the next tokens after `prompt`: prefill only. The prompt is computed once for all of
+    /// them. Dropping the future cancels the request.
+    pub fn score(&self, prompt: Vec<u32>, answers: Vec<Vec<u32>>) -> BoxFuture<'_, Result<ScoreOutput, EngineError>> {
+        async move {
+            self.check(&prompt, answers.iter().map(Vec::len).max().unwrap_or(0))?;
+            for (index, answer) in answers.iter().enumerate() {
+                if answer.is_empty() {
+                    return Err(EngineError::EmptyAnswer(index));
+                }
+                self.check_tokens(answer)?;
+            }
+            let (reply, answer) = oneshot::channel();
+            self.queue(Job::Score { prompt, answers, reply }).await?;
+            answer.await.map_err(|_| EngineError::Stopped)
+        }
+        .boxed()
+    }
+
+    /// What the engine has done so far.
+    pub fn counters(&self) -> Counters {
+        *self.shared.counters.lock().expect("no thread panics while it holds the counters")
+    }
+
+    /// The most tokens that a request may have, prompt and new ones together.
+    pub fn limit(&self) -> usize {
+        self.limit
+    }
+
+    fn check(&self, prompt: &[u32], new_tokens: usize) -> Result<(), EngineError> {
+        if prompt.is_empty() {
+            return Err(EngineError::EmptyPrompt);
+        }
+        let prompt_tokens = prompt.len();
+        if prompt_tokens.saturating_add(new_tokens) > self.limit {
+            return Err(EngineError::Overflow { prompt_tokens, new_tokens, limit: self.limit });
+        }
+        self.check_tokens(prompt)
+    }
+
+    fn check_tokens(&self, tokens: &[u32]) -> Result<(), EngineError> {
+        let vocab_size = self.vocab_size;
+        match tokens.iter().find(|&&id| id as usize >= vocab_size) {
+            Some(&id) => Err(EngineError::Token { id, vocab_size }),
+            None => Ok(()),
+        }
+    }
+
+    /// Hands a job to the thread; waits while its queue is full.
+    async fn queue(&self, job: Job) -> Result<(), EngineError> {
+        self.door.lock().await.send(job).await.map_err(|_| EngineError::Stopped)
+    }
+}
+
+impl Drop for TokenEngine {
+    fn drop(&mut self) {
+        self.shared.stop.store(true, Ordering::SeqCst);
+        self.door.get_mut().close_channel();
+        if let Some(thread) = self.thread.take() {
+            // A panic of the thread has been reported on stderr; its callers got `Stopped`.
+            let _ = thread.join();
+        }
+    }
+}

@@ -1,0 +1,119 @@
+//! What callers wait for: generations and scores, and how logits become their answers.
+
+use super::{ScoreOutput, TokenOutput, TokenRequest};
+use crate::chat::FinishReason;
+use crate::engine::sample::{choose, log_probability};
+use futures::channel::oneshot;
+
+/// A checked request on its way to the thread.
+pub(super) enum Job {
+    /// Continue a prompt by one token at least.
+    Generate(TokenRequest, oneshot::Sender<TokenOutput>),
+    /// Score answers of one token at least.
+    Score {
+        /// What they answer.
+        prompt: Vec<u32>,
+        /// The answers.
+        answers: Vec<Vec<u32>>,
+        /// Who waits.
+        reply: oneshot::Sender<ScoreOutput>,
+    },
+}
+
+/// A generation under way.
+pub(super) struct Generation {
+    request: TokenRequest,
+    reply: oneshot::Sender<TokenOutput>,
+    generated: Vec<u32>,
+}
+
+impl Generation {
+    pub(super) fn new(request: TokenRequest, reply: oneshot::Sender<TokenOutput>) -> Self {
+        Self { request, reply, generated: Vec::new() }
+    }
+
+    /// Chooses the next token: `Ok` to go on with it, `Err` when the output is complete.
+    pub(super) fn next(&mut self, logits: &[f32], eos: &[u32]) -> Result<u32, FinishReason> {
+        let request = &self.request;
+        let token = choose(logits, &request.sampling, self.generated.len());
+        if request.stop.contains(&token) || (!request.ignore_eos && eos.contains(&token)) {
+            return Err(FinishReason::Stop);
+        }
+        self.generated.push(token);
+        if self.generated.len() == request.max_new_tokens { Err(FinishReason::Length) } else { Ok(token) }
+    }
+
+    /// Answers whoever waits.
+    pub(super) fn finish(self, finish_reason: FinishReason, reused_tokens: usize) {
+        let prompt_tokens = self.request.prompt.len();
+        let output = TokenOutput { token_ids: self.generated, finish_reason, prompt_tokens, reused_tokens };
+        // Whoever waited may have left.
+        let _ = self.reply.send(output);
+    }
+
+    pub(super) fn abandoned(&self) -> bool {
+        self.reply.is_canceled()
+    }
+}
+
+/// A score under way. Its sequences are the prompt and, for every answer of several tokens, the prompt followed by all of the
+/// answer but its last token; they share the prompt's blocks through the prefix tree.
+pub(super) struct Scoring {
+    prompt_tokens: usize,
+    answers: Vec<Vec<u32>>,
+    reply: oneshot::Sender<ScoreOutput>,
+    /// The log-probability of every token of every answer, as far as known.
+    parts: Vec<Vec<f64>>,
+    /// Sequences not yet finished.
+    open: usize,
+    reused_tokens: usize,
+}
+
+impl Scoring {
+    pub(super) fn new(prompt_tokens: usize, answers: Vec<Vec<u32>>, reply: oneshot::Sender<ScoreOutput>) -> Self {
+        let parts = answers.iter().map(|answer| vec![0.0; answer.len()]).collect();
+        let open = 1 + answers.iter().filter(|answer| answer.len() > 1).count();
+        Self { prompt_tokens, answers, reply, parts, open, reused_tokens: 0 }
+    }
+
+    /// Notes what the logits after `position` say: of the prompt's sequence (`answer` is `None`) about the first token of every
+    /// answer, of an answer's own sequence about one of its further tokens.
+    pub(super) fn note(&mut self, answer: Option<usize>, position: usize, logits: &[f32]) {
+        match answer {
+            None => {
+                for (tokens, parts) in self.answers.iter().zip(&mut self.parts) {
+                    parts[0] = log_probability(logits, tokens[0]);
+                }
+            }
+            Some(index) => {
+                let next = position + 1 - self.prompt_tokens;
+                self.parts[index][next] = log_probability(logits, self.answers[index][next]);
+            }
+        }
+    }
+
+    /// One sequence is finished; true when it was the last. Reuse is counted for the prompt only.
+    pub(super) fn close(&mut self, answer: Option<usize>, reused_tokens: usize) -> bool {
+        if answer.is_none() {
+            self.reused_tokens = reused_tokens;
+        }
+        self.open -= 1;
+        self.open == 0
+    }
+
+    /// Answers whoever waits.
+    pub(super) fn finish(self) {
+        let appended: usize = self.answers.iter().map(|answer| answer.len() - 1).sum();
+        let output = ScoreOutput {
+            logprobs: self.parts.iter().map(|parts| parts.iter().sum()).collect(),
+            prompt_tokens: self.prompt_tokens + appended,
+            reused_tokens: self.reused_tokens,
+        };
+        // Whoever waited may have left.
+        let _ = self.reply.send(output);
+    }
+
+    pub(super) fn abandoned(&self) -> bool {
+        self.reply.is_canceled()
+    }
+}

@@ -1,0 +1,199 @@
+//! The safetensors files of one model as one source of tensors.
+
+use super::header::{Entry, read_header, read_index};
+use super::{FileBytes, TensorSource, WeightsError};
+use candle_core::{Device, Tensor};
+use std::collections::{BTreeSet, HashMap};
+use std::path::Path;
+
+const SINGLE: &str = "model.safetensors";
+const INDEX: &str = "model.safetensors.index.json";
+
+/// What to do with tensors that nobody asked for.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Leftover {
+    /// `lm_head.weight` may stay: the head is tied to the embedding.
+    TiedHead,
+    /// Nothing may stay.
+    Nothing,
+}
+
+struct Shard {
+    file: String,
+    bytes: FileBytes,
+}
+
+/// The checked safetensors files of a model.
+pub struct Checkpoint {
+    shards: Vec<Shard>,
+    /// Name → shard and place.
+    entries: HashMap<String, (usize, Entry)>,
+    asked: BTreeSet<String>,
+}
+
+impl Checkpoint {
+    /// Opens `model.safetensors`, or the shards that `model.safetensors.index.json` names, in `folder`.
+    ///
+    /// # Errors
+    /// No such file, a file that breaks its format, an index and shards that disagree.
+    pub fn open(folder: &Path) -> Result<Self, WeightsError> {
+        let index_path = folder.join(INDEX);
+        let single_path = folder.join(SINGLE);
+        if !single_path.exists() && !index_path.exists() {
+            let reason = format!("there is neither {SINGLE} nor {INDEX}");
+            return Err(WeightsError::Unreadable { file: folder.display().to_string(), reason });
+        }
+        if single_path.exists() {
+            return Self::from_files(vec![(single_path.display().to_string(), FileBytes::map(&single_path)?)]);
+        }
+        let index_name = index_path.display().to_string();
+        let weight_map = read_index(&index_name, &FileBytes::map(&index_path)?)?;
+        let names: BTreeSet<&str> = weight_map.iter().map(|(_, shard)| shard.as_str()).collect();
+        let names: Vec<&str> = names.into_iter().collect();
+        let mut files = Vec::with_capacity(names.len());
+        for name in &names {
+            let path = folder.join(name);
+            files.push((path.display().to_string(), FileBytes::map(&path)?));
+        }
+        let checkpoint = Self::from_files(files)?;
+        for (tensor, shard) in &weight_map {
+            let found = checkpoint.entries.get(tensor).map(|(shard, _)| names[*shard]);
+            if found != Some(shard.as_str()) {
+                let reason = format!("the tensor `{tensor}` is said to be in `{shard}`, which lacks it");
+                return Err(WeightsError::Corrupt { file: index_name, reason });
+            }
+        }
+        Ok(checkpoint)
+    }
+
+    /// Checks files that are already open: (name for messages, content).
+    ///
+    /// # Errors
+    /// A file that breaks its format, or a tensor in two files.
+    pub fn from_files(files: Vec<(String, FileBytes)>) -> Result<Self, WeightsError> {
+        let mut shards = Vec::with_capacity(files.len());
+        let mut entries: HashMap<String, (usize, Entry)> = HashMap::new();
+        for (index, (file, bytes)) in files.into_iter().enumerate() {
+            for entry in read_header(&file, &bytes)? {
+                if let Some((_, other)) = entries.insert(entry.name.clone(), (index, entry)) {
+                    let reason = format!("the tensor `{}` is in an earlier file already", other.name);
+                    return Err(WeightsError::Corrupt { file, reason });
+                }
+            }
+            shards.push(Shard { file, bytes });
+        }
+        Ok(Self { shards, entries, asked: BTreeSet::new() })
+    }
+
+    /// The files' contents, in a fixed order, for the model's digest.
+    pub fn contents(&self) -> impl Iterator<Item = &[u8]> {
+        self.shards.iter().map(|shard| &*shard.bytes)
+    }
+
+    /// To be called after loading: whether every tensor was asked for.
+    ///
+    /// # Errors
+    /// Tensors that nobody asked for and that `leftover` does not excuse: a bias that the configuration does not know, say,
+    /// without which the model would compute something else.
+    pub fn check_all_used(&self, leftover: Leftover) -> Result<(), WeightsError> {
+        // Older files carry the rotary frequencies, which follow from the configuration.
+        let excused =
+            |name: &str| name.ends_with(".inv_freq") || (leftover == Leftover::TiedHead && name == "lm_head.weight");
+        let unused: BTreeSet<&String> =
+            self.entries.keys().filter(|name| !self.asked.contains(*name) && !excused(name)).collect();
+        match unused.first() {
+            Some(first) => Err(WeightsError::Unknown { first: (*first).clone(), count: unused.len() }),
+            None => Ok(()),
+        }
+    }
+}
+
+impl TensorSource for Checkpoint {
+    fn tensor(&mut self, name: &str, shape: &[usize]) -> Result<Tensor, WeightsError> {
+        let (shard, entry) = self.entries.get(name).ok_or_else(|| WeightsError::Missing(name.to_string()))?;
+        if entry.shape != shape {
+            return Err(WeightsError::Shape {
+                name: name.to_string(),
+                found: entry.shape.clone(),
+                expected: shape.to_vec(),
+            });
+        }
+        let numbers = entry.number.widen(&self.shards[*shard].bytes[entry.bytes.clone()]);
+        if let Some(bad) = numbers.iter().find(|number| !number.is_finite()) {
+            let reason = format!("the tensor `{name}` holds the value {bad}");
+            return Err(WeightsError::Corrupt { file: self.shards[*shard].file.clone(), reason });
+        }
+        self.asked.insert(name.to_string());
+        Ok(Tensor::from_vec(numbers, shape, &Device::Cpu)?)
+    }
+
+    fn contains(&self, name: &str) -> bool {
+        self.entries.contains_key(name)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use safetensors::tensor::{Dtype, TensorView};
+
+    fn bytes(names: &[&str]) -> Vec<u8> {
+        let data: Vec<u8> = [1.0f32, 2.0, 3.0, 4.0, 5.0, 6.0].iter().flat_map(|n| n.to_le_bytes()).collect();
+        let views = names.iter().map(|name| (*name, TensorView::new(Dtype::F32, vec![2, 3], &data).unwrap()));
+        safetensors::serialize(views, None).unwrap()
+    }
+
+    fn from(files: &[(&str, &[&str])]) -> Result<Checkpoint, WeightsError> {
+        let files = files.iter().map(|(file, names)| (file.to_string(), FileBytes::Owned(bytes(names)))).collect();
+        Checkpoint::from_files(files)
+    }
+
+    #[test]
+    fn tensors_come_with_the_shape_asked_for_or_not_at_all() {
+        let mut checkpoint = from(&[("one", &["a"]), ("two", &["b"])]).unwrap();
+        let tensor = checkpoint.tensor("b", &[2, 3]).unwrap();
+        assert_eq!(tensor.to_vec2::<f32>().unwrap(), vec![vec![1.0, 2.0, 3.0], vec![4.0, 5.0, 6.0]]);
+        let message = |result: Result<Tensor, WeightsError>| result.unwrap_err().to_string();
+        assert_eq!(
+            message(checkpoint.tensor("a", &[3, 2])),
+            "the tensor `a` has the shape [2, 3]; config.json calls for [3, 2]"
+        );
+        assert_eq!(message(checkpoint.tensor("c", &[1])), "the weights lack the tensor `c`");
+    }
+
+    #[test]
+    fn leftovers_are_an_error_unless_excused() {
+        let mut checkpoint = from(&[("one", &["a", "lm_head.weight", "q.bias"])]).unwrap();
+        checkpoint.tensor("a", &[2, 3]).unwrap();
+        assert_eq!(
+            checkpoint.check_all_used(Leftover::TiedHead).unwrap_err().to_string(),
+            "the weights hold 1 tensors that config.json has no place for, first `q.bias`"
+        );
+        checkpoint.tensor("q.bias", &[2, 3]).unwrap();
+        assert!(checkpoint.check_all_used(Leftover::TiedHead).is_ok());
+        assert!(checkpoint.check_all_used(Leftover::Nothing).is_err());
+    }
+
+    #[test]
+    fn a_tensor_in_two_files_is_refused() {
+        let error = from(&[("one", &["a"]), ("two", &["a"])]).err().unwrap().to_string();
+        assert_eq!(error, "two: the tensor `a` is in an earlier file already");
+    }
+
+    #[test]
+    fn a_folder_is_read_whole_or_by_its_index() {
+        let folder = tempfile::tempdir().unwrap();
+        let write = |name: &str, bytes: &[u8]| std::fs::write(folder.path().join(name), bytes).unwrap();
+        let message = || Checkpoint::open(folder.path()).err().map(|error| error.to_string());
+        assert!(message().unwrap().ends_with("there is neither model.safetensors nor model.safetensors.index.json"));
+        write("x-1.safetensors", &bytes(&["a"]));
+        write("x-2.safetensors", &bytes(&["b"]));
+        write(INDEX, br#"{"metadata":{},"weight_map":{"a":"x-1.safetensors","b":"x-2.safetensors"}}"#);
+        assert_eq!(message(), None);
+        write(INDEX, br#"{"metadata":{},"weight_map":{"a":"x-2.safetensors","b":"x-2.safetensors"}}"#);
+        let expected = "the tensor `a` is said to be in `x-2.safetensors`, which lacks it";
+        assert!(message().unwrap().ends_with(expected));
+        write(SINGLE, &bytes(&["a"]));
+        assert_eq!(message(), None);
+    }
+}

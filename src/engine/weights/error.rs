@@ -1,0 +1,56 @@
+//! Why weights cannot be used: every variant names the file or the tensor.
+
+/// Why weights cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub enum WeightsError {
+    /// No tensor of that name.
+    #[error("the weights lack the tensor `{0}`")]
+    Missing(String),
+    /// The tensor has another shape than the configuration says.
+    #[error("the tensor `{name}` has the shape {found:?}; config.json calls for {expected:?}")]
+    Shape {
+        /// Which tensor.
+        name: String,
+        /// Its shape in the file.
+        found: Vec<usize>,
+        /// The shape that `config.json` implies.
+        expected: Vec<usize>,
+    },
+    /// A number format that is not f32, f16 or bf16.
+    #[error("{file}: the tensor `{name}` is stored as {format}; F32, F16 and BF16 can be read")]
+    Format {
+        /// Which file.
+        file: String,
+        /// Which tensor.
+        name: String,
+        /// The format's name in the file.
+        format: String,
+    },
+    /// A safetensors or index file that breaks its format.
+    #[error("{file}: {reason}")]
+    Corrupt {
+        /// Which file.
+        file: String,
+        /// What is wrong in it.
+        reason: String,
+    },
+    /// A file that cannot be read.
+    #[error("{file} cannot be read: {reason}")]
+    Unreadable {
+        /// Which file.
+        file: String,
+        /// What the operating system says.
+        reason: String,
+    },
+    /// Tensors that the configuration leaves no place for: the model would not be the one that was trained.
+    #[error("the weights hold {count} tensors that config.json has no place for, first `{first}`")]
+    Unknown {
+        /// The first of them by name.
+        first: String,
+        /// How many.
+        count: usize,
+    },
+    /// Anything that candle reports.
+    #[error(transparent)]
+    Candle(#[from] candle_core::Error),
+}

@@ -1,0 +1,93 @@
+//! The bytes of a model's files: mapped from disk or built into the program.
+
+use super::WeightsError;
+use crate::base::{Digest, Hasher};
+use memmap2::Mmap;
+use rayon::prelude::*;
+use std::fs::File;
+use std::ops::Deref;
+use std::path::Path;
+
+/// Bytes hashed by one task; a constant, since the digest depends on it.
+const HASH_CHUNK_BYTES: usize = 8 << 20;
+
+/// A file's content.
+pub enum FileBytes {
+    /// Mapped from disk.
+    Mapped(Mmap),
+    /// Part of the program.
+    Embedded(&'static [u8]),
+    /// Read into memory (an empty file cannot be mapped).
+    Owned(Vec<u8>),
+}
+
+impl FileBytes {
+    /// Maps the file at `path`.
+    ///
+    /// # Errors
+    /// A file that cannot be opened or mapped.
+    pub fn map(path: &Path) -> Result<Self, WeightsError> {
+        let unreadable = |error: std::io::Error| WeightsError::Unreadable {
+            file: path.display().to_string(),
+            reason: error.to_string(),
+        };
+        let file = File::open(path).map_err(unreadable)?;
+        let metadata = file.metadata().map_err(unreadable)?;
+        if !metadata.is_file() {
+            return Err(unreadable(std::io::Error::other("not a file")));
+        }
+        if metadata.len() == 0 {
+            return Ok(Self::Owned(Vec::new()));
+        }
+        // SAFETY: the map is read-only and private to this process. Another program that truncates the file while it is
+        // mapped would end this one with SIGBUS; model files are not changed while they are in use, as with every loader
+        // that maps them.
+        let map = unsafe { Mmap::map(&file) }.map_err(unreadable)?;
+        Ok(Self::Mapped(map))
+    }
+}
+
+impl Deref for FileBytes {
+    type Target = [u8];
+
+    fn deref(&self) -> &[u8] {
+        match self {
+            Self::Mapped(map) => map,
+            Self::Embedded(bytes) => bytes,
+            Self::Owned(bytes) => bytes,
+        }
+    }
+}
+
+/// A digest of `bytes` made on all cores: that of the digests of its chunks of 8 MiB.
+pub fn digest_bytes(bytes: &[u8]) -> Digest {
+    let chunks: Vec<Digest> = bytes.par_chunks(HASH_CHUNK_BYTES).map(Digest::of).collect();
+    let mut hasher = Hasher::new("maspo file");
+    hasher.field(&(bytes.len() as u64).to_le_bytes());
+    for chunk in &chunks {
+        hasher.field(&chunk.0);
+    }
+    hasher.finish()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_digest_covers_every_byte_and_the_length() {
+        let mut bytes = vec![7u8; HASH_CHUNK_BYTES + 3];
+        let whole = digest_bytes(&bytes);
+        assert_eq!(whole, digest_bytes(&bytes));
+        *bytes.last_mut().unwrap() = 8;
+        assert_ne!(whole, digest_bytes(&bytes));
+        bytes.pop();
+        assert_ne!(whole, digest_bytes(&bytes));
+    }
+
+    #[test]
+    fn a_missing_file_is_named() {
+        let error = FileBytes::map(Path::new("/nowhere/model.safetensors")).err().unwrap().to_string();
+        assert!(error.starts_with("/nowhere/model.safetensors cannot be read: "), "{error}");
+    }
+}

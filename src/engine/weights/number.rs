@@ -1,0 +1,75 @@
+//! The number formats of weight files, and their exact widening to f32.
+
+use half::{bf16, f16};
+use rayon::prelude::*;
+
+/// Numbers converted by one task.
+const CHUNK: usize = 1 << 18;
+
+/// A number format.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum Number {
+    F32,
+    F16,
+    Bf16,
+}
+
+impl Number {
+    /// By its name in safetensors.
+    pub(super) fn from_name(name: &str) -> Option<Self> {
+        match name {
+            "F32" => Some(Self::F32),
+            "F16" => Some(Self::F16),
+            "BF16" => Some(Self::Bf16),
+            _ => None,
+        }
+    }
+
+    /// Bytes of one number.
+    pub(super) fn bytes(self) -> usize {
+        match self {
+            Self::F32 => 4,
+            Self::F16 | Self::Bf16 => 2,
+        }
+    }
+
+    /// Little-endian bytes as f32, on all cores.
+    pub(super) fn widen(self, bytes: &[u8]) -> Vec<f32> {
+        let mut numbers = vec![0.0; bytes.len() / self.bytes()];
+        let chunks = numbers.par_chunks_mut(CHUNK).zip(bytes.par_chunks(CHUNK * self.bytes()));
+        chunks.for_each(|(numbers, bytes)| match self {
+            Self::F32 => {
+                for (number, bytes) in numbers.iter_mut().zip(bytes.as_chunks::<4>().0) {
+                    *number = f32::from_le_bytes(*bytes);
+                }
+            }
+            Self::F16 => {
+                for (number, bytes) in numbers.iter_mut().zip(bytes.as_chunks::<2>().0) {
+                    *number = f16::from_le_bytes(*bytes).to_f32();
+                }
+            }
+            Self::Bf16 => {
+                for (number, bytes) in numbers.iter_mut().zip(bytes.as_chunks::<2>().0) {
+                    *number = bf16::from_le_bytes(*bytes).to_f32();
+                }
+            }
+        });
+        numbers
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_format_widens_exactly() {
+        let numbers = [1.5f32, -0.25, 65504.0];
+        let f32s: Vec<u8> = numbers.iter().flat_map(|n| n.to_le_bytes()).collect();
+        let f16s: Vec<u8> = numbers.iter().flat_map(|&n| f16::from_f32(n).to_le_bytes()).collect();
+        assert_eq!(Number::F32.widen(&f32s), numbers);
+        assert_eq!(Number::F16.widen(&f16s), numbers);
+        let bf16s: Vec<u8> = [1.5f32, -0.25].iter().flat_map(|&n| bf16::from_f32(n).to_le_bytes()).collect();
+        assert_eq!(Number::Bf16.widen(&bf16s), [1.5, -0.25]);
+    }
+}

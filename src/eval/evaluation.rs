@@ -1,0 +1,171 @@
+//! One set of prompts on a list of cases.
+
+use crate::chat::ChatError;
+use crate::rollout::{Prompts, Runner};
+use crate::stats::wilson;
+use crate::task::{Case, Outcome, Scorer};
+use serde::{Deserialize, Serialize};
+
+/// How one case went.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct ItemResult {
+    /// The case's id.
+    pub id: String,
+    /// The answer found in the output; absent when there is none. The gold answer is not recorded.
+    pub answer: Option<String>,
+    /// Right, wrong or unparsable.
+    pub outcome: Outcome,
+    /// Whether some agent's prompt was longer than the model can hold.
+    pub overflow: bool,
+}
+
+impl ItemResult {
+    /// Whether the answer is right.
+    pub fn is_correct(&self) -> bool {
+        self.outcome == Outcome::Correct
+    }
+}
+
+/// How many were right, and how sure that is.
+#[derive(Clone, Copy, PartialEq, Debug, Serialize, Deserialize)]
+pub struct Accuracy {
+    /// Cases.
+    pub n: usize,
+    /// Right ones.
+    pub correct: usize,
+    /// `correct / n`; 0 without cases.
+    pub accuracy: f64,
+    /// Wilson's 95 % interval.
+    pub ci95: (f64, f64),
+    /// Outputs without an answer (they count as wrong).
+    pub unparsable: usize,
+    /// Cases in which some agent's prompt was longer than the model can hold.
+    pub overflow: usize,
+}
+
+/// How a set of prompts did, case by case.
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+pub struct Evaluation {
+    /// The sums.
+    pub accuracy: Accuracy,
+    /// Every case, in the order given.
+    pub items: Vec<ItemResult>,
+}
+
+impl Evaluation {
+    /// The sums of `items`.
+    pub fn new(items: Vec<ItemResult>) -> Self {
+        let count = |test: fn(&ItemResult) -> bool| items.iter().filter(|item| test(item)).count();
+        let (n, correct) = (items.len(), count(ItemResult::is_correct));
+        let accuracy = Accuracy {
+            n,
+            correct,
+            accuracy: if n == 0 { 0.0 } else { correct as f64 / n as f64 },
+            ci95: wilson(correct, n),
+            unparsable: count(|item| item.outcome == Outcome::Unparsable),
+            overflow: count(|item| item.overflow),
+        };
+        Self { accuracy, items }
+    }
+}
+
+/// Runs `prompts` on every case and scores the terminal agent's outputs.
+///
+/// # Errors
+/// Whatever the worker answers, except an overflow, which is counted.
+pub async fn evaluate(
+    runner: &Runner,
+    prompts: &Prompts,
+    cases: &[Case],
+    scorer: &Scorer,
+) -> Result<Evaluation, ChatError> {
+    let items: Vec<_> = cases.iter().enumerate().map(|(at, case)| (at, case.query.question.clone())).collect();
+    let traces = runner.run(prompts, &items).await?;
+    let results = cases.iter().zip(&traces).map(|(case, trace)| {
+        let scored = scorer.score(trace.answer(runner.graph()), &case.answer);
+        let overflow = trace.overflowed();
+        ItemResult { id: case.query.id.clone(), answer: scored.answer, outcome: scored.outcome, overflow }
+    });
+    Ok(Evaluation::new(results.collect()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::chat::{ChatModel, Completion, ModelIdentity, Request, Scores, ScriptedModel};
+    use crate::graph::{Agent, EdgeView, Graph, sequential};
+    use crate::prompt::Template;
+    use crate::rollout::RolloutOptions;
+    use crate::task::Query;
+    use futures::FutureExt;
+    use futures::executor::block_on;
+    use futures::future::BoxFuture;
+    use std::sync::Arc;
+
+    /// A model that holds 40 bytes.
+    struct Small(ScriptedModel);
+
+    impl ChatModel for Small {
+        fn complete(&self, request: Request) -> BoxFuture<'_, Result<Completion, ChatError>> {
+            let bytes = request.messages[0].content.len();
+            if bytes > 40 {
+                let error = ChatError::Overflow { prompt_tokens: bytes, new_tokens: 1, limit: 40 };
+                return async { Err(error) }.boxed();
+            }
+            self.0.complete(request)
+        }
+
+        fn score(&self, request: Request, answers: Vec<String>) -> BoxFuture<'_, Result<Scores, ChatError>> {
+            self.0.score(request, answers)
+        }
+
+        fn identity(&self) -> ModelIdentity {
+            self.0.identity()
+        }
+    }
+
+    #[test]
+    fn right_wrong_unparsable_and_overflowing_cases_are_told_apart() {
+        let agent = |name: &str, prompt: &str| Agent {
+            name: name.into(),
+            role: "r".into(),
+            seed_prompt: Template::new(prompt),
+            frozen: vec![],
+            max_new_tokens: 8,
+            optimize: true,
+        };
+        let agents = vec![agent("copy", "copy {question}"), agent("answer", "answer {context}")];
+        let graph = Arc::new(Graph::new(agents, sequential(2, EdgeView::Extracted), 100).unwrap());
+        // The copier repeats the question; the second answers with its last word, unless that is a question mark.
+        let model = ScriptedModel::new(|request| match request.messages[0].content.strip_prefix("copy ") {
+            Some(text) => format!("<answer>{text}</answer>"),
+            None => match request.messages[0].content.split_whitespace().last() {
+                Some("?") | None => "I do not know".to_string(),
+                Some(word) => format!("so <answer>{word}</answer>"),
+            },
+        });
+        let case = |id: &str, question: &str| Case {
+            query: Query { id: id.into(), question: question.into(), line: 1 },
+            answer: "B".into(),
+        };
+        let cases =
+            [case("right", "is B"), case("wrong", "is A"), case("none", "is ?"), case("long", &"long ".repeat(20))];
+        let runner = Runner::new(graph.clone(), Arc::new(Small(model)), RolloutOptions::default());
+        let got = block_on(evaluate(&runner, &Prompts::seed(&graph), &cases, &Scorer::Letter)).unwrap();
+
+        let shown: Vec<_> =
+            got.items.iter().map(|i| (i.id.as_str(), i.answer.as_deref(), i.outcome, i.overflow)).collect();
+        assert_eq!(
+            shown,
+            [
+                ("right", Some("B"), Outcome::Correct, false),
+                ("wrong", Some("A"), Outcome::Wrong, false),
+                ("none", None, Outcome::Unparsable, false),
+                ("long", None, Outcome::Unparsable, true),
+            ]
+        );
+        let Accuracy { n, correct, accuracy, ci95, unparsable, overflow } = got.accuracy;
+        assert_eq!((n, correct, accuracy, unparsable, overflow), (4, 1, 0.25, 2, 1));
+        assert_eq!(ci95, wilson(1, 4));
+    }
+}

@@ -1,0 +1,31 @@
+//! Files beside the database: whole or not there at all.
+
+use super::JournalError;
+use std::fs::File;
+use std::io::Write;
+use std::path::Path;
+
+/// Writes `text` into `path` by way of a file beside it, so that a kill or a full disk leaves either the old file or the
+/// new one. Durable when it returns.
+///
+/// # Errors
+/// The folder cannot be written, or the disk is full.
+pub fn write_file(path: &Path, text: &str) -> Result<(), JournalError> {
+    let fault = |error: std::io::Error| JournalError::File { path: path.to_path_buf(), reason: error.to_string() };
+    let mut name = path.file_name().unwrap_or_default().to_owned();
+    name.push(".part");
+    let part = path.with_file_name(name);
+    let mut file = File::create(&part).map_err(fault)?;
+    let written = file.write_all(text.as_bytes()).and_then(|()| file.sync_all());
+    if let Err(error) = written.and_then(|()| std::fs::rename(&part, path)) {
+        // The reason why it failed matters more than whether the rest could be swept up.
+        let _left_behind = std::fs::remove_file(&part);
+        return Err(fault(error));
+    }
+    match path.parent() {
+        Some(dir) if cfg!(unix) && !dir.as_os_str().is_empty() => {
+            File::open(dir).and_then(|dir| dir.sync_all()).map_err(fault)
+        }
+        _ => Ok(()),
+    }
+}

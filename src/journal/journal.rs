@@ -1,0 +1,146 @@
+//! The writing side: a sink for events that makes each durable, or holds it against its record.
+
+use super::JournalError;
+use super::record::{COMMAND, EVALUATION, NAME, RESULT, SETTINGS};
+use crate::base::Digest;
+use crate::chat::ChatError;
+use crate::search::{Event, EventSink};
+use crate::store::{Reader, Store};
+use futures::FutureExt;
+use futures::future::BoxFuture;
+use serde::Serialize;
+use std::path::Path;
+use std::sync::Arc;
+
+/// What a run is, as far as its record must know.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct RunInfo {
+    /// The experiment's name.
+    pub name: String,
+    /// Digest of everything that decides the result: settings, data, prompts, model identities.
+    pub settings: Digest,
+    /// The exact command that goes on with this run.
+    pub resume_command: String,
+}
+
+/// What is in a run directory, seen from a run with given settings.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum RunStatus {
+    /// No run yet. There may be answered calls of an earlier one.
+    Empty,
+    /// A run of these settings that did not end.
+    Unfinished,
+    /// A run of these settings that ended.
+    Finished,
+    /// A run of other settings.
+    OtherSettings {
+        /// Whether it ended.
+        finished: bool,
+    },
+}
+
+/// What is in an opened run directory.
+///
+/// # Errors
+/// The database cannot be read.
+pub fn status(reader: &Reader, settings: &Digest) -> Result<RunStatus, JournalError> {
+    let finished = reader.meta(RESULT)?.is_some();
+    Ok(match reader.meta(SETTINGS)? {
+        None => RunStatus::Empty,
+        Some(found) if found != settings.to_string() => RunStatus::OtherSettings { finished },
+        Some(_) if finished => RunStatus::Finished,
+        Some(_) => RunStatus::Unfinished,
+    })
+}
+
+/// The record of one run, being written.
+pub struct Journal {
+    store: Arc<Store>,
+    /// The sequence number of the next event.
+    next: u64,
+    /// Events of an earlier process; they must come again.
+    recorded: u64,
+}
+
+impl Journal {
+    /// Begins a run. Events and the result of an earlier run in the same directory are deleted; its answered calls stay.
+    ///
+    /// # Errors
+    /// The database cannot be written.
+    pub async fn begin(store: Arc<Store>, info: &RunInfo) -> Result<Self, JournalError> {
+        store.restart().await?;
+        let RunInfo { name, settings, resume_command } = info;
+        let values = [(NAME, name.clone()), (SETTINGS, settings.to_string()), (COMMAND, resume_command.clone())];
+        store.put_meta(values.map(|(name, value)| (name.to_string(), value)).into()).await?;
+        Ok(Self { store, next: 0, recorded: 0 })
+    }
+
+    /// Goes on with the run that the directory holds.
+    ///
+    /// # Errors
+    /// It was made with other settings, or the database cannot be read.
+    pub fn resume(store: Arc<Store>, info: &RunInfo) -> Result<Self, JournalError> {
+        let reader = store.reader();
+        if reader.meta(SETTINGS)? != Some(info.settings.to_string()) {
+            let dir = reader.path().parent().unwrap_or(Path::new("")).to_path_buf();
+            return Err(JournalError::OtherSettings { dir });
+        }
+        let recorded = reader.event_count()?;
+        Ok(Self { store, next: 0, recorded })
+    }
+
+    /// How many events were recorded before this process began.
+    pub fn recorded(&self) -> u64 {
+        self.recorded
+    }
+
+    /// Stores an evaluation under a name; one of the same name is replaced.
+    ///
+    /// # Errors
+    /// The database cannot be written.
+    pub async fn put_evaluation<T: Serialize + Sync>(&self, name: &str, evaluation: &T) -> Result<(), JournalError> {
+        let json = serde_json::to_string(evaluation).expect("an evaluation is plain data");
+        Ok(self.store.put_meta(vec![(format!("{EVALUATION}{name}"), json)]).await?)
+    }
+
+    /// Stores the result, with which the run is finished.
+    ///
+    /// # Errors
+    /// The database cannot be written.
+    pub async fn finish(&self, result_json: String) -> Result<(), JournalError> {
+        Ok(self.store.put_meta(vec![(RESULT.to_string(), result_json)]).await?)
+    }
+
+    async fn record(&self, seq: u64, kind: &'static str, json: String) -> Result<(), ChatError> {
+        let storage = |error: crate::store::StoreError| ChatError::Storage(error.to_string());
+        if seq >= self.recorded {
+            return self.store.put_event(seq, json).await.map_err(storage);
+        }
+        let reader = self.store.reader();
+        if reader.event(seq).map_err(storage)?.as_deref() == Some(json.as_str()) {
+            return Ok(());
+        }
+        Err(ChatError::Storage(format!(
+            "event {seq} (`{kind}`) came out otherwise than {} has it; the journal was written by other settings, another \
+             model or another version of maspo: start the run again with --force",
+            reader.path().display()
+        )))
+    }
+}
+
+impl EventSink for Journal {
+    fn emit(&mut self, event: &Event) -> BoxFuture<'_, Result<(), ChatError>> {
+        let json = serde_json::to_string(event).expect("an event is plain data");
+        let seq = self.next;
+        self.next += 1;
+        let kind = match event {
+            Event::Started(_) => "started",
+            Event::Refreshed(_) => "refreshed",
+            Event::Proposed(_) => "proposed",
+            Event::Step(_) => "step",
+            Event::FinalCheck(_) => "final-check",
+            Event::Finished(_) => "finished",
+        };
+        async move { self.record(seq, kind, json).await }.boxed()
+    }
+}

@@ -1,0 +1,59 @@
+//! The reading side: everything a directory says about its run, without the model or the configuration.
+
+use super::JournalError;
+use crate::search::Event;
+use crate::store::Reader;
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+pub(super) const NAME: &str = "name";
+pub(super) const SETTINGS: &str = "settings";
+pub(super) const COMMAND: &str = "resume_command";
+pub(super) const RESULT: &str = "result";
+pub(super) const EVALUATION: &str = "evaluation.";
+
+/// A run as its directory has it.
+#[derive(Clone, PartialEq, Debug)]
+pub struct Record {
+    /// The run directory.
+    pub dir: PathBuf,
+    /// The experiment's name.
+    pub name: String,
+    /// The exact command that goes on with it.
+    pub resume_command: String,
+    /// All events so far.
+    pub events: Vec<Event>,
+    /// The result's JSON text; `None` while the run is not finished.
+    pub result: Option<String>,
+    /// Evaluations by name, JSON text.
+    pub evaluations: BTreeMap<String, String>,
+    /// Answered calls in the cache.
+    pub calls: u64,
+}
+
+/// Reads a run, finished, unfinished or live. `Ok(None)` where the directory has a database and no run in it.
+///
+/// # Errors
+/// No run there, one of another schema, or a damaged one.
+pub fn read(dir: &Path) -> Result<Option<Record>, JournalError> {
+    let reader = Reader::open(dir)?;
+    let Some(name) = reader.meta(NAME)? else { return Ok(None) };
+    let mut events = Vec::new();
+    while let Some(json) = reader.event(events.len() as u64)? {
+        events.push(serde_json::from_str(&json).map_err(|error| JournalError::Malformed {
+            path: reader.path().to_path_buf(),
+            what: format!("event {}", events.len()),
+            reason: error.to_string(),
+        })?);
+    }
+    let evaluations = reader.meta_under(EVALUATION)?.into_iter().collect();
+    Ok(Some(Record {
+        dir: dir.to_path_buf(),
+        name,
+        resume_command: reader.meta(COMMAND)?.unwrap_or_default(),
+        events,
+        result: reader.meta(RESULT)?,
+        evaluations,
+        calls: reader.call_count()?,
+    }))
+}

@@ -1,0 +1,80 @@
+//! Prompts before and after. What a model wrote is shown, never obeyed: control characters are printed by their codes.
+
+use similar::{ChangeTag, TextDiff};
+
+/// Whether text may hold terminal colours.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Colour {
+    /// None.
+    Off,
+    /// ANSI escapes.
+    On,
+}
+
+const REMOVED: &str = "\x1b[31m";
+const ADDED: &str = "\x1b[32m";
+const RESET: &str = "\x1b[0m";
+
+/// Texts at least this much alike are shown as one text with marked words, others one after the other.
+const ALIKE: f32 = 0.5;
+
+/// The difference of two prompts, each line indented and ended.
+pub(super) fn prompt_diff(before: &str, after: &str, colour: Colour) -> String {
+    let (before, after) = (printable(before), printable(after));
+    let words = TextDiff::from_words(before.as_str(), after.as_str());
+    if words.ratio() < ALIKE {
+        return block("- ", &before, REMOVED, colour) + &block("+ ", &after, ADDED, colour);
+    }
+    let mut text = String::new();
+    let mut run: Option<(ChangeTag, String)> = None;
+    for change in words.iter_all_changes() {
+        match &mut run {
+            Some((tag, words)) if *tag == change.tag() => words.push_str(change.value()),
+            _ => {
+                text += &run.take().map_or(String::new(), |(tag, words)| marked(tag, &words, colour));
+                run = Some((change.tag(), change.value().to_string()));
+            }
+        }
+    }
+    text += &run.map_or(String::new(), |(tag, words)| marked(tag, &words, colour));
+    block("  ", &text, "", Colour::Off)
+}
+
+/// Git's word marks, so that the difference survives without colours too.
+fn marked(tag: ChangeTag, words: &str, colour: Colour) -> String {
+    let (open, close, paint) = match tag {
+        ChangeTag::Equal => return words.to_string(),
+        ChangeTag::Delete => ("[-", "-]", REMOVED),
+        ChangeTag::Insert => ("{+", "+}", ADDED),
+    };
+    match colour {
+        Colour::Off => format!("{open}{words}{close}"),
+        Colour::On => format!("{paint}{open}{words}{close}{RESET}"),
+    }
+}
+
+fn block(mark: &str, text: &str, paint: &str, colour: Colour) -> String {
+    text.lines()
+        .map(|line| match colour {
+            Colour::Off => format!("  {mark}{line}\n"),
+            Colour::On => format!("  {paint}{mark}{line}{RESET}\n"),
+        })
+        .collect()
+}
+
+/// Everything but line ends and tabs that a terminal could take as a command becomes its escape.
+pub(super) fn printable(text: &str) -> String {
+    let mut out = String::with_capacity(text.len());
+    for c in text.chars() {
+        match c {
+            '\n' | '\t' => out.push(c),
+            // Line and direction marks reorder what is seen.
+            '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}' => {
+                out.extend(c.escape_unicode())
+            }
+            c if c.is_control() => out.extend(c.escape_unicode()),
+            c => out.push(c),
+        }
+    }
+    out
+}

@@ -1,0 +1,161 @@
+//! A small finished run, for the tests of this module and of the command line.
+
+use super::{Accuracy, Bill, Difference, EgressLock, Inputs, RunReport};
+use crate::base::{AgentId, Digest, Seed};
+use crate::chat::{LedgerLine, ModelIdentity};
+use crate::judge::JudgeStats;
+use crate::prompt::{Rejection, Template};
+use crate::reward::Reward;
+use crate::rollout::{Avoided, Prompts};
+use crate::search::{
+    Candidate, Copied, Event, FinalCheck, FinalVerdict, Finished, Models, Outcome, Plan, Ranked, Refreshed,
+    SearchResult, Started, Step,
+};
+use std::path::Path;
+
+pub(crate) const ASSESS: &str =
+    "Read the case {context}.\nDecide who wrote it: a human or a scraper.\nAnswer in <answer></answer>.";
+pub(crate) const BETTER: &str = "Read the case {context}.\nDecide who wrote it: a human or a scraper. Many requests per second mean a scraper.\n\
+     Answer in <answer></answer>.";
+
+fn prompts(assess: &str) -> Prompts {
+    let texts = ["List the facts of {question}.", assess];
+    serde_json::from_value(serde_json::to_value(texts).unwrap()).unwrap()
+}
+
+fn candidate(id: usize, prompt: &str, mean: f64, score: f64) -> Candidate {
+    let outcome = Outcome::Scored {
+        id,
+        prompt: Template::new(prompt),
+        repaired: false,
+        reward: Reward { mean, samples: vec![] },
+        score,
+        local_better: 5,
+        misaligned: 2,
+    };
+    Candidate { parent: 0, outcome }
+}
+
+fn judge() -> JudgeStats {
+    JudgeStats {
+        comparisons: 1240,
+        asked: 2000,
+        identical: 240,
+        decided: 900,
+        ties: 90,
+        low_mass: 6,
+        unparsable: 4,
+        consistent: 930,
+        inconsistent: 70,
+        ..JudgeStats::default()
+    }
+}
+
+/// Two steps of the second of two agents, with a refresh between them.
+pub(crate) fn events() -> Vec<Event> {
+    let identity = ModelIdentity { name: "triage".into(), digest: Digest::of(b"triage") };
+    let avoided = Avoided { upstream_reused: 1200, unchanged_skipped: 34 };
+    let (seed, first) = (Ranked { id: 0, score: 0.0 }, Ranked { id: 1, score: 0.25 });
+    let step = |round, parents: &[Ranked], candidates, beam: &[Ranked], improved| {
+        Event::Step(Step {
+            round,
+            agent: AgentId(1),
+            step: 1,
+            batch: vec![3, 1],
+            parents: parents.to_vec(),
+            candidates,
+            beam: beam.to_vec(),
+            best: beam[0].id,
+            improved,
+            overflowed: 0,
+            cases: 2,
+            judge: judge(),
+            avoided,
+        })
+    };
+    let rejected = Candidate { parent: 0, outcome: Outcome::Rejected { reason: Rejection::TooLong } };
+    let third = Ranked { id: 2, score: -0.125 };
+    vec![
+        Event::Started(Started {
+            version: 1,
+            seed: Seed(7),
+            models: Models { worker: identity.clone(), optimizer: identity.clone(), judge: identity },
+            agents: vec!["extract".into(), "assess".into()],
+            optimized: vec![AgentId(1)],
+            prompts: prompts(ASSESS),
+            pool: 6,
+            batch: 2,
+            plan: Plan { steps: 2, candidates: 4, ..Plan::default() },
+        }),
+        Event::Proposed(crate::search::Proposed { round: 1, agent: AgentId(1), step: 1, usable: 1, rejected: 1 }),
+        step(1, &[seed], vec![candidate(1, BETTER, 0.75, 0.25), rejected], &[first, seed], true),
+        Event::Refreshed(Refreshed {
+            round: 2,
+            agent: AgentId(1),
+            batch: vec![0, 5],
+            before: vec![first, seed],
+            after: vec![Ranked { id: 1, score: 0.0 }, Ranked { id: 0, score: -0.5 }],
+            tau: Some(1.0),
+            top1: true,
+            applied: true,
+            judge: judge(),
+            avoided,
+        }),
+        step(2, &[first, seed], vec![candidate(2, "Guess {context}", 0.375, -0.125)], &[first, third], false),
+        Event::FinalCheck(FinalCheck {
+            batch: vec![0, 1, 2, 4],
+            values: vec![1.0, 0.5, 1.0, 0.5],
+            mean: Some(0.75),
+            verdict: FinalVerdict::Optimized,
+            optimized: prompts(BETTER),
+        }),
+        Event::Finished(Finished {
+            prompts: prompts(BETTER),
+            kept_seed: false,
+            copied: vec![Copied {
+                agent: AgentId(1),
+                item: 4,
+                text: "Many requests per second mean a \x1b[2Jscraper".into(),
+            }],
+            judge: judge(),
+            avoided,
+        }),
+    ]
+}
+
+pub(crate) fn report() -> RunReport {
+    report_of(&events(), &[true, false], &[true, true])
+}
+
+pub(crate) fn report_of(events: &[Event], seed_cases: &[bool], optimized_cases: &[bool]) -> RunReport {
+    let line = |calls, computed, cached, seconds| LedgerLine {
+        calls,
+        computed,
+        cached,
+        shared: calls - computed - cached,
+        failed: 0,
+        prefilled_tokens: computed * 100,
+        reused_tokens: computed * 1000,
+        decoded_tokens: computed * 30,
+        seconds,
+    };
+    RunReport::new(Inputs {
+        name: "tiny",
+        result: &SearchResult::from_events(events).unwrap(),
+        seed_accuracy: Some((Accuracy { n: 200, correct: 122, accuracy: 0.61, ci95: (0.5408, 0.6749) }, seed_cases)),
+        optimized_accuracy: Some((
+            Accuracy { n: 200, correct: 149, accuracy: 0.745, ci95: (0.6803, 0.8004) },
+            optimized_cases,
+        )),
+        difference: Some(Difference { value: 0.135, ci95: (0.08, 0.19), mcnemar_p: 0.00001 }),
+        bill: Bill {
+            worker: line(12345, 8000, 0, 61.25),
+            optimizer: line(40, 40, 0, 20.0),
+            judge: line(2000, 1500, 300, 30.5),
+        },
+        egress_lock: EgressLock { applied: true, threads: 4, locked_threads: 4, ..EgressLock::default() },
+        seconds: 91.04,
+        warnings: vec!["2 rows of pool.jsonl were left out".into()],
+        dir: Path::new("runs/tiny-7"),
+    })
+}

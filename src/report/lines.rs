@@ -1,0 +1,230 @@
+//! The records that result.json is made of: the search's own, with agents by name.
+
+use crate::base::AgentId;
+use crate::judge::JudgeStats;
+use crate::prompt::{Rejection, Template};
+use crate::search::{Candidate, Lineage, MisalignmentRate, Outcome, Ranked, Refreshed, SearchResult, Step};
+use serde::{Deserialize, Serialize};
+
+/// One agent's prompt before and after.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct PromptLine {
+    /// The agent's name.
+    pub agent: String,
+    /// Whether the search was allowed to change it.
+    pub optimized: bool,
+    /// The seed prompt.
+    pub before: Template,
+    /// The prompt to use.
+    pub after: Template,
+}
+
+/// One step and its scores.
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+pub struct StepLine {
+    /// d, from 1.
+    pub round: usize,
+    /// The agent's name.
+    pub agent: String,
+    /// t, from 1.
+    pub step: usize,
+    /// The mini-batch (positions in the pool).
+    pub batch: Vec<usize>,
+    /// Every candidate.
+    pub candidates: Vec<TriedLine>,
+    /// The beam after the step, best first.
+    pub beam: Vec<Ranked>,
+    /// The id of the agent's best prompt after the step.
+    pub best: usize,
+    /// Whether that changed.
+    pub improved: bool,
+}
+
+/// One candidate of a step.
+#[derive(Clone, Copy, PartialEq, Debug, Serialize, Deserialize)]
+pub struct TriedLine {
+    /// The id of the prompt it was made from.
+    pub parent: usize,
+    /// Its own id; `None` when it was rejected.
+    pub id: Option<usize>,
+    /// R(c, p); `None` when it was rejected.
+    pub reward: Option<f64>,
+    /// J(c); `None` when it was rejected.
+    pub score: Option<f64>,
+    /// Why it was rejected.
+    pub rejected: Option<Rejection>,
+}
+
+/// One prompt that was tried, and where it comes from.
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+pub struct LineageLine {
+    /// The agent's name.
+    pub agent: String,
+    /// Order of creation within the agent; 0 is the seed prompt.
+    pub id: usize,
+    /// The prompt it was made from.
+    pub parent: Option<usize>,
+    /// The round it was made in; 0 for the seed prompt.
+    pub round: usize,
+    /// The step it was made in; 0 for the seed prompt.
+    pub step: usize,
+    /// J when it was made.
+    pub score: f64,
+    /// Whether it is in the beam at the end.
+    pub in_beam: bool,
+    /// Whether it is the best at the end.
+    pub best: bool,
+    /// Its text.
+    pub prompt: Template,
+}
+
+/// How often what is better for an agent was worse for the team (Eq. 6).
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+pub struct MisalignmentLine {
+    /// The agent's name.
+    pub agent: String,
+    /// Samples judged.
+    pub samples: usize,
+    /// Of these, better for the agent itself.
+    pub local_better: usize,
+    /// Of these, worse for a successor or for the system.
+    pub misaligned: usize,
+    /// `misaligned / local_better`.
+    pub rate: Option<f64>,
+}
+
+/// How much the rankings of a beam before and after its refresh agree (Eq. 8).
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+pub struct RankLine {
+    /// d, from 1.
+    pub round: usize,
+    /// The agent's name.
+    pub agent: String,
+    /// Prompts in the beam.
+    pub prompts: usize,
+    /// Kendall's tau-b; `None` where it is not defined.
+    pub tau: Option<f64>,
+    /// Whether both have the same first.
+    pub top1: bool,
+    /// Whether the search went on with the new ranking.
+    pub applied: bool,
+}
+
+/// What the judge did.
+#[derive(Clone, Copy, PartialEq, Debug, Serialize, Deserialize)]
+pub struct JudgeLine {
+    /// How often both orders named the same answer.
+    pub position_consistency: Option<f64>,
+    /// How many of the judged comparisons gave ½.
+    pub tie_rate: Option<f64>,
+    /// How many of the judged comparisons had a reply without an answer.
+    pub unparsable_rate: Option<f64>,
+    /// The counts behind them.
+    pub counts: JudgeStats,
+}
+
+/// A passage that an optimized prompt shares with a query of the pool.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct CopiedLine {
+    /// The agent's name.
+    pub agent: String,
+    /// The query's position in the pool.
+    pub item: usize,
+    /// The passage.
+    pub text: String,
+}
+
+impl JudgeLine {
+    pub(super) fn of(stats: &JudgeStats) -> Self {
+        Self {
+            position_consistency: stats.position_consistency(),
+            tie_rate: stats.tie_rate(),
+            unparsable_rate: stats.unparsable_rate(),
+            counts: *stats,
+        }
+    }
+}
+
+impl TriedLine {
+    fn of(candidate: &Candidate) -> Self {
+        let parent = candidate.parent;
+        match &candidate.outcome {
+            Outcome::Scored { id, reward, score, .. } => {
+                Self { parent, id: Some(*id), reward: Some(reward.mean), score: Some(*score), rejected: None }
+            }
+            Outcome::Rejected { reason } => {
+                Self { parent, id: None, reward: None, score: None, rejected: Some(*reason) }
+            }
+        }
+    }
+}
+
+/// The lines of one search.
+pub(super) struct Lines<'a>(pub(super) &'a SearchResult);
+
+impl Lines<'_> {
+    fn name(&self, agent: AgentId) -> String {
+        self.0.agents[agent.0].clone()
+    }
+
+    pub(super) fn prompts(&self) -> Vec<PromptLine> {
+        let line = |(agent, before): (AgentId, &Template)| PromptLine {
+            agent: self.name(agent),
+            optimized: self.0.optimized.contains(&agent),
+            before: before.clone(),
+            after: self.0.prompts.get(agent).clone(),
+        };
+        self.0.seed_prompts.iter().map(line).collect()
+    }
+
+    pub(super) fn steps(&self) -> Vec<StepLine> {
+        let line = |step: &Step| StepLine {
+            round: step.round,
+            agent: self.name(step.agent),
+            step: step.step,
+            batch: step.batch.clone(),
+            candidates: step.candidates.iter().map(TriedLine::of).collect(),
+            beam: step.beam.clone(),
+            best: step.best,
+            improved: step.improved,
+        };
+        self.0.steps.iter().map(line).collect()
+    }
+
+    pub(super) fn lineage(&self) -> Vec<LineageLine> {
+        let line = |node: &Lineage| {
+            let Lineage { agent, id, parent, round, step, prompt, score, in_beam, best } = node.clone();
+            LineageLine { agent: self.name(agent), id, parent, round, step, score, in_beam, best, prompt }
+        };
+        self.0.lineage.iter().map(line).collect()
+    }
+
+    pub(super) fn misalignment(&self) -> Vec<MisalignmentLine> {
+        let line = |rate: &MisalignmentRate| {
+            let MisalignmentRate { agent, samples, local_better, misaligned, rate } = *rate;
+            MisalignmentLine { agent: self.name(agent), samples, local_better, misaligned, rate }
+        };
+        self.0.misalignment.iter().map(line).collect()
+    }
+
+    pub(super) fn ranks(&self) -> Vec<RankLine> {
+        let line = |refreshed: &Refreshed| RankLine {
+            round: refreshed.round,
+            agent: self.name(refreshed.agent),
+            prompts: refreshed.after.len(),
+            tau: refreshed.tau,
+            top1: refreshed.top1,
+            applied: refreshed.applied,
+        };
+        self.0.refreshes.iter().map(line).collect()
+    }
+
+    pub(super) fn copied(&self) -> Vec<CopiedLine> {
+        let line = |copied: &crate::search::Copied| CopiedLine {
+            agent: self.name(copied.agent),
+            item: copied.item,
+            text: copied.text.clone(),
+        };
+        self.0.copied.iter().map(line).collect()
+    }
+}

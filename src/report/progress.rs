@@ -1,0 +1,112 @@
+//! An unfinished run: how far it is, the best prompts so far, and how to go on.
+
+use super::diff::Colour;
+use super::lines::{Lines, PromptLine, StepLine};
+use super::run::REPORT_SCHEMA;
+use super::text::{models, prompts};
+use crate::base::Seed;
+use crate::search::{Models, SearchResult};
+use serde::{Deserialize, Serialize};
+
+/// What there is of a run that did not end.
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+pub struct Progress {
+    /// [`REPORT_SCHEMA`].
+    pub schema: u32,
+    /// Always `false`; a finished run has no such field.
+    pub finished: bool,
+    /// The experiment's name.
+    pub name: String,
+    /// What the search has so far; `None` before it began.
+    pub search: Option<SearchSoFar>,
+    /// Answered calls in the cache.
+    pub cached_calls: u64,
+    /// The exact command that goes on with it.
+    pub resume: String,
+}
+
+/// The search of an unfinished run.
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+pub struct SearchSoFar {
+    /// The run's seed.
+    pub seed: Seed,
+    /// The models' names and digests, per role.
+    pub model: Models,
+    /// Steps that are done.
+    pub steps_done: usize,
+    /// Steps of the whole run.
+    pub steps_planned: usize,
+    /// Whether the search itself ended, so that only the evaluation is left.
+    pub search_finished: bool,
+    /// The seed prompts and the best so far.
+    pub prompts: Vec<PromptLine>,
+    /// The steps that are done.
+    pub steps: Vec<StepLine>,
+}
+
+impl Progress {
+    /// Gathers what the journal has.
+    pub fn new(name: &str, result: Option<&SearchResult>, cached_calls: u64, resume: &str) -> Self {
+        let search = result.map(|result| {
+            let lines = Lines(result);
+            SearchSoFar {
+                seed: result.seed,
+                model: result.models.clone(),
+                steps_done: result.steps.len(),
+                steps_planned: result.plan.steps,
+                search_finished: result.finished,
+                prompts: lines.prompts(),
+                steps: lines.steps(),
+            }
+        });
+        Self {
+            schema: REPORT_SCHEMA,
+            finished: false,
+            name: name.to_string(),
+            search,
+            cached_calls,
+            resume: resume.to_string(),
+        }
+    }
+
+    /// What `maspo show --json` prints.
+    pub fn json(&self) -> String {
+        serde_json::to_string_pretty(self).expect("progress is plain data") + "\n"
+    }
+
+    /// What `maspo show` prints.
+    pub fn text(&self, colour: Colour) -> String {
+        let mut text = match &self.search {
+            None => format!("Run `{}`, unfinished: the search has not begun\n", self.name),
+            Some(search) => format!(
+                "Run `{}`, seed {}, unfinished: {} of {} steps done{}\n{}",
+                self.name,
+                search.seed.0,
+                search.steps_done,
+                search.steps_planned,
+                if search.search_finished { ", only the evaluation is left" } else { "" },
+                models(&search.model),
+            ),
+        };
+        text += &format!("cache     {} answered calls, which are not asked again\n", self.cached_calls);
+        if let Some(search) = &self.search {
+            text += &format!("\n{}", prompts(&search.prompts, colour));
+            text += &steps(&search.steps);
+        }
+        text + &format!("\nGo on with: {}\n", self.resume)
+    }
+}
+
+fn steps(steps: &[StepLine]) -> String {
+    let mut text = String::new();
+    for step in steps {
+        let tried = step.candidates.iter().filter(|candidate| candidate.id.is_some()).count();
+        let score = step.beam.first().map_or(0.0, |best| best.score) + 0.0;
+        let improved = if step.improved { ", improved" } else { "" };
+        text += &format!(
+            "  round {}, {}, step {}: {tried} candidates tried, best score {score:+.3}{improved}\n",
+            step.round, step.agent, step.step
+        );
+    }
+    if text.is_empty() { text } else { format!("\nSteps\n{text}") }
+}

@@ -1,0 +1,148 @@
+//! The report as text.
+
+use super::bill::thousands;
+use super::diff::{Colour, printable, prompt_diff};
+use super::lines::{JudgeLine, PromptLine};
+use super::run::RunReport;
+use crate::search::{FinalCheck, FinalVerdict, Models};
+
+impl RunReport {
+    /// What `maspo optimize` prints at the end, and `maspo show` again.
+    pub fn text(&self, colour: Colour) -> String {
+        let mut text = format!("Run `{}`, seed {}\n{}\n", self.name, self.seed.0, models(&self.model));
+        text += &self.accuracy();
+        text += &self.final_check.as_ref().map_or(String::new(), final_check);
+        text += &format!("\n{}", prompts(&self.prompts, colour));
+        text += &format!("\n{}", self.search());
+        text += &format!("\n{}", self.ledger.text(self.seconds));
+        text += &format!(
+            "  not needed: {} calls upstream of a change, {} calls whose input had not changed\n",
+            thousands(self.avoided.upstream_reused),
+            thousands(self.avoided.unchanged_skipped)
+        );
+        text += &format!("\n{}", judge(&self.judge));
+        for warning in self.all_warnings() {
+            text += &format!("warning   {warning}\n");
+        }
+        text += &format!("{}\n", self.egress_lock.line());
+        text += &format!("prompts   {}\n", self.files.prompts.display());
+        text += &format!("result    {}\n", self.files.result.display());
+        text += &format!("journal   {}\n", self.files.journal.display());
+        text + &format!("hash      {}\n", self.result_hash)
+    }
+
+    fn accuracy(&self) -> String {
+        let Some(seed) = &self.seed_accuracy else {
+            return "Accuracy: not measured (the experiment has no labelled test cases)\n".to_string();
+        };
+        let mut text = format!("Accuracy on {} held-out cases\n", seed.n);
+        text += &format!("  {:<18}{}\n", "seed prompts", seed.text());
+        if let Some(optimized) = &self.optimized_accuracy {
+            text += &format!("  {:<18}{}\n", "optimized prompts", optimized.text());
+        }
+        if let Some(difference) = &self.difference {
+            text += &format!("  {:<18}{}\n", "difference", difference.text());
+        }
+        text
+    }
+
+    fn search(&self) -> String {
+        let tried = self.steps.iter().flat_map(|step| &step.candidates).filter(|tried| tried.id.is_some()).count();
+        let improved = self.steps.iter().filter(|step| step.improved).count();
+        let mut text = format!(
+            "Search    {} steps, {tried} candidates tried, {improved} steps improved a prompt",
+            self.steps.len()
+        );
+        let rejected: usize = self.rejections.values().sum();
+        if rejected > 0 {
+            let reasons: Vec<_> =
+                self.rejections.iter().map(|(reason, count)| format!("{count} {}", kebab(reason))).collect();
+            text += &format!(", {rejected} candidates rejected ({})", reasons.join(", "));
+        }
+        text += "\n";
+        for line in &self.misalignment {
+            let rate = line.rate.map_or(String::new(), |rate| format!(" ({rate:.2})"));
+            text += &format!(
+                "  misaligned  {}: {} of {} samples that were better for it alone{rate}\n",
+                line.agent, line.misaligned, line.local_better
+            );
+        }
+        for line in self.rank_agreement.iter().filter(|line| line.prompts > 1) {
+            let tau = line.tau.map_or("undefined".to_string(), |tau| format!("{tau:+.2}"));
+            let first = if line.top1 { "the same first" } else { "another first" };
+            let applied = if line.applied { "" } else { " (measured only)" };
+            text += &format!("  refresh     round {}, {}: tau {tau}, {first}{applied}\n", line.round, line.agent);
+        }
+        text
+    }
+
+    fn all_warnings(&self) -> Vec<String> {
+        let copied = |line: &super::CopiedLine| {
+            format!(
+                "the prompt of {} repeats query {} of the pool: \"{}\"",
+                line.agent,
+                line.item,
+                printable(&line.text)
+            )
+        };
+        self.warnings.iter().cloned().chain(self.copied.iter().map(copied)).collect()
+    }
+}
+
+pub(super) fn models(models: &Models) -> String {
+    let Models { worker, optimizer, judge } = models;
+    if worker == optimizer && worker == judge {
+        return format!("model     {} ({}) in every role\n", worker.name, worker.digest.short());
+    }
+    [("worker", worker), ("optimizer", optimizer), ("judge", judge)]
+        .map(|(role, model)| format!("{role:<10}{} ({})\n", model.name, model.digest.short()))
+        .concat()
+}
+
+pub(super) fn prompts(prompts: &[PromptLine], colour: Colour) -> String {
+    let mut text = String::from("Prompts   [-before-] {+after+}\n");
+    for line in prompts {
+        let note = match (line.optimized, line.before == line.after) {
+            (false, _) => "not to be changed",
+            (true, true) => "unchanged",
+            (true, false) => "changed",
+        };
+        text += &format!("  {}: {note}\n", line.agent);
+        if line.before != line.after {
+            text += &prompt_diff(line.before.text(), line.after.text(), colour);
+        }
+    }
+    text
+}
+
+fn final_check(check: &FinalCheck) -> String {
+    let mean = check.mean.unwrap_or(0.5);
+    let queries = check.batch.len();
+    let says = match check.verdict {
+        FinalVerdict::Unchanged => return "Final check: the search ended on the seed prompts\n".to_string(),
+        FinalVerdict::Optimized => "the optimized prompts won",
+        FinalVerdict::Tie => "a tie, no gain was measured",
+        FinalVerdict::Seed => "the seed prompts won and are kept",
+    };
+    format!(
+        "Final check on {queries} unlabelled queries: {says} (the optimized prompts scored {mean:.2}; 0.50 is a tie)\n"
+    )
+}
+
+fn judge(line: &JudgeLine) -> String {
+    let JudgeLine { position_consistency, tie_rate, unparsable_rate, counts } = line;
+    let percent = |rate: &Option<f64>| rate.map_or("none asked".to_string(), |rate| format!("{:.1} %", rate * 100.0));
+    format!(
+        "Judge     {} comparisons, {} of equal texts; both orders agreed {}, ties {}, unparsable {}\n",
+        thousands(counts.comparisons),
+        thousands(counts.identical),
+        percent(position_consistency),
+        percent(tie_rate),
+        percent(unparsable_rate)
+    )
+}
+
+/// The reason's name in JSON.
+fn kebab(reason: &crate::prompt::Rejection) -> String {
+    serde_json::to_value(reason).ok().and_then(|value| Some(value.as_str()?.to_string())).unwrap_or_default()
+}
