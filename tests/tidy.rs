@@ -30,22 +30,63 @@ const LAYERS: &[(&str, &[&str])] = &[
     (
         "config",
         &[
-            "chat", "engine", "eval", "graph", "judge", "misalignment", "prompt", "propose", "reward", "rollout", "search",
+            "chat",
+            "engine",
+            "eval",
+            "graph",
+            "judge",
+            "misalignment",
+            "prompt",
+            "propose",
+            "reward",
+            "rollout",
+            "search",
             "task",
         ],
     ),
     (
         "cli",
         &[
-            "cache", "chat", "config", "engine", "eval", "graph", "journal", "judge", "misalignment", "prompt", "propose",
-            "report", "reward", "rollout", "search", "stats", "store", "task", "throughput",
+            "cache",
+            "chat",
+            "config",
+            "engine",
+            "eval",
+            "graph",
+            "journal",
+            "judge",
+            "misalignment",
+            "prompt",
+            "propose",
+            "report",
+            "reward",
+            "rollout",
+            "search",
+            "stats",
+            "store",
+            "task",
+            "throughput",
         ],
     ),
 ];
 
 /// The engine's own order: each part imports only parts before it.
-const ENGINE_ORDER: &[&str] =
-    &["text", "blocks", "schedule", "kernels", "kv", "weights", "qwen3", "sample", "engine", "embedded", "local_model"];
+const ENGINE_ORDER: &[&str] = &[
+    "text",
+    "blocks",
+    "schedule",
+    "kernels",
+    "kv",
+    "weights",
+    "qwen3",
+    "sample",
+    "token_engine",
+    "embedded",
+    "source",
+    "local_model",
+    "bare",
+    "measure",
+];
 
 /// Parts of the engine that are tested without tensors.
 const TENSOR_FREE: &[&str] = &["text", "blocks", "schedule"];
@@ -74,7 +115,8 @@ fn root() -> &'static Path {
 
 /// Every `crate::a` and `crate::a::b` named in the code (comments left out).
 fn imports(text: &str) -> BTreeSet<(String, String)> {
-    let code: String = text.lines().filter(|line| !line.trim_start().starts_with("//")).flat_map(|l| [l, "\n"]).collect();
+    let code: String =
+        text.lines().filter(|line| !line.trim_start().starts_with("//")).flat_map(|l| [l, "\n"]).collect();
     let mut found = BTreeSet::new();
     for (at, _) in code.match_indices("crate::") {
         let path = &code[at + "crate::".len()..];

@@ -1,6 +1,11 @@
 //! `maspo bench`: Measure prefill and decode speed.
 
+use super::local::open_error;
 use super::{CliError, Exit};
+use crate::base::Seed;
+use crate::engine::{Bare, EngineOptions, ModelSource};
+use crate::throughput::{Figures, Load, measure, read_bandwidth, weight_bytes_per_step};
+use serde_json::json;
 
 /// Measure prefill and decode speed.
 #[derive(clap::Args, Debug)]
@@ -28,6 +33,92 @@ pub(super) struct Args {
     json: bool,
 }
 
-pub(super) fn run(_args: Args) -> Result<Exit, CliError> {
-    Err(CliError::new(Exit::RunFailed, "not built yet"))
+/// Seed of random weights and prompts.
+const SEED: Seed = Seed(1);
+
+pub(super) fn run(args: Args) -> Result<Exit, CliError> {
+    check(&args)?;
+    let source = ModelSource::parse(&args.model).map_err(CliError::bad_input)?;
+    let largest = args.batch.iter().copied().max().unwrap_or(1);
+    let tokens = args.prompt_tokens + args.new_tokens;
+    let defaults = EngineOptions::default();
+    let options = EngineOptions {
+        threads: args.threads,
+        kv_tokens: Some(largest * (tokens + defaults.block_tokens).next_multiple_of(defaults.block_tokens)),
+        max_running: largest,
+        step_tokens: defaults.step_tokens.max(largest),
+        ..defaults
+    };
+    let opened = Bare::open(&source, args.random_weights.then_some(SEED), &options).map_err(open_error)?;
+    if tokens > opened.engine.limit() {
+        let limit = opened.engine.limit();
+        let message = format!("--prompt-tokens and --new-tokens add up to {tokens}, but {limit} fit into the model");
+        return Err(CliError::bad_input(message));
+    }
+    let bandwidth = read_bandwidth(opened.threads).map_err(|error| CliError::new(Exit::Environment, error))?;
+    let weights = if args.random_weights { "random weights" } else { "its own weights" };
+    say(&args, &format!("{source}, {weights}, f32, {} threads, {} kernels", opened.threads, opened.kernels));
+    say(&args, &format!("read bandwidth {:.1} GB/s, weights {:.1} MB a step", bandwidth / 1e9, weights_mb(&opened)));
+    say(&args, "batch   prefill tok/s   decode tok/s   ms/step   MB/step   of bandwidth");
+    let mut runs = Vec::with_capacity(args.batch.len());
+    for &batch in &args.batch {
+        let load = Load { batch, prompt_tokens: args.prompt_tokens, new_tokens: args.new_tokens };
+        let figures = measure(&opened.engine, &opened.config, load, SEED, bandwidth)
+            .map_err(|error| CliError::new(Exit::RunFailed, error))?;
+        say(&args, &row(&figures));
+        runs.push(figures);
+    }
+    if args.json {
+        let object = json!({
+            "schema": 1,
+            "command": "bench",
+            "model": source.name(),
+            "random_weights": args.random_weights,
+            "dtype": "f32",
+            "threads": opened.threads,
+            "kernels": opened.kernels,
+            "prompt_tokens": args.prompt_tokens,
+            "new_tokens": args.new_tokens,
+            "read_bandwidth_bytes_per_s": bandwidth,
+            "weight_bytes_per_step": weight_bytes_per_step(&opened.config),
+            "runs": runs,
+        });
+        println!("{object}");
+    }
+    Ok(Exit::Ok)
+}
+
+fn check(args: &Args) -> Result<(), CliError> {
+    let mut faults = Vec::new();
+    if args.batch.iter().any(|batch| !(1..=4096).contains(batch)) {
+        faults.push("--batch: a batch size must be between 1 and 4096");
+    }
+    if args.prompt_tokens == 0 {
+        faults.push("--prompt-tokens must be at least 1");
+    }
+    if args.new_tokens < 2 {
+        faults.push("--new-tokens must be at least 2: decoding is timed from the second token on");
+    }
+    if faults.is_empty() { Ok(()) } else { Err(CliError::bad_inputs(faults)) }
+}
+
+/// The table is data, unless `--json` takes standard output.
+fn say(args: &Args, line: &str) {
+    if args.json { eprintln!("{line}") } else { println!("{line}") }
+}
+
+fn weights_mb(opened: &Bare) -> f64 {
+    weight_bytes_per_step(&opened.config) as f64 / 1e6
+}
+
+fn row(figures: &Figures) -> String {
+    format!(
+        "{:>5}   {:>13.0}   {:>12.1}   {:>7.2}   {:>7.1}   {:>10.0} %",
+        figures.batch,
+        figures.prefill_tokens_per_s,
+        figures.decode_tokens_per_s,
+        figures.ms_per_step,
+        figures.bytes_per_step as f64 / 1e6,
+        figures.bandwidth_fraction * 100.0
+    )
 }

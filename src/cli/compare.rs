@@ -1,11 +1,11 @@
 //! `maspo compare`: Compare two sets of prompts on the same labelled cases.
 
+use super::interrupt::cancel_on_ctrl_c;
 use super::models::open_models;
 use super::settings::{
     accuracy_line, bill_line, chat_error, difference_line, labelled, load, print_json, prompts, warn,
 };
 use super::{CliError, Exit};
-use crate::base::CancelToken;
 use crate::chat::{Ledger, Metered, ModelRole};
 use crate::config::ModelCheck;
 use crate::eval::{compare, evaluate};
@@ -47,7 +47,7 @@ pub(super) fn run(args: Args) -> Result<Exit, CliError> {
     let model = open_models(&settings, &[ModelRole::Worker])?.role(&settings, ModelRole::Worker);
     let identity = model.identity();
     let ledger = Ledger::new();
-    let worker = Metered::new(model, ModelRole::Worker, ledger.clone(), CancelToken::new());
+    let worker = Metered::new(model, ModelRole::Worker, ledger.clone(), cancel_on_ctrl_c()?);
     let runner = Runner::new(settings.graph.clone(), Arc::new(worker), settings.options.rollout.clone());
     let one = block_on(evaluate(&runner, &first, cases, scorer)).map_err(chat_error)?;
     // Decoding is greedy, so equal prompts have equal outputs.

@@ -1,9 +1,9 @@
 //! `maspo eval`: Score prompts on labelled cases.
 
+use super::interrupt::cancel_on_ctrl_c;
 use super::models::open_models;
 use super::settings::{accuracy_line, bill_line, chat_error, labelled, load, print_json, prompts, warn};
 use super::{CliError, Exit};
-use crate::base::CancelToken;
 use crate::chat::{Ledger, Metered, ModelRole};
 use crate::config::ModelCheck;
 use crate::eval::evaluate;
@@ -42,7 +42,7 @@ pub(super) fn run(args: Args) -> Result<Exit, CliError> {
     let model = open_models(&settings, &[ModelRole::Worker])?.role(&settings, ModelRole::Worker);
     let identity = model.identity();
     let ledger = Ledger::new();
-    let worker = Metered::new(model, ModelRole::Worker, ledger.clone(), CancelToken::new());
+    let worker = Metered::new(model, ModelRole::Worker, ledger.clone(), cancel_on_ctrl_c()?);
     let runner = Runner::new(settings.graph.clone(), Arc::new(worker), settings.options.rollout.clone());
     let evaluation = block_on(evaluate(&runner, &prompts, cases, scorer)).map_err(chat_error)?;
 

@@ -77,9 +77,6 @@ pub(super) fn run(args: Args) -> Result<Exit, CliError> {
 fn prepare(model: &LocalModel, line: &str, max_tokens: usize) -> Result<Prepared<TokenRequest>, String> {
     let line: Line = parse(line)?;
     let max_new_tokens = line.max_tokens.unwrap_or(max_tokens);
-    if max_new_tokens == 0 {
-        return Err("`max_tokens` must be at least 1".to_string());
-    }
     let temperature = line.temperature.unwrap_or(0.0);
     if !(temperature.is_finite() && temperature >= 0.0) {
         return Err("`temperature` must be 0 or more".to_string());
@@ -88,9 +85,10 @@ fn prepare(model: &LocalModel, line: &str, max_tokens: usize) -> Result<Prepared
     if !(top_p > 0.0 && top_p <= 1.0) {
         return Err("`top_p` must be above 0 and at most 1".to_string());
     }
-    let sampling =
-        Sampling { top_k: line.top_k.unwrap_or(0), top_p, ..Sampling::at(temperature, line.seed.unwrap_or(0)) };
-    let sampling = if temperature == 0.0 { Sampling::GREEDY } else { sampling };
+    let sampling = match temperature {
+        0.0 => Sampling::GREEDY,
+        _ => Sampling { temperature, top_k: line.top_k.unwrap_or(0), top_p, seed: line.seed.unwrap_or(0) },
+    };
     let prompt = prompt_ids(model, line.messages, line.prompt, line.input_ids)?;
     let request = TokenRequest { prompt, max_new_tokens, sampling, ignore_eos: line.ignore_eos, stop: Vec::new() };
     Ok(Prepared { id: line.id, request })

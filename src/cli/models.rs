@@ -1,6 +1,7 @@
 //! Opens the models of an experiment's roles; a model that plays several is opened once.
 
 use super::CliError;
+use super::local::open_error;
 use crate::chat::{ChatModel, ModelRole};
 use crate::config::{ModelSpec, Settings};
 use crate::engine::{LocalModel, ModelSource};
@@ -18,9 +19,7 @@ pub(super) fn open_models(settings: &Settings, roles: &[ModelRole]) -> Result<Mo
         let spec = settings.model(*role);
         if models.find(spec).is_none() {
             let ModelSpec { source, dtype, thinking } = spec;
-            let model = LocalModel::open(source, &settings.engine, dtype.as_str(), *thinking).map_err(|error| {
-                CliError::bad_input(format!("the {} model cannot be opened: {error}", role.as_str()))
-            })?;
+            let model = LocalModel::open(source, &settings.engine, dtype.as_str(), *thinking).map_err(open_error)?;
             models.opened.push((spec.clone(), Arc::new(model)));
         }
     }

@@ -113,11 +113,11 @@ mod tests {
         check(
             dir.path(),
             expect![[r#"
-            Run `tiny`, unfinished: the search has not begun
-            cache     0 answered calls, which are not asked again
+                Run `tiny`, unfinished: the search has not begun
+                cache     answered calls that are not asked again: 0
 
-            Go on with: maspo optimize tiny.toml --resume
-        "#]],
+                Go on with: maspo optimize tiny.toml --resume
+            "#]],
         );
         for event in &fixture::events()[..3] {
             block_on(journal.emit(event)).unwrap();
@@ -125,22 +125,22 @@ mod tests {
         check(
             dir.path(),
             expect![[r#"
-            Run `tiny`, seed 7, unfinished: 1 of 2 steps done
-            model     triage (5540edfbd10f) in every role
-            cache     0 answered calls, which are not asked again
+                Run `tiny`, seed 7, unfinished: 1 of 2 steps done
+                model     triage (5540edfbd10f) in every role
+                cache     answered calls that are not asked again: 0
 
-            Prompts   [-before-] {+after+}
-              extract: not to be changed
-              assess: changed
-                Read the case {context}.
-                Decide who wrote it: a human or a scraper.{+ Many requests per second mean a scraper.+}
-                Answer in <answer></answer>.
+                Prompts   [-before-] {+after+}
+                  extract: not to be changed
+                  assess: changed
+                    Read the case {context}.
+                    Decide who wrote it: a human or a scraper.{+ Many requests per second mean a scraper.+}
+                    Answer in <answer></answer>.
 
-            Steps
-              round 1, assess, step 1: 1 candidates tried, best score +0.250, improved
+                Steps
+                  round 1, assess, step 1: 1 candidate tried, best score +0.250, improved
 
-            Go on with: maspo optimize tiny.toml --resume
-        "#]],
+                Go on with: maspo optimize tiny.toml --resume
+            "#]],
         );
         let json: serde_json::Value = serde_json::from_str(&render(dir.path(), true, Colour::Off).unwrap()).unwrap();
         assert_eq!((&json["schema"], &json["finished"]), (&1.into(), &false.into()));

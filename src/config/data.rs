@@ -64,6 +64,10 @@ pub(super) fn read(root: &Section<'_>, skip_bad_rows: bool) -> Option<Data> {
         let answer = section.get("answer").unwrap_or_else(|| "answer".to_string());
         let source = source(&section, pool_source.as_ref(), skip_bad_rows);
         section.finish();
+        if pool.is_none() && section.entry("file").is_none() {
+            // The pool's file, whose faults are told already.
+            return None;
+        }
         // With a fault in what to read, reading would only add faults that are not there.
         let source = source.filter(|_| section.faults.count() == before)?;
         let cases = take(&section, load_cases(&source, &answer, &stand_in), &mut warnings)?;

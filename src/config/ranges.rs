@@ -11,6 +11,8 @@ use crate::search::{Options, SearchOptions};
 
 /// Most generations of successors that a lookahead judges (the ablation's largest).
 const MAX_LOOKAHEAD_DEPTH: usize = 3;
+/// Most compute threads.
+const MAX_THREADS: usize = 1024;
 /// Tokens per K/V block that the engine has kernels for.
 const BLOCK_TOKENS: [usize; 3] = [16, 32, 64];
 
@@ -108,9 +110,14 @@ fn check_engine(section: &Section<'_>, options: &EngineOptions) {
     if !BLOCK_TOKENS.contains(&block_tokens) {
         section.fault("block_tokens", &format!("is {block_tokens}; it must be 16, 32 or 64"));
     }
-    at_least_1(section, &[("step_tokens", step_tokens), ("max_running", max_running), ("queue", queue)]);
-    at_least_1(section, &[("threads", threads.unwrap_or(1))]);
-    if kv_tokens.is_some_and(|tokens| tokens < block_tokens) {
-        section.fault("kv_tokens", &format!("is less than one block of {block_tokens} tokens"));
+    let bounded = [
+        ("threads", threads.unwrap_or(1), MAX_THREADS),
+        ("kv_tokens", kv_tokens.unwrap_or(1), 1 << 28),
+        ("step_tokens", step_tokens, 1 << 16),
+        ("max_running", max_running, 1 << 12),
+        ("queue", queue, 1 << 20),
+    ];
+    for (key, number, most) in bounded.into_iter().filter(|(_, number, most)| !(1..=*most).contains(number)) {
+        section.fault(key, &format!("is {number}; it must be 1 to {most}"));
     }
 }

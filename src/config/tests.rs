@@ -67,6 +67,27 @@ fn shown(folder: &tempfile::TempDir, outcome: Result<Settings, Vec<ConfigError>>
     text.replace(&format!("{}/", folder.path().display()), "")
 }
 
+#[test]
+fn the_documentation_names_every_option() {
+    use super::fields::field_names;
+    let docs = include_str!("../../docs/config.md");
+    let sections = [
+        ("search", field_names::<crate::search::SearchOptions>()),
+        ("reward", field_names::<crate::reward::RewardOptions>()),
+        ("judge", field_names::<crate::judge::JudgeOptions>()),
+        ("misalignment", field_names::<crate::misalignment::MisalignmentOptions>()),
+        ("propose", field_names::<crate::propose::ProposeOptions>()),
+        ("rollout", field_names::<crate::rollout::RolloutOptions>()),
+        ("engine", field_names::<crate::engine::EngineOptions>()),
+    ];
+    for (section, names) in sections {
+        let text = docs.split("\n## ").find(|text| text.starts_with(&format!("`[{section}]`"))).expect(section);
+        for name in names {
+            assert!(text.contains(&format!("\n| `{name}` |")), "{section}.{name}");
+        }
+    }
+}
+
 /// The faults of the sound experiment after replacing one text by another, and with flags.
 #[track_caller]
 fn check(from: &str, to: &str, sets: &[&str], expected: Expect) {

@@ -1,7 +1,7 @@
 //! A local model as a [`ChatModel`]: tokenizer and chat template before the token engine, detokenization behind it. The only
 //! place of the engine that knows both text and tensors.
 
-use super::kernels::Compute;
+use super::kernels::{Compute, ComputeError};
 use super::qwen3::{Config, ConfigError, Model};
 use super::source::{ModelSource, SourceError};
 use super::text::{ChatTemplate, ChatText, TextError, Tokenizer, eos_ids, template_source};
@@ -57,8 +57,8 @@ pub enum OpenError {
         vocab_size: usize,
     },
     /// Threads or instruction set.
-    #[error("{0}")]
-    Compute(String),
+    #[error(transparent)]
+    Compute(#[from] ComputeError),
 }
 
 impl LocalModel {
@@ -86,15 +86,15 @@ impl LocalModel {
             return Err(OpenError::Dtype(dtype.to_string()));
         }
         let config_bytes = source.required("config.json")?;
-        let config = read_config(&config_bytes)?;
+        let config = Config::from_json(&String::from_utf8_lossy(&config_bytes))?;
         let generation_config = source.file("generation_config.json")?;
         let eos = eos_ids(generation_config.as_deref(), &config_bytes)?;
         let text = open_text(source, &config)?;
         let mut checkpoint = source.checkpoint()?;
-        let compute = Compute::cpu(options.threads).map_err(OpenError::Compute)?;
+        let compute = Compute::cpu(options.threads)?;
 
         let mut hasher = Hasher::new("maspo local model");
-        hasher.field(dtype.as_bytes()).field(b"cpu").field(compute.kernels().as_bytes());
+        hasher.field(dtype.as_bytes()).field(b"cpu").field(compute.kernels().name().as_bytes());
         hasher.field(&COMPUTE_VERSION.to_le_bytes()).field(&[u8::from(thinking)]).field(&config_bytes);
         hasher.field(generation_config.as_deref().unwrap_or_default());
         digest_text(source, text.as_ref(), &mut hasher)?;
@@ -102,8 +102,7 @@ impl LocalModel {
         let identity = ModelIdentity { name: source.name(), digest: hasher.finish() };
 
         let model = Model::load(&config, &mut checkpoint, &compute)?;
-        let leftover = if config.tie_word_embeddings { Leftover::TiedHead } else { Leftover::Nothing };
-        checkpoint.check_all_used(leftover)?;
+        check_leftover(&checkpoint, &config)?;
         let engine = TokenEngine::start(model, eos, options)?;
         Ok(Self { text, engine, config, thinking, identity })
     }
@@ -176,12 +175,9 @@ impl LocalModel {
     }
 }
 
-/// The configuration in a `config.json`.
-///
-/// # Errors
-/// Bytes that are not a supported model's configuration.
-pub fn read_config(bytes: &[u8]) -> Result<Config, ConfigError> {
-    Config::from_json(&String::from_utf8_lossy(bytes))
+/// To be called when the model is loaded: tensors that nobody asked for are a fault.
+pub(super) fn check_leftover(checkpoint: &Checkpoint, config: &Config) -> Result<(), WeightsError> {
+    checkpoint.check_all_used(if config.tie_word_embeddings { Leftover::TiedHead } else { Leftover::Nothing })
 }
 
 fn open_text(source: &ModelSource, config: &Config) -> Result<Option<ChatText>, OpenError> {

@@ -16,10 +16,15 @@ pub(crate) mod sample;
 
 pub mod token_engine;
 
+mod bare;
 mod embedded;
 mod local_model;
 mod source;
 
-pub use local_model::{LocalModel, OpenError, read_config};
+pub use bare::Bare;
+pub use local_model::{LocalModel, OpenError};
 pub use source::{ModelSource, SourceError};
 pub use token_engine::{EngineError, EngineOptions, TokenRequest};
+
+#[doc(hidden)]
+pub mod measure;

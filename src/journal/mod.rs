@@ -6,13 +6,10 @@
 
 mod error;
 mod files;
-mod journal;
 mod record;
-
-#[cfg(test)]
-mod tests;
+mod sink;
 
 pub use error::JournalError;
 pub use files::write_file;
-pub use journal::{Journal, RunInfo, RunStatus, status};
 pub use record::{Record, read};
+pub use sink::{Journal, RunInfo, RunStatus, status};

@@ -5,7 +5,6 @@ use crate::base::{AgentId, Digest, Seed};
 use crate::chat::{LedgerLine, ModelIdentity};
 use crate::judge::JudgeStats;
 use crate::prompt::{Rejection, Template};
-use crate::reward::Reward;
 use crate::rollout::{Avoided, Prompts};
 use crate::search::{
     Candidate, Copied, Event, FinalCheck, FinalVerdict, Finished, Models, Outcome, Plan, Ranked, Refreshed,
@@ -28,7 +27,7 @@ fn candidate(id: usize, prompt: &str, mean: f64, score: f64) -> Candidate {
         id,
         prompt: Template::new(prompt),
         repaired: false,
-        reward: Reward { mean, samples: vec![] },
+        reward: serde_json::from_value(serde_json::json!({ "mean": mean, "samples": [] })).unwrap(),
         score,
         local_better: 5,
         misaligned: 2,
@@ -67,7 +66,7 @@ pub(crate) fn events() -> Vec<Event> {
             beam: beam.to_vec(),
             best: beam[0].id,
             improved,
-            overflowed: 0,
+            overflowed: round - 1,
             cases: 2,
             judge: judge(),
             avoided,

@@ -3,7 +3,7 @@
 use super::diff::Colour;
 use super::lines::{Lines, PromptLine, StepLine};
 use super::run::REPORT_SCHEMA;
-use super::text::{models, prompts};
+use super::text::{counted, models, prompts};
 use crate::base::Seed;
 use crate::search::{Models, SearchResult};
 use serde::{Deserialize, Serialize};
@@ -88,7 +88,7 @@ impl Progress {
                 models(&search.model),
             ),
         };
-        text += &format!("cache     {} answered calls, which are not asked again\n", self.cached_calls);
+        text += &format!("cache     answered calls that are not asked again: {}\n", self.cached_calls);
         if let Some(search) = &self.search {
             text += &format!("\n{}", prompts(&search.prompts, colour));
             text += &steps(&search.steps);
@@ -101,10 +101,11 @@ fn steps(steps: &[StepLine]) -> String {
     let mut text = String::new();
     for step in steps {
         let tried = step.candidates.iter().filter(|candidate| candidate.id.is_some()).count();
+        let tried = counted(tried, "candidate", "candidates");
         let score = step.beam.first().map_or(0.0, |best| best.score) + 0.0;
         let improved = if step.improved { ", improved" } else { "" };
         text += &format!(
-            "  round {}, {}, step {}: {tried} candidates tried, best score {score:+.3}{improved}\n",
+            "  round {}, {}, step {}: {tried} tried, best score {score:+.3}{improved}\n",
             step.round, step.agent, step.step
         );
     }

@@ -21,7 +21,7 @@ fn the_report_of_a_finished_run() {
           seed prompts       0.610  (122 of 200; 95 % interval 0.541 to 0.675)
           optimized prompts  0.745  (149 of 200; 95 % interval 0.680 to 0.800)
           difference        +0.135  (95 % interval +0.080 to +0.190; McNemar p < 0.0001): the optimized prompts are better
-        Final check on 4 unlabelled queries: the optimized prompts won (the optimized prompts scored 0.75; 0.50 is a tie)
+        Final check on 4 unlabelled queries: the optimized prompts won (score 0.75; 0.50 is a tie)
 
         Prompts   [-before-] {+after+}
           extract: not to be changed
@@ -30,8 +30,8 @@ fn the_report_of_a_finished_run() {
             Decide who wrote it: a human or a scraper.{+ Many requests per second mean a scraper.+}
             Answer in <answer></answer>.
 
-        Search    2 steps, 2 candidates tried, 1 steps improved a prompt, 1 candidates rejected (1 too-long)
-          misaligned  assess: 4 of 10 samples that were better for it alone (0.40)
+        Search    2 steps, 2 candidates tried, 1 step improved a prompt, 1 candidate rejected (1 too-long)
+          misaligned  assess: 4 of the 10 answers that were better for it alone were worse for the team (0.40)
           refresh     round 2, assess: tau +1.00, the same first
 
         Bill           calls  computed   cached   shared  failed    prefilled       reused     decoded   seconds
@@ -44,6 +44,7 @@ fn the_report_of_a_finished_run() {
 
         Judge     1,240 comparisons, 240 of equal texts; both orders agreed 93.0 %, ties 10.0 %, unparsable 1.0 %
         warning   2 rows of pool.jsonl were left out
+        warning   in 1 run of the graph a prompt was too long for the model; that agent's answer counted as empty
         warning   the prompt of assess repeats query 4 of the pool: "Many requests per second mean a \u{1b}[2Jscraper"
         network   locked: the kernel refuses it to all 4 threads (seccomp, no new privileges)
         prompts   runs/tiny-7/prompts.json
@@ -325,6 +326,7 @@ fn the_json_of_a_finished_run() {
             "upstream_reused": 1200,
             "unchanged_skipped": 34
           },
+          "overflowed": 1,
           "seconds": 91.04,
           "warnings": [
             "2 rows of pool.jsonl were left out"
@@ -387,7 +389,7 @@ fn a_run_without_labels_or_gain_says_so() {
         model     triage (5540edfbd10f) in every role
 
         Accuracy: not measured (the experiment has no labelled test cases)
-        Final check on 4 unlabelled queries: the seed prompts won and are kept (the optimized prompts scored 0.25; 0.50 is a tie)
+        Final check on 4 unlabelled queries: the seed prompts won and are kept (score 0.25; 0.50 is a tie)
 
         Prompts   [-before-] {+after+}
           extract: not to be changed
@@ -396,8 +398,8 @@ fn a_run_without_labels_or_gain_says_so() {
             Decide who wrote it: a human or a scraper.{+ Many requests per second mean a scraper.+}
             Answer in <answer></answer>.
 
-        Search    2 steps, 2 candidates tried, 1 steps improved a prompt, 1 candidates rejected (1 too-long)
-          misaligned  assess: 4 of 10 samples that were better for it alone (0.40)
+        Search    2 steps, 2 candidates tried, 1 step improved a prompt, 1 candidate rejected (1 too-long)
+          misaligned  assess: 4 of the 10 answers that were better for it alone were worse for the team (0.40)
           refresh     round 2, assess: tau +1.00, the same first
 
         Bill           calls  computed   cached   shared  failed    prefilled       reused     decoded   seconds
@@ -410,12 +412,14 @@ fn a_run_without_labels_or_gain_says_so() {
 
         Judge     1,240 comparisons, 240 of equal texts; both orders agreed 93.0 %, ties 10.0 %, unparsable 1.0 %
         warning   2 rows of pool.jsonl were left out
+        warning   in 1 run of the graph a prompt was too long for the model; that agent's answer counted as empty
         network   NOT locked: there is no egress lock for macos on aarch64
         prompts   runs/tiny-7/prompts.json
         result    runs/tiny-7/result.json
         journal   runs/tiny-7/run.sqlite
         hash      85d97ef2f1a3e62826caf5bb945e6661bf5becfe846684939f2d9aa37edd4c13
-    "#]].assert_eq(&report.text(Colour::Off));
+    "#]]
+    .assert_eq(&report.text(Colour::Off));
 }
 
 #[test]
@@ -458,26 +462,26 @@ fn prompts_are_compared_by_words_or_whole() {
         ASSESS,
         BETTER,
         expect![[r#"
-            Read the case {context}.
-            Decide who wrote it: a human or a scraper.{+ Many requests per second mean a scraper.+}
-            Answer in <answer></answer>.
-    "#]],
+                Read the case {context}.
+                Decide who wrote it: a human or a scraper.{+ Many requests per second mean a scraper.+}
+                Answer in <answer></answer>.
+        "#]],
     );
     check_diff(
         "Count the words.",
         "Name every colour in {question}!\nBe brief.",
         expect![[r#"
-          - Count the words.
-          + Name every colour in {question}!
-          + Be brief.
-    "#]],
+              - Count the words.
+              + Name every colour in {question}!
+              + Be brief.
+        "#]],
     );
     check_diff(
         "a b c d",
         "a b c",
         expect![[r#"
-            a b c[- d-]
-    "#]],
+                a b c[- d-]
+        "#]],
     );
 }
 
@@ -487,8 +491,8 @@ fn what_a_model_wrote_cannot_command_the_terminal() {
         "one two three four",
         "one two three \x1b]0;title\x07 \u{202e}four\u{9b}2J",
         expect![[r#"
-            one two three [-four-]{+\u{1b}]0;title\u{7} \u{202e}four\u{9b}2J+}
-    "#]],
+                one two three [-four-]{+\u{1b}]0;title\u{7} \u{202e}four\u{9b}2J+}
+        "#]],
     );
     assert!(!report().text(Colour::Off).contains('\x1b'));
 }

@@ -50,21 +50,26 @@ impl RunReport {
         let tried = self.steps.iter().flat_map(|step| &step.candidates).filter(|tried| tried.id.is_some()).count();
         let improved = self.steps.iter().filter(|step| step.improved).count();
         let mut text = format!(
-            "Search    {} steps, {tried} candidates tried, {improved} steps improved a prompt",
-            self.steps.len()
+            "Search    {}, {} tried, {} improved a prompt",
+            counted(self.steps.len(), "step", "steps"),
+            counted(tried, "candidate", "candidates"),
+            counted(improved, "step", "steps"),
         );
         let rejected: usize = self.rejections.values().sum();
         if rejected > 0 {
             let reasons: Vec<_> =
                 self.rejections.iter().map(|(reason, count)| format!("{count} {}", kebab(reason))).collect();
-            text += &format!(", {rejected} candidates rejected ({})", reasons.join(", "));
+            let rejected = counted(rejected, "candidate", "candidates");
+            text += &format!(", {rejected} rejected ({})", reasons.join(", "));
         }
         text += "\n";
         for line in &self.misalignment {
             let rate = line.rate.map_or(String::new(), |rate| format!(" ({rate:.2})"));
             text += &format!(
-                "  misaligned  {}: {} of {} samples that were better for it alone{rate}\n",
-                line.agent, line.misaligned, line.local_better
+                "  misaligned  {}: {} of the {} that were better for it alone were worse for the team{rate}\n",
+                line.agent,
+                line.misaligned,
+                counted(line.local_better, "answer", "answers")
             );
         }
         for line in self.rank_agreement.iter().filter(|line| line.prompts > 1) {
@@ -77,6 +82,12 @@ impl RunReport {
     }
 
     fn all_warnings(&self) -> Vec<String> {
+        let mut warnings = self.warnings.clone();
+        if self.overflowed > 0 {
+            let runs = counted(self.overflowed, "run of the graph", "runs of the graph");
+            warnings
+                .push(format!("in {runs} a prompt was too long for the model; that agent's answer counted as empty"));
+        }
         let copied = |line: &super::CopiedLine| {
             format!(
                 "the prompt of {} repeats query {} of the pool: \"{}\"",
@@ -85,7 +96,8 @@ impl RunReport {
                 printable(&line.text)
             )
         };
-        self.warnings.iter().cloned().chain(self.copied.iter().map(copied)).collect()
+        warnings.extend(self.copied.iter().map(copied));
+        warnings
     }
 }
 
@@ -117,16 +129,14 @@ pub(super) fn prompts(prompts: &[PromptLine], colour: Colour) -> String {
 
 fn final_check(check: &FinalCheck) -> String {
     let mean = check.mean.unwrap_or(0.5);
-    let queries = check.batch.len();
     let says = match check.verdict {
         FinalVerdict::Unchanged => return "Final check: the search ended on the seed prompts\n".to_string(),
         FinalVerdict::Optimized => "the optimized prompts won",
         FinalVerdict::Tie => "a tie, no gain was measured",
         FinalVerdict::Seed => "the seed prompts won and are kept",
     };
-    format!(
-        "Final check on {queries} unlabelled queries: {says} (the optimized prompts scored {mean:.2}; 0.50 is a tie)\n"
-    )
+    let queries = counted(check.batch.len(), "unlabelled query", "unlabelled queries");
+    format!("Final check on {queries}: {says} (score {mean:.2}; 0.50 is a tie)\n")
 }
 
 fn judge(line: &JudgeLine) -> String {
@@ -140,6 +150,11 @@ fn judge(line: &JudgeLine) -> String {
         percent(tie_rate),
         percent(unparsable_rate)
     )
+}
+
+/// A number and what it counts.
+pub(super) fn counted(number: usize, one: &str, many: &str) -> String {
+    format!("{number} {}", if number == 1 { one } else { many })
 }
 
 /// The reason's name in JSON.

@@ -10,10 +10,11 @@ use crate::misalignment::MisalignmentOptions;
 use crate::propose::ProposeOptions;
 use crate::reward::RewardOptions;
 use crate::rollout::RolloutOptions;
+use serde::Serialize;
 use std::sync::Arc;
 
 /// The options of everything that takes part in a search.
-#[derive(Clone, PartialEq, Debug, Default)]
+#[derive(Clone, PartialEq, Debug, Default, Serialize)]
 pub struct Options {
     /// The loop.
     pub search: SearchOptions,

@@ -9,15 +9,15 @@ use serde_json::{Value, json};
 use std::path::Path;
 
 /// What to write. The configuration's missing keys have the defaults below.
-pub struct TinyModel {
+pub(crate) struct TinyModel {
     /// Keys of `config.json` that differ from the default.
-    pub config: Value,
+    pub(crate) config: Value,
     /// Seed of the weights.
-    pub seed: u64,
+    pub(crate) seed: u64,
     /// `f32`, `bf16` or `f16`.
-    pub storage: String,
+    pub(crate) storage: String,
     /// Number of weight files; with more than one an index is written.
-    pub shards: usize,
+    pub(crate) shards: usize,
 }
 
 impl Default for TinyModel {
@@ -28,7 +28,7 @@ impl Default for TinyModel {
 
 impl TinyModel {
     /// Writes the folder's files.
-    pub fn write(&self, folder: &Path) {
+    pub(crate) fn write(&self, folder: &Path) {
         let config = self.whole_config();
         let write = |name: &str, bytes: &[u8]| std::fs::write(folder.join(name), bytes).unwrap();
         write("config.json", config.to_string().as_bytes());
@@ -102,7 +102,8 @@ fn shapes(config: &Value) -> Vec<(String, Vec<usize>)> {
     let (q, kv) = (size("num_attention_heads") * d, size("num_key_value_heads") * d);
     let mut tensors = vec![("model.embed_tokens.weight".to_string(), vec![size("vocab_size"), hidden])];
     for layer in 0..size("num_hidden_layers") {
-        let mut add = |name: &str, shape: &[usize]| tensors.push((format!("model.layers.{layer}.{name}"), shape.to_vec()));
+        let mut add =
+            |name: &str, shape: &[usize]| tensors.push((format!("model.layers.{layer}.{name}"), shape.to_vec()));
         for (name, rows, columns) in
             [("q_proj", q, hidden), ("k_proj", kv, hidden), ("v_proj", kv, hidden), ("o_proj", hidden, q)]
         {

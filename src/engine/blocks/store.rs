@@ -59,7 +59,7 @@ impl Blocks {
         self.free.len() + self.tree.unheld()
     }
 
-    /// Whole leading blocks of `tokens` that the tree holds, but never the last token, whose logits somebody needs.
+    /// Whole leading blocks of `tokens` that the tree holds.
     pub(crate) fn matched(&self, tokens: &[u32]) -> usize {
         self.walk(tokens).count()
     }
@@ -128,9 +128,9 @@ impl Blocks {
     }
 
     fn walk(&self, tokens: &[u32]) -> impl Iterator<Item = NodeId> {
-        let reusable = if self.reuse { tokens.len().saturating_sub(1) } else { 0 };
+        let tokens = if self.reuse { tokens } else { &[] };
         let mut parent = None;
-        tokens[..reusable].chunks_exact(self.block_tokens).map_while(move |content| {
+        tokens.chunks_exact(self.block_tokens).map_while(move |content| {
             parent = Some(self.tree.child(parent, content)?);
             parent
         })

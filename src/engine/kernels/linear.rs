@@ -48,11 +48,6 @@ impl Linear {
         Self { kernels: compute.kernels(), outputs, inputs, panels, bias: None, gated: true }
     }
 
-    /// Width of the result.
-    pub(crate) fn outputs(&self) -> usize {
-        self.outputs
-    }
-
     /// Width of the input.
     pub(crate) fn inputs(&self) -> usize {
         self.inputs

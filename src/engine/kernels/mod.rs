@@ -13,6 +13,11 @@ mod matrix;
 mod norm;
 mod rotary;
 
+#[cfg(test)]
+mod reference;
+#[cfg(test)]
+mod tests;
+
 pub(crate) use attention::{Attend, attention};
 pub use compute::{Compute, ComputeError};
 pub use cpu::simd::KernelSet;

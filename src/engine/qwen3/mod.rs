@@ -5,6 +5,11 @@ mod config;
 mod decoder;
 mod model;
 
+#[cfg(test)]
+pub(crate) mod testing;
+#[cfg(test)]
+mod tests;
+
 pub use config::{Config, ConfigError};
 pub use model::Model;
 pub(crate) use model::Workspace;

@@ -112,9 +112,9 @@ impl Scheduler {
         self.running.get(&id).or_else(|| self.waiting.get(&id)).and_then(|sequence| sequence.reused).unwrap_or(0)
     }
 
-    /// Whether nothing of a running sequence is left to compute.
-    pub(crate) fn is_computed(&self, id: SequenceId) -> bool {
-        self.running.get(&id).is_some_and(|sequence| sequence.pending() == 0)
+    /// Whether `position` is that of the last token of a running sequence.
+    pub(crate) fn is_last(&self, id: SequenceId, position: usize) -> bool {
+        self.running.get(&id).is_some_and(|sequence| position + 1 == sequence.tokens.len())
     }
 
     /// Sequences that wait.
@@ -186,7 +186,7 @@ impl Scheduler {
                 return;
             }
             let sequence = &self.waiting[&id];
-            let matched = self.blocks.matched(&sequence.tokens);
+            let matched = self.blocks.matched(sequence.reusable());
             if sequence.chain.get(matched).is_some_and(|next| self.underway.contains_key(next)) {
                 continue;
             }
@@ -202,7 +202,7 @@ impl Scheduler {
     /// Moves a waiting sequence to the running ones with blocks for all its tokens; false without room for it.
     fn start(&mut self, id: SequenceId) -> bool {
         let sequence = self.waiting.get_mut(&id).expect("only a waiting sequence starts");
-        let mut table = self.blocks.acquire(&sequence.tokens);
+        let mut table = self.blocks.acquire(sequence.reusable());
         let matched = table.blocks().len();
         let wanted = sequence.tokens.len().div_ceil(self.blocks.block_tokens());
         // One spare block for everyone who runs, so that a newcomer is not preempted at once.

@@ -27,10 +27,14 @@ impl Sequence {
     /// `shared_block_tokens` is the size of the blocks that sequences share, if they share any.
     pub(super) fn new(tokens: Vec<u32>, logits_from: usize, shared_block_tokens: Option<usize>) -> Self {
         assert!(logits_from < tokens.len(), "somebody wants the logits of the last token");
-        let reusable = &tokens[..tokens.len() - 1];
-        let chain = shared_block_tokens.map_or(Vec::new(), |size| chain_hashes(reusable, size));
+        let chain = shared_block_tokens.map_or(Vec::new(), |size| chain_hashes(&tokens[..logits_from], size));
         let (prompt_len, table) = (tokens.len(), Table::default());
         Self { tokens, prompt_len, logits_from, computed: 0, table, chain, reused: None }
+    }
+
+    /// The tokens that need not be computed if somebody else has: those whose logits nobody wants.
+    pub(super) fn reusable(&self) -> &[u32] {
+        &self.tokens[..self.logits_from]
     }
 
     /// Tokens still to compute.

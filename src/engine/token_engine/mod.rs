@@ -7,6 +7,9 @@ mod options;
 mod request;
 mod worker;
 
+#[cfg(test)]
+mod tests;
+
 pub use handle::TokenEngine;
 pub use options::EngineOptions;
 pub use request::{Counters, EngineError, ScoreOutput, TokenOutput, TokenRequest};

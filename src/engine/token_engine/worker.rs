@@ -173,7 +173,7 @@ impl Worker {
         } else if let Some(&(score, answer)) = self.parts.get(&id) {
             let scoring = self.scorings.get_mut(&score).expect("a part belongs to a score");
             scoring.note(answer, wanted.position, logits);
-            if self.scheduler.is_computed(id) {
+            if self.scheduler.is_last(id, wanted.position) {
                 let reused = self.scheduler.reused(id);
                 self.scheduler.remove(id);
                 self.parts.remove(&id);

@@ -243,9 +243,9 @@ impl AttentionTask<'_> {
             let sums: [*mut f32; R] =
                 std::array::from_fn(|r| tile.sums.as_mut_ptr().add((first + r) * d_padded + vector * S::LANES));
             let mut acc = [[S::splat(0.0); C]; R];
-            for r in 0..R {
-                for c in 0..C {
-                    acc[r][c] = S::mul(S::load(sums[r].add(c * S::LANES)), S::splat(tile.rescale[first + r]));
+            for (r, acc) in acc.iter_mut().enumerate() {
+                for (c, acc) in acc.iter_mut().enumerate() {
+                    *acc = S::mul(S::load(sums[r].add(c * S::LANES)), S::splat(tile.rescale[first + r]));
                 }
             }
             for from in (0..count).step_by(block_tokens) {
@@ -254,9 +254,9 @@ impl AttentionTask<'_> {
                 let values = std::array::from_fn(|c| values.add(c * S::LANES));
                 accumulate::<S, R, C>(&mut acc, block_tokens.min(count - from), weights, values, d_padded);
             }
-            for r in 0..R {
-                for c in 0..C {
-                    S::store(sums[r].add(c * S::LANES), acc[r][c]);
+            for (r, acc) in acc.iter().enumerate() {
+                for (c, &acc) in acc.iter().enumerate() {
+                    S::store(sums[r].add(c * S::LANES), acc);
                 }
             }
         }

@@ -34,8 +34,8 @@ pub(super) unsafe fn rms_norm<S: Simd>(x: *const f32, weight: &[f32], eps: f32, 
             let value = S::mul(S::load(x.add(i)), S::splat(scale));
             S::store(to.add(i), S::mul(value, S::load(weight.as_ptr().add(i))));
         }
-        for i in whole..n {
-            *to.add(i) = *x.add(i) * scale * weight[i];
+        for (i, weight) in weight.iter().enumerate().skip(whole) {
+            *to.add(i) = *x.add(i) * scale * weight;
         }
     }
 }

@@ -1,16 +1,16 @@
 //! A run that is begun, interrupted, resumed and read again.
 
-use super::*;
-use crate::base::{AgentId, CancelToken, Digest, Seed};
-use crate::cache::CachedModel;
-use crate::chat::{ChatError, ChatModel, ScriptedModel};
-use crate::graph::{Agent, Edge, EdgeView, Graph};
-use crate::prompt::Template;
-use crate::search::{Event, EventSink, Options, SearchError, SearchInput, SearchOptions, SearchResult, optimize};
-use crate::store::Store;
 use futures::FutureExt;
 use futures::executor::block_on;
 use futures::future::BoxFuture;
+use maspo::base::{AgentId, CancelToken, Digest, Seed};
+use maspo::cache::CachedModel;
+use maspo::chat::{ChatError, ChatModel, ScriptedModel};
+use maspo::graph::{Agent, Edge, EdgeView, Graph};
+use maspo::journal::{Journal, RunInfo, RunStatus, read, status, write_file};
+use maspo::prompt::Template;
+use maspo::search::{Event, EventSink, Options, SearchError, SearchInput, SearchOptions, SearchResult, optimize};
+use maspo::store::Store;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -25,11 +25,11 @@ fn info(settings: &str) -> RunInfo {
 /// Answers differ with the prompt, the optimizer's texts with its seed, the judge's letters with what it reads.
 fn model() -> Arc<ScriptedModel> {
     let number = |text: &str| u64::from_le_bytes(Digest::of(text.as_bytes()).0[..8].try_into().unwrap());
-    let complete = move |request: &crate::chat::Request| {
+    let complete = move |request: &maspo::chat::Request| {
         let n = number(&format!("{request:?}")) % 1000;
         format!("<answer>{n}</answer> <prompt>Look {n} times at {{question}} {{context}}</prompt>")
     };
-    let score = move |request: &crate::chat::Request, answers: &[String]| {
+    let score = move |request: &maspo::chat::Request, answers: &[String]| {
         let of = |answer: &String| -((number(&format!("{:?}{answer}", request.messages)) % 1000) as f64 / 700.0 + 0.1);
         answers.iter().map(of).collect()
     };

@@ -1,0 +1,90 @@
+//! The engine's pieces, timed: packed products, attention, the forward pass at the embedded model's shape, the scheduler.
+//! `cargo bench --bench engine`; `-- product` picks a group. Random weights.
+
+use candle_core::{Device, Tensor};
+use criterion::{Criterion, Throughput, criterion_group, criterion_main};
+use maspo::base::{Seed, Stage};
+use maspo::engine::kernels::Compute;
+use maspo::engine::measure::{Attention, Forward, Product, schedule};
+use maspo::engine::qwen3::{Config, Model};
+use maspo::engine::weights::{TensorSource, WeightsError};
+use rand::RngExt;
+use std::time::Duration;
+
+/// Small random numbers for every tensor.
+struct RandomTensors;
+
+impl TensorSource for RandomTensors {
+    fn tensor(&mut self, name: &str, shape: &[usize]) -> Result<Tensor, WeightsError> {
+        let mut rng = Seed(1).derive(Stage::Weights, &[name.len() as u64]).rng();
+        let values: Vec<f32> = (0..shape.iter().product()).map(|_| 0.1 * (rng.random::<f32>() - 0.5)).collect();
+        Ok(Tensor::from_vec(values, shape, &Device::Cpu)?)
+    }
+
+    fn contains(&self, _: &str) -> bool {
+        true
+    }
+}
+
+fn embedded_model(compute: &Compute) -> Model {
+    let config = r#"{"model_type": "qwen3", "vocab_size": 768, "hidden_size": 256, "intermediate_size": 512,
+        "num_hidden_layers": 6, "num_attention_heads": 4, "num_key_value_heads": 2, "head_dim": 64,
+        "max_position_embeddings": 4096, "rope_theta": 1000000, "tie_word_embeddings": true}"#;
+    Model::load(&Config::from_json(config).unwrap(), &mut RandomTensors, compute).unwrap()
+}
+
+/// Throughput in floating-point operations: "elem/s" is FLOP/s.
+fn products(c: &mut Criterion) {
+    let compute = Compute::cpu(None).unwrap();
+    let mut group = c.benchmark_group("product");
+    for (n, k) in [(512, 256), (1024, 256), (256, 512), (2048, 2048)] {
+        for m in [1, 10, 16, 40, 512] {
+            let mut product = Product::new(&compute, m, n, k);
+            group.throughput(Throughput::Elements(2 * (m * n * k) as u64));
+            group.bench_function(format!("{m}x{n}x{k}"), |b| b.iter(|| product.run()));
+        }
+    }
+}
+
+fn attentions(c: &mut Criterion) {
+    let compute = Compute::cpu(None).unwrap();
+    let mut group = c.benchmark_group("attention");
+    for (name, heads, batch, tokens, context) in [
+        ("prefill 2x256, 4/2 heads of 64", (4, 2, 64), 2, 256, 256),
+        ("decode 40 at 300, 4/2 heads of 64", (4, 2, 64), 40, 1, 300),
+        ("decode 10 at 192, 16/8 heads of 128", (16, 8, 128), 10, 1, 192),
+    ] {
+        let mut attention = Attention::new(&compute, heads, batch, tokens, context);
+        group.throughput(Throughput::Elements((batch * tokens) as u64));
+        group.bench_function(name, |b| b.iter(|| attention.run()));
+    }
+}
+
+/// Throughput in tokens.
+fn forward(c: &mut Criterion) {
+    let mut group = c.benchmark_group("forward");
+    for threads in [1, 2] {
+        let compute = Compute::cpu(Some(threads)).unwrap();
+        for (name, batch, tokens, before) in [
+            ("prefill 2x256", 2, 256, 0),
+            ("decode 1", 1, 1, 256),
+            ("decode 10", 10, 1, 256),
+            ("decode 40", 40, 1, 256),
+        ] {
+            let mut forward = Forward::new(embedded_model(&compute), batch, tokens, before);
+            group.throughput(Throughput::Elements(forward.tokens() as u64));
+            group.bench_function(format!("{name}, {threads} threads"), |b| b.iter(|| forward.run()));
+        }
+    }
+}
+
+fn scheduler(c: &mut Criterion) {
+    c.bench_function("schedule 200 requests", |b| b.iter(|| schedule(200)));
+}
+
+criterion_group! {
+    name = benches;
+    config = Criterion::default().sample_size(20).measurement_time(Duration::from_secs(2));
+    targets = products, attentions, forward, scheduler
+}
+criterion_main!(benches);

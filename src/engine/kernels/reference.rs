@@ -1,0 +1,40 @@
+//! Every operation once more: plain, slow, in f64, obviously right. Tests compare the kernels with it.
+
+/// `[t, outputs]` of `x [t, inputs]` and `w [outputs, inputs]`.
+pub(super) fn linear(x: &[f32], w: &[f32], inputs: usize) -> Vec<f64> {
+    let dot = |x: &[f32], w: &[f32]| x.iter().zip(w).map(|(a, b)| f64::from(*a) * f64::from(*b)).sum::<f64>();
+    x.chunks_exact(inputs).flat_map(|x| w.chunks_exact(inputs).map(move |w| dot(x, w))).collect()
+}
+
+/// `x / (1 + e^-x)`.
+pub(super) fn silu(x: f64) -> f64 {
+    x / (1.0 + (-x).exp())
+}
+
+/// RMSNorm of one row.
+pub(super) fn rms_norm(x: &[f32], weight: &[f32], eps: f64) -> Vec<f64> {
+    let mean = x.iter().map(|&x| f64::from(x).powi(2)).sum::<f64>() / x.len() as f64;
+    x.iter().zip(weight).map(|(&x, &w)| f64::from(x) / (mean + eps).sqrt() * f64::from(w)).collect()
+}
+
+/// Rotation of one head at `position`.
+pub(super) fn rotate(x: &[f64], position: u32, theta: f64) -> Vec<f64> {
+    let half = x.len() / 2;
+    let angle = |i: usize| f64::from(position) * theta.powf(-((2 * i) as f64) / x.len() as f64);
+    let turned = |i: usize| {
+        let (sin, cos) = angle(i % half).sin_cos();
+        if i < half { x[i] * cos - x[i + half] * sin } else { x[i] * cos + x[i - half] * sin }
+    };
+    (0..x.len()).map(turned).collect()
+}
+
+/// Attention of one query over the keys and values `[keys, d]` that it may see.
+pub(super) fn attention(q: &[f32], keys: &[Vec<f32>], values: &[Vec<f32>]) -> Vec<f64> {
+    let dot = |k: &Vec<f32>| q.iter().zip(k).map(|(a, b)| f64::from(*a) * f64::from(*b)).sum::<f64>();
+    let scores: Vec<f64> = keys.iter().map(|k| dot(k) / (q.len() as f64).sqrt()).collect();
+    let largest = scores.iter().copied().fold(f64::NEG_INFINITY, f64::max);
+    let weights: Vec<f64> = scores.iter().map(|score| (score - largest).exp()).collect();
+    let total: f64 = weights.iter().sum();
+    let sum = |i: usize| weights.iter().zip(values).map(|(w, v)| w * f64::from(v[i])).sum::<f64>() / total;
+    (0..q.len()).map(sum).collect()
+}

@@ -1,0 +1,184 @@
+//! Every kernel of every set that this machine has, against the reference, on odd shapes; and that a row's result does not
+//! depend on its company.
+
+use super::*;
+use crate::base::{Seed, Stage};
+use crate::engine::blocks::BlockId;
+use proptest::prelude::*;
+use rand::RngExt;
+
+fn numbers(count: usize, seed: u64) -> Vec<f32> {
+    let mut rng = Seed(seed).derive(Stage::Weights, &[count as u64]).rng();
+    (0..count).map(|_| 2.0 * rng.random::<f32>() - 1.0).collect()
+}
+
+fn matrix(rows: usize, cols: usize, seed: u64) -> Matrix {
+    let mut matrix = Matrix::new();
+    matrix.resize(rows, cols);
+    matrix.as_mut_slice().copy_from_slice(&numbers(rows * cols, seed));
+    matrix
+}
+
+/// All kernel sets, with one thread and with two.
+fn computes() -> impl Iterator<Item = Compute> {
+    KernelSet::available().into_iter().flat_map(|set| [1, 2].map(|t| Compute::with_kernels(Some(t), set).unwrap()))
+}
+
+fn assert_close(found: &[f32], expected: &[f64], tolerance: f64) {
+    assert_eq!(found.len(), expected.len());
+    for (i, (&a, &b)) in found.iter().zip(expected).enumerate() {
+        assert!((f64::from(a) - b).abs() <= tolerance * (1.0 + b.abs()), "{a} for {b} at {i}");
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(24))]
+
+    #[test]
+    fn products_are_right(rows in 1usize..40, inputs in 1usize..90, outputs in 1usize..150, seed: u64) {
+        let (x, w, bias) = (matrix(rows, inputs, seed), numbers(outputs * inputs, seed ^ 1), numbers(outputs, seed ^ 2));
+        let product = reference::linear(x.as_slice(), &w, inputs);
+        let with_bias: Vec<f64> = product.iter().zip(bias.iter().cycle()).map(|(p, b)| p + f64::from(*b)).collect();
+        let twice: Vec<f64> = with_bias.iter().zip(&product).map(|(a, b)| a + b).collect();
+        for compute in computes() {
+            let split = outputs / 2 * inputs;
+            let packed = Linear::new(&compute, inputs, &[&w[..split], &w[split..]], Some(bias.clone()));
+            let mut y = Matrix::new();
+            linear(&compute, &x, &packed, &mut y, Output::Store);
+            assert_close(y.as_slice(), &with_bias, 1e-5);
+            linear(&compute, &x, &Linear::new(&compute, inputs, &[&w], None), &mut y, Output::Add);
+            assert_close(y.as_slice(), &twice, 1e-5);
+        }
+    }
+
+    #[test]
+    fn gated_products_are_right(rows in 1usize..30, inputs in 1usize..50, outputs in 1usize..70, seed: u64) {
+        let (x, gate, up) =
+            (matrix(rows, inputs, seed), numbers(outputs * inputs, seed ^ 1), numbers(outputs * inputs, seed ^ 2));
+        let gates = reference::linear(x.as_slice(), &gate, inputs);
+        let ups = reference::linear(x.as_slice(), &up, inputs);
+        let expected: Vec<f64> = gates.iter().zip(ups).map(|(g, u)| reference::silu(*g) * u).collect();
+        for compute in computes() {
+            let mut y = Matrix::new();
+            linear(&compute, &x, &Linear::gated(&compute, inputs, &gate, &up), &mut y, Output::Store);
+            assert_close(y.as_slice(), &expected, 1e-5);
+        }
+    }
+
+    #[test]
+    fn norms_are_right(rows in 1usize..40, cols in 1usize..300, seed: u64) {
+        let (x, weight) = (matrix(rows, cols, seed), numbers(cols, seed ^ 1));
+        let expected: Vec<f64> = (0..rows).flat_map(|row| reference::rms_norm(x.row(row), &weight, 1e-6)).collect();
+        for compute in computes() {
+            let mut out = Matrix::new();
+            rms_norm(&compute, &x, &weight, 1e-6, &mut out);
+            assert_close(out.as_slice(), &expected, 1e-5);
+        }
+    }
+
+    /// Rotation, storing and attention together: a sequence in scattered blocks, its last tokens in one step, and each of them
+    /// once more alone, which must be bitwise the same.
+    #[test]
+    fn attention_is_right_and_does_not_depend_on_the_tile(
+        (n_kv, group) in (1usize..3, 1usize..5),
+        half in 1usize..40,
+        (tokens, last) in (1usize..200, 1usize..60),
+        wide: bool,
+        seed: u64,
+    ) {
+        let (d, last) = (2 * half, last.min(tokens));
+        let heads = Heads { n_q: n_kv * group, n_kv, d };
+        let shape = KvShape { heads, block_tokens: if wide { 64 } else { 16 } };
+        let width = (heads.n_q + 2 * n_kv) * d;
+        let (q_norm, k_norm) = (numbers(d, seed ^ 1), numbers(d, seed ^ 2));
+        let blocks = tokens.div_ceil(shape.block_tokens) as u32;
+        let table: Vec<BlockId> = (0..blocks).map(|block| BlockId(2 * (blocks - block))).collect();
+        let positions: Vec<u32> = (0..tokens as u32).collect();
+        let slot = |at: u32| {
+            let size = shape.block_tokens as u32;
+            table[(at / size) as usize].0 * size + at % size
+        };
+        let slots: Vec<u32> = positions.iter().map(|&at| slot(at)).collect();
+        let raw = matrix(tokens, width, seed);
+        let head = |row: usize, head: usize| &raw.row(row)[head * d..(head + 1) * d];
+        let turned = |row: usize, at: usize, norm: &[f32]| -> Vec<f32> {
+            let normed = reference::rms_norm(head(row, at), norm, 1e-6);
+            reference::rotate(&normed, row as u32, 1e4).iter().map(|&x| x as f32).collect()
+        };
+        let mut expected = Vec::new();
+        for row in tokens - last..tokens {
+            for q_head in 0..heads.n_q {
+                let kv_head = q_head / group;
+                let keys: Vec<_> = (0..=row).map(|key| turned(key, heads.n_q + kv_head, &k_norm)).collect();
+                let values: Vec<_> = (0..=row).map(|key| head(key, heads.n_q + n_kv + kv_head).to_vec()).collect();
+                expected.extend(reference::attention(&turned(row, q_head, &q_norm), &keys, &values));
+            }
+        }
+        for compute in computes() {
+            let pool = (2 * blocks as usize + 1) * shape.block_tokens;
+            let mut layer = KvLayer {
+                keys: Buffer::zeros(pool / shape.block_tokens * shape.key_block()),
+                values: Buffer::zeros(pool / shape.block_tokens * shape.value_block()),
+            };
+            let mut rotary = Rotary::new(d, 1e4);
+            rotary.reach(tokens as u32);
+            let norms = Norms { query: &q_norm, key: &k_norm, eps: 1e-6 };
+            let mut qkv = matrix(tokens, width, seed);
+            rotate_and_store(&compute, &mut qkv, norms, &rotary, (&positions, &slots), shape, &mut layer);
+            let mut out = Matrix::new();
+            let together = Attend { first_row: tokens - last, rows: last, position: tokens - last, table: &table };
+            attention(&compute, &qkv, &[together], shape, &layer, &mut out);
+            let first = (tokens - last) * heads.n_q * d;
+            assert_close(&out.as_slice()[first..], &expected, 2e-4);
+            for row in tokens - last..tokens {
+                let mut alone = Matrix::new();
+                let attend = Attend { first_row: row, rows: 1, position: row, table: &table };
+                attention(&compute, &qkv, &[attend], shape, &layer, &mut alone);
+                prop_assert_eq!(alone.row(row), out.row(row));
+            }
+        }
+    }
+}
+
+#[test]
+fn a_row_of_a_product_does_not_depend_on_the_others() {
+    let (inputs, outputs) = (70, 45);
+    let (x, w) = (matrix(50, inputs, 3), numbers(outputs * inputs, 4));
+    for compute in computes() {
+        let packed = Linear::new(&compute, inputs, &[&w], None);
+        let mut together = Matrix::new();
+        linear(&compute, &x, &packed, &mut together, Output::Store);
+        for rows in 1..30 {
+            let mut part = Matrix::new();
+            select_rows(&x, &(0..rows).map(|row| 49 - row).collect::<Vec<_>>(), &mut part);
+            let mut y = Matrix::new();
+            linear(&compute, &part, &packed, &mut y, Output::Store);
+            assert!((0..rows).all(|row| y.row(row) == together.row(49 - row)));
+        }
+    }
+}
+
+#[test]
+fn threads_do_not_change_a_product() {
+    let (x, w) = (matrix(64, 128, 5), numbers(256 * 128, 6));
+    for set in KernelSet::available() {
+        let results = [1, 2, 3].map(|threads| {
+            let compute = Compute::with_kernels(Some(threads), set).unwrap();
+            let mut y = Matrix::new();
+            linear(&compute, &x, &Linear::new(&compute, 128, &[&w], None), &mut y, Output::Store);
+            y.as_slice().to_vec()
+        });
+        assert!(results[0] == results[1] && results[0] == results[2]);
+    }
+}
+
+#[test]
+fn a_packed_table_gives_its_rows_back() {
+    let w = numbers(37 * 21, 7);
+    for compute in computes() {
+        let table = Linear::new(&compute, 21, &[&w], None);
+        let mut out = Matrix::new();
+        embed(&compute, &table, &[36, 0, 5], &mut out);
+        assert_eq!(out.as_slice(), [&w[36 * 21..], &w[..21], &w[5 * 21..6 * 21]].concat());
+    }
+}

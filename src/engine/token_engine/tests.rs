@@ -1,0 +1,222 @@
+//! What callers rely on: a request's result is its own, whatever else is going on.
+
+use super::*;
+use crate::chat::{FinishReason, Sampling};
+use crate::engine::kernels::{Compute, KernelSet};
+use crate::engine::qwen3::Config;
+use crate::engine::qwen3::testing::{odd_config, plain_config, random_model};
+use futures::executor::block_on;
+use futures::future::{join_all, select};
+use futures::{FutureExt, future};
+use proptest::prelude::*;
+
+fn engine_with(config: &Config, compute: &Compute, options: EngineOptions) -> TokenEngine {
+    TokenEngine::start(random_model(config, compute), vec![3], &options).unwrap()
+}
+
+fn engine(config: &Config, options: EngineOptions) -> TokenEngine {
+    engine_with(config, &Compute::cpu(options.threads).unwrap(), options)
+}
+
+/// One generation at a time in a roomy pool, without any sharing: what a request is by itself.
+fn alone() -> EngineOptions {
+    EngineOptions { threads: Some(1), max_running: 1, prefix_reuse: false, ..EngineOptions::default() }
+}
+
+fn request(prompt: Vec<u32>, max_new_tokens: usize) -> TokenRequest {
+    TokenRequest { prompt, max_new_tokens, sampling: Sampling::GREEDY, ignore_eos: true, stop: Vec::new() }
+}
+
+#[derive(Clone, Debug)]
+enum Ask {
+    Generate(TokenRequest),
+    Score(Vec<u32>, Vec<Vec<u32>>),
+}
+
+#[derive(PartialEq, Debug)]
+enum Told {
+    Tokens(Vec<u32>, FinishReason),
+    /// As bits: equal means equal.
+    Scores(Vec<u64>),
+}
+
+async fn ask(engine: &TokenEngine, ask: Ask) -> Told {
+    match ask {
+        Ask::Generate(request) => {
+            let output = engine.generate(request).await.unwrap();
+            Told::Tokens(output.token_ids, output.finish_reason)
+        }
+        Ask::Score(prompt, answers) => {
+            let output = engine.score(prompt, answers).await.unwrap();
+            Told::Scores(output.logprobs.iter().map(|p| p.to_bits()).collect())
+        }
+    }
+}
+
+/// Prompts that often share a beginning: a few heads, then a tail of their own.
+fn prompt(vocab: u32) -> impl Strategy<Value = Vec<u32>> {
+    (0u32..3, 0usize..80, prop::collection::vec(0..vocab, 1..60))
+        .prop_map(move |(head, shared, tail)| (0..shared as u32).map(|i| (head + i * i) % vocab).chain(tail).collect())
+}
+
+fn asks(vocab: u32, count: usize) -> impl Strategy<Value = Vec<Ask>> {
+    let sampling = (0u32..3, 0u32..20, 0.3f64..1.0, any::<u64>()).prop_map(|(kind, top_k, top_p, seed)| match kind {
+        0 => Sampling::GREEDY,
+        1 => Sampling::at(1.5, seed),
+        _ => Sampling { temperature: 0.8, top_k, top_p, seed },
+    });
+    let generate = (prompt(vocab), 1usize..40, sampling, any::<bool>()).prop_map(|(prompt, max, sampling, ignore)| {
+        Ask::Generate(TokenRequest { prompt, max_new_tokens: max, sampling, ignore_eos: ignore, stop: vec![7] })
+    });
+    let answers = prop::collection::vec(prop::collection::vec(0..vocab, 1..6), 1..4);
+    let score = (prompt(vocab), answers).prop_map(|(prompt, answers)| Ask::Score(prompt, answers));
+    prop::collection::vec(prop_oneof![3 => generate, 1 => score], 1..count)
+}
+
+fn options() -> impl Strategy<Value = EngineOptions> {
+    // 12 blocks of 16 hold the longest request (180 tokens) and little else: most runs preempt.
+    (1usize..3, 12usize..60, prop_oneof![1usize..40, Just(512)], 1usize..20, any::<bool>()).prop_map(
+        |(threads, blocks, step_tokens, max_running, prefix_reuse)| EngineOptions {
+            threads: Some(threads),
+            kv_tokens: Some(16 * blocks),
+            step_tokens,
+            max_running,
+            prefix_reuse,
+            ..EngineOptions::default()
+        },
+    )
+}
+
+fn check(config: &Config, asks: &[Ask], options: EngineOptions) {
+    let single = engine(config, alone());
+    let expected: Vec<Told> = asks.iter().map(|one| block_on(ask(&single, one.clone()))).collect();
+    let together = engine(config, options);
+    // Twice: the second time, prefixes are there.
+    for round in 0..2 {
+        let told = block_on(join_all(asks.iter().map(|one| ask(&together, one.clone()))));
+        for ((told, expected), asked) in told.iter().zip(&expected).zip(asks) {
+            assert_eq!(told, expected, "round {round}: {asked:?}");
+        }
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(24))]
+
+    #[test]
+    fn results_are_bitwise_those_of_the_request_alone(asks in asks(97, 24), options in options()) {
+        check(&odd_config(), &asks, options);
+    }
+
+    #[test]
+    fn also_for_a_shape_of_whole_vectors(asks in asks(128, 12), options in options()) {
+        check(&plain_config(), &asks, options);
+    }
+}
+
+#[test]
+fn every_kernel_set_is_batch_invariant() {
+    for kernels in KernelSet::available() {
+        let requests: Vec<_> = (1..20).map(|i| request((0..i * 7).map(|j| (i * j) % 97).collect(), 10)).collect();
+        let run = |threads, options| {
+            let compute = Compute::with_kernels(Some(threads), kernels).unwrap();
+            let engine = engine_with(&odd_config(), &compute, options);
+            block_on(join_all(requests.iter().map(|request| engine.generate(request.clone()))))
+        };
+        let single: Vec<_> = run(1, alone()).into_iter().map(|output| output.unwrap().token_ids).collect();
+        let small = EngineOptions { kv_tokens: Some(320), step_tokens: 50, ..EngineOptions::default() };
+        let batch: Vec<_> = run(2, small).into_iter().map(|output| output.unwrap().token_ids).collect();
+        assert_eq!(single, batch, "{kernels}");
+    }
+}
+
+#[test]
+fn two_hundred_requests_finish_in_a_small_pool() {
+    let options = EngineOptions { kv_tokens: Some(2048), max_running: 40, queue: 16, ..EngineOptions::default() };
+    let engine = engine(&plain_config(), options);
+    let requests = (0..200u32).map(|i| request((0..1 + i % 150).map(|j| (i * j) % 128).collect(), 1 + i as usize % 90));
+    let outputs = block_on(join_all(requests.map(|request| engine.generate(request))));
+    for (i, output) in outputs.iter().enumerate() {
+        assert_eq!(output.as_ref().unwrap().token_ids.len(), 1 + i % 90);
+    }
+    let counters = engine.counters();
+    assert_eq!(counters.requests, 200);
+    assert!(counters.peak_blocks <= 128 && counters.preemptions > 0, "{counters:?}");
+}
+
+#[test]
+fn each_distinct_prefix_is_prefilled_once() {
+    let engine = engine(&plain_config(), EngineOptions::default());
+    let shared: Vec<u32> = (0..160).map(|i| i * 5 % 128).collect();
+    let with_tail = |tail: u32| [&shared[..], &[tail, tail, tail]].concat();
+    let outputs = block_on(join_all((0..10).map(|tail| engine.generate(request(with_tail(tail), 1)))));
+    let reused: Vec<usize> = outputs.into_iter().map(|output| output.unwrap().reused_tokens).collect();
+    assert_eq!(reused, [&[0][..], &[160; 9]].concat());
+    let counters = engine.counters();
+    assert_eq!((counters.prefilled_tokens, counters.reused_tokens), (160 + 10 * 3, 9 * 160));
+}
+
+#[test]
+fn a_score_is_the_sum_of_its_tokens_log_probabilities() {
+    let engine = engine(&plain_config(), EngineOptions::default());
+    let prompt: Vec<u32> = (0..40).collect();
+    let answers: Vec<Vec<u32>> = (0..128).map(|token| vec![token]).collect();
+    let first = block_on(engine.score(prompt.clone(), answers)).unwrap();
+    let total: f64 = first.logprobs.iter().map(|p| p.exp()).sum();
+    assert!((total - 1.0).abs() < 1e-9, "all tokens together are certain: {total}");
+    let then = block_on(engine.score([&prompt[..], &[9]].concat(), vec![vec![4]])).unwrap();
+    let both = block_on(engine.score(prompt.clone(), vec![vec![9, 4], vec![9]])).unwrap();
+    assert_eq!(both.logprobs, [first.logprobs[9] + then.logprobs[0], first.logprobs[9]]);
+    assert_eq!((both.prompt_tokens, both.reused_tokens), (41, 32));
+}
+
+#[test]
+fn outputs_end_where_they_should() {
+    let engine = engine(&plain_config(), EngineOptions::default());
+    let free = block_on(engine.generate(request(vec![1, 2, 3], 12))).unwrap();
+    assert_eq!((free.token_ids.len(), free.finish_reason, free.prompt_tokens), (12, FinishReason::Length, 3));
+    let stop = free.token_ids[5];
+    let cut = free.token_ids.iter().position(|&token| token == stop).unwrap();
+    let stopped = block_on(engine.generate(TokenRequest { stop: vec![stop], ..request(vec![1, 2, 3], 12) })).unwrap();
+    assert_eq!((&stopped.token_ids[..], stopped.finish_reason), (&free.token_ids[..cut], FinishReason::Stop));
+    let nothing = block_on(engine.generate(request(vec![1], 0))).unwrap();
+    assert_eq!((nothing.token_ids.len(), nothing.finish_reason), (0, FinishReason::Length));
+}
+
+#[test]
+fn what_cannot_be_done_is_refused_with_the_facts() {
+    let engine = engine(&plain_config(), EngineOptions { kv_tokens: Some(64), ..EngineOptions::default() });
+    let said = |request| block_on(engine.generate(request)).unwrap_err().to_string();
+    assert_eq!(said(request(vec![0; 60], 5)), "the prompt has 60 tokens and 5 more are asked for, but 64 fit");
+    assert_eq!(said(request(vec![], 5)), "the prompt has no tokens");
+    assert_eq!(said(request(vec![5, 128], 5)), "token 128 is not in the model's vocabulary of 128");
+    let scored = block_on(engine.score(vec![0; 64], vec![vec![1]])).unwrap_err();
+    assert_eq!(scored, EngineError::Overflow { prompt_tokens: 64, new_tokens: 1, limit: 64 });
+    assert_eq!(block_on(engine.score(vec![0], vec![vec![]])).unwrap_err(), EngineError::EmptyAnswer(0));
+    assert_eq!(block_on(engine.generate(request(vec![0; 60], 4))).unwrap().token_ids.len(), 4);
+    let options = EngineOptions { block_tokens: 20, ..EngineOptions::default() };
+    let model = random_model(&plain_config(), &Compute::cpu(Some(1)).unwrap());
+    let error = TokenEngine::start(model, vec![], &options).err().unwrap();
+    assert_eq!(error.to_string(), "engine option `block_tokens` is 20; it must be 16, 32 or 64");
+}
+
+#[test]
+fn a_dropped_request_leaves_nothing_behind() {
+    let engine = engine(&plain_config(), EngineOptions { kv_tokens: Some(2048), ..EngineOptions::default() });
+    // The long one would fill the pool for 2,000 steps; it is dropped as soon as the short one is done.
+    let long = engine.generate(request(vec![1], 2000));
+    let short = engine.generate(request(vec![2], 3));
+    assert!(matches!(block_on(select(long, short)), future::Either::Right(_)));
+    let after = block_on(engine.generate(request(vec![3], 5))).unwrap();
+    assert_eq!(after.token_ids.len(), 5);
+    assert!(engine.counters().steps < 1000);
+}
+
+#[test]
+fn dropping_the_engine_stops_its_thread() {
+    let engine = engine(&plain_config(), EngineOptions::default());
+    let mut pending = engine.generate(request(vec![1], 1000));
+    assert!((&mut pending).now_or_never().is_none());
+    drop(pending);
+    drop(engine);
+}

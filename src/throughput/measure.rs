@@ -1,0 +1,136 @@
+//! Timed runs of a token engine. Prefill is timed on prompts that the engine has not seen; decode as the difference between
+//! two runs on prompts whose keys and values are already there, one of them decoding a single token.
+
+use crate::base::{Seed, Stage, Stopwatch};
+use crate::chat::Sampling;
+use crate::engine::qwen3::Config;
+use crate::engine::token_engine::TokenEngine;
+use crate::engine::{EngineError, TokenRequest};
+use futures::executor::block_on;
+use futures::future::try_join_all;
+use rand::RngExt;
+use serde::Serialize;
+
+/// Timed runs per figure; the median counts.
+const REPEATS: u64 = 3;
+
+/// What is run.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Load {
+    /// Sequences at once.
+    pub batch: usize,
+    /// Prompt tokens of each.
+    pub prompt_tokens: usize,
+    /// New tokens of each; at least 2.
+    pub new_tokens: usize,
+}
+
+/// What was measured: medians of three runs.
+#[derive(Clone, PartialEq, Debug, Serialize)]
+pub struct Figures {
+    /// Sequences at once.
+    pub batch: usize,
+    /// Prompt tokens per second, over all sequences.
+    pub prefill_tokens_per_s: f64,
+    /// New tokens per second, over all sequences.
+    pub decode_tokens_per_s: f64,
+    /// One decode step (one new token for every sequence).
+    pub ms_per_step: f64,
+    /// Weights, and keys and values half-way through the new tokens, in bytes: what a decode step has to read.
+    pub bytes_per_step: u64,
+    /// `bytes_per_step` over the time of a step.
+    pub bytes_per_s: f64,
+    /// That over the measured read bandwidth.
+    pub bandwidth_fraction: f64,
+}
+
+/// Bytes of f32 weights that every decode step reads: all of them, but of an untied embedding table only single rows.
+pub fn weight_bytes_per_step(config: &Config) -> u64 {
+    let lookup = if config.tie_word_embeddings { 0 } else { config.vocab_size * config.hidden_size };
+    ((config.parameters() - lookup) * size_of::<f32>()) as u64
+}
+
+/// Measures one load. The engine's K/V pool must hold all of its sequences; `read_bandwidth` is in bytes per second.
+///
+/// # Errors
+/// A load that does not fit, or an engine that fails.
+pub fn measure(
+    engine: &TokenEngine,
+    config: &Config,
+    load: Load,
+    seed: Seed,
+    read_bandwidth: f64,
+) -> Result<Figures, EngineError> {
+    let (mut prefill_s, mut step_s) = (Vec::new(), Vec::new());
+    for repeat in 0..REPEATS {
+        let prompts = prompts(config, load, seed, repeat);
+        prefill_s.push(run(engine, &prompts, 1)?);
+        let one = run(engine, &prompts, 1)?;
+        let all = run(engine, &prompts, load.new_tokens)?;
+        step_s.push((all - one).max(f64::MIN_POSITIVE) / (load.new_tokens - 1) as f64);
+    }
+    let (prefill_s, step_s) = (median(prefill_s), median(step_s));
+    let context = load.prompt_tokens + load.new_tokens / 2;
+    let bytes_per_step = weight_bytes_per_step(config) + (load.batch * context * config.kv_bytes_per_token()) as u64;
+    let bytes_per_s = bytes_per_step as f64 / step_s;
+    Ok(Figures {
+        batch: load.batch,
+        prefill_tokens_per_s: (load.batch * load.prompt_tokens) as f64 / prefill_s,
+        decode_tokens_per_s: load.batch as f64 / step_s,
+        ms_per_step: step_s * 1e3,
+        bytes_per_step,
+        bytes_per_s,
+        bandwidth_fraction: bytes_per_s / read_bandwidth,
+    })
+}
+
+/// Seconds for all prompts at once.
+fn run(engine: &TokenEngine, prompts: &[Vec<u32>], new_tokens: usize) -> Result<f64, EngineError> {
+    let requests = prompts.iter().map(|prompt| {
+        engine.generate(TokenRequest {
+            prompt: prompt.clone(),
+            max_new_tokens: new_tokens,
+            sampling: Sampling::GREEDY,
+            ignore_eos: true,
+            stop: Vec::new(),
+        })
+    });
+    let watch = Stopwatch::start();
+    block_on(try_join_all(requests))?;
+    Ok(watch.seconds())
+}
+
+/// Prompts that share no prefix with each other or with those of other repeats.
+fn prompts(config: &Config, load: Load, seed: Seed, repeat: u64) -> Vec<Vec<u32>> {
+    let prompt = |sequence: u64| {
+        let mut rng = seed.derive(Stage::Data, &[load.batch as u64, repeat, sequence]).rng();
+        (0..load.prompt_tokens).map(|_| rng.random_range(0..config.vocab_size as u32)).collect()
+    };
+    (0..load.batch as u64).map(prompt).collect()
+}
+
+fn median(mut values: Vec<f64>) -> f64 {
+    values.sort_by(f64::total_cmp);
+    values[values.len() / 2]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_untied_embedding_table_is_not_read_whole() {
+        let config = |tied: bool| {
+            let text = format!(
+                r#"{{"model_type": "qwen3", "vocab_size": 100, "hidden_size": 8, "intermediate_size": 16,
+                "num_hidden_layers": 1, "num_attention_heads": 2, "num_key_value_heads": 1, "head_dim": 4,
+                "max_position_embeddings": 64, "rope_theta": 1e4, "tie_word_embeddings": {tied}}}"#
+            );
+            Config::from_json(&text).unwrap()
+        };
+        // Head 100·8; attention 8·(8+4+4+8) + 2·4; MLP 3·8·16; norms 2·8 + 8.
+        let weights = 800 + 192 + 8 + 384 + 24;
+        assert_eq!(weight_bytes_per_step(&config(true)), 4 * weights);
+        assert_eq!(weight_bytes_per_step(&config(false)), 4 * weights);
+    }
+}

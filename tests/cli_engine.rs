@@ -1,0 +1,294 @@
+//! `generate`, `score` and `bench` as a user meets them: answers in order, and for every likely mistake the exact message and
+//! exit code.
+
+mod support;
+
+use expect_test::{Expect, expect};
+use serde_json::{Value, json};
+use std::io::Write;
+use std::path::Path;
+use std::process::{Command, Stdio};
+use support::TinyModel;
+use tempfile::TempDir;
+
+struct Ran {
+    code: i32,
+    stdout: String,
+    stderr: String,
+}
+
+/// A folder with a model in `model/`, in which commands run.
+struct Desk(TempDir);
+
+impl Desk {
+    fn new(model: &TinyModel) -> Self {
+        let desk = Self(tempfile::tempdir().unwrap());
+        std::fs::create_dir(desk.path("model")).unwrap();
+        model.write(&desk.path("model"));
+        desk
+    }
+
+    fn path(&self, name: &str) -> std::path::PathBuf {
+        self.0.path().join(name)
+    }
+
+    fn write(&self, name: &str, bytes: impl AsRef<[u8]>) {
+        std::fs::write(self.path(name), bytes).unwrap();
+    }
+
+    fn run(&self, args: &[&str], stdin: &str) -> Ran {
+        let mut child = Command::new(env!("CARGO_BIN_EXE_maspo"))
+            .args(args)
+            .current_dir(self.0.path())
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap();
+        // A command that refuses its flags does not read its input.
+        let _ = child.stdin.take().unwrap().write_all(stdin.as_bytes());
+        let output = child.wait_with_output().unwrap();
+        let text = |bytes: Vec<u8>| String::from_utf8(bytes).unwrap();
+        Ran { code: output.status.code().unwrap(), stdout: text(output.stdout), stderr: text(output.stderr) }
+    }
+
+    fn generate(&self, lines: &[Value]) -> Ran {
+        let input: String = lines.iter().map(|line| format!("{line}\n")).collect();
+        self.run(&["generate", "--model", "model", "--input", "-", "--max-tokens", "8"], &input)
+    }
+
+    /// What `generate` says about an input file.
+    fn refuses(&self, input: &[u8], said: Expect) {
+        self.write("in.jsonl", input);
+        self.refuses_args(&["generate", "--model", "model", "--input", "in.jsonl", "--output", "out.jsonl"], said);
+        assert!(!self.path("out.jsonl").exists(), "nothing runs before all lines are right");
+    }
+
+    /// Exit code 2, and only this on stderr.
+    fn refuses_args(&self, args: &[&str], said: Expect) {
+        let ran = self.run(args, "");
+        said.assert_eq(&ran.stderr);
+        assert_eq!((ran.code, ran.stdout.as_str()), (2, ""), "{}", ran.stderr);
+    }
+}
+
+fn tiny() -> Desk {
+    Desk::new(&TinyModel::default())
+}
+
+fn lines(text: &str) -> Vec<Value> {
+    text.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
+}
+
+#[test]
+fn generate_answers_every_form_of_prompt_in_the_order_of_the_input() {
+    let desk = tiny();
+    let ran = desk.generate(&[
+        json!({"id": 7, "messages": [{"role": "user", "content": "Is it <|im_end|> true?"}]}),
+        json!({"id": {"any": ["json"]}, "prompt": "The capital of France", "max_tokens": 3, "ignore_eos": true}),
+        json!({"id": null, "input_ids": [1, 2, 3], "max_tokens": 40, "ignore_eos": true}),
+        json!({"id": "hot", "prompt": "The", "temperature": 0.8, "top_k": 20, "top_p": 0.9, "seed": 5}),
+    ]);
+    assert_eq!(ran.code, 0, "{}", ran.stderr);
+    let answers = lines(&ran.stdout);
+    let ids: Vec<&Value> = answers.iter().map(|answer| &answer["id"]).collect();
+    assert_eq!(ids, [&json!(7), &json!({"any": ["json"]}), &json!(null), &json!("hot")]);
+    let keys: Vec<&String> = answers[0].as_object().unwrap().keys().collect();
+    assert_eq!(keys, ["id", "text", "token_ids", "finish_reason", "prompt_tokens", "reused_tokens"]);
+    let counts: Vec<usize> = answers.iter().map(|answer| answer["token_ids"].as_array().unwrap().len()).collect();
+    assert_eq!((counts[1], counts[2]), (3, 40));
+    assert_eq!(answers[2]["finish_reason"], "length");
+    assert_eq!(answers[2]["prompt_tokens"], 3);
+}
+
+#[test]
+fn generate_gives_the_same_answers_alone_in_company_and_to_a_file() {
+    let desk = tiny();
+    let line = json!({"id": 0, "messages": [{"role": "user", "content": "Who is it?"}], "temperature": 1.0, "seed": 3});
+    let alone = lines(&desk.generate(std::slice::from_ref(&line)).stdout);
+    let mut many = vec![line];
+    many.extend((1..60).map(|id| json!({"id": id, "prompt": "x".repeat(id), "ignore_eos": true})));
+    let together = desk.generate(&many);
+    assert_eq!(together.code, 0, "{}", together.stderr);
+    let answers = lines(&together.stdout);
+    assert_eq!(answers[0]["token_ids"], alone[0]["token_ids"]);
+    assert!(answers.iter().enumerate().all(|(index, answer)| answer["id"] == index));
+
+    let input: String = many.iter().map(|line| format!("{line}\n\n")).collect();
+    desk.write("in.jsonl", input);
+    let args = ["generate", "--model", "model", "--input", "in.jsonl", "--output", "out.jsonl", "--max-tokens", "8"];
+    let ran = desk.run(&args, "");
+    assert_eq!((ran.code, ran.stdout.as_str(), ran.stderr.as_str()), (0, "", ""));
+    let written = lines(&std::fs::read_to_string(desk.path("out.jsonl")).unwrap());
+    let tokens = |answers: &[Value]| answers.iter().map(|answer| answer["token_ids"].clone()).collect::<Vec<_>>();
+    assert_eq!(tokens(&written), tokens(&answers));
+}
+
+#[test]
+fn json_is_one_versioned_object() {
+    let desk = tiny();
+    let input = "{\"id\":1,\"prompt\":\"a\"}\n{\"id\":2,\"prompt\":\"b\"}\n";
+    let ran = desk.run(&["generate", "--model", "model", "--input", "-", "--json", "--max-tokens", "2"], input);
+    let object: Value = serde_json::from_str(&ran.stdout).unwrap();
+    assert_eq!((&object["schema"], &object["command"]), (&json!(1), &json!("generate")));
+    assert_eq!(object["model"]["name"], "model");
+    assert_eq!(object["results"].as_array().unwrap().len(), 2);
+    assert_eq!((&object["answered"], &object["refused"]), (&json!(2), &json!(0)));
+}
+
+#[test]
+fn score_gives_the_log_probability_of_every_answer() {
+    let desk = tiny();
+    let ids: Vec<u32> = (1..30).collect();
+    let input = [
+        json!({"id": "a", "input_ids": ids, "answers": ["A", "B", " the capital of France"]}),
+        json!({"id": "b", "messages": [{"role": "user", "content": "A or B?"}], "answers": ["A"]}),
+    ];
+    let input: String = input.iter().map(|line| format!("{line}\n")).collect();
+    let ran = desk.run(&["score", "--model", "model", "--input", "-"], &input);
+    assert_eq!(ran.code, 0, "{}", ran.stderr);
+    let answers = lines(&ran.stdout);
+    let logprobs: Vec<f64> = serde_json::from_value(answers[0]["logprobs"].clone()).unwrap();
+    assert_eq!(logprobs.len(), 3);
+    assert!(logprobs.iter().all(|logprob| *logprob < 0.0));
+    assert!(logprobs[2] < logprobs[0], "an answer of several tokens adds up their log-probabilities");
+    assert_eq!(answers[1].as_object().unwrap().keys().collect::<Vec<_>>(), ["id", "logprobs"]);
+}
+
+#[test]
+fn a_request_that_can_never_fit_is_refused_and_the_others_are_answered() {
+    let desk = Desk::new(&TinyModel { config: json!({"max_position_embeddings": 64}), ..TinyModel::default() });
+    let ran = desk.generate(&[
+        json!({"id": 1, "input_ids": [1, 2, 3]}),
+        json!({"id": 2, "input_ids": vec![1; 60]}),
+        json!({"id": 3, "input_ids": [4, 5, 6]}),
+    ]);
+    expect![[r#"
+        error: <stdin>:2: the prompt has 60 tokens and 8 more are asked for, but 64 fit
+    "#]]
+    .assert_eq(&ran.stderr);
+    assert_eq!(ran.code, 2);
+    let answers = lines(&ran.stdout);
+    assert_eq!(answers.len(), 3);
+    assert_eq!(answers[1], json!({"id": 2, "error": "the prompt has 60 tokens and 8 more are asked for, but 64 fit"}));
+    assert!(answers[2]["token_ids"].is_array());
+}
+
+#[test]
+fn faulty_lines_are_all_named_before_anything_runs() {
+    let desk = tiny();
+    desk.refuses(
+        br#"{"id": 1, "prompt": "good"}
+{"id": 2, "prompt": "bad"
+{"prompt": "no id"}
+{"id": 4, "prompt": "x", "max_token": 3}
+{"id": 5, "prompt": "x", "input_ids": [1]}
+{"id": 6}
+{"id": 7, "input_ids": [1, 416]}
+{"id": 8, "input_ids": []}
+{"id": 9, "messages": []}
+{"id": 10, "messages": [{"role": "robot", "content": "x"}]}
+{"id": 11, "prompt": "x", "temperature": -1}
+{"id": 12, "prompt": "x", "top_p": 0}
+[13]
+"#,
+        expect![[""]],
+    );
+    desk.refuses(b"{\"id\": 1, \"prompt\": \"good\"}\n{\"id\": 2, \"prompt\": \"b\xffd\"}\n", expect![[""]]);
+}
+
+#[test]
+fn files_that_are_not_there_are_named() {
+    let desk = tiny();
+    desk.write("in.jsonl", "{\"id\": 1, \"prompt\": \"x\"}\n");
+    desk.refuses_args(&["generate", "--model", "nowhere", "--input", "in.jsonl"], expect![[""]]);
+    desk.refuses_args(&["generate", "--model", "embedded:other", "--input", "in.jsonl"], expect![[""]]);
+    desk.refuses_args(&["generate", "--model", "model", "--input", "no.jsonl"], expect![[""]]);
+    desk.refuses_args(&["generate", "--model", "model", "--input", "in.jsonl", "--output", "in.jsonl"], expect![[""]]);
+}
+
+/// What `generate` says about a model after one change to its folder.
+fn check_model(model: &TinyModel, change: impl Fn(&Desk), said: Expect) {
+    let desk = Desk::new(model);
+    desk.write("in.jsonl", "{\"id\": 1, \"prompt\": \"x\"}\n");
+    change(&desk);
+    desk.refuses_args(&["generate", "--model", "model", "--input", "in.jsonl"], said);
+}
+
+fn edit_json(path: &Path, edit: impl Fn(&mut Value)) {
+    let mut json: Value = serde_json::from_slice(&std::fs::read(path).unwrap()).unwrap();
+    edit(&mut json);
+    std::fs::write(path, json.to_string()).unwrap();
+}
+
+#[test]
+fn models_that_are_wrong_are_refused_before_anything_runs() {
+    let config = |edit: fn(&mut Value)| move |desk: &Desk| edit_json(&desk.path("model/config.json"), edit);
+    let tiny = TinyModel::default();
+    check_model(&tiny, config(|json| json["model_type"] = json!("llama")), expect![[""]]);
+    check_model(&tiny, config(|json| json["num_hidden_layers"] = json!(3)), expect![[""]]);
+    check_model(&tiny, config(|json| json["num_hidden_layers"] = json!(1)), expect![[""]]);
+    check_model(&tiny, config(|json| json["intermediate_size"] = json!(60)), expect![[""]]);
+    check_model(&tiny, config(|json| json["vocab_size"] = json!(406)), expect![[""]]);
+    check_model(&tiny, config(|json| *json = json!({"model_type": "qwen3"})), expect![[""]]);
+    check_model(&tiny, |desk| std::fs::remove_file(desk.path("model/config.json")).unwrap(), expect![[""]]);
+    check_model(&tiny, |desk| std::fs::remove_file(desk.path("model/model.safetensors")).unwrap(), expect![[""]]);
+    check_model(&tiny, |desk| desk.write("model/model.safetensors", "not weights"), expect![[""]]);
+    let cut = |desk: &Desk| {
+        let bytes = std::fs::read(desk.path("model/model.safetensors")).unwrap();
+        desk.write("model/model.safetensors", &bytes[..bytes.len() - 4]);
+    };
+    check_model(&tiny, cut, expect![[""]]);
+    check_model(&tiny, |desk| desk.write("model/tokenizer.json", "{}"), expect![[""]]);
+    let shards = TinyModel { shards: 2, ..TinyModel::default() };
+    let shard = "model/model-00002-of-00002.safetensors";
+    check_model(&shards, |desk| std::fs::remove_file(desk.path(shard)).unwrap(), expect![[""]]);
+    let escape = |desk: &Desk| {
+        edit_json(&desk.path("model/model.safetensors.index.json"), |json| {
+            json["weight_map"]["model.norm.weight"] = json!("../x.safetensors");
+        });
+    };
+    check_model(&shards, escape, expect![[""]]);
+}
+
+#[test]
+fn without_a_tokenizer_token_ids_still_work() {
+    let desk = Desk::new(&TinyModel { config: json!({"vocab_size": 100}), ..TinyModel::default() });
+    let ran = desk.generate(&[json!({"id": 1, "input_ids": [1, 2], "ignore_eos": true})]);
+    assert_eq!(ran.code, 0, "{}", ran.stderr);
+    assert!(ran.stderr.starts_with("warning: model has no tokenizer.json"), "{}", ran.stderr);
+    let answers = lines(&ran.stdout);
+    assert_eq!((&answers[0]["text"], answers[0]["token_ids"].as_array().unwrap().len()), (&json!(""), 8));
+    let ran = desk.generate(&[json!({"id": 1, "prompt": "x"})]);
+    assert!(ran.stderr.ends_with("error: <stdin>:1: the model has no tokenizer.json: only `input_ids` can be used\n"));
+    assert_eq!(ran.code, 2);
+}
+
+#[test]
+fn bench_needs_only_the_shape() {
+    let desk = tiny();
+    for file in ["model.safetensors", "tokenizer.json", "tokenizer_config.json", "generation_config.json"] {
+        std::fs::remove_file(desk.path("model").join(file)).unwrap();
+    }
+    let args = "bench --model model --random-weights --batch 1,3 --prompt-tokens 20 --new-tokens 4 --json";
+    let ran = desk.run(&args.split(' ').collect::<Vec<_>>(), "");
+    assert_eq!(ran.code, 0, "{}", ran.stderr);
+    let object: Value = serde_json::from_str(&ran.stdout).unwrap();
+    assert_eq!((&object["schema"], &object["command"]), (&json!(1), &json!("bench")));
+    let runs = object["runs"].as_array().unwrap();
+    assert_eq!(runs.iter().map(|run| run["batch"].as_u64().unwrap()).collect::<Vec<_>>(), [1, 3]);
+    for key in ["prefill_tokens_per_s", "decode_tokens_per_s", "ms_per_step", "bytes_per_step", "bandwidth_fraction"] {
+        assert!(runs.iter().all(|run| run[key].as_f64().unwrap() > 0.0), "{key}");
+    }
+    desk.refuses_args(&["bench", "--model", "model", "--batch", "0", "--new-tokens", "1"], expect![[""]]);
+    desk.refuses_args(&["bench", "--model", "model", "--random-weights", "--new-tokens", "5000"], expect![[""]]);
+}
+
+#[test]
+fn the_embedded_model_answers() {
+    let desk = Desk(tempfile::tempdir().unwrap());
+    let line = "{\"id\":1,\"messages\":[{\"role\":\"user\",\"content\":\"hello\"}]}\n";
+    let ran = desk.run(&["generate", "--model", "embedded:triage", "--input", "-", "--max-tokens", "4"], line);
+    assert_eq!(ran.code, 0, "{}", ran.stderr);
+    assert_eq!(lines(&ran.stdout)[0]["id"], 1);
+}

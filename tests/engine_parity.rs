@@ -1,0 +1,78 @@
+//! The forward pass against Hugging Face transformers in f32 (`tests/golden/models.json`, made by `make_reference.py`): the
+//! logits after prompts of 1 to 2,000 tokens, and the tokens of greedy decoding, on random-weight models of several shapes.
+
+mod support;
+
+use futures::executor::block_on;
+use maspo::chat::Sampling;
+use maspo::engine::{EngineOptions, LocalModel, ModelSource, TokenRequest};
+use serde::Deserialize;
+use serde_json::Value;
+use std::path::Path;
+use support::TinyModel;
+
+/// Relative to the largest logit.
+const TOLERANCE: f64 = 1e-4;
+
+#[derive(Deserialize)]
+struct Case {
+    name: String,
+    seed: u64,
+    storage: String,
+    shards: usize,
+    config: Value,
+    prompts: Vec<Prompt>,
+}
+
+#[derive(Deserialize)]
+struct Prompt {
+    prompt: Vec<u32>,
+    logits: Vec<f64>,
+    greedy: Vec<u32>,
+}
+
+fn open(case: &Case) -> LocalModel {
+    let folder = tempfile::tempdir().unwrap();
+    let model =
+        TinyModel { config: case.config.clone(), seed: case.seed, storage: case.storage.clone(), shards: case.shards };
+    model.write(folder.path());
+    let source = ModelSource::parse(folder.path().to_str().unwrap()).unwrap();
+    LocalModel::open_for_tokens(&source, &EngineOptions::default(), "f32", false).unwrap()
+}
+
+fn log_softmax(logits: &[f64]) -> Vec<f64> {
+    let max = logits.iter().copied().fold(f64::NEG_INFINITY, f64::max);
+    let total = logits.iter().map(|logit| (logit - max).exp()).sum::<f64>().ln() + max;
+    logits.iter().map(|logit| logit - total).collect()
+}
+
+fn check(case: &Case) {
+    let model = open(case);
+    for Prompt { prompt, logits, greedy } in &case.prompts {
+        let at = format!("{}, {} tokens", case.name, prompt.len());
+        // Every token as an answer of its own gives the whole distribution.
+        let answers = (0..logits.len() as u32).map(|id| vec![id]).collect();
+        let scores = block_on(model.score_tokens(prompt.clone(), answers)).unwrap();
+        let largest = logits.iter().fold(0.0f64, |largest, logit| largest.max(logit.abs()));
+        for (id, (ours, theirs)) in scores.logprobs.iter().zip(log_softmax(logits)).enumerate() {
+            let error = (ours - theirs).abs() / largest;
+            assert!(error <= TOLERANCE, "{at}: token {id} is off by {error:.1e} of the largest logit");
+        }
+        let request = TokenRequest {
+            prompt: prompt.clone(),
+            max_new_tokens: greedy.len(),
+            sampling: Sampling::GREEDY,
+            ignore_eos: true,
+            stop: Vec::new(),
+        };
+        assert_eq!(&block_on(model.generate(request)).unwrap().token_ids, greedy, "{at}");
+    }
+}
+
+#[test]
+fn logits_and_greedy_tokens_are_those_of_transformers() {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden/models.json");
+    let cases: Vec<Case> = serde_json::from_slice(&std::fs::read(path).unwrap()).unwrap();
+    assert!(cases.len() >= 5);
+    cases.iter().for_each(check);
+}
