@@ -71,6 +71,8 @@ fn row(arm: &Arm, values: &[f64], y: f64, line: &mut impl FnMut(String)) {
         ));
     }
     let Some(mean) = mean_ci(values) else { return };
+    // Without a search there is no spread over seeds.
+    let spread = arm.searches() && mean.n > 1;
     let (low, high) = (x(mean.ci95.0.clamp(0.0, 1.0)), x(mean.ci95.1.clamp(0.0, 1.0)));
     line(format!(r##"<path d="M{low:.1} {y:.1}H{high:.1}" stroke="{color}" stroke-width="2.5"/>"##));
     let at = x(mean.mean);
@@ -79,7 +81,7 @@ fn row(arm: &Arm, values: &[f64], y: f64, line: &mut impl FnMut(String)) {
         y - BAND / 2.0 + 2.0,
         y + BAND / 2.0 - 2.0
     ));
-    let interval = if mean.n > 1 { format!(" [{:.2}, {:.2}]", mean.ci95.0, mean.ci95.1) } else { String::new() };
+    let interval = if spread { format!(" [{:.2}, {:.2}]", mean.ci95.0, mean.ci95.1) } else { String::new() };
     line(format!(
         r##"<text x="{:.1}" y="{text_y:.1}" font-weight="{weight}">{:.3}{interval} n={}</text>"##,
         RIGHT + 16.0,

@@ -29,26 +29,31 @@ pub(crate) fn markdown(records: &[Record], plot: &str) -> String {
     let mut text = format!("{}\n\n![Held-out accuracy per arm]({plot})\n\n", basis(records));
     text.push_str(&accuracy_table(records, &arms));
     text.push_str(&bars_table(records));
-    text.push_str(&search_table(records, &arms));
-    text.push_str(&cost_table(records, &arms));
-    text.push_str(&values_list(&arms));
+    if arms.iter().any(|arm| arm.searches()) {
+        text.push_str(&search_table(records, &arms));
+        text.push_str(&cost_table(records, &arms));
+        text.push_str(&values_list(&arms));
+    }
     text
 }
 
 /// What the figures rest on.
 fn basis(records: &[Record]) -> String {
+    let distinct = |value: fn(&Record) -> String| {
+        let values: BTreeSet<String> = records.iter().map(value).collect();
+        values.into_iter().collect::<Vec<_>>().join(", ")
+    };
     let seeds: BTreeSet<u64> = records.iter().map(|record| record.seed).collect();
-    let models: BTreeSet<&str> = records.iter().map(|record| record.model.as_str()).collect();
-    let cases: BTreeSet<usize> = records.iter().map(|record| record.cases).collect();
-    let list = |items: Vec<String>| if items.is_empty() { "none".to_string() } else { items.join(", ") };
     format!(
-        "{} runs, {} seeds; model {}; {} held-out cases per run. A seed decides the mini-batches and the optimizer's \
-         sampling; pool, test set and model are the same for all. Intervals are Student's 95 % over seeds; differences are \
-         paired by seed.",
+        "Runs: {}. Seeds: {} ({} to {}). Model: {}. Held-out cases per run: {}. A seed decides the mini-batches and the \
+         optimizer's sampling; pool, test set and model are the same for all, so the seed prompts and the ideal prompts have \
+         no spread. Intervals are Student's 95 % over seeds; differences are paired by seed.",
         records.len(),
         seeds.len(),
-        list(models.iter().map(|model| format!("`{model}`")).collect()),
-        list(cases.iter().map(usize::to_string).collect()),
+        seeds.first().copied().unwrap_or_default(),
+        seeds.last().copied().unwrap_or_default(),
+        distinct(|record| format!("`{}`", record.model)),
+        distinct(|record| record.cases.to_string()),
     )
 }
 
@@ -72,7 +77,7 @@ fn accuracy_table(records: &[Record], arms: &[Arm]) -> String {
             arm.title,
             accuracy.map_or(0, |interval| interval.n),
             mean(accuracy),
-            interval(accuracy),
+            interval(accuracy.filter(|_| arm.searches())),
             signed(difference),
             interval(difference),
         ));

@@ -159,7 +159,7 @@ fn tables_say_what_the_runs_are() {
     expect![[r#"
         | arm | seeds | accuracy | 95 % | joint − arm | 95 % | joint wins / ties / losses |
         | --- | ---: | ---: | ---: | ---: | ---: | ---: |
-        | seed prompts | 2 | 0.400 | 0.400 … 0.400 | +0.500 | -0.771 … 1.771 | 2 / 0 / 0 |
+        | seed prompts | 2 | 0.400 | – | +0.500 | -0.771 … 1.771 | 2 / 0 / 0 |
         | joint (MASPO) | 2 | 0.900 | -0.371 … 2.171 | – | – | – |
         | local reward only | 1 | 0.900 | – | – | – | – |
 
