@@ -5,7 +5,7 @@ use crate::results::{Record, of_arm};
 use maspo::stats::mean_ci;
 use std::fmt::Write;
 
-const WIDTH: f64 = 860.0;
+const WIDTH: f64 = 890.0;
 /// Where accuracy 0 and 1 are.
 const LEFT: f64 = 200.0;
 const RIGHT: f64 = 680.0;
