@@ -264,7 +264,7 @@ impl Run<'_> {
             seed_accuracy: held_out.map(|h| accuracy(&h.seed)).zip(seed_cases.as_deref()),
             optimized_accuracy: held_out.map(|h| accuracy(&h.optimized)).zip(optimized_cases.as_deref()),
             difference: held_out.map(|h| {
-                let difference = compare(&h.optimized, &h.seed, self.settings.seed);
+                let difference = compare(&h.seed, &h.optimized, self.settings.seed);
                 Difference { value: difference.value, ci95: difference.ci95, mcnemar_p: difference.mcnemar_p }
             }),
             bill: Bill::of(&self.ledger),

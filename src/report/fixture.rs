@@ -66,7 +66,7 @@ pub(crate) fn events() -> Vec<Event> {
             beam: beam.to_vec(),
             best: beam[0].id,
             improved,
-            overflowed: round - 1,
+            overflows: round as u64 - 1,
             cases: 2,
             judge: judge(),
             avoided,
@@ -99,6 +99,7 @@ pub(crate) fn events() -> Vec<Event> {
             applied: true,
             judge: judge(),
             avoided,
+            overflows: 0,
         }),
         step(2, &[first, seed], vec![candidate(2, "Guess {context}", 0.375, -0.125)], &[first, third], false),
         Event::FinalCheck(FinalCheck {
@@ -118,6 +119,7 @@ pub(crate) fn events() -> Vec<Event> {
             }],
             judge: judge(),
             avoided,
+            overflows: 1,
         }),
     ]
 }

@@ -80,8 +80,8 @@ pub struct RunReport {
     pub ledger: Bill,
     /// Worker calls that were not needed.
     pub avoided: Avoided,
-    /// Runs of the graph during the search in which some agent's prompt was too long for the model.
-    pub overflowed: usize,
+    /// Worker calls of the search whose prompt was too long for the model.
+    pub overflows: u64,
     /// Wall seconds of the process that finished the run.
     pub seconds: f64,
     /// Things the user should know.
@@ -139,7 +139,7 @@ impl RunReport {
             copied: lines.copied(),
             ledger: inputs.bill,
             avoided: result.avoided,
-            overflowed: result.steps.iter().map(|step| step.overflowed).sum(),
+            overflows: result.overflows,
             seconds: inputs.seconds,
             warnings: inputs.warnings,
             egress_lock: inputs.egress_lock,

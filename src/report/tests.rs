@@ -326,7 +326,7 @@ fn the_json_of_a_finished_run() {
             "upstream_reused": 1200,
             "unchanged_skipped": 34
           },
-          "overflowed": 1,
+          "overflows": 1,
           "seconds": 91.04,
           "warnings": [
             "2 rows of pool.jsonl were left out"

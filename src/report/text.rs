@@ -83,10 +83,11 @@ impl RunReport {
 
     fn all_warnings(&self) -> Vec<String> {
         let mut warnings = self.warnings.clone();
-        if self.overflowed > 0 {
-            let runs = counted(self.overflowed, "run of the graph", "runs of the graph");
-            warnings
-                .push(format!("in {runs} a prompt was too long for the model; that agent's answer counted as empty"));
+        if self.overflows > 0 {
+            let calls = counted(self.overflows as usize, "worker call", "worker calls");
+            warnings.push(format!(
+                "in {calls} the prompt was too long for the model; that agent's answer counted as empty"
+            ));
         }
         let copied = |line: &super::CopiedLine| {
             format!(
