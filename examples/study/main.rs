@@ -1,0 +1,110 @@
+//! The ablation study of the triage world: paired seeds, one model in all roles, held-out accuracy of the prompts that each arm
+//! of the search ends with. `run` adds finished runs to a results file, `report` makes the note and the plot of it.
+//!
+//! `cargo run --release --example study -- run --seeds 1..20`
+
+mod arms;
+mod memo;
+mod plot;
+mod results;
+mod run;
+mod table;
+#[cfg(test)]
+mod tests;
+
+use anyhow::{Context, ensure};
+use arms::{ARMS, Arm};
+use clap::{Parser, Subcommand};
+use futures::executor::block_on;
+use maspo::chat::{ChatModel, ModelRole};
+use maspo::config::Settings;
+use maspo::engine::LocalModel;
+use memo::Memo;
+use results::Results;
+use run::Study;
+use std::ops::RangeInclusive;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+/// The ablation study of the triage world.
+#[derive(Parser)]
+struct Args {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Make every run that the results file lacks.
+    Run {
+        /// Seeds, first and last.
+        #[arg(long, default_value = "1..20", value_parser = seeds)]
+        seeds: RangeInclusive<u64>,
+        /// Arms, separated by commas; all when absent.
+        #[arg(long, value_delimiter = ',')]
+        arms: Vec<Arm>,
+        /// The experiment file.
+        #[arg(long, default_value = "configs/triage.toml")]
+        config: PathBuf,
+        /// Change one setting for all arms; may be repeated.
+        #[arg(long = "set", value_name = "KEY.PATH=VALUE")]
+        sets: Vec<String>,
+        /// The ideal prompts, by agent.
+        #[arg(long, default_value = "models/triage/ideal-prompts.json")]
+        ideal: PathBuf,
+        /// One JSON line per finished run; those that it holds are not made again.
+        #[arg(long, default_value = "docs/ablation-triage.jsonl")]
+        results: PathBuf,
+        /// Runs under way at once.
+        #[arg(long, default_value_t = 4)]
+        in_flight: usize,
+    },
+    /// Write the table into a note, and the plot beside it.
+    Report {
+        /// The results file.
+        #[arg(long, default_value = "docs/ablation-triage.jsonl")]
+        results: PathBuf,
+        /// The note; what stands outside its table is kept.
+        #[arg(long, default_value = "docs/ablation-triage.md")]
+        out: PathBuf,
+    },
+}
+
+fn main() -> anyhow::Result<()> {
+    match Args::parse().command {
+        Command::Run { seeds, arms, config, sets, ideal, results, in_flight } => {
+            let settings = run::settings(&config, &sets)?;
+            let memo = Arc::new(Memo::new(open(&settings)?));
+            let study = Study { config, sets, ideal, memo, in_flight: in_flight.max(1) };
+            let arms = if arms.is_empty() { ARMS.to_vec() } else { arms };
+            let seeds: Vec<_> = seeds.collect();
+            block_on(study.run(&seeds, &arms, &mut Results::open(&results)?, |line| eprintln!("{line}")))
+        }
+        Command::Report { results, out } => report(&Results::read(&results)?, &out),
+    }
+}
+
+/// The one model that plays every role.
+fn open(settings: &Settings) -> anyhow::Result<Arc<dyn ChatModel>> {
+    let spec = settings.model(ModelRole::Worker);
+    ensure!(ModelRole::ALL.iter().all(|role| settings.model(*role) == spec), "the study has one model in all roles");
+    Ok(Arc::new(LocalModel::open(&spec.source, &settings.engine, spec.dtype.as_str(), spec.thinking)?))
+}
+
+/// The note with its table, and the plot of the same name.
+fn report(records: &[results::Record], out: &Path) -> anyhow::Result<()> {
+    let plot = out.with_extension("svg");
+    let name = plot.file_name().context("the note needs a file name")?.to_string_lossy().into_owned();
+    let old = if out.exists() { std::fs::read_to_string(out)? } else { String::new() };
+    std::fs::write(&plot, plot::svg(records))?;
+    std::fs::write(out, table::into_note(&old, &table::markdown(records, &name)))?;
+    eprintln!("{} and {} from {} runs", out.display(), plot.display(), records.len());
+    Ok(())
+}
+
+/// `FIRST..LAST`, both included, or one seed.
+fn seeds(text: &str) -> Result<RangeInclusive<u64>, String> {
+    let (first, last) = text.split_once("..").unwrap_or((text, text));
+    let number = |text: &str| text.parse::<u64>().map_err(|error| format!("`{text}`: {error}"));
+    Ok(number(first)?..=number(last)?)
+}
