@@ -96,9 +96,12 @@ class Chat:
 
 
 class Rows:
-    """Every line as one row of ids with a loss weight per token."""
+    """Every line as one row of ids with a loss weight per token; CONTENT marks the content's tokens, whose weight changes
+    during the training. `boost` multiplies the weight of a kind."""
 
-    def __init__(self, lines, chat, content_weight):
+    CONTENT = -1.0
+
+    def __init__(self, lines, chat, boost):
         self.kinds = sorted({line["kind"] for line in lines})
         self.kind, self.ids, self.weights, self.answer_at, self.too_long = [], [], [], [], 0
         step = 4096
@@ -113,12 +116,12 @@ class Rows:
                 for message, body in zip(line["messages"], content):
                     opening = chat.open[message["role"]]
                     ids += opening + body + chat.close
-                    weights += [0.0] * len(opening) + [content_weight] * len(body) + [0.0] * len(chat.close)
+                    weights += [0.0] * len(opening) + [self.CONTENT] * len(body) + [0.0] * len(chat.close)
                 ids += chat.answer_open + answer
                 if len(ids) > 1024:
                     self.too_long += 1
                     continue
-                weights += [0.0] * len(chat.answer_open) + [float(line.get("weight", 1.0))] * len(answer)
+                weights += [0.0] * len(chat.answer_open) + [float(line.get("weight", 1.0)) * boost.get(line["kind"], 1.0)] * len(answer)
                 self.kind.append(self.kinds.index(line["kind"]))
                 self.ids.append(np.array(ids, np.int32))
                 self.weights.append(np.array(weights, np.float32))
@@ -139,8 +142,8 @@ class Rows:
                 taken.append(row)
         return np.array(taken), back
 
-    def batch(self, rows, t, count, pad):
-        """ids, targets and weights [count, t]; missing rows are padding of weight 0."""
+    def batch(self, rows, t, count, pad, content):
+        """ids, targets and weights [count, t]; missing rows are padding of weight 0, `content` is the content's weight."""
         ids = np.full((count, t), pad, np.int64)
         targets = np.full((count, t), pad, np.int64)
         weights = np.zeros((count, t), np.float32)
@@ -148,6 +151,7 @@ class Rows:
             n = self.lengths[row]
             ids[at, :n], targets[at, :n] = self.ids[row][:-1], self.ids[row][1:]
             weights[at, :n] = self.weights[row][1:]
+        weights[weights == self.CONTENT] = content
         return ids, targets, weights
 
 

@@ -37,6 +37,7 @@ def write(out, shape, params, plain):
     end, pad = chat.id["<|im_end|>"], chat.id["<|endoftext|>"]
     weights = {k: v.detach().to(torch.bfloat16).clone().contiguous() for k, v in hugging_face_weights(params, shape).items()}
     save_file(weights, out / "model.safetensors", metadata={"format": "pt"})
+    (out / "model.safetensors").chmod(0o644)
     text(out / "config.json", config(shape, end))
     text(out / "generation_config.json", {"do_sample": False, "eos_token_id": [end, pad], "pad_token_id": pad})
     full = data.with_control(plain)

@@ -52,6 +52,8 @@ def arguments(argv):
     p.add_argument("--held-out", type=int, default=64, help="lines of each kind kept back")
     p.add_argument("--quick", type=int, default=20, help="how many of them are looked at before the end")
     p.add_argument("--content-weight", type=float, default=0.1, help="loss weight of the content's tokens at the start")
+    p.add_argument("--content-until", type=float, help="share of the training over which it falls to zero; constant without")
+    p.add_argument("--boost", nargs="*", default=[], help="kind=factor on the weight of its lines")
     p.add_argument("--muon-lr", type=float, default=0.012)
     p.add_argument("--adam-lr", type=float, default=0.003)
     p.add_argument("--weight-decay", type=float, default=0.1)
@@ -67,6 +69,10 @@ def arguments(argv):
     return args
 
 
+def boosts(pairs):
+    return {kind: float(factor) for kind, factor in (pair.split("=") for pair in pairs)}
+
+
 def main(argv):
     args = arguments(argv)
     run = Path(args.run)
@@ -79,7 +85,7 @@ def main(argv):
         lines = data.read_lines(args.corpus)
         plain = data.train_tokenizer(lines, args.vocab, args.seed)
         plain.save(str(run / "tokenizer.json"))
-        (run / "rows.pickle").write_bytes(pickle.dumps(data.Rows(lines, data.Chat(plain), args.content_weight)))
+        (run / "rows.pickle").write_bytes(pickle.dumps(data.Rows(lines, data.Chat(plain), boosts(args.boost))))
         del lines
     vocab = Tokenizer.from_file(str(run / "tokenizer.json")).get_vocab_size() + len(data.CONTROL)
     shape = Shape(vocab=vocab, hidden=args.hidden, layers=args.layers, ff=args.ff)
@@ -154,7 +160,8 @@ class Worker:
         self.rows = rows = pickle.loads((Path(args.run) / "rows.pickle").read_bytes())
         self.train, self.held_out = rows.split(args.held_out, args.seed)
         self.buckets = data.choose_buckets(rows.lengths, args.batch, args.buckets)
-        self.row_weight = np.array([w.sum() for w in rows.weights])
+        self.answer_weight = np.array([w[w > 0].sum() for w in rows.weights])
+        self.content_tokens = np.array([(w < 0).sum() for w in rows.weights])
         self.pad = self.chat.id["<|endoftext|>"]
         if rank == 0:
             fits = np.array([data.bucket_of(self.buckets, n) for n in rows.lengths])
@@ -216,15 +223,16 @@ class Worker:
 
     def gradients(self, micro, fraction):
         """This worker's share of a step: the loss is the weighted mean over all micro-batches of the step."""
-        total = sum(self.row_weight[rows].sum() for _, _, rows in micro)
+        until = self.args.content_until
+        content = self.args.content_weight * (max(0.0, 1 - fraction / until) if until else 1.0)
+        total = sum(self.answer_weight[rows].sum() + content * self.content_tokens[rows].sum() for _, _, rows in micro)
         order = sorted(range(len(micro)), key=lambda at: (micro[at][1], at))
         # Boustrophedon, so that the long rows, which cost more, spread over the workers.
         mine = [at for place, at in enumerate(order) if self.owner(place) == self.rank]
         self.flats[f"grads{self.rank}"].buffer.zero_()
         for at in mine:
             _, t, rows = micro[at]
-            tensors, right = self.tensors(rows, t), None
-            loss, right = self.model.loss(*tensors)
+            loss, right = self.model.loss(*self.tensors(rows, t, content))
             (loss / total).backward()
             self.tally(0, rows, right)
 
@@ -232,8 +240,8 @@ class Worker:
         turn, seat = divmod(place, self.world)
         return seat if turn % 2 == 0 else self.world - 1 - seat
 
-    def tensors(self, rows, t):
-        batch = self.rows.batch(rows, t, self.args.batch // t, self.pad)
+    def tensors(self, rows, t, content=0.0):
+        batch = self.rows.batch(rows, t, self.args.batch // t, self.pad, content)
         return [torch.from_numpy(part).to(self.device) for part in batch]
 
     def warm_up(self):
