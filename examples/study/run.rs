@@ -84,18 +84,18 @@ impl Study {
         let (all, present) = (seeds.len() * arms.len(), seeds.len() * arms.len() - cells.len());
         note(&format!("{present} of {all} runs are in the results file"));
         let mut searches = cells.iter().filter(|cell| cell.arm.searches()).count();
-        let (watch, mut searched) = (Stopwatch::start(), 0);
+        let (watch, mut made, mut searched) = (Stopwatch::start(), present, 0);
         let mut runs = stream::iter(cells).map(|cell| self.make(cell)).buffer_unordered(self.in_flight);
         while let Some(record) = runs.next().await {
             let record = record?;
+            made += 1;
             if record.search.is_some() {
                 (searched, searches) = (searched + 1, searches - 1);
             }
             let left = watch.seconds() / f64::from(searched.max(1)) * searches as f64;
             let (asked, computed) = self.memo.counts();
             note(&format!(
-                "{}/{all} seed {} {}: {:.3}; {:.0} s, {asked} calls of which {computed} computed; {:.0} min left",
-                results.records.len() + 1,
+                "{made}/{all} seed {} {}: {:.3}; {:.0} s, {asked} calls of which {computed} computed; {:.0} min left",
                 record.seed,
                 record.arm,
                 record.accuracy(),
