@@ -21,7 +21,7 @@ const LAYERS: &[(&str, &[&str])] = &[
     ("judge", &["chat", "prompt"]),
     ("reward", &["chat", "graph", "judge", "rollout", "stats"]),
     ("eval", &["chat", "graph", "prompt", "rollout", "stats", "task"]),
-    ("misalignment", &["reward", "rollout"]),
+    ("misalignment", &["graph", "reward", "rollout"]),
     ("propose", &["chat", "graph", "misalignment", "prompt", "rollout"]),
     ("search", &["chat", "graph", "judge", "misalignment", "prompt", "propose", "reward", "rollout", "stats"]),
     ("journal", &["chat", "eval", "search", "store"]),
