@@ -373,4 +373,17 @@ mod tests {
         let expected = ":1: the file starts with a byte-order mark; save it as UTF-8 without one";
         assert!(errors[0].to_string().ends_with(expected), "{}", errors[0]);
     }
+
+    proptest::proptest! {
+        #![proptest_config(proptest::test_runner::Config::with_cases(64))]
+        #[test]
+        fn no_file_makes_it_panic(bytes in proptest::collection::vec(0u8..=255, 0..120), cut in 0usize..90) {
+            // Pure noise, and a sound file with noise in the middle.
+            let (_file, source_of_noise) = source(&bytes);
+            let _ = load_queries(&source_of_noise);
+            let mixed = [&GOOD.as_bytes()[..cut.min(GOOD.len())], &bytes, GOOD.as_bytes()].concat();
+            let (_file, source_of_both) = source(&mixed);
+            let _ = load_cases(&source_of_both, "a", &Scorer::Letter);
+        }
+    }
 }

@@ -1,6 +1,6 @@
 //! Faults of the file itself: syntax, version, keys, values.
 
-use super::fixture::{check, folder, load_text, shown};
+use super::fixture::{GOOD, check, folder, load_text, shown};
 use expect_test::expect;
 
 #[test]
@@ -250,4 +250,14 @@ fn everything_is_said_at_once() {
         x.toml:1: `data` is missing; [data] pool = { file = "…" } names the queries to optimize on
     "#]]
     .assert_eq(&shown(&folder, load_text(&folder, "", &[])));
+}
+
+proptest::proptest! {
+    #![proptest_config(proptest::test_runner::Config::with_cases(64))]
+    #[test]
+    fn no_file_and_no_flag_makes_it_panic(at in 0..GOOD.len(), gone in 0usize..40, put in "[a-z=\\[\\]{}\"'.#0-9\n ü-]{0,6}") {
+        let folder = folder();
+        let text = format!("{}{put}{}", &GOOD[..at], GOOD.get(at + gone..).unwrap_or(""));
+        let _ = load_text(&folder, &text, &[&put, &format!("search.{put}=1"), &format!("seed={put}")]);
+    }
 }
