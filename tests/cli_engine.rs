@@ -192,19 +192,57 @@ fn faulty_lines_are_all_named_before_anything_runs() {
 {"id": 12, "prompt": "x", "top_p": 0}
 [13]
 "#,
-        expect![[""]],
+        expect![[r#"
+            error: in.jsonl:2: EOF while parsing an object (column 25)
+            error: in.jsonl:3: missing field `id` (column 19)
+            error: in.jsonl:4: unknown field `max_token`, expected one of `id`, `messages`, `prompt`, `input_ids`, `max_tokens`, `temperature`, `top_k`, `top_p`, `seed`, `ignore_eos` (column 36)
+            error: in.jsonl:5: only one of `messages`, `prompt`, `input_ids` can be given
+            error: in.jsonl:6: one of `messages`, `prompt`, `input_ids` is called for
+            error: in.jsonl:7: token 416 is not in the model's vocabulary of 416
+            error: in.jsonl:8: the prompt has no tokens
+            error: in.jsonl:9: `messages` is empty
+            error: in.jsonl:10: unknown variant `robot`, expected one of `system`, `user`, `assistant` (column 40)
+            error: in.jsonl:11: `temperature` must be 0 or more
+            error: in.jsonl:12: `top_p` must be above 0 and at most 1
+            error: in.jsonl:13: a JSON object is called for
+        "#]],
     );
-    desk.refuses(b"{\"id\": 1, \"prompt\": \"good\"}\n{\"id\": 2, \"prompt\": \"b\xffd\"}\n", expect![[""]]);
+    desk.refuses(
+        b"{\"id\": 1, \"prompt\": \"good\"}\n{\"id\": 2, \"prompt\": \"b\xffd\"}\n",
+        expect![[r#"
+        error: in.jsonl:2: not UTF-8: byte 23 of the line is wrong
+    "#]],
+    );
 }
 
 #[test]
 fn files_that_are_not_there_are_named() {
     let desk = tiny();
     desk.write("in.jsonl", "{\"id\": 1, \"prompt\": \"x\"}\n");
-    desk.refuses_args(&["generate", "--model", "nowhere", "--input", "in.jsonl"], expect![[""]]);
-    desk.refuses_args(&["generate", "--model", "embedded:other", "--input", "in.jsonl"], expect![[""]]);
-    desk.refuses_args(&["generate", "--model", "model", "--input", "no.jsonl"], expect![[""]]);
-    desk.refuses_args(&["generate", "--model", "model", "--input", "in.jsonl", "--output", "in.jsonl"], expect![[""]]);
+    desk.refuses_args(
+        &["generate", "--model", "nowhere", "--input", "in.jsonl"],
+        expect![[r#"
+        error: nowhere is not a folder: give a Hugging Face model folder or `embedded:triage`
+    "#]],
+    );
+    desk.refuses_args(
+        &["generate", "--model", "embedded:other", "--input", "in.jsonl"],
+        expect![[r#"
+        error: there is no embedded model `other`; there is `embedded:triage`
+    "#]],
+    );
+    desk.refuses_args(
+        &["generate", "--model", "model", "--input", "no.jsonl"],
+        expect![[r#"
+        error: no.jsonl cannot be read: No such file or directory (os error 2)
+    "#]],
+    );
+    desk.refuses_args(
+        &["generate", "--model", "model", "--input", "in.jsonl", "--output", "in.jsonl"],
+        expect![[r#"
+        error: in.jsonl is the input: give another --output
+    "#]],
+    );
 }
 
 /// What `generate` says about a model after one change to its folder.
@@ -225,30 +263,108 @@ fn edit_json(path: &Path, edit: impl Fn(&mut Value)) {
 fn models_that_are_wrong_are_refused_before_anything_runs() {
     let config = |edit: fn(&mut Value)| move |desk: &Desk| edit_json(&desk.path("model/config.json"), edit);
     let tiny = TinyModel::default();
-    check_model(&tiny, config(|json| json["model_type"] = json!("llama")), expect![[""]]);
-    check_model(&tiny, config(|json| json["num_hidden_layers"] = json!(3)), expect![[""]]);
-    check_model(&tiny, config(|json| json["num_hidden_layers"] = json!(1)), expect![[""]]);
-    check_model(&tiny, config(|json| json["intermediate_size"] = json!(60)), expect![[""]]);
-    check_model(&tiny, config(|json| json["vocab_size"] = json!(406)), expect![[""]]);
-    check_model(&tiny, config(|json| *json = json!({"model_type": "qwen3"})), expect![[""]]);
-    check_model(&tiny, |desk| std::fs::remove_file(desk.path("model/config.json")).unwrap(), expect![[""]]);
-    check_model(&tiny, |desk| std::fs::remove_file(desk.path("model/model.safetensors")).unwrap(), expect![[""]]);
-    check_model(&tiny, |desk| desk.write("model/model.safetensors", "not weights"), expect![[""]]);
+    check_model(
+        &tiny,
+        config(|json| json["model_type"] = json!("llama")),
+        expect![[r#"
+        error: config.json: `model_type` is `llama`; only dense `qwen3` models are supported
+    "#]],
+    );
+    check_model(
+        &tiny,
+        config(|json| json["num_hidden_layers"] = json!(3)),
+        expect![[r#"
+        error: the weights lack the tensor `model.layers.2.self_attn.q_proj.weight`
+    "#]],
+    );
+    check_model(
+        &tiny,
+        config(|json| json["num_hidden_layers"] = json!(1)),
+        expect![[r#"
+        error: the weights hold 11 tensors that config.json has no place for, first `model.layers.1.input_layernorm.weight`
+    "#]],
+    );
+    check_model(
+        &tiny,
+        config(|json| json["intermediate_size"] = json!(60)),
+        expect![[r#"
+        error: the tensor `model.layers.0.mlp.gate_proj.weight` has the shape [64, 32]; config.json calls for [60, 32]
+    "#]],
+    );
+    check_model(
+        &tiny,
+        config(|json| json["vocab_size"] = json!(406)),
+        expect![[r#"
+        error: tokenizer.json has the token id 406, but the model's vocabulary has 406 entries: they do not belong together
+    "#]],
+    );
+    check_model(
+        &tiny,
+        config(|json| *json = json!({"model_type": "qwen3"})),
+        expect![[r#"
+        error: config.json: missing field `vocab_size` at line 1 column 22
+    "#]],
+    );
+    check_model(
+        &tiny,
+        |desk| std::fs::remove_file(desk.path("model/config.json")).unwrap(),
+        expect![[r#"
+        error: model has no config.json
+    "#]],
+    );
+    check_model(
+        &tiny,
+        |desk| std::fs::remove_file(desk.path("model/model.safetensors")).unwrap(),
+        expect![[r#"
+        error: model cannot be read: there is neither model.safetensors nor model.safetensors.index.json
+    "#]],
+    );
+    check_model(
+        &tiny,
+        |desk| desk.write("model/model.safetensors", "not weights"),
+        expect![[r#"
+        error: model/model.safetensors: not a safetensors file: a header of 7451598620781211502 bytes in a file of 11
+    "#]],
+    );
     let cut = |desk: &Desk| {
         let bytes = std::fs::read(desk.path("model/model.safetensors")).unwrap();
         desk.write("model/model.safetensors", &bytes[..bytes.len() - 4]);
     };
-    check_model(&tiny, cut, expect![[""]]);
-    check_model(&tiny, |desk| desk.write("model/tokenizer.json", "{}"), expect![[""]]);
+    check_model(
+        &tiny,
+        cut,
+        expect![[r#"
+        error: model/model.safetensors: the tensor `model.norm.weight` ends after the end of the file (is the file cut short?)
+    "#]],
+    );
+    check_model(
+        &tiny,
+        |desk| desk.write("model/tokenizer.json", "{}"),
+        expect![[r#"
+        error: tokenizer.json: Model missing.
+    "#]],
+    );
     let shards = TinyModel { shards: 2, ..TinyModel::default() };
     let shard = "model/model-00002-of-00002.safetensors";
-    check_model(&shards, |desk| std::fs::remove_file(desk.path(shard)).unwrap(), expect![[""]]);
+    check_model(
+        &shards,
+        |desk| std::fs::remove_file(desk.path(shard)).unwrap(),
+        expect![[r#"
+        error: model/model-00002-of-00002.safetensors cannot be read: No such file or directory (os error 2)
+    "#]],
+    );
     let escape = |desk: &Desk| {
         edit_json(&desk.path("model/model.safetensors.index.json"), |json| {
             json["weight_map"]["model.norm.weight"] = json!("../x.safetensors");
         });
     };
-    check_model(&shards, escape, expect![[""]]);
+    check_model(
+        &shards,
+        escape,
+        expect![[r#"
+        error: model/model.safetensors.index.json: the tensor `model.norm.weight` is said to be in `../x.safetensors`, which is not the plain name of a .safetensors file
+    "#]],
+    );
 }
 
 #[test]
@@ -269,7 +385,8 @@ fn without_a_tokenizer_token_ids_still_work() {
 fn ctrl_c_stops_between_answers_and_says_so() {
     use std::io::{BufRead, BufReader, Read};
     let desk = tiny();
-    let line = |id: usize| json!({"id": id, "input_ids": [1, 2, 3], "max_tokens": 2000, "ignore_eos": true});
+    let max_tokens = |id: usize| if id == 0 { 4 } else { 400 };
+    let line = |id| json!({"id": id, "input_ids": [1, 2, 3], "max_tokens": max_tokens(id), "ignore_eos": true});
     desk.write("in.jsonl", (0..200).map(|id| format!("{}\n", line(id))).collect::<String>());
     let mut child = Command::new(env!("CARGO_BIN_EXE_maspo"))
         .args(["generate", "--model", "model", "--input", "in.jsonl"])
@@ -310,8 +427,19 @@ fn bench_needs_only_the_shape() {
     for key in ["prefill_tokens_per_s", "decode_tokens_per_s", "ms_per_step", "bytes_per_step", "bandwidth_fraction"] {
         assert!(runs.iter().all(|run| run[key].as_f64().unwrap() > 0.0), "{key}");
     }
-    desk.refuses_args(&["bench", "--model", "model", "--batch", "0", "--new-tokens", "1"], expect![[""]]);
-    desk.refuses_args(&["bench", "--model", "model", "--random-weights", "--new-tokens", "5000"], expect![[""]]);
+    desk.refuses_args(
+        &["bench", "--model", "model", "--batch", "0", "--new-tokens", "1"],
+        expect![[r#"
+        error: --batch: a batch size must be between 1 and 4096
+        error: --new-tokens must be at least 2: decoding is timed from the second token on
+    "#]],
+    );
+    desk.refuses_args(
+        &["bench", "--model", "model", "--random-weights", "--new-tokens", "5000"],
+        expect![[r#"
+        error: --prompt-tokens and --new-tokens add up to 5256, but 4096 fit into the model
+    "#]],
+    );
 }
 
 #[test]

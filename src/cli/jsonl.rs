@@ -109,6 +109,9 @@ impl Iterator for Lines<'_> {
 
 /// A line as the type of a request; the fault is said with the column, since a request is one line.
 pub(super) fn parse<T: DeserializeOwned>(line: &str) -> Result<T, String> {
+    if !line.trim_start().starts_with('{') {
+        return Err("a JSON object is called for".to_string());
+    }
     serde_json::from_str(line.trim_end()).map_err(|error| {
         let text = error.to_string();
         match text.split_once(" at line ") {
