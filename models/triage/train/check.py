@@ -12,7 +12,6 @@ from pathlib import Path
 
 import torch
 from tokenizers import Tokenizer
-from transformers import AutoModelForCausalLM, AutoTokenizer
 
 import corpus as data
 from model import Model, Shape
@@ -43,6 +42,9 @@ def training_params(weights, shape):
 
 
 def main():
+    # Late, because importing it takes seconds and evaluate.py needs only the layout above.
+    from transformers import AutoModelForCausalLM, AutoTokenizer
+
     here = Path(__file__).resolve().parent
     p = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     p.add_argument("--corpus", required=True)

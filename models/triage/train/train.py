@@ -200,7 +200,7 @@ class Worker:
                     last_save = now
                 if stop or now - last_print > 30:
                     speed = (tokens - last_tokens) / max(1e-9, now - last_print)
-                    self.report(0, f"{elapsed / 60:5.1f} min {tokens / 1e6:6.2f} M {speed:6.0f} tok/s step {step} {fraction:.3f} epoch {state.get('epoch', 0)}")
+                    self.report(0, f"{elapsed / 60:5.1f} min {tokens / 1e6:6.2f} M {speed:6.0f} tok/s step {step} {fraction:.3f}")
                     last_print, last_tokens = now, tokens
             if evaluate:
                 self.evaluate(self.args.held_out if stop else self.args.quick)
