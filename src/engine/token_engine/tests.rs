@@ -141,7 +141,7 @@ fn two_hundred_requests_finish_in_a_small_pool() {
     }
     let counters = engine.counters();
     assert_eq!(counters.requests, 200);
-    assert!(counters.peak_blocks <= 128 && counters.preemptions > 0, "{counters:?}");
+    assert!(counters.peak_blocks <= 128 && counters.peak_running <= 40, "{counters:?}");
 }
 
 #[test]
@@ -202,14 +202,15 @@ fn what_cannot_be_done_is_refused_with_the_facts() {
 
 #[test]
 fn a_dropped_request_leaves_nothing_behind() {
-    let engine = engine(&plain_config(), EngineOptions { kv_tokens: Some(2048), ..EngineOptions::default() });
-    // The long one would fill the pool for 2,000 steps; it is dropped as soon as the short one is done.
-    let long = engine.generate(request(vec![1], 2000));
+    let config = Config { max_position_embeddings: 200_000, ..plain_config() };
+    let engine = engine(&config, EngineOptions { kv_tokens: Some(200_000), ..EngineOptions::default() });
+    // The long one would go on for minutes; it is dropped as soon as the short one is done.
+    let long = engine.generate(request(vec![1], 190_000));
     let short = engine.generate(request(vec![2], 3));
     assert!(matches!(block_on(select(long, short)), future::Either::Right(_)));
     let after = block_on(engine.generate(request(vec![3], 5))).unwrap();
     assert_eq!(after.token_ids.len(), 5);
-    assert!(engine.counters().steps < 1000);
+    assert!(engine.counters().decoded_tokens < 100_000);
 }
 
 #[test]
