@@ -399,7 +399,7 @@ fn ctrl_c_stops_between_answers_and_says_so() {
     let first: Value = serde_json::from_str(&answers.next().unwrap().unwrap()).unwrap();
     assert_eq!(first["id"], 0);
     assert!(Command::new("kill").args(["-INT", &child.id().to_string()]).status().unwrap().success());
-    let rest: Vec<Value> = answers.map(|line| serde_json::from_str(&line.unwrap()).expect("whole lines")).collect();
+    let rest: Vec<Value> = answers.map(|line| serde_json::from_str(&line.unwrap()).unwrap()).collect();
     let mut said = String::new();
     child.stderr.take().unwrap().read_to_string(&mut said).unwrap();
     assert_eq!(child.wait().unwrap().code(), Some(130));
