@@ -88,7 +88,8 @@ fn accuracy_table(records: &[Record], arms: &[Arm]) -> String {
 /// The bars that were set before the study.
 fn bars_table(records: &[Record]) -> String {
     let mean = |arm| mean_of(records, arm, Record::accuracy).map(|interval| interval.mean);
-    let low = |arm| mean_ci(&paired(records, arm)).map(|interval| interval.ci95.0);
+    // A single pair has no bound.
+    let low = |arm| mean_ci(&paired(records, arm)).filter(|interval| interval.n > 1).map(|interval| interval.ci95.0);
     let bar = |name, value: Option<f64>, met: fn(f64) -> bool, must, aim| {
         let answer = value.map_or("–", |value| if met(value) { "yes" } else { "no" });
         format!("| {name} | {} | {must} | {aim} | {answer} |\n", number(value, 3))
