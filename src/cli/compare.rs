@@ -3,7 +3,7 @@
 use super::interrupt::cancel_on_ctrl_c;
 use super::models::open_models;
 use super::settings::{
-    accuracy_line, bill_line, chat_error, difference_line, labelled, load, print_json, prompts, warn,
+    ExperimentArgs, accuracy_line, bill_line, chat_error, difference_line, labelled, print_json, prompts,
 };
 use super::{CliError, Exit};
 use crate::chat::{Ledger, Metered, ModelRole};
@@ -18,8 +18,8 @@ use std::sync::Arc;
 /// Compare two sets of prompts on the same labelled cases.
 #[derive(clap::Args, Debug)]
 pub(super) struct Args {
-    /// The experiment file.
-    config: std::path::PathBuf,
+    #[command(flatten)]
+    experiment: ExperimentArgs,
     /// The first `prompts.json`, or `seed` for the experiment file's prompts.
     a: String,
     /// The second.
@@ -27,20 +27,10 @@ pub(super) struct Args {
     /// Which labelled cases.
     #[arg(long, default_value = "test", value_parser = ["train", "test"])]
     split: String,
-    /// Change one setting, e.g. `--set search.rounds=2`; may be repeated.
-    #[arg(long = "set", value_name = "KEY.PATH=VALUE")]
-    set: Vec<String>,
-    /// Leave malformed data rows out (they are counted) instead of stopping.
-    #[arg(long)]
-    skip_bad_rows: bool,
-    /// Print one versioned JSON object on stdout.
-    #[arg(long)]
-    json: bool,
 }
 
 pub(super) fn run(args: Args) -> Result<Exit, CliError> {
-    let settings = load(&args.config, &args.set, args.skip_bad_rows, ModelCheck::Files)?;
-    warn(&settings);
+    let settings = args.experiment.load(ModelCheck::Files)?;
     let (cases, scorer) = labelled(&settings, &args.split)?;
     let first = prompts(&settings, Some(Path::new(&args.a)))?;
     let second = prompts(&settings, Some(Path::new(&args.b)))?;
@@ -59,7 +49,7 @@ pub(super) fn run(args: Args) -> Result<Exit, CliError> {
     let difference = compare(&one, &two, settings.seed);
 
     let bill = ledger.line(ModelRole::Worker);
-    if args.json {
+    if args.experiment.json {
         print_json(&json!({
             "schema": 1,
             "command": "compare",

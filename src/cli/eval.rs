@@ -2,7 +2,7 @@
 
 use super::interrupt::cancel_on_ctrl_c;
 use super::models::open_models;
-use super::settings::{accuracy_line, bill_line, chat_error, labelled, load, print_json, prompts, warn};
+use super::settings::{ExperimentArgs, accuracy_line, bill_line, chat_error, labelled, print_json, prompts};
 use super::{CliError, Exit};
 use crate::chat::{Ledger, Metered, ModelRole};
 use crate::config::ModelCheck;
@@ -15,28 +15,18 @@ use std::sync::Arc;
 /// Score prompts on labelled cases.
 #[derive(clap::Args, Debug)]
 pub(super) struct Args {
-    /// The experiment file.
-    config: std::path::PathBuf,
+    #[command(flatten)]
+    experiment: ExperimentArgs,
     /// Prompts to score (a `prompts.json`); default is the experiment file's seed prompts.
     #[arg(long)]
     prompts: Option<std::path::PathBuf>,
     /// Which labelled cases.
     #[arg(long, default_value = "test", value_parser = ["train", "test"])]
     split: String,
-    /// Change one setting, e.g. `--set search.rounds=2`; may be repeated.
-    #[arg(long = "set", value_name = "KEY.PATH=VALUE")]
-    set: Vec<String>,
-    /// Leave malformed data rows out (they are counted) instead of stopping.
-    #[arg(long)]
-    skip_bad_rows: bool,
-    /// Print one versioned JSON object on stdout.
-    #[arg(long)]
-    json: bool,
 }
 
 pub(super) fn run(args: Args) -> Result<Exit, CliError> {
-    let settings = load(&args.config, &args.set, args.skip_bad_rows, ModelCheck::Files)?;
-    warn(&settings);
+    let settings = args.experiment.load(ModelCheck::Files)?;
     let (cases, scorer) = labelled(&settings, &args.split)?;
     let prompts = prompts(&settings, args.prompts.as_deref())?;
     let model = open_models(&settings, &[ModelRole::Worker])?.role(&settings, ModelRole::Worker);
@@ -48,7 +38,7 @@ pub(super) fn run(args: Args) -> Result<Exit, CliError> {
 
     let file = args.prompts.map_or("seed".to_string(), |file| file.display().to_string());
     let bill = ledger.line(ModelRole::Worker);
-    if args.json {
+    if args.experiment.json {
         print_json(&json!({
             "schema": 1,
             "command": "eval",

@@ -5,6 +5,27 @@ use super::{CliError, Exit};
 use crate::chat::Message;
 use crate::engine::{EngineError, EngineOptions, LocalModel, ModelSource, OpenError};
 use serde_json::{Value, json};
+use std::path::PathBuf;
+
+/// The flags of both commands.
+#[derive(clap::Args, Debug)]
+pub(super) struct EngineArgs {
+    /// A Hugging Face model folder, or `embedded:triage`.
+    #[arg(long)]
+    pub(super) model: String,
+    /// Requests, one JSON object a line; `-` is standard input.
+    #[arg(long)]
+    pub(super) input: PathBuf,
+    /// Where the answers go; default is standard output.
+    #[arg(long)]
+    pub(super) output: Option<PathBuf>,
+    /// Worker threads; default is the number of cores.
+    #[arg(long)]
+    pub(super) threads: Option<usize>,
+    /// Print one versioned JSON object on stdout.
+    #[arg(long)]
+    pub(super) json: bool,
+}
 
 /// Opens the model of `--model`; one without a tokenizer will do for `input_ids`.
 pub(super) fn open_model(model: &str, threads: Option<usize>, thinking: bool) -> Result<LocalModel, CliError> {

@@ -3,11 +3,12 @@
 use super::interrupt::cancel_on_ctrl_c;
 use super::models::{Models, open_models};
 use super::progress::Progress;
+use super::settings::ExperimentArgs;
 use super::{CliError, Exit, lock};
 use crate::base::Stopwatch;
 use crate::cache::CachedModel;
 use crate::chat::{ChatError, ChatModel, Ledger, Metered, ModelRole};
-use crate::config::{ModelCheck, Settings, load};
+use crate::config::{ModelCheck, Settings};
 use crate::eval::{Evaluation, compare, evaluate};
 use crate::journal::{Journal, JournalError, RunInfo, RunStatus, status, write_file};
 use crate::report::{Accuracy, Bill, Colour, Difference, Files, Inputs, RunReport};
@@ -24,8 +25,8 @@ use std::sync::Arc;
 /// Optimize the prompts of an agent graph
 #[derive(clap::Args, Debug)]
 pub(super) struct Args {
-    /// The experiment file.
-    config: PathBuf,
+    #[command(flatten)]
+    experiment: ExperimentArgs,
     /// Where the run's files go; default `runs/<config name>-<seed>`.
     #[arg(long)]
     out: Option<PathBuf>,
@@ -38,25 +39,11 @@ pub(super) struct Args {
     /// The run's seed; default is the experiment file's.
     #[arg(long)]
     seed: Option<u64>,
-    /// Change one setting, e.g. `--set search.rounds=2`; may be repeated.
-    #[arg(long = "set", value_name = "KEY.PATH=VALUE")]
-    set: Vec<String>,
-    /// Leave malformed data rows out (they are counted) instead of stopping.
-    #[arg(long)]
-    skip_bad_rows: bool,
-    /// Print one versioned JSON object on stdout.
-    #[arg(long)]
-    json: bool,
 }
 
 pub(super) fn run(args: Args) -> Result<Exit, CliError> {
     let cancel = cancel_on_ctrl_c()?;
-    let mut sets = args.set.clone();
-    sets.extend(args.seed.map(|seed| format!("seed={seed}")));
-    let settings = load(&args.config, &sets, args.skip_bad_rows, ModelCheck::Files).map_err(CliError::bad_inputs)?;
-    for warning in &settings.warnings {
-        eprintln!("warning: {warning}");
-    }
+    let settings = args.experiment.load_with(args.seed.map(|seed| format!("seed={seed}")), ModelCheck::Files)?;
     let dir =
         args.out.clone().unwrap_or_else(|| Path::new("runs").join(format!("{}-{}", settings.name, settings.seed.0)));
     let store = Arc::new(Store::open(&dir).map_err(JournalError::from).map_err(journal_error)?);
@@ -71,7 +58,7 @@ pub(super) fn run(args: Args) -> Result<Exit, CliError> {
     let outcome = block_on(run.carry_out(&models, store, journal, cancel.clone()));
     match outcome {
         Ok(report) => {
-            print_report(&report, args.json);
+            print_report(&report, args.experiment.json);
             Ok(Exit::Ok)
         }
         Err(RunError::Search(SearchError::Cancelled)) => {
@@ -89,14 +76,14 @@ pub(super) fn run(args: Args) -> Result<Exit, CliError> {
 
 /// The command that goes on with this run, with the same flags.
 fn resume_command(args: &Args, dir: &Path) -> String {
-    let mut command = format!("maspo optimize {}", shell_word(&args.config.display().to_string()));
-    for set in &args.set {
+    let mut command = format!("maspo optimize {}", shell_word(&args.experiment.config.display().to_string()));
+    for set in &args.experiment.set {
         command += &format!(" --set {}", shell_word(set));
     }
     if let Some(seed) = args.seed {
         command += &format!(" --seed {seed}");
     }
-    if args.skip_bad_rows {
+    if args.experiment.skip_bad_rows {
         command += " --skip-bad-rows";
     }
     format!("{command} --out {} --resume", shell_word(&dir.display().to_string()))

@@ -1,7 +1,7 @@
 //! `maspo plan`: Say how many calls and tokens a run takes at most.
 
 use super::estimate::longest_prompt;
-use super::settings::{load, print_json, warn};
+use super::settings::{ExperimentArgs, print_json};
 use super::{CliError, Exit};
 use crate::base::AgentId;
 use crate::chat::ModelRole;
@@ -14,17 +14,8 @@ use serde_json::json;
 /// Say how many calls and tokens a run takes at most.
 #[derive(clap::Args, Debug)]
 pub(super) struct Args {
-    /// The experiment file.
-    config: std::path::PathBuf,
-    /// Change one setting, e.g. `--set search.rounds=2`; may be repeated.
-    #[arg(long = "set", value_name = "KEY.PATH=VALUE")]
-    set: Vec<String>,
-    /// Leave malformed data rows out (they are counted) instead of stopping.
-    #[arg(long)]
-    skip_bad_rows: bool,
-    /// Print one versioned JSON object on stdout.
-    #[arg(long)]
-    json: bool,
+    #[command(flatten)]
+    experiment: ExperimentArgs,
 }
 
 /// One line of the plan.
@@ -37,11 +28,10 @@ struct Line {
 }
 
 pub(super) fn run(args: Args) -> Result<Exit, CliError> {
-    let settings = load(&args.config, &args.set, args.skip_bad_rows, ModelCheck::None)?;
-    warn(&settings);
+    let settings = args.experiment.load(ModelCheck::None)?;
     let plan = plan(&settings.graph, &settings.options, settings.pool.len());
     let lines = lines(&settings, &plan);
-    if args.json {
+    if args.experiment.json {
         let line = |line: &Line| {
             let facts = json!({
                 "calls_at_most": line.calls,

@@ -2,7 +2,7 @@
 
 use super::interrupt::cancel_on_ctrl_c;
 use super::jsonl::{Input, Output, Prepared, answer_all, check_all, parse};
-use super::local::{fault, model_fields, open_model, prompt_ids};
+use super::local::{EngineArgs, fault, model_fields, open_model, prompt_ids};
 use super::{CliError, Exit};
 use crate::chat::Message;
 use crate::engine::{EngineError, EngineOptions, LocalModel};
@@ -12,21 +12,8 @@ use serde_json::{Value, json};
 /// Score answer texts as the next tokens.
 #[derive(clap::Args, Debug)]
 pub(super) struct Args {
-    /// A Hugging Face model folder, or `embedded:triage`.
-    #[arg(long)]
-    model: String,
-    /// Requests, one JSON object a line; `-` is standard input.
-    #[arg(long)]
-    input: std::path::PathBuf,
-    /// Where the answers go; default is standard output.
-    #[arg(long)]
-    output: Option<std::path::PathBuf>,
-    /// Worker threads; default is the number of cores.
-    #[arg(long)]
-    threads: Option<usize>,
-    /// Print one versioned JSON object on stdout.
-    #[arg(long)]
-    json: bool,
+    #[command(flatten)]
+    engine: EngineArgs,
 }
 
 /// One line of the input.
@@ -46,12 +33,12 @@ struct ScoreRequest {
 }
 
 pub(super) fn run(args: Args) -> Result<Exit, CliError> {
-    let input = Input::open(&args.input)?;
-    let model = open_model(&args.model, args.threads, false)?;
+    let input = Input::open(&args.engine.input)?;
+    let model = open_model(&args.engine.model, args.engine.threads, false)?;
     let prepare = |line: &str| prepare(&model, line);
     check_all(&input, &prepare)?;
     let cancel = cancel_on_ctrl_c()?;
-    let mut output = Output::open(args.output.as_deref(), args.json, &input)?;
+    let mut output = Output::open(args.engine.output.as_deref(), args.engine.json, &input)?;
     let head = json!({ "schema": 1, "command": "score", "model": model_fields(&model) });
     let in_flight = EngineOptions::default().queue;
     answer_all(&input, &mut output, head, in_flight, &cancel, &prepare, async |request: ScoreRequest| {

@@ -6,22 +6,38 @@ use crate::config::{self, ModelCheck, Settings};
 use crate::eval::{Accuracy, Difference};
 use crate::rollout::Prompts;
 use crate::task::{Case, Scorer};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
-/// Loads an experiment, or fails with all of its faults.
-pub(super) fn load(
-    config: &Path,
-    sets: &[String],
-    skip_bad_rows: bool,
-    check: ModelCheck,
-) -> Result<Settings, CliError> {
-    config::load(config, sets, skip_bad_rows, check).map_err(CliError::bad_inputs)
+/// The flags of every command that reads an experiment file.
+#[derive(clap::Args, Debug)]
+pub(super) struct ExperimentArgs {
+    /// The experiment file.
+    pub(super) config: PathBuf,
+    /// Change one setting, e.g. `--set search.rounds=2`; may be repeated.
+    #[arg(long = "set", value_name = "KEY.PATH=VALUE")]
+    pub(super) set: Vec<String>,
+    /// Leave malformed data rows out (they are counted) instead of stopping.
+    #[arg(long)]
+    pub(super) skip_bad_rows: bool,
+    /// Print one versioned JSON object on stdout.
+    #[arg(long)]
+    pub(super) json: bool,
 }
 
-/// Says the experiment's warnings on stderr.
-pub(super) fn warn(settings: &Settings) {
-    for warning in &settings.warnings {
-        eprintln!("warning: {warning}");
+impl ExperimentArgs {
+    /// Loads the experiment and says its warnings on stderr, or fails with all of its faults.
+    pub(super) fn load(&self, check: ModelCheck) -> Result<Settings, CliError> {
+        self.load_with(None, check)
+    }
+
+    /// As [`load`](Self::load), with one more setting that a flag of its own stands for.
+    pub(super) fn load_with(&self, more: Option<String>, check: ModelCheck) -> Result<Settings, CliError> {
+        let sets: Vec<String> = self.set.iter().cloned().chain(more).collect();
+        let settings = config::load(&self.config, &sets, self.skip_bad_rows, check).map_err(CliError::bad_inputs)?;
+        for warning in &settings.warnings {
+            eprintln!("warning: {warning}");
+        }
+        Ok(settings)
     }
 }
 

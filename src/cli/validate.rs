@@ -1,6 +1,6 @@
 //! `maspo validate`: Check an experiment file and everything it names.
 
-use super::settings::{load, print_json, warn};
+use super::settings::{ExperimentArgs, print_json};
 use super::{CliError, Exit};
 use crate::chat::ModelRole;
 use crate::config::{ModelCheck, Settings};
@@ -10,23 +10,13 @@ use serde_json::json;
 /// Check an experiment file and everything it names.
 #[derive(clap::Args, Debug)]
 pub(super) struct Args {
-    /// The experiment file.
-    config: std::path::PathBuf,
-    /// Change one setting, e.g. `--set search.rounds=2`; may be repeated.
-    #[arg(long = "set", value_name = "KEY.PATH=VALUE")]
-    set: Vec<String>,
-    /// Leave malformed data rows out (they are counted) instead of stopping.
-    #[arg(long)]
-    skip_bad_rows: bool,
-    /// Print one versioned JSON object on stdout.
-    #[arg(long)]
-    json: bool,
+    #[command(flatten)]
+    experiment: ExperimentArgs,
 }
 
 pub(super) fn run(args: Args) -> Result<Exit, CliError> {
-    let settings = load(&args.config, &args.set, args.skip_bad_rows, ModelCheck::Files)?;
-    warn(&settings);
-    if args.json {
+    let settings = args.experiment.load(ModelCheck::Files)?;
+    if args.experiment.json {
         print_json(&facts(&settings));
     } else {
         print!("{}", summary(&settings));

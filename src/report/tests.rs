@@ -8,7 +8,8 @@ use expect_test::{Expect, expect};
 
 #[track_caller]
 fn check_diff(before: &str, after: &str, expected: Expect) {
-    expected.assert_eq(&prompt_diff(before, after, Colour::Off));
+    // A line without indentation keeps `expect!` from taking the diff's own indentation for the source's.
+    expected.assert_eq(&format!("diff\n{}", prompt_diff(before, after, Colour::Off)));
 }
 
 #[test]
@@ -462,6 +463,7 @@ fn prompts_are_compared_by_words_or_whole() {
         ASSESS,
         BETTER,
         expect![[r#"
+            diff
                 Read the case {context}.
                 Decide who wrote it: a human or a scraper.{+ Many requests per second mean a scraper.+}
                 Answer in <answer></answer>.
@@ -471,6 +473,7 @@ fn prompts_are_compared_by_words_or_whole() {
         "Count the words.",
         "Name every colour in {question}!\nBe brief.",
         expect![[r#"
+            diff
               - Count the words.
               + Name every colour in {question}!
               + Be brief.
@@ -480,6 +483,7 @@ fn prompts_are_compared_by_words_or_whole() {
         "a b c d",
         "a b c",
         expect![[r#"
+            diff
                 a b c[- d-]
         "#]],
     );
@@ -491,6 +495,7 @@ fn what_a_model_wrote_cannot_command_the_terminal() {
         "one two three four",
         "one two three \x1b]0;title\x07 \u{202e}four\u{9b}2J",
         expect![[r#"
+            diff
                 one two three [-four-]{+\u{1b}]0;title\u{7} \u{202e}four\u{9b}2J+}
         "#]],
     );
