@@ -44,15 +44,15 @@ pub(crate) fn examples(count: u64, seed: Seed) -> impl Iterator<Item = Example> 
 fn example(rng: &mut ChaCha8Rng) -> Example {
     let source = Source { share: Share::Corpus, held_out: false };
     match rng.random_range(0..100) {
-        0..17 => agent(Role::Extract, source, rng),
-        17..33 => agent(Role::Assess, source, rng),
-        33..47 => agent(Role::Verdict, source, rng),
-        47..53 => {
+        0..15 => agent(Role::Extract, source, rng),
+        15..31 => agent(Role::Assess, source, rng),
+        31..48 => agent(Role::Verdict, source, rng),
+        48..53 => {
             let role = [Role::Client, Role::Traffic, Role::Origin][rng.random_range(0..3)];
             agent(role, source, rng)
         }
-        53..81 => {
-            let share = [14, 18, 14, 13, 31, 3, 4, 3];
+        53..79 => {
+            let share = [12, 15, 19, 11, 34, 3, 3, 3];
             let mut draw = rng.random_range(0..100);
             let mut kind = 0;
             while draw >= share[kind] {
@@ -63,7 +63,7 @@ fn example(rng: &mut ChaCha8Rng) -> Example {
             let pair = pair(comparison, source.share, rng);
             judgement(comparison, &pair, rng.random_range(0..2))
         }
-        81..93 => {
+        79..86 => {
             let specialist = [Role::Client, Role::Traffic, Role::Origin][rng.random_range(0..3)];
             let role = [Role::Extract, Role::Assess, Role::Verdict, Role::CHAIN[rng.random_range(0..3)], specialist]
                 [rng.random_range(0..5)];

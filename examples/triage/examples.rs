@@ -217,7 +217,7 @@ pub(crate) fn proposal(role: Role, source: Source, rng: &mut ChaCha8Rng) -> (Exa
         kind: format!("propose-{}", role.name()),
         messages: maspo::propose::template::render(&brief),
         answer: format!("<{PROMPT_TAG}>{}</{PROMPT_TAG}>", next.text()),
-        weight: 1.0,
+        weight: 0.5,
     };
     (example, prompts[at].clone())
 }
@@ -270,5 +270,5 @@ pub(crate) fn auxiliary(share: Share, rng: &mut ChaCha8Rng) -> Example {
         let question = format!("What does the {} point to?\n{}", fact.signal.name(), session.text);
         (question, fact.value.label.name().to_string())
     };
-    Example { kind: "aux-label".into(), messages: vec![Message::user(question)], answer, weight: 2.0 }
+    Example { kind: "aux-label".into(), messages: vec![Message::user(question)], answer, weight: 6.0 }
 }

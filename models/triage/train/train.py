@@ -52,7 +52,7 @@ def arguments(argv):
     p.add_argument("--held-out", type=int, default=64, help="lines of each kind kept back")
     p.add_argument("--quick", type=int, default=20, help="how many of them are looked at before the end")
     p.add_argument("--content-weight", type=float, default=0.1, help="loss weight of the content's tokens at the start")
-    p.add_argument("--content-until", type=float, help="share of the training over which it falls to zero; constant without")
+    p.add_argument("--content-until", type=float, default=0.5, help="share of the training over which it falls to zero; 0: constant")
     p.add_argument("--boost", nargs="*", default=[], help="kind=factor on the weight of its lines")
     p.add_argument("--muon-lr", type=float, default=0.012)
     p.add_argument("--adam-lr", type=float, default=0.003)
