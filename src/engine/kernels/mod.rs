@@ -8,10 +8,12 @@ mod attention;
 mod compute;
 mod cpu;
 mod embedding;
+mod format;
 mod linear;
 mod matrix;
 mod norm;
 mod rotary;
+mod rows;
 
 #[cfg(test)]
 mod reference;
@@ -22,7 +24,9 @@ pub(crate) use attention::{Attend, attention};
 pub use compute::{Compute, ComputeError};
 pub use cpu::simd::KernelSet;
 pub(crate) use embedding::embed;
+pub use format::Format;
 pub(crate) use linear::{Linear, Output, linear};
 pub(crate) use matrix::{Buffer, Matrix};
 pub(crate) use norm::{rms_norm, select_rows};
 pub(crate) use rotary::{Heads, KvLayer, KvShape, Norms, Rotary, rotate_and_store};
+pub use rows::Rows;

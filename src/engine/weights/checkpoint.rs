@@ -1,9 +1,12 @@
 //! The safetensors files of one model as one source of tensors.
 
 use super::header::{Entry, read_header, read_index};
+use super::number::Number;
 use super::{FileBytes, TensorSource, WeightsError};
+use crate::engine::kernels::{Format, Rows};
 use candle_core::{Device, Tensor};
 use std::collections::{BTreeSet, HashMap};
+use std::ops::Range;
 use std::path::Path;
 
 const SINGLE: &str = "model.safetensors";
@@ -108,8 +111,9 @@ impl Checkpoint {
     }
 }
 
-impl TensorSource for Checkpoint {
-    fn tensor(&mut self, name: &str, shape: &[usize]) -> Result<Tensor, WeightsError> {
+impl Checkpoint {
+    /// The place of a tensor, which has this shape; from now on it counts as used.
+    fn entry(&mut self, name: &str, shape: &[usize]) -> Result<(&Shard, &Entry), WeightsError> {
         let (shard, entry) = self.entries.get(name).ok_or_else(|| WeightsError::Missing(name.to_string()))?;
         if entry.shape != shape {
             return Err(WeightsError::Shape {
@@ -118,13 +122,40 @@ impl TensorSource for Checkpoint {
                 expected: shape.to_vec(),
             });
         }
-        let numbers = entry.number.widen(&self.shards[*shard].bytes[entry.bytes.clone()]);
-        if let Some(bad) = numbers.iter().find(|number| !number.is_finite()) {
-            let reason = format!("the tensor `{name}` holds the value {bad}");
-            return Err(WeightsError::Corrupt { file: self.shards[*shard].file.clone(), reason });
-        }
         self.asked.insert(name.to_string());
+        Ok((&self.shards[*shard], entry))
+    }
+}
+
+/// Numbers `range` of a tensor, all of them finite.
+fn numbers(shard: &Shard, entry: &Entry, range: Range<usize>) -> Result<Vec<f32>, WeightsError> {
+    let size = entry.number.bytes();
+    let bytes = &shard.bytes[entry.bytes.clone()][range.start * size..range.end * size];
+    let numbers = entry.number.widen(bytes);
+    if let Some(bad) = numbers.iter().find(|number| !number.is_finite()) {
+        let reason = format!("the tensor `{}` holds the value {bad}", entry.name);
+        return Err(WeightsError::Corrupt { file: shard.file.clone(), reason });
+    }
+    Ok(numbers)
+}
+
+impl TensorSource for Checkpoint {
+    fn tensor(&mut self, name: &str, shape: &[usize]) -> Result<Tensor, WeightsError> {
+        let (shard, entry) = self.entry(name, shape)?;
+        let numbers = numbers(shard, entry, 0..shape.iter().product())?;
         Ok(Tensor::from_vec(numbers, shape, &Device::Cpu)?)
+    }
+
+    fn matrix(&mut self, name: &str, (outputs, inputs): (usize, usize), format: Format) -> Result<Rows, WeightsError> {
+        let (shard, entry) = self.entry(name, &[outputs, inputs])?;
+        Rows::convert(format, inputs, outputs, |rows| numbers(shard, entry, rows.start * inputs..rows.end * inputs))
+    }
+
+    fn stored_format(&self, name: &str) -> Format {
+        match self.entries.get(name) {
+            Some((_, entry)) if entry.number == Number::Bf16 => Format::Bf16,
+            _ => Format::F32,
+        }
     }
 
     fn contains(&self, name: &str) -> bool {

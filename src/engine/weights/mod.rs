@@ -1,6 +1,7 @@
 //! Where tensors come from: safetensors shards, checked before use, or a seeded random generator.
 //!
-//! Every source hands out f32 on the CPU, whatever the file holds. Nothing here knows what a tensor is for.
+//! A source hands out tensors in f32 and matrices in the format asked for, whatever the file holds. Nothing here knows what a
+//! tensor is for.
 
 mod checkpoint;
 mod error;
@@ -14,6 +15,7 @@ pub use error::WeightsError;
 pub use files::{FileBytes, digest_bytes};
 pub use random::RandomWeights;
 
+use super::kernels::{Format, Rows};
 use candle_core::Tensor;
 
 /// A named set of tensors.
@@ -23,6 +25,20 @@ pub trait TensorSource {
     /// # Errors
     /// A missing tensor, another shape, or an unusable number format, each naming the tensor.
     fn tensor(&mut self, name: &str, shape: &[usize]) -> Result<Tensor, WeightsError>;
+
+    /// The matrix of that name, `[outputs, inputs]`, in `format`.
+    ///
+    /// # Errors
+    /// As [`tensor`](Self::tensor).
+    fn matrix(&mut self, name: &str, (outputs, inputs): (usize, usize), format: Format) -> Result<Rows, WeightsError> {
+        let floats: Vec<f32> = self.tensor(name, &[outputs, inputs])?.flatten_all()?.to_vec1()?;
+        Ok(Rows::from_floats(format, inputs, &floats))
+    }
+
+    /// The format that keeps all of what the file holds of that matrix (of a format that there is no kernel for: the next better).
+    fn stored_format(&self, _name: &str) -> Format {
+        Format::F32
+    }
 
     /// Whether there is a tensor of that name.
     fn contains(&self, name: &str) -> bool;

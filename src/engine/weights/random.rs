@@ -3,6 +3,7 @@
 
 use super::{TensorSource, WeightsError};
 use crate::base::Seed;
+use crate::engine::kernels::{Format, Rows};
 use candle_core::{Device, Tensor};
 use rayon::prelude::*;
 
@@ -26,15 +27,20 @@ impl RandomWeights {
 
     /// The numbers of a tensor, row-major.
     pub fn numbers(&self, name: &str, shape: &[usize]) -> Vec<f32> {
+        self.part(name, shape, 0..shape.iter().product())
+    }
+
+    /// Some of them.
+    fn part(&self, name: &str, shape: &[usize], range: std::ops::Range<usize>) -> Vec<f32> {
         let key = mix(self.seed.0 ^ fnv1a(name.as_bytes()));
         let (scale, offset) = match shape {
             [_] if name.ends_with("norm.weight") => (0.1, 1.0),
             [_] => (0.1, 0.0),
             _ => ((3.0 / shape.last().copied().unwrap_or(1).max(1) as f64).sqrt() as f32, 0.0),
         };
-        let mut numbers = vec![0.0f32; shape.iter().product()];
+        let mut numbers = vec![0.0f32; range.len()];
         numbers.par_chunks_mut(CHUNK).enumerate().for_each(|(chunk, numbers)| {
-            let first = (chunk * CHUNK) as u64;
+            let first = (range.start + chunk * CHUNK) as u64;
             for (number, index) in numbers.iter_mut().zip(first..) {
                 *number = offset + scale * unit(mix(key.wrapping_add(index)));
             }
@@ -46,6 +52,12 @@ impl RandomWeights {
 impl TensorSource for RandomWeights {
     fn tensor(&mut self, name: &str, shape: &[usize]) -> Result<Tensor, WeightsError> {
         Ok(Tensor::from_vec(self.numbers(name, shape), shape, &Device::Cpu)?)
+    }
+
+    fn matrix(&mut self, name: &str, (outputs, inputs): (usize, usize), format: Format) -> Result<Rows, WeightsError> {
+        Rows::convert(format, inputs, outputs, |rows| {
+            Ok(self.part(name, &[outputs, inputs], rows.start * inputs..rows.end * inputs))
+        })
     }
 
     fn contains(&self, _name: &str) -> bool {
