@@ -1,12 +1,13 @@
 //! A token engine without a text side, for measurements: its weights may be random.
 
 use super::OpenError;
-use super::kernels::Compute;
-use super::local_model::check_leftover;
-use super::qwen3::{Config, Model};
+use super::kernels::{Compute, Format};
+use super::local_model::{TABLE, check_leftover};
+use super::memory;
+use super::qwen3::{Config, Dtype, Model};
 use super::source::ModelSource;
 use super::token_engine::{EngineOptions, TokenEngine};
-use super::weights::RandomWeights;
+use super::weights::{RandomWeights, TensorSource};
 use crate::base::Seed;
 
 /// A running token engine and what it runs on.
@@ -15,6 +16,10 @@ pub struct Bare {
     pub engine: TokenEngine,
     /// The model's shape.
     pub config: Config,
+    /// What the matrices are kept in; `auto` means: as in the file.
+    pub dtype: Dtype,
+    /// Bytes of the packed matrices that a decode step has to read.
+    pub weight_bytes_per_step: usize,
     /// Compute threads.
     pub threads: usize,
     /// The kernel set.
@@ -26,19 +31,31 @@ impl Bare {
     ///
     /// # Errors
     /// The first fault found in the files or options.
-    pub fn open(source: &ModelSource, random: Option<Seed>, options: &EngineOptions) -> Result<Self, OpenError> {
+    pub fn open(
+        source: &ModelSource,
+        random: Option<Seed>,
+        dtype: Dtype,
+        options: &EngineOptions,
+    ) -> Result<Self, OpenError> {
         let config = Config::from_json(&String::from_utf8_lossy(&source.required("config.json")?))?;
         let compute = Compute::cpu(options.threads)?;
-        let model = match random {
-            Some(seed) => Model::load(&config, &mut RandomWeights::new(seed), &compute)?,
+        let settle = |stored| dtype.settle(&config, stored, memory::free());
+        let (model, dtype) = match random {
+            Some(seed) => {
+                let dtype = settle(Format::F32);
+                (Model::load(&config, &mut RandomWeights::new(seed), dtype, &compute)?, dtype)
+            }
             None => {
                 let mut checkpoint = source.checkpoint()?;
-                let model = Model::load(&config, &mut checkpoint, &compute)?;
+                let dtype = settle(checkpoint.stored_format(TABLE));
+                let model = Model::load(&config, &mut checkpoint, dtype, &compute)?;
                 check_leftover(&checkpoint, &config)?;
-                model
+                (model, dtype)
             }
         };
+        let weight_bytes_per_step = model.weight_bytes_per_step();
         let engine = TokenEngine::start(model, Vec::new(), options)?;
-        Ok(Self { engine, config, threads: compute.threads(), kernels: compute.kernels().name() })
+        let (threads, kernels) = (compute.threads(), compute.kernels().name());
+        Ok(Self { engine, config, dtype, weight_bytes_per_step, threads, kernels })
     }
 }

@@ -2,11 +2,12 @@
 //! place of the engine that knows both text and tensors.
 
 use super::kernels::{Compute, ComputeError};
-use super::qwen3::{Config, ConfigError, Model};
+use super::memory;
+use super::qwen3::{Config, ConfigError, Dtype, Model};
 use super::source::{ModelSource, SourceError};
 use super::text::{ChatTemplate, ChatText, TextError, Tokenizer, eos_ids, template_source};
 use super::token_engine::{Counters, EngineError, EngineOptions, ScoreOutput, TokenEngine, TokenOutput, TokenRequest};
-use super::weights::{Checkpoint, Leftover, WeightsError, digest_bytes};
+use super::weights::{Checkpoint, Leftover, TensorSource, WeightsError, digest_bytes};
 use crate::base::{Digest, Hasher};
 use crate::chat::{ChatError, ChatModel, Completion, Message, ModelIdentity, Origin, Request, Scores, Usage};
 use futures::FutureExt;
@@ -15,12 +16,16 @@ use futures::future::BoxFuture;
 /// To be raised when the forward pass gives other results than before: cached answers then no longer count.
 const COMPUTE_VERSION: u32 = 1;
 
+/// The largest tensor: its format stands for that of the file.
+pub(super) const TABLE: &str = "model.embed_tokens.weight";
+
 /// A running Qwen3 with its text side.
 pub struct LocalModel {
     /// Absent only where the caller said that token ids are enough.
     text: Option<ChatText>,
     engine: TokenEngine,
     config: Config,
+    dtype: Dtype,
     thinking: bool,
     identity: ModelIdentity,
 }
@@ -43,9 +48,6 @@ pub enum OpenError {
     /// Engine options.
     #[error(transparent)]
     Engine(#[from] EngineError),
-    /// A number format that nothing computes in.
-    #[error("dtype `{0}` is not supported: `f32` is (files in bf16 and f16 are read and widened)")]
-    Dtype(String),
     /// The tokenizer knows ids that the model has no row for.
     #[error(
         "tokenizer.json has the token id {largest}, but the model's vocabulary has {vocab_size} entries: they do not belong together"
@@ -66,7 +68,12 @@ impl LocalModel {
     ///
     /// # Errors
     /// The first fault found in the model's files or in the options.
-    pub fn open(source: &ModelSource, options: &EngineOptions, dtype: &str, thinking: bool) -> Result<Self, OpenError> {
+    pub fn open(
+        source: &ModelSource,
+        options: &EngineOptions,
+        dtype: Dtype,
+        thinking: bool,
+    ) -> Result<Self, OpenError> {
         source.required("tokenizer.json")?;
         Self::open_for_tokens(source, options, dtype, thinking)
     }
@@ -79,12 +86,9 @@ impl LocalModel {
     pub fn open_for_tokens(
         source: &ModelSource,
         options: &EngineOptions,
-        dtype: &str,
+        dtype: Dtype,
         thinking: bool,
     ) -> Result<Self, OpenError> {
-        if dtype != "f32" {
-            return Err(OpenError::Dtype(dtype.to_string()));
-        }
         let config_bytes = source.required("config.json")?;
         let config = Config::from_json(&String::from_utf8_lossy(&config_bytes))?;
         let generation_config = source.file("generation_config.json")?;
@@ -94,22 +98,28 @@ impl LocalModel {
         let compute = Compute::cpu(options.threads)?;
 
         let mut hasher = Hasher::new("maspo local model");
-        hasher.field(dtype.as_bytes()).field(b"cpu").field(compute.kernels().name().as_bytes());
+        let dtype = dtype.settle(&config, checkpoint.stored_format(TABLE), memory::free());
+        hasher.field(dtype.name().as_bytes()).field(b"cpu").field(compute.kernels().name().as_bytes());
         hasher.field(&COMPUTE_VERSION.to_le_bytes()).field(&[u8::from(thinking)]).field(&config_bytes);
         hasher.field(generation_config.as_deref().unwrap_or_default());
         digest_text(source, text.as_ref(), &mut hasher)?;
         digest_weights(&checkpoint, &mut hasher);
         let identity = ModelIdentity { name: source.name(), digest: hasher.finish() };
 
-        let model = Model::load(&config, &mut checkpoint, &compute)?;
+        let model = Model::load(&config, &mut checkpoint, dtype, &compute)?;
         check_leftover(&checkpoint, &config)?;
         let engine = TokenEngine::start(model, eos, options)?;
-        Ok(Self { text, engine, config, thinking, identity })
+        Ok(Self { text, engine, config, dtype, thinking, identity })
     }
 
     /// The model's shape.
     pub fn config(&self) -> &Config {
         &self.config
+    }
+
+    /// What the matrices are kept in; `auto` means: as in the file.
+    pub fn dtype(&self) -> Dtype {
+        self.dtype
     }
 
     /// What the engine has done so far.

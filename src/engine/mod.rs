@@ -19,6 +19,7 @@ pub mod token_engine;
 mod bare;
 mod embedded;
 mod local_model;
+mod memory;
 mod source;
 
 pub use bare::Bare;

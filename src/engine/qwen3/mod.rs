@@ -3,6 +3,7 @@
 
 mod config;
 mod decoder;
+mod dtype;
 mod model;
 
 #[cfg(test)]
@@ -11,5 +12,6 @@ pub(crate) mod testing;
 mod tests;
 
 pub use config::{Config, ConfigError};
+pub use dtype::{Dtype, UnknownDtype};
 pub use model::Model;
 pub(crate) use model::Workspace;
