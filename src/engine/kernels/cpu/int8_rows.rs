@@ -25,7 +25,8 @@ impl Kernel for QuantizeTask<'_> {
         let blocks = self.bytes.as_chunks_mut::<BLOCK>().0.iter_mut().zip(self.scales).zip(self.sums);
         for (at, ((bytes, scale), sum)) in blocks.enumerate() {
             let mut x = [0.0f32; BLOCK];
-            let from = &self.x[at * BLOCK..self.x.len().min((at + 1) * BLOCK)];
+            let end = self.x.len();
+            let from = &self.x[end.min(at * BLOCK)..end.min((at + 1) * BLOCK)];
             x[..from.len()].copy_from_slice(from);
             // Sixteen running maxima, so that the compiler may use vectors.
             let mut largest = [0.0f32; 16];
