@@ -129,7 +129,7 @@ impl Product<'_> {
             let panels = self.weights.panels.bytes();
             let task = Int8Task { x: &bytes, rows, panels, layout, range, to: self.destination() };
             // SAFETY: as above.
-            unsafe { self.compute.kernels().run(task) }
+            unsafe { self.compute.kernels().run_on_bytes(task) }
         });
         INT8_ROWS.set(bytes);
     }

@@ -202,7 +202,7 @@ impl KernelSet {
         }
     }
 
-    /// Runs a kernel in this set.
+    /// Runs a kernel of floats in this set. Sets that differ in products of bytes only share the code.
     ///
     /// # Safety
     /// What the kernel asks for holds. A set is only ever made by [`KernelSet::available`], so the CPU has it.
@@ -211,18 +211,31 @@ impl KernelSet {
         unsafe {
             match self {
                 #[cfg(target_arch = "x86_64")]
+                Self::Amx | Self::Avx512Vnni | Self::Avx512 => super::avx512::Avx512::vectorize(kernel),
+                #[cfg(target_arch = "x86_64")]
+                Self::Avx2Vnni | Self::Avx2 => super::avx2::Avx2::vectorize(kernel),
+                #[cfg(target_arch = "aarch64")]
+                Self::Neon => super::neon::Neon::vectorize(kernel),
+                Self::Portable => super::portable::Portable::vectorize(kernel),
+            }
+        }
+    }
+
+    /// Runs a kernel that multiplies bytes in this set.
+    ///
+    /// # Safety
+    /// As [`run`](Self::run).
+    pub(in crate::engine::kernels) unsafe fn run_on_bytes<K: Kernel>(self, kernel: K) -> K::Output {
+        // SAFETY: as above.
+        unsafe {
+            match self {
+                #[cfg(target_arch = "x86_64")]
                 Self::Amx => super::avx512::Avx512Amx::vectorize(kernel),
                 #[cfg(target_arch = "x86_64")]
                 Self::Avx512Vnni => super::avx512::Avx512Vnni::vectorize(kernel),
                 #[cfg(target_arch = "x86_64")]
-                Self::Avx512 => super::avx512::Avx512::vectorize(kernel),
-                #[cfg(target_arch = "x86_64")]
                 Self::Avx2Vnni => super::avx2::Avx2Vnni::vectorize(kernel),
-                #[cfg(target_arch = "x86_64")]
-                Self::Avx2 => super::avx2::Avx2::vectorize(kernel),
-                #[cfg(target_arch = "aarch64")]
-                Self::Neon => super::neon::Neon::vectorize(kernel),
-                Self::Portable => super::portable::Portable::vectorize(kernel),
+                other => other.run(kernel),
             }
         }
     }
