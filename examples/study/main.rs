@@ -88,7 +88,7 @@ fn main() -> anyhow::Result<()> {
 fn open(settings: &Settings) -> anyhow::Result<Arc<dyn ChatModel>> {
     let spec = settings.model(ModelRole::Worker);
     ensure!(ModelRole::ALL.iter().all(|role| settings.model(*role) == spec), "the study has one model in all roles");
-    Ok(Arc::new(LocalModel::open(&spec.source, &settings.engine, spec.dtype.as_str(), spec.thinking)?))
+    Ok(Arc::new(LocalModel::open(&spec.source, &settings.engine, spec.dtype, spec.thinking)?))
 }
 
 /// The note with its table, and the plot of the same name.

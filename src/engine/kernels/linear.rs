@@ -1,5 +1,6 @@
 //! Matrix products with weights packed once: `y = x · Wᵀ`, alone, added to `y`, or as the gated half of an MLP.
 
+use super::argmax::Best;
 use super::cpu::destination::{Destination, Target};
 use super::cpu::int8::Int8Task;
 use super::cpu::linear::LinearTask;
@@ -10,6 +11,7 @@ use super::panels::{Panels, PartLayout};
 use super::{Compute, Format, KernelSet, Rows};
 use std::cell::Cell;
 use std::ops::Range;
+use std::sync::Mutex;
 
 /// A weight matrix `[n, k]` (outputs × inputs), packed. It is the only copy kept.
 pub(crate) struct Linear {
@@ -100,6 +102,21 @@ pub(crate) fn linear(compute: &Compute, x: &Matrix, weights: &Linear, y: &mut Ma
         Format::Q8_0 => product.of_bytes(x, PartLayout::Q8_0),
         Format::Q4K => product.of_bytes(x, PartLayout::Q4K),
     }
+}
+
+/// The product of `x [t, inputs]` with the LM head into `logits [t, v]`, and for every row the output with the largest logit
+/// (of equals the lowest; what is not a number never wins).
+pub(crate) fn linear_argmax(compute: &Compute, x: &Matrix, head: &Linear, logits: &mut Matrix) -> Vec<u32> {
+    linear(compute, x, head, logits, Output::Store);
+    let (rows, pieces) = (logits.rows(), compute.threads());
+    let mut best = vec![Best::NONE; rows * pieces];
+    let found = Mutex::new(&mut best);
+    compute.parallel(rows * pieces, rows * head.outputs, |task| {
+        let range = part(head.outputs, pieces, task % pieces);
+        let of_piece = Best::of(compute.kernels(), &logits.row(task / pieces)[range.clone()], range.start);
+        found.lock().expect("no task panics")[task] = of_piece;
+    });
+    best.chunks_exact(pieces).map(|pieces| pieces.iter().fold(Best::NONE, |a, b| a.or(*b)).output).collect()
 }
 
 /// One product, whatever the format.

@@ -4,6 +4,7 @@
 //!
 //! The shape alphabet: t tokens (rows of a step), n_q query heads, n_kv key/value heads, d head size, v vocabulary.
 
+mod argmax;
 mod attention;
 mod compute;
 mod cpu;
@@ -27,7 +28,7 @@ pub use compute::{Compute, ComputeError};
 pub use cpu::simd::KernelSet;
 pub(crate) use embedding::embed;
 pub use format::Format;
-pub(crate) use linear::{Linear, Output, linear};
+pub(crate) use linear::{Linear, Output, linear, linear_argmax};
 pub(crate) use matrix::{Buffer, Matrix};
 pub(crate) use norm::{rms_norm, select_rows};
 pub(crate) use rotary::{Heads, KvLayer, KvShape, Norms, Rotary, rotate_and_store};

@@ -77,6 +77,11 @@ impl Rows {
         self.inputs
     }
 
+    /// All rows as they are kept.
+    pub fn bytes(&self) -> &[u8] {
+        &self.bytes
+    }
+
     /// One row as it is kept.
     pub(super) fn row(&self, row: usize) -> &[u8] {
         let size = self.format.row_bytes(self.inputs);

@@ -3,6 +3,7 @@
 //! A source hands out tensors in f32 and matrices in the format asked for, whatever the file holds. Nothing here knows what a
 //! tensor is for.
 
+mod cache;
 mod checkpoint;
 mod error;
 mod files;
@@ -10,6 +11,7 @@ mod header;
 mod number;
 mod random;
 
+pub use cache::CachedWeights;
 pub use checkpoint::{Checkpoint, Leftover};
 pub use error::WeightsError;
 pub use files::{FileBytes, digest_bytes};
@@ -38,6 +40,14 @@ pub trait TensorSource {
     /// The format that keeps all of what the file holds of that matrix (of a format that there is no kernel for: the next better).
     fn stored_format(&self, _name: &str) -> Format {
         Format::F32
+    }
+
+    /// Counts a tensor of this shape as used: its content is had from elsewhere.
+    ///
+    /// # Errors
+    /// As [`tensor`](Self::tensor).
+    fn claim(&mut self, _name: &str, _shape: &[usize]) -> Result<(), WeightsError> {
+        Ok(())
     }
 
     /// Whether there is a tensor of that name.
