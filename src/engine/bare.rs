@@ -1,6 +1,7 @@
 //! A token engine without a text side, for measurements: its weights may be random.
 
 use super::OpenError;
+use super::files::open_files;
 use super::kernels::Compute;
 use super::local_model::check_leftover;
 use super::qwen3::{Config, Model};
@@ -22,19 +23,20 @@ pub struct Bare {
 }
 
 impl Bare {
-    /// Starts the model of `source`; with a seed, on random weights, and then only `config.json` is read.
+    /// Starts the model of `source`; with a seed, on random weights, and then only its configuration is read.
     ///
     /// # Errors
     /// The first fault found in the files or options.
     pub fn open(source: &ModelSource, random: Option<Seed>, options: &EngineOptions) -> Result<Self, OpenError> {
-        let config = Config::from_json(&String::from_utf8_lossy(&source.required("config.json")?))?;
+        let files = open_files(source)?;
+        let config = files.config()?;
         let compute = Compute::cpu(options.threads)?;
         let model = match random {
             Some(seed) => Model::load(&config, &mut RandomWeights::new(seed), &compute)?,
             None => {
-                let mut checkpoint = source.checkpoint()?;
-                let model = Model::load(&config, &mut checkpoint, &compute)?;
-                check_leftover(&checkpoint, &config)?;
+                let mut weights = files.weights()?;
+                let model = Model::load(&config, &mut *weights, &compute)?;
+                check_leftover(&*weights, &config)?;
                 model
             }
         };

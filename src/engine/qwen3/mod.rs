@@ -3,6 +3,7 @@
 
 mod config;
 mod decoder;
+mod gguf;
 mod model;
 
 #[cfg(test)]
