@@ -5,7 +5,7 @@ use super::kind::{Kind, READABLE};
 use super::metadata::{Metadata, Value, read_value};
 use super::reader::{Fault, Reader};
 use crate::engine::weights::WeightsError;
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::ops::Range;
 
 const MAGIC: &[u8; 4] = b"GGUF";
@@ -108,8 +108,8 @@ fn read_metadata(reader: &mut Reader<'_>, count: u64) -> Result<HashMap<String, 
     Ok(values)
 }
 
-fn read_infos(reader: &mut Reader<'_>, count: u64) -> Result<HashMap<String, RawEntry>, Fault> {
-    let mut infos = HashMap::new();
+fn read_infos(reader: &mut Reader<'_>, count: u64) -> Result<BTreeMap<String, RawEntry>, Fault> {
+    let mut infos = BTreeMap::new();
     for index in 1..=count {
         let place = reader.text(MAX_NAME_BYTES).map_err(|fault| format!("the name of tensor {index}: {fault}"))?;
         let name = reader.at_place(place).to_string();
