@@ -38,7 +38,7 @@ impl Put {
 }
 
 fn text_bytes(text: &str) -> Vec<u8> {
-    [&(text.len() as u64).to_le_bytes(), text.as_bytes()].concat()
+    [(text.len() as u64).to_le_bytes().as_slice(), text.as_bytes()].concat()
 }
 
 /// A tensor on its way into a file.
