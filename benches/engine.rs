@@ -4,9 +4,9 @@
 use candle_core::{Device, Tensor};
 use criterion::{Bencher, Criterion, Throughput, criterion_group, criterion_main};
 use maspo::base::{Seed, Stage};
-use maspo::engine::kernels::Compute;
+use maspo::engine::kernels::{Compute, Format};
 use maspo::engine::measure::{Attention, Forward, Product, schedule};
-use maspo::engine::qwen3::{Config, Model};
+use maspo::engine::qwen3::{Config, Dtype, Model};
 use maspo::engine::weights::{TensorSource, WeightsError};
 use rand::RngExt;
 use std::time::{Duration, Instant};
@@ -30,7 +30,7 @@ fn embedded_model(compute: &Compute) -> Model {
     let config = r#"{"model_type": "qwen3", "vocab_size": 768, "hidden_size": 256, "intermediate_size": 512,
         "num_hidden_layers": 6, "num_attention_heads": 4, "num_key_value_heads": 2, "head_dim": 64,
         "max_position_embeddings": 4096, "rope_theta": 1000000, "tie_word_embeddings": true}"#;
-    Model::load(&Config::from_json(config).unwrap(), &mut RandomTensors, compute).unwrap()
+    Model::load(&Config::from_json(config).unwrap(), &mut RandomTensors, Dtype::Auto, compute).unwrap()
 }
 
 /// The best of a sample's runs stands for all of them: what the code can do, not what else the machine was doing.
@@ -51,10 +51,12 @@ fn products(c: &mut Criterion) {
     let compute = Compute::cpu(None).unwrap();
     let mut group = c.benchmark_group("product");
     for (n, k) in [(512, 256), (1024, 256), (256, 512), (2048, 2048)] {
-        for m in [1, 10, 16, 40, 512] {
-            let mut product = Product::new(&compute, m, n, k);
-            group.throughput(Throughput::Elements(2 * (m * n * k) as u64));
-            group.bench_function(format!("{m}x{n}x{k}"), |b| best(b, || product.run()));
+        for format in [Format::F32, Format::Bf16, Format::Q8_0, Format::Q4K] {
+            for m in [1, 10, 16, 40, 512] {
+                let mut product = Product::new(&compute, format, (m, n, k));
+                group.throughput(Throughput::Elements(2 * (m * n * k) as u64));
+                group.bench_function(format!("{format} {m}x{n}x{k}"), |b| best(b, || product.run()));
+            }
         }
     }
 }

@@ -5,6 +5,7 @@ mod support;
 
 use futures::executor::block_on;
 use maspo::chat::Sampling;
+use maspo::engine::qwen3::Dtype;
 use maspo::engine::{EngineOptions, LocalModel, ModelSource, TokenRequest};
 use serde::Deserialize;
 use serde_json::Value;
@@ -37,7 +38,7 @@ fn open(case: &Case) -> LocalModel {
         TinyModel { config: case.config.clone(), seed: case.seed, storage: case.storage.clone(), shards: case.shards };
     model.write(folder.path());
     let source = ModelSource::parse(folder.path().to_str().unwrap()).unwrap();
-    LocalModel::open_for_tokens(&source, &EngineOptions::default(), "f32", false).unwrap()
+    LocalModel::open_for_tokens(&source, &EngineOptions::default(), Dtype::F32, false).unwrap()
 }
 
 fn log_softmax(logits: &[f64]) -> Vec<f64> {

@@ -1,7 +1,9 @@
 //! The training corpus: a weighted mix of examples in random order, none from a held-out session or clause combination.
 
 use crate::clauses::Role;
-use crate::examples::{COMPARISONS, Example, Source, agent, auxiliary, judgement, pair, proposal};
+use crate::examples::{
+    COMPARISONS, Example, Source, agent, auxiliary, judgement, label_in_frame, label_judgement, pair, proposal,
+};
 use crate::world::Share;
 use maspo::base::{Seed, Stage};
 use rand::RngExt;
@@ -11,11 +13,11 @@ use std::io::{self, Write};
 use std::path::Path;
 
 /// Writes `count` examples to `corpus.jsonl` in `folder` and prints how long they are.
-pub(crate) fn write(folder: &Path, count: u64, seed: Seed) -> io::Result<()> {
+pub(crate) fn write(folder: &Path, lesson: Lesson, count: u64, seed: Seed) -> io::Result<()> {
     std::fs::create_dir_all(folder)?;
     let mut file = io::BufWriter::new(std::fs::File::create(folder.join("corpus.jsonl"))?);
     let mut lengths: BTreeMap<String, Vec<(usize, usize)>> = BTreeMap::new();
-    for example in examples(count, seed) {
+    for example in examples(lesson, count, seed) {
         let text = format!("{}{}", example.messages[0].content, example.answer);
         for kind in [example.kind.clone(), "all".into()] {
             lengths.entry(kind).or_default().push((pieces(&text), text.len()));
@@ -35,13 +37,48 @@ pub(crate) fn write(folder: &Path, count: u64, seed: Seed) -> io::Result<()> {
     Ok(())
 }
 
-/// The first `count` examples of the corpus of `seed`.
-pub(crate) fn examples(count: u64, seed: Seed) -> impl Iterator<Item = Example> {
-    (0..count).map(move |at| example(&mut seed.derive(Stage::Data, &[1, at]).rng()))
+/// What a corpus teaches. The second lesson comes after the first: to judge verdicts, which needs the label of a session that
+/// nobody has written down.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, clap::ValueEnum)]
+pub(crate) enum Lesson {
+    /// Everything.
+    First,
+    /// Verdicts mostly, and enough of everything else that it is not forgotten.
+    Second,
 }
 
-/// One example of the mix.
-fn example(rng: &mut ChaCha8Rng) -> Example {
+/// The first `count` examples of the corpus of `seed`.
+pub(crate) fn examples(lesson: Lesson, count: u64, seed: Seed) -> impl Iterator<Item = Example> {
+    (0..count).map(move |at| {
+        let rng = &mut seed.derive(Stage::Data, &[1 + lesson as u64, at]).rng();
+        match lesson {
+            Lesson::First => of_everything(rng),
+            Lesson::Second => of_verdicts(rng),
+        }
+    })
+}
+
+/// One example of the second lesson.
+fn of_verdicts(rng: &mut ChaCha8Rng) -> Example {
+    let share = Share::Corpus;
+    match rng.random_range(0..100) {
+        0..20 => label_in_frame(share, rng),
+        20..40 => label_judgement(share, rng),
+        40..58 => judged("global", share, rng),
+        58..68 => judged("local-verdict", share, rng),
+        _ => of_everything(rng),
+    }
+}
+
+/// A comparison of the kind `name`.
+fn judged(name: &str, share: Share, rng: &mut ChaCha8Rng) -> Example {
+    let comparison = *COMPARISONS.iter().find(|comparison| comparison.name == name).expect("a kind of comparison");
+    let pair = pair(comparison, share, rng);
+    judgement(comparison, &pair, rng.random_range(0..2))
+}
+
+/// One example of the first lesson.
+fn of_everything(rng: &mut ChaCha8Rng) -> Example {
     let source = Source { share: Share::Corpus, held_out: false };
     match rng.random_range(0..100) {
         0..15 => agent(Role::Extract, source, rng),

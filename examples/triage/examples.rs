@@ -272,3 +272,29 @@ pub(crate) fn auxiliary(share: Share, rng: &mut ChaCha8Rng) -> Example {
     };
     Example { kind: "aux-label".into(), messages: vec![Message::user(question)], answer, weight: 6.0 }
 }
+
+/// Another aid: the label of a session where a comparison would go on with the answers.
+pub(crate) fn label_in_frame(share: Share, rng: &mut ChaCha8Rng) -> Example {
+    let session = Session::sample(share, rng);
+    let question = Question { role: Role::Verdict.text(), question: &session.text, context: None };
+    let whole = render(&question, "", "", "", ReplyForm::Letter).remove(0).content;
+    let (frame, _) = whole.rsplit_once("\n\nAnswer A:").expect("a comparison shows its answers");
+    Example {
+        kind: "aux-frame".into(),
+        messages: vec![Message::user(format!("{frame}\n\nRight answer:"))],
+        answer: session.truth().name().to_string(),
+        weight: 6.0,
+    }
+}
+
+/// And another: the right label compared with a wrong one, nothing else being said.
+pub(crate) fn label_judgement(share: Share, rng: &mut ChaCha8Rng) -> Example {
+    let session = Session::sample(share, rng);
+    let truth = session.truth();
+    let others: Vec<_> = Label::ALL.into_iter().filter(|label| *label != truth).collect();
+    let verdict = |label: Label| Output::Verdict { tally: None, alert: None, label }.text();
+    let (better, worse) = (verdict(truth), verdict(*others.choose(rng).expect("three")));
+    let comparison = COMPARISONS[4];
+    let example = judgement(comparison, &Pair { session, context: None, better, worse }, rng.random_range(0..2));
+    Example { kind: "aux-verdict".into(), ..example }
+}

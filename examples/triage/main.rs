@@ -46,6 +46,9 @@ enum Command {
         /// Folder for `corpus.jsonl`.
         #[arg(long)]
         out: PathBuf,
+        /// What it teaches.
+        #[arg(long, value_enum, default_value = "first")]
+        lesson: corpus::Lesson,
         /// Examples.
         #[arg(long, default_value_t = 60_000)]
         count: u64,
@@ -76,7 +79,7 @@ fn main() -> anyhow::Result<()> {
             let size = simulate::Size { rounds, steps, beam, candidates, batch };
             print!("{}", simulate::report(seeds, size, seed));
         }
-        Command::Corpus { out, count } => corpus::write(&out, count, seed)?,
+        Command::Corpus { out, lesson, count } => corpus::write(&out, lesson, count, seed)?,
         Command::Data { out } => data::write(&out, seed)?,
         Command::Edits { file } => {
             let text = std::fs::read_to_string(file)?;

@@ -135,7 +135,7 @@ fn nothing_held_out_is_in_the_corpus() {
         .flat_map(|share| Session::distinct(share, 300, Seed(1)))
         .map(|session| session.text)
         .collect();
-    let examples: Vec<_> = corpus::examples(2000, Seed(1)).collect();
+    let examples: Vec<_> = corpus::examples(corpus::Lesson::First, 2000, Seed(1)).collect();
     for example in &examples {
         let text = &example.messages[0].content;
         assert!(held_out.iter().all(|session| !text.contains(session)), "{text}");

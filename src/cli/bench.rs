@@ -3,8 +3,9 @@
 use super::local::open_error;
 use super::{CliError, Exit};
 use crate::base::Seed;
+use crate::engine::qwen3::Dtype;
 use crate::engine::{Bare, EngineOptions, ModelSource};
-use crate::throughput::{Figures, Load, measure, read_bandwidth, weight_bytes_per_step};
+use crate::throughput::{Figures, Load, measure, read_bandwidth};
 use serde_json::json;
 
 /// Measure prefill and decode speed.
@@ -16,6 +17,9 @@ pub(super) struct Args {
     /// Random weights in the shape of the model's `config.json` (or GGUF file); no other file is needed.
     #[arg(long)]
     random_weights: bool,
+    /// What the weights are kept in: auto, f32, bf16, q8_0 or q4_k.
+    #[arg(long, default_value_t)]
+    dtype: Dtype,
     /// Batch sizes.
     #[arg(long, value_delimiter = ',', default_value = "1,10,40")]
     batch: Vec<usize>,
@@ -49,7 +53,7 @@ pub(super) fn run(args: Args) -> Result<Exit, CliError> {
         step_tokens: defaults.step_tokens.max(largest),
         ..defaults
     };
-    let opened = Bare::open(&source, args.random_weights.then_some(SEED), &options).map_err(open_error)?;
+    let opened = Bare::open(&source, args.random_weights.then_some(SEED), args.dtype, &options).map_err(open_error)?;
     if tokens > opened.engine.limit() {
         let limit = opened.engine.limit();
         let message = format!("--prompt-tokens and --new-tokens add up to {tokens}, but {limit} fit into the model");
@@ -57,13 +61,16 @@ pub(super) fn run(args: Args) -> Result<Exit, CliError> {
     }
     let bandwidth = read_bandwidth(opened.threads).map_err(|error| CliError::new(Exit::Environment, error))?;
     let weights = if args.random_weights { "random weights" } else { "its own weights" };
-    say(&args, &format!("{source}, {weights}, f32, {} threads, {} kernels", opened.threads, opened.kernels));
+    say(
+        &args,
+        &format!("{source}, {weights}, {}, {} threads, {} kernels", opened.dtype, opened.threads, opened.kernels),
+    );
     say(&args, &format!("read bandwidth {:.1} GB/s, weights {:.1} MB a step", bandwidth / 1e9, weights_mb(&opened)));
     say(&args, "batch   prefill tok/s   decode tok/s   ms/step   MB/step   of bandwidth");
     let mut runs = Vec::with_capacity(args.batch.len());
     for &batch in &args.batch {
         let load = Load { batch, prompt_tokens: args.prompt_tokens, new_tokens: args.new_tokens };
-        let figures = measure(&opened.engine, &opened.config, load, SEED, bandwidth)
+        let figures = measure(&opened.engine, &opened.config, load, SEED, (opened.weight_bytes_per_step, bandwidth))
             .map_err(|error| CliError::new(Exit::RunFailed, error))?;
         say(&args, &row(&figures));
         runs.push(figures);
@@ -74,13 +81,13 @@ pub(super) fn run(args: Args) -> Result<Exit, CliError> {
             "command": "bench",
             "model": source.name(),
             "random_weights": args.random_weights,
-            "dtype": "f32",
+            "dtype": opened.dtype,
             "threads": opened.threads,
             "kernels": opened.kernels,
             "prompt_tokens": args.prompt_tokens,
             "new_tokens": args.new_tokens,
             "read_bandwidth_bytes_per_s": bandwidth,
-            "weight_bytes_per_step": weight_bytes_per_step(&opened.config),
+            "weight_bytes_per_step": opened.weight_bytes_per_step,
             "runs": runs,
         });
         println!("{object}");
@@ -108,7 +115,7 @@ fn say(args: &Args, line: &str) {
 }
 
 fn weights_mb(opened: &Bare) -> f64 {
-    weight_bytes_per_step(&opened.config) as f64 / 1e6
+    opened.weight_bytes_per_step as f64 / 1e6
 }
 
 fn row(figures: &Figures) -> String {

@@ -41,7 +41,7 @@ struct Line {
 
 pub(super) fn run(args: Args) -> Result<Exit, CliError> {
     let input = Input::open(&args.engine.input)?;
-    let model = open_model(&args.engine.model, args.engine.threads, args.thinking)?;
+    let model = open_model(&args.engine, args.thinking)?;
     let prepare = |line: &str| prepare(&model, line, args.max_tokens);
     check_all(&input, &prepare)?;
     let cancel = cancel_on_ctrl_c()?;

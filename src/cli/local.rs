@@ -3,6 +3,7 @@
 use super::jsonl::Fault;
 use super::{CliError, Exit};
 use crate::chat::Message;
+use crate::engine::qwen3::Dtype;
 use crate::engine::{EngineError, EngineOptions, LocalModel, ModelSource, OpenError};
 use serde_json::{Value, json};
 use std::path::PathBuf;
@@ -19,6 +20,9 @@ pub(super) struct EngineArgs {
     /// Where the answers go; default is standard output.
     #[arg(long)]
     pub(super) output: Option<PathBuf>,
+    /// What the weights are kept in: auto (as in the file, or smaller where memory is short), f32, bf16, q8_0 or q4_k.
+    #[arg(long, default_value_t)]
+    pub(super) dtype: Dtype,
     /// Worker threads; default is the number of cores.
     #[arg(long)]
     pub(super) threads: Option<usize>,
@@ -28,14 +32,22 @@ pub(super) struct EngineArgs {
 }
 
 /// Opens the model of `--model`; one without a tokenizer will do for `input_ids`.
-pub(super) fn open_model(model: &str, threads: Option<usize>, thinking: bool) -> Result<LocalModel, CliError> {
-    let source = ModelSource::parse(model).map_err(CliError::bad_input)?;
-    let options = EngineOptions { threads, ..EngineOptions::default() };
-    let model = LocalModel::open_for_tokens(&source, &options, "f32", thinking).map_err(open_error)?;
+pub(super) fn open_model(args: &EngineArgs, thinking: bool) -> Result<LocalModel, CliError> {
+    let source = ModelSource::parse(&args.model).map_err(CliError::bad_input)?;
+    let options = EngineOptions { threads: args.threads, ..EngineOptions::default() };
+    let model = LocalModel::open_for_tokens(&source, &options, args.dtype, thinking).map_err(open_error)?;
+    say_dtype(&model, args.dtype);
     if !model.has_text() {
         eprintln!("warning: {source} has no tokenizer.json: only `input_ids` can be continued, and `text` stays empty");
     }
     Ok(model)
+}
+
+/// Says so when memory is too short for the weights as they are.
+pub(super) fn say_dtype(model: &LocalModel, asked: Dtype) {
+    if model.dtype() != asked {
+        eprintln!("note: free memory is short: the weights are kept in {} (`dtype` decides)", model.dtype());
+    }
 }
 
 /// An error of opening with its exit code.

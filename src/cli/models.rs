@@ -1,7 +1,7 @@
 //! Opens the models of an experiment's roles; a model that plays several is opened once.
 
 use super::CliError;
-use super::local::open_error;
+use super::local::{open_error, say_dtype};
 use crate::chat::{ChatModel, ModelRole};
 use crate::config::{ModelSpec, Settings};
 use crate::engine::LocalModel;
@@ -19,7 +19,8 @@ pub(super) fn open_models(settings: &Settings, roles: &[ModelRole]) -> Result<Mo
         let spec = settings.model(*role);
         if models.find(spec).is_none() {
             let ModelSpec { source, dtype, thinking } = spec;
-            let model = LocalModel::open(source, &settings.engine, dtype.as_str(), *thinking).map_err(open_error)?;
+            let model = LocalModel::open(source, &settings.engine, *dtype, *thinking).map_err(open_error)?;
+            say_dtype(&model, *dtype);
             models.opened.push((spec.clone(), Arc::new(model)));
         }
     }

@@ -34,7 +34,7 @@ struct ScoreRequest {
 
 pub(super) fn run(args: Args) -> Result<Exit, CliError> {
     let input = Input::open(&args.engine.input)?;
-    let model = open_model(&args.engine.model, args.engine.threads, false)?;
+    let model = open_model(&args.engine, false)?;
     let prepare = |line: &str| prepare(&model, line);
     check_all(&input, &prepare)?;
     let cancel = cancel_on_ctrl_c()?;

@@ -3,33 +3,15 @@
 use super::section::Section;
 use crate::chat::ModelRole;
 use crate::engine::ModelSource;
-use serde::{Deserialize, Serialize};
+use crate::engine::qwen3::Dtype;
 use std::path::Path;
-
-/// The number format in which a model computes.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Default, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Dtype {
-    /// 32-bit floating point, whatever the weight files hold.
-    #[default]
-    F32,
-}
-
-impl Dtype {
-    /// The name in configuration.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::F32 => "f32",
-        }
-    }
-}
 
 /// The model of one role.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct ModelSpec {
     /// Where it is.
     pub source: ModelSource,
-    /// How it computes.
+    /// What its weights are kept in.
     pub dtype: Dtype,
     /// Whether the chat template turns thinking on.
     pub thinking: bool,

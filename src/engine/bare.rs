@@ -2,9 +2,10 @@
 
 use super::OpenError;
 use super::files::open_files;
-use super::kernels::Compute;
-use super::local_model::check_leftover;
-use super::qwen3::{Config, Model};
+use super::kernels::{Compute, Format};
+use super::local_model::{TABLE, check_leftover};
+use super::memory;
+use super::qwen3::{Config, Dtype, Model};
 use super::source::ModelSource;
 use super::token_engine::{EngineOptions, TokenEngine};
 use super::weights::RandomWeights;
@@ -16,6 +17,10 @@ pub struct Bare {
     pub engine: TokenEngine,
     /// The model's shape.
     pub config: Config,
+    /// What the matrices are kept in; `auto` means: as in the file.
+    pub dtype: Dtype,
+    /// Bytes of the packed matrices that a decode step has to read.
+    pub weight_bytes_per_step: usize,
     /// Compute threads.
     pub threads: usize,
     /// The kernel set.
@@ -27,20 +32,32 @@ impl Bare {
     ///
     /// # Errors
     /// The first fault found in the files or options.
-    pub fn open(source: &ModelSource, random: Option<Seed>, options: &EngineOptions) -> Result<Self, OpenError> {
-        let files = open_files(source)?;
+    pub fn open(
+        source: &ModelSource,
+        random: Option<Seed>,
+        dtype: Dtype,
+        options: &EngineOptions,
+    ) -> Result<Self, OpenError> {
+        let mut files = open_files(source)?;
         let config = files.config()?;
         let compute = Compute::cpu(options.threads)?;
-        let model = match random {
-            Some(seed) => Model::load(&config, &mut RandomWeights::new(seed), &compute)?,
+        let settle = |stored| dtype.settle(&config, stored, memory::free());
+        let (model, dtype) = match random {
+            Some(seed) => {
+                let dtype = settle(Format::F32);
+                (Model::load(&config, &mut RandomWeights::new(seed), dtype, &compute)?, dtype)
+            }
             None => {
-                let mut weights = files.weights()?;
-                let model = Model::load(&config, &mut *weights, &compute)?;
-                check_leftover(&*weights, &config)?;
-                model
+                let weights = files.weights()?;
+                let dtype = settle(weights.stored_format(TABLE));
+                let model = Model::load(&config, weights, dtype, &compute)?;
+                check_leftover(weights, &config)?;
+                (model, dtype)
             }
         };
+        let weight_bytes_per_step = model.weight_bytes_per_step();
         let engine = TokenEngine::start(model, Vec::new(), options)?;
-        Ok(Self { engine, config, threads: compute.threads(), kernels: compute.kernels().name() })
+        let (threads, kernels) = (compute.threads(), compute.kernels().name());
+        Ok(Self { engine, config, dtype, weight_bytes_per_step, threads, kernels })
     }
 }

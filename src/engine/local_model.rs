@@ -3,7 +3,8 @@
 
 use super::files::{FilesError, ModelFiles, open_files};
 use super::kernels::{Compute, ComputeError};
-use super::qwen3::{Config, Model};
+use super::memory;
+use super::qwen3::{Config, Dtype, Model};
 use super::source::ModelSource;
 use super::text::{ChatTemplate, ChatText, TextError};
 use super::token_engine::{Counters, EngineError, EngineOptions, ScoreOutput, TokenEngine, TokenOutput, TokenRequest};
@@ -16,12 +17,16 @@ use futures::future::BoxFuture;
 /// To be raised when the forward pass gives other results than before: cached answers then no longer count.
 const COMPUTE_VERSION: u32 = 1;
 
+/// The largest tensor: its format stands for that of the file.
+pub(super) const TABLE: &str = "model.embed_tokens.weight";
+
 /// A running Qwen3 with its text side.
 pub struct LocalModel {
     /// Absent only where the caller said that token ids are enough.
     text: Option<ChatText>,
     engine: TokenEngine,
     config: Config,
+    dtype: Dtype,
     thinking: bool,
     identity: ModelIdentity,
 }
@@ -41,9 +46,6 @@ pub enum OpenError {
     /// Engine options.
     #[error(transparent)]
     Engine(#[from] EngineError),
-    /// A number format that nothing computes in.
-    #[error("dtype `{0}` is not supported: `f32` is (files in bf16 and f16 are read and widened)")]
-    Dtype(String),
     /// The tokenizer knows ids that the model has no row for.
     #[error(
         "the tokenizer has the token id {largest}, but the model's vocabulary has {vocab_size} entries: they do not belong together"
@@ -64,7 +66,12 @@ impl LocalModel {
     ///
     /// # Errors
     /// The first fault found in the model's files or in the options.
-    pub fn open(source: &ModelSource, options: &EngineOptions, dtype: &str, thinking: bool) -> Result<Self, OpenError> {
+    pub fn open(
+        source: &ModelSource,
+        options: &EngineOptions,
+        dtype: Dtype,
+        thinking: bool,
+    ) -> Result<Self, OpenError> {
         Self::open_with(source, options, dtype, thinking, Text::Needed)
     }
 
@@ -76,7 +83,7 @@ impl LocalModel {
     pub fn open_for_tokens(
         source: &ModelSource,
         options: &EngineOptions,
-        dtype: &str,
+        dtype: Dtype,
         thinking: bool,
     ) -> Result<Self, OpenError> {
         Self::open_with(source, options, dtype, thinking, Text::Optional)
@@ -85,41 +92,45 @@ impl LocalModel {
     fn open_with(
         source: &ModelSource,
         options: &EngineOptions,
-        dtype: &str,
+        dtype: Dtype,
         thinking: bool,
         needs: Text,
     ) -> Result<Self, OpenError> {
-        if dtype != "f32" {
-            return Err(OpenError::Dtype(dtype.to_string()));
-        }
-        let files = open_files(source)?;
+        let mut files = open_files(source)?;
         let config = files.config()?;
         let eos = files.eos()?;
         let text = open_text(&*files, &config)?;
         if text.is_none() && needs == Text::Needed {
             return Err(files.no_tokenizer().into());
         }
+        let stored = files.weights()?.stored_format(TABLE);
         let compute = Compute::cpu(options.threads)?;
 
         let mut hasher = Hasher::new("maspo local model");
-        hasher.field(dtype.as_bytes()).field(b"cpu").field(compute.kernels().name().as_bytes());
+        let dtype = dtype.settle(&config, stored, memory::free());
+        hasher.field(dtype.name().as_bytes()).field(b"cpu").field(compute.kernels().name().as_bytes());
         hasher.field(&COMPUTE_VERSION.to_le_bytes()).field(&[u8::from(thinking)]);
         files.digest(&mut hasher)?;
         let template = text.as_ref().and_then(ChatText::template).map(ChatTemplate::source);
         hasher.field(template.unwrap_or_default().as_bytes());
-        let mut weights = files.weights()?;
-        digest_weights(&*weights, &mut hasher);
+        let weights = files.weights()?;
+        digest_weights(weights, &mut hasher);
         let identity = ModelIdentity { name: source.name(), digest: hasher.finish() };
 
-        let model = Model::load(&config, &mut *weights, &compute)?;
-        check_leftover(&*weights, &config)?;
+        let model = Model::load(&config, weights, dtype, &compute)?;
+        check_leftover(weights, &config)?;
         let engine = TokenEngine::start(model, eos, options)?;
-        Ok(Self { text, engine, config, thinking, identity })
+        Ok(Self { text, engine, config, dtype, thinking, identity })
     }
 
     /// The model's shape.
     pub fn config(&self) -> &Config {
         &self.config
+    }
+
+    /// What the matrices are kept in; `auto` means: as in the file.
+    pub fn dtype(&self) -> Dtype {
+        self.dtype
     }
 
     /// What the engine has done so far.

@@ -1,7 +1,9 @@
 //! Pieces of the engine made ready to be timed, for `benches/`. Not part of the library's interface. Random weights, never zeros.
 
 use super::blocks::{BlockId, Blocks};
-use super::kernels::{Attend, Buffer, Compute, Heads, KvLayer, KvShape, Linear, Matrix, Output, attention, linear};
+use super::kernels::{
+    Attend, Buffer, Compute, Format, Heads, KvLayer, KvShape, Linear, Matrix, Output, Rows, attention, linear,
+};
 use super::kv::KvPool;
 use super::qwen3::{Model, Workspace};
 use super::schedule::{Limits, Scheduler, StepPlan};
@@ -30,8 +32,8 @@ pub struct Product {
 
 impl Product {
     /// Random operands.
-    pub fn new(compute: &Compute, m: usize, n: usize, k: usize) -> Self {
-        let weights = Linear::new(compute, k, &[&numbers(n * k)], None);
+    pub fn new(compute: &Compute, format: Format, (m, n, k): (usize, usize, usize)) -> Self {
+        let weights = Linear::new(compute, &[&Rows::from_floats(format, k, &numbers(n * k))], None);
         Self { compute: compute.clone(), x: matrix(m, k), weights, y: Matrix::new() }
     }
 

@@ -20,6 +20,7 @@ mod bare;
 mod embedded;
 mod files;
 mod local_model;
+mod memory;
 mod source;
 
 pub use bare::Bare;

@@ -5,4 +5,4 @@ mod bandwidth;
 mod measure;
 
 pub use bandwidth::read_bandwidth;
-pub use measure::{Figures, Load, measure, weight_bytes_per_step};
+pub use measure::{Figures, Load, measure};

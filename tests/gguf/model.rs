@@ -8,7 +8,7 @@ use futures::executor::block_on;
 use maspo::base::Seed;
 use maspo::chat::{ChatModel, FinishReason, Sampling};
 use maspo::engine::kernels::Format;
-use maspo::engine::qwen3::Config;
+use maspo::engine::qwen3::{Config, Dtype};
 use maspo::engine::weights::{FileBytes, GgufFile, Leftover, RandomWeights, TensorSource, WeightFiles, WeightsError};
 use maspo::engine::{EngineOptions, LocalModel, ModelSource, TokenRequest};
 use serde_json::json;
@@ -25,7 +25,7 @@ fn blocky() -> TinyModel {
 
 fn open(path: &Path) -> LocalModel {
     let source = ModelSource::parse(path.to_str().unwrap()).unwrap();
-    LocalModel::open_for_tokens(&source, &EngineOptions::default(), "f32", false).unwrap()
+    LocalModel::open_for_tokens(&source, &EngineOptions::default(), Dtype::F32, false).unwrap()
 }
 
 fn greedy(model: &LocalModel, count: usize, ignore_eos: bool) -> (Vec<u32>, FinishReason) {

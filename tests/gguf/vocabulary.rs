@@ -4,6 +4,7 @@ use crate::support::TinyModel;
 use crate::writer::{Put, Writer};
 use candle_core::quantized::GgmlDType;
 use maspo::chat::Message;
+use maspo::engine::qwen3::Dtype;
 use maspo::engine::{EngineOptions, LocalModel, ModelSource};
 use serde::Deserialize;
 use std::path::Path;
@@ -34,7 +35,7 @@ fn writer() -> Writer {
 
 fn open(folder: &Path, thinking: bool) -> Result<LocalModel, String> {
     let source = ModelSource::Gguf(folder.join("m.gguf"));
-    LocalModel::open(&source, &EngineOptions::default(), "f32", thinking).map_err(|error| error.to_string())
+    LocalModel::open(&source, &EngineOptions::default(), Dtype::F32, thinking).map_err(|error| error.to_string())
 }
 
 #[test]
@@ -87,5 +88,5 @@ fn a_file_without_a_tokenizer_takes_token_ids_only() {
         )
     );
     let options = EngineOptions::default();
-    assert!(!LocalModel::open_for_tokens(&ModelSource::Gguf(name), &options, "f32", false).unwrap().has_text());
+    assert!(!LocalModel::open_for_tokens(&ModelSource::Gguf(name), &options, Dtype::F32, false).unwrap().has_text());
 }

@@ -40,6 +40,7 @@ def arguments(argv):
     p.add_argument("--tokens", type=int, help="train on this many tokens (padding counts)")
     p.add_argument("--minutes", type=float, help="train for this long instead; not reproducible")
     p.add_argument("--resume", action="store_true", help="go on from the run folder's checkpoint")
+    p.add_argument("--after", help="start from the weights and the tokenizer of this finished run: a second lesson")
     p.add_argument("--export-only", action="store_true", help="export the run folder's checkpoint and stop")
     p.add_argument("--seed", type=int, default=1)
     p.add_argument("--vocab", type=int, default=768)
@@ -83,7 +84,10 @@ def main(argv):
     if not args.resume:
         (run / "checkpoint.pt").unlink(missing_ok=True)
         lines = data.read_lines(args.corpus)
-        plain = data.train_tokenizer(lines, args.vocab, args.seed)
+        if args.after:
+            plain = Tokenizer.from_file(str(Path(args.after) / "tokenizer.json"))
+        else:
+            plain = data.train_tokenizer(lines, args.vocab, args.seed)
         plain.save(str(run / "tokenizer.json"))
         (run / "rows.pickle").write_bytes(pickle.dumps(data.Rows(lines, data.Chat(plain), boosts(args.boost))))
         del lines
@@ -93,7 +97,12 @@ def main(argv):
     world = 1 if device == "cuda" else args.workers
     print(f"device {device}, workers {world}, vocab {vocab}, tokenizer after {time.time() - started:.0f} s", flush=True)
 
-    initial = init_params(shape, args.seed, device)
+    if args.after:
+        blob = torch.load(Path(args.after) / "checkpoint.pt", map_location=device, weights_only=True)
+        assert Shape(**blob["shape"]) == shape, f"{args.after} holds a model of another shape"
+        initial = blob["params"]
+    else:
+        initial = init_params(shape, args.seed, device)
     sizes = {name: value.shape for name, value in initial.items()}
     flats = {name: Flat(sizes, device, device == "cpu") for name in ("params", "first", "second")}
     flats |= {f"grads{rank}": Flat(sizes, device, device == "cpu") for rank in range(world)}

@@ -95,7 +95,7 @@ impl ModelFiles for Gguf {
         Ok(())
     }
 
-    fn weights(self: Box<Self>) -> Result<Box<dyn WeightFiles>, FilesError> {
-        Ok(Box::new(self.file))
+    fn weights(&mut self) -> Result<&mut dyn WeightFiles, FilesError> {
+        Ok(&mut self.file)
     }
 }

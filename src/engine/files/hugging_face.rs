@@ -5,16 +5,17 @@ use crate::base::Hasher;
 use crate::engine::qwen3::Config;
 use crate::engine::source::ModelSource;
 use crate::engine::text::{Tokenizer, eos_ids, template_source};
-use crate::engine::weights::{WeightFiles, digest_bytes};
+use crate::engine::weights::{Checkpoint, WeightFiles, digest_bytes};
 
 /// The folder, or what stands for it in the program.
 pub(super) struct HuggingFace {
     source: ModelSource,
+    checkpoint: Option<Checkpoint>,
 }
 
 impl HuggingFace {
     pub(super) fn new(source: ModelSource) -> Self {
-        Self { source }
+        Self { source, checkpoint: None }
     }
 }
 
@@ -50,7 +51,10 @@ impl ModelFiles for HuggingFace {
         Ok(())
     }
 
-    fn weights(self: Box<Self>) -> Result<Box<dyn WeightFiles>, FilesError> {
-        Ok(Box::new(self.source.checkpoint()?))
+    fn weights(&mut self) -> Result<&mut dyn WeightFiles, FilesError> {
+        match &mut self.checkpoint {
+            Some(checkpoint) => Ok(checkpoint),
+            closed => Ok(closed.insert(self.source.checkpoint()?)),
+        }
     }
 }

@@ -33,8 +33,8 @@ pub(super) trait ModelFiles {
     /// Adds to `hasher` all that can change an answer, except for the template and the weights.
     fn digest(&self, hasher: &mut Hasher) -> Result<(), FilesError>;
 
-    /// The weights.
-    fn weights(self: Box<Self>) -> Result<Box<dyn WeightFiles>, FilesError>;
+    /// The weights, which are opened at the first call.
+    fn weights(&mut self) -> Result<&mut dyn WeightFiles, FilesError>;
 }
 
 /// The files at `source`: of a GGUF file, or of a folder that has one and no safetensors, or else of Hugging Face's kind.

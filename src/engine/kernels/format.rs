@@ -40,6 +40,12 @@ impl Format {
         inputs.div_ceil(self.block()) * self.block_bytes()
     }
 
+    /// The one that keeps more of a weight.
+    pub(crate) fn finer(self, other: Self) -> Self {
+        let bytes_per_block = |format: Self| format.block_bytes() * 256 / format.block();
+        if bytes_per_block(other) > bytes_per_block(self) { other } else { self }
+    }
+
     /// The name, as `dtype` takes it.
     pub fn name(self) -> &'static str {
         match self {

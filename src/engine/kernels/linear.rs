@@ -1,16 +1,22 @@
 //! Matrix products with weights packed once: `y = x · Wᵀ`, alone, added to `y`, or as the gated half of an MLP.
 
-use super::cpu::linear::{LinearTask, Target};
-use super::matrix::{Buffer, Matrix, Shared};
-use super::{Compute, KernelSet};
+use super::cpu::destination::{Destination, Target};
+use super::cpu::int8::Int8Task;
+use super::cpu::linear::LinearTask;
+use super::cpu::tile::{Bf16, Element};
+use super::int8_rows::Int8Rows;
+use super::matrix::{Matrix, Shared};
+use super::panels::{Panels, PartLayout};
+use super::{Compute, Format, KernelSet, Rows};
+use std::cell::Cell;
+use std::ops::Range;
 
-/// A weight matrix `[n, k]` (outputs × inputs) packed into panels of two vectors of outputs: panel `p` holds, for each input
-/// `i`, the weights of its outputs side by side. It is the only copy kept.
+/// A weight matrix `[n, k]` (outputs × inputs), packed. It is the only copy kept.
 pub(crate) struct Linear {
     kernels: KernelSet,
     outputs: usize,
     inputs: usize,
-    panels: Buffer,
+    panels: Panels,
     bias: Option<Vec<f32>>,
     gated: bool,
 }
@@ -25,25 +31,27 @@ pub(crate) enum Output {
 }
 
 impl Linear {
-    /// Packs matrices of `inputs` columns, row-major, one below the other: q, k and v become one product.
-    pub(crate) fn new(compute: &Compute, inputs: usize, parts: &[&[f32]], bias: Option<Vec<f32>>) -> Self {
-        let rows: Vec<&[f32]> = parts.iter().flat_map(|part| part.chunks_exact(inputs)).collect();
-        let outputs = rows.len();
-        let panels = pack(compute, inputs, outputs, |output| rows.get(output).copied());
-        Self { kernels: compute.kernels(), outputs, inputs, panels, bias, gated: false }
+    /// Packs matrices of one width and format, one below the other: q, k and v become one product.
+    pub(crate) fn new(compute: &Compute, parts: &[&Rows], bias: Option<Vec<f32>>) -> Self {
+        let (format, inputs) = (parts[0].format(), parts[0].inputs());
+        assert!(parts.iter().all(|part| (part.format(), part.inputs()) == (format, inputs)), "parts are alike");
+        let rows: Vec<(&Rows, usize)> =
+            parts.iter().flat_map(|part| (0..part.outputs()).map(move |row| (*part, row))).collect();
+        let panels = Panels::pack(compute, (format, inputs), rows.len(), |output| rows.get(output).copied());
+        Self { kernels: compute.kernels(), outputs: rows.len(), inputs, panels, bias, gated: false }
     }
 
     /// Packs two matrices so that the product gives `silu(x · gateᵀ) * (x · upᵀ)`: in every panel the first vector is of
     /// `gate`, the second of `up`.
-    pub(crate) fn gated(compute: &Compute, inputs: usize, gate: &[f32], up: &[f32]) -> Self {
-        let outputs = gate.len() / inputs;
-        assert_eq!(gate.len(), up.len(), "gate and up have one shape");
+    pub(crate) fn gated(compute: &Compute, gate: &Rows, up: &Rows) -> Self {
+        let (outputs, inputs, format) = (gate.outputs(), gate.inputs(), gate.format());
+        assert_eq!((outputs, inputs, format), (up.outputs(), up.inputs(), up.format()), "gate and up are alike");
         let lanes = compute.kernels().lanes();
-        let panels = pack(compute, inputs, outputs.next_multiple_of(lanes) * 2, |column| {
+        let panels = Panels::pack(compute, (format, inputs), outputs.next_multiple_of(lanes) * 2, |column| {
             let (panel, lane) = (column / (2 * lanes), column % (2 * lanes));
             let part = if lane < lanes { gate } else { up };
             let output = panel * lanes + lane % lanes;
-            part.get(output * inputs..(output + 1) * inputs)
+            (output < outputs).then_some((part, output))
         });
         Self { kernels: compute.kernels(), outputs, inputs, panels, bias: None, gated: true }
     }
@@ -53,84 +61,101 @@ impl Linear {
         self.inputs
     }
 
+    /// Bytes of the packed weights.
+    pub(crate) fn bytes(&self) -> usize {
+        self.panels.bytes().len()
+    }
+
     /// Copies the weights of one output: a row of the original matrix.
     pub(crate) fn copy_row(&self, output: usize, to: &mut [f32]) {
         assert!(output < self.outputs && !self.gated, "a row of a plain matrix");
-        let width = 2 * self.kernels.lanes();
-        let panel = &self.panels.as_slice()[output / width * width * self.inputs..];
-        for (value, weights) in to.iter_mut().zip(panel.chunks_exact(width)) {
-            *value = weights[output % width];
-        }
+        self.panels.copy_column(output, to);
     }
 }
 
-/// Panels of two vectors: `column(j)` is the row of weights of packed column `j`, `None` for padding.
-fn pack<'a>(
-    compute: &Compute,
-    inputs: usize,
-    columns: usize,
-    column: impl Fn(usize) -> Option<&'a [f32]> + Sync,
-) -> Buffer {
-    let width = 2 * compute.kernels().lanes();
-    let panels = columns.div_ceil(width);
-    let mut packed = Buffer::zeros(panels * inputs * width);
-    let shared = Shared::new(packed.as_mut_slice());
-    compute.parallel(panels, panels * inputs * width, |panel| {
-        // SAFETY: every task has a panel of its own, inside the buffer.
-        let panel_data =
-            unsafe { std::slice::from_raw_parts_mut(shared.get().add(panel * inputs * width), inputs * width) };
-        for lane in 0..width {
-            if let Some(weights) = column(panel * width + lane) {
-                for (input, &weight) in weights.iter().enumerate() {
-                    panel_data[input * width + lane] = weight;
-                }
-            }
-        }
-    });
-    packed
+thread_local! {
+    /// Activations as bytes, kept from product to product.
+    static INT8_ROWS: Cell<Int8Rows> = Cell::default();
 }
 
 /// The product of `x [t, inputs]` with packed weights into `y [t, outputs]`. Every output is one multiply-add chain over the
-/// inputs in ascending order, whatever t is.
+/// inputs (or over their blocks) in ascending order, whatever t is. For weights in Q8_0 and Q4_K the activations are rounded
+/// to signed bytes first, 32 with one scale.
 pub(crate) fn linear(compute: &Compute, x: &Matrix, weights: &Linear, y: &mut Matrix, output: Output) {
     assert_eq!((x.cols(), compute.kernels()), (weights.inputs, weights.kernels), "weights were packed for this");
     match output {
         Output::Store => y.resize(x.rows(), weights.outputs),
         Output::Add => assert_eq!((y.rows(), y.cols()), (x.rows(), weights.outputs), "the sum has one shape"),
     }
-    let lanes = compute.kernels().lanes();
-    let per_panel = if weights.gated { lanes } else { 2 * lanes };
-    let panels = weights.outputs.div_ceil(per_panel);
-    let rows = x.rows();
-    // Several tasks per thread even out whatever else the machine does; rows are split when there are few panels.
-    let wanted = 4 * compute.threads();
-    let panel_tasks = panels.min(wanted);
-    let row_tasks = wanted.div_ceil(panel_tasks.max(1)).min(rows.div_ceil(24)).max(1);
-    let shared = Shared::new(y.as_mut_slice());
-    let cost = rows * weights.panels.as_slice().len();
-    compute.parallel(panel_tasks * row_tasks, cost, |task| {
-        let (panel_task, row_task) = (task % panel_tasks, task / panel_tasks);
-        let part = LinearTask {
-            x: x.as_slice(),
-            rows: split(rows, row_tasks, row_task),
-            inputs: weights.inputs,
-            panels: weights.panels.as_slice(),
-            range: split(panels, panel_tasks, panel_task),
-            bias: weights.bias.as_deref(),
-            y: shared.get(),
-            outputs: weights.outputs,
-            target: match (weights.gated, output) {
-                (true, _) => Target::Gated,
-                (false, Output::Store) => Target::Store,
-                (false, Output::Add) => Target::Add,
-            },
-        };
-        // SAFETY: tasks cover disjoint rectangles of `y`, and `part` describes memory of the right shape.
-        unsafe { compute.kernels().run(part) }
-    });
+    let target = match (weights.gated, output) {
+        (true, _) => Target::Gated,
+        (false, Output::Store) => Target::Store,
+        (false, Output::Add) => Target::Add,
+    };
+    let y = Shared::new(y.as_mut_slice());
+    let product = Product { compute, weights, rows: x.rows(), y, target };
+    match weights.panels.format() {
+        Format::F32 => product.of_floats::<f32>(x),
+        Format::Bf16 => product.of_floats::<Bf16>(x),
+        Format::Q8_0 => product.of_bytes(x, PartLayout::Q8_0),
+        Format::Q4K => product.of_bytes(x, PartLayout::Q4K),
+    }
+}
+
+/// One product, whatever the format.
+struct Product<'a> {
+    compute: &'a Compute,
+    weights: &'a Linear,
+    rows: usize,
+    y: Shared,
+    target: Target,
+}
+
+impl Product<'_> {
+    fn of_floats<E: Element>(&self, x: &Matrix) {
+        self.split(|rows, range| {
+            let panels = self.weights.panels.bytes().as_ptr().cast::<E>();
+            let to = self.destination();
+            let task = LinearTask { x: x.as_slice(), rows, inputs: self.weights.inputs, panels, range, to };
+            // SAFETY: tasks cover disjoint rectangles of `y`, and `task` describes memory of the right shape.
+            unsafe { self.compute.kernels().run(task) }
+        });
+    }
+
+    fn of_bytes(&self, x: &Matrix, layout: PartLayout) {
+        let mut bytes = INT8_ROWS.take();
+        bytes.fill(self.compute, x, self.weights.panels.blocks());
+        self.split(|rows, range| {
+            let panels = self.weights.panels.bytes();
+            let task = Int8Task { x: &bytes, rows, panels, layout, range, to: self.destination() };
+            // SAFETY: as above.
+            unsafe { self.compute.kernels().run_on_bytes(task) }
+        });
+        INT8_ROWS.set(bytes);
+    }
+
+    fn destination(&self) -> Destination<'_> {
+        let (outputs, bias) = (self.weights.outputs, self.weights.bias.as_deref());
+        Destination { y: self.y.get(), outputs, bias, target: self.target }
+    }
+
+    /// Calls `task` with some rows and some panels, so that every pair of both is covered once.
+    fn split(&self, task: impl Fn(Range<usize>, Range<usize>) + Sync + Send) {
+        let lanes = self.compute.kernels().lanes();
+        let per_panel = if self.weights.gated { lanes } else { 2 * lanes };
+        let panels = self.weights.outputs.div_ceil(per_panel);
+        // Several tasks per thread even out whatever else the machine does; rows are split when there are few panels.
+        let wanted = 4 * self.compute.threads();
+        let panel_tasks = panels.min(wanted);
+        let row_tasks = wanted.div_ceil(panel_tasks.max(1)).min(self.rows.div_ceil(24)).max(1);
+        let cost = self.rows * self.weights.panels.weights();
+        self.compute.parallel(panel_tasks * row_tasks, cost, |index| {
+            task(part(self.rows, row_tasks, index / panel_tasks), part(panels, panel_tasks, index % panel_tasks));
+        });
+    }
 }
 
 /// The `index`-th of `parts` nearly equal parts of `0..count`.
-fn split(count: usize, parts: usize, index: usize) -> std::ops::Range<usize> {
+fn part(count: usize, parts: usize, index: usize) -> Range<usize> {
     count * index / parts..count * (index + 1) / parts
 }

@@ -47,9 +47,29 @@ impl Buffer {
         unsafe { std::slice::from_raw_parts_mut(self.allocated.as_ptr().add(self.skipped), self.len) }
     }
 
+    /// The same memory as bytes.
+    pub(crate) fn as_bytes(&self) -> &[u8] {
+        let floats = self.as_slice();
+        // SAFETY: floats are bytes without padding.
+        unsafe { std::slice::from_raw_parts(floats.as_ptr().cast(), size_of_val(floats)) }
+    }
+
+    /// Makes room for `len` floats; the content is unspecified then.
+    pub(crate) fn reach(&mut self, len: usize) {
+        if len > self.len {
+            *self = Self::zeros(len);
+        }
+    }
+
     fn layout(len: usize) -> Layout {
         let floats = len.checked_add(LINE).expect("a buffer is smaller than the address space");
         Layout::array::<f32>(floats).expect("a buffer is smaller than the address space")
+    }
+}
+
+impl Default for Buffer {
+    fn default() -> Self {
+        Self::zeros(0)
     }
 }
 
@@ -77,9 +97,7 @@ impl Matrix {
 
     /// Makes it `rows × cols`.
     pub(crate) fn resize(&mut self, rows: usize, cols: usize) {
-        if rows * cols > self.data.len {
-            self.data = Buffer::zeros(rows * cols);
-        }
+        self.data.reach(rows * cols);
         (self.rows, self.cols) = (rows, cols);
     }
 

@@ -9,9 +9,11 @@ mod compute;
 mod cpu;
 mod embedding;
 mod format;
+mod int8_rows;
 mod linear;
 mod matrix;
 mod norm;
+mod panels;
 mod rotary;
 mod rows;
 

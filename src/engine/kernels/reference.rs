@@ -6,6 +6,16 @@ pub(super) fn linear(x: &[f32], w: &[f32], inputs: usize) -> Vec<f64> {
     x.chunks_exact(inputs).flat_map(|x| w.chunks_exact(inputs).map(move |w| dot(x, w))).collect()
 }
 
+/// What is left of activations that are kept as signed bytes, 32 of a row with one scale.
+pub(super) fn as_bytes(x: &[f32], inputs: usize) -> Vec<f32> {
+    let block = |block: &[f32]| {
+        let scale = block.iter().fold(0.0f32, |largest, x| largest.max(x.abs())) / 127.0;
+        let round = move |x: &f32| if scale > 0.0 { (x / scale).round_ties_even() * scale } else { 0.0 };
+        block.iter().map(round).collect::<Vec<_>>()
+    };
+    x.chunks_exact(inputs).flat_map(|row| row.chunks(32).flat_map(block)).collect()
+}
+
 /// `x / (1 + e^-x)`.
 pub(super) fn silu(x: f64) -> f64 {
     x / (1.0 + (-x).exp())

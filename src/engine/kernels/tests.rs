@@ -19,6 +19,17 @@ fn matrix(rows: usize, cols: usize, seed: u64) -> Matrix {
     matrix
 }
 
+const FORMATS: [Format; 4] = [Format::F32, Format::Bf16, Format::Q8_0, Format::Q4K];
+
+fn packed(compute: &Compute, format: Format, inputs: usize, w: &[f32]) -> Linear {
+    Linear::new(compute, &[&Rows::from_floats(format, inputs, w)], None)
+}
+
+fn gated(compute: &Compute, format: Format, inputs: usize, gate: &[f32], up: &[f32]) -> Linear {
+    let [gate, up] = [gate, up].map(|part| Rows::from_floats(format, inputs, part));
+    Linear::gated(compute, &gate, &up)
+}
+
 /// All kernel sets, with one thread and with two.
 fn computes() -> impl Iterator<Item = Compute> {
     KernelSet::available().into_iter().flat_map(|set| [1, 2].map(|t| Compute::with_kernels(Some(t), set).unwrap()))
@@ -42,12 +53,57 @@ proptest! {
         let twice: Vec<f64> = with_bias.iter().zip(&product).map(|(a, b)| a + b).collect();
         for compute in computes() {
             let split = outputs / 2 * inputs;
-            let packed = Linear::new(&compute, inputs, &[&w[..split], &w[split..]], Some(bias.clone()));
+            let parts = [&w[..split], &w[split..]].map(|part| Rows::from_floats(Format::F32, inputs, part));
+            let both = Linear::new(&compute, &[&parts[0], &parts[1]], Some(bias.clone()));
             let mut y = Matrix::new();
-            linear(&compute, &x, &packed, &mut y, Output::Store);
+            linear(&compute, &x, &both, &mut y, Output::Store);
             assert_close(y.as_slice(), &with_bias, 1e-5);
-            linear(&compute, &x, &Linear::new(&compute, inputs, &[&w], None), &mut y, Output::Add);
+            linear(&compute, &x, &packed(&compute, Format::F32, inputs, &w), &mut y, Output::Add);
             assert_close(y.as_slice(), &twice, 1e-5);
+        }
+    }
+
+    #[test]
+    fn products_with_quantized_weights_are_right(
+        rows in 1usize..70, inputs in 1usize..600, outputs in 1usize..100, gate: bool, seed: u64,
+    ) {
+        let (x, w, up) =
+            (matrix(rows, inputs, seed), numbers(outputs * inputs, seed ^ 1), numbers(outputs * inputs, seed ^ 2));
+        for format in [Format::Bf16, Format::Q8_0, Format::Q4K] {
+            let kept = |w: &[f32]| -> Vec<f32> {
+                let kept = Rows::from_floats(format, inputs, w);
+                (0..outputs).flat_map(|row| kept.floats(row)).collect()
+            };
+            let x_kept = if format == Format::Bf16 { x.as_slice().to_vec() } else { reference::as_bytes(x.as_slice(), inputs) };
+            let mut expected = reference::linear(&x_kept, &kept(&w), inputs);
+            if gate {
+                let ups = reference::linear(&x_kept, &kept(&up), inputs);
+                expected = expected.iter().zip(ups).map(|(g, u)| reference::silu(*g) * u).collect();
+            }
+            for compute in computes() {
+                let weights =
+                    if gate { gated(&compute, format, inputs, &w, &up) } else { packed(&compute, format, inputs, &w) };
+                let mut y = Matrix::new();
+                linear(&compute, &x, &weights, &mut y, Output::Store);
+                // A number half-way between two bytes may be rounded either way.
+                assert_close(y.as_slice(), &expected, if format == Format::Bf16 { 1e-4 } else { 4e-2 });
+            }
+        }
+    }
+
+    #[test]
+    fn sets_with_one_vector_length_agree_bit_by_bit_on_quantized_weights(
+        rows in 1usize..70, inputs in 1usize..600, outputs in 1usize..100, seed: u64,
+    ) {
+        let (x, w) = (matrix(rows, inputs, seed), numbers(outputs * inputs, seed ^ 1));
+        for format in [Format::Q8_0, Format::Q4K] {
+            let mut found: std::collections::HashMap<usize, Vec<f32>> = std::collections::HashMap::new();
+            for compute in computes() {
+                let mut y = Matrix::new();
+                linear(&compute, &x, &packed(&compute, format, inputs, &w), &mut y, Output::Store);
+                let first = found.entry(compute.kernels().lanes()).or_insert_with(|| y.as_slice().to_vec());
+                prop_assert!(first == y.as_slice(), "{} {format}", compute.kernels());
+            }
         }
     }
 
@@ -60,7 +116,7 @@ proptest! {
         let expected: Vec<f64> = gates.iter().zip(ups).map(|(g, u)| reference::silu(*g) * u).collect();
         for compute in computes() {
             let mut y = Matrix::new();
-            linear(&compute, &x, &Linear::gated(&compute, inputs, &gate, &up), &mut y, Output::Store);
+            linear(&compute, &x, &gated(&compute, Format::F32, inputs, &gate, &up), &mut y, Output::Store);
             assert_close(y.as_slice(), &expected, 1e-5);
         }
     }
@@ -144,8 +200,8 @@ proptest! {
 fn a_row_of_a_product_does_not_depend_on_the_others() {
     let (inputs, outputs) = (70, 45);
     let (x, w) = (matrix(50, inputs, 3), numbers(outputs * inputs, 4));
-    for compute in computes() {
-        let packed = Linear::new(&compute, inputs, &[&w], None);
+    for (compute, format) in computes().flat_map(|compute| FORMATS.map(|format| (compute.clone(), format))) {
+        let packed = packed(&compute, format, inputs, &w);
         let mut together = Matrix::new();
         linear(&compute, &x, &packed, &mut together, Output::Store);
         for rows in 1..30 {
@@ -165,7 +221,7 @@ fn threads_do_not_change_a_product() {
         let results = [1, 2, 3].map(|threads| {
             let compute = Compute::with_kernels(Some(threads), set).unwrap();
             let mut y = Matrix::new();
-            linear(&compute, &x, &Linear::new(&compute, 128, &[&w], None), &mut y, Output::Store);
+            linear(&compute, &x, &packed(&compute, Format::F32, 128, &w), &mut y, Output::Store);
             y.as_slice().to_vec()
         });
         assert!(results[0] == results[1] && results[0] == results[2]);
@@ -176,9 +232,12 @@ fn threads_do_not_change_a_product() {
 fn a_packed_table_gives_its_rows_back() {
     let w = numbers(37 * 21, 7);
     for compute in computes() {
-        let table = Linear::new(&compute, 21, &[&w], None);
-        let mut out = Matrix::new();
-        embed(&compute, &table, &[36, 0, 5], &mut out);
-        assert_eq!(out.as_slice(), [&w[36 * 21..], &w[..21], &w[5 * 21..6 * 21]].concat());
+        for format in FORMATS {
+            let table = packed(&compute, format, 21, &w);
+            let mut out = Matrix::new();
+            embed(&compute, &table, &[36, 0, 5], &mut out);
+            let kept = Rows::from_floats(format, 21, &w);
+            assert_eq!(out.as_slice(), [36, 0, 5].map(|row| kept.floats(row)).concat());
+        }
     }
 }

@@ -33,38 +33,49 @@ impl Decoder {
     ) -> Result<Self, WeightsError> {
         let (hidden, d, mlp) = (config.hidden_size, config.head_dim, config.intermediate_size);
         let (q, kv) = (config.num_attention_heads * d, config.num_key_value_heads * d);
-        let mut take = |name: &str, shape: &[usize]| tensors.take(&format!("model.layers.{layer}.{name}"), shape);
+        let name = |name: &str| format!("model.layers.{layer}.{name}");
         let mut bias = |names: &[(&str, usize)]| -> Result<Option<Vec<f32>>, WeightsError> {
             if !config.attention_bias {
                 return Ok(None);
             }
-            let parts: Result<Vec<_>, _> =
-                names.iter().map(|(name, size)| take(&format!("self_attn.{name}.bias"), &[*size])).collect();
+            let parts: Result<Vec<_>, _> = names
+                .iter()
+                .map(|(part, size)| tensors.vector(&name(&format!("self_attn.{part}.bias")), *size))
+                .collect();
             Ok(Some(parts?.concat()))
         };
         let qkv_bias = bias(&[("q_proj", q), ("k_proj", kv), ("v_proj", kv)])?;
         let o_bias = bias(&[("o_proj", hidden)])?;
-        let (q_proj, k_proj, v_proj) = (
-            take("self_attn.q_proj.weight", &[q, hidden])?,
-            take("self_attn.k_proj.weight", &[kv, hidden])?,
-            take("self_attn.v_proj.weight", &[kv, hidden])?,
-        );
-        let qkv_proj = Linear::new(compute, hidden, &[&q_proj, &k_proj, &v_proj], qkv_bias);
-        let o_proj = Linear::new(compute, q, &[&take("self_attn.o_proj.weight", &[hidden, q])?], o_bias);
-        let (gate, up) = (take("mlp.gate_proj.weight", &[mlp, hidden])?, take("mlp.up_proj.weight", &[mlp, hidden])?);
-        let gate_up_proj = Linear::gated(compute, hidden, &gate, &up);
-        let down_proj = Linear::new(compute, mlp, &[&take("mlp.down_proj.weight", &[hidden, mlp])?], None);
+        let [q_proj, k_proj, v_proj] =
+            ["q_proj", "k_proj", "v_proj"].map(|part| name(&format!("self_attn.{part}.weight")));
+        let qkv = tensors.matrices(&[(&q_proj, q), (&k_proj, kv), (&v_proj, kv)], hidden)?;
+        let qkv_proj = Linear::new(compute, &[&qkv[0], &qkv[1], &qkv[2]], qkv_bias);
+        drop(qkv);
+        let o_proj = &tensors.matrices(&[(&name("self_attn.o_proj.weight"), hidden)], q)?[0];
+        let o_proj = Linear::new(compute, &[o_proj], o_bias);
+        let [gate, up] = ["gate_proj", "up_proj"].map(|part| name(&format!("mlp.{part}.weight")));
+        let gate_up = tensors.matrices(&[(&gate, mlp), (&up, mlp)], hidden)?;
+        let gate_up_proj = Linear::gated(compute, &gate_up[0], &gate_up[1]);
+        drop(gate_up);
+        let down_proj = &tensors.matrices(&[(&name("mlp.down_proj.weight"), hidden)], mlp)?[0];
+        let down_proj = Linear::new(compute, &[down_proj], None);
+        let mut take = |part: &str, size: usize| tensors.vector(&name(part), size);
         Ok(Self {
-            input_layernorm: take("input_layernorm.weight", &[hidden])?,
+            input_layernorm: take("input_layernorm.weight", hidden)?,
             qkv_proj,
-            q_norm: take("self_attn.q_norm.weight", &[d])?,
-            k_norm: take("self_attn.k_norm.weight", &[d])?,
+            q_norm: take("self_attn.q_norm.weight", d)?,
+            k_norm: take("self_attn.k_norm.weight", d)?,
             o_proj,
-            post_attention_layernorm: take("post_attention_layernorm.weight", &[hidden])?,
+            post_attention_layernorm: take("post_attention_layernorm.weight", hidden)?,
             gate_up_proj,
             down_proj,
             eps: config.rms_norm_eps as f32,
         })
+    }
+
+    /// Bytes of the packed matrices.
+    pub(super) fn weight_bytes(&self) -> usize {
+        [&self.qkv_proj, &self.o_proj, &self.gate_up_proj, &self.down_proj].map(Linear::bytes).iter().sum()
     }
 
     /// Takes the residual stream in `work.x` through the layer. With `only`, the rows that are not listed end here: their keys

@@ -3,6 +3,7 @@
 
 mod config;
 mod decoder;
+mod dtype;
 mod gguf;
 mod model;
 
@@ -12,5 +13,6 @@ pub(crate) mod testing;
 mod tests;
 
 pub use config::{Config, ConfigError};
+pub use dtype::{Dtype, UnknownDtype};
 pub use model::Model;
 pub(crate) use model::Workspace;

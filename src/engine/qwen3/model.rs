@@ -1,8 +1,10 @@
 //! The model: weights packed for the device, and the forward pass over one step's packed tokens.
 
-use super::Config;
 use super::decoder::{Decoder, logit_spans};
-use crate::engine::kernels::{Compute, Heads, KvShape, Linear, Matrix, Output, Rotary, embed, linear, rms_norm};
+use super::{Config, Dtype};
+use crate::engine::kernels::{
+    Compute, Format, Heads, KvShape, Linear, Matrix, Output, Rotary, Rows, embed, linear, rms_norm,
+};
 use crate::engine::kv::KvPool;
 use crate::engine::schedule::StepPlan;
 use crate::engine::weights::{TensorSource, WeightsError};
@@ -38,37 +40,64 @@ impl Workspace {
     }
 }
 
-/// Takes tensors out of a source as plain floats.
-pub(super) struct Tensors<'a>(pub(super) &'a mut dyn TensorSource);
+/// Takes tensors out of a source.
+pub(super) struct Tensors<'a> {
+    source: &'a mut dyn TensorSource,
+    dtype: Dtype,
+}
 
 impl Tensors<'_> {
-    pub(super) fn take(&mut self, name: &str, shape: &[usize]) -> Result<Vec<f32>, WeightsError> {
-        Ok(self.0.tensor(name, shape)?.flatten_all()?.to_vec1()?)
+    /// A vector, as plain floats.
+    pub(super) fn vector(&mut self, name: &str, size: usize) -> Result<Vec<f32>, WeightsError> {
+        Ok(self.source.tensor(name, &[size])?.to_vec1()?)
+    }
+
+    /// Matrices of one width, all in the same format: the finest that any of them needs.
+    pub(super) fn matrices(&mut self, parts: &[(&str, usize)], inputs: usize) -> Result<Vec<Rows>, WeightsError> {
+        let formats = parts.iter().map(|(name, _)| self.dtype.format(self.source.stored_format(name)));
+        let format = formats.reduce(Format::finer).unwrap_or(Format::F32);
+        parts.iter().map(|(name, outputs)| self.source.matrix(name, (*outputs, inputs), format)).collect()
+    }
+
+    /// A table of token embeddings.
+    fn table(&mut self, name: &str, outputs: usize, inputs: usize) -> Result<Rows, WeightsError> {
+        let format = self.dtype.table_format(self.source.stored_format(name));
+        self.source.matrix(name, (outputs, inputs), format)
     }
 }
 
 impl Model {
-    /// Takes every tensor out of `source` under Hugging Face's names and packs it for the device of `compute`.
+    /// Takes every tensor out of `source` under Hugging Face's names and packs it for the device of `compute`, with the
+    /// matrices in `dtype`.
     ///
     /// # Errors
     /// A tensor that is missing or has another shape than `config` says.
-    pub fn load(config: &Config, source: &mut dyn TensorSource, compute: &Compute) -> Result<Self, WeightsError> {
+    pub fn load(
+        config: &Config,
+        source: &mut dyn TensorSource,
+        dtype: Dtype,
+        compute: &Compute,
+    ) -> Result<Self, WeightsError> {
         let (v, hidden) = (config.vocab_size, config.hidden_size);
-        let mut tensors = Tensors(source);
-        let embedding =
-            Linear::new(compute, hidden, &[&tensors.take("model.embed_tokens.weight", &[v, hidden])?], None);
+        let mut tensors = Tensors { source, dtype };
+        let embedding = Linear::new(compute, &[&tensors.table("model.embed_tokens.weight", v, hidden)?], None);
         let layers: Result<Vec<_>, _> =
             (0..config.num_hidden_layers).map(|layer| Decoder::load(config, &mut tensors, compute, layer)).collect();
         let layers = layers?;
-        let norm = tensors.take("model.norm.weight", &[hidden])?;
+        let norm = tensors.vector("model.norm.weight", hidden)?;
         let (embed_tokens, lm_head) = if config.tie_word_embeddings {
             (None, embedding)
         } else {
-            let head = tensors.take("lm_head.weight", &[v, hidden])?;
-            (Some(embedding), Linear::new(compute, hidden, &[&head], None))
+            let head = tensors.table("lm_head.weight", v, hidden)?;
+            (Some(embedding), Linear::new(compute, &[&head], None))
         };
         let rotary = Rotary::new(config.head_dim, config.rope_theta);
         Ok(Self { config: config.clone(), compute: compute.clone(), embed_tokens, layers, norm, lm_head, rotary })
+    }
+
+    /// Bytes of the packed matrices that a decode step has to read: all but the table where tokens are looked up.
+    pub fn weight_bytes_per_step(&self) -> usize {
+        self.lm_head.bytes() + self.layers.iter().map(Decoder::weight_bytes).sum::<usize>()
     }
 
     /// The model's shape.

@@ -1,6 +1,6 @@
 //! Small random models for tests.
 
-use super::{Config, Model};
+use super::{Config, Dtype, Model};
 use crate::base::{Seed, Stage};
 use crate::engine::kernels::Compute;
 use crate::engine::weights::{TensorSource, WeightsError};
@@ -80,5 +80,5 @@ pub(crate) fn plain_config() -> Config {
 
 /// A random model.
 pub(crate) fn random_model(config: &Config, compute: &Compute) -> Model {
-    Model::load(config, &mut RandomTensors::new(), compute).unwrap()
+    Model::load(config, &mut RandomTensors::new(), Dtype::Auto, compute).unwrap()
 }

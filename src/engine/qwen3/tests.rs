@@ -1,5 +1,6 @@
 //! The forward pass against candle-transformers' Qwen3, which is written independently.
 
+use super::Dtype;
 use super::testing::{RandomTensors, odd_config, plain_config};
 use super::{Config, Model, Workspace};
 use crate::engine::blocks::Blocks;
@@ -65,7 +66,7 @@ fn check(config: &Config, tokens: usize) {
     for kernels in KernelSet::available() {
         let compute = Compute::with_kernels(Some(2), kernels).unwrap();
         let mut tensors = RandomTensors::new();
-        let mut model = Model::load(config, &mut tensors, &compute).unwrap();
+        let mut model = Model::load(config, &mut tensors, Dtype::Auto, &compute).unwrap();
         let theirs = candle_logits(config, &tensors, &prompts);
         let ours = our_logits(&mut model, &prompts, 100);
         for (ours, theirs) in ours.iter().zip(&theirs) {
@@ -101,6 +102,6 @@ fn a_missing_tensor_is_named() {
         }
     }
     let compute = Compute::cpu(Some(1)).unwrap();
-    let error = Model::load(&plain_config(), &mut Nothing, &compute).err().unwrap();
+    let error = Model::load(&plain_config(), &mut Nothing, Dtype::Auto, &compute).err().unwrap();
     assert_eq!(error.to_string(), "the weights lack the tensor `model.embed_tokens.weight`");
 }

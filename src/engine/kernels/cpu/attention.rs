@@ -160,7 +160,7 @@ impl AttentionTask<'_> {
         unsafe {
             let q: [*const f32; R] = std::array::from_fn(|r| tile.q.as_ptr().add((first + r) * d));
             let mut acc = [[S::splat(0.0); 4]; R];
-            accumulate::<S, R, 4>(&mut acc, d, q, keys, self.shape.block_tokens);
+            accumulate::<S, f32, R, 4>(&mut acc, d, q, keys, self.shape.block_tokens);
             for (r, scores) in acc.iter().enumerate() {
                 let to = tile.weights.as_mut_ptr().add((first + r) * CHUNK + from);
                 for (v, &score) in scores.iter().enumerate() {
@@ -252,7 +252,7 @@ impl AttentionTask<'_> {
                 let weights = std::array::from_fn(|r| tile.weights.as_ptr().add((first + r) * CHUNK + from));
                 let values = self.value(chunk + from).add(vector * S::LANES);
                 let values = std::array::from_fn(|c| values.add(c * S::LANES));
-                accumulate::<S, R, C>(&mut acc, block_tokens.min(count - from), weights, values, d_padded);
+                accumulate::<S, f32, R, C>(&mut acc, block_tokens.min(count - from), weights, values, d_padded);
             }
             for (r, acc) in acc.iter().enumerate() {
                 for (c, &acc) in acc.iter().enumerate() {

@@ -1,28 +1,45 @@
-//! AVX-512F: 16 lanes, 32 registers.
+//! AVX-512: 16 lanes, 32 registers. Plain, with VNNI (four products of bytes in one instruction), and with AMX beside that;
+//! all three give the same results.
 
 use super::simd::{Kernel, Simd};
 use std::arch::x86_64::*;
 
-/// The set.
+/// AVX-512 with what `LEVEL` says.
 #[derive(Clone, Copy)]
-pub(super) struct Avx512;
+pub(super) struct Level<const LEVEL: u8>;
 
-// SAFETY of every block below: the caller has AVX-512F, and its pointers are valid for 16 floats.
-impl Simd for Avx512 {
+/// Nothing more.
+pub(super) type Avx512 = Level<0>;
+/// VNNI.
+pub(super) type Avx512Vnni = Level<1>;
+/// VNNI and AMX.
+pub(super) type Avx512Amx = Level<2>;
+
+// SAFETY of every block below: the caller has the instructions of the level, and its pointers are valid for 16 floats.
+impl<const LEVEL: u8> Simd for Level<LEVEL> {
     const LANES: usize = 16;
     const TILE_ROWS: usize = 12;
     const WIDE_ROWS: usize = 6;
+    const BYTE_ROWS: usize = 6;
+    const TILES: bool = LEVEL >= 2;
+    const BIAS: i32 = if LEVEL >= 1 { 128 } else { 0 };
     type V = __m512;
+    type I = __m512i;
 
     #[inline]
     unsafe fn vectorize<K: Kernel>(kernel: K) -> K::Output {
-        #[target_feature(enable = "avx512f,avx512vl,avx512bw,avx512dq,avx2,fma")]
-        unsafe fn go<K: Kernel>(kernel: K) -> K::Output {
+        #[target_feature(enable = "avx512f,avx512vl,avx512bw,avx512dq,avx2,fma,f16c")]
+        unsafe fn plain<K: Kernel>(kernel: K) -> K::Output {
             // SAFETY: the caller's.
-            unsafe { kernel.run::<Avx512>() }
+            unsafe { kernel.run::<Level<0>>() }
+        }
+        #[target_feature(enable = "avx512f,avx512vl,avx512bw,avx512dq,avx512vnni,avx2,fma,f16c")]
+        unsafe fn vnni<K: Kernel, const LEVEL: u8>(kernel: K) -> K::Output {
+            // SAFETY: the caller's.
+            unsafe { kernel.run::<Level<LEVEL>>() }
         }
         // SAFETY: the caller's.
-        unsafe { go(kernel) }
+        unsafe { if LEVEL == 0 { plain(kernel) } else { vnni::<K, LEVEL>(kernel) } }
     }
 
     #[inline(always)]
@@ -92,5 +109,82 @@ impl Simd for Avx512 {
             let exponent = _mm512_add_epi32(_mm512_cvtps_epi32(n), _mm512_set1_epi32(127));
             _mm512_castsi512_ps(_mm512_slli_epi32::<23>(exponent))
         }
+    }
+
+    #[inline(always)]
+    unsafe fn load_bf16(from: *const u16) -> __m512 {
+        // SAFETY: see above.
+        unsafe {
+            let halves = _mm512_cvtepu16_epi32(_mm256_loadu_si256(from.cast()));
+            _mm512_castsi512_ps(_mm512_slli_epi32::<16>(halves))
+        }
+    }
+
+    #[inline(always)]
+    unsafe fn load_f16(from: *const u16) -> __m512 {
+        // SAFETY: see above.
+        unsafe { _mm512_cvtph_ps(_mm256_loadu_si256(from.cast())) }
+    }
+
+    #[inline(always)]
+    unsafe fn load_bytes(from: *const u8) -> __m512 {
+        // SAFETY: see above.
+        unsafe { _mm512_cvtepi32_ps(_mm512_cvtepu8_epi32(_mm_loadu_si128(from.cast()))) }
+    }
+
+    #[inline(always)]
+    unsafe fn int_splat(x: i32) -> __m512i {
+        // SAFETY: see above.
+        unsafe { _mm512_set1_epi32(x) }
+    }
+
+    #[inline(always)]
+    unsafe fn int_load(from: *const u8) -> __m512i {
+        // SAFETY: see above.
+        unsafe { _mm512_loadu_si512(from.cast()) }
+    }
+
+    #[inline(always)]
+    unsafe fn low_halves(bytes: __m512i) -> __m512i {
+        // SAFETY: see above.
+        unsafe { _mm512_and_si512(bytes, _mm512_set1_epi8(15)) }
+    }
+
+    #[inline(always)]
+    unsafe fn high_halves(bytes: __m512i) -> __m512i {
+        // SAFETY: see above.
+        unsafe { _mm512_and_si512(_mm512_srli_epi16::<4>(bytes), _mm512_set1_epi8(15)) }
+    }
+
+    #[inline(always)]
+    unsafe fn dot(acc: __m512i, a: __m512i, x: __m512i) -> __m512i {
+        // SAFETY: see above.
+        unsafe {
+            if LEVEL >= 1 {
+                return _mm512_dpbusd_epi32(acc, _mm512_xor_si512(a, _mm512_set1_epi8(-128)), x);
+            }
+            // The sign goes from one factor to the other; the sums of two products fit 16 bits.
+            let x = _mm512_mask_sub_epi8(x, _mm512_movepi8_mask(a), _mm512_setzero_si512(), x);
+            let pairs = _mm512_maddubs_epi16(_mm512_abs_epi8(a), x);
+            _mm512_add_epi32(acc, _mm512_madd_epi16(pairs, _mm512_set1_epi16(1)))
+        }
+    }
+
+    #[inline(always)]
+    unsafe fn dot_unsigned(acc: __m512i, a: __m512i, x: __m512i) -> __m512i {
+        // SAFETY: see above.
+        unsafe {
+            if LEVEL >= 1 {
+                return _mm512_dpbusd_epi32(acc, a, x);
+            }
+            let pairs = _mm512_maddubs_epi16(a, x);
+            _mm512_add_epi32(acc, _mm512_madd_epi16(pairs, _mm512_set1_epi16(1)))
+        }
+    }
+
+    #[inline(always)]
+    unsafe fn to_float(v: __m512i) -> __m512 {
+        // SAFETY: see above.
+        unsafe { _mm512_cvtepi32_ps(v) }
     }
 }

@@ -1,19 +1,25 @@
-//! The CPU kernels, in f32. Each is written once over [`simd::Simd`]; the instruction set is chosen at run time. Within one
+//! The CPU kernels: activations in f32, weights in f32 or fewer bits. Each is written once over [`simd::Simd`]; the instruction set is chosen at run time. Within one
 //! set every output is computed by the same operations in the same order, whatever else is in the batch and however many
 //! threads there are: that is what makes results bitwise independent of the batch.
 
 pub(super) mod attention;
+pub(super) mod destination;
 pub(super) mod exp;
+pub(super) mod int8;
+pub(super) mod int8_rows;
 pub(super) mod linear;
 pub(super) mod norm;
 pub(super) mod rotary;
 pub(super) mod simd;
-mod tile;
+pub(super) mod tile;
 
+#[cfg(target_arch = "x86_64")]
+mod amx;
 #[cfg(target_arch = "x86_64")]
 mod avx2;
 #[cfg(target_arch = "x86_64")]
 mod avx512;
+mod ints;
 #[cfg(target_arch = "aarch64")]
 mod neon;
 mod portable;

@@ -1,6 +1,8 @@
-//! NEON: 4 lanes, 32 registers. Part of every AArch64 CPU.
+//! NEON: 4 lanes, 32 registers. Part of every AArch64 CPU. Integers are plain Rust, which the compiler turns into vectors.
 
+use super::ints::Ints;
 use super::simd::{Kernel, Simd};
+use half::f16;
 use std::arch::aarch64::*;
 
 /// The set.
@@ -12,7 +14,10 @@ impl Simd for Neon {
     const LANES: usize = 4;
     const TILE_ROWS: usize = 12;
     const WIDE_ROWS: usize = 6;
+    const BYTE_ROWS: usize = 6;
+    const BIAS: i32 = 0;
     type V = float32x4_t;
+    type I = Ints;
 
     #[inline]
     unsafe fn vectorize<K: Kernel>(kernel: K) -> K::Output {
@@ -88,4 +93,67 @@ impl Simd for Neon {
             vreinterpretq_f32_s32(vshlq_n_s32::<23>(exponent))
         }
     }
+
+    #[inline(always)]
+    unsafe fn load_bf16(from: *const u16) -> float32x4_t {
+        // SAFETY: the caller's pointer is valid for 4 numbers.
+        let halves = unsafe { from.cast::<[u16; 4]>().read_unaligned() };
+        four(halves.map(|half| f32::from_bits(u32::from(half) << 16)))
+    }
+
+    #[inline(always)]
+    unsafe fn load_f16(from: *const u16) -> float32x4_t {
+        // SAFETY: the caller's pointer is valid for 4 numbers.
+        let halves = unsafe { from.cast::<[u16; 4]>().read_unaligned() };
+        four(halves.map(|half| f16::from_bits(half).to_f32()))
+    }
+
+    #[inline(always)]
+    unsafe fn load_bytes(from: *const u8) -> float32x4_t {
+        // SAFETY: the caller's pointer is valid for 4 bytes.
+        four(unsafe { from.cast::<[u8; 4]>().read_unaligned() }.map(f32::from))
+    }
+
+    #[inline(always)]
+    unsafe fn int_splat(x: i32) -> Ints {
+        Ints([x; 4])
+    }
+
+    #[inline(always)]
+    unsafe fn int_load(from: *const u8) -> Ints {
+        // SAFETY: the caller's pointer is valid for 16 bytes.
+        Ints(unsafe { from.cast::<[i32; 4]>().read_unaligned() })
+    }
+
+    #[inline(always)]
+    unsafe fn low_halves(bytes: Ints) -> Ints {
+        bytes.low_halves()
+    }
+
+    #[inline(always)]
+    unsafe fn high_halves(bytes: Ints) -> Ints {
+        bytes.high_halves()
+    }
+
+    #[inline(always)]
+    unsafe fn dot(acc: Ints, a: Ints, x: Ints) -> Ints {
+        acc.add_products(a, x)
+    }
+
+    #[inline(always)]
+    unsafe fn dot_unsigned(acc: Ints, a: Ints, x: Ints) -> Ints {
+        acc.add_products(a, x)
+    }
+
+    #[inline(always)]
+    unsafe fn to_float(v: Ints) -> float32x4_t {
+        four(v.0.map(|x| x as f32))
+    }
+}
+
+/// A vector of four floats.
+#[inline(always)]
+fn four(lanes: [f32; 4]) -> float32x4_t {
+    // SAFETY: AArch64 has NEON, and the array is four floats long.
+    unsafe { vld1q_f32(lanes.as_ptr()) }
 }

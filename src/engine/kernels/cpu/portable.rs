@@ -1,7 +1,9 @@
 //! Plain Rust, for CPUs without a set of their own: 4 lanes, which compilers turn into whatever vectors there are. It never
 //! calls a fused multiply-add, which would be a library call on a CPU without one.
 
+use super::ints::Ints;
 use super::simd::{Kernel, Simd};
+use half::f16;
 
 /// The set.
 #[derive(Clone, Copy)]
@@ -21,7 +23,10 @@ impl Simd for Portable {
     const LANES: usize = 4;
     const TILE_ROWS: usize = 4;
     const WIDE_ROWS: usize = 2;
+    const BYTE_ROWS: usize = 4;
+    const BIAS: i32 = 0;
     type V = F4;
+    type I = Ints;
 
     #[inline]
     unsafe fn vectorize<K: Kernel>(kernel: K) -> K::Output {
@@ -84,5 +89,61 @@ impl Simd for Portable {
     #[inline(always)]
     unsafe fn pow2(n: F4) -> F4 {
         F4(n.0.map(|n| f32::from_bits(((n as i32 + 127) << 23) as u32)))
+    }
+
+    #[inline(always)]
+    unsafe fn load_bf16(from: *const u16) -> F4 {
+        // SAFETY: the caller's pointer is valid for 4 numbers.
+        let halves = unsafe { from.cast::<[u16; 4]>().read_unaligned() };
+        F4(halves.map(|half| f32::from_bits(u32::from(half) << 16)))
+    }
+
+    #[inline(always)]
+    unsafe fn load_f16(from: *const u16) -> F4 {
+        // SAFETY: the caller's pointer is valid for 4 numbers.
+        let halves = unsafe { from.cast::<[u16; 4]>().read_unaligned() };
+        F4(halves.map(|half| f16::from_bits(half).to_f32()))
+    }
+
+    #[inline(always)]
+    unsafe fn load_bytes(from: *const u8) -> F4 {
+        // SAFETY: the caller's pointer is valid for 4 bytes.
+        F4(unsafe { from.cast::<[u8; 4]>().read_unaligned() }.map(f32::from))
+    }
+
+    #[inline(always)]
+    unsafe fn int_splat(x: i32) -> Ints {
+        Ints([x; 4])
+    }
+
+    #[inline(always)]
+    unsafe fn int_load(from: *const u8) -> Ints {
+        // SAFETY: the caller's pointer is valid for 16 bytes.
+        Ints(unsafe { from.cast::<[i32; 4]>().read_unaligned() })
+    }
+
+    #[inline(always)]
+    unsafe fn low_halves(bytes: Ints) -> Ints {
+        bytes.low_halves()
+    }
+
+    #[inline(always)]
+    unsafe fn high_halves(bytes: Ints) -> Ints {
+        bytes.high_halves()
+    }
+
+    #[inline(always)]
+    unsafe fn dot(acc: Ints, a: Ints, x: Ints) -> Ints {
+        acc.add_products(a, x)
+    }
+
+    #[inline(always)]
+    unsafe fn dot_unsigned(acc: Ints, a: Ints, x: Ints) -> Ints {
+        acc.add_products(a, x)
+    }
+
+    #[inline(always)]
+    unsafe fn to_float(v: Ints) -> F4 {
+        F4(v.0.map(|x| x as f32))
     }
 }

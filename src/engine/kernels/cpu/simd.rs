@@ -14,8 +14,14 @@ pub(in crate::engine::kernels) trait Simd: Copy + 'static {
     const TILE_ROWS: usize;
     /// Vectors per row of a register tile in attention, which has up to `WIDE_ROWS` rows.
     const WIDE_ROWS: usize;
+    /// Rows of a register tile in a product of bytes, with two vectors of columns.
+    const BYTE_ROWS: usize;
+    /// Whether the set multiplies tiles of bytes ([`super::amx`]).
+    const TILES: bool = false;
     /// The vector.
     type V: Copy;
+    /// As many 32-bit integers, or four times as many bytes.
+    type I: Copy;
 
     /// Runs a kernel with the set's instructions enabled.
     ///
@@ -45,6 +51,31 @@ pub(in crate::engine::kernels) trait Simd: Copy + 'static {
     unsafe fn min(a: Self::V, b: Self::V) -> Self::V;
     /// `2^n` for whole `n` from -127 (which gives 0) to 127.
     unsafe fn pow2(n: Self::V) -> Self::V;
+
+    /// Reads `LANES` bf16 numbers.
+    unsafe fn load_bf16(from: *const u16) -> Self::V;
+    /// Reads `LANES` f16 numbers.
+    unsafe fn load_f16(from: *const u16) -> Self::V;
+    /// Reads `LANES` unsigned bytes as numbers.
+    unsafe fn load_bytes(from: *const u8) -> Self::V;
+
+    /// All lanes `x`.
+    unsafe fn int_splat(x: i32) -> Self::I;
+    /// Reads `4 * LANES` bytes.
+    unsafe fn int_load(from: *const u8) -> Self::I;
+    /// The lower half of every byte.
+    unsafe fn low_halves(bytes: Self::I) -> Self::I;
+    /// The upper half of every byte.
+    unsafe fn high_halves(bytes: Self::I) -> Self::I;
+    /// Lane by lane, adds to `acc` the products of four signed bytes of `a` (-127 to 127) with four of `x` (-127 to 127) and, in
+    /// every lane, `BIAS` times the sum of those of `x`.
+    unsafe fn dot(acc: Self::I, a: Self::I, x: Self::I) -> Self::I;
+    /// What [`dot`](Self::dot) adds besides: a set that multiplies unsigned bytes adds 128 to every byte of `a`.
+    const BIAS: i32;
+    /// The same for bytes that are 0 to 127, and without a bias.
+    unsafe fn dot_unsigned(acc: Self::I, a: Self::I, x: Self::I) -> Self::I;
+    /// To numbers.
+    unsafe fn to_float(v: Self::I) -> Self::V;
 
     /// The sum of the lanes, halves added to halves.
     #[inline(always)]
@@ -92,10 +123,19 @@ pub(in crate::engine::kernels) trait Kernel {
 /// The instruction sets there are kernels for.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum KernelSet {
-    /// AVX-512F.
+    /// AVX-512 with VNNI and AMX tiles of bytes.
+    #[cfg(target_arch = "x86_64")]
+    Amx,
+    /// AVX-512 with VNNI.
+    #[cfg(target_arch = "x86_64")]
+    Avx512Vnni,
+    /// AVX-512 (F, BW, DQ, VL).
     #[cfg(target_arch = "x86_64")]
     Avx512,
-    /// AVX2 with FMA.
+    /// AVX2 with FMA, F16C and AVX-VNNI.
+    #[cfg(target_arch = "x86_64")]
+    Avx2Vnni,
+    /// AVX2 with FMA and F16C.
     #[cfg(target_arch = "x86_64")]
     Avx2,
     /// NEON.
@@ -111,12 +151,18 @@ impl KernelSet {
         let mut sets = Vec::new();
         #[cfg(target_arch = "x86_64")]
         {
-            if std::arch::is_x86_feature_detected!("avx512f") && std::arch::is_x86_feature_detected!("avx512vl") {
-                sets.push(Self::Avx512);
-            }
-            if std::arch::is_x86_feature_detected!("avx2") && std::arch::is_x86_feature_detected!("fma") {
-                sets.push(Self::Avx2);
-            }
+            use std::arch::is_x86_feature_detected as has;
+            let avx2 = has!("avx2") && has!("fma") && has!("f16c");
+            let avx512 = avx2 && has!("avx512f") && has!("avx512bw") && has!("avx512dq") && has!("avx512vl");
+            let vnni = avx512 && has!("avx512vnni");
+            let found = [
+                (Self::Amx, vnni && super::amx::available()),
+                (Self::Avx512Vnni, vnni),
+                (Self::Avx512, avx512),
+                (Self::Avx2Vnni, avx2 && has!("avxvnni")),
+                (Self::Avx2, avx2),
+            ];
+            sets.extend(found.into_iter().filter(|(_, found)| *found).map(|(set, _)| set));
         }
         #[cfg(target_arch = "aarch64")]
         sets.push(Self::Neon);
@@ -128,7 +174,13 @@ impl KernelSet {
     pub fn name(self) -> &'static str {
         match self {
             #[cfg(target_arch = "x86_64")]
+            Self::Amx => "amx",
+            #[cfg(target_arch = "x86_64")]
+            Self::Avx512Vnni => "avx512vnni",
+            #[cfg(target_arch = "x86_64")]
             Self::Avx512 => "avx512",
+            #[cfg(target_arch = "x86_64")]
+            Self::Avx2Vnni => "avx2vnni",
             #[cfg(target_arch = "x86_64")]
             Self::Avx2 => "avx2",
             #[cfg(target_arch = "aarch64")]
@@ -141,16 +193,16 @@ impl KernelSet {
     pub(crate) fn lanes(self) -> usize {
         match self {
             #[cfg(target_arch = "x86_64")]
-            Self::Avx512 => super::avx512::Avx512::LANES,
+            Self::Amx | Self::Avx512Vnni | Self::Avx512 => super::avx512::Avx512::LANES,
             #[cfg(target_arch = "x86_64")]
-            Self::Avx2 => super::avx2::Avx2::LANES,
+            Self::Avx2Vnni | Self::Avx2 => super::avx2::Avx2::LANES,
             #[cfg(target_arch = "aarch64")]
             Self::Neon => super::neon::Neon::LANES,
             Self::Portable => super::portable::Portable::LANES,
         }
     }
 
-    /// Runs a kernel in this set.
+    /// Runs a kernel of floats in this set. Sets that differ in products of bytes only share the code.
     ///
     /// # Safety
     /// What the kernel asks for holds. A set is only ever made by [`KernelSet::available`], so the CPU has it.
@@ -159,12 +211,31 @@ impl KernelSet {
         unsafe {
             match self {
                 #[cfg(target_arch = "x86_64")]
-                Self::Avx512 => super::avx512::Avx512::vectorize(kernel),
+                Self::Amx | Self::Avx512Vnni | Self::Avx512 => super::avx512::Avx512::vectorize(kernel),
                 #[cfg(target_arch = "x86_64")]
-                Self::Avx2 => super::avx2::Avx2::vectorize(kernel),
+                Self::Avx2Vnni | Self::Avx2 => super::avx2::Avx2::vectorize(kernel),
                 #[cfg(target_arch = "aarch64")]
                 Self::Neon => super::neon::Neon::vectorize(kernel),
                 Self::Portable => super::portable::Portable::vectorize(kernel),
+            }
+        }
+    }
+
+    /// Runs a kernel that multiplies bytes in this set.
+    ///
+    /// # Safety
+    /// As [`run`](Self::run).
+    pub(in crate::engine::kernels) unsafe fn run_on_bytes<K: Kernel>(self, kernel: K) -> K::Output {
+        // SAFETY: as above.
+        unsafe {
+            match self {
+                #[cfg(target_arch = "x86_64")]
+                Self::Amx => super::avx512::Avx512Amx::vectorize(kernel),
+                #[cfg(target_arch = "x86_64")]
+                Self::Avx512Vnni => super::avx512::Avx512Vnni::vectorize(kernel),
+                #[cfg(target_arch = "x86_64")]
+                Self::Avx2Vnni => super::avx2::Avx2Vnni::vectorize(kernel),
+                other => other.run(kernel),
             }
         }
     }

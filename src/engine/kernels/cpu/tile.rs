@@ -1,6 +1,36 @@
-//! The register tile that matrix products and attention are made of.
+//! The register tile that products of floats and attention are made of.
 
 use super::simd::Simd;
+
+/// A number format that a tile can read a vector of.
+pub(in crate::engine::kernels) trait Element: Copy {
+    /// Reads `LANES` numbers.
+    ///
+    /// # Safety
+    /// They can be read; called inside `S::vectorize`.
+    unsafe fn load<S: Simd>(from: *const Self) -> S::V;
+}
+
+impl Element for f32 {
+    #[inline(always)]
+    unsafe fn load<S: Simd>(from: *const f32) -> S::V {
+        // SAFETY: the caller's.
+        unsafe { S::load(from) }
+    }
+}
+
+/// The bits of a bf16 number.
+#[derive(Clone, Copy)]
+#[repr(transparent)]
+pub(in crate::engine::kernels) struct Bf16(u16);
+
+impl Element for Bf16 {
+    #[inline(always)]
+    unsafe fn load<S: Simd>(from: *const Bf16) -> S::V {
+        // SAFETY: the caller's.
+        unsafe { S::load_bf16(from.cast()) }
+    }
+}
 
 /// Adds to `acc[r][c]` the products of `a[r]` with `b[c]` over `k` steps, in ascending order: one multiply-add chain per
 /// output, which does not depend on the size of the tile. Element `a[r][i]` is `*a[r].add(i)`; the vector `b[c][i]` starts at
@@ -9,11 +39,11 @@ use super::simd::Simd;
 /// # Safety
 /// All those elements can be read; called inside `S::vectorize`.
 #[inline(always)]
-pub(super) unsafe fn accumulate<S: Simd, const R: usize, const C: usize>(
+pub(super) unsafe fn accumulate<S: Simd, E: Element, const R: usize, const C: usize>(
     acc: &mut [[S::V; C]; R],
     k: usize,
     a: [*const f32; R],
-    b: [*const f32; C],
+    b: [*const E; C],
     stride: usize,
 ) {
     let mut sums = *acc;
@@ -22,7 +52,7 @@ pub(super) unsafe fn accumulate<S: Simd, const R: usize, const C: usize>(
         unsafe {
             let mut columns = [S::splat(0.0); C];
             for c in 0..C {
-                columns[c] = S::load(b[c].add(i * stride));
+                columns[c] = E::load::<S>(b[c].add(i * stride));
             }
             for r in 0..R {
                 let x = S::splat(*a[r].add(i));

@@ -1,0 +1,73 @@
+//! Where the sums of a product go.
+
+use super::exp::silu;
+use super::simd::Simd;
+
+/// What becomes of the sums.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(in crate::engine::kernels) enum Target {
+    /// Written.
+    Store,
+    /// Added to what is there.
+    Add,
+    /// `silu(first vector) * second vector` is written.
+    Gated,
+}
+
+/// The result `[t, outputs]` of a product; tasks write disjoint rectangles of it.
+#[derive(Clone, Copy)]
+pub(in crate::engine::kernels) struct Destination<'a> {
+    pub(in crate::engine::kernels) y: *mut f32,
+    pub(in crate::engine::kernels) outputs: usize,
+    /// One value per output.
+    pub(in crate::engine::kernels) bias: Option<&'a [f32]>,
+    pub(in crate::engine::kernels) target: Target,
+}
+
+impl Destination<'_> {
+    /// Takes the two vectors of sums that one row has with one panel.
+    #[inline(always)]
+    pub(super) unsafe fn take<S: Simd>(&self, row: usize, panel: usize, sums: [S::V; 2]) {
+        // SAFETY: the row is one of `y`.
+        unsafe {
+            let y = self.y.add(row * self.outputs);
+            if self.target == Target::Gated {
+                self.put::<S>(y, panel * S::LANES, S::mul(silu::<S>(sums[0]), sums[1]));
+            } else {
+                for (c, &value) in sums.iter().enumerate() {
+                    self.put::<S>(y, (2 * panel + c) * S::LANES, value);
+                }
+            }
+        }
+    }
+
+    /// Writes or adds one vector at outputs `from..`, as far as there are outputs.
+    #[inline(always)]
+    unsafe fn put<S: Simd>(&self, y: *mut f32, from: usize, value: S::V) {
+        // SAFETY: `y` is a row of `outputs` floats, and so is the bias.
+        unsafe {
+            if from + S::LANES <= self.outputs {
+                let mut value = value;
+                if let Some(bias) = self.bias {
+                    value = S::add(value, S::load(bias.as_ptr().add(from)));
+                }
+                if self.target == Target::Add {
+                    value = S::add(S::load(y.add(from)), value);
+                }
+                S::store(y.add(from), value);
+                return;
+            }
+            let mut lanes = [0.0f32; 16];
+            S::store(lanes.as_mut_ptr(), value);
+            for (output, mut value) in (from..self.outputs).zip(lanes) {
+                if let Some(bias) = self.bias {
+                    value += bias[output];
+                }
+                if self.target == Target::Add {
+                    value += *y.add(output);
+                }
+                *y.add(output) = value;
+            }
+        }
+    }
+}

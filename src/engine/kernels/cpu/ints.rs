@@ -1,0 +1,30 @@
+//! Four integers, or sixteen bytes, in plain Rust: for the sets that have no instructions of their own for products of bytes.
+
+/// Four 32-bit integers.
+#[derive(Clone, Copy)]
+#[repr(align(16))]
+pub(super) struct Ints(pub(super) [i32; 4]);
+
+impl Ints {
+    /// The lower half of every byte.
+    #[inline(always)]
+    pub(super) fn low_halves(self) -> Self {
+        Self(self.0.map(|bytes| bytes & 0x0F0F_0F0F))
+    }
+
+    /// The upper half of every byte.
+    #[inline(always)]
+    pub(super) fn high_halves(self) -> Self {
+        Self(self.0.map(|bytes| (bytes >> 4) & 0x0F0F_0F0F))
+    }
+
+    /// Adds, lane by lane, the products of four signed bytes of `a` with four of `x`.
+    #[inline(always)]
+    pub(super) fn add_products(self, a: Self, x: Self) -> Self {
+        Self(std::array::from_fn(|lane| {
+            let (a, x) = (a.0[lane].to_ne_bytes(), x.0[lane].to_ne_bytes());
+            let product = |i: usize| i32::from(a[i].cast_signed()) * i32::from(x[i].cast_signed());
+            self.0[lane] + product(0) + product(1) + product(2) + product(3)
+        }))
+    }
+}

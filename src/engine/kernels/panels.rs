@@ -1,0 +1,187 @@
+//! How weights lie in memory for the kernels: panels of two vectors of outputs, the weights of neighbouring outputs side by
+//! side. A panel of bytes goes through the inputs block by block:
+//!
+//! - Q8_0, 32 inputs: an f16 scale per output; then for every four inputs the four bytes of each output.
+//! - Q4_K, 256 inputs: two f16 factors per output; then for each part of 32 inputs a scale and a minimum byte per output and
+//!   16 half bytes: input i of the first half of the part in the lower, input i + 16 in the upper half.
+
+use super::int8_rows::BLOCK;
+use super::matrix::{Buffer, Shared};
+use super::rows::{Q4Block, Q8Block};
+use super::{Compute, Format, Rows};
+
+/// Parts of 32 inputs in a block of Q4_K.
+pub(super) const Q4_PARTS: usize = 8;
+
+/// The layout of a panel of bytes.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum PartLayout {
+    Q8_0,
+    Q4K,
+}
+
+impl PartLayout {
+    /// Bytes of a panel of `width` outputs and `blocks` blocks of 32 inputs.
+    pub(super) fn panel_bytes(self, blocks: usize, width: usize) -> usize {
+        match self {
+            Self::Q8_0 => blocks * (2 + BLOCK) * width,
+            Self::Q4K => blocks / Q4_PARTS * (4 + Q4_PARTS * (2 + BLOCK / 2)) * width,
+        }
+    }
+}
+
+/// Packed weights.
+pub(super) struct Panels {
+    format: Format,
+    /// Blocks of 32 inputs, for formats of bytes.
+    blocks: usize,
+    width: usize,
+    inputs: usize,
+    bytes: Buffer,
+}
+
+impl Panels {
+    /// Packs `columns` outputs, of which `column(i)` is row `j` of a matrix, or padding.
+    pub(super) fn pack<'a>(
+        compute: &Compute,
+        (format, inputs): (Format, usize),
+        columns: usize,
+        column: impl Fn(usize) -> Option<(&'a Rows, usize)> + Sync,
+    ) -> Self {
+        let width = 2 * compute.kernels().lanes();
+        let blocks = inputs.div_ceil(format.block()) * format.block() / BLOCK;
+        let mut panels = Self { format, blocks, width, inputs, bytes: Buffer::default() };
+        let (count, size) = (columns.div_ceil(width), panels.panel_bytes());
+        panels.bytes = Buffer::zeros(count * size.div_ceil(size_of::<f32>()));
+        let shared = Shared::new(panels.bytes.as_mut_slice());
+        compute.parallel(count, count * size, |panel| {
+            // SAFETY: every task has a panel of its own, inside the buffer.
+            let to = unsafe { std::slice::from_raw_parts_mut(shared.get().cast::<u8>().add(panel * size), size) };
+            for lane in 0..width {
+                if let Some((rows, row)) = column(panel * width + lane) {
+                    match format {
+                        Format::F32 => put::<4>(rows.row(row), to, width, lane),
+                        Format::Bf16 => put::<2>(rows.row(row), to, width, lane),
+                        Format::Q8_0 => put_q8_0(rows.row(row), to, width, lane),
+                        Format::Q4K => put_q4_k(rows.row(row), to, width, lane),
+                    }
+                }
+            }
+        });
+        panels
+    }
+
+    /// Bytes of a panel.
+    fn panel_bytes(&self) -> usize {
+        match self.format {
+            Format::F32 | Format::Bf16 => self.inputs * self.width * self.format.block_bytes(),
+            Format::Q8_0 => PartLayout::Q8_0.panel_bytes(self.blocks, self.width),
+            Format::Q4K => PartLayout::Q4K.panel_bytes(self.blocks, self.width),
+        }
+    }
+
+    /// The format.
+    pub(super) fn format(&self) -> Format {
+        self.format
+    }
+
+    /// Blocks of 32 inputs.
+    pub(super) fn blocks(&self) -> usize {
+        self.blocks
+    }
+
+    /// All of it.
+    pub(super) fn bytes(&self) -> &[u8] {
+        self.bytes.as_bytes()
+    }
+
+    /// Number of weights, padding included.
+    pub(super) fn weights(&self) -> usize {
+        self.bytes().len() / self.panel_bytes().max(1) * self.width * self.inputs
+    }
+
+    /// The weights of packed column `column`.
+    pub(super) fn copy_column(&self, column: usize, to: &mut [f32]) {
+        let (size, width, lane) = (self.panel_bytes(), self.width, column % self.width);
+        let panel = &self.bytes()[column / width * size..][..size];
+        match self.format {
+            Format::F32 => {
+                for (value, bytes) in to.iter_mut().zip(panel.chunks_exact(4 * width)) {
+                    *value = f32::from_le_bytes(bytes[4 * lane..][..4].try_into().expect("four bytes"));
+                }
+            }
+            Format::Bf16 => {
+                for (value, bytes) in to.iter_mut().zip(panel.chunks_exact(2 * width)) {
+                    *value = half::bf16::from_le_bytes([bytes[2 * lane], bytes[2 * lane + 1]]).to_f32();
+                }
+            }
+            Format::Q8_0 => {
+                for (values, part) in to.chunks_mut(BLOCK).zip(panel.chunks_exact((2 + BLOCK) * width)) {
+                    let scale = half_at(part, lane);
+                    for (i, value) in values.iter_mut().enumerate() {
+                        let byte = part[2 * width + i / 4 * 4 * width + 4 * lane + i % 4];
+                        *value = scale * f32::from(byte.cast_signed());
+                    }
+                }
+            }
+            Format::Q4K => {
+                let groups = panel.chunks_exact((4 + Q4_PARTS * (2 + BLOCK / 2)) * width);
+                for (values, group) in to.chunks_mut(Q4_PARTS * BLOCK).zip(groups) {
+                    let (d, d_min) = (half_at(group, lane), half_at(group, width + lane));
+                    let parts = group[4 * width..].chunks_exact((2 + BLOCK / 2) * width);
+                    for (values, part) in values.chunks_mut(BLOCK).zip(parts) {
+                        let (scale, minimum) = (d * f32::from(part[lane]), d_min * f32::from(part[width + lane]));
+                        for (i, value) in values.iter_mut().enumerate() {
+                            let (at, upper) = (i % (BLOCK / 2), i >= BLOCK / 2);
+                            let byte = part[2 * width + at / 4 * 4 * width + 4 * lane + at % 4];
+                            let nibble = if upper { byte >> 4 } else { byte & 15 };
+                            *value = scale * f32::from(nibble) - minimum;
+                        }
+                    }
+                }
+            }
+        }
+    }
+}
+
+fn half_at(bytes: &[u8], index: usize) -> f32 {
+    half::f16::from_le_bytes([bytes[2 * index], bytes[2 * index + 1]]).to_f32()
+}
+
+/// Numbers of N bytes.
+fn put<const N: usize>(row: &[u8], to: &mut [u8], width: usize, lane: usize) {
+    for (number, to) in row.as_chunks::<N>().0.iter().zip(to.chunks_exact_mut(N * width)) {
+        to[N * lane..][..N].copy_from_slice(number);
+    }
+}
+
+fn put_q8_0(row: &[u8], to: &mut [u8], width: usize, lane: usize) {
+    for (block, to) in row.as_chunks::<34>().0.iter().zip(to.chunks_exact_mut((2 + BLOCK) * width)) {
+        let block = Q8Block(block);
+        let (scales, quads) = to.split_at_mut(2 * width);
+        scales[2 * lane..][..2].copy_from_slice(&block.scale_bits().to_le_bytes());
+        for (weights, quad) in block.weights().as_chunks::<4>().0.iter().zip(quads.chunks_exact_mut(4 * width)) {
+            quad[4 * lane..][..4].copy_from_slice(&weights.map(i8::cast_unsigned));
+        }
+    }
+}
+
+fn put_q4_k(row: &[u8], to: &mut [u8], width: usize, lane: usize) {
+    let groups = to.chunks_exact_mut((4 + Q4_PARTS * (2 + BLOCK / 2)) * width);
+    for (block, group) in row.as_chunks::<144>().0.iter().zip(groups) {
+        let block = Q4Block(block);
+        let (factors, parts) = group.split_at_mut(4 * width);
+        let (d, d_min) = block.factor_bits();
+        factors[2 * lane..][..2].copy_from_slice(&d.to_le_bytes());
+        factors[2 * (width + lane)..][..2].copy_from_slice(&d_min.to_le_bytes());
+        for (part, to) in parts.chunks_exact_mut((2 + BLOCK / 2) * width).enumerate() {
+            (to[lane], to[width + lane]) = block.scale_and_minimum(part);
+            let weights = block.weights(part);
+            for (i, quad) in to[2 * width..].chunks_exact_mut(4 * width).enumerate() {
+                for j in 0..4 {
+                    quad[4 * lane + j] = weights[4 * i + j] | weights[BLOCK / 2 + 4 * i + j] << 4;
+                }
+            }
+        }
+    }
+}
