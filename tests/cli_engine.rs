@@ -222,7 +222,7 @@ fn files_that_are_not_there_are_named() {
     desk.refuses_args(
         &["generate", "--model", "nowhere", "--input", "in.jsonl"],
         expect![[r#"
-        error: nowhere is not a folder: give a Hugging Face model folder or `embedded:triage`
+        error: nowhere is not a folder: give a Hugging Face model folder, a .gguf file or `embedded:triage`
     "#]],
     );
     desk.refuses_args(
@@ -281,21 +281,21 @@ fn models_that_are_wrong_are_refused_before_anything_runs() {
         &tiny,
         config(|json| json["num_hidden_layers"] = json!(1)),
         expect![[r#"
-        error: the weights hold 11 tensors that config.json has no place for, first `model.layers.1.input_layernorm.weight`
+        error: the weights hold 11 tensors that the configuration has no place for, first `model.layers.1.input_layernorm.weight`
     "#]],
     );
     check_model(
         &tiny,
         config(|json| json["intermediate_size"] = json!(60)),
         expect![[r#"
-        error: the tensor `model.layers.0.mlp.gate_proj.weight` has the shape [64, 32]; config.json calls for [60, 32]
+        error: the tensor `model.layers.0.mlp.gate_proj.weight` has the shape [64, 32]; the configuration calls for [60, 32]
     "#]],
     );
     check_model(
         &tiny,
         config(|json| json["vocab_size"] = json!(406)),
         expect![[r#"
-        error: tokenizer.json has the token id 406, but the model's vocabulary has 406 entries: they do not belong together
+        error: the tokenizer has the token id 406, but the model's vocabulary has 406 entries: they do not belong together
     "#]],
     );
     check_model(

@@ -83,6 +83,7 @@ const ENGINE_ORDER: &[&str] = &[
     "token_engine",
     "embedded",
     "source",
+    "files",
     "local_model",
     "bare",
     "measure",

@@ -11,10 +11,10 @@ use serde_json::json;
 /// Measure prefill and decode speed.
 #[derive(clap::Args, Debug)]
 pub(super) struct Args {
-    /// A Hugging Face model folder, or `embedded:triage`.
+    /// A Hugging Face model folder, a .gguf file, or `embedded:triage`.
     #[arg(long)]
     model: String,
-    /// Random weights in the shape of the model's `config.json`; no other file is needed.
+    /// Random weights in the shape of the model's `config.json` (or GGUF file); no other file is needed.
     #[arg(long)]
     random_weights: bool,
     /// What the weights are kept in: auto, f32, bf16, q8_0 or q4_k.

@@ -11,7 +11,7 @@ use std::path::PathBuf;
 /// The flags of both commands.
 #[derive(clap::Args, Debug)]
 pub(super) struct EngineArgs {
-    /// A Hugging Face model folder, or `embedded:triage`.
+    /// A Hugging Face model folder, a .gguf file, or `embedded:triage`.
     #[arg(long)]
     pub(super) model: String,
     /// Requests, one JSON object a line; `-` is standard input.

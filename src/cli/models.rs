@@ -4,7 +4,7 @@ use super::CliError;
 use super::local::{open_error, say_dtype};
 use crate::chat::{ChatModel, ModelRole};
 use crate::config::{ModelSpec, Settings};
-use crate::engine::{LocalModel, ModelSource};
+use crate::engine::LocalModel;
 use std::sync::Arc;
 
 /// The opened models.
@@ -41,11 +41,7 @@ impl Models {
     }
 }
 
-/// Whether two specifications are one model, also when its folder is written in two ways.
+/// Whether two specifications are one model, also when its path is written in two ways.
 fn same(one: &ModelSpec, other: &ModelSpec) -> bool {
-    let place = |spec: &ModelSpec| match &spec.source {
-        ModelSource::Folder(folder) => folder.canonicalize().map_or(spec.source.clone(), ModelSource::Folder),
-        ModelSource::Embedded(_) => spec.source.clone(),
-    };
-    (one.dtype, one.thinking) == (other.dtype, other.thinking) && place(one) == place(other)
+    (one.dtype, one.thinking) == (other.dtype, other.thinking) && one.source.canonical() == other.source.canonical()
 }

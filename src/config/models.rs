@@ -51,38 +51,45 @@ pub(super) fn read(root: &Section<'_>, check_files: bool) -> Option<[ModelSpec; 
 fn path(section: &Section<'_>, check_files: bool) -> Option<ModelSource> {
     let text: String = section.get("path")?;
     let source = match ModelSource::parse(&text) {
-        Ok(ModelSource::Folder(_)) => ModelSource::Folder(section.resolve("path", &text)),
-        Ok(embedded) => embedded,
+        Ok(source) => source.map_path(|_| section.resolve("path", &text)),
         Err(error) => {
             section.fault("path", &format!("is {text:?}: {error}"));
             return None;
         }
     };
-    if let ModelSource::Folder(folder) = &source
-        && check_files
-        && let Err(problem) = check_folder(folder)
-    {
-        section.fault("path", &problem);
-        return None;
+    let checked = match &source {
+        ModelSource::Folder(folder) if check_files => check_folder(&source, folder),
+        ModelSource::Gguf(file) if check_files && !file.is_file() => Err(format!("names no file: {}", file.display())),
+        _ => Ok(()),
+    };
+    match checked {
+        Ok(()) => Some(source),
+        Err(problem) => {
+            section.fault("path", &problem);
+            None
+        }
     }
-    Some(source)
 }
 
-/// The files that every Hugging Face model folder has. What is in them is checked when the model is opened.
-fn check_folder(folder: &Path) -> Result<(), String> {
+/// The files that every Hugging Face model folder has, unless there is a GGUF file instead. What is in them is checked when the
+/// model is opened.
+fn check_folder(source: &ModelSource, folder: &Path) -> Result<(), String> {
     let name = folder.display();
     if !folder.exists() {
         return Err(format!("names no folder: {name} does not exist"));
     }
     if !folder.is_dir() {
-        return Err(format!("names a file, not a folder: {name}"));
+        return Err(format!("names a file that is neither a folder nor a .gguf file: {name}"));
+    }
+    if source.gguf().map_err(|error| error.to_string())?.is_some() {
+        return Ok(());
     }
     let missing: Vec<_> = [
         (folder.join("config.json").is_file(), "config.json"),
         (folder.join("tokenizer.json").is_file(), "tokenizer.json"),
         (
             folder.join("model.safetensors").is_file() || folder.join("model.safetensors.index.json").is_file(),
-            "model.safetensors (or model.safetensors.index.json)",
+            "model.safetensors (or model.safetensors.index.json, or one .gguf file alone)",
         ),
     ]
     .into_iter()

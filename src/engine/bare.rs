@@ -1,13 +1,14 @@
 //! A token engine without a text side, for measurements: its weights may be random.
 
 use super::OpenError;
+use super::files::open_files;
 use super::kernels::{Compute, Format};
 use super::local_model::{TABLE, check_leftover};
 use super::memory;
 use super::qwen3::{Config, Dtype, Model};
 use super::source::ModelSource;
 use super::token_engine::{EngineOptions, TokenEngine};
-use super::weights::{RandomWeights, TensorSource};
+use super::weights::RandomWeights;
 use crate::base::Seed;
 
 /// A running token engine and what it runs on.
@@ -27,7 +28,7 @@ pub struct Bare {
 }
 
 impl Bare {
-    /// Starts the model of `source`; with a seed, on random weights, and then only `config.json` is read.
+    /// Starts the model of `source`; with a seed, on random weights, and then only its configuration is read.
     ///
     /// # Errors
     /// The first fault found in the files or options.
@@ -37,7 +38,8 @@ impl Bare {
         dtype: Dtype,
         options: &EngineOptions,
     ) -> Result<Self, OpenError> {
-        let config = Config::from_json(&String::from_utf8_lossy(&source.required("config.json")?))?;
+        let mut files = open_files(source)?;
+        let config = files.config()?;
         let compute = Compute::cpu(options.threads)?;
         let settle = |stored| dtype.settle(&config, stored, memory::free());
         let (model, dtype) = match random {
@@ -46,10 +48,10 @@ impl Bare {
                 (Model::load(&config, &mut RandomWeights::new(seed), dtype, &compute)?, dtype)
             }
             None => {
-                let mut checkpoint = source.checkpoint()?;
-                let dtype = settle(checkpoint.stored_format(TABLE));
-                let model = Model::load(&config, &mut checkpoint, dtype, &compute)?;
-                check_leftover(&checkpoint, &config)?;
+                let weights = files.weights()?;
+                let dtype = settle(weights.stored_format(TABLE));
+                let model = Model::load(&config, weights, dtype, &compute)?;
+                check_leftover(weights, &config)?;
                 (model, dtype)
             }
         };

@@ -1,13 +1,14 @@
 //! A local model as a [`ChatModel`]: tokenizer and chat template before the token engine, detokenization behind it. The only
 //! place of the engine that knows both text and tensors.
 
+use super::files::{FilesError, ModelFiles, open_files};
 use super::kernels::{Compute, ComputeError};
 use super::memory;
-use super::qwen3::{Config, ConfigError, Dtype, Model};
-use super::source::{ModelSource, SourceError};
-use super::text::{ChatTemplate, ChatText, TextError, Tokenizer, eos_ids, template_source};
+use super::qwen3::{Config, Dtype, Model};
+use super::source::ModelSource;
+use super::text::{ChatTemplate, ChatText, TextError};
 use super::token_engine::{Counters, EngineError, EngineOptions, ScoreOutput, TokenEngine, TokenOutput, TokenRequest};
-use super::weights::{Checkpoint, Leftover, TensorSource, WeightsError, digest_bytes};
+use super::weights::{Leftover, WeightFiles, WeightsError, digest_bytes};
 use crate::base::{Digest, Hasher};
 use crate::chat::{ChatError, ChatModel, Completion, Message, ModelIdentity, Origin, Request, Scores, Usage};
 use futures::FutureExt;
@@ -33,16 +34,13 @@ pub struct LocalModel {
 /// Why a model cannot be opened. All of these are faults of the model's files or of what was asked for.
 #[derive(Debug, thiserror::Error)]
 pub enum OpenError {
-    /// Files that are missing or unreadable.
+    /// Files that are missing, unreadable or not those of a supported model.
     #[error(transparent)]
-    Source(#[from] SourceError),
-    /// A configuration that is not that of a supported model.
-    #[error(transparent)]
-    Config(#[from] ConfigError),
+    Files(#[from] FilesError),
     /// Weights that do not fit the configuration.
     #[error(transparent)]
     Weights(#[from] WeightsError),
-    /// Tokenizer or chat template.
+    /// A chat template that is none.
     #[error(transparent)]
     Text(#[from] TextError),
     /// Engine options.
@@ -50,12 +48,12 @@ pub enum OpenError {
     Engine(#[from] EngineError),
     /// The tokenizer knows ids that the model has no row for.
     #[error(
-        "tokenizer.json has the token id {largest}, but the model's vocabulary has {vocab_size} entries: they do not belong together"
+        "the tokenizer has the token id {largest}, but the model's vocabulary has {vocab_size} entries: they do not belong together"
     )]
     Vocabulary {
         /// The largest id.
         largest: u32,
-        /// `vocab_size` of `config.json`.
+        /// Rows of the embedding table.
         vocab_size: usize,
     },
     /// Threads or instruction set.
@@ -74,12 +72,11 @@ impl LocalModel {
         dtype: Dtype,
         thinking: bool,
     ) -> Result<Self, OpenError> {
-        source.required("tokenizer.json")?;
-        Self::open_for_tokens(source, options, dtype, thinking)
+        Self::open_with(source, options, dtype, thinking, Text::Needed)
     }
 
-    /// The same, but a folder without `tokenizer.json` is taken too: then only token ids can be continued, and generated
-    /// text is empty.
+    /// The same, but a model without a tokenizer is taken too: then only token ids can be continued, and generated text is
+    /// empty.
     ///
     /// # Errors
     /// As [`open`](Self::open).
@@ -89,25 +86,39 @@ impl LocalModel {
         dtype: Dtype,
         thinking: bool,
     ) -> Result<Self, OpenError> {
-        let config_bytes = source.required("config.json")?;
-        let config = Config::from_json(&String::from_utf8_lossy(&config_bytes))?;
-        let generation_config = source.file("generation_config.json")?;
-        let eos = eos_ids(generation_config.as_deref(), &config_bytes)?;
-        let text = open_text(source, &config)?;
-        let mut checkpoint = source.checkpoint()?;
+        Self::open_with(source, options, dtype, thinking, Text::Optional)
+    }
+
+    fn open_with(
+        source: &ModelSource,
+        options: &EngineOptions,
+        dtype: Dtype,
+        thinking: bool,
+        needs: Text,
+    ) -> Result<Self, OpenError> {
+        let mut files = open_files(source)?;
+        let config = files.config()?;
+        let eos = files.eos()?;
+        let text = open_text(&*files, &config)?;
+        if text.is_none() && needs == Text::Needed {
+            return Err(files.no_tokenizer().into());
+        }
+        let stored = files.weights()?.stored_format(TABLE);
         let compute = Compute::cpu(options.threads)?;
 
         let mut hasher = Hasher::new("maspo local model");
-        let dtype = dtype.settle(&config, checkpoint.stored_format(TABLE), memory::free());
+        let dtype = dtype.settle(&config, stored, memory::free());
         hasher.field(dtype.name().as_bytes()).field(b"cpu").field(compute.kernels().name().as_bytes());
-        hasher.field(&COMPUTE_VERSION.to_le_bytes()).field(&[u8::from(thinking)]).field(&config_bytes);
-        hasher.field(generation_config.as_deref().unwrap_or_default());
-        digest_text(source, text.as_ref(), &mut hasher)?;
-        digest_weights(&checkpoint, &mut hasher);
+        hasher.field(&COMPUTE_VERSION.to_le_bytes()).field(&[u8::from(thinking)]);
+        files.digest(&mut hasher)?;
+        let template = text.as_ref().and_then(ChatText::template).map(ChatTemplate::source);
+        hasher.field(template.unwrap_or_default().as_bytes());
+        let weights = files.weights()?;
+        digest_weights(weights, &mut hasher);
         let identity = ModelIdentity { name: source.name(), digest: hasher.finish() };
 
-        let model = Model::load(&config, &mut checkpoint, dtype, &compute)?;
-        check_leftover(&checkpoint, &config)?;
+        let model = Model::load(&config, weights, dtype, &compute)?;
+        check_leftover(weights, &config)?;
         let engine = TokenEngine::start(model, eos, options)?;
         Ok(Self { text, engine, config, dtype, thinking, identity })
     }
@@ -185,35 +196,30 @@ impl LocalModel {
     }
 }
 
-/// To be called when the model is loaded: tensors that nobody asked for are a fault.
-pub(super) fn check_leftover(checkpoint: &Checkpoint, config: &Config) -> Result<(), WeightsError> {
-    checkpoint.check_all_used(if config.tie_word_embeddings { Leftover::TiedHead } else { Leftover::Nothing })
+/// Whether a model must have a tokenizer.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Text {
+    Needed,
+    Optional,
 }
 
-fn open_text(source: &ModelSource, config: &Config) -> Result<Option<ChatText>, OpenError> {
-    let Some(tokenizer_json) = source.file("tokenizer.json")? else { return Ok(None) };
-    let tokenizer = Tokenizer::from_json(&tokenizer_json)?;
+/// To be called when the model is loaded: tensors that nobody asked for are a fault.
+pub(super) fn check_leftover(weights: &dyn WeightFiles, config: &Config) -> Result<(), WeightsError> {
+    weights.check_all_used(if config.tie_word_embeddings { Leftover::TiedHead } else { Leftover::Nothing })
+}
+
+fn open_text(files: &dyn ModelFiles, config: &Config) -> Result<Option<ChatText>, OpenError> {
+    let Some(tokenizer) = files.tokenizer()? else { return Ok(None) };
     if tokenizer.id_bound() as usize > config.vocab_size {
         let (largest, vocab_size) = (tokenizer.id_bound() - 1, config.vocab_size);
         return Err(OpenError::Vocabulary { largest, vocab_size });
     }
-    let jinja = source.file("chat_template.jinja")?;
-    let tokenizer_config = source.file("tokenizer_config.json")?;
-    let template = template_source(jinja.as_deref(), tokenizer_config.as_deref())?;
-    let template = template.map(|source| ChatTemplate::new(&source)).transpose()?;
+    let template = files.template()?.map(|source| ChatTemplate::new(&source)).transpose()?;
     Ok(Some(ChatText::new(tokenizer, template)))
 }
 
-fn digest_text(source: &ModelSource, text: Option<&ChatText>, hasher: &mut Hasher) -> Result<(), SourceError> {
-    let tokenizer = source.file("tokenizer.json")?;
-    hasher.field(&digest_bytes(tokenizer.as_deref().unwrap_or_default()).0);
-    let template = text.and_then(ChatText::template).map(ChatTemplate::source);
-    hasher.field(template.unwrap_or_default().as_bytes());
-    Ok(())
-}
-
-fn digest_weights(checkpoint: &Checkpoint, hasher: &mut Hasher) {
-    let digests: Vec<Digest> = checkpoint.contents().map(digest_bytes).collect();
+fn digest_weights(weights: &dyn WeightFiles, hasher: &mut Hasher) {
+    let digests: Vec<Digest> = weights.contents().into_iter().map(digest_bytes).collect();
     for digest in &digests {
         hasher.field(&digest.0);
     }

@@ -18,11 +18,13 @@ pub mod token_engine;
 
 mod bare;
 mod embedded;
+mod files;
 mod local_model;
 mod memory;
 mod source;
 
 pub use bare::Bare;
+pub use files::FilesError;
 pub use local_model::{LocalModel, OpenError};
 pub use source::{ModelSource, SourceError};
 pub use token_engine::{EngineError, EngineOptions, TokenRequest};

@@ -64,7 +64,8 @@ impl TinyModel {
         }
     }
 
-    fn whole_config(&self) -> Value {
+    /// The configuration with its defaults.
+    pub(crate) fn whole_config(&self) -> Value {
         let mut config = json!({
             "model_type": "qwen3", "architectures": ["Qwen3ForCausalLM"], "hidden_act": "silu",
             "vocab_size": 416, "hidden_size": 32, "intermediate_size": 64, "num_hidden_layers": 2,
@@ -96,7 +97,7 @@ impl TinyModel {
 }
 
 /// Every tensor of a Qwen3 model of this configuration, under Hugging Face's names.
-fn shapes(config: &Value) -> Vec<(String, Vec<usize>)> {
+pub(crate) fn shapes(config: &Value) -> Vec<(String, Vec<usize>)> {
     let size = |key: &str| config[key].as_u64().unwrap() as usize;
     let (hidden, d) = (size("hidden_size"), size("head_dim"));
     let (q, kv) = (size("num_attention_heads") * d, size("num_key_value_heads") * d);

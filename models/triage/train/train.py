@@ -34,7 +34,7 @@ FRACTION, STOP, EVALUATE = 0, 1, 2
 def arguments(argv):
     here = Path(__file__).resolve().parent
     p = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    p.add_argument("--corpus", required=True, help="corpus.jsonl of the generator")
+    p.add_argument("--corpus", nargs="+", help="corpus.jsonl of the generator; several are taken together")
     p.add_argument("--run", default="run", help="folder for checkpoints and the log of metrics")
     p.add_argument("--out", default=str(here.parent), help="folder of the exported model")
     p.add_argument("--tokens", type=int, help="train on this many tokens (padding counts)")
@@ -65,6 +65,8 @@ def arguments(argv):
     p.add_argument("--save-s", type=float, default=120)
     p.add_argument("--no-compile", action="store_true")
     args = p.parse_args(argv)
+    if not args.export_only and not args.corpus:
+        p.error("give --corpus")
     if not args.export_only and (args.tokens is None) == (args.minutes is None):
         p.error("give --tokens or --minutes")
     return args
@@ -83,7 +85,7 @@ def main(argv):
     started = time.time()
     if not args.resume:
         (run / "checkpoint.pt").unlink(missing_ok=True)
-        lines = data.read_lines(args.corpus)
+        lines = [line for path in args.corpus for line in data.read_lines(path)]
         if args.after:
             plain = Tokenizer.from_file(str(Path(args.after) / "tokenizer.json"))
         else:

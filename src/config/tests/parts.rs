@@ -140,7 +140,7 @@ fn models_are_looked_for() {
         "pool.jsonl",
         &[],
         expect![[r#"
-        x.toml:5: `model.path` names a file, not a folder: pool.jsonl
+        x.toml:5: `model.path` names a file that is neither a folder nor a .gguf file: pool.jsonl
     "#]],
     );
     check(
@@ -148,7 +148,7 @@ fn models_are_looked_for() {
         ".",
         &[],
         expect![[r#"
-        x.toml:5: `model.path` names ., which lacks config.json, tokenizer.json, model.safetensors (or model.safetensors.index.json)
+        x.toml:5: `model.path` names ., which lacks config.json, tokenizer.json, model.safetensors (or model.safetensors.index.json, or one .gguf file alone)
     "#]],
     );
     check(

@@ -1,7 +1,10 @@
 //! `config.json` of a Qwen3 model: Hugging Face's field names, checked before anything is loaded. Unknown keys are ignored, as
 //! every Hugging Face file has some; keys that would change the computation and are not supported are errors.
 
+use crate::engine::weights::WeightsError;
 use serde::{Deserialize, Serialize};
+
+const FILE: &str = "config.json";
 
 /// The shape of a dense Qwen3 model. Field names are those of Hugging Face's `config.json`.
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
@@ -65,20 +68,32 @@ impl Config {
     }
 }
 
-/// Why a `config.json` cannot be used.
+/// Why a configuration cannot be used.
 #[derive(Debug, thiserror::Error)]
 pub enum ConfigError {
     /// Not JSON, a missing key, or a value of the wrong type.
     #[error("config.json: {0}")]
     Json(#[from] serde_json::Error),
+    /// Metadata of a GGUF file that are missing or of another type.
+    #[error(transparent)]
+    Metadata(#[from] WeightsError),
     /// Another architecture.
-    #[error("config.json: `model_type` is `{0}`; only dense `qwen3` models are supported")]
-    NotQwen3(String),
-    /// A value that no model can have.
-    #[error("config.json: `{key}` is {value}; {rule}")]
-    Value {
+    #[error("{file}: `{key}` is `{found}`; only dense `qwen3` models are supported")]
+    NotQwen3 {
+        /// Where it says so.
+        file: String,
         /// The key.
         key: &'static str,
+        /// The architecture.
+        found: String,
+    },
+    /// A value that no model can have.
+    #[error("{file}: `{key}` is {value}; {rule}")]
+    Value {
+        /// Where it says so.
+        file: String,
+        /// The key.
+        key: String,
         /// What the file says.
         value: String,
         /// What would be right.
@@ -88,7 +103,7 @@ pub enum ConfigError {
 
 /// What is read of the file, before it is checked.
 #[derive(Serialize, Deserialize)]
-struct File {
+pub(super) struct File {
     model_type: String,
     vocab_size: usize,
     hidden_size: usize,
@@ -141,7 +156,7 @@ impl TryFrom<File> for Config {
 
     fn try_from(file: File) -> Result<Self, ConfigError> {
         if file.model_type != "qwen3" {
-            return Err(ConfigError::NotQwen3(file.model_type));
+            return Err(ConfigError::NotQwen3 { file: FILE.into(), key: "model_type", found: file.model_type });
         }
         let rope_theta = file.theta()?;
         for (key, value) in file.sizes() {
@@ -216,7 +231,7 @@ impl File {
 }
 
 fn refuse<T>(key: &'static str, value: impl ToString, rule: impl Into<String>) -> Result<T, ConfigError> {
-    Err(ConfigError::Value { key, value: value.to_string(), rule: rule.into() })
+    Err(ConfigError::Value { file: FILE.into(), key: key.into(), value: value.to_string(), rule: rule.into() })
 }
 
 impl From<Config> for File {

@@ -4,6 +4,7 @@
 mod config;
 mod decoder;
 mod dtype;
+mod gguf;
 mod model;
 
 #[cfg(test)]

@@ -5,6 +5,7 @@
 
 mod chat;
 mod error;
+mod ggml;
 mod mask;
 mod stop;
 mod template;
@@ -12,6 +13,7 @@ mod tokenizer;
 
 pub use chat::ChatText;
 pub use error::TextError;
+pub use ggml::GgmlVocabulary;
 pub use stop::eos_ids;
 pub use template::{ChatTemplate, template_source};
 pub use tokenizer::Tokenizer;

@@ -46,8 +46,14 @@ impl Tokenizer {
     /// # Errors
     /// Text that is not a tokenizer, or added tokens of a kind that Qwen3 does not use.
     pub fn from_json(bytes: &[u8]) -> Result<Self, TextError> {
-        let wrong = |reason: String| TextError::File { file: "tokenizer.json", reason };
-        let mut json: Value = serde_json::from_slice(bytes).map_err(|error| wrong(error.to_string()))?;
+        let json = serde_json::from_slice(bytes)
+            .map_err(|error| TextError::File { file: "tokenizer.json", reason: error.to_string() })?;
+        Self::from_value("tokenizer.json", json)
+    }
+
+    /// The same from JSON that is parsed already; `file` is what messages name.
+    pub(super) fn from_value(file: &'static str, mut json: Value) -> Result<Self, TextError> {
+        let wrong = |reason: String| TextError::File { file, reason };
         let Some(fields) = json.as_object_mut() else { return Err(wrong("a JSON object is called for".to_string())) };
         let added =
             fields.insert("added_tokens".to_string(), Value::Array(Vec::new())).unwrap_or(Value::Array(Vec::new()));

@@ -2,7 +2,7 @@
 
 use super::header::{Entry, read_header, read_index};
 use super::number::Number;
-use super::{FileBytes, TensorSource, WeightsError};
+use super::{FileBytes, TensorSource, WeightFiles, WeightsError};
 use crate::engine::kernels::{Format, Rows};
 use candle_core::{Device, Tensor};
 use std::collections::{BTreeSet, HashMap};
@@ -35,6 +35,11 @@ pub struct Checkpoint {
 }
 
 impl Checkpoint {
+    /// Whether `folder` has safetensors files under the names that [`open`](Self::open) looks for.
+    pub fn is_in(folder: &Path) -> bool {
+        folder.join(SINGLE).exists() || folder.join(INDEX).exists()
+    }
+
     /// Opens `model.safetensors`, or the shards that `model.safetensors.index.json` names, in `folder`.
     ///
     /// # Errors
@@ -42,7 +47,7 @@ impl Checkpoint {
     pub fn open(folder: &Path) -> Result<Self, WeightsError> {
         let index_path = folder.join(INDEX);
         let single_path = folder.join(SINGLE);
-        if !single_path.exists() && !index_path.exists() {
+        if !Self::is_in(folder) {
             let reason = format!("there is neither {SINGLE} nor {INDEX}");
             return Err(WeightsError::Unreadable { file: folder.display().to_string(), reason });
         }
@@ -86,28 +91,6 @@ impl Checkpoint {
             shards.push(Shard { file, bytes });
         }
         Ok(Self { shards, entries, asked: BTreeSet::new() })
-    }
-
-    /// The files' contents, in a fixed order, for the model's digest.
-    pub fn contents(&self) -> impl Iterator<Item = &[u8]> {
-        self.shards.iter().map(|shard| &*shard.bytes)
-    }
-
-    /// To be called after loading: whether every tensor was asked for.
-    ///
-    /// # Errors
-    /// Tensors that nobody asked for and that `leftover` does not excuse: a bias that the configuration does not know, say,
-    /// without which the model would compute something else.
-    pub fn check_all_used(&self, leftover: Leftover) -> Result<(), WeightsError> {
-        // Older files carry the rotary frequencies, which follow from the configuration.
-        let excused =
-            |name: &str| name.ends_with(".inv_freq") || (leftover == Leftover::TiedHead && name == "lm_head.weight");
-        let unused: BTreeSet<&String> =
-            self.entries.keys().filter(|name| !self.asked.contains(*name) && !excused(name)).collect();
-        match unused.first() {
-            Some(first) => Err(WeightsError::Unknown { first: (*first).clone(), count: unused.len() }),
-            None => Ok(()),
-        }
     }
 }
 
@@ -163,6 +146,24 @@ impl TensorSource for Checkpoint {
     }
 }
 
+impl WeightFiles for Checkpoint {
+    fn contents(&self) -> Vec<&[u8]> {
+        self.shards.iter().map(|shard| &*shard.bytes).collect()
+    }
+
+    fn check_all_used(&self, leftover: Leftover) -> Result<(), WeightsError> {
+        // Older files carry the rotary frequencies, which follow from the configuration.
+        let excused =
+            |name: &str| name.ends_with(".inv_freq") || (leftover == Leftover::TiedHead && name == "lm_head.weight");
+        let unused: BTreeSet<&String> =
+            self.entries.keys().filter(|name| !self.asked.contains(*name) && !excused(name)).collect();
+        match unused.first() {
+            Some(first) => Err(WeightsError::Unknown { first: (*first).clone(), count: unused.len() }),
+            None => Ok(()),
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -187,7 +188,7 @@ mod tests {
         let message = |result: Result<Tensor, WeightsError>| result.unwrap_err().to_string();
         assert_eq!(
             message(checkpoint.tensor("a", &[3, 2])),
-            "the tensor `a` has the shape [2, 3]; config.json calls for [3, 2]"
+            "the tensor `a` has the shape [2, 3]; the configuration calls for [3, 2]"
         );
         assert_eq!(message(checkpoint.tensor("c", &[1])), "the weights lack the tensor `c`");
     }
@@ -198,7 +199,7 @@ mod tests {
         checkpoint.tensor("a", &[2, 3]).unwrap();
         assert_eq!(
             checkpoint.check_all_used(Leftover::TiedHead).unwrap_err().to_string(),
-            "the weights hold 1 tensors that config.json has no place for, first `q.bias`"
+            "the weights hold 1 tensors that the configuration has no place for, first `q.bias`"
         );
         checkpoint.tensor("q.bias", &[2, 3]).unwrap();
         assert!(checkpoint.check_all_used(Leftover::TiedHead).is_ok());

@@ -7,17 +7,17 @@ pub enum WeightsError {
     #[error("the weights lack the tensor `{0}`")]
     Missing(String),
     /// The tensor has another shape than the configuration says.
-    #[error("the tensor `{name}` has the shape {found:?}; config.json calls for {expected:?}")]
+    #[error("the tensor `{name}` has the shape {found:?}; the configuration calls for {expected:?}")]
     Shape {
         /// Which tensor.
         name: String,
         /// Its shape in the file.
         found: Vec<usize>,
-        /// The shape that `config.json` implies.
+        /// The shape that the configuration implies.
         expected: Vec<usize>,
     },
-    /// A number format that is not f32, f16 or bf16.
-    #[error("{file}: the tensor `{name}` is stored as {format}; F32, F16 and BF16 can be read")]
+    /// A number format that cannot be read.
+    #[error("{file}: the tensor `{name}` is stored as {format}; {readable} can be read")]
     Format {
         /// Which file.
         file: String,
@@ -25,8 +25,10 @@ pub enum WeightsError {
         name: String,
         /// The format's name in the file.
         format: String,
+        /// Those that can be read from such a file.
+        readable: &'static str,
     },
-    /// A safetensors or index file that breaks its format.
+    /// A safetensors, index or GGUF file that breaks its format.
     #[error("{file}: {reason}")]
     Corrupt {
         /// Which file.
@@ -43,7 +45,7 @@ pub enum WeightsError {
         reason: String,
     },
     /// Tensors that the configuration leaves no place for: the model would not be the one that was trained.
-    #[error("the weights hold {count} tensors that config.json has no place for, first `{first}`")]
+    #[error("the weights hold {count} tensors that the configuration has no place for, first `{first}`")]
     Unknown {
         /// The first of them by name.
         first: String,

@@ -113,7 +113,12 @@ fn checked(
 ) -> Result<Entry, WeightsError> {
     let corrupt = |reason: String| WeightsError::Corrupt { file: file.to_string(), reason };
     let Some(number) = Number::from_name(&raw.dtype) else {
-        return Err(WeightsError::Format { file: file.to_string(), name, format: raw.dtype });
+        return Err(WeightsError::Format {
+            file: file.to_string(),
+            name,
+            format: raw.dtype,
+            readable: "F32, F16 and BF16",
+        });
     };
     let size = raw.shape.iter().try_fold(number.bytes(), |size, &dim| size.checked_mul(dim));
     let (begin, end) = raw.data_offsets;

@@ -1,4 +1,4 @@
-//! Where tensors come from: safetensors shards, checked before use, or a seeded random generator.
+//! Where tensors come from: safetensors shards or a GGUF file, checked before use, or a seeded random generator.
 //!
 //! A source hands out tensors in f32 and matrices in the format asked for, whatever the file holds. Nothing here knows what a
 //! tensor is for.
@@ -7,6 +7,7 @@ mod cache;
 mod checkpoint;
 mod error;
 mod files;
+mod gguf;
 mod header;
 mod number;
 mod random;
@@ -15,6 +16,7 @@ pub use cache::CachedWeights;
 pub use checkpoint::{Checkpoint, Leftover};
 pub use error::WeightsError;
 pub use files::{FileBytes, digest_bytes};
+pub use gguf::{GgufFile, Metadata};
 pub use random::RandomWeights;
 
 use super::kernels::{Format, Rows};
@@ -52,4 +54,17 @@ pub trait TensorSource {
 
     /// Whether there is a tensor of that name.
     fn contains(&self, name: &str) -> bool;
+}
+
+/// Tensors that come from files.
+pub trait WeightFiles: TensorSource {
+    /// The files' contents, in a fixed order, for the model's digest.
+    fn contents(&self) -> Vec<&[u8]>;
+
+    /// To be called after loading: whether every tensor was asked for.
+    ///
+    /// # Errors
+    /// Tensors that nobody asked for and that `leftover` does not excuse: a bias that the configuration does not know, say,
+    /// without which the model would compute something else.
+    fn check_all_used(&self, leftover: Leftover) -> Result<(), WeightsError>;
 }

@@ -1,0 +1,31 @@
+//! What can be wrong with a model's files.
+
+use crate::engine::qwen3::ConfigError;
+use crate::engine::source::SourceError;
+use crate::engine::text::TextError;
+use crate::engine::weights::WeightsError;
+
+/// Why a model's files cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub enum FilesError {
+    /// Files that are missing or unreadable.
+    #[error(transparent)]
+    Source(#[from] SourceError),
+    /// A configuration that is not that of a supported model.
+    #[error(transparent)]
+    Config(#[from] ConfigError),
+    /// Weights that break their format.
+    #[error(transparent)]
+    Weights(#[from] WeightsError),
+    /// Tokenizer or chat template.
+    #[error(transparent)]
+    Text(#[from] TextError),
+    /// A tokenizer is called for, and there is none.
+    #[error("{model} has no {sought}")]
+    NoTokenizer {
+        /// The model.
+        model: String,
+        /// Where it was looked for.
+        sought: &'static str,
+    },
+}

@@ -1,0 +1,126 @@
+//! A GGUF file as a source of tensors under Hugging Face's names.
+
+use super::blocks::{non_finite, numbers};
+use super::header::{Entry, Header, read_header};
+use super::metadata::Metadata;
+use super::names::gguf_name;
+use crate::engine::kernels::{Format, Rows};
+use crate::engine::weights::{FileBytes, Leftover, TensorSource, WeightFiles, WeightsError};
+use candle_core::{Device, Tensor};
+use rayon::prelude::*;
+use std::collections::BTreeSet;
+use std::path::Path;
+
+/// Rows that one task turns into numbers.
+const TASK_ROWS: usize = 64;
+
+/// A checked GGUF file.
+pub struct GgufFile {
+    file: String,
+    bytes: FileBytes,
+    header: Header,
+    /// GGUF names.
+    asked: BTreeSet<String>,
+}
+
+impl GgufFile {
+    /// Maps and checks a file.
+    ///
+    /// # Errors
+    /// A file that cannot be read, or breaks its format.
+    pub fn open(path: &Path) -> Result<Self, WeightsError> {
+        Self::from_bytes(path.display().to_string(), FileBytes::map(path)?)
+    }
+
+    /// Checks a file that is already open; `file` is its name for messages.
+    ///
+    /// # Errors
+    /// A file that breaks its format.
+    pub fn from_bytes(file: String, bytes: FileBytes) -> Result<Self, WeightsError> {
+        let header = read_header(&file, &bytes)?;
+        Ok(Self { file, bytes, header, asked: BTreeSet::new() })
+    }
+
+    /// The file's metadata.
+    pub fn metadata(&self) -> Metadata<'_> {
+        Metadata { file: &self.file, bytes: &self.bytes, values: &self.header.metadata }
+    }
+
+    /// The shape of a tensor, rows first, by its Hugging Face name.
+    pub fn shape(&self, name: &str) -> Option<&[usize]> {
+        self.header.tensors.get(&gguf_name(name)).map(|entry| entry.shape.as_slice())
+    }
+
+    /// A tensor of this shape, whose numbers and scales are all finite; from now on it counts as used.
+    fn entry(&mut self, name: &str, shape: &[usize]) -> Result<(&Entry, &[u8]), WeightsError> {
+        let name = gguf_name(name);
+        let Some(entry) = self.header.tensors.get(&name) else { return Err(WeightsError::Missing(name)) };
+        if entry.shape != shape {
+            return Err(WeightsError::Shape { name, found: entry.shape.clone(), expected: shape.to_vec() });
+        }
+        let bytes = &self.bytes[entry.bytes.clone()];
+        if let Some(bad) = non_finite(entry.kind, bytes) {
+            let reason = format!("the tensor `{name}` holds the value {bad}");
+            return Err(WeightsError::Corrupt { file: self.file.clone(), reason });
+        }
+        self.asked.insert(name);
+        Ok((entry, bytes))
+    }
+
+    /// Whether a tensor may stay unused. `rope_freqs.weight` holds factors for the rotary frequencies, which the runners of GGUF
+    /// files do not apply to `qwen3`; it is passed over where all of them are 1, so that applying them would change nothing.
+    fn is_harmless(&self, name: &str, entry: &Entry) -> bool {
+        let width = *entry.shape.last().unwrap_or(&1);
+        name.ends_with("rope_freqs.weight")
+            && numbers(entry.kind, width, &self.bytes[entry.bytes.clone()]).iter().all(|factor| *factor == 1.0)
+    }
+}
+
+impl TensorSource for GgufFile {
+    fn tensor(&mut self, name: &str, shape: &[usize]) -> Result<Tensor, WeightsError> {
+        let (entry, bytes) = self.entry(name, shape)?;
+        let width = shape.last().copied().unwrap_or(1).max(1);
+        let task_bytes = TASK_ROWS * (width / entry.kind.block()).max(1) * entry.kind.block_bytes();
+        let parts: Vec<Vec<f32>> =
+            bytes.par_chunks(task_bytes).map(|bytes| numbers(entry.kind, width, bytes)).collect();
+        Ok(Tensor::from_vec(parts.concat(), shape, &Device::Cpu)?)
+    }
+
+    fn matrix(&mut self, name: &str, (outputs, inputs): (usize, usize), format: Format) -> Result<Rows, WeightsError> {
+        let (entry, bytes) = self.entry(name, &[outputs, inputs])?;
+        if entry.kind.same_bytes() == Some(format) {
+            return Ok(Rows::stored(format, inputs, bytes.to_vec()));
+        }
+        let row_bytes = inputs / entry.kind.block() * entry.kind.block_bytes();
+        Rows::convert(format, inputs, outputs, |rows| {
+            Ok(numbers(entry.kind, inputs, &bytes[rows.start * row_bytes..rows.end * row_bytes]))
+        })
+    }
+
+    fn stored_format(&self, name: &str) -> Format {
+        self.header.tensors.get(&gguf_name(name)).map_or(Format::F32, |entry| entry.kind.format())
+    }
+
+    fn contains(&self, name: &str) -> bool {
+        self.header.tensors.contains_key(&gguf_name(name))
+    }
+}
+
+impl WeightFiles for GgufFile {
+    fn contents(&self) -> Vec<&[u8]> {
+        vec![&self.bytes]
+    }
+
+    /// A head that is tied is one that the file lacks, so no leftover of that kind is excused.
+    fn check_all_used(&self, _leftover: Leftover) -> Result<(), WeightsError> {
+        let tensors = self.header.tensors.iter();
+        let unused: BTreeSet<&String> = tensors
+            .filter(|(name, entry)| !self.asked.contains(*name) && !self.is_harmless(name, entry))
+            .map(|(name, _)| name)
+            .collect();
+        match unused.first() {
+            Some(first) => Err(WeightsError::Unknown { first: (*first).clone(), count: unused.len() }),
+            None => Ok(()),
+        }
+    }
+}

@@ -1,0 +1,227 @@
+//! A model through a GGUF file is the model that it is through safetensors.
+
+use crate::support::{TinyModel, shapes};
+use crate::writer::{Put, Writer, quantized};
+use candle_core::Device;
+use candle_core::quantized::GgmlDType;
+use futures::executor::block_on;
+use maspo::base::Seed;
+use maspo::chat::{ChatModel, FinishReason, Sampling};
+use maspo::engine::kernels::Format;
+use maspo::engine::qwen3::{Config, Dtype};
+use maspo::engine::weights::{FileBytes, GgufFile, Leftover, RandomWeights, TensorSource, WeightFiles, WeightsError};
+use maspo::engine::{EngineOptions, LocalModel, ModelSource, TokenRequest};
+use serde_json::json;
+use std::path::Path;
+
+/// A model whose rows are whole blocks of every format.
+fn blocky() -> TinyModel {
+    let config = json!({
+        "hidden_size": 256, "intermediate_size": 512, "num_attention_heads": 4, "num_key_value_heads": 2, "head_dim": 64,
+        "tie_word_embeddings": false, "attention_bias": true,
+    });
+    TinyModel { config, ..TinyModel::default() }
+}
+
+fn open(path: &Path) -> LocalModel {
+    let source = ModelSource::parse(path.to_str().unwrap()).unwrap();
+    LocalModel::open_for_tokens(&source, &EngineOptions::default(), Dtype::F32, false).unwrap()
+}
+
+fn greedy(model: &LocalModel, count: usize, ignore_eos: bool) -> (Vec<u32>, FinishReason) {
+    let request = TokenRequest {
+        prompt: vec![5, 9, 300, 17],
+        max_new_tokens: count,
+        sampling: Sampling::GREEDY,
+        ignore_eos,
+        stop: Vec::new(),
+    };
+    let output = block_on(model.generate(request)).unwrap();
+    (output.token_ids, output.finish_reason)
+}
+
+fn gguf(writer: &Writer) -> GgufFile {
+    GgufFile::from_bytes("m.gguf".to_string(), FileBytes::Owned(writer.bytes())).unwrap()
+}
+
+#[test]
+fn in_f32_both_give_the_same_tokens() {
+    for model in [TinyModel::default(), blocky()] {
+        let folder = tempfile::tempdir().unwrap();
+        let (hugging_face, alone) = (folder.path().join("hf"), folder.path().join("alone"));
+        std::fs::create_dir(&hugging_face).unwrap();
+        std::fs::create_dir(&alone).unwrap();
+        model.write(&hugging_face);
+        let writer = Writer::model(&model, |_| GgmlDType::F32).with_text(416);
+        std::fs::write(alone.join("m.gguf"), writer.bytes()).unwrap();
+        let (one, other) = (open(&hugging_face), open(&alone.join("m.gguf")));
+        assert_eq!(one.config(), other.config());
+        assert_eq!(greedy(&one, 24, true), greedy(&other, 24, true));
+        assert_ne!(one.identity().digest, other.identity().digest);
+        assert_eq!(other.identity().digest, open(&alone).identity().digest, "a folder with one GGUF file is that file");
+        assert_eq!(other.identity().name, "m.gguf");
+    }
+}
+
+#[test]
+fn the_identity_covers_the_file() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("m.gguf");
+    let mut writer = Writer::model(&TinyModel::default(), |_| GgmlDType::F32).with_text(416);
+    let mut digest = |change: &dyn Fn(&mut Writer)| {
+        change(&mut writer);
+        std::fs::write(&path, writer.bytes()).unwrap();
+        open(&path).identity().digest
+    };
+    let first = digest(&|_| {});
+    assert_eq!(first, digest(&|_| {}));
+    let weights = digest(&|writer| writer.tensors[0].data[0] ^= 1);
+    assert_ne!(first, weights);
+    assert_ne!(weights, digest(&|writer| writer.put("tokenizer.ggml.eos_token_id", Put::whole(7))));
+}
+
+#[test]
+fn the_end_of_turn_is_that_of_the_metadata() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("m.gguf");
+    let mut writer = Writer::model(&TinyModel::default(), |_| GgmlDType::F32);
+    std::fs::write(&path, writer.bytes()).unwrap();
+    let (tokens, reason) = greedy(&open(&path), 8, false);
+    assert_eq!((tokens.len(), reason), (8, FinishReason::Length));
+    writer.put("tokenizer.ggml.eos_token_id", Put::whole(tokens[0]));
+    std::fs::write(&path, writer.bytes()).unwrap();
+    assert_eq!(greedy(&open(&path), 8, false).1, FinishReason::Stop);
+    let none = json!({"eos_token_id": [415]}).to_string();
+    std::fs::write(folder.path().join("generation_config.json"), none).unwrap();
+    assert_eq!(greedy(&open(&path), 8, false), (tokens, FinishReason::Length));
+}
+
+/// What is stored differently from layer to layer, as in a Q4_K_M file.
+fn mixed(name: &str) -> GgmlDType {
+    match name {
+        _ if name.contains("q_proj") => GgmlDType::Q4K,
+        _ if name.contains("v_proj") || name.contains("lm_head") => GgmlDType::Q6K,
+        _ if name.contains("k_proj") => GgmlDType::Q8_0,
+        _ if name.contains("o_proj") => GgmlDType::BF16,
+        _ if name.contains("gate_proj") => GgmlDType::F16,
+        _ if name.contains("embed_tokens") => GgmlDType::F32,
+        _ => GgmlDType::Q4K,
+    }
+}
+
+#[test]
+fn every_number_format_is_read_as_candle_reads_it() {
+    let model = blocky();
+    let mut file = gguf(&Writer::model(&model, mixed));
+    let weights = RandomWeights::new(Seed(model.seed));
+    for (name, shape) in shapes(&model.whole_config()) {
+        let kind = if shape.len() == 1 { GgmlDType::F32 } else { mixed(&name) };
+        let stored = quantized(&weights.numbers(&name, &shape), &shape, kind);
+        let theirs: Vec<f32> = stored.dequantize(&Device::Cpu).unwrap().flatten_all().unwrap().to_vec1().unwrap();
+        let ours: Vec<f32> = file.tensor(&name, &shape).unwrap().flatten_all().unwrap().to_vec1().unwrap();
+        assert_eq!(ours, theirs, "{name}");
+        let [outputs, inputs] = shape[..] else { continue };
+        let (format, exact) = match kind {
+            GgmlDType::Q4K => (Format::Q4K, true),
+            GgmlDType::Q6K => (Format::Q8_0, false),
+            GgmlDType::Q8_0 => (Format::Q8_0, true),
+            GgmlDType::BF16 => (Format::Bf16, true),
+            _ => (Format::F32, true),
+        };
+        assert_eq!(file.stored_format(&name), format, "{name}");
+        let rows = file.matrix(&name, (outputs, inputs), format).unwrap();
+        let kept: Vec<f32> = (0..outputs).flat_map(|row| rows.floats(row)).collect();
+        if exact {
+            assert_eq!(kept, theirs, "{name}");
+        }
+        let largest = theirs.iter().fold(0.0f32, |largest, number| largest.max(number.abs()));
+        assert!(kept.iter().zip(&theirs).all(|(a, b)| (a - b).abs() <= largest / 250.0), "{name}");
+        let rows = file.matrix(&name, (outputs, inputs), Format::F32).unwrap();
+        assert_eq!((0..outputs).flat_map(|row| rows.floats(row)).collect::<Vec<f32>>(), theirs, "{name}");
+    }
+    file.check_all_used(Leftover::Nothing).unwrap();
+}
+
+#[test]
+fn a_mixed_file_runs() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("m.gguf");
+    std::fs::write(&path, Writer::model(&blocky(), mixed).bytes()).unwrap();
+    assert_eq!(greedy(&open(&path), 8, true).0.len(), 8);
+}
+
+/// What is said about the configuration of a file with one change.
+fn check(change: impl Fn(&mut Writer), expected: &str) {
+    let mut writer = Writer::model(&TinyModel::default(), |_| GgmlDType::F32);
+    change(&mut writer);
+    assert_eq!(Config::from_gguf(&gguf(&writer)).unwrap_err().to_string(), expected);
+}
+
+#[test]
+fn every_mistake_in_the_metadata_names_its_key() {
+    check(
+        |w| w.put("general.architecture", Put::text("llama")),
+        "m.gguf: `general.architecture` is `llama`; only dense `qwen3` models are supported",
+    );
+    check(|w| w.keys.retain(|key| key.0 != "qwen3.block_count"), "m.gguf: the key `qwen3.block_count` is missing");
+    check(
+        |w| w.put("qwen3.block_count", Put::text("2")),
+        "m.gguf: the key `qwen3.block_count`: a whole number is called for, and there is a text",
+    );
+    check(
+        |w| w.put("qwen3.block_count", Put(5, (-1i32).to_le_bytes().to_vec())),
+        "m.gguf: the key `qwen3.block_count`: a whole number is called for, and this one is negative or malformed",
+    );
+    check(
+        |w| w.put("qwen3.block_count", Put::whole(0)),
+        "m.gguf: `qwen3.block_count` is 0; it must be between 1 and 2^30",
+    );
+    check(
+        |w| w.put("qwen3.attention.head_count_kv", Put::whole(3)),
+        "m.gguf: `qwen3.attention.head_count_kv` is 3; it must divide `qwen3.attention.head_count`, which is 4",
+    );
+    check(
+        |w| w.put("qwen3.rope.scaling.type", Put::text("yarn")),
+        "m.gguf: `qwen3.rope.scaling.type` is yarn; only `none` is supported",
+    );
+    check(
+        |w| w.put("qwen3.rope.scaling.factor", Put::number(4.0)),
+        "m.gguf: `qwen3.rope.scaling.factor` is 4; only 1 is supported",
+    );
+    check(
+        |w| w.put("qwen3.rope.freq_base", Put::number(f32::NAN)),
+        "m.gguf: `qwen3.rope.freq_base` is NaN; it must be a finite number",
+    );
+    check(
+        |w| w.put("qwen3.attention.value_length", Put::whole(8)),
+        "m.gguf: `qwen3.attention.value_length` is 8; it must be equal to `qwen3.attention.key_length`",
+    );
+    check(|w| w.tensors.retain(|t| t.name != "token_embd.weight"), "the weights lack the tensor `token_embd.weight`");
+}
+
+#[test]
+fn tensors_that_nobody_asks_for_are_a_fault_unless_they_do_nothing() {
+    let model = TinyModel::default();
+    let left_over = |change: &dyn Fn(&mut Writer)| -> Result<(), WeightsError> {
+        let mut writer = Writer::model(&model, |_| GgmlDType::F32);
+        change(&mut writer);
+        let mut file = gguf(&writer);
+        for (name, shape) in shapes(&model.whole_config()) {
+            file.tensor(&name, &shape).unwrap();
+        }
+        file.check_all_used(Leftover::TiedHead)
+    };
+    let factors = |factor: f32| {
+        move |writer: &mut Writer| {
+            writer.zeros("rope_freqs.weight", &[8], 0, 32);
+            writer.tensors.last_mut().unwrap().data = factor.to_le_bytes().repeat(8);
+        }
+    };
+    left_over(&|_| {}).unwrap();
+    left_over(&factors(1.0)).unwrap();
+    let message = |found: Result<(), WeightsError>| found.unwrap_err().to_string();
+    let expected =
+        |name: &str| format!("the weights hold 1 tensors that the configuration has no place for, first `{name}`");
+    assert_eq!(message(left_over(&factors(8.0))), expected("rope_freqs.weight"));
+    assert_eq!(message(left_over(&|w| w.zeros("blk.0.attn_q.scale", &[1], 0, 4))), expected("blk.0.attn_q.scale"));
+}
