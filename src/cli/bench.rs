@@ -1,4 +1,6 @@
-//! `maspo bench`: Measure prefill and decode speed.
+//! `maspo bench`: Measure prefill and decode speed, or replay a recorded step of a search.
+
+mod workload;
 
 use super::local::open_error;
 use super::{CliError, Exit};
@@ -7,8 +9,9 @@ use crate::engine::qwen3::Dtype;
 use crate::engine::{Bare, EngineOptions, ModelSource};
 use crate::throughput::{Figures, Load, measure, read_bandwidth};
 use serde_json::json;
+use workload::Recording;
 
-/// Measure prefill and decode speed.
+/// Measure prefill and decode speed, or replay a recorded step of a search
 #[derive(clap::Args, Debug)]
 pub(super) struct Args {
     /// A Hugging Face model folder, a .gguf file, or `embedded:triage`.
@@ -29,6 +32,18 @@ pub(super) struct Args {
     /// New tokens per sequence.
     #[arg(long, default_value_t = 64)]
     new_tokens: usize,
+    /// Replay a recorded step of a search instead, as the search makes its calls, without prefix reuse, and one at a time.
+    #[arg(long, value_enum, conflicts_with_all = ["batch", "prompt_tokens", "new_tokens"])]
+    workload: Option<Recording>,
+    /// Rounds of the recorded step; the median counts.
+    #[arg(long, default_value_t = 3, requires = "workload")]
+    rounds: usize,
+    /// Queries of the recorded step's mini-batch; default is all of them.
+    #[arg(long, requires = "workload")]
+    queries: Option<usize>,
+    /// Tokens that the K/V pool holds during the recorded step; default is what a search gets.
+    #[arg(long, requires = "workload")]
+    kv_tokens: Option<usize>,
     /// Worker threads; default is the number of cores.
     #[arg(long)]
     threads: Option<usize>,
@@ -41,7 +56,15 @@ pub(super) struct Args {
 const SEED: Seed = Seed(1);
 
 pub(super) fn run(args: Args) -> Result<Exit, CliError> {
-    check(&args)?;
+    match args.workload {
+        Some(recording) => workload::run(&args, recording),
+        None => rates(&args),
+    }
+}
+
+/// Prefill and decode rates.
+fn rates(args: &Args) -> Result<Exit, CliError> {
+    check(args)?;
     let source = ModelSource::parse(&args.model).map_err(CliError::bad_input)?;
     let largest = args.batch.iter().copied().max().unwrap_or(1);
     let tokens = args.prompt_tokens + args.new_tokens;
@@ -60,19 +83,15 @@ pub(super) fn run(args: Args) -> Result<Exit, CliError> {
         return Err(CliError::bad_input(message));
     }
     let bandwidth = read_bandwidth(opened.threads).map_err(|error| CliError::new(Exit::Environment, error))?;
-    let weights = if args.random_weights { "random weights" } else { "its own weights" };
-    say(
-        &args,
-        &format!("{source}, {weights}, {}, {} threads, {} kernels", opened.dtype, opened.threads, opened.kernels),
-    );
-    say(&args, &format!("read bandwidth {:.1} GB/s, weights {:.1} MB a step", bandwidth / 1e9, weights_mb(&opened)));
-    say(&args, "batch   prefill tok/s   decode tok/s   ms/step   MB/step   of bandwidth");
+    say(args, &headline(args, &source, &opened));
+    say(args, &format!("read bandwidth {:.1} GB/s, weights {:.1} MB a step", bandwidth / 1e9, weights_mb(&opened)));
+    say(args, "batch   prefill tok/s   decode tok/s   ms/step   MB/step   of bandwidth");
     let mut runs = Vec::with_capacity(args.batch.len());
     for &batch in &args.batch {
         let load = Load { batch, prompt_tokens: args.prompt_tokens, new_tokens: args.new_tokens };
         let figures = measure(&opened.engine, &opened.config, load, SEED, (opened.weight_bytes_per_step, bandwidth))
             .map_err(|error| CliError::new(Exit::RunFailed, error))?;
-        say(&args, &row(&figures));
+        say(args, &row(&figures));
         runs.push(figures);
     }
     if args.json {
@@ -107,6 +126,12 @@ fn check(args: &Args) -> Result<(), CliError> {
         faults.push("--new-tokens must be at least 2: decoding is timed from the second token on");
     }
     if faults.is_empty() { Ok(()) } else { Err(CliError::bad_inputs(faults)) }
+}
+
+/// What runs where.
+fn headline(args: &Args, source: &ModelSource, opened: &Bare) -> String {
+    let weights = if args.random_weights { "random weights" } else { "its own weights" };
+    format!("{source}, {weights}, {}, {} threads, {} kernels", opened.dtype, opened.threads, opened.kernels)
 }
 
 /// The table is data, unless `--json` takes standard output.

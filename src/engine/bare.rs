@@ -7,7 +7,7 @@ use super::local_model::{TABLE, check_leftover};
 use super::memory;
 use super::qwen3::{Config, Dtype, Model};
 use super::source::ModelSource;
-use super::token_engine::{EngineOptions, TokenEngine};
+use super::token_engine::{EngineError, EngineOptions, TokenEngine};
 use super::weights::RandomWeights;
 use crate::base::Seed;
 
@@ -15,6 +15,8 @@ use crate::base::Seed;
 pub struct Bare {
     /// The engine.
     pub engine: TokenEngine,
+    /// What it runs; shares its weights with the engine.
+    model: Model,
     /// The model's shape.
     pub config: Config,
     /// What the matrices are kept in; `auto` means: as in the file.
@@ -56,8 +58,17 @@ impl Bare {
             }
         };
         let weight_bytes_per_step = model.weight_bytes_per_step();
-        let engine = TokenEngine::start(model, Vec::new(), options)?;
+        let engine = TokenEngine::start(model.clone(), Vec::new(), options)?;
         let (threads, kernels) = (compute.threads(), compute.kernels().name());
-        Ok(Self { engine, config, dtype, weight_bytes_per_step, threads, kernels })
+        Ok(Self { engine, model, config, dtype, weight_bytes_per_step, threads, kernels })
+    }
+
+    /// Starts the engine anew on the same weights, with an empty K/V pool.
+    ///
+    /// # Errors
+    /// An option out of its range.
+    pub fn restart(&mut self, options: &EngineOptions) -> Result<(), EngineError> {
+        self.engine = TokenEngine::start(self.model.clone(), Vec::new(), options)?;
+        Ok(())
     }
 }

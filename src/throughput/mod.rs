@@ -1,8 +1,18 @@
-//! How fast the engine is on this machine: prefill and decode rates at given batch sizes, and how near they come to what the
-//! memory can deliver. Knows no text and makes no claim about results.
+//! How fast the engine is on this machine: prefill and decode rates at given batch sizes, how near they come to what the memory
+//! can deliver, and a recorded step of a search with and without what the engine does to make it fast. Knows no text and makes
+//! no claim about results.
 
 mod bandwidth;
 mod measure;
 
+mod workload;
+
+mod replay;
+
+mod step;
+
 pub use bandwidth::read_bandwidth;
 pub use measure::{Figures, Load, measure};
+pub use replay::Mode;
+pub use step::{ModeFigures, Spread, StepError, measure_step};
+pub use workload::{Call, Part, Workload};

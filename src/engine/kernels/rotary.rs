@@ -53,6 +53,7 @@ pub(crate) struct KvLayer {
 
 /// Cosines and sines by absolute position, made when first needed. Angles are rounded to f32 as Hugging Face rounds them; their
 /// cosines and sines are exact.
+#[derive(Clone)]
 pub(crate) struct Rotary {
     inverse_frequencies: Vec<f32>,
     /// `[position, d / 2]` each.

@@ -8,16 +8,18 @@ use crate::engine::kernels::{
 use crate::engine::kv::KvPool;
 use crate::engine::schedule::StepPlan;
 use crate::engine::weights::{TensorSource, WeightsError};
+use std::sync::Arc;
 
-/// A Qwen3 model ready to run.
+/// A Qwen3 model ready to run. A clone shares the weights.
+#[derive(Clone)]
 pub struct Model {
     config: Config,
     compute: Compute,
     /// Only when it is not the LM head.
-    embed_tokens: Option<Linear>,
-    layers: Vec<Decoder>,
+    embed_tokens: Option<Arc<Linear>>,
+    layers: Arc<[Decoder]>,
     norm: Vec<f32>,
-    lm_head: Linear,
+    lm_head: Arc<Linear>,
     rotary: Rotary,
 }
 
@@ -80,8 +82,10 @@ impl Model {
     ) -> Result<Self, WeightsError> {
         let (v, hidden) = (config.vocab_size, config.hidden_size);
         let mut tensors = Tensors { source, dtype };
-        let embedding = Linear::new(compute, &[&tensors.table("model.embed_tokens.weight", v, hidden)?], None);
-        let layers: Result<Vec<_>, _> =
+        let table = tensors.table("model.embed_tokens.weight", v, hidden)?;
+        let embedding = Arc::new(Linear::new(compute, &[&table], None));
+        drop(table);
+        let layers: Result<Arc<[_]>, _> =
             (0..config.num_hidden_layers).map(|layer| Decoder::load(config, &mut tensors, compute, layer)).collect();
         let layers = layers?;
         let norm = tensors.vector("model.norm.weight", hidden)?;
@@ -89,7 +93,7 @@ impl Model {
             (None, embedding)
         } else {
             let head = tensors.table("lm_head.weight", v, hidden)?;
-            (Some(embedding), Linear::new(compute, &[&head], None))
+            (Some(embedding), Arc::new(Linear::new(compute, &[&head], None)))
         };
         let rotary = Rotary::new(config.head_dim, config.rope_theta);
         Ok(Self { config: config.clone(), compute: compute.clone(), embed_tokens, layers, norm, lm_head, rotary })

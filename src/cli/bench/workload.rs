@@ -1,0 +1,105 @@
+//! `maspo bench --workload maspo`: a recorded step of a search, replayed in every mode.
+
+use super::super::{CliError, Exit, local::open_error};
+use super::{Args, SEED, headline, say};
+use crate::chat::ModelRole;
+use crate::engine::{Bare, EngineOptions, ModelSource};
+use crate::throughput::{Mode, ModeFigures, Spread, Workload, measure_step};
+use serde_json::json;
+
+/// What is replayed.
+#[derive(clap::ValueEnum, Clone, Copy, Debug)]
+pub(super) enum Recording {
+    /// One mini-batch step of MASPO: 2 parents, 2 candidates each, 10 queries, three agents, all comparisons.
+    Maspo,
+}
+
+/// More rounds tell nothing more.
+const MAX_ROUNDS: usize = 1000;
+
+pub(super) fn run(args: &Args, Recording::Maspo: Recording) -> Result<Exit, CliError> {
+    let whole = Workload::recorded();
+    let queries = args.queries.unwrap_or(whole.queries());
+    check(args, queries, whole.queries())?;
+    let workload = whole.with_queries(queries);
+    let source = ModelSource::parse(&args.model).map_err(CliError::bad_input)?;
+    let options = EngineOptions { threads: args.threads, kv_tokens: args.kv_tokens, ..EngineOptions::default() };
+    let mut opened =
+        Bare::open(&source, args.random_weights.then_some(SEED), args.dtype, &options).map_err(open_error)?;
+    let (longest, limit) = (workload.longest(), opened.engine.limit());
+    if longest > limit {
+        let message = format!("the recorded step has a call of {longest} tokens, but {limit} fit into the model");
+        return Err(CliError::bad_input(message));
+    }
+    let [worker, optimizer, judge] = ModelRole::ALL.map(|role| workload.count(role));
+    let calls = format!("{worker} worker, {optimizer} optimizer and {judge} judge calls");
+    say(args, &headline(args, &source, &opened));
+    say(
+        args,
+        &format!("recorded step of {queries} queries: {calls}; median (least-greatest), rounds: {}", args.rounds),
+    );
+    let note = |round, mode: Mode, seconds| eprintln!("round {round}: {:<24} {seconds:>10.3} s", mode.name());
+    let figures = measure_step(&mut opened, &options, &workload, args.rounds, note)
+        .map_err(|error| CliError::new(Exit::RunFailed, error))?;
+    say(args, "calls made                prefilled     reused    decoded   seconds                     of the first");
+    for figures in &figures {
+        say(args, &row(figures));
+    }
+    say(args, "all modes gave the same tokens and scores");
+    if args.json {
+        let modes: Vec<_> = figures.iter().map(named).collect();
+        let object = json!({
+            "schema": 1,
+            "command": "bench",
+            "workload": "maspo",
+            "model": source.name(),
+            "random_weights": args.random_weights,
+            "dtype": opened.dtype,
+            "threads": opened.threads,
+            "kernels": opened.kernels,
+            "queries": queries,
+            "calls": { "worker": worker, "optimizer": optimizer, "judge": judge },
+            "rounds": args.rounds,
+            "answers_identical": true,
+            "modes": modes,
+        });
+        println!("{object}");
+    }
+    Ok(Exit::Ok)
+}
+
+fn check(args: &Args, queries: usize, recorded: usize) -> Result<(), CliError> {
+    let mut faults = Vec::new();
+    if !(1..=recorded).contains(&queries) {
+        faults.push(format!("--queries must be between 1 and {recorded}, the queries of the recorded step"));
+    }
+    if !(1..=MAX_ROUNDS).contains(&args.rounds) {
+        faults.push(format!("--rounds must be between 1 and {MAX_ROUNDS}"));
+    }
+    if faults.is_empty() { Ok(()) } else { Err(CliError::bad_inputs(faults)) }
+}
+
+fn named(figures: &ModeFigures) -> serde_json::Value {
+    let mut object = json!({ "name": figures.mode.name() });
+    let fields = serde_json::to_value(figures).expect("numbers are plain data");
+    if let (Some(object), serde_json::Value::Object(fields)) = (object.as_object_mut(), fields) {
+        object.extend(fields);
+    }
+    object
+}
+
+fn row(figures: &ModeFigures) -> String {
+    format!(
+        "{:<24}  {:>9}  {:>9}  {:>9}   {:<26}  {}",
+        figures.mode.name(),
+        figures.prefilled_tokens,
+        figures.reused_tokens,
+        figures.decoded_tokens,
+        spread(figures.seconds, " s"),
+        spread(figures.speedup_of_first, " x"),
+    )
+}
+
+fn spread(spread: Spread, unit: &str) -> String {
+    format!("{:.2}{unit} ({:.2}-{:.2})", spread.median, spread.min, spread.max)
+}
