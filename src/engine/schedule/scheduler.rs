@@ -27,9 +27,10 @@ pub(crate) struct Tally {
     pub(crate) accepted: u64,
 }
 
-/// Sequences that decode and drafts together have at most this many rows in a step. A draft is worth its rows while they
-/// cost little beside what a step costs anyway, and in a crowded step everybody's token costs little already.
-const DRAFTING_ROWS: usize = 64;
+/// Rows in a step up to which drafts are added to what sequences decode. A draft that comes true takes the row that its token
+/// would have taken in a later step, so it saves what a step costs beside its rows: reading the weights. On two cores that is
+/// as much as 10 rows (embedded model) to 20 rows (0.6B in f32) cost; far beyond, wrong guesses would cost more.
+const DRAFTING_ROWS: usize = 32;
 
 /// Queue, running sequences and their blocks.
 #[derive(Debug)]

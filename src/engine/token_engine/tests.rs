@@ -124,11 +124,16 @@ proptest! {
 #[test]
 fn every_kernel_set_is_batch_invariant_in_every_format() {
     let mut accepted = 0;
-    for (kernels, dtype) in KernelSet::available().into_iter().flat_map(|set| Dtype::ALL.map(|dtype| (set, dtype))) {
+    // Whole blocks of every format, and a shape with nothing in common with any vector.
+    let whole = Config { hidden_size: 256, intermediate_size: 256, ..plain_config() };
+    let mut shapes = Dtype::ALL.map(|dtype| (whole.clone(), dtype)).to_vec();
+    shapes.push((odd_config(), Dtype::F32));
+    let sets = KernelSet::available();
+    for (kernels, (config, dtype)) in sets.iter().flat_map(|set| shapes.iter().map(move |shape| (*set, shape))) {
         let requests: Vec<_> = (1..20).map(|i| request((0..i * 7).map(|j| (i * j) % 97).collect(), 10)).collect();
         let run = |threads, options| {
             let compute = Compute::with_kernels(Some(threads), kernels).unwrap();
-            let model = Model::load(&odd_config(), &mut RandomTensors::new(), dtype, &compute).unwrap();
+            let model = Model::load(config, &mut RandomTensors::new(), *dtype, &compute).unwrap();
             let engine = TokenEngine::start(model, vec![3], &options).unwrap();
             let outputs = block_on(join_all(requests.iter().map(|request| engine.generate(request.clone()))));
             (outputs.into_iter().map(|output| output.unwrap().token_ids).collect::<Vec<_>>(), engine.counters())
@@ -196,23 +201,26 @@ fn outputs_end_where_they_should() {
 
 #[test]
 fn drafts_save_steps_and_change_nothing() {
-    let run = |draft_tokens, request: &TokenRequest| {
-        let engine = engine(&plain_config(), EngineOptions { draft_tokens, ..EngineOptions::default() });
-        (block_on(engine.generate(request.clone())).unwrap(), engine.counters())
+    let [plain, drafting] =
+        [0, 8].map(|draft_tokens| engine(&plain_config(), EngineOptions { draft_tokens, ..EngineOptions::default() }));
+    let run = |engine: &TokenEngine, request: &TokenRequest| {
+        let output = block_on(engine.generate(request.clone())).unwrap();
+        (output.token_ids, output.finish_reason)
     };
     // Greedy outputs of this model go round in loops, so that most drafts come true.
     let free = request(vec![1, 2, 3], 200);
-    let (output, plain) = run(0, &free);
-    assert_eq!((plain.steps, plain.drafted_tokens), (200, 0));
-    let (drafted, counters) = run(8, &free);
-    assert_eq!(drafted, output);
+    let output = run(&plain, &free);
+    let counters = plain.counters();
+    assert_eq!((counters.steps, counters.drafted_tokens), (200, 0));
+    assert_eq!(run(&drafting, &free), output);
+    let counters = drafting.counters();
     assert!(counters.steps < 100 && counters.accepted_tokens <= counters.drafted_tokens, "{counters:?}");
     assert_eq!((counters.decoded_tokens, counters.steps + counters.accepted_tokens), (200, 200));
     for length in 1..60 {
         let cut = TokenRequest { max_new_tokens: length, ..free.clone() };
-        assert_eq!(run(8, &cut).0.token_ids, output.token_ids[..length]);
-        let stop = TokenRequest { stop: vec![output.token_ids[length]], ..free.clone() };
-        assert_eq!(run(8, &stop).0, run(0, &stop).0, "stopped by token {length}");
+        assert_eq!(run(&drafting, &cut), (output.0[..length].to_vec(), FinishReason::Length));
+        let stop = TokenRequest { stop: vec![output.0[length]], ..free.clone() };
+        assert_eq!(run(&drafting, &stop), run(&plain, &stop), "stopped by token {length}");
     }
 }
 
