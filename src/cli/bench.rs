@@ -74,6 +74,8 @@ fn rates(args: &Args) -> Result<Exit, CliError> {
         kv_tokens: Some(largest * (tokens + defaults.block_tokens).next_multiple_of(defaults.block_tokens)),
         max_running: largest,
         step_tokens: defaults.step_tokens.max(largest),
+        // What is timed is a step for one token each; and random weights go round in loops, which drafts would foresee.
+        draft_tokens: 0,
         ..defaults
     };
     let opened = Bare::open(&source, args.random_weights.then_some(SEED), args.dtype, &options).map_err(open_error)?;

@@ -13,6 +13,8 @@ use crate::search::{Options, SearchOptions};
 const MAX_LOOKAHEAD_DEPTH: usize = 3;
 /// Most compute threads.
 const MAX_THREADS: usize = 1024;
+/// Most tokens drafted per step.
+const MAX_DRAFT_TOKENS: usize = 64;
 /// Tokens per K/V block that the engine has kernels for.
 const BLOCK_TOKENS: [usize; 3] = [16, 32, 64];
 
@@ -106,9 +108,21 @@ fn check_rollout(section: &Section<'_>, options: &RolloutOptions) {
 }
 
 fn check_engine(section: &Section<'_>, options: &EngineOptions) {
-    let EngineOptions { threads, block_tokens, kv_tokens, step_tokens, max_running, queue, prefix_reuse: _ } = *options;
+    let EngineOptions {
+        threads,
+        block_tokens,
+        kv_tokens,
+        step_tokens,
+        max_running,
+        queue,
+        prefix_reuse: _,
+        draft_tokens,
+    } = *options;
     if !BLOCK_TOKENS.contains(&block_tokens) {
         section.fault("block_tokens", &format!("is {block_tokens}; it must be 16, 32 or 64"));
+    }
+    if draft_tokens > MAX_DRAFT_TOKENS {
+        section.fault("draft_tokens", &format!("is {draft_tokens}; it must be 0 to {MAX_DRAFT_TOKENS}"));
     }
     let bounded = [
         ("threads", threads.unwrap_or(1), MAX_THREADS),

@@ -1,6 +1,7 @@
 //! One sequence of tokens on its way through the engine.
 
 use crate::engine::blocks::{Table, chain_hashes};
+use std::collections::VecDeque;
 
 /// The order of arrival; lower means older.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
@@ -11,6 +12,9 @@ pub(crate) struct SequenceId(pub(crate) u64);
 pub(super) struct Sequence {
     /// Prompt and what was generated so far.
     pub(super) tokens: Vec<u32>,
+    /// Guesses at the tokens after those, part of the step that is planned or was carried out last. Their keys and values are
+    /// nobody else's: they count as computed once the guess has come true.
+    pub(super) draft: VecDeque<u32>,
     pub(super) prompt_len: usize,
     /// Logits are wanted from this position on.
     pub(super) logits_from: usize,
@@ -29,7 +33,7 @@ impl Sequence {
         assert!(logits_from < tokens.len(), "somebody wants the logits of the last token");
         let chain = shared_block_tokens.map_or(Vec::new(), |size| chain_hashes(&tokens[..logits_from], size));
         let (prompt_len, table) = (tokens.len(), Table::default());
-        Self { tokens, prompt_len, logits_from, computed: 0, table, chain, reused: None }
+        Self { tokens, draft: VecDeque::new(), prompt_len, logits_from, computed: 0, table, chain, reused: None }
     }
 
     /// The tokens that need not be computed if somebody else has: those whose logits nobody wants.

@@ -20,13 +20,20 @@ struct Pretended {
     block_tokens: usize,
     sequences: HashMap<SequenceId, (Vec<u32>, usize, Wish)>,
     steps: usize,
+    /// Of a guess, this many tokens are right and that many wrong, at most.
+    guesses: (usize, usize),
+}
+
+/// The token at a position of what is generated.
+fn generated(at: usize) -> u32 {
+    (at as u32 * 7) % 3
 }
 
 impl Pretended {
-    fn new(limits: Limits, blocks: usize, block_tokens: usize, reuse: bool) -> Self {
+    fn new(limits: Limits, blocks: usize, block_tokens: usize, reuse: bool, guesses: (usize, usize)) -> Self {
         let scheduler = Scheduler::new(limits, Blocks::new(blocks, block_tokens, reuse));
         let pool = vec![Vec::new(); blocks * block_tokens];
-        Self { scheduler, pool, block_tokens, sequences: HashMap::new(), steps: 0 }
+        Self { scheduler, pool, block_tokens, sequences: HashMap::new(), steps: 0, guesses }
     }
 
     fn submit(&mut self, wish: Wish) {
@@ -38,12 +45,25 @@ impl Pretended {
 
     /// One step; false when there is nothing to do.
     fn step(&mut self, limits: Limits) -> bool {
-        let Some(plan) = self.scheduler.plan() else { return false };
+        let (sequences, (right, wrong)) = (&self.sequences, self.guesses);
+        let mut drafted = HashMap::new();
+        let plan = self.scheduler.plan_drafting(|id, tokens, most| {
+            let (known, _, wish) = &sequences[&id];
+            assert_eq!(tokens, known);
+            let left = wish.tokens.len() + wish.new_tokens.unwrap() - tokens.len() - 1;
+            let from = tokens.len();
+            let draft = (from..from + right + wrong).map(|at| generated(at) + u32::from(at >= from + right));
+            let draft: Vec<u32> = draft.take(most.min(left)).collect();
+            drafted.insert(id, draft.clone());
+            draft
+        });
+        let Some(plan) = plan else { return false };
         self.steps += 1;
         assert!(!plan.tokens.is_empty() && plan.tokens.len() <= limits.step_tokens);
         assert!(plan.spans.len() <= limits.max_running);
+        let tokens = |id| [&sequences[&id].0[..], drafted.get(&id).map_or(&[], Vec::as_slice)].concat();
         for span in &plan.spans {
-            let tokens = &self.sequences[&span.id].0;
+            let tokens = tokens(span.id);
             for (row, at) in span.rows.clone().zip(span.position..) {
                 assert_eq!((plan.tokens[row], plan.positions[row] as usize), (tokens[at], at));
                 self.pool[plan.slots[row] as usize] = tokens[..=at].to_vec();
@@ -51,7 +71,7 @@ impl Pretended {
         }
         // After all writes: whatever a row will attend to is there.
         for span in &plan.spans {
-            let tokens = &self.sequences[&span.id].0;
+            let tokens = tokens(span.id);
             let table = &plan.tables[span.table.clone()];
             for at in 0..span.position + span.rows.len() {
                 let slot = table[at / self.block_tokens].0 as usize * self.block_tokens + at % self.block_tokens;
@@ -60,7 +80,12 @@ impl Pretended {
         }
         self.scheduler.complete(&plan);
         for row in plan.logits {
-            let (tokens, next_wanted, wish) = self.sequences.get_mut(&row.id).unwrap();
+            // The sequence may have ended within a draft.
+            let Some((tokens, next_wanted, wish)) = self.sequences.get_mut(&row.id) else { continue };
+            if wish.new_tokens.is_some() && !self.scheduler.is_last(row.id, row.position) {
+                assert!(row.position > tokens.len() - 2, "only what follows a wrong guess is in vain");
+                continue;
+            }
             assert!(row.position <= *next_wanted, "no wanted row is left out");
             *next_wanted = (*next_wanted).max(row.position + 1);
             if row.position + 1 < tokens.len() {
@@ -68,7 +93,7 @@ impl Pretended {
             }
             let made = tokens.len() + 1 - wish.tokens.len();
             if wish.new_tokens.is_some_and(|wanted| made < wanted) {
-                let token = (tokens.len() as u32 * 7) % 3;
+                let token = generated(tokens.len());
                 tokens.push(token);
                 self.scheduler.push(row.id, token);
             } else {
@@ -92,9 +117,10 @@ proptest! {
         (step_tokens, max_running) in (1usize..50, 1usize..10),
         reuse: bool,
         together in 1usize..10,
+        guesses in (0usize..6, 0usize..3),
     ) {
         let limits = Limits { step_tokens, max_running };
-        let mut pretended = Pretended::new(limits, blocks, block_tokens, reuse);
+        let mut pretended = Pretended::new(limits, blocks, block_tokens, reuse, guesses);
         for wishes in wishes.chunks(together) {
             wishes.iter().cloned().for_each(|wish| pretended.submit(wish));
             pretended.step(limits);
@@ -140,6 +166,53 @@ fn a_request_waits_for_the_prefix_that_another_computes() {
     let plan = scheduler.plan().unwrap();
     let fresh: Vec<_> = plan.spans.iter().map(|span| (span.position, span.rows.len())).collect();
     assert_eq!(fresh, [(32, 1), (32, 1)], "both find the prefix");
+}
+
+#[test]
+fn what_is_guessed_counts_when_it_comes_true() {
+    let limits = Limits { step_tokens: 512, max_running: 8 };
+    let mut scheduler = Scheduler::new(limits, Blocks::new(6, 4, true));
+    let id = scheduler.submit(vec![1, 2], 1);
+    let first = scheduler.plan().unwrap();
+    scheduler.complete(&first);
+    scheduler.push(id, 3);
+    let plan = scheduler.plan_drafting(|_, tokens, _| (tokens == [1, 2, 3]).then(|| vec![4, 5, 6]).unwrap_or_default());
+    let plan = plan.unwrap();
+    assert_eq!((&plan.tokens[..], &plan.positions[..]), (&[3, 4, 5, 6][..], &[2, 3, 4, 5][..]));
+    assert_eq!(plan.logits.iter().map(|row| row.position).collect::<Vec<_>>(), [2, 3, 4, 5]);
+    scheduler.complete(&plan);
+    assert!(scheduler.is_last(id, 2));
+    scheduler.push(id, 4);
+    assert!(scheduler.is_last(id, 3), "it came true");
+    scheduler.push(id, 9);
+    assert!(!scheduler.is_last(id, 4), "it did not");
+    let plan = scheduler.plan().unwrap();
+    assert_eq!((&plan.tokens[..], &plan.positions[..]), (&[9][..], &[4][..]), "in place of the wrong guess");
+    assert_eq!((scheduler.tally().drafted, scheduler.tally().accepted, scheduler.tally().prefilled), (3, 1, 2));
+}
+
+#[test]
+fn a_guess_gets_only_the_room_that_nobody_needs() {
+    let rooms = |blocks, step_tokens, sequences: usize| {
+        let limits = Limits { step_tokens, max_running: 100 };
+        let mut scheduler = Scheduler::new(limits, Blocks::new(blocks, 4, false));
+        let ids: Vec<_> = (0..sequences).map(|_| scheduler.submit(vec![1, 2], 1)).collect();
+        let plan = scheduler.plan().unwrap();
+        scheduler.complete(&plan);
+        ids.into_iter().for_each(|id| scheduler.push(id, 3));
+        let mut rooms = Vec::new();
+        scheduler.plan_drafting(|_, _, most| {
+            rooms.push(most);
+            vec![0; most.min(20)]
+        });
+        rooms
+    };
+    assert_eq!(rooms(1, 512, 1), [1], "the block has room for four");
+    assert_eq!(rooms(3, 512, 1), [5], "one block stays spare");
+    assert_eq!(rooms(100, 512, 1), [31]);
+    assert_eq!(rooms(100, 512, 4), [28, 8], "the oldest first");
+    assert_eq!(rooms(100, 6, 2), [4]);
+    assert!(rooms(200, 512, 32).is_empty(), "the step is crowded");
 }
 
 #[test]

@@ -1,5 +1,6 @@
 //! What callers wait for: generations and scores, and how logits become their answers.
 
+use super::draft::Drafter;
 use super::{ScoreOutput, TokenOutput, TokenRequest};
 use crate::chat::FinishReason;
 use crate::engine::sample::{choose, log_probability};
@@ -20,31 +21,60 @@ pub(super) enum Job {
     },
 }
 
+/// A complete answer, not yet handed over.
+pub(super) enum Answer {
+    /// With the tokens of its prompt that were already there.
+    Generated(Generation, FinishReason, usize),
+    /// All of its sequences are finished.
+    Scored(Scoring),
+}
+
+impl Answer {
+    /// Answers whoever waits.
+    pub(super) fn send(self) {
+        match self {
+            Self::Generated(generation, reason, reused_tokens) => generation.finish(reason, reused_tokens),
+            Self::Scored(scoring) => scoring.finish(),
+        }
+    }
+}
+
 /// A generation under way.
 pub(super) struct Generation {
     request: TokenRequest,
     reply: oneshot::Sender<TokenOutput>,
     generated: Vec<u32>,
+    /// From the first time that somebody asks for a draft.
+    drafter: Option<Drafter>,
 }
 
 impl Generation {
     pub(super) fn new(request: TokenRequest, reply: oneshot::Sender<TokenOutput>) -> Self {
-        Self { request, reply, generated: Vec::new() }
+        Self { request, reply, generated: Vec::new(), drafter: None }
+    }
+
+    /// Up to `most` tokens that may come after `tokens`, which are the prompt and what was generated so far. Of what may still
+    /// be generated, the last one is left out: nothing comes after it.
+    pub(super) fn draft(&mut self, tokens: &[u32], most: usize, eos: &[u32]) -> Vec<u32> {
+        let request = &self.request;
+        let most = most.min(request.max_new_tokens - self.generated.len() - 1);
+        let most_tokens = request.prompt.len().saturating_add(request.max_new_tokens);
+        let drafter = self.drafter.get_or_insert_with(|| Drafter::new(most_tokens));
+        drafter.draft(tokens, most, |token| request.ends_at(token, eos))
     }
 
     /// Chooses the next token: `Ok` to go on with it, `Err` when the output is complete.
     pub(super) fn next(&mut self, logits: &[f32], eos: &[u32]) -> Result<u32, FinishReason> {
         let request = &self.request;
         let token = choose(logits, &request.sampling, self.generated.len());
-        if request.stop.contains(&token) || (!request.ignore_eos && eos.contains(&token)) {
+        if request.ends_at(token, eos) {
             return Err(FinishReason::Stop);
         }
         self.generated.push(token);
         if self.generated.len() == request.max_new_tokens { Err(FinishReason::Length) } else { Ok(token) }
     }
 
-    /// Answers whoever waits.
-    pub(super) fn finish(self, finish_reason: FinishReason, reused_tokens: usize) {
+    fn finish(self, finish_reason: FinishReason, reused_tokens: usize) {
         let prompt_tokens = self.request.prompt.len();
         let output = TokenOutput { token_ids: self.generated, finish_reason, prompt_tokens, reused_tokens };
         // Whoever waited may have left.
@@ -53,6 +83,13 @@ impl Generation {
 
     pub(super) fn abandoned(&self) -> bool {
         self.reply.is_canceled()
+    }
+}
+
+impl TokenRequest {
+    /// Whether the output is complete when `token` is chosen.
+    fn ends_at(&self, token: u32, eos: &[u32]) -> bool {
+        self.stop.contains(&token) || (!self.ignore_eos && eos.contains(&token))
     }
 }
 
@@ -101,8 +138,7 @@ impl Scoring {
         self.open == 0
     }
 
-    /// Answers whoever waits.
-    pub(super) fn finish(self) {
+    fn finish(self) {
         let appended: usize = self.answers.iter().map(|answer| answer.len() - 1).sum();
         let output = ScoreOutput {
             logprobs: self.parts.iter().map(|parts| parts.iter().sum()).collect(),

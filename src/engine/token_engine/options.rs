@@ -25,6 +25,10 @@ pub struct EngineOptions {
     pub queue: usize,
     /// Whether sequences share the keys and values of equal prefixes.
     pub prefix_reuse: bool,
+    /// At most this many tokens of a generation are drafted per step: where its last tokens stood before, what followed them
+    /// there is computed along, and kept if the model chooses the same. 0 drafts nothing. Drafts stop where they do not come
+    /// true and where a step is crowded.
+    pub draft_tokens: usize,
 }
 
 impl Default for EngineOptions {
@@ -37,6 +41,7 @@ impl Default for EngineOptions {
             max_running: 64,
             queue: 1024,
             prefix_reuse: true,
+            draft_tokens: 8,
         }
     }
 }
@@ -66,6 +71,9 @@ impl EngineOptions {
         }
         if !(1..=1 << 20).contains(&self.queue) {
             return refuse("queue", self.queue, "it must be between 1 and 2^20");
+        }
+        if self.draft_tokens > 64 {
+            return refuse("draft_tokens", self.draft_tokens, "it must be between 0 and 64");
         }
         Ok(())
     }

@@ -61,6 +61,10 @@ pub struct Counters {
     pub peak_running: u64,
     /// Most K/V blocks in use by running sequences at once.
     pub peak_blocks: u64,
+    /// Tokens drafted: guessed, and computed along with what they were guessed to follow.
+    pub drafted_tokens: u64,
+    /// Of these, tokens that came true.
+    pub accepted_tokens: u64,
 }
 
 /// Why the engine gave no answer.

@@ -3,8 +3,8 @@
 use super::*;
 use crate::chat::{FinishReason, Sampling};
 use crate::engine::kernels::{Compute, KernelSet};
-use crate::engine::qwen3::Config;
-use crate::engine::qwen3::testing::{odd_config, plain_config, random_model};
+use crate::engine::qwen3::testing::{RandomTensors, odd_config, plain_config, random_model};
+use crate::engine::qwen3::{Config, Dtype, Model};
 use futures::executor::block_on;
 use futures::future::{join_all, select};
 use futures::{FutureExt, future};
@@ -20,7 +20,8 @@ fn engine(config: &Config, options: EngineOptions) -> TokenEngine {
 
 /// One generation at a time in a roomy pool, without any sharing: what a request is by itself.
 fn alone() -> EngineOptions {
-    EngineOptions { threads: Some(1), max_running: 1, prefix_reuse: false, ..EngineOptions::default() }
+    let draft_tokens = 0;
+    EngineOptions { threads: Some(1), max_running: 1, prefix_reuse: false, draft_tokens, ..EngineOptions::default() }
 }
 
 fn request(prompt: Vec<u32>, max_new_tokens: usize) -> TokenRequest {
@@ -53,10 +54,14 @@ async fn ask(engine: &TokenEngine, ask: Ask) -> Told {
     }
 }
 
-/// Prompts that often share a beginning: a few heads, then a tail of their own.
+/// Prompts that often share a beginning: a few heads, then a tail of their own, which may go round a few times: greedy outputs
+/// of random models do so too, and drafts come true.
 fn prompt(vocab: u32) -> impl Strategy<Value = Vec<u32>> {
-    (0u32..3, 0usize..80, prop::collection::vec(0..vocab, 1..60))
-        .prop_map(move |(head, shared, tail)| (0..shared as u32).map(|i| (head + i * i) % vocab).chain(tail).collect())
+    let tail = (prop::collection::vec(0..vocab, 1..60), 1usize..60);
+    (0u32..3, 0usize..80, tail).prop_map(move |(head, shared, (tail, period))| {
+        let tail: Vec<u32> = (0..tail.len()).map(|i| tail[i % period]).collect();
+        (0..shared as u32).map(|i| (head + i * i) % vocab).chain(tail).collect()
+    })
 }
 
 fn asks(vocab: u32, count: usize) -> impl Strategy<Value = Vec<Ask>> {
@@ -75,13 +80,15 @@ fn asks(vocab: u32, count: usize) -> impl Strategy<Value = Vec<Ask>> {
 
 fn options() -> impl Strategy<Value = EngineOptions> {
     // 12 blocks of 16 hold the longest request (180 tokens) and little else: most runs preempt.
-    (1usize..3, 12usize..60, prop_oneof![1usize..40, Just(512)], 1usize..20, any::<bool>()).prop_map(
-        |(threads, blocks, step_tokens, max_running, prefix_reuse)| EngineOptions {
+    let limits = (prop_oneof![1usize..40, Just(512)], 1usize..20, 0usize..12);
+    (1usize..3, 12usize..60, limits, any::<bool>()).prop_map(
+        |(threads, blocks, (step_tokens, max_running, draft_tokens), prefix_reuse)| EngineOptions {
             threads: Some(threads),
             kv_tokens: Some(16 * blocks),
             step_tokens,
             max_running,
             prefix_reuse,
+            draft_tokens,
             ..EngineOptions::default()
         },
     )
@@ -115,19 +122,28 @@ proptest! {
 }
 
 #[test]
-fn every_kernel_set_is_batch_invariant() {
-    for kernels in KernelSet::available() {
+fn every_kernel_set_is_batch_invariant_in_every_format() {
+    let mut accepted = 0;
+    // Whole blocks of every format, and a shape with nothing in common with any vector.
+    let whole = Config { hidden_size: 256, intermediate_size: 256, ..plain_config() };
+    let mut shapes = Dtype::ALL.map(|dtype| (whole.clone(), dtype)).to_vec();
+    shapes.push((odd_config(), Dtype::F32));
+    let sets = KernelSet::available();
+    for (kernels, (config, dtype)) in sets.iter().flat_map(|set| shapes.iter().map(move |shape| (*set, shape))) {
         let requests: Vec<_> = (1..20).map(|i| request((0..i * 7).map(|j| (i * j) % 97).collect(), 10)).collect();
         let run = |threads, options| {
             let compute = Compute::with_kernels(Some(threads), kernels).unwrap();
-            let engine = engine_with(&odd_config(), &compute, options);
-            block_on(join_all(requests.iter().map(|request| engine.generate(request.clone()))))
+            let model = Model::load(config, &mut RandomTensors::new(), *dtype, &compute).unwrap();
+            let engine = TokenEngine::start(model, vec![3], &options).unwrap();
+            let outputs = block_on(join_all(requests.iter().map(|request| engine.generate(request.clone()))));
+            (outputs.into_iter().map(|output| output.unwrap().token_ids).collect::<Vec<_>>(), engine.counters())
         };
-        let single: Vec<_> = run(1, alone()).into_iter().map(|output| output.unwrap().token_ids).collect();
         let small = EngineOptions { kv_tokens: Some(320), step_tokens: 50, ..EngineOptions::default() };
-        let batch: Vec<_> = run(2, small).into_iter().map(|output| output.unwrap().token_ids).collect();
-        assert_eq!(single, batch, "{kernels}");
+        let (batch, counters) = run(2, small);
+        assert_eq!(batch, run(1, alone()).0, "{kernels} {dtype}");
+        accepted += counters.accepted_tokens;
     }
+    assert!(accepted > 100, "drafts came true: {accepted}");
 }
 
 #[test]
@@ -184,6 +200,31 @@ fn outputs_end_where_they_should() {
 }
 
 #[test]
+fn drafts_save_steps_and_change_nothing() {
+    let [plain, drafting] =
+        [0, 8].map(|draft_tokens| engine(&plain_config(), EngineOptions { draft_tokens, ..EngineOptions::default() }));
+    let run = |engine: &TokenEngine, request: &TokenRequest| {
+        let output = block_on(engine.generate(request.clone())).unwrap();
+        (output.token_ids, output.finish_reason)
+    };
+    // Greedy outputs of this model go round in loops, so that most drafts come true.
+    let free = request(vec![1, 2, 3], 200);
+    let output = run(&plain, &free);
+    let counters = plain.counters();
+    assert_eq!((counters.steps, counters.drafted_tokens), (200, 0));
+    assert_eq!(run(&drafting, &free), output);
+    let counters = drafting.counters();
+    assert!(counters.steps < 100 && counters.accepted_tokens <= counters.drafted_tokens, "{counters:?}");
+    assert_eq!((counters.decoded_tokens, counters.steps + counters.accepted_tokens), (200, 200));
+    for length in 1..60 {
+        let cut = TokenRequest { max_new_tokens: length, ..free.clone() };
+        assert_eq!(run(&drafting, &cut), (output.0[..length].to_vec(), FinishReason::Length));
+        let stop = TokenRequest { stop: vec![output.0[length]], ..free.clone() };
+        assert_eq!(run(&drafting, &stop), run(&plain, &stop), "stopped by token {length}");
+    }
+}
+
+#[test]
 fn what_cannot_be_done_is_refused_with_the_facts() {
     let engine = engine(&plain_config(), EngineOptions { kv_tokens: Some(64), ..EngineOptions::default() });
     let said = |request| block_on(engine.generate(request)).unwrap_err().to_string();
@@ -194,6 +235,9 @@ fn what_cannot_be_done_is_refused_with_the_facts() {
     assert_eq!(scored, EngineError::Overflow { prompt_tokens: 64, new_tokens: 1, limit: 64 });
     assert_eq!(block_on(engine.score(vec![0], vec![vec![]])).unwrap_err(), EngineError::EmptyAnswer(0));
     assert_eq!(block_on(engine.generate(request(vec![0; 60], 4))).unwrap().token_ids.len(), 4);
+    let options = EngineOptions { draft_tokens: 65, ..EngineOptions::default() };
+    let error = options.check().unwrap_err().to_string();
+    assert_eq!(error, "engine option `draft_tokens` is 65; it must be between 0 and 64");
     let options = EngineOptions { block_tokens: 20, ..EngineOptions::default() };
     let model = random_model(&plain_config(), &Compute::cpu(Some(1)).unwrap());
     let error = TokenEngine::start(model, vec![], &options).err().unwrap();

@@ -1,13 +1,13 @@
 //! The engine's thread: accept, plan, compute, answer.
 
 use super::handle::Shared;
-use super::jobs::{Generation, Job, Scoring};
+use super::jobs::{Answer, Generation, Job, Scoring};
 use super::{Counters, EngineOptions};
 use crate::engine::blocks::Blocks;
 use crate::engine::kernels::Matrix;
 use crate::engine::kv::KvPool;
 use crate::engine::qwen3::{Model, Workspace};
-use crate::engine::schedule::{Limits, LogitRow, Scheduler, SequenceId};
+use crate::engine::schedule::{Limits, LogitRow, Scheduler, SequenceId, StepPlan};
 use futures::StreamExt;
 use futures::channel::mpsc;
 use futures::executor::block_on;
@@ -24,6 +24,7 @@ pub(super) struct Worker {
     scheduler: Scheduler,
     eos: Vec<u32>,
     queue: usize,
+    draft_tokens: usize,
     generations: BTreeMap<SequenceId, Generation>,
     /// By the sequence of the prompt.
     scorings: BTreeMap<SequenceId, Scoring>,
@@ -54,6 +55,7 @@ impl Worker {
             scheduler: Scheduler::new(limits, blocks),
             eos,
             queue: options.queue,
+            draft_tokens: options.draft_tokens,
             generations: BTreeMap::new(),
             scorings: BTreeMap::new(),
             parts: HashMap::new(),
@@ -129,18 +131,26 @@ impl Worker {
     }
 
     fn step(&mut self) {
-        if let Some(plan) = self.scheduler.plan() {
-            self.model.forward(&plan, &mut self.kv, &mut self.work, &mut self.logits);
-            self.steps += 1;
-            self.scheduler.complete(&plan);
-            let chosen = plan.logits.iter().filter(|row| self.generations.contains_key(&row.id));
-            self.decoded += chosen.count() as u64;
-            // Before the answers: whoever has one finds it counted.
-            self.publish_counters();
-            for (index, wanted) in plan.logits.iter().enumerate() {
-                self.deliver(index, *wanted);
-            }
+        let Some(plan) = self.plan() else { return };
+        self.model.forward(&plan, &mut self.kv, &mut self.work, &mut self.logits);
+        self.steps += 1;
+        self.scheduler.complete(&plan);
+        let rows = plan.logits.iter().enumerate();
+        let answers: Vec<Answer> = rows.filter_map(|(index, wanted)| self.deliver(index, *wanted)).collect();
+        // Before the answers: whoever has one finds it counted.
+        self.publish_counters();
+        answers.into_iter().for_each(Answer::send);
+    }
+
+    fn plan(&mut self) -> Option<StepPlan> {
+        if self.draft_tokens == 0 {
+            return self.scheduler.plan();
         }
+        let Self { scheduler, generations, eos, draft_tokens, .. } = self;
+        scheduler.plan_drafting(|id, tokens, most| {
+            let generation = generations.get_mut(&id);
+            generation.map_or(Vec::new(), |generation| generation.draft(tokens, most.min(*draft_tokens), eos))
+        })
     }
 
     fn publish_counters(&self) {
@@ -154,20 +164,27 @@ impl Worker {
             preemptions: tally.preemptions,
             peak_running: tally.peak_running,
             peak_blocks: tally.peak_blocks,
+            drafted_tokens: tally.drafted,
+            accepted_tokens: tally.accepted,
         };
         *self.shared.counters.lock().expect("no thread panics while it holds the counters") = counters;
     }
 
-    /// Row `index` of the logits goes to the sequence that wanted it.
-    fn deliver(&mut self, index: usize, wanted: LogitRow) {
+    /// Row `index` of the logits goes to the sequence that wanted it; returns an answer that is complete thereby.
+    fn deliver(&mut self, index: usize, wanted: LogitRow) -> Option<Answer> {
         let (id, logits) = (wanted.id, self.logits.row(index));
         if let Some(generation) = self.generations.get_mut(&id) {
+            if !self.scheduler.is_last(id, wanted.position) {
+                return None; // What follows a guess that did not come true.
+            }
+            self.decoded += 1;
             match generation.next(logits, &self.eos) {
                 Ok(token) => self.scheduler.push(id, token),
                 Err(reason) => {
                     let reused = self.scheduler.reused(id);
                     self.scheduler.remove(id);
-                    self.generations.remove(&id).expect("it was there above").finish(reason, reused);
+                    let generation = self.generations.remove(&id).expect("it was there above");
+                    return Some(Answer::Generated(generation, reason, reused));
                 }
             }
         } else if let Some(&(score, answer)) = self.parts.get(&id) {
@@ -178,9 +195,10 @@ impl Worker {
                 self.scheduler.remove(id);
                 self.parts.remove(&id);
                 if scoring.close(answer, reused) {
-                    self.scorings.remove(&score).expect("it was there above").finish();
+                    return self.scorings.remove(&score).map(Answer::Scored);
                 }
             }
         }
+        None
     }
 }
