@@ -26,6 +26,11 @@ impl Sampling {
     pub fn at(temperature: f64, seed: u64) -> Self {
         if temperature == 0.0 { Self::GREEDY } else { Self { temperature, top_k: 0, top_p: 1.0, seed } }
     }
+
+    /// Whether the most likely token is taken at every step.
+    pub fn is_greedy(&self) -> bool {
+        self.temperature <= 0.0 || self.top_k == 1
+    }
 }
 
 /// One generation request.

@@ -23,6 +23,9 @@ pub(super) struct EngineArgs {
     /// What the weights are kept in: auto (as in the file, or smaller where memory is short), f32, bf16, q8_0 or q4_k.
     #[arg(long, default_value_t)]
     pub(super) dtype: Dtype,
+    /// Do not keep quantized weights on disk.
+    #[arg(long)]
+    pub(super) no_weight_cache: bool,
     /// Worker threads; default is the number of cores.
     #[arg(long)]
     pub(super) threads: Option<usize>,
@@ -34,7 +37,8 @@ pub(super) struct EngineArgs {
 /// Opens the model of `--model`; one without a tokenizer will do for `input_ids`.
 pub(super) fn open_model(args: &EngineArgs, thinking: bool) -> Result<LocalModel, CliError> {
     let source = ModelSource::parse(&args.model).map_err(CliError::bad_input)?;
-    let options = EngineOptions { threads: args.threads, ..EngineOptions::default() };
+    let options =
+        EngineOptions { threads: args.threads, weight_cache: !args.no_weight_cache, ..EngineOptions::default() };
     let model = LocalModel::open_for_tokens(&source, &options, args.dtype, thinking).map_err(open_error)?;
     say_dtype(&model, args.dtype);
     if !model.has_text() {

@@ -16,6 +16,9 @@ pub(super) struct ExperimentArgs {
     /// Change one setting, e.g. `--set search.rounds=2`; may be repeated.
     #[arg(long = "set", value_name = "KEY.PATH=VALUE")]
     pub(super) set: Vec<String>,
+    /// Do not keep quantized weights on disk (`engine.weight_cache = false`).
+    #[arg(long)]
+    pub(super) no_weight_cache: bool,
     /// Leave malformed data rows out (they are counted) instead of stopping.
     #[arg(long)]
     pub(super) skip_bad_rows: bool,
@@ -33,7 +36,9 @@ impl ExperimentArgs {
     /// As [`load`](Self::load), with one more setting that a flag of its own stands for.
     pub(super) fn load_with(&self, more: Option<String>, check: ModelCheck) -> Result<Settings, CliError> {
         let sets: Vec<String> = self.set.iter().cloned().chain(more).collect();
-        let settings = config::load(&self.config, &sets, self.skip_bad_rows, check).map_err(CliError::bad_inputs)?;
+        let mut settings =
+            config::load(&self.config, &sets, self.skip_bad_rows, check).map_err(CliError::bad_inputs)?;
+        settings.engine.weight_cache &= !self.no_weight_cache;
         for warning in &settings.warnings {
             eprintln!("warning: {warning}");
         }

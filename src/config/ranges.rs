@@ -116,6 +116,7 @@ fn check_engine(section: &Section<'_>, options: &EngineOptions) {
         max_running,
         queue,
         prefix_reuse: _,
+        weight_cache: _,
         draft_tokens,
     } = *options;
     if !BLOCK_TOKENS.contains(&block_tokens) {

@@ -8,14 +8,17 @@ use super::qwen3::{Config, Dtype, Model};
 use super::source::ModelSource;
 use super::text::{ChatTemplate, ChatText, TextError};
 use super::token_engine::{Counters, EngineError, EngineOptions, ScoreOutput, TokenEngine, TokenOutput, TokenRequest};
-use super::weights::{Leftover, WeightFiles, WeightsError, digest_bytes};
+use super::weights::{CachedWeights, Leftover, WeightFiles, WeightsError, digest_bytes};
 use crate::base::{Digest, Hasher};
 use crate::chat::{ChatError, ChatModel, Completion, Message, ModelIdentity, Origin, Request, Scores, Usage};
 use futures::FutureExt;
 use futures::future::BoxFuture;
 
 /// To be raised when the forward pass gives other results than before: cached answers then no longer count.
-const COMPUTE_VERSION: u32 = 1;
+const COMPUTE_VERSION: u32 = 2;
+
+/// Weights of a model whose conversion takes long enough to be kept on disk.
+const WORTH_KEEPING: usize = 200_000_000;
 
 /// The largest tensor: its format stands for that of the file.
 pub(super) const TABLE: &str = "model.embed_tokens.weight";
@@ -114,10 +117,22 @@ impl LocalModel {
         let template = text.as_ref().and_then(ChatText::template).map(ChatTemplate::source);
         hasher.field(template.unwrap_or_default().as_bytes());
         let weights = files.weights()?;
-        digest_weights(weights, &mut hasher);
+        let mut content = Hasher::new("maspo weights");
+        for digest in &weight_digests(weights) {
+            hasher.field(&digest.0);
+            content.field(&digest.0);
+        }
         let identity = ModelIdentity { name: source.name(), digest: hasher.finish() };
 
-        let model = Model::load(&config, weights, dtype, &compute)?;
+        let root =
+            CachedWeights::default_root().filter(|_| options.weight_cache && config.parameters() >= WORTH_KEEPING);
+        let model = match root {
+            Some(root) => {
+                let mut cached = CachedWeights::new(weights, &root, content.finish());
+                Model::load(&config, &mut cached, dtype, &compute)?
+            }
+            None => Model::load(&config, weights, dtype, &compute)?,
+        };
         check_leftover(weights, &config)?;
         let engine = TokenEngine::start(model, eos, options)?;
         Ok(Self { text, engine, config, dtype, thinking, identity })
@@ -218,11 +233,9 @@ fn open_text(files: &dyn ModelFiles, config: &Config) -> Result<Option<ChatText>
     Ok(Some(ChatText::new(tokenizer, template)))
 }
 
-fn digest_weights(weights: &dyn WeightFiles, hasher: &mut Hasher) {
-    let digests: Vec<Digest> = weights.contents().into_iter().map(digest_bytes).collect();
-    for digest in &digests {
-        hasher.field(&digest.0);
-    }
+/// The digests of the weights' files, in order.
+fn weight_digests(weights: &dyn WeightFiles) -> Vec<Digest> {
+    weights.contents().into_iter().map(digest_bytes).collect()
 }
 
 impl From<EngineError> for ChatError {

@@ -5,7 +5,7 @@ use super::kernels::{
     Attend, Buffer, Compute, Format, Heads, KvLayer, KvShape, Linear, Matrix, Output, Rows, attention, linear,
 };
 use super::kv::KvPool;
-use super::qwen3::{Model, Workspace};
+use super::qwen3::{Logits, Model, Workspace};
 use super::schedule::{Limits, Scheduler, StepPlan};
 use crate::base::{Seed, Stage};
 use rand::RngExt;
@@ -98,7 +98,7 @@ pub struct Forward {
     kv: KvPool,
     plan: StepPlan,
     work: Workspace,
-    logits: Matrix,
+    logits: Logits,
 }
 
 impl Forward {
@@ -108,7 +108,7 @@ impl Forward {
         let limits = Limits { step_tokens: batch * before.max(tokens), max_running: batch };
         let mut scheduler = Scheduler::new(limits, Blocks::new(blocks + batch, 16, false));
         let mut kv = model.kv_pool(16, blocks + batch);
-        let (mut work, mut logits) = (Workspace::new(), Matrix::new());
+        let (mut work, mut logits) = (Workspace::new(), Logits::new());
         let vocab = model.config().vocab_size;
         for sequence in 0..batch {
             let prompt = (0..before.max(1)).map(|i| ((sequence * 7 + i * i) % vocab) as u32).collect::<Vec<_>>();

@@ -15,4 +15,4 @@ mod tests;
 pub use config::{Config, ConfigError};
 pub use dtype::{Dtype, UnknownDtype};
 pub use model::Model;
-pub(crate) use model::Workspace;
+pub(crate) use model::{Logits, Workspace};

@@ -3,7 +3,7 @@
 use super::decoder::{Decoder, logit_spans};
 use super::{Config, Dtype};
 use crate::engine::kernels::{
-    Compute, Format, Heads, KvShape, Linear, Matrix, Output, Rotary, Rows, embed, linear, rms_norm,
+    Compute, Format, Heads, KvShape, Linear, Matrix, Rotary, Rows, embed, linear_argmax, rms_norm,
 };
 use crate::engine::kv::KvPool;
 use crate::engine::schedule::StepPlan;
@@ -39,6 +39,29 @@ impl Workspace {
     pub(crate) fn new() -> Self {
         let [x, normed, qkv, attended, gated, spare] = std::array::from_fn(|_| Matrix::new());
         Self { x, normed, qkv, attended, gated, spare }
+    }
+}
+
+/// What a step gives for the rows whose logits are wanted.
+pub(crate) struct Logits {
+    rows: Matrix,
+    greedy: Vec<u32>,
+}
+
+impl Logits {
+    /// None.
+    pub(crate) fn new() -> Self {
+        Self { rows: Matrix::new(), greedy: Vec::new() }
+    }
+
+    /// One row, `[v]`.
+    pub(crate) fn row(&self, row: usize) -> &[f32] {
+        self.rows.row(row)
+    }
+
+    /// The token with the row's largest logit, of equals the lowest; what is not a number never wins.
+    pub(crate) fn greedy(&self, row: usize) -> u32 {
+        self.greedy[row]
     }
 }
 
@@ -124,14 +147,14 @@ impl Model {
         KvPool::new(KvShape { heads, block_tokens }, self.layers.len(), blocks)
     }
 
-    /// Computes the step: keys and values of all rows go to their slots, `logits [plan.logits, v]` gets those that are wanted.
-    pub(crate) fn forward(&mut self, plan: &StepPlan, kv: &mut KvPool, work: &mut Workspace, logits: &mut Matrix) {
+    /// Computes the step: keys and values of all rows go to their slots, `logits` gets those that `plan.logits` wants.
+    pub(crate) fn forward(&mut self, plan: &StepPlan, kv: &mut KvPool, work: &mut Workspace, logits: &mut Logits) {
         self.rotary.reach(plan.positions.iter().copied().max().unwrap_or(0));
         let model = &*self;
         model.compute.enter(|| model.step(plan, kv, work, logits));
     }
 
-    fn step(&self, plan: &StepPlan, kv: &mut KvPool, work: &mut Workspace, logits: &mut Matrix) {
+    fn step(&self, plan: &StepPlan, kv: &mut KvPool, work: &mut Workspace, logits: &mut Logits) {
         let compute = &self.compute;
         let shape = kv.shape();
         let wanted = logit_spans(plan);
@@ -141,6 +164,6 @@ impl Model {
             layer.forward(compute, plan, only, (&self.rotary, shape, kv.layer(index)), work);
         }
         rms_norm(compute, &work.x, &self.norm, self.config.rms_norm_eps as f32, &mut work.normed);
-        linear(compute, &work.normed, &self.lm_head, logits, Output::Store);
+        logits.greedy = linear_argmax(compute, &work.normed, &self.lm_head, &mut logits.rows);
     }
 }

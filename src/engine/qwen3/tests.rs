@@ -2,9 +2,9 @@
 
 use super::Dtype;
 use super::testing::{RandomTensors, odd_config, plain_config};
-use super::{Config, Model, Workspace};
+use super::{Config, Logits, Model, Workspace};
 use crate::engine::blocks::Blocks;
-use crate::engine::kernels::{Compute, KernelSet, Matrix};
+use crate::engine::kernels::{Compute, KernelSet};
 use crate::engine::schedule::{Limits, Scheduler};
 use candle_core::{DType, Device, Tensor};
 use candle_nn::VarBuilder;
@@ -41,7 +41,7 @@ fn candle_logits(config: &Config, tensors: &RandomTensors, prompts: &[Vec<u32>])
 fn our_logits(model: &mut Model, prompts: &[Vec<u32>], step_tokens: usize) -> Vec<Vec<f32>> {
     let mut scheduler = Scheduler::new(Limits { step_tokens, max_running: 64 }, Blocks::new(256, 16, true));
     let mut kv = model.kv_pool(16, 256);
-    let (mut work, mut logits) = (Workspace::new(), Matrix::new());
+    let (mut work, mut logits) = (Workspace::new(), Logits::new());
     let ids: Vec<_> = prompts.iter().map(|prompt| scheduler.submit(prompt.clone(), prompt.len() - 1)).collect();
     let mut results = vec![Vec::new(); prompts.len()];
     while let Some(plan) = scheduler.plan() {

@@ -7,7 +7,7 @@ use rand_chacha::rand_core::SeedableRng;
 
 /// The next token after `index` earlier new ones. Greedy choice takes the largest logit, of equal ones the lowest id.
 pub(crate) fn choose(logits: &[f32], sampling: &Sampling, index: usize) -> u32 {
-    if sampling.temperature <= 0.0 || sampling.top_k == 1 {
+    if sampling.is_greedy() {
         return argmax(logits);
     }
     let mut candidates = weigh(logits, sampling.temperature);

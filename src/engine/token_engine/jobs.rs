@@ -63,10 +63,12 @@ impl Generation {
         drafter.draft(tokens, most, |token| request.ends_at(token, eos))
     }
 
-    /// Chooses the next token: `Ok` to go on with it, `Err` when the output is complete.
-    pub(super) fn next(&mut self, logits: &[f32], eos: &[u32]) -> Result<u32, FinishReason> {
+    /// Chooses the next token, `greedy` being the one with the largest logit: `Ok` to go on with it, `Err` when the output is
+    /// complete.
+    pub(super) fn next(&mut self, logits: &[f32], greedy: u32, eos: &[u32]) -> Result<u32, FinishReason> {
         let request = &self.request;
-        let token = choose(logits, &request.sampling, self.generated.len());
+        let token =
+            if request.sampling.is_greedy() { greedy } else { choose(logits, &request.sampling, self.generated.len()) };
         if request.ends_at(token, eos) {
             return Err(FinishReason::Stop);
         }

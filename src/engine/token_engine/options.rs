@@ -25,6 +25,8 @@ pub struct EngineOptions {
     pub queue: usize,
     /// Whether sequences share the keys and values of equal prefixes.
     pub prefix_reuse: bool,
+    /// Whether the quantized weights of a large model are kept on disk, below the user's cache folder, for the next start.
+    pub weight_cache: bool,
     /// At most this many tokens of a generation are drafted per step: where its last tokens stood before, what followed them
     /// there is computed along, and kept if the model chooses the same. 0 drafts nothing. Drafts stop where they do not come
     /// true and where a step is crowded.
@@ -41,6 +43,7 @@ impl Default for EngineOptions {
             max_running: 64,
             queue: 1024,
             prefix_reuse: true,
+            weight_cache: true,
             draft_tokens: 8,
         }
     }

@@ -4,9 +4,8 @@ use super::handle::Shared;
 use super::jobs::{Answer, Generation, Job, Scoring};
 use super::{Counters, EngineOptions};
 use crate::engine::blocks::Blocks;
-use crate::engine::kernels::Matrix;
 use crate::engine::kv::KvPool;
-use crate::engine::qwen3::{Model, Workspace};
+use crate::engine::qwen3::{Logits, Model, Workspace};
 use crate::engine::schedule::{Limits, LogitRow, Scheduler, SequenceId, StepPlan};
 use futures::StreamExt;
 use futures::channel::mpsc;
@@ -20,7 +19,7 @@ pub(super) struct Worker {
     model: Model,
     kv: KvPool,
     work: Workspace,
-    logits: Matrix,
+    logits: Logits,
     scheduler: Scheduler,
     eos: Vec<u32>,
     queue: usize,
@@ -51,7 +50,7 @@ impl Worker {
             model,
             kv,
             work: Workspace::new(),
-            logits: Matrix::new(),
+            logits: Logits::new(),
             scheduler: Scheduler::new(limits, blocks),
             eos,
             queue: options.queue,
@@ -178,7 +177,7 @@ impl Worker {
                 return None; // What follows a guess that did not come true.
             }
             self.decoded += 1;
-            match generation.next(logits, &self.eos) {
+            match generation.next(logits, self.logits.greedy(index), &self.eos) {
                 Ok(token) => self.scheduler.push(id, token),
                 Err(reason) => {
                     let reused = self.scheduler.reused(id);

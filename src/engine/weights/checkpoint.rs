@@ -134,6 +134,10 @@ impl TensorSource for Checkpoint {
         Rows::convert(format, inputs, outputs, |rows| numbers(shard, entry, rows.start * inputs..rows.end * inputs))
     }
 
+    fn claim(&mut self, name: &str, shape: &[usize]) -> Result<(), WeightsError> {
+        self.entry(name, shape).map(|_| ())
+    }
+
     fn stored_format(&self, name: &str) -> Format {
         match self.entries.get(name) {
             Some((_, entry)) if entry.number == Number::Bf16 => Format::Bf16,

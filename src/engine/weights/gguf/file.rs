@@ -97,6 +97,10 @@ impl TensorSource for GgufFile {
         })
     }
 
+    fn claim(&mut self, name: &str, shape: &[usize]) -> Result<(), WeightsError> {
+        self.entry(name, shape).map(|_| ())
+    }
+
     fn stored_format(&self, name: &str) -> Format {
         self.header.tensors.get(&gguf_name(name)).map_or(Format::F32, |entry| entry.kind.format())
     }
