@@ -87,7 +87,7 @@ pub fn measure_step(
             note(round, mode, run.seconds);
             let answers = std::mem::take(&mut run.answers);
             let expected = expected.get_or_insert_with(|| answers.clone());
-            if let Some(call) = answers.iter().zip(expected).position(|(answer, expected)| answer != expected) {
+            if let Some(call) = first_difference(&answers, expected) {
                 return Err(StepError::Differs { call, mode: mode.name(), round });
             }
             runs[at].push(run);
@@ -95,6 +95,11 @@ pub fn measure_step(
     }
     let first: Vec<f64> = runs[0].iter().map(|run| run.seconds).collect();
     Ok(Mode::ALL.into_iter().zip(&runs).filter_map(|(mode, runs)| figures(mode, runs, &first)).collect())
+}
+
+/// The first call that was not answered alike.
+fn first_difference(answers: &[Arc<Answer>], expected: &[Arc<Answer>]) -> Option<usize> {
+    answers.iter().zip(expected).position(|(answer, expected)| answer != expected)
 }
 
 /// `None` without rounds.
@@ -118,4 +123,29 @@ fn figures(mode: Mode, runs: &[Replayed], first: &[f64]) -> Option<ModeFigures> 
 fn spread(values: &[f64]) -> Option<Spread> {
     let at = |level| quantile(values, level);
     Some(Spread { median: at(0.5)?, min: at(0.0)?, max: at(1.0)? })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::engine::token_engine::Counters;
+
+    #[test]
+    fn ratios_are_taken_within_a_round() {
+        let run = |seconds| Replayed { seconds, counters: Counters::default(), answers: vec![] };
+        let figures = figures(Mode::ALL[1], &[run(8.0), run(6.0), run(30.0)], &[2.0, 3.0, 5.0]).unwrap();
+        assert_eq!(figures.seconds, Spread { median: 8.0, min: 6.0, max: 30.0 });
+        assert_eq!(figures.speedup_of_first, Spread { median: 4.0, min: 2.0, max: 6.0 });
+        assert!(super::figures(Mode::ALL[1], &[], &[]).is_none());
+    }
+
+    #[test]
+    fn one_bit_of_one_score_is_a_difference() {
+        let scores = |p: f64| Arc::new(Answer::Scores(vec![p.to_bits()]));
+        let tokens = |tokens: &[u32]| Arc::new(Answer::Tokens(tokens.to_vec()));
+        let expected = [tokens(&[1, 2]), scores(-0.5)];
+        assert_eq!(first_difference(&expected, &expected), None);
+        assert_eq!(first_difference(&[tokens(&[1, 2]), scores((-0.5_f64).next_up())], &expected), Some(1));
+        assert_eq!(first_difference(&[tokens(&[1, 3]), scores(-0.5)], &expected), Some(0));
+    }
 }
