@@ -176,7 +176,10 @@ fn what_is_guessed_counts_when_it_comes_true() {
     let first = scheduler.plan().unwrap();
     scheduler.complete(&first);
     scheduler.push(id, 3);
-    let plan = scheduler.plan_drafting(|_, tokens, _| (tokens == [1, 2, 3]).then(|| vec![4, 5, 6]).unwrap_or_default());
+    let plan = scheduler.plan_drafting(|_, tokens, _| {
+        assert_eq!(tokens, [1, 2, 3]);
+        vec![4, 5, 6]
+    });
     let plan = plan.unwrap();
     assert_eq!((&plan.tokens[..], &plan.positions[..]), (&[3, 4, 5, 6][..], &[2, 3, 4, 5][..]));
     assert_eq!(plan.logits.iter().map(|row| row.position).collect::<Vec<_>>(), [2, 3, 4, 5]);
