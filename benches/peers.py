@@ -444,7 +444,8 @@ def print_tables(report):
         print(f"read bandwidth, {load['threads']} threads: {cell(found, 1)} GB/s")
     shares = [s["others_share"] for s in report["samples"] if s["others_share"] is not None]
     if shares:
-        print(f"others used {statistics.median(shares):.0%} of the machine (median; at most {max(shares):.0%})")
+        disturbed = " - DISTURBED, draw no conclusions" if max(shares) > 0.05 else ""
+        print(f"others used {statistics.median(shares):.0%} of the machine (median; at most {max(shares):.0%}){disturbed}")
     print(f"{load['prompt_tokens']} prompt + {load['new_tokens']} new tokens, {load['rounds']} rounds: median (min..max), tok/s\n")
     rows = []
     for row in report["table"]:
