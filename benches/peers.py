@@ -126,9 +126,10 @@ class LlamaCpp:
         command = [self.path, "-m", str(self.file(dtype)), "-c", str(context), "-b", str(options.llama_batch)]
         command += ["-ub", str(options.llama_ubatch), "-npp", str(options.prompt_tokens), "-ntg", str(options.new_tokens)]
         command += ["-npl", ",".join([str(batch)] * options.repeats), "-t", str(options.threads), "-tb", str(options.threads)]
-        command += ["--output-format", "jsonl", *shlex.split(options.llama_args)]
+        # -lv 4 so that the log names the buffers that hold the weights (AMX or not).
+        command += ["-lv", "4", "--output-format", "jsonl", *shlex.split(options.llama_args)]
         text = run(command, options.timeout, both=True)
-        rows = [json.loads(line) for line in text.splitlines() if line.startswith('{"n_kv_max"')]
+        rows = [json.loads(line[line.index("{") :]) for line in text.splitlines() if '{"n_kv_max"' in line]
         if len(rows) != options.repeats:
             raise EngineError(f"expected {options.repeats} lines of figures, found {len(rows)}: {tail(text)}")
         return {
@@ -593,8 +594,9 @@ def make_models(options):
         gguf.mkdir(parents=True, exist_ok=True)
         whole = gguf / "bf16.gguf"
         if not whole.is_file():
-            script = options.llama_source / "convert_hf_to_gguf.py"
-            call([sys.executable, script, hf, "--outtype", "bf16", "--outfile", whole])
+            partial = gguf / "bf16.gguf.part"
+            call([sys.executable, options.llama_source / "convert_hf_to_gguf.py", hf, "--outtype", "bf16", "--outfile", partial])
+            partial.rename(whole)
         quantize = options.llama.parent / "llama-quantize"
         for kind in ("Q8_0", "Q4_K_M"):
             target = gguf / f"{kind.lower()}.gguf"
