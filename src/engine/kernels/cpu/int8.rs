@@ -93,11 +93,9 @@ impl Int8Task<'_> {
                 for quad in 0..BLOCK / 4 {
                     let at = quads.add(quad * 4 * width);
                     let weights = [S::int_load(at), S::int_load(at.add(4 * S::LANES))];
-                    for r in 0..R {
+                    for (r, ints) in ints.iter_mut().enumerate() {
                         let x = x.quad::<S>(r, block, quad);
-                        for c in 0..2 {
-                            ints[r][c] = S::dot(ints[r][c], weights[c], x);
-                        }
+                        *ints = [S::dot(ints[0], weights[0], x), S::dot(ints[1], weights[1], x)];
                     }
                 }
                 let factors = [S::load_f16(part.cast()), S::load_f16(part.cast::<u16>().add(S::LANES))];
@@ -135,12 +133,11 @@ impl Int8Task<'_> {
                         let at = nibbles.add(pair * 4 * width);
                         let bytes = [S::int_load(at), S::int_load(at.add(4 * S::LANES))];
                         let (low, high) = (bytes.map(|b| S::low_halves(b)), bytes.map(|b| S::high_halves(b)));
-                        for r in 0..R {
-                            let (first, second) =
-                                (x.quad::<S>(r, block, pair), x.quad::<S>(r, block, pair + BLOCK / 8));
-                            for c in 0..2 {
-                                ints[r][c] = S::dot_unsigned(ints[r][c], low[c], first);
-                                ints[r][c] = S::dot_unsigned(ints[r][c], high[c], second);
+                        for (r, ints) in ints.iter_mut().enumerate() {
+                            let x = [0, BLOCK / 8].map(|from| x.quad::<S>(r, block, from + pair));
+                            for (c, ints) in ints.iter_mut().enumerate() {
+                                *ints = S::dot_unsigned(*ints, low[c], x[0]);
+                                *ints = S::dot_unsigned(*ints, high[c], x[1]);
                             }
                         }
                     }
