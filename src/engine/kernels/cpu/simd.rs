@@ -146,7 +146,8 @@ pub enum KernelSet {
 }
 
 impl KernelSet {
-    /// All sets that this machine has, the best first.
+    /// All sets that this machine has, the best first. (Tiles of 16 rows lose as much on scaling every block of 32 inputs as
+    /// they gain on its products, so AMX stands behind VNNI; docs/benchmarks.md.)
     pub fn available() -> Vec<Self> {
         let mut sets = Vec::new();
         #[cfg(target_arch = "x86_64")]
@@ -156,8 +157,8 @@ impl KernelSet {
             let avx512 = avx2 && has!("avx512f") && has!("avx512bw") && has!("avx512dq") && has!("avx512vl");
             let vnni = avx512 && has!("avx512vnni");
             let found = [
-                (Self::Amx, vnni && super::amx::available()),
                 (Self::Avx512Vnni, vnni),
+                (Self::Amx, vnni && super::amx::available()),
                 (Self::Avx512, avx512),
                 (Self::Avx2Vnni, avx2 && has!("avxvnni")),
                 (Self::Avx2, avx2),
