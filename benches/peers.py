@@ -35,6 +35,7 @@ import random
 import resource
 import shlex
 import shutil
+import signal
 import statistics
 import subprocess
 import sys
@@ -43,11 +44,11 @@ import time
 
 SCHEMA = 1
 MODEL = "qwen3-0.6b-random"
-# Precision -> engine -> what the engine calls it. None: the engine's own default.
+# Precision -> engine -> what the engine calls it.
 PRECISIONS = {
     "8": {"maspo": "q8_0", "llama.cpp": "Q8_0", "openvino": "int8"},
     "4": {"maspo": "q4_k", "llama.cpp": "Q4_K_M"},
-    "32": {"maspo": None},
+    "32": {"maspo": "f32"},
 }
 ENGINES = ("maspo", "llama.cpp", "openvino")
 OURS = "maspo"
@@ -80,11 +81,9 @@ class Maspo:
     def measure(self, options, dtype, batch):
         command = [self.path, "bench", "--model", str(self.model), "--batch", str(batch), "--json"]
         command += ["--prompt-tokens", str(options.prompt_tokens), "--new-tokens", str(options.new_tokens)]
-        command += ["--threads", str(options.threads)]
-        if dtype:
-            command += ["--dtype", dtype]
+        command += ["--threads", str(options.threads), "--dtype", dtype]
         found = json_line(run(command, options.timeout), "command")
-        if dtype and found.get("dtype") != dtype:
+        if found.get("dtype") != dtype:
             raise EngineError(f"asked for {dtype}, the binary measured {found.get('dtype')}")
         (figures,) = found["runs"]
         return {
@@ -312,21 +311,27 @@ def read_bandwidth(threads, bytes_each=256 << 20, passes=7):
             view = (ctypes.c_char * bytes_each).from_buffer(buffer)
             address = ctypes.addressof(view)
             ctypes.memset(address, 1, bytes_each)
-            for _ in range(passes):
-                barrier.wait()
-                libc.memchr(address, 0, bytes_each)
-                barrier.wait()
+            try:
+                for _ in range(passes):
+                    barrier.wait()
+                    libc.memchr(address, 0, bytes_each)
+                    barrier.wait()
+            except threading.BrokenBarrierError:
+                pass  # interrupted
             del view
 
-    workers = [threading.Thread(target=reader) for _ in range(threads)]
+    workers = [threading.Thread(target=reader, daemon=True) for _ in range(threads)]
     for worker in workers:
         worker.start()
     rates = []
-    for _ in range(passes):
-        barrier.wait()
-        start = time.perf_counter()
-        barrier.wait()
-        rates.append(threads * bytes_each / (time.perf_counter() - start))
+    try:
+        for _ in range(passes):
+            barrier.wait()
+            start = time.perf_counter()
+            barrier.wait()
+            rates.append(threads * bytes_each / (time.perf_counter() - start))
+    finally:
+        barrier.abort()
     for worker in workers:
         worker.join()
     return max(rates)
@@ -376,7 +381,7 @@ def measure_all(options, engines, samples, bandwidths, failures, save):
                     if key in failures:
                         continue
                     dtype = PRECISIONS[precision][engine.name]
-                    label = f"  {engine.name} {dtype or 'f32'} x{batch}"
+                    label = f"  {engine.name} {dtype} x{batch}"
                     with Disturbance() as disturbance:
                         try:
                             figures = engine.measure(options, dtype, batch)
@@ -384,7 +389,7 @@ def measure_all(options, engines, samples, bandwidths, failures, save):
                             failures[key] = str(error)
                             say(f"{label}: FAILED, not tried again: {error}")
                             continue
-                    sample = {"round": number + 1, "engine": engine.name, "precision": precision, "dtype": dtype or "f32"}
+                    sample = {"round": number + 1, "engine": engine.name, "precision": precision, "dtype": dtype}
                     sample |= {"batch": batch, **figures, "load_before": disturbance.load, "others_share": disturbance.share}
                     samples.append(sample)
                     others = "" if disturbance.share is None else f", others used {disturbance.share:.0%} of the machine"
@@ -454,7 +459,10 @@ def print_tables(report):
         names = [f"{row['precision']}-bit", str(row["batch"]), row["engine"], row["dtype"]]
         digits = 0 if row["decode_tok_s"]["median"] >= 1000 else 1
         rows.append([*names, cell(row["prefill_tok_s"], 0), cell(row["decode_tok_s"], digits), share])
-    lines(["", "batch", "engine", "weights", "prefill", "decode", "weights read, of bandwidth"], rows)
+    if not rows:
+        print("nothing was measured")
+    else:
+        lines(["", "batch", "engine", "weights", "prefill", "decode", "weights read, of bandwidth"], rows)
     if report["ratios"]:
         print("\nOurs over the peer, round by round: median (min..max)\n")
         names = [[f"{row['precision']}-bit", str(row["batch"]), f"{row['peer']} {row['peer_dtype']}"] for row in report["ratios"]]
@@ -745,6 +753,8 @@ def parse():
 
 def main():
     options = parse()
+    # A polite kill ends like ctrl-C: the engine that runs is ended too, and what was measured is kept.
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
         if options.openvino_worker:
             openvino_worker(json.loads(options.openvino_worker))
@@ -752,6 +762,8 @@ def main():
         if options.make_models:
             return make_models(options)
         return bench(options)
+    except KeyboardInterrupt:
+        return 130
     except InputError as error:
         say(f"error: {error}")
         return 2
