@@ -37,7 +37,7 @@ pub enum ComputeError {
 
 impl Compute {
     /// The CPU with `threads` threads (all cores when `None`) and the best kernel set that it has; the environment variable
-    /// `MASPO_KERNELS` (`avx512`, `avx2`, `neon`, `portable`) forces one.
+    /// `MASPO_KERNELS` (`avx512vnni`, `amx`, `avx512`, `avx2vnni`, `avx2`, `neon`, `portable`) forces one.
     ///
     /// # Errors
     /// An unknown or unavailable kernel set in `MASPO_KERNELS`, a number of threads out of range, or threads that cannot start.
