@@ -146,8 +146,8 @@ pub enum KernelSet {
 }
 
 impl KernelSet {
-    /// All sets that this machine has, the best first. (Tiles of 16 rows lose as much on scaling every block of 32 inputs as
-    /// they gain on its products, so AMX stands behind VNNI; docs/benchmarks.md.)
+    /// All sets that this machine has, the best first. (AMX stands behind VNNI because it took no less time where the
+    /// two were compared: docs/benchmarks.md.)
     pub fn available() -> Vec<Self> {
         let mut sets = Vec::new();
         #[cfg(target_arch = "x86_64")]
