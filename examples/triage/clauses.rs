@@ -290,8 +290,14 @@ impl Prompt {
             return Self::sample(role, 0.25, false, rng);
         }
         let start = if rng.random_bool(0.5) { Self::seed(role) } else { Self::ideal(role) };
+        Self::near(start, 4, rng)
+    }
+
+    /// Fewer than `edits` edits from `start`, in any wording, not kept out of training.
+    pub(crate) fn near(start: Self, edits: usize, rng: &mut ChaCha8Rng) -> Self {
+        let role = start.role;
         let mut prompt = start;
-        for _ in 0..rng.random_range(0..4) {
+        for _ in 0..rng.random_range(0..edits) {
             prompt = crate::optimizer::propose(&prompt, false, rng);
         }
         let wordings: Vec<usize> = vec![0, 1, 2];

@@ -2,7 +2,7 @@
 
 use crate::clauses::Role;
 use crate::examples::{
-    COMPARISONS, Example, Source, agent, auxiliary, judgement, label_in_frame, label_judgement, pair, proposal,
+    COMPARISONS, Example, Prompts, Source, agent, auxiliary, judgement, label_in_frame, label_judgement, pair, proposal,
 };
 use crate::world::Share;
 use maspo::base::{Seed, Stage};
@@ -38,13 +38,15 @@ pub(crate) fn write(folder: &Path, lesson: Lesson, count: u64, seed: Seed) -> io
 }
 
 /// What a corpus teaches. The second lesson comes after the first: to judge verdicts, which needs the label of a session that
-/// nobody has written down.
+/// nobody has written down. The last one brings back what the second pushes aside.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, clap::ValueEnum)]
 pub(crate) enum Lesson {
     /// Everything.
     First,
     /// Verdicts mostly, and enough of everything else that it is not forgotten.
     Second,
+    /// Agents whose prompts say nearly all there is to say, which ask for the longest answers, and enough of the other two.
+    Last,
 }
 
 /// The first `count` examples of the corpus of `seed`.
@@ -54,6 +56,7 @@ pub(crate) fn examples(lesson: Lesson, count: u64, seed: Seed) -> impl Iterator<
         match lesson {
             Lesson::First => of_everything(rng),
             Lesson::Second => of_verdicts(rng),
+            Lesson::Last => of_good_prompts(rng),
         }
     })
 }
@@ -70,6 +73,21 @@ fn of_verdicts(rng: &mut ChaCha8Rng) -> Example {
     }
 }
 
+/// One example of the last lesson.
+fn of_good_prompts(rng: &mut ChaCha8Rng) -> Example {
+    let source = Source { share: Share::Corpus, prompts: Prompts::NearIdeal };
+    match rng.random_range(0..100) {
+        0..4 => agent(Role::Extract, source, rng),
+        4..20 => agent(Role::Assess, source, rng),
+        20..35 => agent(Role::Verdict, source, rng),
+        35..38 => agent(Role::Traffic, source, rng),
+        38..47 => judged(["local-client", "local-traffic", "local-origin"][rng.random_range(0..3)], source.share, rng),
+        47..53 => of_verdicts(rng),
+        53..59 => edited(rng),
+        _ => of_everything(rng),
+    }
+}
+
 /// A comparison of the kind `name`.
 fn judged(name: &str, share: Share, rng: &mut ChaCha8Rng) -> Example {
     let comparison = *COMPARISONS.iter().find(|comparison| comparison.name == name).expect("a kind of comparison");
@@ -79,7 +97,7 @@ fn judged(name: &str, share: Share, rng: &mut ChaCha8Rng) -> Example {
 
 /// One example of the first lesson.
 fn of_everything(rng: &mut ChaCha8Rng) -> Example {
-    let source = Source { share: Share::Corpus, held_out: false };
+    let source = Source { share: Share::Corpus, prompts: Prompts::Usual };
     match rng.random_range(0..100) {
         0..15 => agent(Role::Extract, source, rng),
         15..31 => agent(Role::Assess, source, rng),
@@ -100,14 +118,18 @@ fn of_everything(rng: &mut ChaCha8Rng) -> Example {
             let pair = pair(comparison, source.share, rng);
             judgement(comparison, &pair, rng.random_range(0..2))
         }
-        79..86 => {
-            let specialist = [Role::Client, Role::Traffic, Role::Origin][rng.random_range(0..3)];
-            let role = [Role::Extract, Role::Assess, Role::Verdict, Role::CHAIN[rng.random_range(0..3)], specialist]
-                [rng.random_range(0..5)];
-            proposal(role, source, rng).0
-        }
+        79..86 => edited(rng),
         _ => auxiliary(source.share, rng),
     }
+}
+
+/// A proposal.
+fn edited(rng: &mut ChaCha8Rng) -> Example {
+    let source = Source { share: Share::Corpus, prompts: Prompts::Usual };
+    let specialist = [Role::Client, Role::Traffic, Role::Origin][rng.random_range(0..3)];
+    let chain = Role::CHAIN[rng.random_range(0..3)];
+    let role = [Role::Extract, Role::Assess, Role::Verdict, chain, specialist][rng.random_range(0..5)];
+    proposal(role, source, rng).0
 }
 
 /// Words and marks, about as many as tokens.

@@ -2,7 +2,7 @@
 //! combinations that it never saw.
 
 use crate::clauses::{Prompt, Role};
-use crate::examples::{COMPARISONS, Source, agent, judgement, pair, proposal};
+use crate::examples::{COMPARISONS, Prompts, Source, agent, judgement, pair, proposal};
 use crate::world::{Session, Share};
 use maspo::base::{Seed, Stage};
 use serde_json::{Map, Value, json};
@@ -62,7 +62,7 @@ pub(crate) fn sets(seed: Seed) -> Vec<(&'static str, Vec<Value>)> {
 }
 
 fn probe_sets(seed: Seed) -> Vec<(String, Vec<Value>)> {
-    let source = Source { share: Share::Probe, held_out: true };
+    let source = Source { share: Share::Probe, prompts: Prompts::HeldOut };
     let rng = |path: &[u64]| seed.derive(Stage::Data, path).rng();
     let mut sets = Vec::new();
     for role in Role::ALL {

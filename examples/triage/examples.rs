@@ -32,8 +32,18 @@ impl Example {
 #[derive(Clone, Copy)]
 pub(crate) struct Source {
     pub(crate) share: Share,
-    /// Whether the agent's own prompt is one of those kept out of training.
-    pub(crate) held_out: bool,
+    pub(crate) prompts: Prompts,
+}
+
+/// Which prompts the agent of an example has.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Prompts {
+    /// Of every kind, near those that a search visits more often than not.
+    Usual,
+    /// The whole team's a few edits from the best at most: full reports, every finding, alerts.
+    NearIdeal,
+    /// A combination of clauses that is kept out of training.
+    HeldOut,
 }
 
 /// Longest excerpt in a proposal, as the experiment files set it.
@@ -77,9 +87,18 @@ fn context(prompts: &[Prompt], outputs: &[Output], at: usize, rng: &mut ChaCha8R
 /// An agent at work.
 pub(crate) fn agent(role: Role, source: Source, rng: &mut ChaCha8Rng) -> Example {
     let roles = roles(role, rng);
-    let mut prompts = team(roles, rng);
     let at = roles.iter().position(|other| *other == role).expect("a member");
-    prompts[at] = if source.held_out { Prompt::sample(role, 0.25, true, rng) } else { Prompt::pick(role, rng) };
+    let prompts = match source.prompts {
+        Prompts::NearIdeal => roles.iter().map(|role| Prompt::near(Prompt::ideal(*role), 3, rng)).collect(),
+        other => {
+            let mut prompts = team(roles, rng);
+            prompts[at] = match other {
+                Prompts::HeldOut => Prompt::sample(role, 0.25, true, rng),
+                _ => Prompt::pick(role, rng),
+            };
+            prompts
+        }
+    };
     let mut session = Session::sample(source.share, rng);
     if !role.reads_session() && rng.random_bool(0.15) {
         // Upstream reports that no session of the world would give; the session itself is not shown.
@@ -179,7 +198,8 @@ pub(crate) fn proposal(role: Role, source: Source, rng: &mut ChaCha8Rng) -> (Exa
     if rng.random_bool(0.4) {
         prompts[at] = if Prompt::seed(role).held_out() { prompts[at].clone() } else { Prompt::seed(role) };
     }
-    if source.held_out {
+    let held_out = source.prompts == Prompts::HeldOut;
+    if held_out {
         prompts[at] = Prompt::sample(role, 0.25, true, rng);
     }
     // The terminal agent has one comparison and so no misalignment cases.
@@ -197,7 +217,7 @@ pub(crate) fn proposal(role: Role, source: Source, rng: &mut ChaCha8Rng) -> (Exa
     let warned = shown.iter().any(|case| case.brief);
     let next = loop {
         let next = optimizer::propose(&prompts[at], warned, rng);
-        if source.held_out || !next.held_out() {
+        if held_out || !next.held_out() {
             break next;
         }
     };

@@ -11,8 +11,7 @@ train=$(cd "$(dirname "$0")" && pwd)
 corpus() { cargo run --release --example triage -- corpus --out "$work/$1" --lesson "$2" --count "$3" --seed "$4"; }
 corpus first first 260000 1
 corpus second second 70000 1
-corpus last-a first 17000 2
-corpus last-b second 2500 2
+corpus last last 26000 2
 
 cd "$train"
 # Everything: agents, judge, optimizer.
@@ -20,10 +19,10 @@ cd "$train"
 # To judge a verdict by the session, which needs a label that nobody has written down.
 "$python" train.py --corpus "$work/second/corpus.jsonl" --after "$work/run-first" --tokens 6500000 \
   --muon-lr 0.008 --adam-lr 0.002 --content-weight 0 --run "$work/run-second" --out "$work/out-second"
-# Everything once more, at a falling rate: what the second lesson pushed aside comes back.
-"$python" train.py --corpus "$work/last-a/corpus.jsonl" "$work/last-b/corpus.jsonl" --after "$work/run-second" --tokens 2400000 \
-  --muon-lr 0.006 --adam-lr 0.0015 --content-weight 0 --decay 1.0 --run "$work/run-last" \
-  --boost judge-local-traffic=3 judge-local-client=3 judge-local-origin=3 agent-traffic=2
+# Everything once more, at a falling rate: what the second lesson pushed aside comes back, and prompts near the best, whose
+# answers are the longest, become usual.
+"$python" train.py --corpus "$work/last/corpus.jsonl" --after "$work/run-second" --tokens 3400000 \
+  --muon-lr 0.006 --adam-lr 0.0015 --content-weight 0 --decay 1.0 --run "$work/run-last"
 
 "$python" check.py --corpus "$work/first/corpus.jsonl"
 "$python" evaluate.py --json metrics.json
