@@ -1,5 +1,6 @@
 //! `maspo bench`: Measure prefill and decode speed, or replay a recorded step of a search.
 
+mod against;
 mod workload;
 
 use super::local::open_error;
@@ -7,7 +8,7 @@ use super::{CliError, Exit};
 use crate::base::Seed;
 use crate::engine::qwen3::Dtype;
 use crate::engine::{Bare, EngineOptions, ModelSource};
-use crate::throughput::{Figures, Load, measure, read_bandwidth};
+use crate::throughput::{Figures, Load, Traffic, measure, read_bandwidth};
 use serde_json::json;
 use workload::Recording;
 
@@ -44,6 +45,9 @@ pub(super) struct Args {
     /// Tokens that the K/V pool holds during the recorded step; default is what a search gets.
     #[arg(long, requires = "workload")]
     kv_tokens: Option<usize>,
+    /// Time nothing; say how far the logits are from those of the same weights kept in this (mostly f32).
+    #[arg(long, value_name = "DTYPE", conflicts_with_all = ["batch", "prompt_tokens", "new_tokens", "workload"])]
+    against: Option<Dtype>,
     /// Worker threads; default is the number of cores.
     #[arg(long)]
     threads: Option<usize>,
@@ -56,9 +60,10 @@ pub(super) struct Args {
 const SEED: Seed = Seed(1);
 
 pub(super) fn run(args: Args) -> Result<Exit, CliError> {
-    match args.workload {
-        Some(recording) => workload::run(&args, recording),
-        None => rates(&args),
+    match (args.workload, args.against) {
+        (Some(recording), _) => workload::run(&args, recording),
+        (None, Some(reference)) => against::run(&args, reference),
+        (None, None) => rates(&args),
     }
 }
 
@@ -88,10 +93,12 @@ fn rates(args: &Args) -> Result<Exit, CliError> {
     say(args, &headline(args, &source, &opened));
     say(args, &format!("read bandwidth {:.1} GB/s, weights {:.1} MB a step", bandwidth / 1e9, weights_mb(&opened)));
     say(args, "batch   prefill tok/s   decode tok/s   ms/step   MB/step   of bandwidth");
+    let (weights, kv_per_token) = (opened.weight_bytes_per_step, opened.kv_bytes_per_token);
+    let traffic = Traffic { weights, kv_per_token, bandwidth };
     let mut runs = Vec::with_capacity(args.batch.len());
     for &batch in &args.batch {
         let load = Load { batch, prompt_tokens: args.prompt_tokens, new_tokens: args.new_tokens };
-        let figures = measure(&opened.engine, &opened.config, load, SEED, (opened.weight_bytes_per_step, bandwidth))
+        let figures = measure(&opened.engine, &opened.config, load, SEED, traffic)
             .map_err(|error| CliError::new(Exit::RunFailed, error))?;
         say(args, &row(&figures));
         runs.push(figures);
@@ -109,6 +116,7 @@ fn rates(args: &Args) -> Result<Exit, CliError> {
             "new_tokens": args.new_tokens,
             "read_bandwidth_bytes_per_s": bandwidth,
             "weight_bytes_per_step": opened.weight_bytes_per_step,
+            "kv_bytes_per_token": opened.kv_bytes_per_token,
             "runs": runs,
         });
         println!("{object}");

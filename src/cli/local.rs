@@ -1,10 +1,11 @@
 //! What `generate` and `score` share: opening a model, and a request's prompt in its three forms.
 
 use super::jsonl::Fault;
+use super::loading::Loading;
 use super::{CliError, Exit};
 use crate::chat::Message;
 use crate::engine::qwen3::Dtype;
-use crate::engine::{EngineError, EngineOptions, LocalModel, ModelSource, OpenError};
+use crate::engine::{EngineError, EngineOptions, LocalModel, ModelSource, OpenError, Text};
 use serde_json::{Value, json};
 use std::path::PathBuf;
 
@@ -39,7 +40,11 @@ pub(super) fn open_model(args: &EngineArgs, thinking: bool) -> Result<LocalModel
     let source = ModelSource::parse(&args.model).map_err(CliError::bad_input)?;
     let options =
         EngineOptions { threads: args.threads, weight_cache: !args.no_weight_cache, ..EngineOptions::default() };
-    let model = LocalModel::open_for_tokens(&source, &options, args.dtype, thinking).map_err(open_error)?;
+    let mut loading = Loading::new(source.name());
+    let mut show = |done, all| loading.show(done, all);
+    let model = LocalModel::open_watched(&source, &options, args.dtype, thinking, Text::Optional, &mut show);
+    let model = model.map_err(open_error)?;
+    drop(loading);
     say_dtype(&model, args.dtype);
     if !model.has_text() {
         eprintln!("warning: {source} has no tokenizer.json: only `input_ids` can be continued, and `text` stays empty");

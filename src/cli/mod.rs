@@ -8,6 +8,7 @@ mod exit;
 mod generate;
 mod interrupt;
 mod jsonl;
+mod loading;
 mod local;
 pub mod lock;
 mod models;

@@ -1,10 +1,11 @@
 //! Opens the models of an experiment's roles; a model that plays several is opened once.
 
 use super::CliError;
+use super::loading::Loading;
 use super::local::{open_error, say_dtype};
 use crate::chat::{ChatModel, ModelRole};
 use crate::config::{ModelSpec, Settings};
-use crate::engine::LocalModel;
+use crate::engine::{LocalModel, Text};
 use std::sync::Arc;
 
 /// The opened models.
@@ -19,7 +20,11 @@ pub(super) fn open_models(settings: &Settings, roles: &[ModelRole]) -> Result<Mo
         let spec = settings.model(*role);
         if models.find(spec).is_none() {
             let ModelSpec { source, dtype, thinking } = spec;
-            let model = LocalModel::open(source, &settings.engine, *dtype, *thinking).map_err(open_error)?;
+            let mut loading = Loading::new(source.name());
+            let mut show = |done, all| loading.show(done, all);
+            let model = LocalModel::open_watched(source, &settings.engine, *dtype, *thinking, Text::Needed, &mut show);
+            let model = model.map_err(open_error)?;
+            drop(loading);
             say_dtype(&model, *dtype);
             models.opened.push((spec.clone(), Arc::new(model)));
         }

@@ -16,13 +16,15 @@ pub struct Bare {
     /// The engine.
     pub engine: TokenEngine,
     /// What it runs; shares its weights with the engine.
-    model: Model,
+    pub(super) model: Model,
     /// The model's shape.
     pub config: Config,
     /// What the matrices are kept in; `auto` means: as in the file.
     pub dtype: Dtype,
     /// Bytes of the packed matrices that a decode step has to read.
     pub weight_bytes_per_step: usize,
+    /// Bytes of the keys and values of one token.
+    pub kv_bytes_per_token: usize,
     /// Compute threads.
     pub threads: usize,
     /// The kernel set.
@@ -57,10 +59,10 @@ impl Bare {
                 (model, dtype)
             }
         };
-        let weight_bytes_per_step = model.weight_bytes_per_step();
+        let (weight_bytes_per_step, kv_bytes_per_token) = (model.weight_bytes_per_step(), model.kv_bytes_per_token());
         let engine = TokenEngine::start(model.clone(), Vec::new(), options)?;
         let (threads, kernels) = (compute.threads(), compute.kernels().name());
-        Ok(Self { engine, model, config, dtype, weight_bytes_per_step, threads, kernels })
+        Ok(Self { engine, model, config, dtype, weight_bytes_per_step, kv_bytes_per_token, threads, kernels })
     }
 
     /// Starts the engine anew on the same weights, with an empty K/V pool.

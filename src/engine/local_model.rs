@@ -8,14 +8,14 @@ use super::qwen3::{Config, Dtype, Model};
 use super::source::ModelSource;
 use super::text::{ChatTemplate, ChatText, TextError};
 use super::token_engine::{Counters, EngineError, EngineOptions, ScoreOutput, TokenEngine, TokenOutput, TokenRequest};
-use super::weights::{CachedWeights, Leftover, WeightFiles, WeightsError, digest_bytes};
+use super::weights::{CachedWeights, Leftover, WatchedWeights, WeightFiles, WeightsError, digest_bytes};
 use crate::base::{Digest, Hasher};
 use crate::chat::{ChatError, ChatModel, Completion, Message, ModelIdentity, Origin, Request, Scores, Usage};
 use futures::FutureExt;
 use futures::future::BoxFuture;
 
 /// To be raised when the forward pass gives other results than before: cached answers then no longer count.
-const COMPUTE_VERSION: u32 = 2;
+const COMPUTE_VERSION: u32 = 3;
 
 /// Weights of a model whose conversion takes long enough to be kept on disk.
 const WORTH_KEEPING: usize = 200_000_000;
@@ -75,7 +75,7 @@ impl LocalModel {
         dtype: Dtype,
         thinking: bool,
     ) -> Result<Self, OpenError> {
-        Self::open_with(source, options, dtype, thinking, Text::Needed)
+        Self::open_watched(source, options, dtype, thinking, Text::Needed, &mut |_, _| ())
     }
 
     /// The same, but a model without a tokenizer is taken too: then only token ids can be continued, and generated text is
@@ -89,15 +89,20 @@ impl LocalModel {
         dtype: Dtype,
         thinking: bool,
     ) -> Result<Self, OpenError> {
-        Self::open_with(source, options, dtype, thinking, Text::Optional)
+        Self::open_watched(source, options, dtype, thinking, Text::Optional, &mut |_, _| ())
     }
 
-    fn open_with(
+    /// The same; `watch` hears again and again how many of all weights are loaded.
+    ///
+    /// # Errors
+    /// As [`open`](Self::open).
+    pub fn open_watched(
         source: &ModelSource,
         options: &EngineOptions,
         dtype: Dtype,
         thinking: bool,
         needs: Text,
+        watch: &mut dyn FnMut(u64, u64),
     ) -> Result<Self, OpenError> {
         let mut files = open_files(source)?;
         let config = files.config()?;
@@ -126,12 +131,14 @@ impl LocalModel {
 
         let root =
             CachedWeights::default_root().filter(|_| options.weight_cache && config.parameters() >= WORTH_KEEPING);
+        let all = config.parameters() as u64;
+        let mut tell = |done: u64| watch(done, all);
         let model = match root {
             Some(root) => {
                 let mut cached = CachedWeights::new(weights, &root, content.finish());
-                Model::load(&config, &mut cached, dtype, &compute)?
+                Model::load(&config, &mut WatchedWeights::new(&mut cached, &mut tell), dtype, &compute)?
             }
-            None => Model::load(&config, weights, dtype, &compute)?,
+            None => Model::load(&config, &mut WatchedWeights::new(weights, &mut tell), dtype, &compute)?,
         };
         check_leftover(weights, &config)?;
         let engine = TokenEngine::start(model, eos, options)?;
@@ -212,9 +219,11 @@ impl LocalModel {
 }
 
 /// Whether a model must have a tokenizer.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Text {
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Text {
+    /// It must.
     Needed,
+    /// Without one, only token ids can be continued.
     Optional,
 }
 

@@ -2,7 +2,8 @@
 
 use super::blocks::{BlockId, Blocks};
 use super::kernels::{
-    Attend, Buffer, Compute, Format, Heads, KvLayer, KvShape, Linear, Matrix, Output, Rows, attention, linear,
+    Attend, Compute, Format, Heads, KvFormat, KvLayer, KvShape, Linear, Matrix, Norms, Output, Rotary, Rows, attention,
+    linear, rotate_and_store,
 };
 use super::kv::KvPool;
 use super::qwen3::{Logits, Model, Workspace};
@@ -65,15 +66,15 @@ impl Attention {
         tokens: usize,
         context: usize,
     ) -> Self {
-        let shape = KvShape { heads: Heads { n_q, n_kv, d }, block_tokens: 16 };
+        let shape = KvShape { heads: Heads { n_q, n_kv, d }, block_tokens: 16, format: KvFormat::F32 };
         let each = context.div_ceil(16);
-        let fill = |len: usize| {
-            let mut buffer = Buffer::zeros(len);
-            buffer.as_mut_slice().copy_from_slice(&numbers(len));
-            buffer
-        };
-        let layer =
-            KvLayer { keys: fill(batch * each * shape.key_block()), values: fill(batch * each * shape.value_block()) };
+        let mut layer = shape.layer(batch * each);
+        let slots: Vec<u32> = (0..(batch * each * 16) as u32).collect();
+        let (mut qkv, ones) = (matrix(slots.len(), (n_q + 2 * n_kv) * d), vec![1.0; d]);
+        let mut rotary = Rotary::new(d, 1e4);
+        rotary.reach(slots.len() as u32);
+        let norms = Norms { query: &ones, key: &ones, eps: 1e-6 };
+        rotate_and_store(compute, &mut qkv, norms, &rotary, (&slots, &slots), shape, &mut layer);
         let table =
             |sequence: usize| (sequence * each..(sequence + 1) * each).map(|block| BlockId(block as u32)).collect();
         let tables = (0..batch).map(table).collect();

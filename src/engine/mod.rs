@@ -16,6 +16,7 @@ pub(crate) mod sample;
 
 pub mod token_engine;
 
+mod agreement;
 mod bare;
 mod embedded;
 mod files;
@@ -23,9 +24,10 @@ mod local_model;
 mod memory;
 mod source;
 
+pub use agreement::{Agreement, agreement};
 pub use bare::Bare;
 pub use files::FilesError;
-pub use local_model::{LocalModel, OpenError};
+pub use local_model::{LocalModel, OpenError, Text};
 pub use source::{ModelSource, SourceError};
 pub use token_engine::{EngineError, EngineOptions, TokenRequest};
 

@@ -44,8 +44,18 @@ pub struct Figures {
     pub bandwidth_fraction: f64,
 }
 
-/// Measures one load. The engine's K/V pool must hold all of its sequences; `weight_bytes` are what a
-/// decode step reads of the weights, `read_bandwidth` is in bytes per second.
+/// What a decode step has to read, and how fast the machine reads.
+#[derive(Clone, Copy, PartialEq, Debug)]
+pub struct Traffic {
+    /// Bytes of weights per step.
+    pub weights: usize,
+    /// Bytes of keys and values per token of context.
+    pub kv_per_token: usize,
+    /// Measured read bandwidth, bytes per second.
+    pub bandwidth: f64,
+}
+
+/// Measures one load. The engine's K/V pool must hold all of its sequences.
 ///
 /// # Errors
 /// A load that does not fit, or an engine that fails.
@@ -54,7 +64,7 @@ pub fn measure(
     config: &Config,
     load: Load,
     seed: Seed,
-    (weight_bytes, read_bandwidth): (usize, f64),
+    traffic: Traffic,
 ) -> Result<Figures, EngineError> {
     let (mut prefill_s, mut step_s) = (Vec::new(), Vec::new());
     for repeat in 0..REPEATS {
@@ -67,7 +77,7 @@ pub fn measure(
     }
     let (prefill_s, step_s) = (median(prefill_s), median(step_s));
     let context = load.prompt_tokens + load.new_tokens / 2;
-    let bytes_per_step = (weight_bytes + load.batch * context * config.kv_bytes_per_token()) as u64;
+    let bytes_per_step = (traffic.weights + load.batch * context * traffic.kv_per_token) as u64;
     let bytes_per_s = bytes_per_step as f64 / step_s;
     Ok(Figures {
         batch: load.batch,
@@ -76,7 +86,7 @@ pub fn measure(
         ms_per_step: step_s * 1e3,
         bytes_per_step,
         bytes_per_s,
-        bandwidth_fraction: bytes_per_s / read_bandwidth,
+        bandwidth_fraction: bytes_per_s / traffic.bandwidth,
     })
 }
 

@@ -12,7 +12,7 @@ mod replay;
 mod step;
 
 pub use bandwidth::read_bandwidth;
-pub use measure::{Figures, Load, measure};
+pub use measure::{Figures, Load, Traffic, measure};
 pub use replay::Mode;
 pub use step::{ModeFigures, Spread, StepError, measure_step};
 pub use workload::{Call, Part, Workload};

@@ -1,7 +1,7 @@
 //! Causal attention over paged keys and values; the query heads of a group share every read of a key or value.
 
 use super::cpu::attention::AttentionTask;
-use super::matrix::{Matrix, Shared};
+use super::matrix::{Matrix, Shared, SharedBytes};
 use super::{Compute, Heads, KvLayer, KvShape};
 use crate::engine::blocks::BlockId;
 
@@ -35,13 +35,15 @@ pub(crate) fn attention(
     let Heads { n_q, n_kv, d } = shape.heads;
     let tokens_per_task = (TASK_ROWS / (n_q / n_kv)).max(1);
     out.resize(q.rows(), n_q * d);
-    let blocks = layer.keys.as_slice().len() / shape.key_block();
     let mut tasks = Vec::new();
     let mut cost = 0;
     for span in attend {
         assert!(span.first_row + span.rows <= q.rows(), "the tokens are in the step");
         let (used, rest) = span.table.split_at((span.position + span.rows).div_ceil(shape.block_tokens));
-        assert!(rest.len() <= span.table.len() && used.iter().all(|block| (block.0 as usize) < blocks), "known blocks");
+        assert!(
+            rest.len() <= span.table.len() && used.iter().all(|block| (block.0 as usize) < layer.blocks()),
+            "known blocks"
+        );
         for from in (0..span.rows).step_by(tokens_per_task) {
             let tokens = (span.rows - from).min(tokens_per_task);
             cost += 2 * tokens * n_q * d * (span.position + from + tokens);
@@ -50,6 +52,7 @@ pub(crate) fn attention(
     }
     let (q_width, out_width) = (q.cols(), out.cols());
     let shared = Shared::new(out.as_mut_slice());
+    let [keys, values] = layer.memory().map(SharedBytes);
     compute.parallel(tasks.len(), cost, |task| {
         let (span, from, tokens, kv_head) = tasks[task];
         let row = span.first_row + from;
@@ -61,8 +64,8 @@ pub(crate) fn attention(
             kv_head,
             table: span.table,
             shape,
-            keys: layer.keys.as_slice(),
-            values: layer.values.as_slice(),
+            keys: keys.get(),
+            values: values.get(),
             // SAFETY: the row is inside `out`, which has as many rows as `q`.
             out: unsafe { shared.get().add(row * out_width) },
             out_width,

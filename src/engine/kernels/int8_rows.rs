@@ -56,11 +56,6 @@ impl Int8Rows {
         });
     }
 
-    /// Number of rows.
-    pub(super) fn rows(&self) -> usize {
-        self.rows
-    }
-
     /// Blocks per row.
     pub(super) fn blocks(&self) -> usize {
         self.blocks

@@ -16,6 +16,25 @@ pub(crate) struct Heads {
     pub(crate) d: usize,
 }
 
+/// The numbers that keys and values are kept in.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum KvFormat {
+    /// 32-bit floats.
+    F32,
+    /// 16-bit floats; what is beyond their range becomes the largest of them.
+    F16,
+}
+
+impl KvFormat {
+    /// Bytes of a number.
+    pub(crate) fn bytes(self) -> usize {
+        match self {
+            Self::F32 => 4,
+            Self::F16 => 2,
+        }
+    }
+}
+
 /// How one layer's keys and values lie in memory. Keys: `[block, n_kv, d, block_tokens]`, so that the scores of neighbouring
 /// keys are one vector. Values: `[block, n_kv, block_tokens, d_padded]`, so that the sum over keys is one, too.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -24,6 +43,8 @@ pub(crate) struct KvShape {
     pub(crate) heads: Heads,
     /// Tokens per block; a multiple of 16 that divides 64.
     pub(crate) block_tokens: usize,
+    /// What they are kept in.
+    pub(crate) format: KvFormat,
 }
 
 impl KvShape {
@@ -32,23 +53,40 @@ impl KvShape {
         self.heads.d.next_multiple_of(16)
     }
 
-    /// Floats of one block's keys.
+    /// Numbers of one block's keys.
     pub(crate) fn key_block(&self) -> usize {
         self.heads.n_kv * self.heads.d * self.block_tokens
     }
 
-    /// Floats of one block's values.
+    /// Numbers of one block's values.
     pub(crate) fn value_block(&self) -> usize {
         self.heads.n_kv * self.block_tokens * self.d_padded()
     }
+
+    /// Room for `blocks` blocks, all zero.
+    pub(crate) fn layer(&self, blocks: usize) -> KvLayer {
+        let room = |numbers: usize| Buffer::zeros(blocks * numbers * self.format.bytes() / size_of::<f32>());
+        KvLayer { keys: room(self.key_block()), values: room(self.value_block()), blocks }
+    }
 }
 
-/// One layer's keys and values.
+/// One layer's keys and values, as [`KvShape`] says.
 pub(crate) struct KvLayer {
-    /// As [`KvShape`] says.
-    pub(crate) keys: Buffer,
-    /// As [`KvShape`] says.
-    pub(crate) values: Buffer,
+    keys: Buffer,
+    values: Buffer,
+    blocks: usize,
+}
+
+impl KvLayer {
+    /// How many blocks it has room for.
+    pub(super) fn blocks(&self) -> usize {
+        self.blocks
+    }
+
+    /// Keys and values, for those who know the shape.
+    pub(super) fn memory(&self) -> [*const u8; 2] {
+        [&self.keys, &self.values].map(|buffer| buffer.as_bytes().as_ptr())
+    }
 }
 
 /// Cosines and sines by absolute position, made when first needed. Angles are rounded to f32 as Hugging Face rounds them; their
@@ -117,8 +155,7 @@ pub(crate) fn rotate_and_store(
     let Heads { n_q, n_kv, d } = shape.heads;
     let width = (n_q + 2 * n_kv) * d;
     assert_eq!((qkv.rows(), qkv.cols()), (slots.len(), width), "one slot per row of q, k and v");
-    let blocks = layer.keys.as_slice().len() / shape.key_block();
-    assert!(slots.iter().all(|&slot| (slot as usize) < blocks * shape.block_tokens), "slots lie in the pool");
+    assert!(slots.iter().all(|&slot| (slot as usize) < layer.blocks * shape.block_tokens), "slots lie in the pool");
     let rows = slots.len();
     let tasks = rows.div_ceil(8);
     let qkv = Shared::new(qkv.as_mut_slice());

@@ -1,6 +1,6 @@
 //! The K/V pool: memory for the keys and values of all layers, in blocks. Who owns which block is [`blocks`](super::blocks)' business.
 
-use super::kernels::{Buffer, KvLayer, KvShape};
+use super::kernels::{KvLayer, KvShape};
 
 /// Keys and values of `blocks` blocks in every layer. Memory is taken from the system when a block is first written.
 pub(crate) struct KvPool {
@@ -11,11 +11,7 @@ pub(crate) struct KvPool {
 impl KvPool {
     /// An empty pool.
     pub(crate) fn new(shape: KvShape, layers: usize, blocks: usize) -> Self {
-        let layer = || KvLayer {
-            keys: Buffer::zeros(blocks * shape.key_block()),
-            values: Buffer::zeros(blocks * shape.value_block()),
-        };
-        Self { shape, layers: (0..layers).map(|_| layer()).collect() }
+        Self { shape, layers: (0..layers).map(|_| shape.layer(blocks)).collect() }
     }
 
     /// How the memory is laid out.

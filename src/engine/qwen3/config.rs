@@ -51,9 +51,9 @@ impl Config {
         self.num_attention_heads / self.num_key_value_heads
     }
 
-    /// Bytes of keys and values of one token over all layers, in f32.
-    pub fn kv_bytes_per_token(&self) -> usize {
-        2 * self.num_hidden_layers * self.num_key_value_heads * self.head_dim * size_of::<f32>()
+    /// Numbers in the keys and values of one token, over all layers.
+    pub fn kv_numbers_per_token(&self) -> usize {
+        2 * self.num_hidden_layers * self.num_key_value_heads * self.head_dim
     }
 
     /// Number of weights, a tied head counted once.

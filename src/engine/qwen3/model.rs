@@ -3,7 +3,7 @@
 use super::decoder::{Decoder, logit_spans};
 use super::{Config, Dtype};
 use crate::engine::kernels::{
-    Compute, Format, Heads, KvShape, Linear, Matrix, Rotary, Rows, embed, linear_argmax, rms_norm,
+    Compute, Format, Heads, KvFormat, KvShape, Linear, Matrix, Rotary, Rows, embed, linear_argmax, rms_norm,
 };
 use crate::engine::kv::KvPool;
 use crate::engine::schedule::StepPlan;
@@ -21,6 +21,7 @@ pub struct Model {
     norm: Vec<f32>,
     lm_head: Arc<Linear>,
     rotary: Rotary,
+    kv_format: KvFormat,
 }
 
 /// Intermediate results, kept from step to step so that a step allocates little.
@@ -93,7 +94,7 @@ impl Tensors<'_> {
 
 impl Model {
     /// Takes every tensor out of `source` under Hugging Face's names and packs it for the device of `compute`, with the
-    /// matrices in `dtype`.
+    /// matrices in `dtype`. Keys and values are kept in f32 if the projections that make them are, else in f16.
     ///
     /// # Errors
     /// A tensor that is missing or has another shape than `config` says.
@@ -104,6 +105,8 @@ impl Model {
         compute: &Compute,
     ) -> Result<Self, WeightsError> {
         let (v, hidden) = (config.vocab_size, config.hidden_size);
+        let stored = source.stored_format("model.layers.0.self_attn.k_proj.weight");
+        let kv_format = if dtype.format(stored) == Format::F32 { KvFormat::F32 } else { KvFormat::F16 };
         let mut tensors = Tensors { source, dtype };
         let table = tensors.table("model.embed_tokens.weight", v, hidden)?;
         let embedding = Arc::new(Linear::new(compute, &[&table], None));
@@ -119,12 +122,26 @@ impl Model {
             (Some(embedding), Arc::new(Linear::new(compute, &[&head], None)))
         };
         let rotary = Rotary::new(config.head_dim, config.rope_theta);
-        Ok(Self { config: config.clone(), compute: compute.clone(), embed_tokens, layers, norm, lm_head, rotary })
+        Ok(Self {
+            config: config.clone(),
+            compute: compute.clone(),
+            embed_tokens,
+            layers,
+            norm,
+            lm_head,
+            rotary,
+            kv_format,
+        })
     }
 
     /// Bytes of the packed matrices that a decode step has to read: all but the table where tokens are looked up.
     pub fn weight_bytes_per_step(&self) -> usize {
         self.lm_head.bytes() + self.layers.iter().map(Decoder::weight_bytes).sum::<usize>()
+    }
+
+    /// Bytes of the keys and values of one token, over all layers.
+    pub fn kv_bytes_per_token(&self) -> usize {
+        self.config.kv_numbers_per_token() * self.kv_format.bytes()
     }
 
     /// The model's shape.
@@ -144,7 +161,7 @@ impl Model {
             n_kv: self.config.num_key_value_heads,
             d: self.config.head_dim,
         };
-        KvPool::new(KvShape { heads, block_tokens }, self.layers.len(), blocks)
+        KvPool::new(KvShape { heads, block_tokens, format: self.kv_format }, self.layers.len(), blocks)
     }
 
     /// Computes the step: keys and values of all rows go to their slots, `logits` gets those that `plan.logits` wants.

@@ -38,7 +38,7 @@ impl TokenEngine {
     /// An option out of its range.
     pub fn start(model: Model, eos: Vec<u32>, options: &EngineOptions) -> Result<Self, EngineError> {
         options.check()?;
-        let blocks = options.blocks(model.config());
+        let blocks = options.blocks(&model);
         let limit = model.config().max_position_embeddings.min(blocks * options.block_tokens);
         let vocab_size = model.config().vocab_size;
         let shared = Arc::new(Shared::default());

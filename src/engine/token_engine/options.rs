@@ -1,7 +1,7 @@
 //! The option values of the engine: the `[engine]` section of an experiment file.
 
 use super::EngineError;
-use crate::engine::qwen3::Config;
+use crate::engine::qwen3::Model;
 use serde::{Deserialize, Serialize};
 
 /// How the engine runs. No option changes any result; they change speed and memory.
@@ -82,9 +82,9 @@ impl EngineOptions {
     }
 
     /// Blocks in the K/V pool.
-    pub(super) fn blocks(&self, model: &Config) -> usize {
+    pub(super) fn blocks(&self, model: &Model) -> usize {
         let tokens = self.kv_tokens.unwrap_or_else(|| {
-            let useful = self.max_running.saturating_mul(model.max_position_embeddings);
+            let useful = self.max_running.saturating_mul(model.config().max_position_embeddings);
             (KV_BYTES / model.kv_bytes_per_token()).clamp(512, KV_TOKENS).min(useful)
         });
         tokens.div_ceil(self.block_tokens)

@@ -11,6 +11,7 @@ mod gguf;
 mod header;
 mod number;
 mod random;
+mod watched;
 
 pub use cache::CachedWeights;
 pub use checkpoint::{Checkpoint, Leftover};
@@ -18,6 +19,7 @@ pub use error::WeightsError;
 pub use files::{FileBytes, digest_bytes};
 pub use gguf::{GgufFile, Metadata};
 pub use random::RandomWeights;
+pub use watched::WatchedWeights;
 
 use super::kernels::{Format, Rows};
 use candle_core::Tensor;

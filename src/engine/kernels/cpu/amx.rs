@@ -1,17 +1,20 @@
-//! Products of signed bytes on AMX tiles: 16 or 32 rows at a time. Integer sums are exact, and what follows them is done in the
+//! Products of signed bytes on AMX tiles: up to 16 rows at a time. Integer sums are exact, and what follows them is done in the
 //! order of [`super::int8`], so the results are the same bit by bit. The instructions are written as assembly because the
 //! compiler has no stable names for them; it never uses the tile registers itself.
+//!
+//! Tiles give their sums to memory, and vectors scale them from there. The tiles are one block ahead of the vectors, so that
+//! nobody waits for the way through memory.
 
-use super::int8::{Int8Task, q4_factors};
+use super::int8::{Int8Task, prefetch, q4_factors};
 use super::simd::Simd;
 use crate::engine::kernels::int8_rows::{BLOCK, TILE};
 use crate::engine::kernels::panels::{PartLayout, Q4_PARTS};
 use std::arch::asm;
-use std::ops::Range;
+use std::mem::MaybeUninit;
 use std::sync::OnceLock;
 
 /// Fewer rows than this are left to vectors, which are faster then.
-const FEWEST_ROWS: usize = 12;
+const FEWEST_ROWS: usize = 6;
 
 /// Whether the CPU has tiles of bytes and the kernel lets this process use them.
 pub(super) fn available() -> bool {
@@ -39,8 +42,8 @@ fn permitted() -> bool {
     false
 }
 
-/// The shapes of the tile registers: 0 to 3 are 16 × 16 sums, 4 and 5 are 16 rows of a block of activations, 6 and 7 are the
-/// weights of a block for 16 outputs, four inputs side by side.
+/// The shapes of the tile registers: 0 and 1 are R × 16 sums, 4 is R rows of a block of activations, 6 and 7 are the weights
+/// of a block for 16 outputs, four inputs side by side.
 #[repr(C, align(64))]
 struct Shapes {
     palette: u8,
@@ -50,12 +53,28 @@ struct Shapes {
     rows: [u8; 16],
 }
 
-static SHAPES: Shapes = Shapes {
-    palette: 1,
-    start_row: 0,
-    reserved: [0; 14],
-    row_bytes: [64, 64, 64, 64, BLOCK as u16, BLOCK as u16, 64, 64, 0, 0, 0, 0, 0, 0, 0, 0],
-    rows: [16, 16, 16, 16, TILE as u8, TILE as u8, BLOCK as u8 / 4, BLOCK as u8 / 4, 0, 0, 0, 0, 0, 0, 0, 0],
+impl Shapes {
+    const fn of_rows(r: u8) -> Self {
+        let (block, quads) = (BLOCK as u16, BLOCK as u8 / 4);
+        Self {
+            palette: 1,
+            start_row: 0,
+            reserved: [0; 14],
+            row_bytes: [64, 64, 0, 0, block, 0, 64, 64, 0, 0, 0, 0, 0, 0, 0, 0],
+            rows: [r, r, 0, 0, r, 0, quads, quads, 0, 0, 0, 0, 0, 0, 0, 0],
+        }
+    }
+}
+
+/// By half the number of rows.
+static SHAPES: [Shapes; TILE / 2 + 1] = {
+    let mut shapes = [const { Shapes::of_rows(0) }; TILE / 2 + 1];
+    let mut half = 0;
+    while half <= TILE / 2 {
+        shapes[half] = Shapes::of_rows(2 * half as u8);
+        half += 1;
+    }
+    shapes
 };
 
 /// Outputs per panel: two vectors.
@@ -63,100 +82,175 @@ const WIDTH: usize = 32;
 /// Bytes of the weights of four inputs.
 const QUAD: usize = 4 * WIDTH;
 
-/// Integer sums of up to 32 rows with a panel: tile by tile, two tiles side by side.
+/// Integer sums of up to 16 rows with the two halves of a panel, of a block and of the one before.
 #[repr(C, align(64))]
 struct Sums([[[[i32; 16]; TILE]; 2]; 2]);
-
-/// Running sums of up to 32 rows with a panel.
-#[repr(C, align(64))]
-struct Running([[[f32; 16]; 2]; 2 * TILE]);
 
 /// The weights of a part of Q4_K, a byte each, in the layout of Q8_0.
 #[repr(C, align(64))]
 struct Unpacked([u8; BLOCK * WIDTH]);
 
-/// The tile registers, configured on this thread until dropped.
-pub(super) struct Tiles(());
+/// The tile registers, configured on this thread until dropped. (To configure them takes as long as some twenty products.)
+pub(super) struct Tiles {
+    /// How many tiles the rows are cut into.
+    tiles: usize,
+    /// Rows of each: even.
+    height: usize,
+}
 
 impl Drop for Tiles {
     fn drop(&mut self) {
-        // SAFETY: the registers were configured on this thread: `Tiles` is made and dropped inside one task.
+        // SAFETY: `Tiles` is made and dropped inside one task, so on one thread.
         unsafe { asm!("tilerelease", options(nostack)) }
     }
 }
 
 impl Tiles {
-    /// Configures the registers if tiles are worth it for so many rows.
+    /// The registers, if tiles are worth it for so many rows.
     #[inline(always)]
-    pub(super) fn new(task: &Int8Task<'_>, rows: Range<usize>) -> Option<Self> {
-        if rows.len() < FEWEST_ROWS || task.x.rows() < rows.end {
-            return None;
-        }
-        // SAFETY: the caller's kernel set has AMX; the shapes are within its limits.
-        unsafe { asm!("ldtilecfg [{}]", in(reg) &raw const SHAPES, options(nostack, readonly)) }
-        Some(Self(()))
+    pub(super) fn new(rows: usize) -> Option<Self> {
+        let tiles = rows.div_ceil(TILE);
+        let height = rows.div_ceil(tiles.max(1)).next_multiple_of(2);
+        (rows >= FEWEST_ROWS).then(|| {
+            // SAFETY: the caller's kernel set has AMX; the shapes are within its limits.
+            unsafe { asm!("ldtilecfg [{}]", in(reg) &raw const SHAPES[height / 2], options(nostack, readonly)) }
+            Self { tiles, height }
+        })
     }
 
-    /// Computes as many of the task's rows as are worth it; returns the others.
+    /// Computes the task's rows with a panel. (A row or two more may be computed along and thrown away.)
     #[inline(always)]
-    pub(super) unsafe fn run<S: Simd>(&self, task: &Int8Task<'_>, panel: usize) -> Range<usize> {
-        let mut rest = task.rows.clone();
-        while rest.len() >= FEWEST_ROWS {
-            let count = rest.len().min(2 * TILE);
+    pub(super) unsafe fn run<S: Simd>(&self, task: &Int8Task<'_>, panel: usize) {
+        let rows = task.rows.clone();
+        for tile in 0..self.tiles {
+            let first = rows.start + rows.len() * tile / self.tiles;
+            let count = rows.start + rows.len() * (tile + 1) / self.tiles - first;
             // SAFETY: the caller's; the activations may be read up to a whole tile.
             unsafe {
-                if count > TILE {
-                    self.rows::<S, 2>(task, panel, rest.start, count)
-                } else {
-                    self.rows::<S, 1>(task, panel, rest.start, count)
+                match self.height {
+                    6 => self.rows::<S, 6>(task, panel, first, count),
+                    8 => self.rows::<S, 8>(task, panel, first, count),
+                    10 => self.rows::<S, 10>(task, panel, first, count),
+                    12 => self.rows::<S, 12>(task, panel, first, count),
+                    14 => self.rows::<S, 14>(task, panel, first, count),
+                    _ => self.rows::<S, 16>(task, panel, first, count),
                 }
             }
-            rest.start += count;
         }
-        rest
     }
 
-    /// `count` rows from `first` with a panel, in A tiles.
+    /// R rows from `first`, of which `count` are wanted.
     #[inline(always)]
-    unsafe fn rows<S: Simd, const A: usize>(&self, task: &Int8Task<'_>, panel: usize, first: usize, count: usize) {
-        let mut running = Running([[[0.0; 16]; 2]; 2 * TILE]);
-        let mut sums = Sums([[[[0; 16]; TILE]; 2]; 2]);
-        let mut part = task.panel::<S>(panel);
-        let blocks = task.x.blocks();
-        let a = task.x.bytes(first);
-        // SAFETY: the caller's.
+    unsafe fn rows<S: Simd, const R: usize>(&self, task: &Int8Task<'_>, panel: usize, first: usize, count: usize) {
+        let mut sums = MaybeUninit::<Sums>::uninit();
+        let sums = sums.as_mut_ptr().cast::<[[[i32; 16]; TILE]; 2]>();
+        let panel_at = task.panel::<S>(panel);
+        let (blocks, fresh) = (task.x.blocks(), first == task.rows.start);
+        let tile = Tile { x: task.x.bytes(first), stride: blocks * BLOCK, sums };
+        let scales = task.x.scales(first);
+        // SAFETY: the caller's. Tile registers hold R rows; every sum is read after it was written.
         unsafe {
+            let mut acc = [[S::splat(0.0); 2]; R];
             match task.layout {
                 PartLayout::Q8_0 => {
+                    let part = |block: usize| panel_at.wrapping_add(block * (2 + BLOCK) * WIDTH);
+                    tile.multiply(0, part(0).add(2 * WIDTH));
                     for block in 0..blocks {
-                        let halves = part.cast::<u16>();
-                        multiply::<A>(a.add(block * BLOCK), blocks * BLOCK, part.add(2 * WIDTH), &mut sums);
+                        if fresh {
+                            prefetch::<S>(part(block), (2 + BLOCK) * WIDTH);
+                        }
+                        if block + 1 < blocks {
+                            tile.multiply(block + 1, part(block + 1).add(2 * WIDTH));
+                        }
+                        let halves = part(block).cast::<u16>();
                         let factors = [S::load_f16(halves), S::load_f16(halves.add(S::LANES))];
-                        add::<S>(task, (first, count), block, &sums, factors, None, &mut running);
-                        part = part.add((2 + BLOCK) * WIDTH);
+                        for (r, acc) in acc.iter_mut().enumerate() {
+                            let scale = S::splat(*scales.add(r * blocks + block));
+                            for c in 0..2 {
+                                acc[c] = S::fma(tile.sum::<S>(block, c, r), S::mul(factors[c], scale), acc[c]);
+                            }
+                        }
                     }
                 }
                 PartLayout::Q4K => {
-                    let mut weights = Unpacked([0; BLOCK * WIDTH]);
-                    for group in 0..blocks / Q4_PARTS {
-                        let halves = part.cast::<u16>();
-                        let scales = [S::load_f16(halves), S::load_f16(halves.add(S::LANES))];
-                        let minima = [S::load_f16(halves.add(WIDTH)), S::load_f16(halves.add(WIDTH + S::LANES))];
-                        part = part.add(4 * WIDTH);
-                        for block in group * Q4_PARTS..(group + 1) * Q4_PARTS {
-                            unpack::<S>(part.add(2 * WIDTH), &mut weights);
-                            multiply::<A>(a.add(block * BLOCK), blocks * BLOCK, weights.0.as_ptr(), &mut sums);
-                            let [factors, offsets] = q4_factors::<S>(part, scales, minima);
-                            add::<S>(task, (first, count), block, &sums, factors, Some(offsets), &mut running);
-                            part = part.add((2 + BLOCK / 2) * WIDTH);
+                    const PART: usize = (2 + BLOCK / 2) * WIDTH;
+                    const GROUP: usize = 4 * WIDTH + Q4_PARTS * PART;
+                    let group = |block: usize| panel_at.wrapping_add(block / Q4_PARTS * GROUP);
+                    let part = |block: usize| group(block).wrapping_add(4 * WIDTH + block % Q4_PARTS * PART);
+                    let totals = task.x.sums(first);
+                    let mut weights = [const { Unpacked([0; BLOCK * WIDTH]) }; 2];
+                    unpack::<S>(part(0).add(2 * WIDTH), &mut weights[0]);
+                    tile.multiply(0, weights[0].0.as_ptr());
+                    for block in 0..blocks {
+                        if fresh {
+                            prefetch::<S>(part(block), PART);
+                        }
+                        if block + 1 < blocks {
+                            let weights = &mut weights[(block + 1) % 2];
+                            unpack::<S>(part(block + 1).add(2 * WIDTH), weights);
+                            tile.multiply(block + 1, weights.0.as_ptr());
+                        }
+                        let halves = group(block).cast::<u16>();
+                        let pair = |at: usize| [S::load_f16(halves.add(at)), S::load_f16(halves.add(at + S::LANES))];
+                        let [factors, offsets] = q4_factors::<S>(part(block), pair(0), pair(WIDTH));
+                        for (r, acc) in acc.iter_mut().enumerate() {
+                            let (scale, total) = (*scales.add(r * blocks + block), *totals.add(r * blocks + block));
+                            let (scale, total) = (S::splat(scale), S::splat(-scale * total as f32));
+                            for c in 0..2 {
+                                acc[c] = S::fma(tile.sum::<S>(block, c, r), S::mul(factors[c], scale), acc[c]);
+                                acc[c] = S::fma(total, offsets[c], acc[c]);
+                            }
                         }
                     }
                 }
             }
-            for (row, sums) in running.0.iter().enumerate().take(count) {
-                task.to.take::<S>(first + row, panel, [S::load(sums[0].as_ptr()), S::load(sums[1].as_ptr())]);
+            for (r, sums) in acc.iter().enumerate().take(count) {
+                task.to.take::<S>(first + r, panel, *sums);
             }
         }
+    }
+}
+
+/// R rows of activations, and where their integer sums go.
+struct Tile {
+    x: *const u8,
+    /// Bytes from row to row.
+    stride: usize,
+    sums: *mut [[[i32; 16]; TILE]; 2],
+}
+
+impl Tile {
+    /// The integer sums of a block with its weights.
+    #[inline(always)]
+    unsafe fn multiply(&self, block: usize, weights: *const u8) {
+        // SAFETY: the caller's; there is room for the sums of two blocks.
+        unsafe {
+            asm!(
+                "tilezero tmm0",
+                "tilezero tmm1",
+                "tileloadd tmm4, [{a} + {a_stride}*1]",
+                "tileloadd tmm6, [{b} + {b_stride}*1]",
+                "tileloadd tmm7, [{b} + {b_stride}*1 + 64]",
+                "tdpbssd tmm0, tmm4, tmm6",
+                "tdpbssd tmm1, tmm4, tmm7",
+                "tilestored [{c} + {c_stride}*1], tmm0",
+                "tilestored [{c} + {c_stride}*1 + 1024], tmm1",
+                a = in(reg) self.x.add(block * BLOCK),
+                a_stride = in(reg) self.stride,
+                b = in(reg) weights,
+                b_stride = in(reg) QUAD,
+                c = in(reg) self.sums.add(block % 2),
+                c_stride = in(reg) 64usize,
+                options(nostack),
+            );
+        }
+    }
+
+    /// The sums of a row with one half of the panel, as numbers.
+    #[inline(always)]
+    unsafe fn sum<S: Simd>(&self, block: usize, half: usize, row: usize) -> S::V {
+        // SAFETY: the caller's.
+        unsafe { S::to_float(S::int_load((&raw const (*self.sums.add(block % 2))[half][row]).cast())) }
     }
 }
 
@@ -170,92 +264,6 @@ unsafe fn unpack<S: Simd>(nibbles: *const u8, weights: &mut Unpacked) {
             let bytes = S::int_load(nibbles.add(at));
             low.as_mut_ptr().add(at).cast::<S::I>().write_unaligned(S::low_halves(bytes));
             high.as_mut_ptr().add(at).cast::<S::I>().write_unaligned(S::high_halves(bytes));
-        }
-    }
-}
-
-/// The integer sums of a block: A tiles of rows `a_stride` bytes apart with the weights of a panel.
-#[inline(always)]
-unsafe fn multiply<const A: usize>(a: *const u8, a_stride: usize, weights: *const u8, sums: &mut Sums) {
-    // SAFETY: the caller's; `sums` has room for four tiles of 1 KiB with rows of 64 bytes.
-    unsafe {
-        if A == 1 {
-            asm!(
-                "tilezero tmm0",
-                "tilezero tmm1",
-                "tileloadd tmm4, [{a} + {a_stride}*1]",
-                "tileloadd tmm6, [{b} + {b_stride}*1]",
-                "tileloadd tmm7, [{b} + {b_stride}*1 + 64]",
-                "tdpbssd tmm0, tmm4, tmm6",
-                "tdpbssd tmm1, tmm4, tmm7",
-                "tilestored [{c} + {c_stride}*1], tmm0",
-                "tilestored [{c} + {c_stride}*1 + 1024], tmm1",
-                a = in(reg) a,
-                a_stride = in(reg) a_stride,
-                b = in(reg) weights,
-                b_stride = in(reg) QUAD,
-                c = in(reg) &raw mut *sums,
-                c_stride = in(reg) 64usize,
-                options(nostack),
-            );
-        } else {
-            asm!(
-                "tilezero tmm0",
-                "tilezero tmm1",
-                "tilezero tmm2",
-                "tilezero tmm3",
-                "tileloadd tmm4, [{a} + {a_stride}*1]",
-                "tileloadd tmm6, [{b} + {b_stride}*1]",
-                "tileloadd tmm7, [{b} + {b_stride}*1 + 64]",
-                "tileloadd tmm5, [{second} + {a_stride}*1]",
-                "tdpbssd tmm0, tmm4, tmm6",
-                "tdpbssd tmm1, tmm4, tmm7",
-                "tdpbssd tmm2, tmm5, tmm6",
-                "tdpbssd tmm3, tmm5, tmm7",
-                "tilestored [{c} + {c_stride}*1], tmm0",
-                "tilestored [{c} + {c_stride}*1 + 1024], tmm1",
-                "tilestored [{c} + {c_stride}*1 + 2048], tmm2",
-                "tilestored [{c} + {c_stride}*1 + 3072], tmm3",
-                a = in(reg) a,
-                second = in(reg) a.add(TILE * a_stride),
-                a_stride = in(reg) a_stride,
-                b = in(reg) weights,
-                b_stride = in(reg) QUAD,
-                c = in(reg) &raw mut *sums,
-                c_stride = in(reg) 64usize,
-                options(nostack),
-            );
-        }
-    }
-}
-
-/// Adds the sums of a block, scaled, to the running sums.
-#[inline(always)]
-unsafe fn add<S: Simd>(
-    task: &Int8Task<'_>,
-    (first, count): (usize, usize),
-    block: usize,
-    sums: &Sums,
-    factors: [S::V; 2],
-    offsets: Option<[S::V; 2]>,
-    running: &mut Running,
-) {
-    for row in 0..count {
-        let [left, right] = &sums.0[row / TILE];
-        // SAFETY: the caller's; a row of sums is one vector.
-        unsafe {
-            let scale = *task.x.scales(first + row).add(block);
-            let scales = S::splat(scale);
-            for (c, ints) in [&left[row % TILE], &right[row % TILE]].into_iter().enumerate() {
-                let to = running.0[row][c].as_mut_ptr();
-                let ints = S::to_float(S::int_load(ints.as_ptr().cast()));
-                let mut sum = S::fma(ints, S::mul(factors[c], scales), S::load(to));
-                if let Some(offsets) = offsets {
-                    let total = *task.x.sums(first + row).add(block);
-                    sum = S::fma(S::splat(-scale * total as f32), offsets[c], sum);
-                }
-                S::store(to, sum);
-            }
         }
     }
 }

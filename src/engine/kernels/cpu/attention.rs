@@ -9,11 +9,14 @@ use super::exp::exp;
 use super::simd::{Kernel, Simd};
 use super::tile::accumulate;
 use crate::engine::blocks::BlockId;
-use crate::engine::kernels::{Heads, KvShape};
+use crate::engine::kernels::{Heads, KvFormat, KvShape};
 use std::cell::Cell;
 
 /// Keys per chunk; a multiple of every block size and vector.
 const CHUNK: usize = 64;
+
+/// Blocks of a chunk at most.
+const BLOCKS: usize = CHUNK / 16;
 
 /// One tile.
 pub(in crate::engine::kernels) struct AttentionTask<'a> {
@@ -26,9 +29,9 @@ pub(in crate::engine::kernels) struct AttentionTask<'a> {
     pub(in crate::engine::kernels) kv_head: usize,
     pub(in crate::engine::kernels) table: &'a [BlockId],
     pub(in crate::engine::kernels) shape: KvShape,
-    /// The whole layer.
-    pub(in crate::engine::kernels) keys: &'a [f32],
-    pub(in crate::engine::kernels) values: &'a [f32],
+    /// The whole layer, in the shape's format.
+    pub(in crate::engine::kernels) keys: *const u8,
+    pub(in crate::engine::kernels) values: *const u8,
     /// `[tokens, out_width]`; the task writes its heads only.
     pub(in crate::engine::kernels) out: *mut f32,
     pub(in crate::engine::kernels) out_width: usize,
@@ -53,6 +56,17 @@ struct Tile<'a> {
     total: &'a mut [f32],
     /// `[R]`: what the sums so far are to be multiplied with.
     rescale: &'a mut [f32],
+    /// `[d, CHUNK]` and `[CHUNK, d_padded]`, for keys and values that are no floats.
+    widened: &'a mut [f32],
+}
+
+/// The keys and values of a chunk as floats, block by block: in the layer itself, or widened into the tile's memory.
+#[derive(Clone, Copy)]
+struct Chunk {
+    start: usize,
+    count: usize,
+    keys: [*const f32; BLOCKS],
+    values: [*const f32; BLOCKS],
 }
 
 impl Kernel for AttentionTask<'_> {
@@ -66,23 +80,25 @@ impl Kernel for AttentionTask<'_> {
         // Taken out and put back: a closure around the work would not be compiled for this instruction set.
         let mut scratch = SCRATCH.take();
         scratch.clear();
-        scratch.resize(rows * (d + CHUNK + d_padded + 3), 0.0);
+        let widened = if self.shape.format == KvFormat::F32 { 0 } else { CHUNK * (d + d_padded) };
+        scratch.resize(rows * (d + CHUNK + d_padded + 3) + widened, 0.0);
         let (q, rest) = scratch.split_at_mut(rows * d);
         let (weights, rest) = rest.split_at_mut(rows * CHUNK);
         let (sums, rest) = rest.split_at_mut(rows * d_padded);
         let (largest, rest) = rest.split_at_mut(rows);
-        let (total, rescale) = rest.split_at_mut(rows);
+        let (total, rest) = rest.split_at_mut(rows);
+        let (rescale, widened) = rest.split_at_mut(rows);
         largest.fill(f32::NEG_INFINITY);
-        let mut tile = Tile { q, weights, sums, largest, total, rescale };
+        let mut tile = Tile { q, weights, sums, largest, total, rescale, widened };
         self.read_queries(&mut tile);
         let keys = self.position + self.tokens;
         for chunk in (0..keys).step_by(CHUNK) {
-            let count = CHUNK.min(keys - chunk);
             // SAFETY: the caller's; the table covers all keys.
             unsafe {
-                self.score::<S>(&mut tile, chunk, count);
-                self.soften::<S>(&mut tile, chunk, count);
-                self.sum_values::<S>(&mut tile, chunk, count);
+                let chunk = self.chunk::<S>(&mut tile, chunk, CHUNK.min(keys - chunk));
+                self.score::<S>(&mut tile, &chunk);
+                self.soften::<S>(&mut tile, &chunk);
+                self.sum_values::<S>(&mut tile, &chunk);
             }
         }
         self.write(&tile);
@@ -132,15 +148,44 @@ impl AttentionTask<'_> {
         }
     }
 
-    /// Scores of the keys `chunk..chunk + count`, and of what else is in their vectors.
+    /// Finds the keys and values `start..start + count`, and makes floats of them where they are none.
     #[inline(always)]
-    unsafe fn score<S: Simd>(&self, tile: &mut Tile<'_>, chunk: usize, count: usize) {
+    unsafe fn chunk<S: Simd>(&self, tile: &mut Tile<'_>, start: usize, count: usize) -> Chunk {
+        let KvShape { heads: Heads { d, .. }, block_tokens, format } = self.shape;
+        let d_padded = self.shape.d_padded();
+        let mut chunk = Chunk { start, count, keys: [std::ptr::null(); BLOCKS], values: [std::ptr::null(); BLOCKS] };
+        for at in 0..count.div_ceil(block_tokens) {
+            let block = self.table[start / block_tokens + at].0 as usize;
+            let (keys, values) = (d * block_tokens, block_tokens * d_padded);
+            let key = block * self.shape.key_block() + self.kv_head * keys;
+            let value = block * self.shape.value_block() + self.kv_head * values;
+            // SAFETY: the block is in the layer; a chunk's blocks fit the memory.
+            unsafe {
+                (chunk.keys[at], chunk.values[at]) = match format {
+                    KvFormat::F32 => (self.keys.cast::<f32>().add(key), self.values.cast::<f32>().add(value)),
+                    KvFormat::F16 => {
+                        let to = tile.widened.as_mut_ptr();
+                        let (to_keys, to_values) = (to.add(at * keys), to.add(CHUNK * d + at * values));
+                        widen::<S>(self.keys.cast::<u16>().add(key), keys, to_keys);
+                        widen::<S>(self.values.cast::<u16>().add(value), values, to_values);
+                        (to_keys.cast_const(), to_values.cast_const())
+                    }
+                };
+            }
+        }
+        chunk
+    }
+
+    /// Scores of the chunk's keys, and of what else is in their vectors.
+    #[inline(always)]
+    unsafe fn score<S: Simd>(&self, tile: &mut Tile<'_>, chunk: &Chunk) {
         let rows = tile.largest.len();
-        for from in (0..count).step_by(4 * S::LANES) {
+        let block_tokens = self.shape.block_tokens;
+        for from in (0..chunk.count).step_by(4 * S::LANES) {
             // Four vectors of keys; beyond the last one, the first again, and nobody looks at its scores.
             let keys: [*const f32; 4] = std::array::from_fn(|v| {
-                let key = if from + v * S::LANES < count { chunk + from + v * S::LANES } else { chunk + from };
-                self.key(key)
+                let key = if from + v * S::LANES < chunk.count { from + v * S::LANES } else { from };
+                chunk.keys[key / block_tokens].wrapping_add(key % block_tokens)
             });
             // SAFETY: the caller's.
             unsafe { by_height!(self.score_rows(tile, first, from, keys) over rows) }
@@ -172,11 +217,11 @@ impl AttentionTask<'_> {
 
     /// Scores to weights: hides what a row may not see, and updates its largest score and its total.
     #[inline(always)]
-    unsafe fn soften<S: Simd>(&self, tile: &mut Tile<'_>, chunk: usize, count: usize) {
-        let group = self.group();
+    unsafe fn soften<S: Simd>(&self, tile: &mut Tile<'_>, chunk: &Chunk) {
+        let (group, count) = (self.group(), chunk.count);
         let width = count.next_multiple_of(S::LANES);
         for (row, weights) in tile.weights.chunks_exact_mut(CHUNK).enumerate() {
-            let seen = (self.position + row / group + 1).saturating_sub(chunk).min(count);
+            let seen = (self.position + row / group + 1).saturating_sub(chunk.start).min(count);
             weights[seen..width].fill(f32::NEG_INFINITY);
             let weights = weights.as_mut_ptr();
             // SAFETY: `width` is at most CHUNK.
@@ -201,27 +246,27 @@ impl AttentionTask<'_> {
     }
 
     #[inline(always)]
-    unsafe fn sum_values<S: Simd>(&self, tile: &mut Tile<'_>, chunk: usize, count: usize) {
+    unsafe fn sum_values<S: Simd>(&self, tile: &mut Tile<'_>, chunk: &Chunk) {
         let rows = tile.largest.len();
         // SAFETY: the caller's.
-        unsafe { by_height!(self.sum_rows(tile, first, chunk, count) over rows) }
+        unsafe { by_height!(self.sum_rows(tile, first, chunk) over rows) }
     }
 
     #[inline(always)]
-    unsafe fn sum_rows<S: Simd, const R: usize>(&self, tile: &mut Tile<'_>, first: usize, chunk: usize, count: usize) {
+    unsafe fn sum_rows<S: Simd, const R: usize>(&self, tile: &mut Tile<'_>, first: usize, chunk: &Chunk) {
         let vectors = self.shape.d_padded() / S::LANES;
         let mut v = 0;
         while v < vectors {
             // SAFETY: the vectors lie in the padded head.
             unsafe {
                 if vectors - v >= 4 {
-                    self.sum_block::<S, R, 4>(tile, first, chunk, count, v);
+                    self.sum_block::<S, R, 4>(tile, first, chunk, v);
                     v += 4;
                 } else if vectors - v >= 2 {
-                    self.sum_block::<S, R, 2>(tile, first, chunk, count, v);
+                    self.sum_block::<S, R, 2>(tile, first, chunk, v);
                     v += 2;
                 } else {
-                    self.sum_block::<S, R, 1>(tile, first, chunk, count, v);
+                    self.sum_block::<S, R, 1>(tile, first, chunk, v);
                     v += 1;
                 }
             }
@@ -233,8 +278,7 @@ impl AttentionTask<'_> {
         &self,
         tile: &mut Tile<'_>,
         first: usize,
-        chunk: usize,
-        count: usize,
+        chunk: &Chunk,
         vector: usize,
     ) {
         let (d_padded, block_tokens) = (self.shape.d_padded(), self.shape.block_tokens);
@@ -248,11 +292,11 @@ impl AttentionTask<'_> {
                     *acc = S::mul(S::load(sums[r].add(c * S::LANES)), S::splat(tile.rescale[first + r]));
                 }
             }
-            for from in (0..count).step_by(block_tokens) {
+            for from in (0..chunk.count).step_by(block_tokens) {
                 let weights = std::array::from_fn(|r| tile.weights.as_ptr().add((first + r) * CHUNK + from));
-                let values = self.value(chunk + from).add(vector * S::LANES);
+                let values = chunk.values[from / block_tokens].add(vector * S::LANES);
                 let values = std::array::from_fn(|c| values.add(c * S::LANES));
-                accumulate::<S, f32, R, C>(&mut acc, block_tokens.min(count - from), weights, values, d_padded);
+                accumulate::<S, f32, R, C>(&mut acc, block_tokens.min(chunk.count - from), weights, values, d_padded);
             }
             for (r, acc) in acc.iter().enumerate() {
                 for (c, &acc) in acc.iter().enumerate() {
@@ -273,19 +317,14 @@ impl AttentionTask<'_> {
             }
         }
     }
+}
 
-    /// The keys from position `key` on, first component; components are `block_tokens` apart.
-    fn key(&self, key: usize) -> *const f32 {
-        let (block, offset) = (self.table[key / self.shape.block_tokens], key % self.shape.block_tokens);
-        let head = self.kv_head * self.shape.heads.d * self.shape.block_tokens;
-        &raw const self.keys[block.0 as usize * self.shape.key_block() + head + offset]
-    }
-
-    /// The value at position `key`; the values of the following positions of the block come after it.
-    fn value(&self, key: usize) -> *const f32 {
-        let (block, offset) = (self.table[key / self.shape.block_tokens], key % self.shape.block_tokens);
-        let token = self.kv_head * self.shape.block_tokens + offset;
-        &raw const self.values[block.0 as usize * self.shape.value_block() + token * self.shape.d_padded()]
+/// `n` f16 numbers to floats; n is a multiple of 16.
+#[inline(always)]
+unsafe fn widen<S: Simd>(from: *const u16, n: usize, to: *mut f32) {
+    for i in (0..n).step_by(S::LANES) {
+        // SAFETY: the caller's.
+        unsafe { S::store(to.add(i), S::load_f16(from.add(i))) };
     }
 }
 

@@ -123,9 +123,21 @@ impl<const VNNI: bool> Simd for Level<VNNI> {
     }
 
     #[inline(always)]
+    unsafe fn store_f16(to: *mut u16, v: __m256) {
+        // SAFETY: see above.
+        unsafe { _mm_storeu_si128(to.cast(), _mm256_cvtps_ph::<_MM_FROUND_TO_NEAREST_INT>(v)) }
+    }
+
+    #[inline(always)]
     unsafe fn load_bytes(from: *const u8) -> __m256 {
         // SAFETY: see above.
         unsafe { _mm256_cvtepi32_ps(_mm256_cvtepu8_epi32(_mm_loadl_epi64(from.cast()))) }
+    }
+
+    #[inline(always)]
+    unsafe fn prefetch(from: *const u8) {
+        // SAFETY: a hint; it reads nothing.
+        unsafe { _mm_prefetch::<_MM_HINT_T0>(from.cast()) }
     }
 
     #[inline(always)]

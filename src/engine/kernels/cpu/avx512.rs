@@ -20,7 +20,7 @@ impl<const LEVEL: u8> Simd for Level<LEVEL> {
     const LANES: usize = 16;
     const TILE_ROWS: usize = 12;
     const WIDE_ROWS: usize = 6;
-    const BYTE_ROWS: usize = 6;
+    const BYTE_ROWS: usize = 5;
     const TILES: bool = LEVEL >= 2;
     const BIAS: i32 = if LEVEL >= 1 { 128 } else { 0 };
     type V = __m512;
@@ -127,9 +127,21 @@ impl<const LEVEL: u8> Simd for Level<LEVEL> {
     }
 
     #[inline(always)]
+    unsafe fn store_f16(to: *mut u16, v: __m512) {
+        // SAFETY: see above.
+        unsafe { _mm256_storeu_si256(to.cast(), _mm512_cvtps_ph::<_MM_FROUND_TO_NEAREST_INT>(v)) }
+    }
+
+    #[inline(always)]
     unsafe fn load_bytes(from: *const u8) -> __m512 {
         // SAFETY: see above.
         unsafe { _mm512_cvtepi32_ps(_mm512_cvtepu8_epi32(_mm_loadu_si128(from.cast()))) }
+    }
+
+    #[inline(always)]
+    unsafe fn prefetch(from: *const u8) {
+        // SAFETY: a hint; it reads nothing.
+        unsafe { _mm_prefetch::<_MM_HINT_T0>(from.cast()) }
     }
 
     #[inline(always)]

@@ -27,24 +27,34 @@ impl Kernel for Int8Task<'_> {
     #[inline(always)]
     unsafe fn run<S: Simd>(self) {
         #[cfg(target_arch = "x86_64")]
-        let tiles = if S::TILES { super::amx::Tiles::new(&self, self.rows.clone()) } else { None };
-        #[cfg(not(target_arch = "x86_64"))]
-        let tiles: Option<std::convert::Infallible> = None;
-        for panel in self.range.clone() {
-            #[cfg(target_arch = "x86_64")]
-            let rest = match &tiles {
+        if S::TILES
+            && let Some(tiles) = super::amx::Tiles::new(self.rows.len())
+        {
+            for panel in self.range.clone() {
                 // SAFETY: the caller's; the set has tiles.
-                Some(tiles) => unsafe { tiles.run::<S>(&self, panel) },
-                None => self.rows.clone(),
-            };
-            #[cfg(not(target_arch = "x86_64"))]
-            let rest = self.rows.clone();
+                unsafe { tiles.run::<S>(&self, panel) };
+            }
+            return;
+        }
+        for panel in self.range.clone() {
             match self.layout {
-                PartLayout::Q8_0 => by_height!(rest, S::BYTE_ROWS, self.q8_0(panel), [1 2 3 4 5 6]),
-                PartLayout::Q4K => by_height!(rest, S::BYTE_ROWS, self.q4_k(panel), [1 2 3 4 5 6]),
+                PartLayout::Q8_0 => by_height!(self.rows.clone(), S::BYTE_ROWS, self.q8_0(panel), [1 2 3 4 5]),
+                PartLayout::Q4K => by_height!(self.rows.clone(), S::BYTE_ROWS, self.q4_k(panel), [1 2 3 4 5]),
             }
         }
-        drop(tiles);
+    }
+}
+
+/// How far ahead of the products the weights are asked for, in bytes: the processor itself looks ahead too little while it
+/// computes, and never beyond a page.
+const AHEAD: usize = 8192;
+
+/// Asks for `bytes` bytes of weights `AHEAD` of `part`.
+#[inline(always)]
+pub(super) unsafe fn prefetch<S: Simd>(part: *const u8, bytes: usize) {
+    for line in (0..bytes).step_by(64) {
+        // SAFETY: the caller's.
+        unsafe { S::prefetch(part.wrapping_add(AHEAD + line)) }
     }
 }
 
@@ -87,6 +97,9 @@ impl Int8Task<'_> {
             let mut part = self.panel::<S>(panel);
             let mut acc = [[S::splat(0.0); 2]; R];
             for block in 0..self.x.blocks() {
+                if first == self.rows.start {
+                    prefetch::<S>(part, (2 + BLOCK) * width);
+                }
                 let quads = part.add(2 * width);
                 let mut ints: [[S::I; 2]; R] =
                     std::array::from_fn(|r| [S::int_splat(-S::BIAS * *x.sums[r].add(block)); 2]);
@@ -127,6 +140,9 @@ impl Int8Task<'_> {
                 let minima = [S::load_f16(halves.add(width)), S::load_f16(halves.add(width + S::LANES))];
                 part = part.add(4 * width);
                 for block in group * Q4_PARTS..(group + 1) * Q4_PARTS {
+                    if first == self.rows.start {
+                        prefetch::<S>(part, (2 + BLOCK / 2) * width);
+                    }
                     let nibbles = part.add(2 * width);
                     let mut ints = [[S::int_splat(0); 2]; R];
                     for pair in 0..BLOCK / 8 {

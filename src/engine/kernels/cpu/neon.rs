@@ -14,7 +14,7 @@ impl Simd for Neon {
     const LANES: usize = 4;
     const TILE_ROWS: usize = 12;
     const WIDE_ROWS: usize = 6;
-    const BYTE_ROWS: usize = 6;
+    const BYTE_ROWS: usize = 5;
     const BIAS: i32 = 0;
     type V = float32x4_t;
     type I = Ints;
@@ -106,6 +106,16 @@ impl Simd for Neon {
         // SAFETY: the caller's pointer is valid for 4 numbers.
         let halves = unsafe { from.cast::<[u16; 4]>().read_unaligned() };
         four(halves.map(|half| f16::from_bits(half).to_f32()))
+    }
+
+    #[inline(always)]
+    unsafe fn store_f16(to: *mut u16, v: float32x4_t) {
+        let mut floats = [0.0f32; 4];
+        // SAFETY: both pointers are valid for 4 numbers.
+        unsafe {
+            vst1q_f32(floats.as_mut_ptr(), v);
+            to.cast::<[u16; 4]>().write_unaligned(floats.map(|x| f16::from_f32(x).to_bits()));
+        }
     }
 
     #[inline(always)]

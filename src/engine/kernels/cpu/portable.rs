@@ -106,6 +106,12 @@ impl Simd for Portable {
     }
 
     #[inline(always)]
+    unsafe fn store_f16(to: *mut u16, v: F4) {
+        // SAFETY: the caller's pointer is valid for 4 numbers.
+        unsafe { to.cast::<[u16; 4]>().write_unaligned(v.0.map(|x| f16::from_f32(x).to_bits())) }
+    }
+
+    #[inline(always)]
     unsafe fn load_bytes(from: *const u8) -> F4 {
         // SAFETY: the caller's pointer is valid for 4 bytes.
         F4(unsafe { from.cast::<[u8; 4]>().read_unaligned() }.map(f32::from))

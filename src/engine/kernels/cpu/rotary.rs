@@ -2,7 +2,7 @@
 
 use super::norm::rms_norm;
 use super::simd::{Kernel, Simd};
-use crate::engine::kernels::{Heads, KvShape, Norms};
+use crate::engine::kernels::{Heads, KvFormat, KvShape, Norms};
 
 /// One token.
 pub(in crate::engine::kernels) struct RotaryTask<'a> {
@@ -14,7 +14,7 @@ pub(in crate::engine::kernels) struct RotaryTask<'a> {
     pub(in crate::engine::kernels) sin: &'a [f32],
     pub(in crate::engine::kernels) slot: usize,
     pub(in crate::engine::kernels) shape: KvShape,
-    /// The whole layer.
+    /// The whole layer, in the shape's format.
     pub(in crate::engine::kernels) keys: *mut f32,
     pub(in crate::engine::kernels) values: *mut f32,
 }
@@ -37,15 +37,42 @@ impl Kernel for RotaryTask<'_> {
             for head in 0..n_kv {
                 let key = self.row.add((n_q + head) * d);
                 let stride = self.shape.block_tokens;
-                let to = self.keys.add(block * self.shape.key_block() + head * d * stride + offset);
-                for i in 0..d {
-                    *to.add(i * stride) = *key.add(i);
-                }
+                let key_at = block * self.shape.key_block() + head * d * stride + offset;
                 let value = self.row.add((n_q + n_kv + head) * d);
-                let d_padded = self.shape.d_padded();
-                let to = self.values.add(block * self.shape.value_block() + (head * stride + offset) * d_padded);
-                std::ptr::copy_nonoverlapping(value, to, d);
+                let value_at = block * self.shape.value_block() + (head * stride + offset) * self.shape.d_padded();
+                match self.shape.format {
+                    KvFormat::F32 => {
+                        for i in 0..d {
+                            *self.keys.add(key_at + i * stride) = *key.add(i);
+                        }
+                        std::ptr::copy_nonoverlapping(value, self.values.add(value_at), d);
+                    }
+                    KvFormat::F16 => {
+                        let (keys, values) = (self.keys.cast::<u16>(), self.values.cast::<u16>());
+                        narrow::<S>(key, d, |i, half| *keys.add(key_at + i * stride) = half);
+                        narrow::<S>(value, d, |i, half| *values.add(value_at + i) = half);
+                    }
+                }
             }
+        }
+    }
+}
+
+/// Calls `put` with the index and the f16 bits of every one of `n` numbers.
+#[inline(always)]
+unsafe fn narrow<S: Simd>(from: *const f32, n: usize, mut put: impl FnMut(usize, u16)) {
+    const LARGEST: f32 = 65504.0;
+    for at in (0..n).step_by(S::LANES) {
+        let count = S::LANES.min(n - at);
+        let (mut floats, mut halves) = ([0.0f32; 16], [0u16; 16]);
+        // SAFETY: `from` is valid for n floats; a vector has at most 16 lanes.
+        unsafe {
+            std::ptr::copy_nonoverlapping(from.add(at), floats.as_mut_ptr(), count);
+            let inside = S::max(S::min(S::load(floats.as_ptr()), S::splat(LARGEST)), S::splat(-LARGEST));
+            S::store_f16(halves.as_mut_ptr(), inside);
+        }
+        for (i, &half) in halves[..count].iter().enumerate() {
+            put(at + i, half);
         }
     }
 }

@@ -56,8 +56,16 @@ pub(in crate::engine::kernels) trait Simd: Copy + 'static {
     unsafe fn load_bf16(from: *const u16) -> Self::V;
     /// Reads `LANES` f16 numbers.
     unsafe fn load_f16(from: *const u16) -> Self::V;
+    /// Writes `LANES` numbers as f16, rounded to the nearest.
+    unsafe fn store_f16(to: *mut u16, v: Self::V);
     /// Reads `LANES` unsigned bytes as numbers.
     unsafe fn load_bytes(from: *const u8) -> Self::V;
+
+    /// Says that the cache line at `from` will be read soon. Any address will do.
+    #[inline(always)]
+    unsafe fn prefetch(from: *const u8) {
+        let _ = from;
+    }
 
     /// All lanes `x`.
     unsafe fn int_splat(x: i32) -> Self::I;

@@ -1,0 +1,126 @@
+//! How far a model is from a reference, usually the same weights kept more finely: the reference goes on from random tokens,
+//! and both say what they expect after every token of that.
+
+use super::Bare;
+use super::blocks::Blocks;
+use super::qwen3::{Logits, Workspace};
+use super::schedule::{Limits, Scheduler};
+use super::token_engine::{EngineError, TokenRequest};
+use crate::base::{Seed, Stage};
+use crate::chat::Sampling;
+use futures::executor::block_on;
+use rand::RngExt;
+use serde::Serialize;
+
+/// Tokens that a sequence starts with, and tokens that the reference goes on for.
+const START: usize = 32;
+const POSITIONS: usize = 64;
+
+/// Logits of one model beside those of a reference, over all compared positions.
+#[derive(Clone, Copy, PartialEq, Debug, Default, Serialize)]
+pub struct Agreement {
+    /// Positions compared.
+    pub positions: usize,
+    /// Share of positions where both choose the same token.
+    pub greedy: f64,
+    /// Root of the mean squared difference of logits, over the standard deviation of the reference's.
+    pub relative_error: f64,
+    /// Mean Kullback–Leibler divergence from the reference's distribution, in nats.
+    pub divergence: f64,
+}
+
+/// Compares `other` with `reference` on `sequences` sequences.
+///
+/// # Errors
+/// A context that is too short, or an engine that fails.
+pub fn agreement(reference: &Bare, other: &Bare, sequences: usize, seed: Seed) -> Result<Agreement, EngineError> {
+    let vocab = reference.config.vocab_size;
+    let mut sums = Agreement::default();
+    let (mut squares, mut variance) = (0.0, 0.0);
+    for sequence in 0..sequences {
+        let mut rng = seed.derive(Stage::Weights, &[sequence as u64]).rng();
+        let mut tokens: Vec<u32> = (0..START).map(|_| rng.random_range(0..vocab as u32)).collect();
+        let request = TokenRequest {
+            prompt: tokens.clone(),
+            max_new_tokens: POSITIONS,
+            sampling: Sampling::GREEDY,
+            ignore_eos: true,
+            stop: Vec::new(),
+        };
+        tokens.extend(block_on(reference.engine.generate(request))?.token_ids);
+        tokens.pop();
+        let (expected, found) = (logits(reference, &tokens), logits(other, &tokens));
+        for (expected, found) in expected.chunks_exact(vocab).zip(found.chunks_exact(vocab)) {
+            let mean = expected.iter().map(|&x| f64::from(x)).sum::<f64>() / vocab as f64;
+            squares += expected.iter().zip(found).map(|(a, b)| f64::from(a - b).powi(2)).sum::<f64>();
+            variance += expected.iter().map(|&x| (f64::from(x) - mean).powi(2)).sum::<f64>();
+            sums.positions += 1;
+            sums.greedy += f64::from(u8::from(largest(expected) == largest(found)));
+            sums.divergence += divergence(expected, found);
+        }
+    }
+    let positions = sums.positions as f64;
+    Ok(Agreement {
+        positions: sums.positions,
+        greedy: sums.greedy / positions,
+        relative_error: (squares / variance).sqrt(),
+        divergence: sums.divergence / positions,
+    })
+}
+
+/// The logits after every token from the last one of the start, one row after the other.
+fn logits(bare: &Bare, tokens: &[u32]) -> Vec<f32> {
+    let mut model = bare.model.clone();
+    let blocks = tokens.len().div_ceil(16) + 1;
+    let mut scheduler =
+        Scheduler::new(Limits { step_tokens: tokens.len(), max_running: 1 }, Blocks::new(blocks, 16, false));
+    let mut kv = model.kv_pool(16, blocks);
+    let (mut work, mut logits, mut rows) = (Workspace::new(), Logits::new(), Vec::new());
+    scheduler.submit(tokens.to_vec(), START - 1);
+    let plan = scheduler.plan().expect("a sequence waits and there is room for it");
+    model.forward(&plan, &mut kv, &mut work, &mut logits);
+    (0..plan.logits.len()).for_each(|row| rows.extend_from_slice(logits.row(row)));
+    rows
+}
+
+fn largest(logits: &[f32]) -> usize {
+    (0..logits.len()).rev().max_by(|&a, &b| logits[a].total_cmp(&logits[b])).unwrap_or(0)
+}
+
+/// Of the distribution that `found` stands for from that of `expected`.
+fn divergence(expected: &[f32], found: &[f32]) -> f64 {
+    let log_sum = |logits: &[f32]| {
+        let top = f64::from(logits[largest(logits)]);
+        top + logits.iter().map(|&x| (f64::from(x) - top).exp()).sum::<f64>().ln()
+    };
+    let (p, q) = (log_sum(expected), log_sum(found));
+    let terms = expected.iter().zip(found).map(|(&a, &b)| {
+        let (a, b) = (f64::from(a) - p, f64::from(b) - q);
+        a.exp() * (a - b)
+    });
+    terms.sum()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::engine::qwen3::Dtype;
+    use crate::engine::{EngineOptions, ModelSource};
+
+    fn open(dtype: Dtype) -> Bare {
+        let source = ModelSource::parse("embedded:triage").unwrap();
+        let options = EngineOptions { draft_tokens: 0, ..EngineOptions::default() };
+        Bare::open(&source, None, dtype, &options).unwrap()
+    }
+
+    #[test]
+    fn finer_weights_are_nearer_to_the_reference() {
+        let reference = open(Dtype::F32);
+        let of = |dtype| agreement(&reference, &open(dtype), 2, Seed(1)).unwrap();
+        let [same, bytes, halves] = [Dtype::F32, Dtype::Q8_0, Dtype::Q4K].map(of);
+        assert_eq!((same.positions, same.greedy, same.relative_error), (2 * POSITIONS, 1.0, 0.0));
+        assert!(same.divergence.abs() < 1e-12);
+        assert!(0.0 < bytes.relative_error && bytes.relative_error < halves.relative_error, "{bytes:?} {halves:?}");
+        assert!(bytes.relative_error < 0.05 && bytes.divergence < halves.divergence && bytes.greedy > 0.9, "{bytes:?}");
+    }
+}
