@@ -38,7 +38,7 @@ __device__ __forceinline__ void copy_tile(uint16_t* to, const uint16_t* pool, co
 }
 
 template <unsigned D>
-static __global__ void __launch_bounds__(DECODE_WARPS* WARP, 3) decode_attention_kernel(const MaspoDecodeAttention a) {
+static __global__ void __launch_bounds__(DECODE_WARPS* WARP, 2) decode_attention_kernel(const MaspoDecodeAttention a) {
   auto& shared = *shared_memory<DecodeShared<D>>();
   unsigned lane = threadIdx.x % WARP, warp = threadIdx.x / WARP, g = lane / 4, t = lane % 4;
   unsigned row = blockIdx.x, kv_head = blockIdx.y, group = a.n_q / a.n_kv;
@@ -140,8 +140,8 @@ extern "C" size_t maspo_cuda_decode_attention_workspace_bytes(uint32_t rows, uin
 }
 
 extern "C" uint32_t maspo_cuda_decode_attention_spread(uint32_t rows, uint32_t n_kv, uint32_t max_length, uint32_t multiprocessors) {
-  // Three blocks of 64 KB fit into a multiprocessor of 228 KB; more than one chunk for every warp is of no use.
-  unsigned most = ceil_div(ceil_div(max_length, CHUNK), DECODE_WARPS), wanted = ceil_div(3 * multiprocessors, rows * n_kv ? rows * n_kv : 1);
+  // Two blocks of 64 KB and 8 K registers a warp fit into a multiprocessor; more than one chunk for every warp is of no use.
+  unsigned most = ceil_div(ceil_div(max_length, CHUNK), DECODE_WARPS), wanted = ceil_div(2 * multiprocessors, rows * n_kv + 1);
   unsigned spread = wanted < most ? wanted : most;
   return spread ? spread : 1;
 }

@@ -107,8 +107,8 @@ struct LinearBlock {
       }
       __syncwarp();
     }
-    // Unrolled by two: Q4_K's words hold 64 inputs.
-#pragma unroll 2
+    // By two, because Q4_K's words hold 64 inputs; with 80 rows there are no registers for that.
+#pragma unroll(RT <= 5 ? 2 : 1)
     for (unsigned c = 0; c < Bricks::K / 32; c++) {
       unsigned w[WARP_TILES][2][4];
       float2 upper[WARP_TILES], lower[WARP_TILES];

@@ -23,6 +23,10 @@ extern "C" {
 /* Raised whenever a struct, an enum or a packed layout below changes. */
 #define MASPO_CUDA_ABI 1
 uint32_t maspo_cuda_abi(void);
+/* The sizes of the argument structs in the order of their declaration, to compare with the caller's; 0 behind the last. */
+size_t maspo_cuda_struct_bytes(uint32_t index);
+/* What a code of this header or of CUDA means. */
+const char* maspo_cuda_error(int code);
 
 enum MaspoCode {
   MASPO_OK = 0,

@@ -121,8 +121,6 @@ static void pack_q4_brick(const Sources& from, uint32_t tile, uint32_t k, uint8_
 
 using namespace maspo;
 
-extern "C" uint32_t maspo_cuda_abi(void) { return MASPO_CUDA_ABI; }
-
 extern "C" size_t maspo_cuda_packed_bytes(uint32_t format, uint32_t inputs, uint32_t outputs) {
   size_t tiles = ceil_div(outputs, TILE);
   switch (format) {
