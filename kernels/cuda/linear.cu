@@ -52,8 +52,8 @@ struct LinearBlock {
   unsigned lane, warp, tile, bricks;
   unsigned first_row, rows;
 
-  // Starts the copies of brick `k` of every tile, and of the x that belongs to it.
-  __device__ __forceinline__ void copy(unsigned k, unsigned slot) const {
+  // Starts the copies of the x that belongs to bricks `k`.
+  __device__ __forceinline__ void copy_x(unsigned k, unsigned slot) const {
     unsigned char* x = stages + slot * Shape::STAGE_BYTES;
     constexpr unsigned CHUNKS = Shape::X_BYTES / 16;
 #pragma unroll
@@ -65,7 +65,11 @@ struct LinearBlock {
       const uint16_t* from = there ? a.x + size_t(first_row + row) * a.x_stride + input : a.x;
       copy16_later(x + chunk * 16, from, there ? 16 : 0);
     }
-    unsigned char* mine = x + Shape::X_BYTES + warp * WARP_TILES * Bricks::BYTES;
+  }
+
+  // Starts the copies of bricks `k` of the warp's tiles.
+  __device__ __forceinline__ void copy_weights(unsigned k, unsigned slot) const {
+    unsigned char* mine = stages + slot * Shape::STAGE_BYTES + Shape::X_BYTES + warp * WARP_TILES * Bricks::BYTES;
 #pragma unroll
     for (unsigned r = 0; r < WARP_TILES; r++) {
       if ((tile + r) * TILE >= a.outputs) break;
@@ -215,9 +219,16 @@ static __global__ void __launch_bounds__(LINEAR_THREADS, 2) linear_kernel(const 
   unsigned from = bricks * split / splits, to = bricks * (split + 1) / splits;
 
   float sum[WARP_TILES][RT][4] = {};
+  // No kernel writes weights, so the first of them are fetched before the kernel that makes x has ended.
+  let_next_kernel_start();
 #pragma unroll
   for (unsigned i = 0; i < STAGES - 1; i++) {
-    if (from + i < to) block.copy(from + i, i);
+    if (from + i < to) block.copy_weights(from + i, i);
+  }
+  wait_for_kernel_before();
+#pragma unroll
+  for (unsigned i = 0; i < STAGES - 1; i++) {
+    if (from + i < to) block.copy_x(from + i, i);
     end_copy_group();
   }
   unsigned slot = 0;
@@ -226,7 +237,11 @@ static __global__ void __launch_bounds__(LINEAR_THREADS, 2) linear_kernel(const 
     // Now brick k is there for all, and all are done with brick k - 1, whose place the next copies take.
     __syncthreads();
     unsigned next = k + STAGES - 1;
-    if (next < to) block.copy(next, slot == 0 ? STAGES - 1 : slot - 1);
+    if (next < to) {
+      unsigned free = slot == 0 ? STAGES - 1 : slot - 1;
+      block.copy_weights(next, free);
+      block.copy_x(next, free);
+    }
     end_copy_group();
     block.multiply(slot, sum);
     slot = slot + 1 == STAGES ? 0 : slot + 1;
