@@ -49,12 +49,13 @@ for arch in "$@"; do
 done
 
 if [ -s "$out/table" ]; then
-    filter=$(dirname "$nvcc")/cu++filt
+    # binutils' filter does for kernels' names; without it they stay as the linker knows them.
+    filter=$(command -v c++filt || true)
     printf '%-8s %-18s %-62s %9s %5s %6s\n' arch file kernel registers stack spills
     while read -r arch file kernel registers stack spills; do
         readable=$kernel
-        [ ! -x "$filter" ] || readable=$("$filter" -p "$kernel" 2>/dev/null || echo "$kernel")
-        readable=$(echo "$readable" | sed 's/(unsigned int)//g; s/maspo:://g; s/(anonymous namespace):://g; s/^void //')
+        [ -z "$filter" ] || readable=$("$filter" -p "$kernel")
+        readable=$(echo "$readable" | sed 's/(unsigned int)//g; s/\([0-9]\)u/\1/g; s/maspo:://g; s/^void //')
         printf '%-8s %-18s %-62s %9s %5s %6s\n' "$arch" "$file" "$readable" "$registers" "$stack" "$spills"
         [ "$spills" = 0 ] || echo spilled >>"$out/spilled"
     done <"$out/table"

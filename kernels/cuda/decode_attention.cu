@@ -29,7 +29,7 @@ template <unsigned D>
 __device__ __forceinline__ void copy_tile(uint16_t* to, const uint16_t* pool, const Paged& paged, unsigned position, unsigned length) {
   unsigned lane = threadIdx.x % WARP;
   const uint16_t* from = position < length ? pool + paged.tile<D>(position) : pool;
-#pragma unroll
+#pragma unroll 2
   for (unsigned i = 0; i < KEY_TILE * D / 8 / WARP; i++) {
     unsigned at = i * WARP + lane, row = at / (D / 8), eight = at % (D / 8);
     bool there = position + row < length;

@@ -56,7 +56,8 @@ struct LinearBlock {
   __device__ __forceinline__ void copy_x(unsigned k, unsigned slot) const {
     unsigned char* x = stages + slot * Shape::STAGE_BYTES;
     constexpr unsigned CHUNKS = Shape::X_BYTES / 16;
-#pragma unroll
+    // Not unrolled whole for many rows: the addresses of all copies would take registers throughout the loop over the inputs.
+#pragma unroll(RT <= 3 ? 8 : 2)
     for (unsigned i = 0; i < ceil_div(CHUNKS, LINEAR_THREADS); i++) {
       unsigned chunk = i * LINEAR_THREADS + threadIdx.x;
       if (CHUNKS % LINEAR_THREADS != 0 && chunk >= CHUNKS) break;

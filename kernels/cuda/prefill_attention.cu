@@ -21,7 +21,7 @@ struct PrefillShared {
 
 template <unsigned D>
 __device__ __forceinline__ void copy_chunk(PrefillShared<D>& shared, unsigned slot, const Paged& paged, unsigned chunk, unsigned end) {
-#pragma unroll
+#pragma unroll 2
   for (unsigned i = 0; i < CHUNK * D / 8 / (PREFILL_WARPS * WARP); i++) {
     unsigned at = i * PREFILL_WARPS * WARP + threadIdx.x, key = at / (D / 8), eight = at % (D / 8), position = chunk * CHUNK + key;
     bool there = position < end;
