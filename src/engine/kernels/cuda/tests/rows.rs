@@ -7,7 +7,7 @@ use super::*;
 use std::ptr;
 
 fn embed(api: &Api, table: &mut Packed, tokens: &[u32], bf16: bool) -> Vec<f32> {
-    let mut tokens = Memory::of(tokens);
+    let tokens = Memory::of(tokens);
     let rows = tokens.get().len();
     in_every_order(api, || {
         let (mut wide, mut narrow) =
