@@ -190,8 +190,16 @@ void warp_collective(void* mine, void (*all)(void* const[WARP]), int line) {
   }
 }
 
+static void carry_out(const Copy& copy) {
+  if (copy.valid > 0) std::memcpy(copy.to, copy.from, copy.valid);
+  std::memset(static_cast<char*>(copy.to) + copy.valid, 0, copy.bytes - copy.valid);
+}
+
+// As late as can be; in descending order of threads as early as can be, which shows a copy to where others still read.
 void copy_later(void* to, const void* from, unsigned bytes, unsigned valid) {
-  running.now->copies.push_back({to, from, bytes, valid, running.now->group});
+  Copy copy{to, from, bytes, valid, running.now->group};
+  if (order == 1) carry_out(copy);
+  else running.now->copies.push_back(copy);
 }
 
 void end_copy_group() { running.now->group++; }
@@ -200,9 +208,7 @@ void wait_for_copies(unsigned groups_left) {
   Fiber& fiber = *running.now;
   auto due = [&](const Copy& copy) { return copy.group + groups_left < fiber.group || groups_left == 0; };
   for (const Copy& copy : fiber.copies) {
-    if (!due(copy)) continue;
-    if (copy.valid > 0) std::memcpy(copy.to, copy.from, copy.valid);
-    std::memset(static_cast<char*>(copy.to) + copy.valid, 0, copy.bytes - copy.valid);
+    if (due(copy)) carry_out(copy);
   }
   fiber.copies.erase(std::remove_if(fiber.copies.begin(), fiber.copies.end(), due), fiber.copies.end());
 }

@@ -55,7 +55,7 @@ void block_barrier(int line);
 // Waits for the warp; the last lane to come calls `all(inputs of the 32 lanes)`, which may write through them.
 void warp_collective(void* mine, void (*all)(void* const lanes[WARP]), int line);
 
-// The lane's asynchronous copies: carried out when they are waited for and not earlier.
+// The lane's asynchronous copies: carried out when they are waited for and not earlier, or (descending order) at once.
 void copy_later(void* to, const void* from, unsigned bytes, unsigned valid);
 void end_copy_group();
 void wait_for_copies(unsigned groups_left);
