@@ -8,6 +8,8 @@ mod argmax;
 mod attention;
 mod compute;
 mod cpu;
+#[cfg(all(test, unix))]
+mod cuda;
 mod embedding;
 mod format;
 mod int8_rows;
