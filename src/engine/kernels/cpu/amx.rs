@@ -90,11 +90,11 @@ struct Sums([[[[i32; 16]; TILE]; 2]; 2]);
 #[repr(C, align(64))]
 struct Unpacked([u8; BLOCK * WIDTH]);
 
-/// The tile registers, configured on this thread until dropped. (To configure them takes as long as some twenty products.)
+/// The tile registers, configured on this thread until dropped.
 pub(super) struct Tiles {
     /// How many tiles the rows are cut into.
     tiles: usize,
-    /// Rows of each: even.
+    /// Rows of each: 8, 10 or 16, since every height is code of its own. Rows beyond the last are computed along.
     height: usize,
 }
 
@@ -110,7 +110,11 @@ impl Tiles {
     #[inline(always)]
     pub(super) fn new(rows: usize) -> Option<Self> {
         let tiles = rows.div_ceil(TILE);
-        let height = rows.div_ceil(tiles.max(1)).next_multiple_of(2);
+        let height = match rows.div_ceil(tiles.max(1)) {
+            ..=8 => 8,
+            9 | 10 => 10,
+            _ => TILE,
+        };
         (rows >= FEWEST_ROWS).then(|| {
             // SAFETY: the caller's kernel set has AMX; the shapes are within its limits.
             unsafe { asm!("ldtilecfg [{}]", in(reg) &raw const SHAPES[height / 2], options(nostack, readonly)) }
@@ -118,7 +122,7 @@ impl Tiles {
         })
     }
 
-    /// Computes the task's rows with a panel. (A row or two more may be computed along and thrown away.)
+    /// Computes the task's rows with a panel.
     #[inline(always)]
     pub(super) unsafe fn run<S: Simd>(&self, task: &Int8Task<'_>, panel: usize) {
         let rows = task.rows.clone();
@@ -128,11 +132,8 @@ impl Tiles {
             // SAFETY: the caller's; the activations may be read up to a whole tile.
             unsafe {
                 match self.height {
-                    6 => self.rows::<S, 6>(task, panel, first, count),
                     8 => self.rows::<S, 8>(task, panel, first, count),
                     10 => self.rows::<S, 10>(task, panel, first, count),
-                    12 => self.rows::<S, 12>(task, panel, first, count),
-                    14 => self.rows::<S, 14>(task, panel, first, count),
                     _ => self.rows::<S, 16>(task, panel, first, count),
                 }
             }
