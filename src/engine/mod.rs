@@ -12,6 +12,8 @@ pub(crate) mod kv;
 pub mod weights;
 
 pub mod qwen3;
+
+pub(crate) mod executor;
 pub(crate) mod sample;
 
 pub mod token_engine;
@@ -26,6 +28,7 @@ mod source;
 
 pub use agreement::{Agreement, agreement};
 pub use bare::Bare;
+pub use executor::DeviceError;
 pub use files::FilesError;
 pub use local_model::{LocalModel, OpenError, Text};
 pub use source::{ModelSource, SourceError};

@@ -9,7 +9,7 @@ mod attention;
 mod compute;
 mod cpu;
 #[cfg(all(test, unix))]
-mod cuda;
+pub(in crate::engine) mod cuda;
 mod embedding;
 mod format;
 mod int8_rows;

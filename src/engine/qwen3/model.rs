@@ -66,28 +66,43 @@ impl Logits {
     }
 }
 
-/// Takes tensors out of a source.
-pub(super) struct Tensors<'a> {
+/// Takes tensors out of a source, under Hugging Face's names.
+pub(in crate::engine) struct Tensors<'a> {
     source: &'a mut dyn TensorSource,
     dtype: Dtype,
+    /// What matrices are kept in that would be kept in f32.
+    widest: Format,
 }
 
-impl Tensors<'_> {
+impl<'a> Tensors<'a> {
+    /// With the matrices in `dtype`, but in nothing wider than `widest`.
+    pub(in crate::engine) fn new(source: &'a mut dyn TensorSource, dtype: Dtype, widest: Format) -> Self {
+        Self { source, dtype, widest }
+    }
+
+    fn format(&self, format: Format) -> Format {
+        if format == Format::F32 { self.widest } else { format }
+    }
+
     /// A vector, as plain floats.
-    pub(super) fn vector(&mut self, name: &str, size: usize) -> Result<Vec<f32>, WeightsError> {
+    pub(in crate::engine) fn vector(&mut self, name: &str, size: usize) -> Result<Vec<f32>, WeightsError> {
         Ok(self.source.tensor(name, &[size])?.to_vec1()?)
     }
 
     /// Matrices of one width, all in the same format: the finest that any of them needs.
-    pub(super) fn matrices(&mut self, parts: &[(&str, usize)], inputs: usize) -> Result<Vec<Rows>, WeightsError> {
+    pub(in crate::engine) fn matrices(
+        &mut self,
+        parts: &[(&str, usize)],
+        inputs: usize,
+    ) -> Result<Vec<Rows>, WeightsError> {
         let formats = parts.iter().map(|(name, _)| self.dtype.format(self.source.stored_format(name)));
-        let format = formats.reduce(Format::finer).unwrap_or(Format::F32);
+        let format = self.format(formats.reduce(Format::finer).unwrap_or(Format::F32));
         parts.iter().map(|(name, outputs)| self.source.matrix(name, (*outputs, inputs), format)).collect()
     }
 
     /// A table of token embeddings.
-    fn table(&mut self, name: &str, outputs: usize, inputs: usize) -> Result<Rows, WeightsError> {
-        let format = self.dtype.table_format(self.source.stored_format(name));
+    pub(in crate::engine) fn table(&mut self, name: &str, outputs: usize, inputs: usize) -> Result<Rows, WeightsError> {
+        let format = self.format(self.dtype.table_format(self.source.stored_format(name)));
         self.source.matrix(name, (outputs, inputs), format)
     }
 }
@@ -107,7 +122,7 @@ impl Model {
         let (v, hidden) = (config.vocab_size, config.hidden_size);
         let stored = source.stored_format("model.layers.0.self_attn.k_proj.weight");
         let kv_format = if dtype.format(stored) == Format::F32 { KvFormat::F32 } else { KvFormat::F16 };
-        let mut tensors = Tensors { source, dtype };
+        let mut tensors = Tensors::new(source, dtype, Format::F32);
         let table = tensors.table("model.embed_tokens.weight", v, hidden)?;
         let embedding = Arc::new(Linear::new(compute, &[&table], None));
         drop(table);

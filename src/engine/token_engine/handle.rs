@@ -4,7 +4,8 @@ use super::jobs::Job;
 use super::worker::Worker;
 use super::{Counters, EngineError, EngineOptions, ScoreOutput, TokenOutput, TokenRequest};
 use crate::chat::FinishReason;
-use crate::engine::qwen3::Model;
+use crate::engine::executor::{CpuExecutor, DeviceError, Executor};
+use crate::engine::qwen3::{Config, Model};
 use futures::channel::{mpsc, oneshot};
 use futures::future::BoxFuture;
 use futures::lock::Mutex;
@@ -18,6 +19,19 @@ use std::thread::JoinHandle;
 pub(super) struct Shared {
     pub(super) counters: StdMutex<Counters>,
     pub(super) stop: AtomicBool,
+    failure: StdMutex<Option<DeviceError>>,
+}
+
+impl Shared {
+    /// Says to everybody who waits or comes later why there are no answers any more.
+    pub(super) fn fail(&self, error: DeviceError) {
+        *self.failure.lock().expect("no thread panics while it holds the failure") = Some(error);
+    }
+
+    fn stopped(&self) -> EngineError {
+        let failure = self.failure.lock().expect("no thread panics while it holds the failure").clone();
+        failure.map_or(EngineError::Stopped, EngineError::Device)
+    }
 }
 
 /// A running engine. Dropping it stops its thread.
@@ -38,12 +52,25 @@ impl TokenEngine {
     /// An option out of its range.
     pub fn start(model: Model, eos: Vec<u32>, options: &EngineOptions) -> Result<Self, EngineError> {
         options.check()?;
-        let blocks = options.blocks(&model);
-        let limit = model.config().max_position_embeddings.min(blocks * options.block_tokens);
-        let vocab_size = model.config().vocab_size;
+        let blocks = options.blocks(model.config(), model.kv_bytes_per_token());
+        let config = model.config().clone();
+        let executor = Box::new(CpuExecutor::new(model, options.block_tokens, blocks));
+        Self::start_on(executor, &config, eos, options, blocks)
+    }
+
+    /// The same on an executor that has room for `blocks` blocks of keys and values; `options` are in range.
+    pub(crate) fn start_on(
+        executor: Box<dyn Executor>,
+        config: &Config,
+        eos: Vec<u32>,
+        options: &EngineOptions,
+        blocks: usize,
+    ) -> Result<Self, EngineError> {
+        let limit = config.max_position_embeddings.min(blocks * options.block_tokens);
+        let vocab_size = config.vocab_size;
         let shared = Arc::new(Shared::default());
         let (door, arrivals) = mpsc::channel(0);
-        let worker = Worker::new(model, eos, options, blocks, shared.clone());
+        let worker = Worker::new(executor, eos, options, blocks, shared.clone());
         let thread = std::thread::Builder::new().name("maspo-engine".into()).spawn(move || worker.run(arrivals));
         let thread = thread.map_err(|error| EngineError::Thread(error.to_string()))?;
         Ok(Self { door: Mutex::new(door), shared, thread: Some(thread), limit, vocab_size })
@@ -60,7 +87,7 @@ impl TokenEngine {
             }
             let (reply, answer) = oneshot::channel();
             self.queue(Job::Generate(request, reply)).await?;
-            answer.await.map_err(|_| EngineError::Stopped)
+            answer.await.map_err(|_| self.shared.stopped())
         }
         .boxed()
     }
@@ -78,7 +105,7 @@ impl TokenEngine {
             }
             let (reply, answer) = oneshot::channel();
             self.queue(Job::Score { prompt, answers, reply }).await?;
-            answer.await.map_err(|_| EngineError::Stopped)
+            answer.await.map_err(|_| self.shared.stopped())
         }
         .boxed()
     }
@@ -114,7 +141,7 @@ impl TokenEngine {
 
     /// Hands a job to the thread; waits while its queue is full.
     async fn queue(&self, job: Job) -> Result<(), EngineError> {
-        self.door.lock().await.send(job).await.map_err(|_| EngineError::Stopped)
+        self.door.lock().await.send(job).await.map_err(|_| self.shared.stopped())
     }
 }
 

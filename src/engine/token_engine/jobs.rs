@@ -3,6 +3,7 @@
 use super::draft::Drafter;
 use super::{ScoreOutput, TokenOutput, TokenRequest};
 use crate::chat::FinishReason;
+use crate::engine::executor::{DeviceError, Executor};
 use crate::engine::sample::{choose, log_probability};
 use futures::channel::oneshot;
 
@@ -63,17 +64,26 @@ impl Generation {
         drafter.draft(tokens, most, |token| request.ends_at(token, eos))
     }
 
-    /// Chooses the next token, `greedy` being the one with the largest logit: `Ok` to go on with it, `Err` when the output is
-    /// complete.
-    pub(super) fn next(&mut self, logits: &[f32], greedy: u32, eos: &[u32]) -> Result<u32, FinishReason> {
+    /// Chooses the next token by the logits with number `index` of the executor's last step: `Ok` to go on with it, `Err` when
+    /// the output is complete.
+    pub(super) fn next(
+        &mut self,
+        executor: &mut dyn Executor,
+        index: usize,
+        eos: &[u32],
+    ) -> Result<Result<u32, FinishReason>, DeviceError> {
         let request = &self.request;
-        let token =
-            if request.sampling.is_greedy() { greedy } else { choose(logits, &request.sampling, self.generated.len()) };
+        let token = if request.sampling.is_greedy() {
+            executor.greedy(index)
+        } else {
+            choose(executor.logits(index)?, &request.sampling, self.generated.len())
+        };
         if request.ends_at(token, eos) {
-            return Err(FinishReason::Stop);
+            return Ok(Err(FinishReason::Stop));
         }
         self.generated.push(token);
-        if self.generated.len() == request.max_new_tokens { Err(FinishReason::Length) } else { Ok(token) }
+        let complete = self.generated.len() == request.max_new_tokens;
+        Ok(if complete { Err(FinishReason::Length) } else { Ok(token) })
     }
 
     fn finish(self, finish_reason: FinishReason, reused_tokens: usize) {

@@ -1,7 +1,7 @@
 //! The option values of the engine: the `[engine]` section of an experiment file.
 
 use super::EngineError;
-use crate::engine::qwen3::Model;
+use crate::engine::qwen3::Config;
 use serde::{Deserialize, Serialize};
 
 /// How the engine runs. No option changes any result; they change speed and memory.
@@ -81,11 +81,11 @@ impl EngineOptions {
         Ok(())
     }
 
-    /// Blocks in the K/V pool.
-    pub(super) fn blocks(&self, model: &Model) -> usize {
+    /// Blocks in the K/V pool of a model whose keys and values take `kv_bytes` a token.
+    pub(super) fn blocks(&self, config: &Config, kv_bytes: usize) -> usize {
         let tokens = self.kv_tokens.unwrap_or_else(|| {
-            let useful = self.max_running.saturating_mul(model.config().max_position_embeddings);
-            (KV_BYTES / model.kv_bytes_per_token()).clamp(512, KV_TOKENS).min(useful)
+            let useful = self.max_running.saturating_mul(config.max_position_embeddings);
+            (KV_BYTES / kv_bytes).clamp(512, KV_TOKENS).min(useful)
         });
         tokens.div_ceil(self.block_tokens)
     }

@@ -1,6 +1,7 @@
 //! What goes in and comes out of the token engine, and what can go wrong.
 
 use crate::chat::{FinishReason, Sampling};
+use crate::engine::executor::DeviceError;
 use serde::{Deserialize, Serialize};
 
 /// One generation over token ids.
@@ -107,6 +108,9 @@ pub enum EngineError {
     /// The engine's thread could not start.
     #[error("the engine's thread could not start: {0}")]
     Thread(String),
+    /// The device failed.
+    #[error("the device failed: {0}")]
+    Device(DeviceError),
     /// The engine's thread ended.
     #[error("the engine has stopped")]
     Stopped,

@@ -4,8 +4,7 @@ use super::handle::Shared;
 use super::jobs::{Answer, Generation, Job, Scoring};
 use super::{Counters, EngineOptions};
 use crate::engine::blocks::Blocks;
-use crate::engine::kv::KvPool;
-use crate::engine::qwen3::{Logits, Model, Workspace};
+use crate::engine::executor::{DeviceError, Executor};
 use crate::engine::schedule::{Limits, LogitRow, Scheduler, SequenceId, StepPlan};
 use futures::StreamExt;
 use futures::channel::mpsc;
@@ -16,10 +15,7 @@ use std::sync::atomic::Ordering;
 
 /// Everything that the thread owns.
 pub(super) struct Worker {
-    model: Model,
-    kv: KvPool,
-    work: Workspace,
-    logits: Logits,
+    executor: Box<dyn Executor>,
     scheduler: Scheduler,
     eos: Vec<u32>,
     queue: usize,
@@ -37,20 +33,16 @@ pub(super) struct Worker {
 
 impl Worker {
     pub(super) fn new(
-        model: Model,
+        executor: Box<dyn Executor>,
         eos: Vec<u32>,
         options: &EngineOptions,
         blocks: usize,
         shared: Arc<Shared>,
     ) -> Self {
-        let kv = model.kv_pool(options.block_tokens, blocks);
         let limits = Limits { step_tokens: options.step_tokens, max_running: options.max_running };
         let blocks = Blocks::new(blocks, options.block_tokens, options.prefix_reuse);
         Self {
-            model,
-            kv,
-            work: Workspace::new(),
-            logits: Logits::new(),
+            executor,
             scheduler: Scheduler::new(limits, blocks),
             eos,
             queue: options.queue,
@@ -65,7 +57,7 @@ impl Worker {
         }
     }
 
-    /// Works until the handle is dropped. Requests still under way then get no answer.
+    /// Works until the handle is dropped or the device fails. Requests still under way then get no answer.
     pub(super) fn run(mut self, mut arrivals: mpsc::Receiver<Job>) {
         while !self.shared.stop.load(Ordering::SeqCst) {
             if self.scheduler.is_idle() {
@@ -80,7 +72,10 @@ impl Worker {
                 self.accept(job);
             }
             self.drop_abandoned();
-            self.step();
+            if let Err(error) = self.step() {
+                self.shared.fail(error);
+                return;
+            }
         }
     }
 
@@ -129,16 +124,19 @@ impl Worker {
         }
     }
 
-    fn step(&mut self) {
-        let Some(plan) = self.plan() else { return };
-        self.model.forward(&plan, &mut self.kv, &mut self.work, &mut self.logits);
+    fn step(&mut self) -> Result<(), DeviceError> {
+        let Some(plan) = self.plan() else { return Ok(()) };
+        self.executor.run(&plan)?;
         self.steps += 1;
         self.scheduler.complete(&plan);
-        let rows = plan.logits.iter().enumerate();
-        let answers: Vec<Answer> = rows.filter_map(|(index, wanted)| self.deliver(index, *wanted)).collect();
+        let mut answers = Vec::new();
+        for (index, wanted) in plan.logits.iter().enumerate() {
+            answers.extend(self.deliver(index, *wanted)?);
+        }
         // Before the answers: whoever has one finds it counted.
         self.publish_counters();
         answers.into_iter().for_each(Answer::send);
+        Ok(())
     }
 
     fn plan(&mut self) -> Option<StepPlan> {
@@ -169,35 +167,35 @@ impl Worker {
         *self.shared.counters.lock().expect("no thread panics while it holds the counters") = counters;
     }
 
-    /// Row `index` of the logits goes to the sequence that wanted it; returns an answer that is complete thereby.
-    fn deliver(&mut self, index: usize, wanted: LogitRow) -> Option<Answer> {
-        let (id, logits) = (wanted.id, self.logits.row(index));
+    /// The logits with number `index` go to the sequence that wanted them; returns an answer that is complete thereby.
+    fn deliver(&mut self, index: usize, wanted: LogitRow) -> Result<Option<Answer>, DeviceError> {
+        let id = wanted.id;
         if let Some(generation) = self.generations.get_mut(&id) {
             if !self.scheduler.is_last(id, wanted.position) {
-                return None; // What follows a guess that did not come true.
+                return Ok(None); // What follows a guess that did not come true.
             }
             self.decoded += 1;
-            match generation.next(logits, self.logits.greedy(index), &self.eos) {
+            match generation.next(&mut *self.executor, index, &self.eos)? {
                 Ok(token) => self.scheduler.push(id, token),
                 Err(reason) => {
                     let reused = self.scheduler.reused(id);
                     self.scheduler.remove(id);
                     let generation = self.generations.remove(&id).expect("it was there above");
-                    return Some(Answer::Generated(generation, reason, reused));
+                    return Ok(Some(Answer::Generated(generation, reason, reused)));
                 }
             }
         } else if let Some(&(score, answer)) = self.parts.get(&id) {
             let scoring = self.scorings.get_mut(&score).expect("a part belongs to a score");
-            scoring.note(answer, wanted.position, logits);
+            scoring.note(answer, wanted.position, self.executor.logits(index)?);
             if self.scheduler.is_last(id, wanted.position) {
                 let reused = self.scheduler.reused(id);
                 self.scheduler.remove(id);
                 self.parts.remove(&id);
                 if scoring.close(answer, reused) {
-                    return self.scorings.remove(&score).map(Answer::Scored);
+                    return Ok(self.scorings.remove(&score).map(Answer::Scored));
                 }
             }
         }
-        None
+        Ok(None)
     }
 }

@@ -7,7 +7,7 @@
 
 use super::exp::exp;
 use super::simd::{Kernel, Simd};
-use super::tile::accumulate;
+use super::tile::{Element, F16, accumulate};
 use crate::engine::blocks::BlockId;
 use crate::engine::kernels::{Heads, KvFormat, KvShape};
 use std::cell::Cell;
@@ -60,13 +60,13 @@ struct Tile<'a> {
     widened: &'a mut [f32],
 }
 
-/// The keys and values of a chunk as floats, block by block: in the layer itself, or widened into the tile's memory.
+/// The keys and values of a chunk, block by block.
 #[derive(Clone, Copy)]
-struct Chunk {
+struct Chunk<E> {
     start: usize,
     count: usize,
-    keys: [*const f32; BLOCKS],
-    values: [*const f32; BLOCKS],
+    keys: [*const E; BLOCKS],
+    values: [*const E; BLOCKS],
 }
 
 impl Kernel for AttentionTask<'_> {
@@ -80,7 +80,10 @@ impl Kernel for AttentionTask<'_> {
         // Taken out and put back: a closure around the work would not be compiled for this instruction set.
         let mut scratch = SCRATCH.take();
         scratch.clear();
-        let widened = if self.shape.format == KvFormat::F32 { 0 } else { CHUNK * (d + d_padded) };
+        // Few rows read every key once, and take it as it is; many are better served from floats.
+        let narrow = self.shape.format == KvFormat::F16;
+        let few = rows <= S::WIDE_ROWS;
+        let widened = if narrow && !few { CHUNK * (d + d_padded) } else { 0 };
         scratch.resize(rows * (d + CHUNK + d_padded + 3) + widened, 0.0);
         let (q, rest) = scratch.split_at_mut(rows * d);
         let (weights, rest) = rest.split_at_mut(rows * CHUNK);
@@ -92,13 +95,20 @@ impl Kernel for AttentionTask<'_> {
         let mut tile = Tile { q, weights, sums, largest, total, rescale, widened };
         self.read_queries(&mut tile);
         let keys = self.position + self.tokens;
-        for chunk in (0..keys).step_by(CHUNK) {
+        for start in (0..keys).step_by(CHUNK) {
             // SAFETY: the caller's; the table covers all keys.
             unsafe {
-                let chunk = self.chunk::<S>(&mut tile, chunk, CHUNK.min(keys - chunk));
-                self.score::<S>(&mut tile, &chunk);
-                self.soften::<S>(&mut tile, &chunk);
-                self.sum_values::<S>(&mut tile, &chunk);
+                if !narrow {
+                    self.attend::<S, f32>(&mut tile, &self.chunk(start, keys));
+                } else if few {
+                    let chunk = self.chunk(start, keys);
+                    self.fetch::<S>(&chunk.keys, chunk.count);
+                    self.fetch::<S>(&chunk.values, chunk.count);
+                    self.attend::<S, F16>(&mut tile, &chunk);
+                } else {
+                    let chunk = self.widened::<S>(&mut tile, &self.chunk(start, keys));
+                    self.attend::<S, f32>(&mut tile, &chunk);
+                }
             }
         }
         self.write(&tile);
@@ -113,12 +123,12 @@ macro_rules! by_height {
         for block in 0..blocks {
             let $first = $rows * block / blocks;
             match $rows * (block + 1) / blocks - $first {
-                1 => $self.$method::<S, 1>($tile, $first $(, $argument)*),
-                2 => $self.$method::<S, 2>($tile, $first $(, $argument)*),
-                3 if S::WIDE_ROWS >= 3 => $self.$method::<S, 3>($tile, $first $(, $argument)*),
-                4 if S::WIDE_ROWS >= 4 => $self.$method::<S, 4>($tile, $first $(, $argument)*),
-                5 if S::WIDE_ROWS >= 5 => $self.$method::<S, 5>($tile, $first $(, $argument)*),
-                6 if S::WIDE_ROWS >= 6 => $self.$method::<S, 6>($tile, $first $(, $argument)*),
+                1 => $self.$method::<S, E, 1>($tile, $first $(, $argument)*),
+                2 => $self.$method::<S, E, 2>($tile, $first $(, $argument)*),
+                3 if S::WIDE_ROWS >= 3 => $self.$method::<S, E, 3>($tile, $first $(, $argument)*),
+                4 if S::WIDE_ROWS >= 4 => $self.$method::<S, E, 4>($tile, $first $(, $argument)*),
+                5 if S::WIDE_ROWS >= 5 => $self.$method::<S, E, 5>($tile, $first $(, $argument)*),
+                6 if S::WIDE_ROWS >= 6 => $self.$method::<S, E, 6>($tile, $first $(, $argument)*),
                 _ => unreachable!("a tile is at most WIDE_ROWS high"),
             }
         }
@@ -148,42 +158,77 @@ impl AttentionTask<'_> {
         }
     }
 
-    /// Finds the keys and values `start..start + count`, and makes floats of them where they are none.
+    /// Finds the keys and values from `start` on, of `keys` in all.
     #[inline(always)]
-    unsafe fn chunk<S: Simd>(&self, tile: &mut Tile<'_>, start: usize, count: usize) -> Chunk {
-        let KvShape { heads: Heads { d, .. }, block_tokens, format } = self.shape;
-        let d_padded = self.shape.d_padded();
+    unsafe fn chunk<E: Element>(&self, start: usize, keys: usize) -> Chunk<E> {
+        let KvShape { heads: Heads { d, .. }, block_tokens, .. } = self.shape;
+        let count = CHUNK.min(keys - start);
         let mut chunk = Chunk { start, count, keys: [std::ptr::null(); BLOCKS], values: [std::ptr::null(); BLOCKS] };
         for at in 0..count.div_ceil(block_tokens) {
             let block = self.table[start / block_tokens + at].0 as usize;
-            let (keys, values) = (d * block_tokens, block_tokens * d_padded);
-            let key = block * self.shape.key_block() + self.kv_head * keys;
-            let value = block * self.shape.value_block() + self.kv_head * values;
-            // SAFETY: the block is in the layer; a chunk's blocks fit the memory.
+            let key = block * self.shape.key_block() + self.kv_head * d * block_tokens;
+            let value = block * self.shape.value_block() + self.kv_head * block_tokens * self.shape.d_padded();
+            // SAFETY: the block is in the layer.
             unsafe {
-                (chunk.keys[at], chunk.values[at]) = match format {
-                    KvFormat::F32 => (self.keys.cast::<f32>().add(key), self.values.cast::<f32>().add(value)),
-                    KvFormat::F16 => {
-                        let to = tile.widened.as_mut_ptr();
-                        let (to_keys, to_values) = (to.add(at * keys), to.add(CHUNK * d + at * values));
-                        widen::<S>(self.keys.cast::<u16>().add(key), keys, to_keys);
-                        widen::<S>(self.values.cast::<u16>().add(value), values, to_values);
-                        (to_keys.cast_const(), to_values.cast_const())
-                    }
-                };
+                (chunk.keys[at], chunk.values[at]) =
+                    (self.keys.cast::<E>().add(key), self.values.cast::<E>().add(value));
             }
         }
         chunk
     }
 
+    /// Asks for the keys or the values of a chunk, each block a piece of memory of its own: few rows are done with a block
+    /// before the processor has found out by itself that it is read in order.
+    #[inline(always)]
+    unsafe fn fetch<S: Simd>(&self, blocks: &[*const F16; BLOCKS], count: usize) {
+        let KvShape { heads: Heads { d, .. }, block_tokens, .. } = self.shape;
+        for block in &blocks[..count.div_ceil(block_tokens)] {
+            for at in (0..d * block_tokens * size_of::<F16>()).step_by(64) {
+                // SAFETY: a hint; it reads nothing.
+                unsafe { S::prefetch(block.cast::<u8>().wrapping_add(at)) };
+            }
+        }
+    }
+
+    /// The same keys and values as floats, in the tile's memory.
+    #[inline(always)]
+    unsafe fn widened<S: Simd>(&self, tile: &mut Tile<'_>, narrow: &Chunk<F16>) -> Chunk<f32> {
+        let KvShape { heads: Heads { d, .. }, block_tokens, .. } = self.shape;
+        let Chunk { start, count, .. } = *narrow;
+        let mut chunk = Chunk { start, count, keys: [std::ptr::null(); BLOCKS], values: [std::ptr::null(); BLOCKS] };
+        let (keys, values) = (d * block_tokens, block_tokens * self.shape.d_padded());
+        let to = tile.widened.as_mut_ptr();
+        for at in 0..count.div_ceil(block_tokens) {
+            // SAFETY: a chunk's blocks fit the memory.
+            unsafe {
+                let (to_keys, to_values) = (to.add(at * keys), to.add(CHUNK * d + at * values));
+                widen::<S>(narrow.keys[at], keys, to_keys);
+                widen::<S>(narrow.values[at], values, to_values);
+                (chunk.keys[at], chunk.values[at]) = (to_keys.cast_const(), to_values.cast_const());
+            }
+        }
+        chunk
+    }
+
+    /// Takes a chunk into the sums.
+    #[inline(always)]
+    unsafe fn attend<S: Simd, E: Element>(&self, tile: &mut Tile<'_>, chunk: &Chunk<E>) {
+        // SAFETY: the caller's.
+        unsafe {
+            self.score::<S, E>(tile, chunk);
+            self.soften::<S>(tile, chunk.start, chunk.count);
+            self.sum_values::<S, E>(tile, chunk);
+        }
+    }
+
     /// Scores of the chunk's keys, and of what else is in their vectors.
     #[inline(always)]
-    unsafe fn score<S: Simd>(&self, tile: &mut Tile<'_>, chunk: &Chunk) {
+    unsafe fn score<S: Simd, E: Element>(&self, tile: &mut Tile<'_>, chunk: &Chunk<E>) {
         let rows = tile.largest.len();
         let block_tokens = self.shape.block_tokens;
         for from in (0..chunk.count).step_by(4 * S::LANES) {
             // Four vectors of keys; beyond the last one, the first again, and nobody looks at its scores.
-            let keys: [*const f32; 4] = std::array::from_fn(|v| {
+            let keys: [*const E; 4] = std::array::from_fn(|v| {
                 let key = if from + v * S::LANES < chunk.count { from + v * S::LANES } else { from };
                 chunk.keys[key / block_tokens].wrapping_add(key % block_tokens)
             });
@@ -193,19 +238,19 @@ impl AttentionTask<'_> {
     }
 
     #[inline(always)]
-    unsafe fn score_rows<S: Simd, const R: usize>(
+    unsafe fn score_rows<S: Simd, E: Element, const R: usize>(
         &self,
         tile: &mut Tile<'_>,
         first: usize,
         from: usize,
-        keys: [*const f32; 4],
+        keys: [*const E; 4],
     ) {
         let d = self.shape.heads.d;
         // SAFETY: the rows are inside the tile; CHUNK is a multiple of four vectors or of the one that is used.
         unsafe {
             let q: [*const f32; R] = std::array::from_fn(|r| tile.q.as_ptr().add((first + r) * d));
             let mut acc = [[S::splat(0.0); 4]; R];
-            accumulate::<S, f32, R, 4>(&mut acc, d, q, keys, self.shape.block_tokens);
+            accumulate::<S, E, R, 4>(&mut acc, d, q, keys, self.shape.block_tokens);
             for (r, scores) in acc.iter().enumerate() {
                 let to = tile.weights.as_mut_ptr().add((first + r) * CHUNK + from);
                 for (v, &score) in scores.iter().enumerate() {
@@ -217,11 +262,11 @@ impl AttentionTask<'_> {
 
     /// Scores to weights: hides what a row may not see, and updates its largest score and its total.
     #[inline(always)]
-    unsafe fn soften<S: Simd>(&self, tile: &mut Tile<'_>, chunk: &Chunk) {
-        let (group, count) = (self.group(), chunk.count);
+    unsafe fn soften<S: Simd>(&self, tile: &mut Tile<'_>, start: usize, count: usize) {
+        let group = self.group();
         let width = count.next_multiple_of(S::LANES);
         for (row, weights) in tile.weights.chunks_exact_mut(CHUNK).enumerate() {
-            let seen = (self.position + row / group + 1).saturating_sub(chunk.start).min(count);
+            let seen = (self.position + row / group + 1).saturating_sub(start).min(count);
             weights[seen..width].fill(f32::NEG_INFINITY);
             let weights = weights.as_mut_ptr();
             // SAFETY: `width` is at most CHUNK.
@@ -246,27 +291,32 @@ impl AttentionTask<'_> {
     }
 
     #[inline(always)]
-    unsafe fn sum_values<S: Simd>(&self, tile: &mut Tile<'_>, chunk: &Chunk) {
+    unsafe fn sum_values<S: Simd, E: Element>(&self, tile: &mut Tile<'_>, chunk: &Chunk<E>) {
         let rows = tile.largest.len();
         // SAFETY: the caller's.
         unsafe { by_height!(self.sum_rows(tile, first, chunk) over rows) }
     }
 
     #[inline(always)]
-    unsafe fn sum_rows<S: Simd, const R: usize>(&self, tile: &mut Tile<'_>, first: usize, chunk: &Chunk) {
+    unsafe fn sum_rows<S: Simd, E: Element, const R: usize>(
+        &self,
+        tile: &mut Tile<'_>,
+        first: usize,
+        chunk: &Chunk<E>,
+    ) {
         let vectors = self.shape.d_padded() / S::LANES;
         let mut v = 0;
         while v < vectors {
             // SAFETY: the vectors lie in the padded head.
             unsafe {
                 if vectors - v >= 4 {
-                    self.sum_block::<S, R, 4>(tile, first, chunk, v);
+                    self.sum_block::<S, E, R, 4>(tile, first, chunk, v);
                     v += 4;
                 } else if vectors - v >= 2 {
-                    self.sum_block::<S, R, 2>(tile, first, chunk, v);
+                    self.sum_block::<S, E, R, 2>(tile, first, chunk, v);
                     v += 2;
                 } else {
-                    self.sum_block::<S, R, 1>(tile, first, chunk, v);
+                    self.sum_block::<S, E, R, 1>(tile, first, chunk, v);
                     v += 1;
                 }
             }
@@ -274,11 +324,11 @@ impl AttentionTask<'_> {
     }
 
     #[inline(always)]
-    unsafe fn sum_block<S: Simd, const R: usize, const C: usize>(
+    unsafe fn sum_block<S: Simd, E: Element, const R: usize, const C: usize>(
         &self,
         tile: &mut Tile<'_>,
         first: usize,
-        chunk: &Chunk,
+        chunk: &Chunk<E>,
         vector: usize,
     ) {
         let (d_padded, block_tokens) = (self.shape.d_padded(), self.shape.block_tokens);
@@ -296,7 +346,7 @@ impl AttentionTask<'_> {
                 let weights = std::array::from_fn(|r| tile.weights.as_ptr().add((first + r) * CHUNK + from));
                 let values = chunk.values[from / block_tokens].add(vector * S::LANES);
                 let values = std::array::from_fn(|c| values.add(c * S::LANES));
-                accumulate::<S, f32, R, C>(&mut acc, block_tokens.min(chunk.count - from), weights, values, d_padded);
+                accumulate::<S, E, R, C>(&mut acc, block_tokens.min(chunk.count - from), weights, values, d_padded);
             }
             for (r, acc) in acc.iter().enumerate() {
                 for (c, &acc) in acc.iter().enumerate() {
@@ -321,10 +371,10 @@ impl AttentionTask<'_> {
 
 /// `n` f16 numbers to floats; n is a multiple of 16.
 #[inline(always)]
-unsafe fn widen<S: Simd>(from: *const u16, n: usize, to: *mut f32) {
+unsafe fn widen<S: Simd>(from: *const F16, n: usize, to: *mut f32) {
     for i in (0..n).step_by(S::LANES) {
         // SAFETY: the caller's.
-        unsafe { S::store(to.add(i), S::load_f16(from.add(i))) };
+        unsafe { S::store(to.add(i), F16::load::<S>(from.add(i))) };
     }
 }
 

@@ -154,8 +154,7 @@ pub enum KernelSet {
 }
 
 impl KernelSet {
-    /// All sets that this machine has, the best first. (AMX stands behind VNNI because it took no less time where the
-    /// two were compared: docs/benchmarks.md.)
+    /// All sets that this machine has, the best first.
     pub fn available() -> Vec<Self> {
         let mut sets = Vec::new();
         #[cfg(target_arch = "x86_64")]
@@ -165,8 +164,8 @@ impl KernelSet {
             let avx512 = avx2 && has!("avx512f") && has!("avx512bw") && has!("avx512dq") && has!("avx512vl");
             let vnni = avx512 && has!("avx512vnni");
             let found = [
-                (Self::Avx512Vnni, vnni),
                 (Self::Amx, vnni && super::amx::available()),
+                (Self::Avx512Vnni, vnni),
                 (Self::Avx512, avx512),
                 (Self::Avx2Vnni, avx2 && has!("avxvnni")),
                 (Self::Avx2, avx2),

@@ -32,6 +32,19 @@ impl Element for Bf16 {
     }
 }
 
+/// The bits of an f16 number.
+#[derive(Clone, Copy)]
+#[repr(transparent)]
+pub(super) struct F16(u16);
+
+impl Element for F16 {
+    #[inline(always)]
+    unsafe fn load<S: Simd>(from: *const F16) -> S::V {
+        // SAFETY: the caller's.
+        unsafe { S::load_f16(from.cast()) }
+    }
+}
+
 /// Adds to `acc[r][c]` the products of `a[r]` with `b[c]` over `k` steps, in ascending order: one multiply-add chain per
 /// output, which does not depend on the size of the tile. Element `a[r][i]` is `*a[r].add(i)`; the vector `b[c][i]` starts at
 /// `b[c].add(i * stride)`.

@@ -5,18 +5,18 @@ use std::ffi::{CString, c_char, c_int, c_void};
 use std::path::Path;
 
 /// `MASPO_CUDA_ABI`.
-pub(super) const ABI: u32 = 1;
+pub(in crate::engine) const ABI: u32 = 1;
 /// `MASPO_NO_SLOT`.
-pub(super) const NO_SLOT: u32 = u32::MAX;
+pub(in crate::engine) const NO_SLOT: u32 = u32::MAX;
 /// `MASPO_BAD_SHAPE`.
-pub(super) const BAD_SHAPE: c_int = 10001;
+pub(in crate::engine) const BAD_SHAPE: c_int = 10001;
 /// `MASPO_FAULT`.
-pub(super) const FAULT: c_int = 10003;
+pub(in crate::engine) const FAULT: c_int = 10003;
 
 /// `MaspoType`.
 #[repr(u32)]
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(super) enum Type {
+pub(in crate::engine) enum Type {
     F32 = 0,
     Bf16 = 1,
 }
@@ -24,7 +24,7 @@ pub(super) enum Type {
 /// `MaspoFormat`.
 #[repr(u32)]
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(super) enum Weights {
+pub(in crate::engine) enum Weights {
     RowsBf16 = 0,
     Bf16 = 1,
     Q8_0 = 2,
@@ -35,7 +35,7 @@ pub(super) enum Weights {
 /// `MaspoEpilogue`.
 #[repr(u32)]
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(super) enum Epilogue {
+pub(in crate::engine) enum Epilogue {
     StoreF32 = 0,
     StoreBf16 = 1,
     AddF32 = 2,
@@ -43,138 +43,146 @@ pub(super) enum Epilogue {
 }
 
 #[repr(C)]
-pub(super) struct Embed {
-    pub(super) table: *const c_void,
-    pub(super) row_scales: *const f32,
-    pub(super) tokens: *const u32,
-    pub(super) out: *mut c_void,
-    pub(super) rows: u32,
-    pub(super) hidden: u32,
-    pub(super) vocabulary: u32,
-    pub(super) format: Weights,
-    pub(super) out_type: Type,
-}
-
-#[repr(C)]
-pub(super) struct AddNorm {
-    pub(super) x: *mut f32,
-    pub(super) addend: *const c_void,
-    pub(super) weight: *const f32,
-    pub(super) out: *mut u16,
-    pub(super) pick: *const u32,
-    pub(super) rows: u32,
-    pub(super) n: u32,
-    pub(super) addend_type: Type,
-    pub(super) eps: f32,
-}
-
-#[repr(C)]
-pub(super) struct Rotate {
-    pub(super) qkv: *const c_void,
-    pub(super) q_norm: *const f32,
-    pub(super) k_norm: *const f32,
-    pub(super) cos: *const f32,
-    pub(super) sin: *const f32,
-    pub(super) positions: *const u32,
-    pub(super) slots: *const u32,
-    pub(super) q: *mut u16,
-    pub(super) keys: *mut u16,
-    pub(super) values: *mut u16,
-    pub(super) rows: u32,
-    pub(super) n_q: u32,
-    pub(super) n_kv: u32,
-    pub(super) d: u32,
-    pub(super) block_tokens: u32,
-    pub(super) qkv_type: Type,
-    pub(super) eps: f32,
-}
-
-#[repr(C)]
-pub(super) struct DecodeAttention {
-    pub(super) q: *const u16,
-    pub(super) keys: *const u16,
-    pub(super) values: *const u16,
-    pub(super) lengths: *const u32,
-    pub(super) table_starts: *const u32,
-    pub(super) tables: *const u32,
-    pub(super) out: *mut u16,
-    pub(super) workspace: *mut c_void,
-    pub(super) counters: *mut u32,
-    pub(super) rows: u32,
-    pub(super) n_q: u32,
-    pub(super) n_kv: u32,
-    pub(super) d: u32,
-    pub(super) block_tokens: u32,
-    pub(super) max_length: u32,
-    pub(super) spread: u32,
+#[derive(Clone, Copy)]
+pub(in crate::engine) struct Embed {
+    pub(in crate::engine) table: *const c_void,
+    pub(in crate::engine) row_scales: *const f32,
+    pub(in crate::engine) tokens: *const u32,
+    pub(in crate::engine) out: *mut c_void,
+    pub(in crate::engine) rows: u32,
+    pub(in crate::engine) hidden: u32,
+    pub(in crate::engine) vocabulary: u32,
+    pub(in crate::engine) format: Weights,
+    pub(in crate::engine) out_type: Type,
 }
 
 #[repr(C)]
 #[derive(Clone, Copy)]
-pub(super) struct Tile {
-    pub(super) first_row: u32,
-    pub(super) tokens: u32,
-    pub(super) position: u32,
-    pub(super) table_start: u32,
+pub(in crate::engine) struct AddNorm {
+    pub(in crate::engine) x: *mut f32,
+    pub(in crate::engine) addend: *const c_void,
+    pub(in crate::engine) weight: *const f32,
+    pub(in crate::engine) out: *mut u16,
+    pub(in crate::engine) pick: *const u32,
+    pub(in crate::engine) rows: u32,
+    pub(in crate::engine) n: u32,
+    pub(in crate::engine) addend_type: Type,
+    pub(in crate::engine) eps: f32,
 }
 
 #[repr(C)]
-pub(super) struct PrefillAttention {
-    pub(super) q: *const u16,
-    pub(super) keys: *const u16,
-    pub(super) values: *const u16,
-    pub(super) tiles: *const Tile,
-    pub(super) tables: *const u32,
-    pub(super) out: *mut u16,
-    pub(super) tile_count: u32,
-    pub(super) n_q: u32,
-    pub(super) n_kv: u32,
-    pub(super) d: u32,
-    pub(super) block_tokens: u32,
+#[derive(Clone, Copy)]
+pub(in crate::engine) struct Rotate {
+    pub(in crate::engine) qkv: *const c_void,
+    pub(in crate::engine) q_norm: *const f32,
+    pub(in crate::engine) k_norm: *const f32,
+    pub(in crate::engine) cos: *const f32,
+    pub(in crate::engine) sin: *const f32,
+    pub(in crate::engine) positions: *const u32,
+    pub(in crate::engine) slots: *const u32,
+    pub(in crate::engine) q: *mut u16,
+    pub(in crate::engine) keys: *mut u16,
+    pub(in crate::engine) values: *mut u16,
+    pub(in crate::engine) rows: u32,
+    pub(in crate::engine) n_q: u32,
+    pub(in crate::engine) n_kv: u32,
+    pub(in crate::engine) d: u32,
+    pub(in crate::engine) block_tokens: u32,
+    pub(in crate::engine) qkv_type: Type,
+    pub(in crate::engine) eps: f32,
 }
 
 #[repr(C)]
-pub(super) struct Silu {
-    pub(super) gate_up: *const c_void,
-    pub(super) out: *mut u16,
-    pub(super) rows: u32,
-    pub(super) n: u32,
-    pub(super) r#type: Type,
+#[derive(Clone, Copy)]
+pub(in crate::engine) struct DecodeAttention {
+    pub(in crate::engine) q: *const u16,
+    pub(in crate::engine) keys: *const u16,
+    pub(in crate::engine) values: *const u16,
+    pub(in crate::engine) lengths: *const u32,
+    pub(in crate::engine) table_starts: *const u32,
+    pub(in crate::engine) tables: *const u32,
+    pub(in crate::engine) out: *mut u16,
+    pub(in crate::engine) workspace: *mut c_void,
+    pub(in crate::engine) counters: *mut u32,
+    pub(in crate::engine) rows: u32,
+    pub(in crate::engine) n_q: u32,
+    pub(in crate::engine) n_kv: u32,
+    pub(in crate::engine) d: u32,
+    pub(in crate::engine) block_tokens: u32,
+    pub(in crate::engine) max_length: u32,
+    pub(in crate::engine) spread: u32,
 }
 
 #[repr(C)]
-pub(super) struct Argmax {
-    pub(super) logits: *const f32,
-    pub(super) tokens: *mut u32,
-    pub(super) largest: *mut f32,
-    pub(super) workspace: *mut c_void,
-    pub(super) counters: *mut u32,
-    pub(super) rows: u32,
-    pub(super) vocabulary: u32,
+#[derive(Clone, Copy)]
+pub(in crate::engine) struct Tile {
+    pub(in crate::engine) first_row: u32,
+    pub(in crate::engine) tokens: u32,
+    pub(in crate::engine) position: u32,
+    pub(in crate::engine) table_start: u32,
 }
 
 #[repr(C)]
-pub(super) struct Linear {
-    pub(super) x: *const u16,
-    pub(super) weights: *const c_void,
-    pub(super) row_scales: *const f32,
-    pub(super) bias: *const f32,
-    pub(super) y: *mut c_void,
-    pub(super) workspace: *mut c_void,
-    pub(super) counters: *mut u32,
-    pub(super) rows: u32,
-    pub(super) inputs: u32,
-    pub(super) outputs: u32,
-    pub(super) x_stride: u32,
-    pub(super) y_stride: u32,
-    pub(super) format: Weights,
-    pub(super) epilogue: Epilogue,
-    pub(super) splits: u32,
-    pub(super) shared_limit: u32,
+#[derive(Clone, Copy)]
+pub(in crate::engine) struct PrefillAttention {
+    pub(in crate::engine) q: *const u16,
+    pub(in crate::engine) keys: *const u16,
+    pub(in crate::engine) values: *const u16,
+    pub(in crate::engine) tiles: *const Tile,
+    pub(in crate::engine) tables: *const u32,
+    pub(in crate::engine) out: *mut u16,
+    pub(in crate::engine) tile_count: u32,
+    pub(in crate::engine) n_q: u32,
+    pub(in crate::engine) n_kv: u32,
+    pub(in crate::engine) d: u32,
+    pub(in crate::engine) block_tokens: u32,
+}
+
+#[repr(C)]
+#[derive(Clone, Copy)]
+pub(in crate::engine) struct Silu {
+    pub(in crate::engine) gate_up: *const c_void,
+    pub(in crate::engine) out: *mut u16,
+    pub(in crate::engine) rows: u32,
+    pub(in crate::engine) n: u32,
+    pub(in crate::engine) r#type: Type,
+}
+
+#[repr(C)]
+#[derive(Clone, Copy)]
+pub(in crate::engine) struct Argmax {
+    pub(in crate::engine) logits: *const f32,
+    pub(in crate::engine) tokens: *mut u32,
+    pub(in crate::engine) largest: *mut f32,
+    pub(in crate::engine) workspace: *mut c_void,
+    pub(in crate::engine) counters: *mut u32,
+    pub(in crate::engine) rows: u32,
+    pub(in crate::engine) vocabulary: u32,
+}
+
+#[repr(C)]
+#[derive(Clone, Copy)]
+pub(in crate::engine) struct Linear {
+    pub(in crate::engine) x: *const u16,
+    pub(in crate::engine) weights: *const c_void,
+    pub(in crate::engine) row_scales: *const f32,
+    pub(in crate::engine) bias: *const f32,
+    pub(in crate::engine) y: *mut c_void,
+    pub(in crate::engine) workspace: *mut c_void,
+    pub(in crate::engine) counters: *mut u32,
+    pub(in crate::engine) rows: u32,
+    pub(in crate::engine) inputs: u32,
+    pub(in crate::engine) outputs: u32,
+    pub(in crate::engine) x_stride: u32,
+    pub(in crate::engine) y_stride: u32,
+    pub(in crate::engine) format: Weights,
+    pub(in crate::engine) epilogue: Epilogue,
+    pub(in crate::engine) splits: u32,
+    pub(in crate::engine) shared_limit: u32,
 }
 
 /// The sizes of the structs, in the order of `maspo_cuda_struct_bytes`.
-pub(super) const STRUCT_BYTES: [usize; 9] = [
+pub(in crate::engine) const STRUCT_BYTES: [usize; 9] = [
     size_of::<Embed>(),
     size_of::<AddNorm>(),
     size_of::<Rotate>(),
@@ -192,14 +200,14 @@ type Launch<A> = unsafe extern "C" fn(*const A, *mut c_void) -> c_int;
 macro_rules! api {
     ($($name:ident: $type:ty,)*) => {
         /// The functions of the kernel library. They take device pointers (of the emulation: any), and launch without waiting.
-        pub(super) struct Api { $(pub(super) $name: $type,)* }
+        pub(in crate::engine) struct Api { $(pub(in crate::engine) $name: $type,)* }
 
         impl Api {
             /// Takes the functions from the shared library at `path`, which stays loaded for good.
             ///
             /// # Errors
             /// A text for a library that cannot be loaded, lacks a function or is of another version.
-            pub(super) fn load(path: &Path) -> Result<Self, String> {
+            pub(in crate::engine) fn load(path: &Path) -> Result<Self, String> {
                 let library = Library::open(path)?;
                 // SAFETY: the header declares every function with the type that is given here; `check` compares the versions of
                 // both before any of them is called with a struct.

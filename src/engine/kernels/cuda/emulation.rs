@@ -9,10 +9,10 @@ use std::process::Command;
 use std::sync::OnceLock;
 
 /// The orders in which threads and blocks are run: ascending, descending, mixed.
-pub(super) const ORDERS: [u32; 3] = [0, 1, 41];
+pub(in crate::engine) const ORDERS: [u32; 3] = [0, 1, 41];
 
 /// The loaded kernels; `None`, said once, without a compiler.
-pub(super) fn kernels() -> Option<&'static Api> {
+pub(in crate::engine) fn kernels() -> Option<&'static Api> {
     static KERNELS: OnceLock<Option<Api>> = OnceLock::new();
     let load = || match build() {
         Ok(library) => Some(Api::load(&library).expect("a library of this tree")),
@@ -61,7 +61,7 @@ fn build() -> Result<PathBuf, String> {
 }
 
 /// The fault of the calling thread's last launch.
-pub(super) fn fault(api: &Api) -> String {
+pub(in crate::engine) fn fault(api: &Api) -> String {
     // SAFETY: the text lives until the thread's next launch.
     unsafe { CStr::from_ptr((api.emulation_fault)()) }.to_string_lossy().into_owned()
 }

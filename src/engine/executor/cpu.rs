@@ -1,0 +1,37 @@
+//! The CPU: the model's own forward pass, and memory that is kept from step to step.
+
+use super::{DeviceError, Executor};
+use crate::engine::kv::KvPool;
+use crate::engine::qwen3::{Logits, Model, Workspace};
+use crate::engine::schedule::StepPlan;
+
+/// A model on the CPU.
+pub(crate) struct CpuExecutor {
+    model: Model,
+    kv: KvPool,
+    work: Workspace,
+    logits: Logits,
+}
+
+impl CpuExecutor {
+    /// With room for `blocks` blocks of keys and values.
+    pub(crate) fn new(model: Model, block_tokens: usize, blocks: usize) -> Self {
+        let kv = model.kv_pool(block_tokens, blocks);
+        Self { model, kv, work: Workspace::new(), logits: Logits::new() }
+    }
+}
+
+impl Executor for CpuExecutor {
+    fn run(&mut self, plan: &StepPlan) -> Result<(), DeviceError> {
+        self.model.forward(plan, &mut self.kv, &mut self.work, &mut self.logits);
+        Ok(())
+    }
+
+    fn greedy(&self, wanted: usize) -> u32 {
+        self.logits.greedy(wanted)
+    }
+
+    fn logits(&mut self, wanted: usize) -> Result<&[f32], DeviceError> {
+        Ok(self.logits.row(wanted))
+    }
+}

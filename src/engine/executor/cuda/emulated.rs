@@ -1,0 +1,117 @@
+//! A device without a GPU: memory of the host, the emulated kernels, and a record of what was asked for.
+
+use super::gpu::{Address, Facts, Gpu, Graph};
+use super::launch::{Launch, meaning};
+use crate::engine::executor::DeviceError;
+use crate::engine::kernels::cuda::{Api, FAULT, fault, kernels};
+use std::ptr;
+use std::sync::{Arc, Mutex};
+
+/// What was asked for, in order.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub(super) enum Asked {
+    Write(usize),
+    Launch(Vec<&'static str>),
+    Capture(usize),
+    Replay(usize),
+    Read(usize),
+}
+
+/// The record, shared with the test.
+pub(super) type Record = Arc<Mutex<Vec<Asked>>>;
+
+/// The device.
+pub(super) struct EmulatedGpu {
+    api: &'static Api,
+    memory: Vec<Vec<u128>>,
+    free: usize,
+    graphs: Vec<Vec<Launch>>,
+    record: Record,
+}
+
+impl EmulatedGpu {
+    /// One with `free` bytes; `None` where the kernels cannot be compiled.
+    pub(super) fn new(free: usize) -> Option<(Self, Record)> {
+        let record = Record::default();
+        let api = kernels()?;
+        Some((Self { api, memory: Vec::new(), free, graphs: Vec::new(), record: record.clone() }, record))
+    }
+
+    fn note(&self, asked: Asked) {
+        self.record.lock().expect("no test panics while it holds the record").push(asked);
+    }
+
+    fn start(&self, launches: &[Launch]) -> Result<(), DeviceError> {
+        for launch in launches {
+            // SAFETY: the executor's addresses are those of `memory`.
+            let code = unsafe { launch.start(self.api, ptr::null_mut()) };
+            if code != 0 {
+                let why = if code == FAULT { fault(self.api) } else { meaning(self.api, code) };
+                return Err(DeviceError(format!("{}: {why}", launch.name())));
+            }
+        }
+        Ok(())
+    }
+
+    /// Whether `bytes` from `address` on lie in one allocation.
+    fn owns(&self, address: Address, bytes: usize) -> bool {
+        self.memory.iter().any(|memory| {
+            let first = memory.as_ptr().expose_provenance();
+            address.0 >= first && address.0 + bytes <= first + size_of_val(memory.as_slice())
+        })
+    }
+}
+
+impl Gpu for EmulatedGpu {
+    fn api(&self) -> &Api {
+        self.api
+    }
+
+    fn facts(&self) -> Facts {
+        Facts { multiprocessors: 6, shared_limit: 99 * 1024 }
+    }
+
+    fn free_bytes(&self) -> usize {
+        self.free
+    }
+
+    fn allocate(&mut self, bytes: usize) -> Result<Address, DeviceError> {
+        self.free = self.free.checked_sub(bytes).ok_or_else(|| DeviceError("out of memory".to_string()))?;
+        let mut memory = vec![0u128; bytes.div_ceil(16).max(1)];
+        let address = Address(memory.as_mut_ptr().expose_provenance());
+        self.memory.push(memory);
+        Ok(address)
+    }
+
+    fn write(&mut self, to: Address, bytes: &[u8]) -> Result<(), DeviceError> {
+        assert!(self.owns(to, bytes.len()), "a write beyond an allocation");
+        // SAFETY: checked above.
+        unsafe { ptr::copy_nonoverlapping(bytes.as_ptr(), to.get_mut(), bytes.len()) };
+        self.note(Asked::Write(bytes.len()));
+        Ok(())
+    }
+
+    fn read(&mut self, from: Address, bytes: &mut [u8]) -> Result<(), DeviceError> {
+        assert!(self.owns(from, bytes.len()), "a read beyond an allocation");
+        // SAFETY: checked above.
+        unsafe { ptr::copy_nonoverlapping(from.get(), bytes.as_mut_ptr(), bytes.len()) };
+        self.note(Asked::Read(bytes.len()));
+        Ok(())
+    }
+
+    fn launch(&mut self, launches: &[Launch]) -> Result<(), DeviceError> {
+        self.note(Asked::Launch(launches.iter().map(Launch::name).collect()));
+        self.start(launches)
+    }
+
+    fn capture(&mut self, launches: &[Launch]) -> Result<Graph, DeviceError> {
+        self.note(Asked::Capture(launches.len()));
+        self.graphs.push(launches.to_vec());
+        Ok(Graph(self.graphs.len() - 1))
+    }
+
+    fn replay(&mut self, graph: Graph) -> Result<(), DeviceError> {
+        self.note(Asked::Replay(graph.0));
+        self.start(&self.graphs[graph.0])
+    }
+}

@@ -1,0 +1,101 @@
+//! What a device can do for the executor. Everything happens in the order in which it was asked for, on one stream.
+
+use super::launch::Launch;
+use crate::engine::executor::DeviceError;
+use crate::engine::kernels::cuda::Api;
+
+/// An address in device memory; 0 is none.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub(crate) struct Address(pub(crate) usize);
+
+impl Address {
+    /// No memory.
+    pub(super) const NONE: Self = Self(0);
+
+    /// `bytes` further on.
+    pub(super) fn plus(self, bytes: usize) -> Self {
+        Self(self.0 + bytes)
+    }
+
+    /// As a kernel takes it.
+    pub(super) fn get<T>(self) -> *const T {
+        std::ptr::with_exposed_provenance(self.0)
+    }
+
+    /// As a kernel takes it that writes there.
+    pub(super) fn get_mut<T>(self) -> *mut T {
+        std::ptr::with_exposed_provenance_mut(self.0)
+    }
+}
+
+/// What decides how kernels are launched.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) struct Facts {
+    pub(crate) multiprocessors: u32,
+    /// Bytes of shared memory that a block may have.
+    pub(crate) shared_limit: u32,
+}
+
+/// A captured list of launches.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub(crate) struct Graph(pub(crate) usize);
+
+/// A device. Memory that was allocated stays until the device is dropped.
+pub(crate) trait Gpu: Send {
+    /// The kernels, for sizes and packing.
+    fn api(&self) -> &Api;
+
+    /// What the device is.
+    fn facts(&self) -> Facts;
+
+    /// Bytes of memory that can still be allocated.
+    fn free_bytes(&self) -> usize;
+
+    /// Memory of zeros, aligned to 256 bytes.
+    ///
+    /// # Errors
+    /// Not enough memory.
+    fn allocate(&mut self, bytes: usize) -> Result<Address, DeviceError>;
+
+    /// Copies to device memory. `bytes` may change as soon as this returns.
+    ///
+    /// # Errors
+    /// The device failed.
+    fn write(&mut self, to: Address, bytes: &[u8]) -> Result<(), DeviceError>;
+
+    /// Copies from device memory; waits for everything that was asked for before.
+    ///
+    /// # Errors
+    /// The device failed, now or in one of those.
+    fn read(&mut self, from: Address, bytes: &mut [u8]) -> Result<(), DeviceError>;
+
+    /// Starts kernels.
+    ///
+    /// # Errors
+    /// A kernel that refuses its sizes, or a device that failed.
+    fn launch(&mut self, launches: &[Launch]) -> Result<(), DeviceError>;
+
+    /// Captures launches without starting them.
+    ///
+    /// # Errors
+    /// As [`launch`](Self::launch).
+    fn capture(&mut self, launches: &[Launch]) -> Result<Graph, DeviceError>;
+
+    /// Starts what was captured.
+    ///
+    /// # Errors
+    /// The device failed.
+    fn replay(&mut self, graph: Graph) -> Result<(), DeviceError>;
+}
+
+/// Memory for `what`, which also says what to lower where there is too little.
+///
+/// # Errors
+/// Not enough memory.
+pub(super) fn allocate(gpu: &mut dyn Gpu, what: &str, bytes: usize) -> Result<Address, DeviceError> {
+    let free = gpu.free_bytes();
+    gpu.allocate(bytes).map_err(|error| {
+        let mib = |bytes: usize| bytes as f64 / f64::from(1 << 20);
+        DeviceError(format!("{error}: {:.1} MiB are wanted for {what}, {:.1} MiB are free", mib(bytes), mib(free)))
+    })
+}

@@ -1,0 +1,97 @@
+//! What a step plan becomes in device memory: numbers of rows, block tables, tiles of prefill.
+
+use super::buckets::Bucket;
+use super::buffers::RowInputs;
+use crate::engine::kernels::cuda::{NO_SLOT, Tile};
+use crate::engine::schedule::StepPlan;
+
+/// Rows of one sequence up to which a step counts as decoding: drafts are a few rows.
+const DECODE_ROWS: usize = 17;
+
+/// The shape of a step's launches.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub(super) enum StepShape {
+    /// Rows that each attend alone and whose logits are all wanted, filled up to a bucket.
+    Decode(Bucket),
+    /// Rows in tiles; the logits of some.
+    Prefill {
+        /// All of them.
+        rows: usize,
+        /// Of the rows.
+        tiles: usize,
+        /// Rows whose logits are wanted.
+        wanted: usize,
+    },
+}
+
+impl StepShape {
+    /// The shape of `plan`, where a tile has at most `tile_tokens` rows.
+    pub(super) fn of(plan: &StepPlan, tile_tokens: usize) -> Self {
+        let rows = plan.tokens.len();
+        let keys = plan.spans.iter().map(|span| span.position + span.rows.len()).max().unwrap_or(0);
+        let decodes = plan.logits.len() == rows && plan.spans.iter().all(|span| span.rows.len() <= DECODE_ROWS);
+        if let Some(bucket) = Bucket::of(rows, keys).filter(|_| decodes) {
+            return Self::Decode(bucket);
+        }
+        let tiles = plan.spans.iter().map(|span| span.rows.len().div_ceil(tile_tokens)).sum();
+        Self::Prefill { rows, tiles, wanted: plan.logits.len() }
+    }
+
+    /// Rows, filling ones included.
+    pub(super) fn rows(self) -> usize {
+        match self {
+            Self::Decode(bucket) => bucket.rows,
+            Self::Prefill { rows, .. } => rows,
+        }
+    }
+}
+
+/// The numbers of one step, kept from step to step so that little is allocated.
+#[derive(Default)]
+pub(super) struct Inputs {
+    /// [`RowInputs`], `stride` numbers each.
+    pub(super) rows: Vec<u32>,
+    pub(super) tables: Vec<u32>,
+    pub(super) tiles: Vec<u32>,
+}
+
+impl Inputs {
+    /// Takes `plan` over, in buffers of `stride` rows.
+    pub(super) fn fill(&mut self, plan: &StepPlan, shape: StepShape, stride: usize, tile_tokens: usize) {
+        self.rows.clear();
+        self.rows.resize(RowInputs::COUNT * stride, 0);
+        let (tokens, rest) = self.rows.split_at_mut(stride);
+        let (positions, rest) = rest.split_at_mut(stride);
+        let (slots, rest) = rest.split_at_mut(stride);
+        let (lengths, rest) = rest.split_at_mut(stride);
+        let (table_starts, picks) = rest.split_at_mut(stride);
+        let rows = plan.tokens.len();
+        tokens[..rows].copy_from_slice(&plan.tokens);
+        positions[..rows].copy_from_slice(&plan.positions);
+        slots[..rows].copy_from_slice(&plan.slots);
+        slots[rows..shape.rows()].fill(NO_SLOT);
+        for (pick, wanted) in picks.iter_mut().zip(&plan.logits) {
+            *pick = wanted.row as u32;
+        }
+        self.tables.clear();
+        self.tables.extend(plan.tables.iter().map(|block| block.0));
+        self.tiles.clear();
+        for span in &plan.spans {
+            for row in span.rows.clone() {
+                lengths[row] = plan.positions[row] + 1;
+                table_starts[row] = span.table.start as u32;
+            }
+            if let StepShape::Prefill { .. } = shape {
+                for first in span.rows.clone().step_by(tile_tokens) {
+                    let tile = Tile {
+                        first_row: first as u32,
+                        tokens: tile_tokens.min(span.rows.end - first) as u32,
+                        position: plan.positions[first],
+                        table_start: span.table.start as u32,
+                    };
+                    self.tiles.extend([tile.first_row, tile.tokens, tile.position, tile.table_start]);
+                }
+            }
+        }
+    }
+}

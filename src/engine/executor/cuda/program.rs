@@ -1,0 +1,205 @@
+//! The launches of a step: embedding, eight a layer, norm, LM head, argmax.
+
+use super::buffers::{Buffers, CudaOptions};
+use super::gpu::{Address, Facts};
+use super::inputs::StepShape;
+use super::launch::Launch;
+use super::weights::{Layer, Matrix, Weights};
+use crate::engine::kernels::cuda::{
+    AddNorm, Api, Argmax, DecodeAttention, Embed, Epilogue, Linear, PrefillAttention, Rotate, Type,
+};
+use crate::engine::qwen3::Config;
+use std::ptr;
+
+/// What launches are made of.
+pub(super) struct Program<'a> {
+    pub(super) api: &'a Api,
+    pub(super) facts: Facts,
+    pub(super) config: &'a Config,
+    pub(super) options: CudaOptions,
+    pub(super) weights: &'a Weights,
+    pub(super) buffers: &'a Buffers,
+}
+
+impl Program<'_> {
+    /// The launches of a step of a shape, in order. They depend on nothing else.
+    pub(super) fn launches(&self, shape: StepShape) -> Vec<Launch> {
+        let rows = shape.rows() as u32;
+        let mut launches = vec![self.embed(rows)];
+        for (index, layer) in self.weights.layers.iter().enumerate() {
+            self.layer(&mut launches, layer, index, shape);
+        }
+        let Buffers { inputs, normed, logits, .. } = self.buffers;
+        let (wanted, pick) = match shape {
+            StepShape::Decode(_) => (rows, Address::NONE),
+            StepShape::Prefill { wanted, .. } => (wanted as u32, inputs.picks),
+        };
+        if wanted > 0 {
+            launches.push(self.norm(wanted, self.weights.norm, pick));
+            launches.push(self.linear(wanted, &self.weights.head, *normed, *logits, Epilogue::StoreF32));
+            launches.push(self.argmax(wanted));
+        }
+        launches
+    }
+
+    fn layer(&self, launches: &mut Vec<Launch>, layer: &Layer, index: usize, shape: StepShape) {
+        let rows = shape.rows() as u32;
+        let Buffers { x, normed, qkv, attended, gated, .. } = *self.buffers;
+        launches.push(self.norm(rows, layer.input_layernorm, Address::NONE));
+        launches.push(self.linear(rows, &layer.qkv, normed, qkv, Epilogue::StoreF32));
+        launches.push(self.rotate(rows, layer, index));
+        launches.push(self.attention(index, shape));
+        launches.push(self.linear(rows, &layer.o, attended, x, Epilogue::AddF32));
+        launches.push(self.norm(rows, layer.post_attention_layernorm, Address::NONE));
+        launches.push(self.linear(rows, &layer.gate_up, normed, gated, Epilogue::Gated));
+        launches.push(self.linear(rows, &layer.down, gated, x, Epilogue::AddF32));
+    }
+
+    fn embed(&self, rows: u32) -> Launch {
+        let table = &self.weights.table;
+        Launch::Embed(Embed {
+            table: table.weights.get(),
+            row_scales: ptr::null(),
+            tokens: self.buffers.inputs.tokens.get(),
+            out: self.buffers.x.get_mut(),
+            rows,
+            hidden: table.inputs as u32,
+            vocabulary: table.outputs as u32,
+            format: table.packing,
+            out_type: Type::F32,
+        })
+    }
+
+    fn norm(&self, rows: u32, weight: Address, pick: Address) -> Launch {
+        Launch::AddNorm(AddNorm {
+            x: self.buffers.x.get_mut(),
+            addend: ptr::null(),
+            weight: weight.get(),
+            out: self.buffers.normed.get_mut(),
+            pick: pick.get(),
+            rows,
+            n: self.config.hidden_size as u32,
+            addend_type: Type::F32,
+            eps: self.config.rms_norm_eps as f32,
+        })
+    }
+
+    fn rotate(&self, rows: u32, layer: &Layer, index: usize) -> Launch {
+        let (buffers, heads) = (self.buffers, self.heads());
+        Launch::Rotate(Rotate {
+            qkv: buffers.qkv.get(),
+            q_norm: layer.q_norm.get(),
+            k_norm: layer.k_norm.get(),
+            cos: self.weights.cos.get(),
+            sin: self.weights.sin.get(),
+            positions: buffers.inputs.positions.get(),
+            slots: buffers.inputs.slots.get(),
+            q: buffers.q.get_mut(),
+            keys: buffers.keys[index].get_mut(),
+            values: buffers.values[index].get_mut(),
+            rows,
+            n_q: heads.n_q,
+            n_kv: heads.n_kv,
+            d: heads.d,
+            block_tokens: self.options.block_tokens as u32,
+            qkv_type: Type::F32,
+            eps: self.config.rms_norm_eps as f32,
+        })
+    }
+
+    fn attention(&self, index: usize, shape: StepShape) -> Launch {
+        let (buffers, heads) = (self.buffers, self.heads());
+        let (keys, values) = (buffers.keys[index].get(), buffers.values[index].get());
+        let block_tokens = self.options.block_tokens as u32;
+        match shape {
+            StepShape::Decode(bucket) => {
+                let (rows, max_length) = (bucket.rows as u32, bucket.keys as u32);
+                // SAFETY: plain numbers.
+                let spread = unsafe {
+                    (self.api.cuda_decode_attention_spread)(rows, heads.n_kv, max_length, self.facts.multiprocessors)
+                };
+                Launch::DecodeAttention(DecodeAttention {
+                    q: buffers.q.get(),
+                    keys,
+                    values,
+                    lengths: buffers.inputs.lengths.get(),
+                    table_starts: buffers.inputs.table_starts.get(),
+                    tables: buffers.tables.get(),
+                    out: buffers.attended.get_mut(),
+                    workspace: buffers.workspace.get_mut(),
+                    counters: buffers.counters.get_mut(),
+                    rows,
+                    n_q: heads.n_q,
+                    n_kv: heads.n_kv,
+                    d: heads.d,
+                    block_tokens,
+                    max_length,
+                    spread,
+                })
+            }
+            StepShape::Prefill { tiles, .. } => Launch::PrefillAttention(PrefillAttention {
+                q: buffers.q.get(),
+                keys,
+                values,
+                tiles: buffers.tiles.get(),
+                tables: buffers.tables.get(),
+                out: buffers.attended.get_mut(),
+                tile_count: tiles as u32,
+                n_q: heads.n_q,
+                n_kv: heads.n_kv,
+                d: heads.d,
+                block_tokens,
+            }),
+        }
+    }
+
+    fn linear(&self, rows: u32, matrix: &Matrix, x: Address, y: Address, epilogue: Epilogue) -> Launch {
+        let outputs = matrix.outputs as u32;
+        Launch::Linear(Linear {
+            x: x.get(),
+            weights: matrix.weights.get(),
+            row_scales: ptr::null(),
+            bias: matrix.bias.get(),
+            y: y.get_mut(),
+            workspace: self.buffers.workspace.get_mut(),
+            counters: self.buffers.counters.get_mut(),
+            rows,
+            inputs: matrix.inputs as u32,
+            outputs,
+            x_stride: matrix.inputs as u32,
+            y_stride: if epilogue == Epilogue::Gated { outputs / 2 } else { outputs },
+            format: matrix.packing,
+            epilogue,
+            splits: matrix.splits,
+            shared_limit: self.facts.shared_limit,
+        })
+    }
+
+    fn argmax(&self, rows: u32) -> Launch {
+        Launch::Argmax(Argmax {
+            logits: self.buffers.logits.get(),
+            tokens: self.buffers.greedy.get_mut(),
+            largest: ptr::null_mut(),
+            workspace: self.buffers.workspace.get_mut(),
+            counters: self.buffers.counters.get_mut(),
+            rows,
+            vocabulary: self.config.vocab_size as u32,
+        })
+    }
+
+    fn heads(&self) -> Heads {
+        let config = self.config;
+        Heads {
+            n_q: config.num_attention_heads as u32,
+            n_kv: config.num_key_value_heads as u32,
+            d: config.head_dim as u32,
+        }
+    }
+}
+
+/// The model's heads, as the kernels take them.
+struct Heads {
+    n_q: u32,
+    n_kv: u32,
+    d: u32,
+}

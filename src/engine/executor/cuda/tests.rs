@@ -1,0 +1,153 @@
+//! The whole model on the emulated device: against the CPU, whatever the company of a row, and what it asks of a device.
+
+use super::emulated::{Asked, EmulatedGpu, Record};
+use super::weights::LoadError;
+use super::{CudaExecutor, CudaOptions};
+use crate::chat::Sampling;
+use crate::engine::blocks::Blocks;
+use crate::engine::executor::{CpuExecutor, Executor};
+use crate::engine::kernels::Compute;
+use crate::engine::qwen3::testing::{RandomTensors, plain_config};
+use crate::engine::qwen3::{Config, Dtype, Model};
+use crate::engine::schedule::{Limits, Scheduler};
+use crate::engine::token_engine::{EngineOptions, TokenEngine, TokenRequest};
+use futures::executor::block_on;
+use futures::future::join_all;
+
+const OPTIONS: CudaOptions = CudaOptions { block_tokens: 16, blocks: 64, step_tokens: 48, max_running: 16 };
+const ROOMY: usize = 1 << 30;
+
+fn config() -> Config {
+    Config { max_position_embeddings: 1024, ..plain_config() }
+}
+
+fn load(config: &Config, dtype: Dtype, free: usize) -> Option<(Result<CudaExecutor, LoadError>, Record)> {
+    let (gpu, record) = EmulatedGpu::new(free)?;
+    Some((CudaExecutor::load(Box::new(gpu), config, &mut RandomTensors::new(), dtype, OPTIONS), record))
+}
+
+fn executor(config: &Config, dtype: Dtype) -> Option<(CudaExecutor, Record)> {
+    load(config, dtype, ROOMY).map(|(executor, record)| (executor.unwrap(), record))
+}
+
+fn prompts(count: usize, tokens: usize) -> Vec<Vec<u32>> {
+    let token = |i: usize, j: usize| ((i * 31 + j * j * 7 + 5) % 128) as u32;
+    (0..count).map(|i| (0..tokens + i).map(|j| token(i, j)).collect()).collect()
+}
+
+/// The bits of the logits behind each prompt and behind `more` greedy tokens after it.
+fn logits(executor: &mut dyn Executor, prompts: &[Vec<u32>], more: usize, step_tokens: usize) -> Vec<Vec<Vec<f32>>> {
+    let limits = Limits { step_tokens, max_running: OPTIONS.max_running };
+    let mut scheduler = Scheduler::new(limits, Blocks::new(OPTIONS.blocks, OPTIONS.block_tokens, false));
+    let ids: Vec<_> = prompts.iter().map(|prompt| scheduler.submit(prompt.clone(), prompt.len() - 1)).collect();
+    let mut rows = vec![Vec::new(); prompts.len()];
+    while let Some(plan) = scheduler.plan() {
+        executor.run(&plan).unwrap();
+        scheduler.complete(&plan);
+        for (index, wanted) in plan.logits.iter().enumerate() {
+            let of = ids.iter().position(|&id| id == wanted.id).unwrap();
+            rows[of].push(executor.logits(index).unwrap().to_vec());
+            if rows[of].len() > more {
+                scheduler.remove(wanted.id);
+            } else {
+                scheduler.push(wanted.id, executor.greedy(index));
+            }
+        }
+    }
+    rows
+}
+
+#[test]
+fn logits_are_those_of_the_cpu() {
+    for config in [config(), Config { attention_bias: true, tie_word_embeddings: false, ..config() }] {
+        // (format, error allowed: activations are bf16 on the device, bytes on the CPU for quantized weights)
+        for (dtype, allowed) in [(Dtype::Bf16, 0.03), (Dtype::Q8_0, 0.04), (Dtype::Q4K, 0.06)] {
+            let Some((mut device, _)) = executor(&config, dtype) else { return };
+            let model =
+                Model::load(&config, &mut RandomTensors::new(), dtype, &Compute::cpu(Some(2)).unwrap()).unwrap();
+            let mut cpu = CpuExecutor::new(model, OPTIONS.block_tokens, OPTIONS.blocks);
+            let prompts = prompts(2, 70);
+            let found = logits(&mut device, &prompts, 0, OPTIONS.step_tokens);
+            let expected = logits(&mut cpu, &prompts, 0, OPTIONS.step_tokens);
+            for (found, expected) in found.iter().flatten().zip(expected.iter().flatten()) {
+                let size = expected.iter().fold(0f32, |size, x| size.max(x.abs()));
+                let error = found.iter().zip(expected).fold(0f32, |error, (a, b)| error.max((a - b).abs()));
+                assert!(error <= allowed * size, "{dtype}: {error} of {size}");
+            }
+        }
+    }
+}
+
+#[test]
+fn a_sequence_has_the_same_bits_in_any_company() {
+    let Some((mut device, _)) = executor(&config(), Dtype::Q8_0) else { return };
+    let prompts = prompts(3, 20);
+    let together = logits(&mut device, &prompts, 4, OPTIONS.step_tokens);
+    for (prompt, together) in prompts.iter().zip(&together) {
+        // Prefilled in other pieces, decoded in other buckets.
+        let alone = logits(&mut device, std::slice::from_ref(prompt), 4, 7);
+        assert_eq!(alone[0], *together);
+    }
+}
+
+#[test]
+fn a_decode_step_is_one_replay() {
+    let Some((mut device, record)) = executor(&config(), Dtype::Bf16) else { return };
+    record.lock().unwrap().clear();
+    logits(&mut device, &prompts(1, 5), 4, OPTIONS.step_tokens);
+    let asked = record.lock().unwrap().clone();
+    let steps: Vec<&[Asked]> = asked.split(|asked| matches!(asked, Asked::Read(512))).collect();
+    // Prefill; decode: launched, captured, replayed.
+    let kinds = |step: usize| steps[step].iter().map(std::mem::discriminant).collect::<Vec<_>>();
+    assert!(matches!(steps[0], [Asked::Write(_), Asked::Write(_), Asked::Write(_), Asked::Launch(_), Asked::Read(4)]));
+    assert!(matches!(steps[1], [Asked::Write(_), Asked::Write(_), Asked::Launch(_), Asked::Read(4)]));
+    let Asked::Launch(names) = &steps[1][2] else { unreachable!() };
+    let layer = ["add_norm", "linear", "rotate", "decode_attention", "linear", "add_norm", "linear", "linear"];
+    assert_eq!(*names, [&["embed"][..], &layer, &layer, &["add_norm", "linear", "argmax"]].concat());
+    assert!(matches!(
+        steps[2],
+        [Asked::Write(_), Asked::Write(_), Asked::Capture(20), Asked::Replay(0), Asked::Read(4)]
+    ));
+    assert!(matches!(steps[3], [Asked::Write(_), Asked::Write(_), Asked::Replay(0), Asked::Read(4)]));
+    assert_eq!(kinds(3), kinds(4));
+}
+
+#[test]
+fn the_engine_gives_each_request_its_own_answer() {
+    let options = EngineOptions { draft_tokens: 4, ..EngineOptions::default() };
+    let start = || {
+        let (device, _) = executor(&config(), Dtype::Q8_0)?;
+        Some(TokenEngine::start_on(Box::new(device), &config(), Vec::new(), &options, OPTIONS.blocks).unwrap())
+    };
+    let Some(engine) = start() else { return };
+    let request = |prompt: &Vec<u32>| TokenRequest {
+        prompt: prompt.clone(),
+        max_new_tokens: 6,
+        sampling: Sampling::GREEDY,
+        ignore_eos: true,
+        stop: Vec::new(),
+    };
+    let prompts = prompts(4, 18);
+    let together = block_on(join_all(prompts.iter().map(|prompt| engine.generate(request(prompt)))));
+    let alone = start().unwrap();
+    for (prompt, together) in prompts.iter().zip(together) {
+        let alone = block_on(alone.generate(request(prompt))).unwrap();
+        assert_eq!(alone.token_ids, together.unwrap().token_ids);
+    }
+    let scored = |engine: &TokenEngine| block_on(engine.score(prompts[0].clone(), vec![vec![5], vec![6, 7]])).unwrap();
+    assert_eq!(scored(&engine).logprobs, scored(&alone).logprobs);
+}
+
+#[test]
+fn what_does_not_fit_is_said() {
+    let said = |free| load(&config(), Dtype::Bf16, free).map(|(executor, _)| executor.err().unwrap().to_string());
+    let Some(weights) = said(400 << 10) else { return };
+    assert!(weights.starts_with("out of memory: "), "{weights}");
+    assert!(weights.contains(" MiB are wanted for weights (choose a smaller `model.dtype`), 0."), "{weights}");
+    let keys = said(1200 << 10).unwrap();
+    assert!(keys.contains("0.2 MiB are wanted for keys and values (lower `engine.kv_tokens`)"), "{keys}");
+    let odd = Config { head_dim: 10, ..config() };
+    let (executor, _) = load(&odd, Dtype::Bf16, ROOMY).unwrap();
+    let said = executor.err().unwrap().to_string();
+    assert_eq!(said, "config.json: `head_dim` is 10: the CUDA kernels are made for 64 and 128");
+}

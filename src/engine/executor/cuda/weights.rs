@@ -1,0 +1,260 @@
+//! The weights on the device, packed for its kernels.
+
+use super::gpu::{Address, Gpu, allocate};
+use super::launch::meaning;
+use crate::engine::executor::DeviceError;
+use crate::engine::kernels::cuda::{Api, Weights as Packing};
+use crate::engine::kernels::{Format, Rotary, Rows};
+use crate::engine::qwen3::{Config, Dtype, Tensors};
+use crate::engine::weights::{TensorSource, WeightsError};
+use rayon::prelude::*;
+use std::ptr;
+
+/// Rows of a matrix that one task packs: a multiple of the 16 that share a brick, of two gated matrices 8 each.
+const TASK_ROWS: usize = 128;
+
+/// Why a model is not on the device.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum LoadError {
+    /// Tensors.
+    #[error(transparent)]
+    Weights(#[from] WeightsError),
+    /// The device, or its memory.
+    #[error(transparent)]
+    Device(#[from] DeviceError),
+    /// A shape that the kernels are not made for.
+    #[error("config.json: `{key}` is {value}: the CUDA kernels are made for {rule}")]
+    Shape { key: &'static str, value: usize, rule: &'static str },
+}
+
+/// A packed matrix `[outputs, inputs]`.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Matrix {
+    pub(super) weights: Address,
+    /// `[outputs]`, or none.
+    pub(super) bias: Address,
+    pub(super) packing: Packing,
+    pub(super) inputs: usize,
+    /// Gate and up together where they are one.
+    pub(super) outputs: usize,
+    /// Parts of the inputs that are added up one after the other.
+    pub(super) splits: u32,
+}
+
+/// A decoder layer.
+pub(super) struct Layer {
+    pub(super) input_layernorm: Address,
+    pub(super) qkv: Matrix,
+    pub(super) q_norm: Address,
+    pub(super) k_norm: Address,
+    pub(super) o: Matrix,
+    pub(super) post_attention_layernorm: Address,
+    pub(super) gate_up: Matrix,
+    pub(super) down: Matrix,
+}
+
+/// All weights, and the cosines and sines of positions.
+pub(super) struct Weights {
+    /// Where tokens are looked up; the LM head where the two are one.
+    pub(super) table: Matrix,
+    pub(super) head: Matrix,
+    pub(super) layers: Vec<Layer>,
+    pub(super) norm: Address,
+    /// `[positions, d / 2]` each.
+    pub(super) cos: Address,
+    pub(super) sin: Address,
+}
+
+impl Weights {
+    /// Takes every tensor out of `source` and packs it, matrices in `dtype` (what would be f32 is bf16), for positions below
+    /// `positions`.
+    pub(super) fn load(
+        gpu: &mut dyn Gpu,
+        config: &Config,
+        source: &mut dyn TensorSource,
+        dtype: Dtype,
+        positions: usize,
+    ) -> Result<Self, LoadError> {
+        check(config)?;
+        let (cos, sin) = rotary(gpu, config, positions)?;
+        let mut loader = Loader { gpu, tensors: Tensors::new(source, dtype, Format::Bf16) };
+        let (v, hidden) = (config.vocab_size, config.hidden_size);
+        let rows = loader.tensors.table("model.embed_tokens.weight", v, hidden)?;
+        let table = loader.matrix(&[rows], None)?;
+        let layers: Result<Vec<_>, _> =
+            (0..config.num_hidden_layers).map(|layer| loader.layer(config, layer)).collect();
+        let layers = layers?;
+        let norm = loader.vector("model.norm.weight", hidden)?;
+        let head = if config.tie_word_embeddings {
+            table
+        } else {
+            let rows = loader.tensors.table("lm_head.weight", v, hidden)?;
+            loader.matrix(&[rows], None)?
+        };
+        Ok(Self { table, head, layers, norm, cos, sin })
+    }
+
+    /// Every matrix that a step multiplies with.
+    pub(super) fn matrices(&self) -> impl Iterator<Item = &Matrix> {
+        let layers = self.layers.iter().flat_map(|layer| [&layer.qkv, &layer.o, &layer.gate_up, &layer.down]);
+        layers.chain([&self.head])
+    }
+}
+
+/// What the kernels are made for.
+fn check(config: &Config) -> Result<(), LoadError> {
+    let refuse = |key, value, rule| Err(LoadError::Shape { key, value, rule });
+    let (hidden, mlp) = (config.hidden_size, config.intermediate_size);
+    if ![64, 128].contains(&config.head_dim) {
+        return refuse("head_dim", config.head_dim, "64 and 128");
+    }
+    if config.group() > 16 {
+        return refuse("num_attention_heads", config.num_attention_heads, "at most 16 times as many as K/V heads");
+    }
+    if hidden % 8 != 0 || hidden > 8192 {
+        return refuse("hidden_size", hidden, "multiples of 8 up to 8192");
+    }
+    if mlp % 8 != 0 {
+        return refuse("intermediate_size", mlp, "multiples of 8");
+    }
+    Ok(())
+}
+
+fn rotary(gpu: &mut dyn Gpu, config: &Config, positions: usize) -> Result<(Address, Address), DeviceError> {
+    let mut rotary = Rotary::new(config.head_dim, config.rope_theta);
+    let last = u32::try_from(positions - 1).map_err(|_| DeviceError("there are too many positions".to_string()))?;
+    rotary.reach(last);
+    let (cos, sin): (Vec<_>, Vec<_>) = (0..=last).map(|position| rotary.at(position)).unzip();
+    Ok((upload(gpu, &bytes(&cos.concat()))?, upload(gpu, &bytes(&sin.concat()))?))
+}
+
+/// Takes tensors to the device.
+struct Loader<'a> {
+    gpu: &'a mut dyn Gpu,
+    tensors: Tensors<'a>,
+}
+
+impl Loader<'_> {
+    fn layer(&mut self, config: &Config, layer: usize) -> Result<Layer, LoadError> {
+        let (hidden, d, mlp) = (config.hidden_size, config.head_dim, config.intermediate_size);
+        let (q, kv) = (config.num_attention_heads * d, config.num_key_value_heads * d);
+        let name = |name: &str| format!("model.layers.{layer}.{name}");
+        let projections = [("q_proj", q), ("k_proj", kv), ("v_proj", kv)];
+        let names = projections.map(|(part, outputs)| (name(&format!("self_attn.{part}.weight")), outputs));
+        let parts: Vec<(&str, usize)> = names.iter().map(|(name, outputs)| (name.as_str(), *outputs)).collect();
+        let (mut qkv_bias, mut o_bias) = (None, None);
+        if config.attention_bias {
+            let mut bias = Vec::new();
+            for (part, outputs) in projections {
+                bias.extend(self.tensors.vector(&name(&format!("self_attn.{part}.bias")), outputs)?);
+            }
+            (qkv_bias, o_bias) = (Some(bias), Some(self.tensors.vector(&name("self_attn.o_proj.bias"), hidden)?));
+        }
+        let rows = self.tensors.matrices(&parts, hidden)?;
+        let qkv = self.matrix(&rows, qkv_bias)?;
+        let rows = self.tensors.matrices(&[(&name("self_attn.o_proj.weight"), hidden)], q)?;
+        let o = self.matrix(&rows, o_bias)?;
+        let rows = self
+            .tensors
+            .matrices(&[(&name("mlp.gate_proj.weight"), mlp), (&name("mlp.up_proj.weight"), mlp)], hidden)?;
+        let gate_up = self.gated(&rows[0], &rows[1])?;
+        let rows = self.tensors.matrices(&[(&name("mlp.down_proj.weight"), hidden)], mlp)?;
+        let down = self.matrix(&rows, None)?;
+        Ok(Layer {
+            input_layernorm: self.vector(&name("input_layernorm.weight"), hidden)?,
+            qkv,
+            q_norm: self.vector(&name("self_attn.q_norm.weight"), d)?,
+            k_norm: self.vector(&name("self_attn.k_norm.weight"), d)?,
+            o,
+            post_attention_layernorm: self.vector(&name("post_attention_layernorm.weight"), hidden)?,
+            gate_up,
+            down,
+        })
+    }
+
+    fn vector(&mut self, name: &str, size: usize) -> Result<Address, LoadError> {
+        let numbers = self.tensors.vector(name, size)?;
+        Ok(upload(self.gpu, &bytes(&numbers))?)
+    }
+
+    /// Matrices of one width and format, one below the other.
+    fn matrix(&mut self, parts: &[Rows], bias: Option<Vec<f32>>) -> Result<Matrix, LoadError> {
+        let (packing, inputs) = (packing(parts[0].format()), parts[0].inputs());
+        let mut packed = Vec::new();
+        for part in parts {
+            assert!(packed.is_empty() || parts[0].outputs().is_multiple_of(16), "heads are whole bricks");
+            packed.extend(pack(self.gpu.api(), packing, part, None)?);
+        }
+        let bias = bias.map_or(Ok(Address::NONE), |bias| upload(self.gpu, &bytes(&bias)))?;
+        self.keep(packing, inputs, parts.iter().map(Rows::outputs).sum(), &packed, bias)
+    }
+
+    /// Two matrices of which the product is silu(gate) · up.
+    fn gated(&mut self, gate: &Rows, up: &Rows) -> Result<Matrix, LoadError> {
+        let packing = packing(gate.format());
+        let packed = pack(self.gpu.api(), packing, gate, Some(up))?;
+        self.keep(packing, gate.inputs(), 2 * gate.outputs(), &packed, Address::NONE)
+    }
+
+    fn keep(
+        &mut self,
+        packing: Packing,
+        inputs: usize,
+        outputs: usize,
+        packed: &[u8],
+        bias: Address,
+    ) -> Result<Matrix, LoadError> {
+        let processors = self.gpu.facts().multiprocessors;
+        // SAFETY: plain numbers.
+        let splits =
+            unsafe { (self.gpu.api().cuda_linear_splits)(packing as u32, inputs as u32, outputs as u32, processors) };
+        Ok(Matrix { weights: upload(self.gpu, packed)?, bias, packing, inputs, outputs, splits })
+    }
+}
+
+fn packing(format: Format) -> Packing {
+    match format {
+        Format::F32 | Format::Bf16 => Packing::Bf16,
+        Format::Q8_0 => Packing::Q8_0,
+        Format::Q4K => Packing::Q4K,
+    }
+}
+
+/// The rows as the kernels want them, on all cores.
+fn pack(api: &Api, packing: Packing, rows: &Rows, up: Option<&Rows>) -> Result<Vec<u8>, DeviceError> {
+    let (inputs, outputs) = (rows.inputs(), rows.outputs());
+    let row_bytes = rows.format().row_bytes(inputs);
+    let both = if up.is_some() { 2 } else { 1 };
+    // SAFETY: plain numbers.
+    let packed_bytes =
+        |rows: usize| unsafe { (api.cuda_packed_bytes)(packing as u32, inputs as u32, (both * rows) as u32) };
+    let mut packed = vec![0u8; packed_bytes(outputs)];
+    let codes: Vec<_> = packed
+        .par_chunks_mut(packed_bytes(TASK_ROWS))
+        .enumerate()
+        .map(|(task, to)| {
+            let range = task * TASK_ROWS..outputs.min((task + 1) * TASK_ROWS);
+            let part = |rows: &Rows| rows.bytes()[range.start * row_bytes..range.end * row_bytes].as_ptr();
+            let up = up.map_or(ptr::null(), part);
+            // SAFETY: source and target are as large as the header asks for; bf16 needs no scales.
+            unsafe {
+                let (from, to) = (part(rows).cast(), to.as_mut_ptr().cast());
+                (api.cuda_pack)(packing as u32, from, up.cast(), range.len() as u32, inputs as u32, to, ptr::null_mut())
+            }
+        })
+        .collect();
+    match codes.into_iter().find(|&code| code != 0) {
+        Some(code) => Err(DeviceError(format!("a matrix of {inputs} inputs cannot be packed: {}", meaning(api, code)))),
+        None => Ok(packed),
+    }
+}
+
+fn upload(gpu: &mut dyn Gpu, bytes: &[u8]) -> Result<Address, DeviceError> {
+    let address = allocate(gpu, "weights (choose a smaller `model.dtype`)", bytes.len())?;
+    gpu.write(address, bytes)?;
+    Ok(address)
+}
+
+fn bytes(numbers: &[f32]) -> Vec<u8> {
+    numbers.iter().flat_map(|number| number.to_le_bytes()).collect()
+}
