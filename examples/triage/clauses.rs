@@ -132,6 +132,18 @@ impl Clause {
         texts.map(String::from)
     }
 
+    /// A clause that is written for other agents than `role`, as an optimizer now and then adds one. In an extractor's prompt
+    /// [`Clause::Point`] makes its answer one of another kind; the others change nothing.
+    fn stray(role: Role, rng: &mut ChaCha8Rng) -> Self {
+        if role == Role::Extract && rng.random_bool(0.5) {
+            return Self::Point;
+        }
+        let own: Vec<_> = Self::useful(role).into_iter().chain([Self::trap(role)]).collect();
+        let others = Role::ALL.iter().flat_map(|other| [Self::useful(*other), vec![Self::trap(*other)]].concat());
+        let strays: Vec<_> = others.filter(|clause| !own.contains(clause)).collect();
+        *strays.choose(rng).expect("every role lacks some")
+    }
+
     /// Clauses that change what `role` does for the better.
     pub(crate) fn useful(role: Role) -> Vec<Self> {
         match role {
@@ -209,6 +221,19 @@ impl Prompt {
         }
         clauses.shuffle(rng);
         Self { role, clauses: clauses.into_iter().map(|clause| (clause, rng.random_range(0..3))).collect() }
+    }
+
+    /// The prompt with a clause of another agent somewhere in it.
+    pub(crate) fn with_stray(&self, rng: &mut ChaCha8Rng) -> Self {
+        self.with(Clause::stray(self.role, rng), rng)
+    }
+
+    /// The prompt with `clause` somewhere in it, in any wording.
+    pub(crate) fn with(&self, clause: Clause, rng: &mut ChaCha8Rng) -> Self {
+        let mut prompt = self.clone();
+        let at = rng.random_range(0..=prompt.clauses.len());
+        prompt.clauses.insert(at, (clause, rng.random_range(0..3)));
+        prompt
     }
 
     pub(crate) fn has(&self, clause: Clause) -> bool {

@@ -2,7 +2,8 @@
 
 use crate::clauses::Role;
 use crate::examples::{
-    COMPARISONS, Example, Prompts, Source, agent, auxiliary, judgement, label_in_frame, label_judgement, pair, proposal,
+    COMPARISONS, Comparison, Example, Prompts, Source, agent, auxiliary, judgement, label_in_frame, label_judgement,
+    pair, proposal, stray_pair,
 };
 use crate::world::Share;
 use maspo::base::{Seed, Stage};
@@ -83,14 +84,28 @@ fn of_good_prompts(rng: &mut ChaCha8Rng) -> Example {
         35..38 => agent(Role::Traffic, source, rng),
         38..47 => judged(["local-client", "local-traffic", "local-origin"][rng.random_range(0..3)], source.share, rng),
         47..53 => of_verdicts(rng),
-        53..59 => edited(rng),
+        53..62 => edited(rng),
+        62..66 => {
+            let role = Role::CHAIN[rng.random_range(0..3)];
+            agent(role, Source { prompts: Prompts::Stray, ..source }, rng)
+        }
+        66..71 => {
+            let name = ["local-extract", "local-extract", "lookahead-assess", "global"][rng.random_range(0..4)];
+            let comparison = kind(name);
+            let pair = stray_pair(comparison, source.share, rng);
+            judgement(comparison, &pair, rng.random_range(0..2))
+        }
         _ => of_everything(rng),
     }
 }
 
+fn kind(name: &str) -> Comparison {
+    *COMPARISONS.iter().find(|comparison| comparison.name == name).expect("a kind of comparison")
+}
+
 /// A comparison of the kind `name`.
 fn judged(name: &str, share: Share, rng: &mut ChaCha8Rng) -> Example {
-    let comparison = *COMPARISONS.iter().find(|comparison| comparison.name == name).expect("a kind of comparison");
+    let comparison = kind(name);
     let pair = pair(comparison, share, rng);
     judgement(comparison, &pair, rng.random_range(0..2))
 }

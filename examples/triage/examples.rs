@@ -13,6 +13,7 @@ use rand::RngExt;
 use rand::seq::IndexedRandom;
 use rand_chacha::ChaCha8Rng;
 use serde_json::{Value, json};
+use std::cmp::Ordering;
 
 /// One request and its reply.
 pub(crate) struct Example {
@@ -42,6 +43,8 @@ pub(crate) enum Prompts {
     Usual,
     /// The whole team's a few edits from the best at most: full reports, every finding, alerts.
     NearIdeal,
+    /// Of every kind, one of the team's with a clause that is written for another agent.
+    Stray,
     /// A combination of clauses that is kept out of training.
     HeldOut,
 }
@@ -96,6 +99,10 @@ pub(crate) fn agent(role: Role, source: Source, rng: &mut ChaCha8Rng) -> Example
                 Prompts::HeldOut => Prompt::sample(role, 0.25, true, rng),
                 _ => Prompt::pick(role, rng),
             };
+            if other == Prompts::Stray {
+                let at = rng.random_range(0..=at);
+                prompts[at] = prompts[at].with_stray(rng);
+            }
             prompts
         }
     };
@@ -170,6 +177,26 @@ pub(crate) fn pair(comparison: Comparison, share: Share, rng: &mut ChaCha8Rng) -
         let context = (comparison.local && !comparison.role.reads_session()).then_some(context);
         let (better, worse) = if first > second { (&one[at], &two[at]) } else { (&two[at], &one[at]) };
         return Pair { session, context, better: better.text(), worse: worse.text() };
+    }
+}
+
+/// A pair of the chain's for `comparison`: with and without the one clause in the extractor's prompt that makes its answer of
+/// another kind, so that its successor finds no facts to read.
+pub(crate) fn stray_pair(comparison: Comparison, share: Share, rng: &mut ChaCha8Rng) -> Pair {
+    let at = Role::CHAIN.iter().position(|role| *role == comparison.role).expect("an agent of the chain");
+    loop {
+        let prompts = team(&Role::CHAIN, rng);
+        let session = Session::sample(share, rng);
+        let mut changed = prompts.clone();
+        changed[0] = prompts[0].with(Clause::Point, rng);
+        let (one, two) = (&run(&prompts, &session)[at], &run(&changed, &session)[at]);
+        let (better, worse) =
+            match judge::quality(comparison.role, &session, one).cmp(&judge::quality(comparison.role, &session, two)) {
+                Ordering::Equal => continue,
+                Ordering::Greater => (one.text(), two.text()),
+                Ordering::Less => (two.text(), one.text()),
+            };
+        return Pair { session, context: None, better, worse };
     }
 }
 

@@ -11,6 +11,8 @@ use std::cmp::Ordering;
 pub(crate) fn quality(role: Role, session: &Session, output: &Output) -> i64 {
     match output {
         Output::Facts { facts, brief } => list_quality(role, facts.len(), *brief),
+        // What facts point to is not what an extractor is asked for.
+        Output::Findings { .. } if role == Role::Extract => 0,
         Output::Findings { findings, brief } => list_quality(role, findings.len(), *brief),
         Output::Verdict { tally, alert, label } => {
             let counted: usize = tally.map_or(0, |tally| tally.iter().sum());

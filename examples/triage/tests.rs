@@ -77,6 +77,24 @@ fn the_trap_looks_better_locally_and_costs_evidence() {
 }
 
 #[test]
+fn a_clause_for_another_agent_does_nothing_or_spoils_the_extractors_answer() {
+    let mut rng = rng(5);
+    for at in (0..3).cycle().take(200) {
+        let session = Session::sample(Share::Corpus, &mut rng);
+        let mut team = Role::CHAIN.map(Prompt::ideal).to_vec();
+        let before = run(&team, &session);
+        team[at] = team[at].with_stray(&mut rng);
+        let after = run(&team, &session);
+        if at == 0 && team[0].has(Clause::Point) {
+            assert_eq!(judge::compare(Role::Extract, &session, &after[0], &before[0]), 0.0);
+            assert_eq!(after[1].text(), "nothing");
+        } else {
+            assert_eq!(after, before);
+        }
+    }
+}
+
+#[test]
 fn order_and_wording_of_clauses_do_not_matter() {
     let mut rng = rng(2);
     for role in Role::ALL {
