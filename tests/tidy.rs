@@ -79,6 +79,7 @@ const ENGINE_ORDER: &[&str] = &[
     "kv",
     "weights",
     "qwen3",
+    "executor",
     "sample",
     "token_engine",
     "embedded",

@@ -9,7 +9,7 @@ use crate::base::Seed;
 use crate::engine::qwen3::Dtype;
 use crate::engine::{Bare, EngineOptions, ModelSource};
 use crate::throughput::{Figures, Load, Traffic, measure, read_bandwidth};
-use serde_json::json;
+use serde_json::{Value, json};
 use workload::Recording;
 
 /// Measure prefill and decode speed, or replay a recorded step of a search
@@ -103,24 +103,15 @@ fn rates(args: &Args) -> Result<Exit, CliError> {
         say(args, &row(&figures));
         runs.push(figures);
     }
-    if args.json {
-        let object = json!({
-            "schema": 1,
-            "command": "bench",
-            "model": source.name(),
-            "random_weights": args.random_weights,
-            "dtype": opened.dtype,
-            "threads": opened.threads,
-            "kernels": opened.kernels,
-            "prompt_tokens": args.prompt_tokens,
-            "new_tokens": args.new_tokens,
-            "read_bandwidth_bytes_per_s": bandwidth,
-            "weight_bytes_per_step": opened.weight_bytes_per_step,
-            "kv_bytes_per_token": opened.kv_bytes_per_token,
-            "runs": runs,
-        });
-        println!("{object}");
-    }
+    let figures = json!({
+        "prompt_tokens": args.prompt_tokens,
+        "new_tokens": args.new_tokens,
+        "read_bandwidth_bytes_per_s": bandwidth,
+        "weight_bytes_per_step": opened.weight_bytes_per_step,
+        "kv_bytes_per_token": opened.kv_bytes_per_token,
+        "runs": runs,
+    });
+    print_json(args, &source, &opened, figures);
     Ok(Exit::Ok)
 }
 
@@ -142,6 +133,26 @@ fn check(args: &Args) -> Result<(), CliError> {
 fn headline(args: &Args, source: &ModelSource, opened: &Bare) -> String {
     let weights = if args.random_weights { "random weights" } else { "its own weights" };
     format!("{source}, {weights}, {}, {} threads, {} kernels", opened.dtype, opened.threads, opened.kernels)
+}
+
+/// With `--json`: what ran where, and an object of `figures`.
+fn print_json(args: &Args, source: &ModelSource, opened: &Bare, figures: Value) {
+    if !args.json {
+        return;
+    }
+    let mut object = json!({
+        "schema": 1,
+        "command": "bench",
+        "model": source.name(),
+        "random_weights": args.random_weights,
+        "dtype": opened.dtype,
+        "threads": opened.threads,
+        "kernels": opened.kernels,
+    });
+    if let (Some(object), Value::Object(figures)) = (object.as_object_mut(), figures) {
+        object.extend(figures);
+    }
+    println!("{object}");
 }
 
 /// The table is data, unless `--json` takes standard output.

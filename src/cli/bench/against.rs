@@ -1,7 +1,7 @@
 //! `maspo bench --against DTYPE`: what a number format changes in a model's logits.
 
 use super::super::{CliError, Exit, local::open_error};
-use super::{Args, SEED, headline, say};
+use super::{Args, SEED, headline, print_json, say};
 use crate::engine::qwen3::Dtype;
 use crate::engine::{Bare, EngineOptions, ModelSource, agreement};
 use serde_json::json;
@@ -21,18 +21,6 @@ pub(super) fn run(args: &Args, reference: Dtype) -> Result<Exit, CliError> {
     say(args, &format!("same greedy token    {:.1} %", 100.0 * found.greedy));
     say(args, &format!("error of logits      {:.4} of their standard deviation", found.relative_error));
     say(args, &format!("KL divergence        {:.6} nats", found.divergence));
-    if args.json {
-        let object = json!({
-            "schema": 1,
-            "command": "bench",
-            "model": source.name(),
-            "random_weights": args.random_weights,
-            "dtype": opened.dtype,
-            "against": reference.dtype,
-            "kernels": opened.kernels,
-            "agreement": found,
-        });
-        println!("{object}");
-    }
+    print_json(args, &source, &opened, json!({ "against": reference.dtype, "agreement": found }));
     Ok(Exit::Ok)
 }

@@ -1,7 +1,7 @@
 //! `maspo bench --workload maspo`: a recorded step of a search, replayed in every mode.
 
 use super::super::{CliError, Exit, local::open_error};
-use super::{Args, SEED, headline, say};
+use super::{Args, SEED, headline, print_json, say};
 use crate::chat::ModelRole;
 use crate::engine::{Bare, EngineOptions, ModelSource};
 use crate::throughput::{Mode, ModeFigures, Spread, Workload, measure_step};
@@ -46,25 +46,16 @@ pub(super) fn run(args: &Args, Recording::Maspo: Recording) -> Result<Exit, CliE
         say(args, &row(figures));
     }
     say(args, "all modes gave the same tokens and scores");
-    if args.json {
-        let modes: Vec<_> = figures.iter().map(named).collect();
-        let object = json!({
-            "schema": 1,
-            "command": "bench",
-            "workload": "maspo",
-            "model": source.name(),
-            "random_weights": args.random_weights,
-            "dtype": opened.dtype,
-            "threads": opened.threads,
-            "kernels": opened.kernels,
-            "queries": queries,
-            "calls": { "worker": worker, "optimizer": optimizer, "judge": judge },
-            "rounds": args.rounds,
-            "answers_identical": true,
-            "modes": modes,
-        });
-        println!("{object}");
-    }
+    let modes: Vec<_> = figures.iter().map(named).collect();
+    let figures = json!({
+        "workload": "maspo",
+        "queries": queries,
+        "calls": { "worker": worker, "optimizer": optimizer, "judge": judge },
+        "rounds": args.rounds,
+        "answers_identical": true,
+        "modes": modes,
+    });
+    print_json(args, &source, &opened, figures);
     Ok(Exit::Ok)
 }
 

@@ -3,7 +3,7 @@
 
 mod cpu;
 #[cfg(all(test, unix))]
-mod cuda;
+pub(in crate::engine) mod cuda;
 
 pub(crate) use cpu::CpuExecutor;
 

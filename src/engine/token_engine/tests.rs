@@ -265,3 +265,30 @@ fn dropping_the_engine_stops_its_thread() {
     drop(pending);
     drop(engine);
 }
+
+/// The emulated CUDA device: an answer is the request's own there, too.
+#[cfg(unix)]
+#[test]
+fn a_request_has_the_same_answer_in_any_company_on_cuda() {
+    use crate::engine::executor::cuda::emulated::{OPTIONS, executor};
+    let config = Config { max_position_embeddings: 1024, ..plain_config() };
+    let options = EngineOptions { draft_tokens: 4, step_tokens: OPTIONS.step_tokens, ..EngineOptions::default() };
+    let options = EngineOptions { max_running: OPTIONS.max_running, ..options };
+    let start = || {
+        let (device, _) = executor(&config, Dtype::Q8_0)?;
+        Some(TokenEngine::start_on(Box::new(device), &config, Vec::new(), &options, OPTIONS.blocks).unwrap())
+    };
+    let Some(engine) = start() else { return };
+    let prompts: Vec<Vec<u32>> =
+        (0..4u32).map(|i| (0..18 + i).map(|j| (i * 31 + j * j * 7 + 5) % 128).collect()).collect();
+    let generate = |engine: &TokenEngine, prompt: &Vec<u32>| {
+        block_on(engine.generate(request(prompt.clone(), 6))).unwrap().token_ids
+    };
+    let together = block_on(join_all(prompts.iter().map(|prompt| engine.generate(request(prompt.clone(), 6)))));
+    let alone = start().unwrap();
+    for (prompt, together) in prompts.iter().zip(together) {
+        assert_eq!(generate(&alone, prompt), together.unwrap().token_ids);
+    }
+    let scored = |engine: &TokenEngine| block_on(engine.score(prompts[0].clone(), vec![vec![5], vec![6, 7]])).unwrap();
+    assert_eq!(scored(&engine).logprobs, scored(&alone).logprobs);
+}

@@ -129,7 +129,7 @@ fn shared_sizes(gpu: &dyn Gpu, config: &Config, weights: &Weights, options: &Cud
     let (api, rows) = (gpu.api(), options.rows() as u32);
     let (n_q, n_kv, d) = (config.num_attention_heads, config.num_key_value_heads, config.head_dim);
     let longest = Bucket::of(1, options.positions(config)).map_or(0, |bucket| bucket.keys);
-    // SAFETY: plain numbers, here and below.
+    // SAFETY: plain numbers.
     let mut bytes = unsafe {
         let attention =
             (api.cuda_decode_attention_workspace_bytes)(MOST_ROWS as u32, n_q as u32, d as u32, longest as u32);
@@ -138,6 +138,7 @@ fn shared_sizes(gpu: &dyn Gpu, config: &Config, weights: &Weights, options: &Cud
     let mut counters = rows as usize * n_kv;
     for matrix in weights.matrices() {
         let (outputs, splits) = (matrix.outputs as u32, matrix.splits);
+        // SAFETY: as above.
         unsafe {
             bytes = bytes.max((api.cuda_linear_workspace_bytes)(rows, outputs, splits));
             counters = counters.max((api.cuda_linear_counters)(rows, outputs, splits));

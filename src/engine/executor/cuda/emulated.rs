@@ -2,14 +2,18 @@
 
 use super::gpu::{Address, Facts, Gpu, Graph};
 use super::launch::{Launch, meaning};
+use super::weights::LoadError;
+use super::{CudaExecutor, CudaOptions};
 use crate::engine::executor::DeviceError;
 use crate::engine::kernels::cuda::{Api, FAULT, fault, kernels};
+use crate::engine::qwen3::testing::RandomTensors;
+use crate::engine::qwen3::{Config, Dtype};
 use std::ptr;
 use std::sync::{Arc, Mutex};
 
 /// What was asked for, in order.
 #[derive(Clone, PartialEq, Eq, Debug)]
-pub(super) enum Asked {
+pub(crate) enum Asked {
     Write(usize),
     Launch(Vec<&'static str>),
     Capture(usize),
@@ -18,7 +22,21 @@ pub(super) enum Asked {
 }
 
 /// The record, shared with the test.
-pub(super) type Record = Arc<Mutex<Vec<Asked>>>;
+pub(crate) type Record = Arc<Mutex<Vec<Asked>>>;
+
+/// What steps of tests may be.
+pub(crate) const OPTIONS: CudaOptions = CudaOptions { block_tokens: 16, blocks: 64, step_tokens: 48, max_running: 16 };
+
+/// A small random model on a device with `free` bytes; `None` where the kernels cannot be compiled.
+pub(super) fn load(config: &Config, dtype: Dtype, free: usize) -> Option<(Result<CudaExecutor, LoadError>, Record)> {
+    let (gpu, record) = EmulatedGpu::new(free)?;
+    Some((CudaExecutor::load(Box::new(gpu), config, &mut RandomTensors::new(), dtype, OPTIONS), record))
+}
+
+/// The same with room enough.
+pub(crate) fn executor(config: &Config, dtype: Dtype) -> Option<(CudaExecutor, Record)> {
+    load(config, dtype, usize::MAX).map(|(executor, record)| (executor.expect("a model that fits"), record))
+}
 
 /// The device.
 pub(super) struct EmulatedGpu {
@@ -30,8 +48,7 @@ pub(super) struct EmulatedGpu {
 }
 
 impl EmulatedGpu {
-    /// One with `free` bytes; `None` where the kernels cannot be compiled.
-    pub(super) fn new(free: usize) -> Option<(Self, Record)> {
+    fn new(free: usize) -> Option<(Self, Record)> {
         let record = Record::default();
         let api = kernels()?;
         Some((Self { api, memory: Vec::new(), free, graphs: Vec::new(), record: record.clone() }, record))

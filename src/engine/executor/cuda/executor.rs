@@ -79,11 +79,12 @@ impl CudaExecutor {
             let launches = self.program().launches(shape);
             return self.gpu.launch(&launches);
         };
-        if let Some(Some(graph)) = self.graphs.get(&bucket) {
-            return self.gpu.replay(*graph);
+        let known = self.graphs.get(&bucket).copied();
+        if let Some(Some(graph)) = known {
+            return self.gpu.replay(graph);
         }
         let launches = self.program().launches(shape);
-        if !self.graphs.contains_key(&bucket) {
+        if known.is_none() {
             // The first launch of a kernel loads it, which cannot be captured.
             self.graphs.insert(bucket, None);
             return self.gpu.launch(&launches);

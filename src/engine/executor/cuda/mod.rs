@@ -14,7 +14,7 @@ mod program;
 mod weights;
 
 #[cfg(test)]
-mod emulated;
+pub(crate) mod emulated;
 #[cfg(test)]
 mod tests;
 
