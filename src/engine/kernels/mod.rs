@@ -1,6 +1,6 @@
-//! The kernels: one file per operation. A file of this level holds the operation's signature and decides which device runs it;
-//! `cpu/` holds the implementations, `reference` the plain ones that they are tested against. An operation for another device
-//! goes into a folder beside `cpu/`, its source into the package's `kernels/`.
+//! The kernels: one file per operation of the CPU. A file of this level holds the operation's signature; `cpu/` holds the
+//! implementations, `reference` the plain ones that all kernels are tested against. `cuda/` is the way to the kernels of the
+//! package's `kernels/cuda/`, which work on a device's memory and are launched by its executor.
 //!
 //! The shape alphabet: t tokens (rows of a step), n_q query heads, n_kv key/value heads, d head size, v vocabulary.
 

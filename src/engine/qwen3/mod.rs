@@ -1,5 +1,5 @@
-//! Qwen3, written once for every device: configuration, weights, the packed-token forward pass. Knows no text, no requests
-//! and no scheduling policy; which kernel runs is the kernel layer's business.
+//! Qwen3: configuration, weights, the packed-token forward pass on the CPU (other devices have theirs in `executor`). Knows no
+//! text, no requests and no scheduling policy; which kernel runs is the kernel layer's business.
 
 mod config;
 mod decoder;

@@ -214,7 +214,8 @@ impl Loader<'_> {
 
 fn packing(format: Format) -> Packing {
     match format {
-        Format::F32 | Format::Bf16 => Packing::Bf16,
+        Format::F32 => unreachable!("the loader asks for nothing wider than bf16"),
+        Format::Bf16 => Packing::Bf16,
         Format::Q8_0 => Packing::Q8_0,
         Format::Q4K => Packing::Q4K,
     }
