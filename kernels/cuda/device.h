@@ -150,12 +150,6 @@ __device__ __forceinline__ float silu(float x) { return __fdiv_rn(x, 1.0f + exp2
 
 // --- memory --------------------------------------------------------------------------------------------------------------
 
-#ifdef MASPO_EMULATED
-inline void check_alignment(const void* at, unsigned bytes, int line) {
-  if (reinterpret_cast<uintptr_t>(at) % bytes != 0) emulated::fault("an access that is not aligned", line);
-}
-#endif
-
 // 16 bytes that another block of this launch wrote: not through the first-level cache, which is not kept in step with others.
 __device__ __forceinline__ float4 load16_written(const float4* from) {
 #ifdef MASPO_EMULATED

@@ -1,23 +1,8 @@
-// What a kernel needs of CUDA, on a CPU: one fiber per CUDA thread, one block after the other. It is for checking kernels where
-// there is no GPU, never for running them in earnest.
-//
-// Fibers run one at a time, in an order that `maspo_emulation_order` sets; a fiber runs until it ends or reaches a barrier or a
-// warp collective. So a result that depends on the order betrays a missing barrier: the tests run every operation in several
-// orders and want equal bits. Dynamic shared memory is filled with NaN before every block and has guards on both sides.
-//
-// Faults that are found and end the launch with MASPO_FAULT and a text: a barrier or collective that not all threads reach, or
-// that they reach at different lines; writing outside of the shared memory that was asked for; a partial mask; an 8-byte or
-// 16-byte access of shared memory by the helpers of device.h that is not aligned.
+// CUDA's words for what fibers.h does, as far as the kernels use them. A partial mask is a fault.
 
 #pragma once
 
-#include <cmath>
-#include <cstddef>
-#include <cstdint>
-#include <cstring>
-#include <limits>
-#include <type_traits>
-#include <utility>
+#include "fibers.h"
 
 #define __global__
 #define __device__
@@ -26,10 +11,6 @@
 #define __launch_bounds__(...)
 #define __align__(bytes) alignas(bytes)
 
-struct dim3 {
-  unsigned x, y, z;
-  constexpr dim3(unsigned x = 1, unsigned y = 1, unsigned z = 1) : x(x), y(y), z(z) {}
-};
 struct alignas(8) float2 { float x, y; };
 struct alignas(16) float4 { float x, y, z, w; };
 struct alignas(8) uint2 { unsigned x, y; };
@@ -40,53 +21,6 @@ inline uint4 make_uint4(unsigned x, unsigned y, unsigned z, unsigned w) { return
 inline uint2 make_uint2(unsigned x, unsigned y) { return {x, y}; }
 
 namespace emulated {
-
-constexpr unsigned WARP = 32;
-
-// Where the running fiber is.
-struct Place {
-  dim3 thread, block, threads, blocks;
-};
-extern thread_local Place place;
-
-// Waits for all threads of the block.
-void block_barrier(int line);
-
-// Waits for the warp; the last lane to come calls `all(inputs of the 32 lanes)`, which may write through them.
-void warp_collective(void* mine, void (*all)(void* const lanes[WARP]), int line);
-
-// The lane's asynchronous copies: carried out when they are waited for and not earlier, or (descending order) at once.
-void copy_later(void* to, const void* from, unsigned bytes, unsigned valid);
-void end_copy_group();
-void wait_for_copies(unsigned groups_left);
-
-unsigned char* shared_memory();
-
-// Ends the launch with an error.
-[[noreturn]] void fault(const char* what, int line);
-
-int run(void (*thread)(void*), void* closure, dim3 blocks, dim3 threads, size_t shared_bytes);
-
-template <typename Kernel>
-int launch(Kernel&& kernel, dim3 blocks, dim3 threads, size_t shared_bytes) {
-  using Closure = std::remove_reference_t<Kernel>;
-  return run([](void* closure) { (*static_cast<Closure*>(closure))(); }, &kernel, blocks, threads, shared_bytes);
-}
-
-// The value of another lane, chosen by each lane.
-template <typename T>
-T from_lane(T value, unsigned lane, int line) {
-  struct Slot { T value, got; unsigned lane; } slot{value, value, lane};
-  warp_collective(&slot, [](void* const lanes[WARP]) {
-    for (unsigned i = 0; i < WARP; i++) {
-      auto* to = static_cast<Slot*>(lanes[i]);
-      to->got = to->lane < WARP ? static_cast<Slot*>(lanes[to->lane])->value : to->value;
-    }
-  }, line);
-  return slot.got;
-}
-
-inline unsigned lane() { return place.thread.x % WARP; }
 
 inline void whole_warp(unsigned mask, int line) {
   if (mask != 0xffffffffu) fault("a collective of a part of a warp is not emulated", line);

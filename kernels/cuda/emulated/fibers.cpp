@@ -1,6 +1,6 @@
-// The fibers behind emulation.h. One OS thread runs a launch from beginning to end; several threads may each run one.
+// The fibers behind fibers.h. One OS thread runs a launch from beginning to end; several threads may each run one.
 
-#include "emulation.h"
+#include "fibers.h"
 
 #include <algorithm>
 #include <cstdio>
