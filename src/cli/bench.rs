@@ -3,6 +3,7 @@
 mod against;
 mod workload;
 
+use super::device::DeviceArgs;
 use super::local::open_error;
 use super::{CliError, Exit};
 use crate::base::Seed;
@@ -48,6 +49,8 @@ pub(super) struct Args {
     /// Time nothing; say how far the logits are from those of the same weights kept in this (mostly f32).
     #[arg(long, value_name = "DTYPE", conflicts_with_all = ["batch", "prompt_tokens", "new_tokens", "workload"])]
     against: Option<Dtype>,
+    #[command(flatten)]
+    device: DeviceArgs,
     /// Worker threads; default is the number of cores.
     #[arg(long)]
     threads: Option<usize>,
@@ -83,13 +86,17 @@ fn rates(args: &Args) -> Result<Exit, CliError> {
         draft_tokens: 0,
         ..defaults
     };
+    let options = args.device.with(options);
     let opened = Bare::open(&source, args.random_weights.then_some(SEED), args.dtype, &options).map_err(open_error)?;
     if tokens > opened.engine.limit() {
         let limit = opened.engine.limit();
         let message = format!("--prompt-tokens and --new-tokens add up to {tokens}, but {limit} fit into the model");
         return Err(CliError::bad_input(message));
     }
-    let bandwidth = read_bandwidth(opened.threads).map_err(|error| CliError::new(Exit::Environment, error))?;
+    let bandwidth = match opened.read_bandwidth {
+        Some(bandwidth) => bandwidth,
+        None => read_bandwidth(opened.threads).map_err(|error| CliError::new(Exit::Environment, error))?,
+    };
     say(args, &headline(args, &source, &opened));
     say(args, &format!("read bandwidth {:.1} GB/s, weights {:.1} MB a step", bandwidth / 1e9, weights_mb(&opened)));
     say(args, "batch   prefill tok/s   decode tok/s   ms/step   MB/step   of bandwidth");
@@ -132,7 +139,8 @@ fn check(args: &Args) -> Result<(), CliError> {
 /// What runs where.
 fn headline(args: &Args, source: &ModelSource, opened: &Bare) -> String {
     let weights = if args.random_weights { "random weights" } else { "its own weights" };
-    format!("{source}, {weights}, {}, {} threads, {} kernels", opened.dtype, opened.threads, opened.kernels)
+    let Bare { dtype, device, threads, kernels, .. } = opened;
+    format!("{source}, {weights}, {dtype}, {device}, {threads} threads, {kernels} kernels")
 }
 
 /// With `--json`: what ran where, and an object of `figures`.
@@ -146,6 +154,7 @@ fn print_json(args: &Args, source: &ModelSource, opened: &Bare, figures: Value) 
         "model": source.name(),
         "random_weights": args.random_weights,
         "dtype": opened.dtype,
+        "device": opened.device,
         "threads": opened.threads,
         "kernels": opened.kernels,
     });

@@ -1,5 +1,6 @@
 //! What `generate` and `score` share: opening a model, and a request's prompt in its three forms.
 
+use super::device::DeviceArgs;
 use super::jsonl::Fault;
 use super::loading::Loading;
 use super::{CliError, Exit};
@@ -27,6 +28,8 @@ pub(super) struct EngineArgs {
     /// Do not keep quantized weights on disk.
     #[arg(long)]
     pub(super) no_weight_cache: bool,
+    #[command(flatten)]
+    pub(super) device: DeviceArgs,
     /// Worker threads; default is the number of cores.
     #[arg(long)]
     pub(super) threads: Option<usize>,
@@ -40,6 +43,7 @@ pub(super) fn open_model(args: &EngineArgs, thinking: bool) -> Result<LocalModel
     let source = ModelSource::parse(&args.model).map_err(CliError::bad_input)?;
     let options =
         EngineOptions { threads: args.threads, weight_cache: !args.no_weight_cache, ..EngineOptions::default() };
+    let options = args.device.with(options);
     let mut loading = Loading::new(source.name());
     let mut show = |done, all| loading.show(done, all);
     let model = LocalModel::open_watched(&source, &options, args.dtype, thinking, Text::Optional, &mut show);
@@ -62,7 +66,7 @@ pub(super) fn say_dtype(model: &LocalModel, asked: Dtype) {
 /// An error of opening with its exit code.
 pub(super) fn open_error(error: OpenError) -> CliError {
     match error {
-        OpenError::Compute(_) => CliError::new(Exit::Environment, error),
+        OpenError::Compute(_) | OpenError::Device(_) => CliError::new(Exit::Environment, error),
         _ => CliError::bad_input(error),
     }
 }

@@ -2,6 +2,8 @@
 
 mod bench;
 mod compare;
+mod device;
+mod doctor;
 mod estimate;
 mod eval;
 mod exit;
@@ -43,6 +45,7 @@ enum Command {
     Generate(generate::Args),
     Score(score::Args),
     Bench(bench::Args),
+    Doctor(doctor::Args),
 }
 
 /// Runs the program on the process's arguments.
@@ -60,6 +63,7 @@ pub fn main() -> ExitCode {
         Command::Generate(args) => generate::run(args),
         Command::Score(args) => score::run(args),
         Command::Bench(args) => bench::run(args),
+        Command::Doctor(args) => doctor::run(args),
     };
     match outcome {
         Ok(exit) => exit.code(),

@@ -1,5 +1,6 @@
 //! What the commands that read an experiment file share: loading it, saying its warnings, printing figures.
 
+use super::device::DeviceArgs;
 use super::{CliError, Exit};
 use crate::chat::{ChatError, LedgerLine};
 use crate::config::{self, ModelCheck, Settings};
@@ -16,6 +17,8 @@ pub(super) struct ExperimentArgs {
     /// Change one setting, e.g. `--set search.rounds=2`; may be repeated.
     #[arg(long = "set", value_name = "KEY.PATH=VALUE")]
     pub(super) set: Vec<String>,
+    #[command(flatten)]
+    pub(super) device: DeviceArgs,
     /// Do not keep quantized weights on disk (`engine.weight_cache = false`).
     #[arg(long)]
     pub(super) no_weight_cache: bool,
@@ -39,6 +42,7 @@ impl ExperimentArgs {
         let mut settings =
             config::load(&self.config, &sets, self.skip_bad_rows, check).map_err(CliError::bad_inputs)?;
         settings.engine.weight_cache &= !self.no_weight_cache;
+        self.device.apply(&mut settings.engine);
         for warning in &settings.warnings {
             eprintln!("warning: {warning}");
         }

@@ -3,6 +3,7 @@
 
 use super::Bare;
 use super::blocks::Blocks;
+use super::executor::DeviceError;
 use super::qwen3::{Logits, Workspace};
 use super::schedule::{Limits, Scheduler};
 use super::token_engine::{EngineError, TokenRequest};
@@ -32,7 +33,7 @@ pub struct Agreement {
 /// Compares `other` with `reference` on `sequences` sequences.
 ///
 /// # Errors
-/// A context that is too short, or an engine that fails.
+/// A context that is too short, an engine that fails, or a model that is not on the CPU.
 pub fn agreement(reference: &Bare, other: &Bare, sequences: usize, seed: Seed) -> Result<Agreement, EngineError> {
     let vocab = reference.config.vocab_size;
     let mut sums = Agreement::default();
@@ -49,7 +50,7 @@ pub fn agreement(reference: &Bare, other: &Bare, sequences: usize, seed: Seed) -
         };
         tokens.extend(block_on(reference.engine.generate(request))?.token_ids);
         tokens.pop();
-        let (expected, found) = (logits(reference, &tokens), logits(other, &tokens));
+        let (expected, found) = (logits(reference, &tokens)?, logits(other, &tokens)?);
         for (expected, found) in expected.chunks_exact(vocab).zip(found.chunks_exact(vocab)) {
             let mean = expected.iter().map(|&x| f64::from(x)).sum::<f64>() / vocab as f64;
             squares += expected.iter().zip(found).map(|(a, b)| f64::from(a - b).powi(2)).sum::<f64>();
@@ -69,8 +70,10 @@ pub fn agreement(reference: &Bare, other: &Bare, sequences: usize, seed: Seed) -
 }
 
 /// The logits after every token from the last one of the start, one row after the other.
-fn logits(bare: &Bare, tokens: &[u32]) -> Vec<f32> {
-    let mut model = bare.model.clone();
+fn logits(bare: &Bare, tokens: &[u32]) -> Result<Vec<f32>, EngineError> {
+    let elsewhere =
+        || EngineError::Device(DeviceError("logits are compared on the CPU: choose `--device cpu`".to_string()));
+    let mut model = bare.model.clone().ok_or_else(elsewhere)?;
     let blocks = tokens.len().div_ceil(16) + 1;
     let mut scheduler =
         Scheduler::new(Limits { step_tokens: tokens.len(), max_running: 1 }, Blocks::new(blocks, 16, false));
@@ -80,7 +83,7 @@ fn logits(bare: &Bare, tokens: &[u32]) -> Vec<f32> {
     let plan = scheduler.plan().expect("a sequence waits and there is room for it");
     model.forward(&plan, &mut kv, &mut work, &mut logits);
     (0..plan.logits.len()).for_each(|row| rows.extend_from_slice(logits.row(row)));
-    rows
+    Ok(rows)
 }
 
 fn largest(logits: &[f32]) -> usize {

@@ -2,9 +2,9 @@
 
 use super::OpenError;
 use super::files::open_files;
-use super::kernels::{Compute, Format};
+use super::kernels::Format;
 use super::local_model::{TABLE, check_leftover};
-use super::memory;
+use super::place::{Loaded, Place};
 use super::qwen3::{Config, Dtype, Model};
 use super::source::ModelSource;
 use super::token_engine::{EngineError, EngineOptions, TokenEngine};
@@ -15,8 +15,8 @@ use crate::base::Seed;
 pub struct Bare {
     /// The engine.
     pub engine: TokenEngine,
-    /// What it runs; shares its weights with the engine.
-    pub(super) model: Model,
+    /// What it runs, on the CPU; shares its weights with the engine.
+    pub(super) model: Option<Model>,
     /// The model's shape.
     pub config: Config,
     /// What the matrices are kept in; `auto` means: as in the file.
@@ -25,10 +25,14 @@ pub struct Bare {
     pub weight_bytes_per_step: usize,
     /// Bytes of the keys and values of one token.
     pub kv_bytes_per_token: usize,
-    /// Compute threads.
+    /// Where it runs, such as `cpu` or `cuda:0`.
+    pub device: String,
+    /// Bytes per second that the device reads from its memory, where it says.
+    pub read_bandwidth: Option<f64>,
+    /// Compute threads of the host.
     pub threads: usize,
     /// The kernel set.
-    pub kernels: &'static str,
+    pub kernels: String,
 }
 
 impl Bare {
@@ -44,33 +48,43 @@ impl Bare {
     ) -> Result<Self, OpenError> {
         let mut files = open_files(source)?;
         let config = files.config()?;
-        let compute = Compute::cpu(options.threads)?;
-        let settle = |stored| dtype.settle(&config, stored, memory::free());
-        let (model, dtype) = match random {
+        let place = Place::choose(options)?;
+        let (device, read_bandwidth) = (place.device(), place.bandwidth());
+        let (threads, kernels) = (place.threads(), place.kernels());
+        let (loaded, dtype) = match random {
             Some(seed) => {
-                let dtype = settle(Format::F32);
-                (Model::load(&config, &mut RandomWeights::new(seed), dtype, &compute)?, dtype)
+                let dtype = place.settle(dtype, &config, Format::F32)?;
+                (place.load(&config, &mut RandomWeights::new(seed), dtype, options)?, dtype)
             }
             None => {
                 let weights = files.weights()?;
-                let dtype = settle(weights.stored_format(TABLE));
-                let model = Model::load(&config, weights, dtype, &compute)?;
+                let dtype = place.settle(dtype, &config, weights.stored_format(TABLE))?;
+                let loaded = place.load(&config, weights, dtype, options)?;
                 check_leftover(weights, &config)?;
-                (model, dtype)
+                (loaded, dtype)
             }
         };
-        let (weight_bytes_per_step, kv_bytes_per_token) = (model.weight_bytes_per_step(), model.kv_bytes_per_token());
-        let engine = TokenEngine::start(model.clone(), Vec::new(), options)?;
-        let (threads, kernels) = (compute.threads(), compute.kernels().name());
-        Ok(Self { engine, model, config, dtype, weight_bytes_per_step, kv_bytes_per_token, threads, kernels })
+        let Loaded { executor, blocks, model, weight_bytes_per_step, kv_bytes_per_token } = loaded;
+        let engine = TokenEngine::start_on(executor, &config, Vec::new(), options, blocks)?;
+        Ok(Self {
+            engine,
+            model,
+            config,
+            dtype,
+            weight_bytes_per_step,
+            kv_bytes_per_token,
+            device,
+            read_bandwidth,
+            threads,
+            kernels,
+        })
     }
 
-    /// Starts the engine anew on the same weights, with an empty K/V pool.
+    /// Starts the engine anew on the same weights, with nothing known of earlier prompts.
     ///
     /// # Errors
-    /// An option out of its range.
+    /// An option out of its range, or an engine that has stopped.
     pub fn restart(&mut self, options: &EngineOptions) -> Result<(), EngineError> {
-        self.engine = TokenEngine::start(self.model.clone(), Vec::new(), options)?;
-        Ok(())
+        self.engine.restart(options)
     }
 }

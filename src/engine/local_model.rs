@@ -2,9 +2,10 @@
 //! place of the engine that knows both text and tensors.
 
 use super::files::{FilesError, ModelFiles, open_files};
-use super::kernels::{Compute, ComputeError};
-use super::memory;
-use super::qwen3::{Config, Dtype, Model};
+use super::executor::DeviceError;
+use super::kernels::ComputeError;
+use super::place::Place;
+use super::qwen3::{Config, Dtype};
 use super::source::ModelSource;
 use super::text::{ChatTemplate, ChatText, TextError};
 use super::token_engine::{Counters, EngineError, EngineOptions, ScoreOutput, TokenEngine, TokenOutput, TokenRequest};
@@ -29,6 +30,7 @@ pub struct LocalModel {
     text: Option<ChatText>,
     engine: TokenEngine,
     config: Config,
+    device: String,
     dtype: Dtype,
     thinking: bool,
     identity: ModelIdentity,
@@ -62,6 +64,12 @@ pub enum OpenError {
     /// Threads or instruction set.
     #[error(transparent)]
     Compute(#[from] ComputeError),
+    /// A device that is not there, that this build cannot use, or that has too little memory.
+    #[error(transparent)]
+    Device(#[from] DeviceError),
+    /// A shape or format that the device has no kernels for.
+    #[error("{0}")]
+    Unsupported(String),
 }
 
 impl LocalModel {
@@ -112,11 +120,12 @@ impl LocalModel {
             return Err(files.no_tokenizer().into());
         }
         let stored = files.weights()?.stored_format(TABLE);
-        let compute = Compute::cpu(options.threads)?;
+        let place = Place::choose(options)?;
 
         let mut hasher = Hasher::new("maspo local model");
-        let dtype = dtype.settle(&config, stored, memory::free());
-        hasher.field(dtype.name().as_bytes()).field(b"cpu").field(compute.kernels().name().as_bytes());
+        let dtype = place.settle(dtype, &config, stored)?;
+        hasher.field(dtype.name().as_bytes());
+        place.identify(options, &mut hasher);
         hasher.field(&COMPUTE_VERSION.to_le_bytes()).field(&[u8::from(thinking)]);
         files.digest(&mut hasher)?;
         let template = text.as_ref().and_then(ChatText::template).map(ChatTemplate::source);
@@ -133,21 +142,27 @@ impl LocalModel {
             CachedWeights::default_root().filter(|_| options.weight_cache && config.parameters() >= WORTH_KEEPING);
         let all = config.parameters() as u64;
         let mut tell = |done: u64| watch(done, all);
-        let model = match root {
+        let device = place.device();
+        let loaded = match root {
             Some(root) => {
                 let mut cached = CachedWeights::new(weights, &root, content.finish());
-                Model::load(&config, &mut WatchedWeights::new(&mut cached, &mut tell), dtype, &compute)?
+                place.load(&config, &mut WatchedWeights::new(&mut cached, &mut tell), dtype, options)?
             }
-            None => Model::load(&config, &mut WatchedWeights::new(weights, &mut tell), dtype, &compute)?,
+            None => place.load(&config, &mut WatchedWeights::new(weights, &mut tell), dtype, options)?,
         };
         check_leftover(weights, &config)?;
-        let engine = TokenEngine::start(model, eos, options)?;
-        Ok(Self { text, engine, config, dtype, thinking, identity })
+        let engine = TokenEngine::start_on(loaded.executor, &config, eos, options, loaded.blocks)?;
+        Ok(Self { text, engine, config, device, dtype, thinking, identity })
     }
 
     /// The model's shape.
     pub fn config(&self) -> &Config {
         &self.config
+    }
+
+    /// Where it runs, such as `cpu` or `cuda:0`.
+    pub fn device(&self) -> &str {
+        &self.device
     }
 
     /// What the matrices are kept in; `auto` means: as in the file.

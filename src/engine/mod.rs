@@ -22,16 +22,22 @@ mod agreement;
 mod bare;
 mod embedded;
 mod files;
+#[cfg(any(gpu, all(test, unix)))]
+mod gpu_place;
 mod local_model;
 mod memory;
+mod place;
 mod source;
+mod survey;
 
 pub use agreement::{Agreement, agreement};
 pub use bare::Bare;
-pub use executor::DeviceError;
+pub use executor::{DeviceChoice, DeviceError, UnknownDevice};
 pub use files::FilesError;
+pub use memory::free as memory_free;
 pub use local_model::{LocalModel, OpenError, Text};
 pub use source::{ModelSource, SourceError};
+pub use survey::{DeviceReport, cuda_architectures, survey};
 pub use token_engine::{EngineError, EngineOptions, TokenRequest};
 
 #[doc(hidden)]

@@ -12,6 +12,7 @@ const SEQUENCES: usize = 8;
 pub(super) fn run(args: &Args, reference: Dtype) -> Result<Exit, CliError> {
     let source = ModelSource::parse(&args.model).map_err(CliError::bad_input)?;
     let options = EngineOptions { threads: args.threads, kv_tokens: Some(1024), ..EngineOptions::default() };
+    let options = args.device.with(options);
     let open = |dtype| Bare::open(&source, args.random_weights.then_some(SEED), dtype, &options).map_err(open_error);
     let (reference, opened) = (open(reference)?, open(args.dtype)?);
     let found =

@@ -24,6 +24,7 @@ pub(super) fn run(args: &Args, Recording::Maspo: Recording) -> Result<Exit, CliE
     let workload = whole.with_queries(queries);
     let source = ModelSource::parse(&args.model).map_err(CliError::bad_input)?;
     let options = EngineOptions { threads: args.threads, kv_tokens: args.kv_tokens, ..EngineOptions::default() };
+    let options = args.device.with(options);
     let mut opened =
         Bare::open(&source, args.random_weights.then_some(SEED), args.dtype, &options).map_err(open_error)?;
     let (longest, limit) = (workload.longest(), opened.engine.limit());

@@ -22,8 +22,12 @@ impl CpuExecutor {
 }
 
 impl Executor for CpuExecutor {
-    fn run(&mut self, plan: &StepPlan) -> Result<(), DeviceError> {
+    fn start(&mut self, plan: &StepPlan) -> Result<(), DeviceError> {
         self.model.forward(plan, &mut self.kv, &mut self.work, &mut self.logits);
+        Ok(())
+    }
+
+    fn finish(&mut self) -> Result<(), DeviceError> {
         Ok(())
     }
 

@@ -1,6 +1,6 @@
 //! The kernels: one file per operation of the CPU. A file of this level holds the operation's signature; `cpu/` holds the
-//! implementations, `reference` the plain ones that all kernels are tested against. `cuda/` is the way to the kernels of the
-//! package's `kernels/cuda/`, which work on a device's memory and are launched by its executor.
+//! implementations, `reference` the plain ones that all kernels are tested against. `gpu/` is the way to the kernels of the
+//! package's `kernels/`, which work on a device's memory and are launched by its executor.
 //!
 //! The shape alphabet: t tokens (rows of a step), n_q query heads, n_kv key/value heads, d head size, v vocabulary.
 
@@ -8,10 +8,10 @@ mod argmax;
 mod attention;
 mod compute;
 mod cpu;
-#[cfg(all(test, unix))]
-pub(in crate::engine) mod cuda;
 mod embedding;
 mod format;
+#[cfg(any(gpu, all(test, unix)))]
+pub(in crate::engine) mod gpu;
 mod int8_rows;
 mod linear;
 mod matrix;

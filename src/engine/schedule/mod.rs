@@ -8,6 +8,6 @@ mod sequence;
 #[cfg(test)]
 mod tests;
 
-pub(crate) use plan::{LogitRow, Span, StepPlan};
+pub(crate) use plan::{Carried, LogitRow, Span, StepPlan};
 pub(crate) use scheduler::{Limits, Scheduler};
 pub(crate) use sequence::SequenceId;

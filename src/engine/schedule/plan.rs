@@ -20,6 +20,17 @@ pub(crate) struct StepPlan {
     pub(crate) tables: Vec<BlockId>,
     /// The rows whose logits are wanted, ascending.
     pub(crate) logits: Vec<LogitRow>,
+    /// The rows whose token nobody knew when the plan was made, ascending; `tokens` has any token there.
+    pub(crate) carried: Vec<Carried>,
+}
+
+/// A row whose token is what the step before chooses greedily.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) struct Carried {
+    /// The row in the step.
+    pub(crate) row: usize,
+    /// Which of the logits that the step before wants.
+    pub(crate) choice: usize,
 }
 
 /// The rows of one sequence: consecutive positions.

@@ -2,7 +2,7 @@
 //! empty pool fits beside nobody at the latest, so every sequence ends.
 
 use super::sequence::Sequence;
-use super::{LogitRow, SequenceId, Span, StepPlan};
+use super::{Carried, LogitRow, SequenceId, Span, StepPlan};
 use crate::engine::blocks::{BlockId, Blocks, Table};
 use std::collections::{BTreeMap, HashMap};
 
@@ -99,7 +99,8 @@ impl Scheduler {
     pub(crate) fn complete(&mut self, plan: &StepPlan) {
         let block_tokens = self.blocks.block_tokens();
         for span in &plan.spans {
-            let sequence = self.running.get_mut(&span.id).expect("a planned sequence runs until its step is over");
+            // Whoever is gone was removed while the step was under way.
+            let Some(sequence) = self.running.get_mut(&span.id) else { continue };
             let before = sequence.computed;
             if !sequence.decodes() {
                 self.tally.prefilled += span.rows.len() as u64;
@@ -129,6 +130,29 @@ impl Scheduler {
         }
     }
 
+    /// Appends a token that the step which was planned last will choose as number `choice`: the next plan carries it over, and
+    /// [`settle`](Self::settle) says what it is before that plan is complete. Guesses are forgotten.
+    pub(crate) fn push_open(&mut self, id: SequenceId, choice: usize) {
+        let sequence = self.running.get_mut(&id).expect("tokens come from a sequence that runs");
+        assert!(sequence.open.is_none(), "one token at a time is open");
+        sequence.draft.clear();
+        sequence.logits_from = sequence.tokens.len();
+        sequence.tokens.push(0);
+        sequence.open = Some(choice);
+    }
+
+    /// Whether the last token of the sequence is open.
+    pub(crate) fn is_open(&self, id: SequenceId) -> bool {
+        self.sequence(id).is_some_and(|sequence| sequence.open.is_some())
+    }
+
+    /// The open token is this one.
+    pub(crate) fn settle(&mut self, id: SequenceId, token: u32) {
+        let sequence = self.running.get_mut(&id).or_else(|| self.waiting.get_mut(&id)).expect("a sequence with an open token");
+        assert!(sequence.open.take().is_some(), "the token was open");
+        *sequence.tokens.last_mut().expect("the open token") = token;
+    }
+
     /// Forgets a sequence, running or waiting, and gives its blocks back. Unknown ids are ignored.
     pub(crate) fn remove(&mut self, id: SequenceId) {
         self.waiting.remove(&id);
@@ -139,7 +163,11 @@ impl Scheduler {
 
     /// Prompt tokens that the sequence found in the tree when it first ran.
     pub(crate) fn reused(&self, id: SequenceId) -> usize {
-        self.running.get(&id).or_else(|| self.waiting.get(&id)).and_then(|sequence| sequence.reused).unwrap_or(0)
+        self.sequence(id).and_then(|sequence| sequence.reused).unwrap_or(0)
+    }
+
+    fn sequence(&self, id: SequenceId) -> Option<&Sequence> {
+        self.running.get(&id).or_else(|| self.waiting.get(&id))
     }
 
     /// Whether `position` is that of the last token of a running sequence, and that token is computed. (A wrong guess may have
@@ -313,6 +341,9 @@ impl Scheduler {
             let BlockId(block) = blocks[at / block_tokens];
             if at >= sequence.logits_from {
                 plan.logits.push(LogitRow { row: plan.tokens.len(), id, position: at });
+            }
+            if let Some(choice) = sequence.open.filter(|_| at + 1 == sequence.tokens.len()) {
+                plan.carried.push(Carried { row: plan.tokens.len(), choice });
             }
             let guessed = || sequence.draft[at - sequence.tokens.len()];
             plan.tokens.push(sequence.tokens.get(at).copied().unwrap_or_else(guessed));

@@ -15,6 +15,8 @@ pub(super) struct Sequence {
     /// Guesses at the tokens after those, part of the step that is planned or was carried out last. Their keys and values are
     /// nobody else's: they count as computed once the guess has come true.
     pub(super) draft: VecDeque<u32>,
+    /// The last of `tokens` is not known yet: it is this choice of the step that was planned last.
+    pub(super) open: Option<usize>,
     pub(super) prompt_len: usize,
     /// Logits are wanted from this position on.
     pub(super) logits_from: usize,
@@ -33,7 +35,7 @@ impl Sequence {
         assert!(logits_from < tokens.len(), "somebody wants the logits of the last token");
         let chain = shared_block_tokens.map_or(Vec::new(), |size| chain_hashes(&tokens[..logits_from], size));
         let (prompt_len, table) = (tokens.len(), Table::default());
-        Self { tokens, draft: VecDeque::new(), prompt_len, logits_from, computed: 0, table, chain, reused: None }
+        Self { tokens, draft: VecDeque::new(), open: None, prompt_len, logits_from, computed: 0, table, chain, reused: None }
     }
 
     /// The tokens that need not be computed if somebody else has: those whose logits nobody wants.

@@ -4,8 +4,12 @@ use super::jobs::Job;
 use super::worker::Worker;
 use super::{Counters, EngineError, EngineOptions, ScoreOutput, TokenOutput, TokenRequest};
 use crate::chat::FinishReason;
-use crate::engine::executor::{CpuExecutor, DeviceError, Executor};
-use crate::engine::qwen3::{Config, Model};
+#[cfg(test)]
+use crate::engine::executor::CpuExecutor;
+use crate::engine::executor::{DeviceError, Executor};
+use crate::engine::qwen3::Config;
+#[cfg(test)]
+use crate::engine::qwen3::Model;
 use futures::channel::{mpsc, oneshot};
 use futures::future::BoxFuture;
 use futures::lock::Mutex;
@@ -39,18 +43,21 @@ pub struct TokenEngine {
     /// One sender for all callers: a channel of this kind has one extra place per sender.
     door: Mutex<mpsc::Sender<Job>>,
     shared: Arc<Shared>,
-    thread: Option<JoinHandle<()>>,
+    thread: Option<JoinHandle<Box<dyn Executor>>>,
+    eos: Vec<u32>,
+    blocks: usize,
     limit: usize,
     vocab_size: usize,
 }
 
 impl TokenEngine {
-    /// Starts the thread that owns `model`; `eos` are the tokens that end a turn. (`options.threads` is for whoever made the
-    /// model's [`Compute`](crate::engine::kernels::Compute); it is not read here.)
+    /// The same on the CPU. (`options.threads` is for whoever made the model's [`Compute`](crate::engine::kernels::Compute); it is not
+    /// read here.)
     ///
     /// # Errors
     /// An option out of its range.
-    pub fn start(model: Model, eos: Vec<u32>, options: &EngineOptions) -> Result<Self, EngineError> {
+    #[cfg(test)]
+    pub(crate) fn start(model: Model, eos: Vec<u32>, options: &EngineOptions) -> Result<Self, EngineError> {
         options.check()?;
         let blocks = options.blocks(model.config(), model.kv_bytes_per_token());
         let config = model.config().clone();
@@ -58,7 +65,11 @@ impl TokenEngine {
         Self::start_on(executor, &config, eos, options, blocks)
     }
 
-    /// The same on an executor that has room for `blocks` blocks of keys and values; `options` are in range.
+    /// Starts the thread that owns `executor`, which has room for `blocks` blocks of keys and values; `eos` are the tokens that end a
+    /// turn.
+    ///
+    /// # Errors
+    /// An option out of its range.
     pub(crate) fn start_on(
         executor: Box<dyn Executor>,
         config: &Config,
@@ -66,14 +77,41 @@ impl TokenEngine {
         options: &EngineOptions,
         blocks: usize,
     ) -> Result<Self, EngineError> {
+        options.check()?;
         let limit = config.max_position_embeddings.min(blocks * options.block_tokens);
-        let vocab_size = config.vocab_size;
+        Self::spawn(executor, eos, options, blocks, (limit, config.vocab_size))
+    }
+
+    /// Stops and starts anew on the same executor, with other options of scheduling; what was known of prefixes is forgotten.
+    pub(crate) fn restart(&mut self, options: &EngineOptions) -> Result<(), EngineError> {
+        options.check()?;
+        let executor = self.stop().ok_or(EngineError::Stopped)?;
+        let (eos, bounds) = (std::mem::take(&mut self.eos), (self.limit, self.vocab_size));
+        *self = Self::spawn(executor, eos, options, self.blocks, bounds)?;
+        Ok(())
+    }
+
+    fn spawn(
+        executor: Box<dyn Executor>,
+        eos: Vec<u32>,
+        options: &EngineOptions,
+        blocks: usize,
+        (limit, vocab_size): (usize, usize),
+    ) -> Result<Self, EngineError> {
         let shared = Arc::new(Shared::default());
         let (door, arrivals) = mpsc::channel(0);
-        let worker = Worker::new(executor, eos, options, blocks, shared.clone());
+        let worker = Worker::new(executor, eos.clone(), options, blocks, shared.clone());
         let thread = std::thread::Builder::new().name("maspo-engine".into()).spawn(move || worker.run(arrivals));
         let thread = thread.map_err(|error| EngineError::Thread(error.to_string()))?;
-        Ok(Self { door: Mutex::new(door), shared, thread: Some(thread), limit, vocab_size })
+        Ok(Self { door: Mutex::new(door), shared, thread: Some(thread), eos, blocks, limit, vocab_size })
+    }
+
+    /// Ends the thread and gives back what it owned; nothing if that was done before or if it panicked, which has been reported on
+    /// stderr; its callers got `Stopped`.
+    fn stop(&mut self) -> Option<Box<dyn Executor>> {
+        self.shared.stop.store(true, Ordering::SeqCst);
+        self.door.get_mut().close_channel();
+        self.thread.take().and_then(|thread| thread.join().ok())
     }
 
     /// Continues a prompt. The result depends on the request alone. Dropping the future cancels the request.
@@ -147,11 +185,6 @@ impl TokenEngine {
 
 impl Drop for TokenEngine {
     fn drop(&mut self) {
-        self.shared.stop.store(true, Ordering::SeqCst);
-        self.door.get_mut().close_channel();
-        if let Some(thread) = self.thread.take() {
-            // A panic of the thread has been reported on stderr; its callers got `Stopped`.
-            let _ = thread.join();
-        }
+        self.stop();
     }
 }

@@ -86,6 +86,12 @@ impl Generation {
         Ok(if complete { Err(FinishReason::Length) } else { Ok(token) })
     }
 
+    /// Whether the next token is chosen greedily and is not the last that is asked for: then only an end can keep it from being
+    /// followed by another.
+    pub(super) fn goes_on(&self) -> bool {
+        self.request.sampling.is_greedy() && self.generated.len() + 1 < self.request.max_new_tokens
+    }
+
     fn finish(self, finish_reason: FinishReason, reused_tokens: usize) {
         let prompt_tokens = self.request.prompt.len();
         let output = TokenOutput { token_ids: self.generated, finish_reason, prompt_tokens, reused_tokens };

@@ -1,13 +1,19 @@
 //! The option values of the engine: the `[engine]` section of an experiment file.
 
 use super::EngineError;
+use crate::engine::executor::DeviceChoice;
 use crate::engine::qwen3::Config;
 use serde::{Deserialize, Serialize};
 
-/// How the engine runs. No option changes any result; they change speed and memory.
+/// How the engine runs. But for the device, and for `deterministic` on a GPU, no option changes any result; they change speed and
+/// memory.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct EngineOptions {
+    /// Where the model runs.
+    pub device: DeviceChoice,
+    /// Whether a request's tokens depend on the request alone. On the CPU they always do; on a GPU, prefill is slower for it.
+    pub deterministic: bool,
     /// Compute threads; all cores when absent.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub threads: Option<usize>,
@@ -36,6 +42,8 @@ pub struct EngineOptions {
 impl Default for EngineOptions {
     fn default() -> Self {
         Self {
+            device: DeviceChoice::Auto,
+            deterministic: true,
             threads: None,
             block_tokens: 16,
             kv_tokens: None,
@@ -57,7 +65,7 @@ const KV_TOKENS: usize = 128 << 10;
 
 impl EngineOptions {
     /// Every option in its range.
-    pub(super) fn check(&self) -> Result<(), EngineError> {
+    pub(in crate::engine) fn check(&self) -> Result<(), EngineError> {
         let refuse = |key, value, rule| Err(EngineError::Option { key, value, rule });
         let kv_tokens = self.kv_tokens.unwrap_or(1);
         if ![16, 32, 64].contains(&self.block_tokens) {
@@ -82,7 +90,7 @@ impl EngineOptions {
     }
 
     /// Blocks in the K/V pool of a model whose keys and values take `kv_bytes` a token.
-    pub(super) fn blocks(&self, config: &Config, kv_bytes: usize) -> usize {
+    pub(in crate::engine) fn blocks(&self, config: &Config, kv_bytes: usize) -> usize {
         let tokens = self.kv_tokens.unwrap_or_else(|| {
             let useful = self.max_running.saturating_mul(config.max_position_embeddings);
             (KV_BYTES / kv_bytes).clamp(512, KV_TOKENS).min(useful)

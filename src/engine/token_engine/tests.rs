@@ -5,10 +5,15 @@ use crate::chat::{FinishReason, Sampling};
 use crate::engine::kernels::{Compute, KernelSet};
 use crate::engine::qwen3::testing::{RandomTensors, odd_config, plain_config, random_model};
 use crate::engine::qwen3::{Config, Dtype, Model};
+use crate::engine::executor::{CpuExecutor, DeviceError, Executor};
+use crate::engine::schedule::StepPlan;
 use futures::executor::block_on;
 use futures::future::{join_all, select};
 use futures::{FutureExt, future};
 use proptest::prelude::*;
+use std::collections::VecDeque;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 fn engine_with(config: &Config, compute: &Compute, options: EngineOptions) -> TokenEngine {
     TokenEngine::start(random_model(config, compute), vec![3], &options).unwrap()
@@ -94,14 +99,73 @@ fn options() -> impl Strategy<Value = EngineOptions> {
     )
 }
 
+/// The CPU as a device with two steps under way: the tokens of a step are told late, and carried over before.
+struct Late {
+    cpu: CpuExecutor,
+    /// Of steps that were started and not finished.
+    chosen: VecDeque<Vec<u32>>,
+    last: Vec<u32>,
+    told: Vec<u32>,
+    carried: Arc<AtomicUsize>,
+}
+
+impl Executor for Late {
+    fn depth(&self) -> usize {
+        2
+    }
+
+    fn start(&mut self, plan: &StepPlan) -> Result<(), DeviceError> {
+        assert!(self.chosen.len() < 2);
+        let mut plan = plan.clone();
+        for carried in &plan.carried {
+            plan.tokens[carried.row] = self.last[carried.choice];
+        }
+        self.carried.fetch_add(plan.carried.len(), Ordering::SeqCst);
+        self.cpu.start(&plan)?;
+        self.last = (0..plan.logits.len()).map(|choice| self.cpu.greedy(choice)).collect();
+        self.chosen.push_back(self.last.clone());
+        Ok(())
+    }
+
+    fn finish(&mut self) -> Result<(), DeviceError> {
+        self.told = self.chosen.pop_front().expect("a step that was started");
+        Ok(())
+    }
+
+    fn greedy(&self, wanted: usize) -> u32 {
+        self.told[wanted]
+    }
+
+    fn logits(&mut self, wanted: usize) -> Result<&[f32], DeviceError> {
+        assert!(self.chosen.is_empty(), "the logits of a later step are there");
+        self.cpu.logits(wanted)
+    }
+}
+
+/// An engine on such a device, and how many tokens were carried over.
+fn late_engine(config: &Config, options: &EngineOptions) -> (TokenEngine, Arc<AtomicUsize>) {
+    let model = random_model(config, &Compute::cpu(options.threads).unwrap());
+    let blocks = options.blocks(config, model.kv_bytes_per_token());
+    let cpu = CpuExecutor::new(model, options.block_tokens, blocks);
+    let carried = Arc::<AtomicUsize>::default();
+    let (chosen, last, told) = Default::default();
+    let late = Late { cpu, chosen, last, told, carried: carried.clone() };
+    (TokenEngine::start_on(Box::new(late), config, vec![3], options, blocks).unwrap(), carried)
+}
+
 fn check(config: &Config, asks: &[Ask], options: EngineOptions) {
     let single = engine(config, alone());
     let expected: Vec<Told> = asks.iter().map(|one| block_on(ask(&single, one.clone()))).collect();
-    let together = engine(config, options);
+    for together in [late_engine(config, &options).0, engine(config, options)] {
+        check_engine(&together, asks, &expected);
+    }
+}
+
+fn check_engine(together: &TokenEngine, asks: &[Ask], expected: &[Told]) {
     // Twice: the second time, prefixes are there.
     for round in 0..2 {
-        let told = block_on(join_all(asks.iter().map(|one| ask(&together, one.clone()))));
-        for ((told, expected), asked) in told.iter().zip(&expected).zip(asks) {
+        let told = block_on(join_all(asks.iter().map(|one| ask(together, one.clone()))));
+        for ((told, expected), asked) in told.iter().zip(expected).zip(asks) {
             assert_eq!(told, expected, "round {round}: {asked:?}");
         }
     }
@@ -144,6 +208,23 @@ fn every_kernel_set_is_batch_invariant_in_every_format() {
         accepted += counters.accepted_tokens;
     }
     assert!(accepted > 100, "drafts came true: {accepted}");
+}
+
+#[test]
+fn tokens_are_carried_over_while_everybody_decodes() {
+    let config = plain_config();
+    for (draft_tokens, least) in [(0, 9 * 28), (8, 9)] {
+        let options = EngineOptions { draft_tokens, ..EngineOptions::default() };
+        let (late, carried) = late_engine(&config, &options);
+        let requests: Vec<_> = (1..10).map(|i| request((0..30).map(|j| (i * 31 + j * j) % 97).collect(), 30)).collect();
+        let ask_all = |engine: &TokenEngine| block_on(join_all(requests.iter().map(|one| engine.generate(one.clone()))));
+        let (found, expected) = (ask_all(&late), ask_all(&engine(&config, alone())));
+        for (found, expected) in found.into_iter().zip(expected) {
+            assert_eq!(found.unwrap().token_ids, expected.unwrap().token_ids);
+        }
+        let carried = carried.load(Ordering::SeqCst);
+        assert!(carried >= least, "{carried} tokens with drafts of {draft_tokens}");
+    }
 }
 
 #[test]
@@ -270,7 +351,7 @@ fn dropping_the_engine_stops_its_thread() {
 #[cfg(unix)]
 #[test]
 fn a_request_has_the_same_answer_in_any_company_on_cuda() {
-    use crate::engine::executor::cuda::emulated::{OPTIONS, executor};
+    use crate::engine::executor::gpu::emulated::{OPTIONS, executor};
     let config = Config { max_position_embeddings: 1024, ..plain_config() };
     let options = EngineOptions { draft_tokens: 4, step_tokens: OPTIONS.step_tokens, ..EngineOptions::default() };
     let options = EngineOptions { max_running: OPTIONS.max_running, ..options };
@@ -291,4 +372,37 @@ fn a_request_has_the_same_answer_in_any_company_on_cuda() {
     }
     let scored = |engine: &TokenEngine| block_on(engine.score(prompts[0].clone(), vec![vec![5], vec![6, 7]])).unwrap();
     assert_eq!(scored(&engine).logprobs, scored(&alone).logprobs);
+}
+
+/// What the engine asks of a GPU for one sequence.
+#[cfg(unix)]
+#[test]
+fn a_decode_step_is_one_replay_started_before_the_last_tokens_are_read() {
+    use crate::engine::executor::gpu::emulated::Asked::{self, Capture, Collect, Copy, Fetch, Launch, Replay, Write};
+    use crate::engine::executor::gpu::emulated::{OPTIONS, executor};
+    let config = Config { max_position_embeddings: 1024, ..plain_config() };
+    let Some((device, record)) = executor(&config, Dtype::Bf16) else { return };
+    let options = EngineOptions { draft_tokens: 0, prefix_reuse: false, ..EngineOptions::default() };
+    record.lock().unwrap().clear();
+    let engine = TokenEngine::start_on(Box::new(device), &config, vec![], &options, OPTIONS.blocks).unwrap();
+    block_on(engine.generate(request(vec![5, 12, 33, 68, 117], 6))).unwrap();
+    drop(engine);
+    let asked = record.lock().unwrap().clone();
+    let mut asked = asked.iter();
+    let mut next = |count: usize| -> Vec<&Asked> { asked.by_ref().take(count).collect() };
+    let layer = ["add_norm", "linear", "rotate", "decode_attention", "linear", "add_norm", "linear", "linear"];
+    let step = [&["embed"][..], &layer, &layer, &["add_norm", "linear", "argmax"]].concat();
+    // The prompt, and behind it the first decode step, which is launched; only then the prompt's token is waited for.
+    assert!(matches!(next(5)[..], [Write(_), Write(_), Write(_), Launch(_), Fetch(4)]));
+    let launched = next(5);
+    assert!(matches!(launched[..], [Write(_), Write(_), Copy(4), Launch(_), Fetch(4)]));
+    assert_eq!(*launched[3], Launch(step));
+    assert!(matches!(next(1)[..], [Collect(4)]));
+    // Captured when it comes again, and replayed from then on.
+    assert!(matches!(next(6)[..], [Write(_), Write(_), Copy(4), Capture(20), Replay(0), Fetch(4)]));
+    for _ in 0..3 {
+        assert!(matches!(next(1)[..], [Collect(4)]));
+        assert!(matches!(next(5)[..], [Write(_), Write(_), Copy(4), Replay(0), Fetch(4)]));
+    }
+    assert!(matches!(next(9)[..], [Collect(4), Collect(4)]), "nothing is started behind the last token");
 }

@@ -13,6 +13,10 @@ use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
+/// After so many steps that were started before the tokens of the step before were known, one is not: its rows are asked for
+/// drafts, which pay for themselves where they come true.
+const AHEAD_WITHOUT_DRAFTS: u32 = 7;
+
 /// Everything that the thread owns.
 pub(super) struct Worker {
     executor: Box<dyn Executor>,
@@ -20,6 +24,10 @@ pub(super) struct Worker {
     eos: Vec<u32>,
     queue: usize,
     draft_tokens: usize,
+    /// The step that was started before the last one was finished.
+    under_way: Option<StepPlan>,
+    /// Steps in a row that were started so.
+    ahead: u32,
     generations: BTreeMap<SequenceId, Generation>,
     /// By the sequence of the prompt.
     scorings: BTreeMap<SequenceId, Scoring>,
@@ -47,6 +55,8 @@ impl Worker {
             eos,
             queue: options.queue,
             draft_tokens: options.draft_tokens,
+            under_way: None,
+            ahead: 0,
             generations: BTreeMap::new(),
             scorings: BTreeMap::new(),
             parts: HashMap::new(),
@@ -58,9 +68,19 @@ impl Worker {
     }
 
     /// Works until the handle is dropped or the device fails. Requests still under way then get no answer.
-    pub(super) fn run(mut self, mut arrivals: mpsc::Receiver<Job>) {
+    /// The executor comes back with no step under way.
+    pub(super) fn run(mut self, arrivals: mpsc::Receiver<Job>) -> Box<dyn Executor> {
+        self.work(arrivals);
+        if self.under_way.is_some() {
+            // Nobody waits for it; a failure has nobody to be told.
+            let _ = self.executor.finish();
+        }
+        self.executor
+    }
+
+    fn work(&mut self, mut arrivals: mpsc::Receiver<Job>) {
         while !self.shared.stop.load(Ordering::SeqCst) {
-            if self.scheduler.is_idle() {
+            if self.scheduler.is_idle() && self.under_way.is_none() {
                 match block_on(arrivals.next()) {
                     Some(job) => self.accept(job),
                     None => return,
@@ -124,11 +144,21 @@ impl Worker {
         }
     }
 
+    /// Carries a step to its end; where the device can, the one after it is started before.
     fn step(&mut self) -> Result<(), DeviceError> {
-        let Some(plan) = self.plan() else { return Ok(()) };
-        self.executor.run(&plan)?;
-        self.steps += 1;
+        let plan = match self.under_way.take() {
+            Some(plan) => plan,
+            None => {
+                let Some(plan) = self.plan() else { return Ok(()) };
+                self.executor.start(&plan)?;
+                plan
+            }
+        };
+        // What comes after it on the device finds its keys and values there.
         self.scheduler.complete(&plan);
+        self.under_way = self.start_ahead(&plan)?;
+        self.executor.finish()?;
+        self.steps += 1;
         let mut answers = Vec::new();
         for (index, wanted) in plan.logits.iter().enumerate() {
             answers.extend(self.deliver(index, *wanted)?);
@@ -137,6 +167,34 @@ impl Worker {
         self.publish_counters();
         answers.into_iter().for_each(Answer::send);
         Ok(())
+    }
+
+    /// Starts the step after `plan` on tokens that `plan` is still choosing, if all that it chooses is greedy and goes on. The row of
+    /// a sequence that turns out to have ended is computed for nobody.
+    fn start_ahead(&mut self, plan: &StepPlan) -> Result<Option<StepPlan>, DeviceError> {
+        let Self { scheduler, generations, parts, .. } = self;
+        let is_there = |wanted: &LogitRow| generations.contains_key(&wanted.id) || parts.contains_key(&wanted.id);
+        let goes_on = |wanted: &LogitRow| {
+            generations.get(&wanted.id).is_some_and(Generation::goes_on)
+                && scheduler.is_last(wanted.id, wanted.position)
+        };
+        // Guesses at what comes next want to know what came last.
+        let guesses = self.draft_tokens > 0 && self.ahead >= AHEAD_WITHOUT_DRAFTS;
+        let mut chosen = plan.logits.iter().enumerate().filter(|(_, wanted)| is_there(wanted));
+        if self.executor.depth() < 2 || guesses || !chosen.clone().all(|(_, wanted)| goes_on(wanted)) {
+            self.ahead = 0;
+            return Ok(None);
+        }
+        let chosen: Vec<_> = chosen.by_ref().map(|(choice, wanted)| (wanted.id, choice)).collect();
+        for (id, choice) in chosen {
+            self.scheduler.push_open(id, choice);
+        }
+        let next = self.scheduler.plan();
+        if let Some(next) = &next {
+            self.executor.start(next)?;
+            self.ahead += 1;
+        }
+        Ok(next)
     }
 
     fn plan(&mut self) -> Option<StepPlan> {
@@ -171,11 +229,13 @@ impl Worker {
     fn deliver(&mut self, index: usize, wanted: LogitRow) -> Result<Option<Answer>, DeviceError> {
         let id = wanted.id;
         if let Some(generation) = self.generations.get_mut(&id) {
-            if !self.scheduler.is_last(id, wanted.position) {
+            let open = self.scheduler.is_open(id);
+            if !open && !self.scheduler.is_last(id, wanted.position) {
                 return Ok(None); // What follows a guess that did not come true.
             }
             self.decoded += 1;
             match generation.next(&mut *self.executor, index, &self.eos)? {
+                Ok(token) if open => self.scheduler.settle(id, token),
                 Ok(token) => self.scheduler.push(id, token),
                 Err(reason) => {
                     let reused = self.scheduler.reused(id);

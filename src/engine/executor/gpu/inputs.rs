@@ -2,7 +2,7 @@
 
 use super::buckets::Bucket;
 use super::buffers::RowInputs;
-use crate::engine::kernels::cuda::{NO_SLOT, Tile};
+use crate::engine::kernels::gpu::{NO_SLOT, Tile};
 use crate::engine::schedule::StepPlan;
 
 /// Rows of one sequence up to which a step counts as decoding: drafts are a few rows.

@@ -1,8 +1,8 @@
-//! Carries out steps on a device.
+//! Carries out steps on a GPU.
 
 use super::buckets::Bucket;
-use super::buffers::{Buffers, CudaOptions};
-use super::gpu::{Gpu, Graph};
+use super::buffers::{Buffers, GpuOptions};
+use super::device::{Fetch, Gpu, Graph, MOST_FETCHES};
 use super::inputs::{Inputs, StepShape};
 use super::program::Program;
 use super::weights::{LoadError, Weights};
@@ -10,27 +10,30 @@ use crate::engine::executor::{DeviceError, Executor};
 use crate::engine::qwen3::{Config, Dtype};
 use crate::engine::schedule::StepPlan;
 use crate::engine::weights::TensorSource;
-use std::collections::HashMap;
+use std::collections::{HashMap, VecDeque};
 
-/// A model on a CUDA device.
-pub(crate) struct CudaExecutor {
+/// A model on a GPU.
+pub(crate) struct GpuExecutor {
     gpu: Box<dyn Gpu>,
     config: Config,
-    options: CudaOptions,
+    options: GpuOptions,
     weights: Weights,
     buffers: Buffers,
     tile_tokens: usize,
     inputs: Inputs,
     /// What was captured; `None`: launched once, to be captured when it comes again.
     graphs: HashMap<Bucket, Option<Graph>>,
+    /// Steps that were started and not finished, the oldest first: how many logits they want, and the copy of their tokens.
+    started: VecDeque<(usize, Option<Fetch>)>,
+    /// Of the step that was finished last.
     greedy: Vec<u32>,
     /// The logits that were asked for last.
     logits: Vec<f32>,
 }
 
-impl CudaExecutor {
+impl GpuExecutor {
     /// Takes the tensors of `source` to the device, matrices in `dtype` (what would be f32 is bf16), and allocates all that
-    /// steps need.
+    /// steps need. `options` says how, once the weights are there and what is free is known.
     ///
     /// # Errors
     /// Tensors that are missing or misshapen, a shape that the kernels are not made for, too little memory.
@@ -39,13 +42,13 @@ impl CudaExecutor {
         config: &Config,
         source: &mut dyn TensorSource,
         dtype: Dtype,
-        options: CudaOptions,
+        options: impl FnOnce(usize) -> Result<GpuOptions, DeviceError>,
     ) -> Result<Self, LoadError> {
-        let weights = Weights::load(&mut *gpu, config, source, dtype, options.positions(config))?;
+        let mut weights = Weights::load(&mut *gpu, config, source, dtype)?;
+        let options = options(gpu.free_bytes())?;
+        weights.add_rotary(&mut *gpu, config, options.positions(config))?;
         let buffers = Buffers::new(&mut *gpu, config, &weights, &options)?;
-        let (n_q, n_kv) = (config.num_attention_heads as u32, config.num_key_value_heads as u32);
-        // SAFETY: plain numbers.
-        let tile_tokens = unsafe { (gpu.api().cuda_tile_tokens)(n_q, n_kv) } as usize;
+        let tile_tokens = gpu.rules().tile_tokens(config.num_attention_heads, config.num_key_value_heads);
         Ok(Self {
             gpu,
             config: config.clone(),
@@ -55,9 +58,20 @@ impl CudaExecutor {
             tile_tokens,
             inputs: Inputs::default(),
             graphs: HashMap::new(),
+            started: VecDeque::new(),
             greedy: Vec::new(),
             logits: Vec::new(),
         })
+    }
+
+    /// Blocks of keys and values.
+    pub(crate) fn blocks(&self) -> usize {
+        self.options.blocks
+    }
+
+    /// Bytes of the matrices that a decode step reads.
+    pub(crate) fn weight_bytes_per_step(&self) -> usize {
+        self.weights.matrices().map(|matrix| matrix.bytes).sum()
     }
 
     fn upload(&mut self, plan: &StepPlan, shape: StepShape) -> Result<(), DeviceError> {
@@ -70,6 +84,11 @@ impl CudaExecutor {
         gpu.write(buffers.tables, &bytes(&inputs.tables))?;
         if !inputs.tiles.is_empty() {
             gpu.write(buffers.tiles, &bytes(&inputs.tiles))?;
+        }
+        // The step before has chosen these tokens, and nobody but the device knows them yet.
+        for run in plan.carried.chunk_by(|one, next| (one.row + 1, one.choice + 1) == (next.row, next.choice)) {
+            let (from, to) = (buffers.greedy.plus(4 * run[0].choice), buffers.inputs.tokens.plus(4 * run[0].row));
+            gpu.copy(from, to, 4 * run.len())?;
         }
         Ok(())
     }
@@ -96,18 +115,31 @@ impl CudaExecutor {
 
     fn program(&self) -> Program<'_> {
         let Self { gpu, config, options, weights, buffers, .. } = self;
-        Program { api: gpu.api(), facts: gpu.facts(), config, options: *options, weights, buffers }
+        Program { rules: gpu.rules(), facts: gpu.facts(), config, options: *options, weights, buffers }
     }
 }
 
-impl Executor for CudaExecutor {
-    fn run(&mut self, plan: &StepPlan) -> Result<(), DeviceError> {
+impl Executor for GpuExecutor {
+    fn depth(&self) -> usize {
+        MOST_FETCHES
+    }
+
+    fn start(&mut self, plan: &StepPlan) -> Result<(), DeviceError> {
+        assert!(self.started.len() < MOST_FETCHES, "at most so many steps are under way");
         let shape = StepShape::of(plan, self.tile_tokens);
         self.upload(plan, shape)?;
         self.compute(shape)?;
-        let mut tokens = vec![0u8; 4 * plan.logits.len()];
-        if !tokens.is_empty() {
-            self.gpu.read(self.buffers.greedy, &mut tokens)?;
+        let wanted = plan.logits.len();
+        let fetch = if wanted > 0 { Some(self.gpu.fetch(self.buffers.greedy, 4 * wanted)?) } else { None };
+        self.started.push_back((wanted, fetch));
+        Ok(())
+    }
+
+    fn finish(&mut self) -> Result<(), DeviceError> {
+        let (wanted, fetch) = self.started.pop_front().expect("a step that was started");
+        let mut tokens = vec![0u8; 4 * wanted];
+        if let Some(fetch) = fetch {
+            self.gpu.collect(fetch, &mut tokens)?;
         }
         self.greedy.clear();
         self.greedy.extend(tokens.as_chunks::<4>().0.iter().map(|bytes| u32::from_le_bytes(*bytes)));
@@ -119,7 +151,7 @@ impl Executor for CudaExecutor {
     }
 
     fn logits(&mut self, wanted: usize) -> Result<&[f32], DeviceError> {
-        assert!(wanted < self.greedy.len(), "logits of the last step");
+        assert!(wanted < self.greedy.len() && self.started.is_empty(), "logits of the last step");
         let mut row = vec![0u8; 4 * self.config.vocab_size];
         self.gpu.read(self.buffers.logits.plus(wanted * row.len()), &mut row)?;
         self.logits.clear();

@@ -1,22 +1,24 @@
 //! The launches of a step: embedding, eight a layer, norm, LM head, argmax.
 
-use super::buffers::{Buffers, CudaOptions};
-use super::gpu::{Address, Facts};
+use super::buffers::{Buffers, GpuOptions};
+use super::device::{Address, Facts};
 use super::inputs::StepShape;
-use super::launch::Launch;
 use super::weights::{Layer, Matrix, Weights};
-use crate::engine::kernels::cuda::{
-    AddNorm, Api, Argmax, DecodeAttention, Embed, Epilogue, Linear, PrefillAttention, Rotate, Type,
+use crate::engine::kernels::gpu::{
+    AddNorm, Argmax, DecodeAttention, Embed, Epilogue, KernelRules, Launch, Linear, PrefillAttention, Rotate, Type,
 };
 use crate::engine::qwen3::Config;
 use std::ptr;
 
+/// Rows of a product that share one reading of its weights.
+const ROWS_PER_PASS: u32 = 80;
+
 /// What launches are made of.
 pub(super) struct Program<'a> {
-    pub(super) api: &'a Api,
+    pub(super) rules: &'a dyn KernelRules,
     pub(super) facts: Facts,
     pub(super) config: &'a Config,
-    pub(super) options: CudaOptions,
+    pub(super) options: GpuOptions,
     pub(super) weights: &'a Weights,
     pub(super) buffers: &'a Buffers,
 }
@@ -114,10 +116,8 @@ impl Program<'_> {
         match shape {
             StepShape::Decode(bucket) => {
                 let (rows, max_length) = (bucket.rows as u32, bucket.keys as u32);
-                // SAFETY: plain numbers.
-                let spread = unsafe {
-                    (self.api.cuda_decode_attention_spread)(rows, heads.n_kv, max_length, self.facts.multiprocessors)
-                };
+                let (n_kv, processors) = (heads.n_kv as usize, self.facts.multiprocessors);
+                let spread = self.rules.decode_attention_spread(bucket.rows, n_kv, bucket.keys, processors);
                 Launch::DecodeAttention(DecodeAttention {
                     q: buffers.q.get(),
                     keys,
@@ -170,9 +170,14 @@ impl Program<'_> {
             y_stride: if epilogue == Epilogue::Gated { outputs / 2 } else { outputs },
             format: matrix.packing,
             epilogue,
-            splits: matrix.splits,
+            splits: self.splits(rows, matrix),
             shared_limit: self.facts.shared_limit,
         })
+    }
+
+    /// Many rows fill the device by themselves; to use that makes a row's result depend on their number.
+    fn splits(&self, rows: u32, matrix: &Matrix) -> u32 {
+        if self.options.fast { (matrix.splits / rows.div_ceil(ROWS_PER_PASS)).max(1) } else { matrix.splits }
     }
 
     fn argmax(&self, rows: u32) -> Launch {

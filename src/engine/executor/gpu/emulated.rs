@@ -1,11 +1,11 @@
 //! A device without a GPU: memory of the host, the emulated kernels, and a record of what was asked for.
 
-use super::gpu::{Address, Facts, Gpu, Graph};
-use super::launch::{Launch, meaning};
+use super::device::{Address, Facts, Fetch, Gpu, Graph, MOST_FETCHES};
 use super::weights::LoadError;
-use super::{CudaExecutor, CudaOptions};
+use super::{GpuExecutor, GpuOptions};
 use crate::engine::executor::DeviceError;
-use crate::engine::kernels::cuda::{Api, FAULT, fault, kernels};
+use crate::engine::kernels::gpu::cuda::{Api, FAULT, fault, kernels};
+use crate::engine::kernels::gpu::{KernelRules, Launch};
 use crate::engine::qwen3::testing::RandomTensors;
 use crate::engine::qwen3::{Config, Dtype};
 use std::ptr;
@@ -18,6 +18,9 @@ pub(crate) enum Asked {
     Launch(Vec<&'static str>),
     Capture(usize),
     Replay(usize),
+    Copy(usize),
+    Fetch(usize),
+    Collect(usize),
     Read(usize),
 }
 
@@ -25,17 +28,22 @@ pub(crate) enum Asked {
 pub(crate) type Record = Arc<Mutex<Vec<Asked>>>;
 
 /// What steps of tests may be.
-pub(crate) const OPTIONS: CudaOptions = CudaOptions { block_tokens: 16, blocks: 64, step_tokens: 48, max_running: 16 };
+pub(crate) const OPTIONS: GpuOptions = GpuOptions { block_tokens: 16, blocks: 64, step_tokens: 48, max_running: 16, fast: false };
 
 /// A small random model on a device with `free` bytes; `None` where the kernels cannot be compiled.
-pub(super) fn load(config: &Config, dtype: Dtype, free: usize) -> Option<(Result<CudaExecutor, LoadError>, Record)> {
+pub(super) fn load(config: &Config, dtype: Dtype, free: usize) -> Option<(Result<GpuExecutor, LoadError>, Record)> {
     let (gpu, record) = EmulatedGpu::new(free)?;
-    Some((CudaExecutor::load(Box::new(gpu), config, &mut RandomTensors::new(), dtype, OPTIONS), record))
+    Some((GpuExecutor::load(Box::new(gpu), config, &mut RandomTensors::new(), dtype, |_| Ok(OPTIONS)), record))
 }
 
 /// The same with room enough.
-pub(crate) fn executor(config: &Config, dtype: Dtype) -> Option<(CudaExecutor, Record)> {
+pub(crate) fn executor(config: &Config, dtype: Dtype) -> Option<(GpuExecutor, Record)> {
     load(config, dtype, usize::MAX).map(|(executor, record)| (executor.expect("a model that fits"), record))
+}
+
+/// The device alone, with `free` bytes; `None` where the kernels cannot be compiled.
+pub(crate) fn gpu(free: usize) -> Option<Box<dyn Gpu>> {
+    EmulatedGpu::new(free).map(|(gpu, _)| Box::new(gpu) as Box<dyn Gpu>)
 }
 
 /// The device.
@@ -44,6 +52,9 @@ pub(super) struct EmulatedGpu {
     memory: Vec<Vec<u128>>,
     free: usize,
     graphs: Vec<Vec<Launch>>,
+    /// Copies that nobody has collected yet, by number.
+    fetched: Vec<(usize, Vec<u8>)>,
+    fetches: usize,
     record: Record,
 }
 
@@ -51,7 +62,7 @@ impl EmulatedGpu {
     fn new(free: usize) -> Option<(Self, Record)> {
         let record = Record::default();
         let api = kernels()?;
-        Some((Self { api, memory: Vec::new(), free, graphs: Vec::new(), record: record.clone() }, record))
+        Some((Self { api, memory: Vec::new(), free, graphs: Vec::new(), fetched: Vec::new(), fetches: 0, record: record.clone() }, record))
     }
 
     fn note(&self, asked: Asked) {
@@ -61,9 +72,9 @@ impl EmulatedGpu {
     fn start(&self, launches: &[Launch]) -> Result<(), DeviceError> {
         for launch in launches {
             // SAFETY: the executor's addresses are those of `memory`.
-            let code = unsafe { launch.start(self.api, ptr::null_mut()) };
+            let code = unsafe { self.api.start(launch, ptr::null_mut()) };
             if code != 0 {
-                let why = if code == FAULT { fault(self.api) } else { meaning(self.api, code) };
+                let why = if code == FAULT { fault() } else { self.api.meaning(code) };
                 return Err(DeviceError(format!("{}: {why}", launch.name())));
             }
         }
@@ -80,7 +91,7 @@ impl EmulatedGpu {
 }
 
 impl Gpu for EmulatedGpu {
-    fn api(&self) -> &Api {
+    fn rules(&self) -> &dyn KernelRules {
         self.api
     }
 
@@ -105,6 +116,32 @@ impl Gpu for EmulatedGpu {
         // SAFETY: checked above.
         unsafe { ptr::copy_nonoverlapping(bytes.as_ptr(), to.get_mut(), bytes.len()) };
         self.note(Asked::Write(bytes.len()));
+        Ok(())
+    }
+
+    fn copy(&mut self, from: Address, to: Address, bytes: usize) -> Result<(), DeviceError> {
+        assert!(self.owns(from, bytes) && self.owns(to, bytes), "a copy beyond an allocation");
+        // SAFETY: checked above.
+        unsafe { ptr::copy(from.get::<u8>(), to.get_mut(), bytes) };
+        self.note(Asked::Copy(bytes));
+        Ok(())
+    }
+
+    fn fetch(&mut self, from: Address, bytes: usize) -> Result<Fetch, DeviceError> {
+        assert!(self.owns(from, bytes), "a copy beyond an allocation");
+        assert!(self.fetched.len() < MOST_FETCHES, "somebody forgets to collect");
+        // SAFETY: checked above.
+        let copy = unsafe { std::slice::from_raw_parts(from.get::<u8>(), bytes) }.to_vec();
+        self.note(Asked::Fetch(bytes));
+        self.fetches += 1;
+        self.fetched.push((self.fetches, copy));
+        Ok(Fetch(self.fetches))
+    }
+
+    fn collect(&mut self, fetch: Fetch, bytes: &mut [u8]) -> Result<(), DeviceError> {
+        let at = self.fetched.iter().position(|(number, _)| *number == fetch.0).expect("a copy that was started");
+        bytes.copy_from_slice(&self.fetched.remove(at).1);
+        self.note(Asked::Collect(bytes.len()));
         Ok(())
     }
 

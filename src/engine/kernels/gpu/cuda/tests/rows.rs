@@ -1,7 +1,8 @@
 //! The kernels that work on rows one by one: embedding, norm, silu, argmax.
 
-use super::super::super::reference;
-use super::super::api::{AddNorm, Argmax, BAD_SHAPE, Embed, Silu, Type, Weights};
+use crate::engine::kernels::gpu::cuda::BAD_SHAPE;
+use crate::engine::kernels::gpu::{AddNorm, Argmax, Embed, Silu, Type, Weights};
+use crate::engine::kernels::reference;
 use super::products::{FORMATS, Packed};
 use super::*;
 use std::ptr;
@@ -9,7 +10,7 @@ use std::ptr;
 fn embed(api: &Api, table: &mut Packed, tokens: &[u32], bf16: bool) -> Vec<f32> {
     let tokens = Memory::of(tokens);
     let rows = tokens.get().len();
-    in_every_order(api, || {
+    in_every_order(|| {
         let (mut wide, mut narrow) =
             (Memory::filled(rows * table.inputs, f32::NAN), Memory::filled(rows * table.inputs, 0u16));
         let mut table = table.clone_memory();
@@ -81,7 +82,7 @@ struct Normed {
 fn add_norm(api: &Api, x: &[f32], addend: Option<(&[f32], Type)>, weight: &[f32], pick: Option<&[u32]>) -> Normed {
     let n = weight.len();
     let rows = pick.map_or(x.len() / n, <[u32]>::len);
-    let (x, out) = in_every_order(api, || {
+    let (x, out) = in_every_order(|| {
         let (mut x, mut weight) = (Memory::of(x), Memory::of(weight));
         let mut wide = Memory::of(addend.map_or(&[][..], |(numbers, _)| numbers));
         let mut narrow = Memory::of(&bits(&wide.get()));
@@ -146,7 +147,7 @@ fn gates_are_right() {
                 .chunks(2 * n)
                 .flat_map(|row| (0..n).map(|i| reference::silu(f64::from(row[i])) * f64::from(row[n + i])))
                 .collect();
-            let found = in_every_order(api, || {
+            let found = in_every_order(|| {
                 let (mut wide, mut narrow) = (Memory::of(&gate_up), Memory::of(&bits(&gate_up)));
                 let mut out = Memory::filled(rows * n, 0u16);
                 let gate_up = if kind == Type::F32 { wide.at().cast() } else { narrow.at().cast() };
@@ -161,7 +162,7 @@ fn gates_are_right() {
 }
 
 fn argmax(api: &Api, logits: &[f32], rows: usize) -> Vec<(u32, u32)> {
-    in_every_order(api, || {
+    in_every_order(|| {
         let mut logits = Memory::of(logits);
         let (mut tokens, mut largest) = (Memory::filled(rows, u32::MAX), Memory::filled(rows, f32::NAN));
         // SAFETY: plain numbers.

@@ -7,7 +7,8 @@ mod products;
 mod rows;
 
 use super::api::Api;
-use super::emulation::{Memory, in_every_order, kernels, succeed};
+use super::emulation::{in_every_order, kernels, succeed};
+use super::memory::Memory;
 use crate::base::{Seed, Stage};
 use half::bf16;
 use rand::RngExt;

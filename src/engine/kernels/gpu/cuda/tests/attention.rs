@@ -1,7 +1,7 @@
 //! Rotation and storing, and both kinds of attention over what was stored.
 
-use super::super::super::{Rotary, reference};
-use super::super::api::{DecodeAttention, NO_SLOT, PrefillAttention, Rotate, Tile, Type};
+use crate::engine::kernels::gpu::{DecodeAttention, NO_SLOT, PrefillAttention, Rotate, Tile, Type};
+use crate::engine::kernels::{Rotary, reference};
 use super::*;
 use std::ptr;
 
@@ -71,7 +71,7 @@ fn rotate(api: &Api, sequence: &Sequence, layer: &Layer, kind: Type, slots: &[u3
     };
     let (cos, sin) = (angles(|rotary, at| rotary.at(at).0), angles(|rotary, at| rotary.at(at).1));
     let positions: Vec<u32> = (0..rows as u32).collect();
-    in_every_order(api, || {
+    in_every_order(|| {
         let (mut wide, mut narrow) = (Memory::of(&layer.qkv), Memory::of(&bits(&layer.qkv)));
         let (mut q_norm, mut k_norm) = (Memory::of(&layer.q_norm), Memory::of(&layer.k_norm));
         let (mut cos, mut sin) = (Memory::of(&cos), Memory::of(&sin));
@@ -194,7 +194,7 @@ fn decode(api: &Api, sequence: &Sequence, stored: &Stored, lengths: &[usize], sp
         assert!(counters.get().iter().all(|&count| count == 0), "counters are left as they were found");
         out.get()
     };
-    if orders { in_every_order(api, once) } else { once() }
+    if orders { in_every_order(once) } else { once() }
 }
 
 /// `out` of all rows of the sequence; those before `first` are not computed.
@@ -208,7 +208,7 @@ fn prefill(api: &Api, sequence: &Sequence, stored: &Stored, first: usize, tile_t
             table_start: 0,
         })
         .collect();
-    in_every_order(api, || {
+    in_every_order(|| {
         let (mut q, mut keys, mut values) =
             (Memory::of(&stored.q), Memory::of(&stored.keys), Memory::of(&stored.values));
         let (mut tiles, mut tables) = (Memory::of(&tiles), Memory::of(&sequence.table));

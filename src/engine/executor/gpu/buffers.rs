@@ -1,14 +1,14 @@
 //! Memory of the steps: it is allocated once, for the largest step, and never moves.
 
 use super::buckets::{Bucket, MOST_ROWS};
-use super::gpu::{Address, Gpu, allocate};
+use super::device::{Address, Gpu, allocate};
 use super::weights::Weights;
 use crate::engine::executor::DeviceError;
 use crate::engine::qwen3::Config;
 
 /// What steps may be.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(crate) struct CudaOptions {
+pub(crate) struct GpuOptions {
     /// Tokens per block of keys and values; divides 64.
     pub(crate) block_tokens: usize,
     /// Blocks of keys and values.
@@ -17,9 +17,24 @@ pub(crate) struct CudaOptions {
     pub(crate) step_tokens: usize,
     /// Sequences in a step.
     pub(crate) max_running: usize,
+    /// Whether products may be divided by what is in the batch: then a row's result depends on its company.
+    pub(crate) fast: bool,
 }
 
-impl CudaOptions {
+impl GpuOptions {
+    /// Bytes that steps take besides keys and values, nearly all of them: activations of the largest step, the cosines and sines.
+    pub(crate) fn step_bytes(config: &Config, rows: usize) -> usize {
+        let (n_q, n_kv, d) = (config.num_attention_heads, config.num_key_value_heads, config.head_dim);
+        let (hidden, mlp, v) = (config.hidden_size, config.intermediate_size, config.vocab_size);
+        let row = 4 * v + 6 * hidden + 2 * mlp + 4 * (n_q + 2 * n_kv) * d + 4 * n_q * d;
+        rows * row + 4 * config.max_position_embeddings * d
+    }
+
+    /// Bytes of the keys and values of one token, all layers.
+    pub(crate) fn kv_bytes_per_token(config: &Config) -> usize {
+        2 * 2 * config.num_key_value_heads * config.head_dim * config.num_hidden_layers
+    }
+
     /// Positions that a sequence can reach.
     pub(super) fn positions(&self, config: &Config) -> usize {
         config.max_position_embeddings.min(self.blocks * self.block_tokens)
@@ -85,7 +100,7 @@ impl Buffers {
         gpu: &mut dyn Gpu,
         config: &Config,
         weights: &Weights,
-        options: &CudaOptions,
+        options: &GpuOptions,
     ) -> Result<Self, DeviceError> {
         let rows = options.rows();
         let d = config.head_dim;
@@ -125,24 +140,16 @@ impl Buffers {
 }
 
 /// Bytes of the workspace, and how many counters: as the hungriest operation of the largest step asks for.
-fn shared_sizes(gpu: &dyn Gpu, config: &Config, weights: &Weights, options: &CudaOptions) -> (usize, usize) {
-    let (api, rows) = (gpu.api(), options.rows() as u32);
+fn shared_sizes(gpu: &dyn Gpu, config: &Config, weights: &Weights, options: &GpuOptions) -> (usize, usize) {
+    let (rules, rows) = (gpu.rules(), options.rows());
     let (n_q, n_kv, d) = (config.num_attention_heads, config.num_key_value_heads, config.head_dim);
     let longest = Bucket::of(1, options.positions(config)).map_or(0, |bucket| bucket.keys);
-    // SAFETY: plain numbers.
-    let mut bytes = unsafe {
-        let attention =
-            (api.cuda_decode_attention_workspace_bytes)(MOST_ROWS as u32, n_q as u32, d as u32, longest as u32);
-        attention.max((api.cuda_argmax_workspace_bytes)(rows))
-    };
-    let mut counters = rows as usize * n_kv;
+    let mut bytes = rules.decode_attention_bytes(MOST_ROWS, n_q, d, longest).max(rules.argmax_bytes(rows));
+    let mut counters = rows.max(MOST_ROWS) * n_kv;
     for matrix in weights.matrices() {
-        let (outputs, splits) = (matrix.outputs as u32, matrix.splits);
-        // SAFETY: as above.
-        unsafe {
-            bytes = bytes.max((api.cuda_linear_workspace_bytes)(rows, outputs, splits));
-            counters = counters.max((api.cuda_linear_counters)(rows, outputs, splits));
-        }
+        let needs = rules.linear_needs(rows, matrix.outputs, matrix.splits);
+        bytes = bytes.max(needs.workspace_bytes);
+        counters = counters.max(needs.counters);
     }
-    (bytes, counters.max(rows as usize))
+    (bytes, counters)
 }

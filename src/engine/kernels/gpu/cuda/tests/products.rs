@@ -1,7 +1,7 @@
 //! Products with packed weights.
 
-use super::super::super::{Format, Rows, reference};
-use super::super::api::{Epilogue, Linear, Weights};
+use crate::engine::kernels::gpu::{Epilogue, Linear, Weights};
+use crate::engine::kernels::{Format, Rows, reference};
 use super::*;
 use std::ptr;
 
@@ -90,7 +90,7 @@ impl<'a> Product<'a> {
 
     /// `y` as numbers. `orders`: in all orders, which takes three times as long.
     fn run(&self, api: &Api, weights: &Packed, orders: bool) -> Vec<f32> {
-        if orders { in_every_order(api, || self.once(api, weights)) } else { self.once(api, weights) }
+        if orders { in_every_order(|| self.once(api, weights)) } else { self.once(api, weights) }
     }
 
     fn once(&self, api: &Api, packed: &Packed) -> Vec<f32> {

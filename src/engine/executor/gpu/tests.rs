@@ -1,6 +1,6 @@
 //! The whole model on the emulated device: against the CPU, whatever the company of a row, and what it asks of a device.
 
-use super::emulated::{Asked, OPTIONS, executor, load};
+use super::emulated::{OPTIONS, executor, load};
 use crate::engine::blocks::Blocks;
 use crate::engine::executor::{CpuExecutor, Executor};
 use crate::engine::kernels::Compute;
@@ -70,28 +70,6 @@ fn a_sequence_has_the_same_bits_in_any_company() {
         let alone = logits(&mut device, std::slice::from_ref(prompt), 4, 7);
         assert_eq!(alone[0], *together);
     }
-}
-
-#[test]
-fn a_decode_step_is_one_replay() {
-    let Some((mut device, record)) = executor(&config(), Dtype::Bf16) else { return };
-    record.lock().unwrap().clear();
-    logits(&mut device, &prompts(1, 5), 4, OPTIONS.step_tokens);
-    let asked = record.lock().unwrap().clone();
-    let steps: Vec<&[Asked]> = asked.split(|asked| matches!(asked, Asked::Read(512))).collect();
-    // Prefill; decode: launched, captured, replayed.
-    let kinds = |step: usize| steps[step].iter().map(std::mem::discriminant).collect::<Vec<_>>();
-    assert!(matches!(steps[0], [Asked::Write(_), Asked::Write(_), Asked::Write(_), Asked::Launch(_), Asked::Read(4)]));
-    assert!(matches!(steps[1], [Asked::Write(_), Asked::Write(_), Asked::Launch(_), Asked::Read(4)]));
-    let Asked::Launch(names) = &steps[1][2] else { unreachable!() };
-    let layer = ["add_norm", "linear", "rotate", "decode_attention", "linear", "add_norm", "linear", "linear"];
-    assert_eq!(*names, [&["embed"][..], &layer, &layer, &["add_norm", "linear", "argmax"]].concat());
-    assert!(matches!(
-        steps[2],
-        [Asked::Write(_), Asked::Write(_), Asked::Capture(20), Asked::Replay(0), Asked::Read(4)]
-    ));
-    assert!(matches!(steps[3], [Asked::Write(_), Asked::Write(_), Asked::Replay(0), Asked::Read(4)]));
-    assert_eq!(kinds(3), kinds(4));
 }
 
 #[test]

@@ -1,8 +1,7 @@
 //! What a device can do for the executor. Everything happens in the order in which it was asked for, on one stream.
 
-use super::launch::Launch;
 use crate::engine::executor::DeviceError;
-use crate::engine::kernels::cuda::Api;
+use crate::engine::kernels::gpu::{KernelRules, Launch};
 
 /// An address in device memory; 0 is none.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
@@ -40,10 +39,17 @@ pub(crate) struct Facts {
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub(crate) struct Graph(pub(crate) usize);
 
+/// A copy to the host that was started.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub(crate) struct Fetch(pub(crate) usize);
+
+/// Copies to the host that were started and not collected.
+pub(crate) const MOST_FETCHES: usize = 2;
+
 /// A device. Memory that was allocated stays until the device is dropped.
 pub(crate) trait Gpu: Send {
-    /// The kernels, for sizes and packing.
-    fn api(&self) -> &Api;
+    /// The rules of its kernels.
+    fn rules(&self) -> &dyn KernelRules;
 
     /// What the device is.
     fn facts(&self) -> Facts;
@@ -62,6 +68,24 @@ pub(crate) trait Gpu: Send {
     /// # Errors
     /// The device failed.
     fn write(&mut self, to: Address, bytes: &[u8]) -> Result<(), DeviceError>;
+
+    /// Copies within device memory.
+    ///
+    /// # Errors
+    /// The device failed.
+    fn copy(&mut self, from: Address, to: Address, bytes: usize) -> Result<(), DeviceError>;
+
+    /// Starts to copy from device memory, in its turn and without waiting; at most [`MOST_FETCHES`] wait to be collected.
+    ///
+    /// # Errors
+    /// The device failed.
+    fn fetch(&mut self, from: Address, bytes: usize) -> Result<Fetch, DeviceError>;
+
+    /// Waits for such a copy, and not for what was asked for after it.
+    ///
+    /// # Errors
+    /// The device failed, before or during the copy.
+    fn collect(&mut self, fetch: Fetch, bytes: &mut [u8]) -> Result<(), DeviceError>;
 
     /// Copies from device memory; waits for everything that was asked for before.
     ///

@@ -1,9 +1,8 @@
 //! The weights on the device, packed for its kernels.
 
-use super::gpu::{Address, Gpu, allocate};
-use super::launch::meaning;
+use super::device::{Address, Gpu, allocate};
 use crate::engine::executor::DeviceError;
-use crate::engine::kernels::cuda::{Api, Weights as Packing};
+use crate::engine::kernels::gpu::{KernelRules, Weights as Packing};
 use crate::engine::kernels::{Format, Rotary, Rows};
 use crate::engine::qwen3::{Config, Dtype, Tensors};
 use crate::engine::weights::{TensorSource, WeightsError};
@@ -23,7 +22,7 @@ pub(crate) enum LoadError {
     #[error(transparent)]
     Device(#[from] DeviceError),
     /// A shape that the kernels are not made for.
-    #[error("config.json: `{key}` is {value}: the CUDA kernels are made for {rule}")]
+    #[error("config.json: `{key}` is {value}: the GPU kernels are made for {rule}")]
     Shape { key: &'static str, value: usize, rule: &'static str },
 }
 
@@ -34,6 +33,8 @@ pub(super) struct Matrix {
     /// `[outputs]`, or none.
     pub(super) bias: Address,
     pub(super) packing: Packing,
+    /// Of the packed weights.
+    pub(super) bytes: usize,
     pub(super) inputs: usize,
     /// Gate and up together where they are one.
     pub(super) outputs: usize,
@@ -66,17 +67,14 @@ pub(super) struct Weights {
 }
 
 impl Weights {
-    /// Takes every tensor out of `source` and packs it, matrices in `dtype` (what would be f32 is bf16), for positions below
-    /// `positions`.
+    /// Takes every tensor out of `source` and packs it, matrices in `dtype` (what would be f32 is bf16).
     pub(super) fn load(
         gpu: &mut dyn Gpu,
         config: &Config,
         source: &mut dyn TensorSource,
         dtype: Dtype,
-        positions: usize,
     ) -> Result<Self, LoadError> {
         check(config)?;
-        let (cos, sin) = rotary(gpu, config, positions)?;
         let mut loader = Loader { gpu, tensors: Tensors::new(source, dtype, Format::Bf16) };
         let (v, hidden) = (config.vocab_size, config.hidden_size);
         let rows = loader.tensors.table("model.embed_tokens.weight", v, hidden)?;
@@ -91,7 +89,23 @@ impl Weights {
             let rows = loader.tensors.table("lm_head.weight", v, hidden)?;
             loader.matrix(&[rows], None)?
         };
-        Ok(Self { table, head, layers, norm, cos, sin })
+        Ok(Self { table, head, layers, norm, cos: Address::NONE, sin: Address::NONE })
+    }
+
+    /// Adds the cosines and sines of positions below `positions`; to be called once, before any step.
+    pub(super) fn add_rotary(
+        &mut self,
+        gpu: &mut dyn Gpu,
+        config: &Config,
+        positions: usize,
+    ) -> Result<(), DeviceError> {
+        let mut rotary = Rotary::new(config.head_dim, config.rope_theta);
+        let last = u32::try_from(positions - 1).map_err(|_| DeviceError("there are too many positions".to_string()))?;
+        rotary.reach(last);
+        let (cos, sin): (Vec<_>, Vec<_>) = (0..=last).map(|position| rotary.at(position)).unzip();
+        self.cos = upload(gpu, &bytes(&cos.concat()))?;
+        self.sin = upload(gpu, &bytes(&sin.concat()))?;
+        Ok(())
     }
 
     /// Every matrix that a step multiplies with.
@@ -118,14 +132,6 @@ fn check(config: &Config) -> Result<(), LoadError> {
         return refuse("intermediate_size", mlp, "multiples of 8");
     }
     Ok(())
-}
-
-fn rotary(gpu: &mut dyn Gpu, config: &Config, positions: usize) -> Result<(Address, Address), DeviceError> {
-    let mut rotary = Rotary::new(config.head_dim, config.rope_theta);
-    let last = u32::try_from(positions - 1).map_err(|_| DeviceError("there are too many positions".to_string()))?;
-    rotary.reach(last);
-    let (cos, sin): (Vec<_>, Vec<_>) = (0..=last).map(|position| rotary.at(position)).unzip();
-    Ok((upload(gpu, &bytes(&cos.concat()))?, upload(gpu, &bytes(&sin.concat()))?))
 }
 
 /// Takes tensors to the device.
@@ -183,7 +189,7 @@ impl Loader<'_> {
         let mut packed = Vec::new();
         for part in parts {
             assert!(packed.is_empty() || parts[0].outputs().is_multiple_of(16), "heads are whole bricks");
-            packed.extend(pack(self.gpu.api(), packing, part, None)?);
+            packed.extend(pack(self.gpu.rules(), packing, part, None)?);
         }
         let bias = bias.map_or(Ok(Address::NONE), |bias| upload(self.gpu, &bytes(&bias)))?;
         self.keep(packing, inputs, parts.iter().map(Rows::outputs).sum(), &packed, bias)
@@ -192,7 +198,7 @@ impl Loader<'_> {
     /// Two matrices of which the product is silu(gate) · up.
     fn gated(&mut self, gate: &Rows, up: &Rows) -> Result<Matrix, LoadError> {
         let packing = packing(gate.format());
-        let packed = pack(self.gpu.api(), packing, gate, Some(up))?;
+        let packed = pack(self.gpu.rules(), packing, gate, Some(up))?;
         self.keep(packing, gate.inputs(), 2 * gate.outputs(), &packed, Address::NONE)
     }
 
@@ -205,10 +211,8 @@ impl Loader<'_> {
         bias: Address,
     ) -> Result<Matrix, LoadError> {
         let processors = self.gpu.facts().multiprocessors;
-        // SAFETY: plain numbers.
-        let splits =
-            unsafe { (self.gpu.api().cuda_linear_splits)(packing as u32, inputs as u32, outputs as u32, processors) };
-        Ok(Matrix { weights: upload(self.gpu, packed)?, bias, packing, inputs, outputs, splits })
+        let splits = self.gpu.rules().linear_splits(packing, inputs, outputs, processors);
+        Ok(Matrix { weights: upload(self.gpu, packed)?, bias, packing, bytes: packed.len(), inputs, outputs, splits })
     }
 }
 
@@ -222,30 +226,23 @@ fn packing(format: Format) -> Packing {
 }
 
 /// The rows as the kernels want them, on all cores.
-fn pack(api: &Api, packing: Packing, rows: &Rows, up: Option<&Rows>) -> Result<Vec<u8>, DeviceError> {
+fn pack(rules: &dyn KernelRules, packing: Packing, rows: &Rows, up: Option<&Rows>) -> Result<Vec<u8>, DeviceError> {
     let (inputs, outputs) = (rows.inputs(), rows.outputs());
     let row_bytes = rows.format().row_bytes(inputs);
     let both = if up.is_some() { 2 } else { 1 };
-    // SAFETY: plain numbers.
-    let packed_bytes =
-        |rows: usize| unsafe { (api.cuda_packed_bytes)(packing as u32, inputs as u32, (both * rows) as u32) };
+    let packed_bytes = |rows: usize| rules.packed_bytes(packing, inputs, both * rows);
     let mut packed = vec![0u8; packed_bytes(outputs)];
-    let codes: Vec<_> = packed
-        .par_chunks_mut(packed_bytes(TASK_ROWS))
-        .enumerate()
+    let tasks = packed.par_chunks_mut(packed_bytes(TASK_ROWS)).enumerate();
+    let results: Vec<Result<(), String>> = tasks
         .map(|(task, to)| {
             let range = task * TASK_ROWS..outputs.min((task + 1) * TASK_ROWS);
-            let part = |rows: &Rows| rows.bytes()[range.start * row_bytes..range.end * row_bytes].as_ptr();
-            let up = up.map_or(ptr::null(), part);
-            // SAFETY: source and target are as large as the header asks for; bf16 needs no scales.
-            unsafe {
-                let (from, to) = (part(rows).cast(), to.as_mut_ptr().cast());
-                (api.cuda_pack)(packing as u32, from, up.cast(), range.len() as u32, inputs as u32, to, ptr::null_mut())
-            }
+            let bytes = range.start * row_bytes..range.end * row_bytes;
+            let up = up.map(|up| &up.bytes()[bytes.clone()]);
+            rules.pack(packing, range.len(), inputs, &rows.bytes()[bytes.clone()], up, to)
         })
         .collect();
-    match codes.into_iter().find(|&code| code != 0) {
-        Some(code) => Err(DeviceError(format!("a matrix of {inputs} inputs cannot be packed: {}", meaning(api, code)))),
+    match results.into_iter().find_map(Result::err) {
+        Some(why) => Err(DeviceError(format!("a matrix of {inputs} inputs cannot be packed: {why}"))),
         None => Ok(packed),
     }
 }

@@ -1,0 +1,103 @@
+//! Compiles `kernels/cuda/` with nvcc where the feature `cuda` asks for it, and says which GPUs the build knows:
+//! `cfg(metal)` for the feature `metal` on macOS, `cfg(gpu)` for either.
+//!
+//! nvcc is `$NVCC`, or the one of `$CUDA_HOME` or `$CUDA_PATH`, or that of the path. `$MASPO_CUDA_ARCHITECTURES` names what to
+//! compile for, by default `80 86 89 90`; the last one's PTX is kept as well, which newer devices compile for themselves.
+
+use std::env;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+const ARCHITECTURES: &str = "80 86 89 90";
+
+fn main() {
+    println!("cargo::rustc-check-cfg=cfg(gpu)");
+    println!("cargo::rustc-check-cfg=cfg(metal)");
+    println!("cargo::rerun-if-changed=build.rs");
+    let has = |feature: &str| env::var_os(format!("CARGO_FEATURE_{feature}")).is_some();
+    let metal = has("METAL") && env::var("CARGO_CFG_TARGET_OS").is_ok_and(|os| os == "macos");
+    if metal {
+        println!("cargo::rustc-cfg=metal");
+    }
+    if has("CUDA") || metal {
+        println!("cargo::rustc-cfg=gpu");
+    }
+    if has("CUDA") {
+        compile_cuda();
+    }
+}
+
+fn compile_cuda() {
+    println!("cargo::rerun-if-changed=kernels/cuda");
+    for variable in ["NVCC", "CUDA_HOME", "CUDA_PATH", "MASPO_CUDA_ARCHITECTURES"] {
+        println!("cargo::rerun-if-env-changed={variable}");
+    }
+    let home = env::var_os("CUDA_HOME").or_else(|| env::var_os("CUDA_PATH")).map(PathBuf::from);
+    let in_home = home.as_ref().map(|home| home.join("bin/nvcc"));
+    let nvcc = env::var_os("NVCC").map(PathBuf::from).or(in_home).unwrap_or_else(|| PathBuf::from("nvcc"));
+    let architectures = env::var("MASPO_CUDA_ARCHITECTURES").unwrap_or_else(|_| ARCHITECTURES.to_string());
+    let code = generate(&architectures);
+    println!("cargo::rustc-env=MASPO_CUDA_ARCHITECTURES={}", architectures.split_whitespace().collect::<Vec<_>>().join(" "));
+
+    let out = PathBuf::from(env::var_os("OUT_DIR").expect("cargo sets it"));
+    let mut objects = Vec::new();
+    for source in sources(Path::new("kernels/cuda")) {
+        let object = out.join(source.file_name().expect("a file")).with_extension("o");
+        let mut command = Command::new(&nvcc);
+        command.args(["-std=c++17", "-O3", "-Xcompiler", "-fPIC"]).args(&code);
+        run(command.arg("-c").arg(&source).arg("-o").arg(&object), &nvcc);
+        objects.push(object);
+    }
+    let library = out.join("libmaspo_cuda_kernels.a");
+    // An archive that is there would be added to.
+    let _ = fs::remove_file(&library);
+    run(Command::new(&nvcc).arg("-lib").args(&objects).arg("-o").arg(&library), &nvcc);
+
+    println!("cargo::rustc-link-search=native={}", out.display());
+    println!("cargo::rustc-link-lib=static=maspo_cuda_kernels");
+    for folder in home.iter().flat_map(|home| ["lib64", "lib", "targets/x86_64-linux/lib"].map(|lib| home.join(lib))) {
+        if folder.join("libcudart_static.a").exists() {
+            println!("cargo::rustc-link-search=native={}", folder.display());
+        }
+    }
+    // The runtime looks for the driver when the program runs; nothing of CUDA is needed to start it.
+    println!("cargo::rustc-link-lib=static:-bundle=cudart_static");
+    for library in ["stdc++", "dl", "rt", "pthread"] {
+        println!("cargo::rustc-link-lib=dylib={library}");
+    }
+}
+
+/// Flags for machine code of every architecture, and PTX of the last.
+fn generate(architectures: &str) -> Vec<String> {
+    let list: Vec<&str> = architectures.split_whitespace().collect();
+    let known = |architecture: &&str| architecture.trim_end_matches(['a', 'f']).parse::<u32>().is_ok_and(|number| number >= 80);
+    if list.is_empty() || !list.iter().all(known) {
+        panic!("MASPO_CUDA_ARCHITECTURES is {architectures:?}: name compute capabilities from 80 on, such as \"{ARCHITECTURES}\"");
+    }
+    let mut flags: Vec<String> =
+        list.iter().map(|number| format!("-gencode=arch=compute_{number},code=sm_{number}")).collect();
+    let last = list[list.len() - 1];
+    flags.push(format!("-gencode=arch=compute_{last},code=compute_{last}"));
+    flags
+}
+
+fn sources(folder: &Path) -> Vec<PathBuf> {
+    let entries = fs::read_dir(folder).expect("the kernels' folder");
+    let mut found: Vec<PathBuf> = entries.map(|entry| entry.expect("a readable folder").path()).collect();
+    found.retain(|path| path.extension().is_some_and(|extension| extension == "cu"));
+    found.sort();
+    found
+}
+
+fn run(command: &mut Command, nvcc: &Path) {
+    match command.status() {
+        Ok(status) if status.success() => {}
+        Ok(status) => panic!("{}: {status}: {command:?}", nvcc.display()),
+        Err(error) => panic!(
+            "the feature `cuda` wants nvcc, but {}: {error}; set NVCC or CUDA_HOME, or run `eval \"$(scripts/cuda-toolkit.sh \
+             target/cuda)\"`",
+            nvcc.display()
+        ),
+    }
+}

@@ -1,0 +1,73 @@
+//! `maspo doctor`: Say what this machine has and what is missing.
+
+use super::{CliError, Exit};
+use crate::engine::kernels::{Compute, KernelSet};
+use crate::engine::{DeviceReport, cuda_architectures, memory_free, survey};
+use crate::throughput::read_bandwidth;
+use serde_json::{Value, json};
+
+/// Say what this machine has and what is missing: instruction sets, memory, GPUs, their drivers and bandwidth
+#[derive(clap::Args, Debug)]
+pub(super) struct Args {
+    /// Worker threads; default is the number of cores.
+    #[arg(long)]
+    threads: Option<usize>,
+    /// Print one versioned JSON object on stdout.
+    #[arg(long)]
+    json: bool,
+}
+
+pub(super) fn run(args: Args) -> Result<Exit, CliError> {
+    let compute = Compute::cpu(args.threads).map_err(|error| CliError::new(Exit::Environment, error))?;
+    let bandwidth = read_bandwidth(compute.threads()).map_err(|error| CliError::new(Exit::Environment, error))?;
+    let sets: Vec<&str> = KernelSet::available().iter().map(|set| set.name()).collect();
+    let devices = survey();
+    if args.json {
+        let cpu = json!({
+            "threads": compute.threads(),
+            "kernels": compute.kernels().name(),
+            "kernel_sets": sets,
+            "free_bytes": memory_free(),
+            "read_bandwidth_bytes_per_s": bandwidth,
+        });
+        let object = json!({
+            "schema": 1,
+            "command": "doctor",
+            "version": env!("CARGO_PKG_VERSION"),
+            "cuda_architectures": cuda_architectures(),
+            "cpu": cpu,
+            "devices": devices,
+        });
+        println!("{object}");
+        return Ok(Exit::Ok);
+    }
+    println!("maspo {}, CUDA kernels for {}", env!("CARGO_PKG_VERSION"), cuda_architectures().unwrap_or("no GPU"));
+    println!("cpu      {} threads, kernels {} (of {})", compute.threads(), compute.kernels().name(), sets.join(", "));
+    let memory = memory_free().map_or("memory unknown".to_string(), |free| format!("{} free", gib(free as f64)));
+    println!("         {memory}, read at {:.1} GB/s", bandwidth / 1e9);
+    for device in &devices {
+        println!("{:<8} {}", device.device, line(device));
+    }
+    Ok(Exit::Ok)
+}
+
+fn line(device: &DeviceReport) -> String {
+    if let Some(problem) = &device.problem {
+        return problem.clone();
+    }
+    let numbers = serde_json::to_value(device).expect("plain data");
+    let number = |key: &str| numbers.get(key).and_then(Value::as_f64);
+    let mut parts = vec![device.name.clone().unwrap_or_default()];
+    parts.extend(device.compute_capability.as_ref().map(|capability| format!("capability {capability}")));
+    parts.extend(device.multiprocessors.map(|count| format!("{count} multiprocessors")));
+    parts.extend(device.driver.as_ref().map(|version| format!("driver for CUDA {version}")));
+    if let (Some(free), Some(all)) = (number("free_bytes"), number("memory_bytes")) {
+        parts.push(format!("{} of {} free", gib(free), gib(all)));
+    }
+    parts.extend(number("read_bandwidth_bytes_per_s").map(|rate| format!("read at {:.0} GB/s", rate / 1e9)));
+    parts.join(", ")
+}
+
+fn gib(bytes: f64) -> String {
+    format!("{:.1} GiB", bytes / f64::from(1 << 30))
+}

@@ -1,0 +1,33 @@
+//! One launch of one kernel, as data.
+
+use super::args::{AddNorm, Argmax, DecodeAttention, Embed, Linear, PrefillAttention, Rotate};
+
+/// A kernel and its arguments: addresses in device memory, sizes of the bucket, constants of the model.
+#[derive(Clone, Copy)]
+pub(in crate::engine) enum Launch {
+    Embed(Embed),
+    AddNorm(AddNorm),
+    Rotate(Rotate),
+    DecodeAttention(DecodeAttention),
+    PrefillAttention(PrefillAttention),
+    Linear(Linear),
+    Argmax(Argmax),
+}
+
+// SAFETY: the pointers are addresses of the device; nobody follows them here.
+unsafe impl Send for Launch {}
+
+impl Launch {
+    /// The kernel's name.
+    pub(in crate::engine) fn name(&self) -> &'static str {
+        match self {
+            Self::Embed(_) => "embed",
+            Self::AddNorm(_) => "add_norm",
+            Self::Rotate(_) => "rotate",
+            Self::DecodeAttention(_) => "decode_attention",
+            Self::PrefillAttention(_) => "prefill_attention",
+            Self::Linear(_) => "linear",
+            Self::Argmax(_) => "argmax",
+        }
+    }
+}

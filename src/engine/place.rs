@@ -1,0 +1,231 @@
+//! Puts a model on a device: decides which one, loads the weights there, sizes the memory of keys and values.
+
+use super::OpenError;
+use super::executor::{CpuExecutor, DeviceChoice, DeviceError, Executor};
+use super::kernels::{Compute, Format};
+use super::memory;
+use super::qwen3::{Config, Dtype, Model};
+use super::token_engine::EngineOptions;
+use super::weights::TensorSource;
+use crate::base::Hasher;
+
+#[cfg(any(gpu, all(test, unix)))]
+use super::gpu_place::GpuPlace;
+
+/// A device that was chosen and answers.
+pub(super) enum Place {
+    Cpu(Compute),
+    #[cfg(any(gpu, all(test, unix)))]
+    Gpu(GpuPlace),
+}
+
+/// A model on its device.
+pub(super) struct Loaded {
+    pub(super) executor: Box<dyn Executor>,
+    /// Blocks of keys and values.
+    pub(super) blocks: usize,
+    /// The model itself, where it can be asked without the executor.
+    pub(super) model: Option<Model>,
+    /// Bytes of the matrices that a decode step reads.
+    pub(super) weight_bytes_per_step: usize,
+    /// Bytes of the keys and values of one token.
+    pub(super) kv_bytes_per_token: usize,
+}
+
+impl Place {
+    /// The device that `options` ask for.
+    ///
+    /// # Errors
+    /// A device that is not there or that this build cannot use; threads or an instruction set that are not there.
+    pub(super) fn choose(options: &EngineOptions) -> Result<Self, OpenError> {
+        match options.device {
+            #[cfg(gpu)]
+            DeviceChoice::Auto => match GpuPlace::first() {
+                Some(place) => Ok(Self::Gpu(place)),
+                None => Self::cpu(options),
+            },
+            #[cfg(not(gpu))]
+            DeviceChoice::Auto => Self::cpu(options),
+            DeviceChoice::Cpu => Self::cpu(options),
+            DeviceChoice::Cuda(number) => Self::cuda(number),
+            DeviceChoice::Metal => Self::metal(),
+        }
+    }
+
+    fn cpu(options: &EngineOptions) -> Result<Self, OpenError> {
+        Ok(Self::Cpu(Compute::cpu(options.threads)?))
+    }
+
+    #[cfg(feature = "cuda")]
+    fn cuda(number: usize) -> Result<Self, OpenError> {
+        Ok(Self::Gpu(GpuPlace::cuda(number)?))
+    }
+
+    #[cfg(not(feature = "cuda"))]
+    fn cuda(_number: usize) -> Result<Self, OpenError> {
+        Err(lacks("CUDA: build it with `cargo build --release --features cuda`"))
+    }
+
+    #[cfg(metal)]
+    fn metal() -> Result<Self, OpenError> {
+        Ok(Self::Gpu(GpuPlace::metal()?))
+    }
+
+    #[cfg(not(metal))]
+    fn metal() -> Result<Self, OpenError> {
+        Err(lacks("Metal: build it on macOS with `cargo build --release --features metal`"))
+    }
+
+    /// The device's name for people, such as `cpu` or `cuda:0`.
+    pub(super) fn device(&self) -> String {
+        match self {
+            Self::Cpu(_) => DeviceChoice::Cpu.to_string(),
+            #[cfg(any(gpu, all(test, unix)))]
+            Self::Gpu(place) => place.name.clone(),
+        }
+    }
+
+    /// The kernels' name for people.
+    pub(super) fn kernels(&self) -> String {
+        match self {
+            Self::Cpu(compute) => compute.kernels().name().to_string(),
+            #[cfg(any(gpu, all(test, unix)))]
+            Self::Gpu(place) => place.kernels.clone(),
+        }
+    }
+
+    /// Threads of the host that compute.
+    pub(super) fn threads(&self) -> usize {
+        match self {
+            Self::Cpu(compute) => compute.threads(),
+            #[cfg(any(gpu, all(test, unix)))]
+            Self::Gpu(_) => 1,
+        }
+    }
+
+    /// The memory's read bandwidth in bytes per second, where the device itself says.
+    pub(super) fn bandwidth(&self) -> Option<f64> {
+        match self {
+            Self::Cpu(_) => None,
+            #[cfg(any(gpu, all(test, unix)))]
+            Self::Gpu(place) => place.bandwidth,
+        }
+    }
+
+    /// What results depend on.
+    pub(super) fn identify(&self, options: &EngineOptions, hasher: &mut Hasher) {
+        match self {
+            Self::Cpu(compute) => {
+                hasher.field(b"cpu").field(compute.kernels().name().as_bytes());
+            }
+            #[cfg(any(gpu, all(test, unix)))]
+            Self::Gpu(place) => {
+                let kind = place.name.split(':').next().unwrap_or_default();
+                hasher.field(kind.as_bytes()).field(place.kernels.as_bytes()).field(&[u8::from(options.deterministic)]);
+            }
+        }
+        #[cfg(not(any(gpu, all(test, unix))))]
+        let _ = options;
+    }
+
+    /// Decides what the weights are kept in, as [`Dtype::settle`] does with the device's memory.
+    ///
+    /// # Errors
+    /// A format that the device has no kernels for.
+    pub(super) fn settle(&self, dtype: Dtype, config: &Config, stored: Format) -> Result<Dtype, OpenError> {
+        match self {
+            Self::Cpu(_) => Ok(dtype.settle(config, stored, memory::free())),
+            #[cfg(any(gpu, all(test, unix)))]
+            Self::Gpu(place) => place.settle(dtype, config, stored),
+        }
+    }
+
+    /// Loads the model.
+    ///
+    /// # Errors
+    /// Weights that do not fit the configuration, a shape that the device has no kernels for, too little memory.
+    pub(super) fn load(
+        self,
+        config: &Config,
+        source: &mut dyn TensorSource,
+        dtype: Dtype,
+        options: &EngineOptions,
+    ) -> Result<Loaded, OpenError> {
+        // Options out of range are named before minutes of loading, and before they divide anything.
+        options.check()?;
+        match self {
+            Self::Cpu(compute) => {
+                let model = Model::load(config, source, dtype, &compute)?;
+                let blocks = options.blocks(config, model.kv_bytes_per_token());
+                Ok(Loaded {
+                    executor: Box::new(CpuExecutor::new(model.clone(), options.block_tokens, blocks)),
+                    blocks,
+                    weight_bytes_per_step: model.weight_bytes_per_step(),
+                    kv_bytes_per_token: model.kv_bytes_per_token(),
+                    model: Some(model),
+                })
+            }
+            #[cfg(any(gpu, all(test, unix)))]
+            Self::Gpu(place) => place.load(config, source, dtype, options),
+        }
+    }
+}
+
+#[cfg(not(all(feature = "cuda", metal)))]
+fn lacks(what: &str) -> OpenError {
+    DeviceError(format!("this build has no {what}, or choose `--device cpu`")).into()
+}
+
+#[cfg(all(test, unix))]
+mod tests {
+    use super::*;
+    use crate::engine::executor::gpu::emulated::gpu;
+    use crate::engine::qwen3::testing::{RandomTensors, plain_config};
+    use crate::engine::token_engine::{TokenEngine, TokenRequest};
+    use futures::executor::block_on;
+
+    #[test]
+    fn a_device_that_this_build_cannot_use_is_named_with_what_to_do() {
+        let said = |device| {
+            let options = EngineOptions { device, ..EngineOptions::default() };
+            Place::choose(&options).err().map(|error| error.to_string())
+        };
+        assert_eq!(said(DeviceChoice::Cpu), None);
+        #[cfg(not(feature = "cuda"))]
+        assert_eq!(
+            said(DeviceChoice::Cuda(1)).unwrap(),
+            "this build has no CUDA: build it with `cargo build --release --features cuda`, or choose `--device cpu`"
+        );
+        #[cfg(not(metal))]
+        assert!(said(DeviceChoice::Metal).unwrap().starts_with("this build has no Metal: build it on macOS"));
+    }
+
+    #[test]
+    fn a_gpu_loads_a_model_sizes_its_memory_and_answers() {
+        let config = Config { max_position_embeddings: 1024, ..plain_config() };
+        let place = |free| gpu(free).map(|gpu| Place::Gpu(GpuPlace::of(gpu, "cuda:0", "emulated")));
+        let Some(first) = place(64 << 20) else { return };
+        assert_eq!((first.device(), first.kernels(), first.threads()), ("cuda:0".into(), "emulated".into(), 1));
+        assert!(first.bandwidth().is_none());
+        let identity = |place: &Place, deterministic| {
+            let mut hasher = Hasher::new("test");
+            place.identify(&EngineOptions { deterministic, ..EngineOptions::default() }, &mut hasher);
+            hasher.finish()
+        };
+        assert_ne!(identity(&first, true), identity(&first, false));
+        assert!(first.settle(Dtype::F32, &config, Format::F32).unwrap_err().to_string().starts_with("dtype f32 is not kept on"));
+        assert_eq!(first.settle(Dtype::Auto, &config, Format::F32).unwrap(), Dtype::Auto);
+        let options = EngineOptions { step_tokens: 48, max_running: 8, ..EngineOptions::default() };
+        let loaded = first.load(&config, &mut RandomTensors::new(), Dtype::Bf16, &options).unwrap();
+        assert_eq!(loaded.blocks, 8 * 1024 / 16, "as many as are of use");
+        assert!(loaded.model.is_none() && loaded.weight_bytes_per_step > 0 && loaded.kv_bytes_per_token > 0);
+        let engine = TokenEngine::start_on(loaded.executor, &config, Vec::new(), &options, loaded.blocks).unwrap();
+        let sampling = crate::chat::Sampling::GREEDY;
+        let request =
+            TokenRequest { prompt: vec![1, 2, 3], max_new_tokens: 2, sampling, ignore_eos: true, stop: Vec::new() };
+        assert_eq!(block_on(engine.generate(request)).unwrap().token_ids.len(), 2);
+        let small = place(600 << 10).unwrap();
+        let error = small.load(&config, &mut RandomTensors::new(), Dtype::Bf16, &options).err().unwrap().to_string();
+        assert!(error.contains("too little for keys and values") || error.starts_with("out of memory"), "{error}");
+    }
+}

@@ -1,0 +1,97 @@
+//! What GPUs there are, for `maspo doctor`: never an error, but what is missing as text.
+
+use serde::Serialize;
+
+/// A kind of device, or one of them.
+#[derive(Clone, PartialEq, Debug, Serialize)]
+pub struct DeviceReport {
+    /// As `--device` takes it.
+    pub device: String,
+    /// Its maker's name for it.
+    pub name: Option<String>,
+    /// Such as `9.0`.
+    pub compute_capability: Option<String>,
+    /// The version of CUDA that the driver knows.
+    pub driver: Option<String>,
+    /// All of its memory.
+    pub memory_bytes: Option<usize>,
+    /// What of it is free.
+    pub free_bytes: Option<usize>,
+    /// Bytes per second, measured just now.
+    pub read_bandwidth_bytes_per_s: Option<f64>,
+    /// Its multiprocessors.
+    pub multiprocessors: Option<u32>,
+    /// Why it cannot be used, and what to do; `None`: it can.
+    pub problem: Option<String>,
+}
+
+impl DeviceReport {
+    fn missing(device: &str, problem: impl ToString) -> Self {
+        Self {
+            device: device.to_string(),
+            name: None,
+            compute_capability: None,
+            driver: None,
+            memory_bytes: None,
+            free_bytes: None,
+            read_bandwidth_bytes_per_s: None,
+            multiprocessors: None,
+            problem: Some(problem.to_string()),
+        }
+    }
+}
+
+/// The architectures that the CUDA kernels of this build were compiled for; `None` without CUDA.
+pub fn cuda_architectures() -> Option<&'static str> {
+    option_env!("MASPO_CUDA_ARCHITECTURES")
+}
+
+/// Every kind of device but the CPU.
+pub fn survey() -> Vec<DeviceReport> {
+    let mut reports = cuda();
+    reports.push(metal());
+    reports
+}
+
+#[cfg(not(feature = "cuda"))]
+fn cuda() -> Vec<DeviceReport> {
+    let problem = "this build has no CUDA: build it with `cargo build --release --features cuda`";
+    vec![DeviceReport::missing("cuda", problem)]
+}
+
+#[cfg(feature = "cuda")]
+fn cuda() -> Vec<DeviceReport> {
+    use super::executor::gpu::cuda;
+    match cuda::count() {
+        Err(problem) => vec![DeviceReport::missing("cuda", problem)],
+        Ok(0) => vec![DeviceReport::missing("cuda", "NVIDIA's driver finds no device")],
+        Ok(count) => (0..count).map(cuda_device).collect(),
+    }
+}
+
+#[cfg(feature = "cuda")]
+fn cuda_device(number: usize) -> DeviceReport {
+    use super::executor::gpu::cuda;
+    let name = format!("cuda:{number}");
+    let opened = cuda::CudaGpu::open(number).and_then(|gpu| Ok((gpu.describe()?, gpu)));
+    match opened {
+        Err(problem) => DeviceReport { driver: cuda::driver_version(), ..DeviceReport::missing(&name, problem) },
+        Ok((found, mut gpu)) => DeviceReport {
+            device: name,
+            name: Some(found.name),
+            compute_capability: Some(found.compute_capability),
+            driver: cuda::driver_version(),
+            memory_bytes: Some(found.memory_bytes),
+            free_bytes: Some(found.free_bytes),
+            read_bandwidth_bytes_per_s: gpu.read_bandwidth().ok(),
+            multiprocessors: Some(found.multiprocessors),
+            problem: None,
+        },
+    }
+}
+
+#[cfg(not(metal))]
+fn metal() -> DeviceReport {
+    let problem = "this build has no Metal: build it on macOS with `cargo build --release --features metal`";
+    DeviceReport::missing("metal", problem)
+}
