@@ -1,11 +1,19 @@
-//! The kernels of GPUs: their arguments, launches as data, and what the host decides before it launches. `cuda/` is the way to the
-//! kernels of the package's `kernels/cuda/`.
+//! The kernels of GPUs: their arguments, launches as data, and what the host decides before it launches. `cuda/` and `metal/` are
+//! the ways to the kernels of the package's `kernels/`, `suite` is what both have to pass.
 
 mod args;
 mod launch;
 mod rules;
 
+#[cfg(any(feature = "cuda", all(test, unix)))]
 pub(in crate::engine) mod cuda;
+#[cfg(any(metal, all(test, unix)))]
+pub(in crate::engine) mod metal;
+
+#[cfg(all(test, unix))]
+mod emulation;
+#[cfg(all(test, unix))]
+pub(in crate::engine) mod suite;
 
 pub(in crate::engine) use args::*;
 pub(in crate::engine) use launch::Launch;

@@ -2,14 +2,14 @@
 //! waited for. Threads of tests take turns by `--test-threads=1`, which `scripts/gpu-suite.sh` gives.
 
 /// Whether the suite is to run on a device.
-pub(super) fn wanted() -> bool {
+pub(in crate::engine::kernels::gpu) fn wanted() -> bool {
     std::env::var_os("MASPO_KERNELS").is_some_and(|value| value == "device")
 }
 
 #[cfg(not(feature = "cuda"))]
-pub(super) use absent::{free, kernels, managed, wait};
+pub(in crate::engine::kernels::gpu) use absent::{free, kernels, managed, wait};
 #[cfg(feature = "cuda")]
-pub(super) use present::{free, kernels, managed, wait};
+pub(in crate::engine::kernels::gpu) use present::{free, kernels, managed, wait};
 
 #[cfg(feature = "cuda")]
 mod present {
@@ -23,19 +23,19 @@ mod present {
     }
 
     /// The kernels that are part of the program.
-    pub(in super::super) fn kernels() -> &'static Api {
+    pub(in crate::engine::kernels::gpu) fn kernels() -> &'static Api {
         static KERNELS: OnceLock<Api> = OnceLock::new();
         context().bind_to_thread().expect("a CUDA device");
         KERNELS.get_or_init(|| Api::linked().expect("kernels of this tree"))
     }
 
     /// Waits for all launches.
-    pub(in super::super) fn wait() {
+    pub(in crate::engine::kernels::gpu) fn wait() {
         context().synchronize().expect("kernels that end well");
     }
 
     /// Words that host and device see.
-    pub(in super::super) fn managed(words: usize) -> *mut u128 {
+    pub(in crate::engine::kernels::gpu) fn managed(words: usize) -> *mut u128 {
         context().bind_to_thread().expect("a CUDA device");
         let flag = sys::CUmemAttach_flags::CU_MEM_ATTACH_GLOBAL;
         // SAFETY: freed once, by `free`.
@@ -44,7 +44,7 @@ mod present {
     }
 
     /// Gives them back.
-    pub(in super::super) fn free(words: *mut u128) {
+    pub(in crate::engine::kernels::gpu) fn free(words: *mut u128) {
         // SAFETY: they come from `managed`, and no kernel runs any more.
         unsafe { result::free_sync(words.expose_provenance() as sys::CUdeviceptr) }.expect("memory of the device");
     }
@@ -56,19 +56,19 @@ mod absent {
 
     const TEXT: &str = "MASPO_KERNELS=device wants a build with --features cuda";
 
-    pub(in super::super) fn kernels() -> &'static Api {
+    pub(in crate::engine::kernels::gpu) fn kernels() -> &'static Api {
         panic!("{TEXT}")
     }
 
-    pub(in super::super) fn wait() {
+    pub(in crate::engine::kernels::gpu) fn wait() {
         panic!("{TEXT}")
     }
 
-    pub(in super::super) fn managed(_words: usize) -> *mut u128 {
+    pub(in crate::engine::kernels::gpu) fn managed(_words: usize) -> *mut u128 {
         panic!("{TEXT}")
     }
 
-    pub(in super::super) fn free(_words: *mut u128) {
+    pub(in crate::engine::kernels::gpu) fn free(_words: *mut u128) {
         panic!("{TEXT}")
     }
 }

@@ -1,8 +1,9 @@
 //! That the emulation finds mistakes: a suite that cannot fail shows nothing.
 
 use super::super::api::FAULT;
-use super::super::emulation::{Emulation, ORDERS, emulation, fault};
-use super::*;
+use super::super::emulation::{Emulation, emulation};
+use crate::engine::kernels::gpu::emulation::ORDERS;
+use crate::engine::kernels::gpu::suite::Memory;
 
 /// The results in every order, or the fault of the first order that has one.
 fn planted(emulation: &Emulation, mistake: u32) -> Result<[Vec<f32>; 3], String> {
@@ -10,14 +11,12 @@ fn planted(emulation: &Emulation, mistake: u32) -> Result<[Vec<f32>; 3], String>
     let mut results = [const { Vec::new() }; 3];
     for (result, order) in results.iter_mut().zip(ORDERS) {
         let mut out = Memory::filled(64, 0.0f32);
+        emulation.fibers.order(order);
         // SAFETY: the sizes are those that planted.cpp wants.
-        let code = unsafe {
-            (emulation.order)(order);
-            (emulation.planted)(mistake, from.at(), out.at())
-        };
+        let code = unsafe { (emulation.planted)(mistake, from.at(), out.at()) };
         if code != 0 {
             assert_eq!(code, FAULT);
-            return Err(fault());
+            return Err(emulation.fibers.fault());
         }
         *result = out.get();
     }

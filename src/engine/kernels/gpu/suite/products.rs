@@ -5,8 +5,6 @@ use crate::engine::kernels::{Format, Rows, reference};
 use super::*;
 use std::ptr;
 
-pub(super) const FORMATS: [Weights; 4] = [Weights::Bf16, Weights::Q8_0, Weights::Q4K, Weights::F8];
-
 /// A packed matrix, and what its weights are.
 pub(super) struct Packed {
     pub(super) format: Weights,
@@ -20,7 +18,7 @@ pub(super) struct Packed {
 }
 
 impl Packed {
-    pub(super) fn new(api: &Api, format: Weights, inputs: usize, w: &[f32], up: Option<&[f32]>) -> Self {
+    pub(super) fn new(kernels: &dyn Kernels, format: Weights, inputs: usize, w: &[f32], up: Option<&[f32]>) -> Self {
         let kind = match format {
             Weights::Q8_0 => Format::Q8_0,
             Weights::Q4K => Format::Q4K,
@@ -30,23 +28,10 @@ impl Packed {
             [Some(w), up].into_iter().flatten().map(|w| Rows::from_floats(kind, inputs, w)).collect();
         let rows = parts[0].outputs();
         let outputs = rows * parts.len();
-        let up = parts.get(1).map_or(ptr::null(), |up| up.bytes().as_ptr());
-        // SAFETY: plain numbers.
-        let bytes = unsafe { (api.cuda_packed_bytes)(format as u32, inputs as u32, outputs as u32) };
-        let (mut weights, mut scales) =
-            (Memory::filled(bytes, 0u8), Memory::filled(outputs.next_multiple_of(16), 0.0f32));
-        // SAFETY: source and target have the sizes that the header asks for.
-        succeed(api, unsafe {
-            (api.cuda_pack)(
-                format as u32,
-                parts[0].bytes().as_ptr().cast(),
-                up.cast(),
-                rows as u32,
-                inputs as u32,
-                weights.at().cast(),
-                scales.at(),
-            )
-        });
+        let bytes = kernels.rules().packed_bytes(format, inputs, outputs);
+        let (mut weights, mut scales) = (vec![0u8; bytes], vec![0.0f32; outputs.next_multiple_of(16)]);
+        kernels.pack(format, &parts[0], parts.get(1), &mut weights, &mut scales);
+        let (weights, scales) = (Memory::of(&weights), Memory::of(&scales));
         let rows = parts.iter().flat_map(|part| (0..rows).map(|row| part.floats(row)));
         let kept = if format == Weights::F8 { rows.map(|row| as_f8(&row)).collect() } else { rows.collect() };
         Self { format, inputs, outputs, weights, scales, kept }
@@ -89,21 +74,15 @@ impl<'a> Product<'a> {
     }
 
     /// `y` as numbers. `orders`: in all orders, which takes three times as long.
-    fn run(&self, api: &Api, weights: &Packed, orders: bool) -> Vec<f32> {
-        if orders { in_every_order(|| self.once(api, weights)) } else { self.once(api, weights) }
+    fn run(&self, kernels: &dyn Kernels, weights: &Packed, orders: bool) -> Vec<f32> {
+        if orders { in_every_order(kernels, || self.once(kernels, weights)) } else { self.once(kernels, weights) }
     }
 
-    fn once(&self, api: &Api, packed: &Packed) -> Vec<f32> {
+    fn once(&self, kernels: &dyn Kernels, packed: &Packed) -> Vec<f32> {
         let mut packed = packed.clone_memory();
         let (rows, inputs, outputs) = (self.rows as u32, packed.inputs as u32, packed.outputs as u32);
-        // SAFETY: plain numbers.
-        let (bytes, counters) = unsafe {
-            (
-                (api.cuda_linear_workspace_bytes)(rows, outputs, self.splits),
-                (api.cuda_linear_counters)(rows, outputs, self.splits),
-            )
-        };
-        let (mut workspace, mut counters) = (Memory::filled(bytes, 0xffu8), Memory::filled(counters, 0u32));
+        let needs = kernels.rules().linear_needs(self.rows, packed.outputs, self.splits);
+        let (mut workspace, mut counters) = (Memory::filled(needs.workspace_bytes, 0xffu8), Memory::filled(needs.counters, 0u32));
         let (mut x, mut bias) = (Memory::of(self.x), Memory::of(self.bias.unwrap_or(&[])));
         let (mut wide, mut narrow) = (Memory::of(&self.y), Memory::of(&bits(&self.y)));
         let is_wide = matches!(self.epilogue, Epilogue::StoreF32 | Epilogue::AddF32);
@@ -125,15 +104,14 @@ impl<'a> Product<'a> {
             splits: self.splits,
             shared_limit: self.shared_limit,
         };
-        // SAFETY: every pointer has the memory that the header asks for.
-        succeed(api, unsafe { (api.cuda_linear)(&args, ptr::null_mut()) });
+        run(kernels, &Launch::Linear(args));
         assert!(counters.get().iter().all(|&count| count == 0), "counters are left as they were found");
         if is_wide { wide.get() } else { floats(&narrow.get()) }
     }
 }
 
-/// Bricks along the inputs.
-fn bricks(format: Weights, inputs: usize) -> u32 {
+/// Bricks along the inputs, in CUDA's packing.
+pub(in crate::engine::kernels::gpu) fn bricks(format: Weights, inputs: usize) -> u32 {
     let width = match format {
         Weights::Bf16 => 64,
         Weights::Q4K => 256,
@@ -157,42 +135,40 @@ fn tolerance(format: Weights) -> f64 {
     if format == Weights::F8 { 0.05 } else { 1e-4 }
 }
 
-#[test]
-fn products_are_right() {
-    cases(4, |api, rng| {
+pub(in crate::engine::kernels::gpu) fn products_are_right(kernels: &dyn Kernels) {
+    cases(4, |rng| {
         let (rows, outputs, inputs) = (rng.random_range(1..30), rng.random_range(1..150), 8 * rng.random_range(1..80));
         let (x, w, bias) = (numbers(rng, rows * inputs), numbers(rng, outputs * inputs), numbers(rng, outputs));
-        for format in FORMATS {
-            let weights = Packed::new(api, format, inputs, &w, None);
+        for &format in kernels.packings() {
+            let weights = Packed::new(kernels, format, inputs, &w, None);
             let splits = rng.random_range(1..=bricks(format, inputs).min(5));
             let x = bits(&x);
             let mut product = Product::new(&x, &weights, splits);
             let exact = weights.product(&floats(&x));
-            let found = product.run(api, &weights, true);
+            let found = product.run(kernels, &weights, true);
             assert_close(&found, &exact, tolerance(format));
             product.bias = Some(&bias);
             product.epilogue = Epilogue::AddF32;
             product.y = numbers(rng, rows * outputs);
             let biased = |i: usize| found[i] + bias[i % outputs];
             let expected: Vec<f32> = (0..rows * outputs).map(|i| product.y[i] + biased(i)).collect();
-            assert_eq!(product.run(api, &weights, false), expected);
+            assert_eq!(product.run(kernels, &weights, false), expected);
             product.epilogue = Epilogue::StoreBf16;
             assert_eq!(
-                product.run(api, &weights, false),
+                product.run(kernels, &weights, false),
                 rounded(&(0..rows * outputs).map(biased).collect::<Vec<_>>())
             );
         }
     });
 }
 
-#[test]
-fn gated_products_are_right() {
-    cases(3, |api, rng| {
+pub(in crate::engine::kernels::gpu) fn gated_products_are_right(kernels: &dyn Kernels) {
+    cases(3, |rng| {
         let (rows, mlp, inputs) = (rng.random_range(1..20), rng.random_range(1..90), 8 * rng.random_range(1..60));
         let (x, gate, up) = (numbers(rng, rows * inputs), numbers(rng, mlp * inputs), numbers(rng, mlp * inputs));
         let x = bits(&x);
-        for format in FORMATS {
-            let weights = Packed::new(api, format, inputs, &gate, Some(&up));
+        for &format in kernels.packings() {
+            let weights = Packed::new(kernels, format, inputs, &gate, Some(&up));
             let splits = bricks(format, inputs).min(2);
             let both = weights.product(&floats(&x));
             let expected: Vec<f64> =
@@ -201,27 +177,26 @@ fn gated_products_are_right() {
             product.epilogue = Epilogue::Gated;
             product.y.truncate(rows * mlp);
             let close = tolerance(format).max(BF16);
-            assert_close(&product.run(api, &weights, false), &expected, close);
+            assert_close(&product.run(kernels, &weights, false), &expected, close);
         }
     });
 }
 
 /// Every size of the tiles of rows, the passes behind them, and the device with less shared memory.
-#[test]
-fn a_row_of_a_product_does_not_depend_on_the_others() {
-    cases(1, |api, rng| {
+pub(in crate::engine::kernels::gpu) fn a_row_of_a_product_does_not_depend_on_the_others(kernels: &dyn Kernels) {
+    cases(1, |rng| {
         let (rows, outputs, inputs) = (89, 40, 512);
         let (x, w) = (bits(&numbers(rng, rows * inputs)), numbers(rng, outputs * inputs));
-        for format in FORMATS {
-            let weights = Packed::new(api, format, inputs, &w, None);
+        for &format in kernels.packings() {
+            let weights = Packed::new(kernels, format, inputs, &w, None);
             let mut whole = Product::new(&x, &weights, 2);
-            let together = whole.run(api, &weights, false);
+            let together = whole.run(kernels, &weights, false);
             whole.shared_limit = 99 * 1024;
-            assert!(whole.run(api, &weights, false) == together, "two passes");
+            assert!(whole.run(kernels, &weights, false) == together, "two passes");
             for count in [1, 8, 9, 17, 25, 40, 41, 80] {
                 let rows: Vec<usize> = (0..count).map(|row| 88 - row).collect();
                 let part: Vec<u16> = rows.iter().flat_map(|&row| x[row * inputs..][..inputs].to_vec()).collect();
-                let found = Product::new(&part, &weights, 2).run(api, &weights, false);
+                let found = Product::new(&part, &weights, 2).run(kernels, &weights, false);
                 let expected: Vec<f32> =
                     rows.iter().flat_map(|&row| together[row * outputs..][..outputs].to_vec()).collect();
                 assert!(found == expected, "{count} rows of {format:?}");
@@ -230,32 +205,18 @@ fn a_row_of_a_product_does_not_depend_on_the_others() {
     });
 }
 
-#[test]
-fn a_row_that_is_no_number_spoils_no_other() {
-    let Some(api) = kernels() else { return };
-    let mut rng = rng(9);
+pub(in crate::engine::kernels::gpu) fn a_row_that_is_no_number_spoils_no_other(kernels: &dyn Kernels) {
+        let mut rng = rng(9);
     let (outputs, inputs) = (20, 256);
     let (mut x, w) = (bits(&numbers(&mut rng, 3 * inputs)), numbers(&mut rng, outputs * inputs));
-    for format in FORMATS {
-        let weights = Packed::new(api, format, inputs, &w, None);
-        let clean = Product::new(&x, &weights, 1).run(api, &weights, false);
+    for &format in kernels.packings() {
+        let weights = Packed::new(kernels, format, inputs, &w, None);
+        let clean = Product::new(&x, &weights, 1).run(kernels, &weights, false);
         let before = x[inputs + 5];
         x[inputs + 5] = bf16::NAN.to_bits();
-        let found = Product::new(&x, &weights, 1).run(api, &weights, false);
+        let found = Product::new(&x, &weights, 1).run(kernels, &weights, false);
         x[inputs + 5] = before;
         assert!(found[outputs..2 * outputs].iter().all(|y| y.is_nan()));
         assert_eq!((&found[..outputs], &found[2 * outputs..]), (&clean[..outputs], &clean[2 * outputs..]));
     }
-}
-
-#[test]
-fn splits_fill_a_device_and_depend_on_the_matrix_alone() {
-    let Some(api) = kernels() else { return };
-    // SAFETY: plain numbers.
-    let splits = |inputs, outputs, sms| unsafe { (api.cuda_linear_splits)(Weights::Q8_0 as u32, inputs, outputs, sms) };
-    for (inputs, outputs) in [(4096, 6144), (4096, 4096), (4096, 24576), (12288, 4096), (4096, 151_936), (64, 100)] {
-        let found = splits(inputs, outputs, 132);
-        assert!((1..=16).contains(&found) && found <= bricks(Weights::Q8_0, inputs as usize));
-    }
-    assert!(splits(12288, 4096, 132) > 1 && splits(4096, 151_936, 132) == 1);
 }

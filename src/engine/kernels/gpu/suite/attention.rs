@@ -62,7 +62,7 @@ struct Layer {
     k_norm: Vec<f32>,
 }
 
-fn rotate(api: &Api, sequence: &Sequence, layer: &Layer, kind: Type, slots: &[u32]) -> Stored {
+fn rotate(kernels: &dyn Kernels, sequence: &Sequence, layer: &Layer, kind: Type, slots: &[u32]) -> Stored {
     let (d, rows) = (sequence.d, sequence.tokens);
     let mut rotary = Rotary::new(d, 1e4);
     rotary.reach(rows as u32);
@@ -71,7 +71,7 @@ fn rotate(api: &Api, sequence: &Sequence, layer: &Layer, kind: Type, slots: &[u3
     };
     let (cos, sin) = (angles(|rotary, at| rotary.at(at).0), angles(|rotary, at| rotary.at(at).1));
     let positions: Vec<u32> = (0..rows as u32).collect();
-    in_every_order(|| {
+    in_every_order(kernels, || {
         let (mut wide, mut narrow) = (Memory::of(&layer.qkv), Memory::of(&bits(&layer.qkv)));
         let (mut q_norm, mut k_norm) = (Memory::of(&layer.q_norm), Memory::of(&layer.k_norm));
         let (mut cos, mut sin) = (Memory::of(&cos), Memory::of(&sin));
@@ -98,8 +98,7 @@ fn rotate(api: &Api, sequence: &Sequence, layer: &Layer, kind: Type, slots: &[u3
             qkv_type: kind,
             eps: 1e-6,
         };
-        // SAFETY: every pointer has the memory that the header asks for.
-        succeed(api, unsafe { (api.cuda_rotate)(&args, ptr::null_mut()) });
+        run(kernels, &Launch::Rotate(args));
         Stored { q: q.get(), keys: keys.get(), values: values.get() }
     })
 }
@@ -113,9 +112,8 @@ fn slots(sequence: &Sequence) -> Vec<u32> {
     (0..sequence.tokens).map(|position| sequence.slot(position) as u32).collect()
 }
 
-#[test]
-fn heads_are_normed_rotated_and_stored() {
-    cases(6, |api, rng| {
+pub(in crate::engine::kernels::gpu) fn heads_are_normed_rotated_and_stored(kernels: &dyn Kernels) {
+    cases(6, |rng| {
         let tokens = rng.random_range(1..40);
         let sequence = Sequence::new(rng, tokens);
         let Sequence { n_q, n_kv, d, .. } = sequence;
@@ -129,7 +127,7 @@ fn heads_are_normed_rotated_and_stored() {
             let turned = |row: usize, at: usize, norm: &[f32]| {
                 reference::rotate(&reference::rms_norm(head(row, at), norm, 1e-6), row as u32, 1e4)
             };
-            let stored = rotate(api, &sequence, &layer, kind, &slots);
+            let stored = rotate(kernels, &sequence, &layer, kind, &slots);
             let mut written = 0;
             for row in 0..tokens {
                 for i in 0..n_q {
@@ -153,7 +151,7 @@ fn heads_are_normed_rotated_and_stored() {
 }
 
 /// `out` of the rows at `positions`, in one launch; a length of 0 stands for a filling row.
-fn decode(api: &Api, sequence: &Sequence, stored: &Stored, lengths: &[usize], spread: u32, orders: bool) -> Vec<u16> {
+fn decode(kernels: &dyn Kernels, sequence: &Sequence, stored: &Stored, lengths: &[usize], spread: u32, orders: bool) -> Vec<u16> {
     let width = sequence.n_q * sequence.d;
     let q: Vec<u16> =
         lengths.iter().flat_map(|&length| stored.q[length.saturating_sub(1) * width..][..width].to_vec()).collect();
@@ -164,8 +162,8 @@ fn decode(api: &Api, sequence: &Sequence, stored: &Stored, lengths: &[usize], sp
     let lengths: Vec<u32> = lengths.iter().map(|&length| length as u32).collect();
     let max_length = sequence.tokens as u32 + 70;
     let once = || {
-        // SAFETY: plain numbers.
-        let bytes = unsafe { (api.cuda_decode_attention_workspace_bytes)(rows, n_q, sequence.d as u32, max_length) };
+        let sizes = (rows as usize, n_q as usize, sequence.d, max_length as usize);
+        let bytes = kernels.rules().decode_attention_bytes(sizes.0, sizes.1, sizes.2, sizes.3);
         let (mut workspace, mut counters) =
             (Memory::filled(bytes, 0xffu8), Memory::filled((rows * n_kv) as usize, 0u32));
         let (mut q, mut keys, mut values) = (Memory::of(&q), Memory::of(&stored.keys), Memory::of(&stored.values));
@@ -189,16 +187,15 @@ fn decode(api: &Api, sequence: &Sequence, stored: &Stored, lengths: &[usize], sp
             max_length,
             spread,
         };
-        // SAFETY: every pointer has the memory that the header asks for.
-        succeed(api, unsafe { (api.cuda_decode_attention)(&args, ptr::null_mut()) });
+        run(kernels, &Launch::DecodeAttention(args));
         assert!(counters.get().iter().all(|&count| count == 0), "counters are left as they were found");
         out.get()
     };
-    if orders { in_every_order(once) } else { once() }
+    if orders { in_every_order(kernels, once) } else { once() }
 }
 
 /// `out` of all rows of the sequence; those before `first` are not computed.
-fn prefill(api: &Api, sequence: &Sequence, stored: &Stored, first: usize, tile_tokens: usize) -> Vec<u16> {
+fn prefill(kernels: &dyn Kernels, sequence: &Sequence, stored: &Stored, first: usize, tile_tokens: usize) -> Vec<u16> {
     let tiles: Vec<Tile> = (first..sequence.tokens)
         .step_by(tile_tokens)
         .map(|at| Tile {
@@ -208,7 +205,7 @@ fn prefill(api: &Api, sequence: &Sequence, stored: &Stored, first: usize, tile_t
             table_start: 0,
         })
         .collect();
-    in_every_order(|| {
+    in_every_order(kernels, || {
         let (mut q, mut keys, mut values) =
             (Memory::of(&stored.q), Memory::of(&stored.keys), Memory::of(&stored.values));
         let (mut tiles, mut tables) = (Memory::of(&tiles), Memory::of(&sequence.table));
@@ -226,27 +223,24 @@ fn prefill(api: &Api, sequence: &Sequence, stored: &Stored, first: usize, tile_t
             d: sequence.d as u32,
             block_tokens: sequence.block_tokens as u32,
         };
-        // SAFETY: every pointer has the memory that the header asks for.
-        succeed(api, unsafe { (api.cuda_prefill_attention)(&args, ptr::null_mut()) });
+        run(kernels, &Launch::PrefillAttention(args));
         out.get()
     })
 }
 
 /// Attention is right, and the same bit by bit for prefill, decoding, every spread, and every company.
-#[test]
-fn attention_is_right_and_one_for_all() {
-    cases(7, |api, rng| {
+pub(in crate::engine::kernels::gpu) fn attention_is_right_and_one_for_all(kernels: &dyn Kernels) {
+    cases(7, |rng| {
         let tokens = [1, 17, 63, 64, 65, 129, 200][rng.random_range(0..7)];
         let sequence = Sequence::new(rng, tokens);
         let Sequence { n_q, n_kv, d, .. } = sequence;
         let layer = layer(rng, &sequence);
-        let stored = rotate(api, &sequence, &layer, Type::F32, &slots(&sequence));
+        let stored = rotate(kernels, &sequence, &layer, Type::F32, &slots(&sequence));
         let width = n_q * d;
         let first = tokens.saturating_sub(rng.random_range(1..30));
-        // SAFETY: plain numbers.
-        let most = unsafe { (api.cuda_tile_tokens)(n_q as u32, n_kv as u32) } as usize;
+        let most = kernels.rules().tile_tokens(n_q, n_kv);
         assert_eq!(most, 64 / (n_q / n_kv));
-        let whole = prefill(api, &sequence, &stored, first, most);
+        let whole = prefill(kernels, &sequence, &stored, first, most);
         assert!(whole[..first * width].iter().all(|&x| x == UNWRITTEN));
         for row in first..tokens {
             for head in 0..n_q {
@@ -259,28 +253,20 @@ fn attention_is_right_and_one_for_all() {
                 assert_close(&floats(&whole[at..][..d]), &expected, 2.0 * BF16);
             }
         }
-        let other = prefill(api, &sequence, &stored, first, most.div_ceil(3));
+        let other = prefill(kernels, &sequence, &stored, first, most.div_ceil(3));
         assert!(other == whole, "other tiles");
         let lengths: Vec<usize> = (first + 1..=tokens).rev().take(5).collect();
         let row = |length: usize| whole[(length - 1) * width..][..width].to_vec();
-        let together = decode(api, &sequence, &stored, &lengths, 1, true);
+        let together = decode(kernels, &sequence, &stored, &lengths, 1, true);
         assert!(together == lengths.iter().flat_map(|&length| row(length)).collect::<Vec<_>>(), "decoding is prefill");
         for spread in 2..4 {
             assert!(
-                decode(api, &sequence, &stored, &lengths, spread, false) == together,
+                decode(kernels, &sequence, &stored, &lengths, spread, false) == together,
                 "spread over {spread} blocks"
             );
         }
-        let filled = decode(api, &sequence, &stored, &[0, tokens, 0], 2, false);
+        let filled = decode(kernels, &sequence, &stored, &[0, tokens, 0], 2, false);
         assert_eq!(filled[width..2 * width], row(tokens));
         assert!(filled[..width].iter().chain(&filled[2 * width..]).all(|&x| x == 0), "filling rows get zeros");
     });
-}
-
-#[test]
-fn keys_are_spread_over_a_device() {
-    let Some(api) = kernels() else { return };
-    // SAFETY: plain numbers.
-    let spread = |rows, length| unsafe { (api.cuda_decode_attention_spread)(rows, 8, length, 132) };
-    assert_eq!((spread(1, 64), spread(1, 4096), spread(80, 4096)), (1, 16, 1));
 }
