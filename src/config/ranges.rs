@@ -109,6 +109,8 @@ fn check_rollout(section: &Section<'_>, options: &RolloutOptions) {
 
 fn check_engine(section: &Section<'_>, options: &EngineOptions) {
     let EngineOptions {
+        device: _,
+        deterministic: _,
         threads,
         block_tokens,
         kv_tokens,
