@@ -56,6 +56,18 @@ impl GpuPlace {
         Ok(Self { gpu: Box::new(gpu), name: format!("cuda:{number}"), kernels, bandwidth })
     }
 
+    /// The machine's Apple GPU.
+    ///
+    /// # Errors
+    /// No device, one that the kernels are not made for, or kernels that it does not compile.
+    #[cfg(metal)]
+    pub(super) fn metal() -> Result<Self, DeviceError> {
+        use super::executor::gpu::metal::MetalGpu;
+        let mut gpu = MetalGpu::open()?;
+        let (kernels, bandwidth) = (gpu.describe().name, gpu.read_bandwidth().ok());
+        Ok(Self { gpu: Box::new(gpu), name: "metal".to_string(), kernels, bandwidth })
+    }
+
     /// A device that was opened elsewhere.
     #[cfg(test)]
     pub(super) fn of(gpu: Box<dyn Gpu>, name: &str, kernels: &str) -> Self {

@@ -95,3 +95,25 @@ fn metal() -> DeviceReport {
     let problem = "this build has no Metal: build it on macOS with `cargo build --release --features metal`";
     DeviceReport::missing("metal", problem)
 }
+
+#[cfg(metal)]
+fn metal() -> DeviceReport {
+    use super::executor::gpu::metal::MetalGpu;
+    match MetalGpu::open() {
+        Err(problem) => DeviceReport::missing("metal", problem),
+        Ok(mut gpu) => {
+            let found = gpu.describe();
+            DeviceReport {
+                device: "metal".to_string(),
+                name: Some(found.name),
+                compute_capability: None,
+                driver: None,
+                memory_bytes: Some(found.memory_bytes),
+                free_bytes: Some(found.free_bytes),
+                read_bandwidth_bytes_per_s: gpu.read_bandwidth().ok(),
+                multiprocessors: None,
+                problem: None,
+            }
+        }
+    }
+}

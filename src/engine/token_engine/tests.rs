@@ -351,12 +351,12 @@ fn dropping_the_engine_stops_its_thread() {
 #[cfg(unix)]
 #[test]
 fn a_request_has_the_same_answer_in_any_company_on_cuda() {
-    use crate::engine::executor::gpu::emulated::{OPTIONS, executor};
+    use crate::engine::executor::gpu::emulated::{Kind, OPTIONS, executor};
     let config = Config { max_position_embeddings: 1024, ..plain_config() };
     let options = EngineOptions { draft_tokens: 4, step_tokens: OPTIONS.step_tokens, ..EngineOptions::default() };
     let options = EngineOptions { max_running: OPTIONS.max_running, ..options };
     let start = || {
-        let (device, _) = executor(&config, Dtype::Q8_0)?;
+        let (device, _) = executor(Kind::Cuda, &config, Dtype::Q8_0)?;
         Some(TokenEngine::start_on(Box::new(device), &config, Vec::new(), &options, OPTIONS.blocks).unwrap())
     };
     let Some(engine) = start() else { return };
@@ -379,9 +379,9 @@ fn a_request_has_the_same_answer_in_any_company_on_cuda() {
 #[test]
 fn a_decode_step_is_one_replay_started_before_the_last_tokens_are_read() {
     use crate::engine::executor::gpu::emulated::Asked::{self, Capture, Collect, Copy, Fetch, Launch, Replay, Write};
-    use crate::engine::executor::gpu::emulated::{OPTIONS, executor};
+    use crate::engine::executor::gpu::emulated::{Kind, OPTIONS, executor};
     let config = Config { max_position_embeddings: 1024, ..plain_config() };
-    let Some((device, record)) = executor(&config, Dtype::Bf16) else { return };
+    let Some((device, record)) = executor(Kind::Cuda, &config, Dtype::Bf16) else { return };
     let options = EngineOptions { draft_tokens: 0, prefix_reuse: false, ..EngineOptions::default() };
     record.lock().unwrap().clear();
     let engine = TokenEngine::start_on(Box::new(device), &config, vec![], &options, OPTIONS.blocks).unwrap();

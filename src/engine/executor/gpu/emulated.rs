@@ -4,8 +4,8 @@ use super::device::{Address, Facts, Fetch, Gpu, Graph, MOST_FETCHES};
 use super::weights::LoadError;
 use super::{GpuExecutor, GpuOptions};
 use crate::engine::executor::DeviceError;
-use crate::engine::kernels::gpu::cuda::{Api, FAULT, fault, kernels};
-use crate::engine::kernels::gpu::{KernelRules, Launch};
+use crate::engine::kernels::gpu::suite::Kernels;
+use crate::engine::kernels::gpu::{KernelRules, Launch, cuda, metal};
 use crate::engine::qwen3::testing::RandomTensors;
 use crate::engine::qwen3::{Config, Dtype};
 use std::ptr;
@@ -28,27 +28,49 @@ pub(crate) enum Asked {
 pub(crate) type Record = Arc<Mutex<Vec<Asked>>>;
 
 /// What steps of tests may be.
-pub(crate) const OPTIONS: GpuOptions = GpuOptions { block_tokens: 16, blocks: 64, step_tokens: 48, max_running: 16, fast: false };
+pub(crate) const OPTIONS: GpuOptions =
+    GpuOptions { block_tokens: 16, blocks: 64, step_tokens: 48, max_running: 16, fast: false };
+
+/// Whose kernels a device runs.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Kind {
+    Cuda,
+    Metal,
+}
+
+impl Kind {
+    fn kernels(self) -> Option<&'static dyn Kernels> {
+        match self {
+            Self::Cuda => cuda::kernels().map(|kernels| kernels as &dyn Kernels),
+            Self::Metal => metal::emulation::kernels().map(|kernels| kernels as &dyn Kernels),
+        }
+    }
+}
 
 /// A small random model on a device with `free` bytes; `None` where the kernels cannot be compiled.
-pub(super) fn load(config: &Config, dtype: Dtype, free: usize) -> Option<(Result<GpuExecutor, LoadError>, Record)> {
-    let (gpu, record) = EmulatedGpu::new(free)?;
+pub(super) fn load(
+    kind: Kind,
+    config: &Config,
+    dtype: Dtype,
+    free: usize,
+) -> Option<(Result<GpuExecutor, LoadError>, Record)> {
+    let (gpu, record) = EmulatedGpu::new(kind, free)?;
     Some((GpuExecutor::load(Box::new(gpu), config, &mut RandomTensors::new(), dtype, |_| Ok(OPTIONS)), record))
 }
 
 /// The same with room enough.
-pub(crate) fn executor(config: &Config, dtype: Dtype) -> Option<(GpuExecutor, Record)> {
-    load(config, dtype, usize::MAX).map(|(executor, record)| (executor.expect("a model that fits"), record))
+pub(crate) fn executor(kind: Kind, config: &Config, dtype: Dtype) -> Option<(GpuExecutor, Record)> {
+    load(kind, config, dtype, usize::MAX).map(|(executor, record)| (executor.expect("a model that fits"), record))
 }
 
 /// The device alone, with `free` bytes; `None` where the kernels cannot be compiled.
 pub(crate) fn gpu(free: usize) -> Option<Box<dyn Gpu>> {
-    EmulatedGpu::new(free).map(|(gpu, _)| Box::new(gpu) as Box<dyn Gpu>)
+    EmulatedGpu::new(Kind::Cuda, free).map(|(gpu, _)| Box::new(gpu) as Box<dyn Gpu>)
 }
 
 /// The device.
 pub(super) struct EmulatedGpu {
-    api: &'static Api,
+    kernels: &'static dyn Kernels,
     memory: Vec<Vec<u128>>,
     free: usize,
     graphs: Vec<Vec<Launch>>,
@@ -59,10 +81,18 @@ pub(super) struct EmulatedGpu {
 }
 
 impl EmulatedGpu {
-    fn new(free: usize) -> Option<(Self, Record)> {
+    fn new(kind: Kind, free: usize) -> Option<(Self, Record)> {
         let record = Record::default();
-        let api = kernels()?;
-        Some((Self { api, memory: Vec::new(), free, graphs: Vec::new(), fetched: Vec::new(), fetches: 0, record: record.clone() }, record))
+        let gpu = Self {
+            kernels: kind.kernels()?,
+            memory: Vec::new(),
+            free,
+            graphs: Vec::new(),
+            fetched: Vec::new(),
+            fetches: 0,
+            record: record.clone(),
+        };
+        Some((gpu, record))
     }
 
     fn note(&self, asked: Asked) {
@@ -71,12 +101,7 @@ impl EmulatedGpu {
 
     fn start(&self, launches: &[Launch]) -> Result<(), DeviceError> {
         for launch in launches {
-            // SAFETY: the executor's addresses are those of `memory`.
-            let code = unsafe { self.api.start(launch, ptr::null_mut()) };
-            if code != 0 {
-                let why = if code == FAULT { fault() } else { self.api.meaning(code) };
-                return Err(DeviceError(format!("{}: {why}", launch.name())));
-            }
+            self.kernels.start(launch).map_err(|why| DeviceError(format!("{}: {why}", launch.name())))?;
         }
         Ok(())
     }
@@ -92,7 +117,7 @@ impl EmulatedGpu {
 
 impl Gpu for EmulatedGpu {
     fn rules(&self) -> &dyn KernelRules {
-        self.api
+        self.kernels.rules()
     }
 
     fn facts(&self) -> Facts {

@@ -1,6 +1,6 @@
 //! The whole model on the emulated device: against the CPU, whatever the company of a row, and what it asks of a device.
 
-use super::emulated::{OPTIONS, executor, load};
+use super::emulated::{Kind, OPTIONS, executor, load};
 use crate::engine::blocks::Blocks;
 use crate::engine::executor::{CpuExecutor, Executor};
 use crate::engine::kernels::Compute;
@@ -40,11 +40,20 @@ fn logits(executor: &mut dyn Executor, prompts: &[Vec<u32>], more: usize, step_t
 }
 
 #[test]
-fn logits_are_those_of_the_cpu() {
+fn logits_of_cuda_are_those_of_the_cpu() {
+    logits_are_those_of_the_cpu(Kind::Cuda);
+}
+
+#[test]
+fn logits_of_metal_are_those_of_the_cpu() {
+    logits_are_those_of_the_cpu(Kind::Metal);
+}
+
+fn logits_are_those_of_the_cpu(kind: Kind) {
     for config in [config(), Config { attention_bias: true, tie_word_embeddings: false, ..config() }] {
         // (format, error allowed: activations are bf16 on the device, bytes on the CPU for quantized weights)
         for (dtype, allowed) in [(Dtype::Bf16, 0.03), (Dtype::Q8_0, 0.04), (Dtype::Q4K, 0.06)] {
-            let Some((mut device, _)) = executor(&config, dtype) else { return };
+            let Some((mut device, _)) = executor(kind, &config, dtype) else { return };
             let model =
                 Model::load(&config, &mut RandomTensors::new(), dtype, &Compute::cpu(Some(2)).unwrap()).unwrap();
             let mut cpu = CpuExecutor::new(model, OPTIONS.block_tokens, OPTIONS.blocks);
@@ -61,8 +70,17 @@ fn logits_are_those_of_the_cpu() {
 }
 
 #[test]
-fn a_sequence_has_the_same_bits_in_any_company() {
-    let Some((mut device, _)) = executor(&config(), Dtype::Q8_0) else { return };
+fn a_sequence_has_the_same_bits_in_any_company_on_cuda() {
+    a_sequence_has_the_same_bits_in_any_company(Kind::Cuda);
+}
+
+#[test]
+fn a_sequence_has_the_same_bits_in_any_company_on_metal() {
+    a_sequence_has_the_same_bits_in_any_company(Kind::Metal);
+}
+
+fn a_sequence_has_the_same_bits_in_any_company(kind: Kind) {
+    let Some((mut device, _)) = executor(kind, &config(), Dtype::Q8_0) else { return };
     let prompts = prompts(3, 20);
     let together = logits(&mut device, &prompts, 4, OPTIONS.step_tokens);
     for (prompt, together) in prompts.iter().zip(&together) {
@@ -74,14 +92,14 @@ fn a_sequence_has_the_same_bits_in_any_company() {
 
 #[test]
 fn what_does_not_fit_is_said() {
-    let said = |free| load(&config(), Dtype::Bf16, free).map(|(executor, _)| executor.err().unwrap().to_string());
+    let said = |free| load(Kind::Cuda, &config(), Dtype::Bf16, free).map(|(executor, _)| executor.err().unwrap().to_string());
     let Some(weights) = said(400 << 10) else { return };
     assert!(weights.starts_with("out of memory: "), "{weights}");
     assert!(weights.contains(" MiB are wanted for weights (choose a smaller `model.dtype`), 0."), "{weights}");
     let keys = said(1200 << 10).unwrap();
     assert!(keys.contains("0.2 MiB are wanted for keys and values (lower `engine.kv_tokens`)"), "{keys}");
     let odd = Config { head_dim: 10, ..config() };
-    let (executor, _) = load(&odd, Dtype::Bf16, usize::MAX).unwrap();
+    let (executor, _) = load(Kind::Cuda, &odd, Dtype::Bf16, usize::MAX).unwrap();
     let said = executor.err().unwrap().to_string();
     assert_eq!(said, "config.json: `head_dim` is 10: the CUDA kernels are made for 64 and 128");
 }

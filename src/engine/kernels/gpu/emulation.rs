@@ -23,8 +23,10 @@ pub(super) struct Recipe {
 /// The kernels' folders, `kernels/` being the first part of all paths.
 pub(super) fn files(folder: &str, extensions: &[&str]) -> Vec<PathBuf> {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("kernels").join(folder);
-    let entries = fs::read_dir(folder).expect("the kernels' folder").map(|entry| entry.expect("a readable folder").path());
-    let extension = |path: &PathBuf| path.extension().map_or(String::new(), |found| found.to_string_lossy().into_owned());
+    let entries =
+        fs::read_dir(folder).expect("the kernels' folder").map(|entry| entry.expect("a readable folder").path());
+    let extension =
+        |path: &PathBuf| path.extension().map_or(String::new(), |found| found.to_string_lossy().into_owned());
     let mut found: Vec<PathBuf> = entries.filter(|path| extensions.contains(&extension(path).as_str())).collect();
     found.sort();
     found
@@ -65,13 +67,18 @@ impl Recipe {
         }
         let unfinished = library.with_extension(format!("{}.so", std::process::id()));
         let mut command = Command::new(&compiler);
-        command.args(["-std=c++17", "-O2", "-fPIC", "-shared", "-ffp-contract=off", "-Wno-unknown-pragmas"]).args(&self.flags);
+        command
+            .args(["-std=c++17", "-O2", "-fPIC", "-shared", "-ffp-contract=off", "-Wno-unknown-pragmas"])
+            .args(&self.flags);
         if let Some((name, text)) = &self.written {
             let folder = unfinished.with_extension("include");
-            fs::create_dir_all(&folder).and_then(|()| fs::write(folder.join(name), text)).expect("a folder to write to");
+            fs::create_dir_all(&folder)
+                .and_then(|()| fs::write(folder.join(name), text))
+                .expect("a folder to write to");
             command.arg("-I").arg(folder);
         }
-        let compiled = self.inputs.iter().filter(|path| path.extension().is_some_and(|found| found == "cu" || found == "cpp"));
+        let compiled =
+            self.inputs.iter().filter(|path| path.extension().is_some_and(|found| found == "cu" || found == "cpp"));
         let output = command.args(["-x", "c++"]).args(compiled).arg("-o").arg(&unfinished).output();
         let output = output.map_err(|error| format!("`{}`: {error}", compiler.display()))?;
         let said = String::from_utf8_lossy(&output.stderr);
@@ -93,7 +100,9 @@ impl Fibers {
         // SAFETY: kernels/cuda/emulated/fibers.cpp declares them so.
         unsafe {
             Self {
-                order: std::mem::transmute::<*mut c_void, unsafe extern "C" fn(u32)>(library.have("maspo_emulation_order")),
+                order: std::mem::transmute::<*mut c_void, unsafe extern "C" fn(u32)>(
+                    library.have("maspo_emulation_order"),
+                ),
                 fault: std::mem::transmute::<*mut c_void, unsafe extern "C" fn() -> *const c_char>(
                     library.have("maspo_emulation_fault"),
                 ),

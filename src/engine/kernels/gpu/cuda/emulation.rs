@@ -54,7 +54,8 @@ pub(in crate::engine) fn emulation() -> Option<&'static Emulation> {
 /// What the code means, with the fault that the emulation found.
 pub(super) fn succeed(api: &Api, code: c_int) -> Result<(), String> {
     if code != 0 {
-        let fault = EMULATION.get().filter(|_| code == FAULT).map_or(String::new(), |emulation| emulation.fibers.fault());
+        let fault =
+            EMULATION.get().filter(|_| code == FAULT).map_or(String::new(), |emulation| emulation.fibers.fault());
         return Err(format!("{}: {fault}", api.meaning(code)));
     }
     if device::wanted() {

@@ -4,13 +4,13 @@
 mod api;
 mod rules;
 
-#[cfg(test)]
+#[cfg(all(test, unix))]
 pub(super) mod device;
-#[cfg(test)]
+#[cfg(all(test, unix))]
 mod emulation;
-#[cfg(test)]
+#[cfg(all(test, unix))]
 mod tests;
 
 pub(in crate::engine) use api::Api;
-#[cfg(test)]
+#[cfg(all(test, unix))]
 pub(in crate::engine) use emulation::kernels;

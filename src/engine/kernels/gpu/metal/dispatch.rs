@@ -1,6 +1,6 @@
 //! Which kernel function a launch is, on how many threadgroups and threads. Pure data: the emulation and a device run the same.
 
-use crate::engine::kernels::gpu::{Embed, Launch, Linear, Type, Weights};
+use crate::engine::kernels::gpu::{Embed, Epilogue, Launch, Linear, Type, Weights};
 use std::ffi::c_void;
 
 /// Threads of a simdgroup.
@@ -123,8 +123,11 @@ fn embed(of: &Embed) -> Result<Dispatch, String> {
 fn linear(of: &Linear) -> Result<Dispatch, String> {
     let eights = of.inputs > 0 && of.inputs.is_multiple_of(8) && of.x_stride.is_multiple_of(8);
     wanted(eights && of.outputs > 0, "`inputs` is a multiple of 8, and so is the stride of x")?;
-    let gated = of.epilogue == crate::engine::kernels::gpu::Epilogue::Gated;
-    wanted(!gated || (of.outputs.is_multiple_of(2) && of.bias.is_null()), "a gated product has pairs of rows and no bias")?;
+    let gated = of.epilogue == Epilogue::Gated;
+    wanted(
+        !gated || (of.outputs.is_multiple_of(2) && of.bias.is_null()),
+        "a gated product has pairs of rows and no bias",
+    )?;
     let functions = match of.format {
         Weights::RowsBf16 | Weights::Bf16 => LINEAR[0],
         Weights::Q8_0 => LINEAR[1],

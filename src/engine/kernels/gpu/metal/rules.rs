@@ -54,7 +54,10 @@ impl KernelRules for MetalRules {
             to.copy_from_slice(from);
             return Ok(());
         };
-        assert!(up.len() == from.len() && to.len() == 2 * from.len(), "gate and up are of one shape, and there is room for both");
+        assert!(
+            up.len() == from.len() && to.len() == 2 * from.len(),
+            "gate and up are of one shape, and there is room for both"
+        );
         let pairs = from.chunks_exact(row_bytes).zip(up.chunks_exact(row_bytes));
         for (to, (gate, up)) in to.chunks_exact_mut(2 * row_bytes).zip(pairs) {
             to[..row_bytes].copy_from_slice(gate);

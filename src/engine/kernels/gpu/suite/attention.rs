@@ -1,8 +1,8 @@
 //! Rotation and storing, and both kinds of attention over what was stored.
 
+use super::*;
 use crate::engine::kernels::gpu::{DecodeAttention, NO_SLOT, PrefillAttention, Rotate, Tile, Type};
 use crate::engine::kernels::{Rotary, reference};
-use super::*;
 use std::ptr;
 
 /// Numbers of the pool that no kernel wrote: NaN, so that reading them shows.
@@ -151,7 +151,14 @@ pub(in crate::engine::kernels::gpu) fn heads_are_normed_rotated_and_stored(kerne
 }
 
 /// `out` of the rows at `positions`, in one launch; a length of 0 stands for a filling row.
-fn decode(kernels: &dyn Kernels, sequence: &Sequence, stored: &Stored, lengths: &[usize], spread: u32, orders: bool) -> Vec<u16> {
+fn decode(
+    kernels: &dyn Kernels,
+    sequence: &Sequence,
+    stored: &Stored,
+    lengths: &[usize],
+    spread: u32,
+    orders: bool,
+) -> Vec<u16> {
     let width = sequence.n_q * sequence.d;
     let q: Vec<u16> =
         lengths.iter().flat_map(|&length| stored.q[length.saturating_sub(1) * width..][..width].to_vec()).collect();

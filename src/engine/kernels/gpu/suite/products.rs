@@ -1,8 +1,8 @@
 //! Products with packed weights.
 
+use super::*;
 use crate::engine::kernels::gpu::{Epilogue, Linear, Weights};
 use crate::engine::kernels::{Format, Rows, reference};
-use super::*;
 use std::ptr;
 
 /// A packed matrix, and what its weights are.
@@ -82,7 +82,8 @@ impl<'a> Product<'a> {
         let mut packed = packed.clone_memory();
         let (rows, inputs, outputs) = (self.rows as u32, packed.inputs as u32, packed.outputs as u32);
         let needs = kernels.rules().linear_needs(self.rows, packed.outputs, self.splits);
-        let (mut workspace, mut counters) = (Memory::filled(needs.workspace_bytes, 0xffu8), Memory::filled(needs.counters, 0u32));
+        let (mut workspace, mut counters) =
+            (Memory::filled(needs.workspace_bytes, 0xffu8), Memory::filled(needs.counters, 0u32));
         let (mut x, mut bias) = (Memory::of(self.x), Memory::of(self.bias.unwrap_or(&[])));
         let (mut wide, mut narrow) = (Memory::of(&self.y), Memory::of(&bits(&self.y)));
         let is_wide = matches!(self.epilogue, Epilogue::StoreF32 | Epilogue::AddF32);
@@ -206,7 +207,7 @@ pub(in crate::engine::kernels::gpu) fn a_row_of_a_product_does_not_depend_on_the
 }
 
 pub(in crate::engine::kernels::gpu) fn a_row_that_is_no_number_spoils_no_other(kernels: &dyn Kernels) {
-        let mut rng = rng(9);
+    let mut rng = rng(9);
     let (outputs, inputs) = (20, 256);
     let (mut x, w) = (bits(&numbers(&mut rng, 3 * inputs)), numbers(&mut rng, outputs * inputs));
     for &format in kernels.packings() {

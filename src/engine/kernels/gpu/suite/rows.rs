@@ -1,9 +1,9 @@
 //! The kernels that work on rows one by one: embedding, norm, argmax.
 
-use crate::engine::kernels::gpu::{AddNorm, Argmax, Embed, Type, Weights};
-use crate::engine::kernels::reference;
 use super::products::Packed;
 use super::*;
+use crate::engine::kernels::gpu::{AddNorm, Argmax, Embed, Type, Weights};
+use crate::engine::kernels::reference;
 use std::ptr;
 
 fn embed(kernels: &dyn Kernels, table: &mut Packed, tokens: &[u32], bf16: bool) -> Vec<f32> {
@@ -75,7 +75,13 @@ struct Normed {
     out: Vec<u16>,
 }
 
-fn add_norm(kernels: &dyn Kernels, x: &[f32], addend: Option<(&[f32], Type)>, weight: &[f32], pick: Option<&[u32]>) -> Normed {
+fn add_norm(
+    kernels: &dyn Kernels,
+    x: &[f32],
+    addend: Option<(&[f32], Type)>,
+    weight: &[f32],
+    pick: Option<&[u32]>,
+) -> Normed {
     let n = weight.len();
     let rows = pick.map_or(x.len() / n, <[u32]>::len);
     let (x, out) = in_every_order(kernels, || {
@@ -172,7 +178,7 @@ pub(in crate::engine::kernels::gpu) fn the_largest_logit_is_found_and_the_lowest
 }
 
 pub(in crate::engine::kernels::gpu) fn rows_without_a_number_give_token_0(kernels: &dyn Kernels) {
-        let none = (0, f32::NEG_INFINITY.to_bits());
+    let none = (0, f32::NEG_INFINITY.to_bits());
     assert_eq!(argmax(kernels, &[f32::NAN; 300], 1), [none]);
     assert_eq!(argmax(kernels, &[f32::NEG_INFINITY; 70], 2), [none; 2]);
     assert_eq!(argmax(kernels, &[f32::NAN, -3.0, f32::NAN], 1), [(1, (-3.0f32).to_bits())]);

@@ -1,0 +1,103 @@
+#!/bin/sh
+# Checks the Metal side on Linux, without a Mac: the kernels' address spaces with clang, and the whole program for Apple's machines with
+# cargo check and clippy. Nothing is linked and nothing runs, and Apple's own compiler sees none of it.
+#
+#   scripts/check-metal.sh DIR       DIR keeps the standard library's source, fake C tools and what cargo makes (about 2 GB)
+#
+# The standard library's source of this very version of Rust comes from $MASPO_RUST_SRC (the folder that has `library/`), from rustup's
+# rust-src, or from Debian's package, which is fetched into DIR once (45 MB; apt keeps its state in DIR, too).
+#
+# Exit: 0 all is well, 1 not so, 2 wrong call, or something is missing.
+set -eu
+cd "$(dirname "$0")/.."
+
+missing() {
+    echo "error: $1" >&2
+    exit 2
+}
+
+[ $# -eq 1 ] || missing "usage: scripts/check-metal.sh DIR"
+mkdir -p "$1" || missing "cannot make $1"
+dir=$(cd "$1" && pwd)
+target=aarch64-apple-darwin
+version=$(rustc --version 2>/dev/null | cut -d ' ' -f 2)
+[ -n "$version" ] || missing "there is no rustc"
+cargo clippy --version >/dev/null 2>&1 || missing "there is no cargo clippy"
+
+# The kernels as OpenCL C++, whose address spaces are Metal's: attributes of Metal go, `kernel` becomes a word.
+if command -v clang++ >/dev/null; then
+    for kernel in kernels/metal/*.metal; do
+        sed 's/\[\[kernel, [^]]*\]\] void/__kernel void/; s/ \[\[[a-z_]*\(([0-9])\)\{0,1\}\]\]//g' "$kernel" >"$dir/kernel.clcpp"
+        clang++ -x clcpp -cl-std=CLC++2021 --target=spir64 -cl-no-stdinc -fsyntax-only -Wall -Werror \
+            -I kernels/metal -I kernels/metal/address_spaces "$dir/kernel.clcpp" || {
+            echo "$kernel: wrong as OpenCL C++" >&2
+            exit 1
+        }
+    done
+    echo "address spaces: $(ls kernels/metal/*.metal | wc -l) kernels pass"
+else
+    echo "address spaces: SKIPPED, there is no clang++"
+fi
+
+# Where the standard library's source is, or nothing.
+source_of_std() {
+    for folder in "${MASPO_RUST_SRC:-}" "$(rustc --print sysroot)/lib/rustlib/src/rust" "$dir/rust-src/usr/src/rustc-$version"; do
+        if [ -e "$folder/library/std/Cargo.toml" ]; then
+            echo "$folder/library"
+            return
+        fi
+    done
+}
+
+fetch_std() {
+    for tool in apt-get dpkg-deb; do
+        command -v $tool >/dev/null || missing "no source of the standard library, and no $tool: run \`rustup component add rust-src\`"
+    done
+    keys=/usr/share/keyrings/debian-archive-keyring.gpg
+    [ -e $keys ] || missing "no source of the standard library, and no $keys: set MASPO_RUST_SRC"
+    apt=$dir/apt
+    mkdir -p "$apt/lists/partial" "$apt/cache/archives/partial"
+    echo "deb [signed-by=$keys] http://deb.debian.org/debian trixie-backports main" >"$apt/sources.list"
+    touch "$apt/status"
+    set -- -o Dir::Etc::SourceList="$apt/sources.list" -o Dir::Etc::SourceParts=- -o Dir::State="$apt" -o Dir::State::Lists="$apt/lists" \
+        -o Dir::State::status="$apt/status" -o Dir::Cache="$apt/cache" -o APT::Sandbox::User=root -o Acquire::Languages=none
+    apt-get "$@" -qq update >"$dir/apt.log" 2>&1 || {
+        cat "$dir/apt.log" >&2
+        missing "Debian's packages cannot be listed: set MASPO_RUST_SRC to a folder that has the \`library\` of Rust $version"
+    }
+    (cd "$apt" && apt-get "$@" -qq download rust-src) >"$dir/apt.log" 2>&1 || {
+        cat "$dir/apt.log" >&2
+        missing "Debian's rust-src cannot be fetched: set MASPO_RUST_SRC"
+    }
+    dpkg-deb -x "$apt"/rust-src_*.deb "$dir/rust-src"
+    rm "$apt"/rust-src_*.deb
+}
+
+[ -n "$(source_of_std)" ] || fetch_std
+std=$(source_of_std)
+[ -n "$std" ] || missing "Debian has $(ls "$dir/rust-src/usr/src"), not Rust $version: set MASPO_RUST_SRC"
+
+# C code of dependencies is not compiled: a compiler and an archiver that only make the files they are asked for.
+mkdir -p "$dir/tools"
+cat >"$dir/tools/cc" <<'TOOL'
+#!/bin/sh
+while [ $# -gt 0 ]; do
+    [ "$1" != -o ] || : >"$2"
+    shift
+done
+TOOL
+cat >"$dir/tools/ar" <<'TOOL'
+#!/bin/sh
+for word; do
+    case $word in *.a) : >"$word" ;; esac
+done
+TOOL
+chmod +x "$dir/tools/cc" "$dir/tools/ar"
+
+export CC_aarch64_apple_darwin="$dir/tools/cc" CXX_aarch64_apple_darwin="$dir/tools/cc" AR_aarch64_apple_darwin="$dir/tools/ar"
+export SDKROOT="$dir/tools" MACOSX_DEPLOYMENT_TARGET=13.0
+export RUSTC_BOOTSTRAP=1 __CARGO_TESTS_ONLY_SRC_ROOT="$std" CARGO_TARGET_DIR="$dir/target"
+set -- --target $target -Zbuild-std=std,panic_abort,test --features metal --lib --bins --tests
+cargo check "$@"
+cargo clippy "$@" -- -D warnings
+echo "metal: the program and its tests pass cargo check and clippy for $target"
