@@ -5,7 +5,7 @@
 #   scripts/check-metal.sh DIR       DIR keeps the standard library's source, fake C tools and what cargo makes (about 2 GB)
 #
 # The standard library's source of this very version of Rust comes from $MASPO_RUST_SRC (the folder that has `library/`), from rustup's
-# rust-src, or from Debian's package, which is fetched into DIR once (45 MB; apt keeps its state in DIR, too).
+# rust-src, or from Rust's own server, once (4 MB, into DIR).
 #
 # Exit: 0 all is well, 1 not so, 2 wrong call, or something is missing.
 set -eu
@@ -41,7 +41,7 @@ fi
 
 # Where the standard library's source is, or nothing.
 source_of_std() {
-    for folder in "${MASPO_RUST_SRC:-}" "$(rustc --print sysroot)/lib/rustlib/src/rust" "$dir/rust-src/usr/src/rustc-$version"; do
+    for folder in "${MASPO_RUST_SRC:-}" "$(rustc --print sysroot)/lib/rustlib/src/rust" "$dir/$fetched/rust-src/lib/rustlib/src/rust"; do
         if [ -e "$folder/library/std/Cargo.toml" ]; then
             echo "$folder/library"
             return
@@ -50,32 +50,23 @@ source_of_std() {
 }
 
 fetch_std() {
-    for tool in apt-get dpkg-deb; do
-        command -v $tool >/dev/null || missing "no source of the standard library, and no $tool: run \`rustup component add rust-src\`"
+    for tool in curl tar xz sha256sum; do
+        command -v $tool >/dev/null || missing "no source of the standard library, and no $tool to fetch it with: run \`rustup component add rust-src\`"
     done
-    keys=/usr/share/keyrings/debian-archive-keyring.gpg
-    [ -e $keys ] || missing "no source of the standard library, and no $keys: set MASPO_RUST_SRC"
-    apt=$dir/apt
-    mkdir -p "$apt/lists/partial" "$apt/cache/archives/partial"
-    echo "deb [signed-by=$keys] http://deb.debian.org/debian trixie-backports main" >"$apt/sources.list"
-    touch "$apt/status"
-    set -- -o Dir::Etc::SourceList="$apt/sources.list" -o Dir::Etc::SourceParts=- -o Dir::State="$apt" -o Dir::State::Lists="$apt/lists" \
-        -o Dir::State::status="$apt/status" -o Dir::Cache="$apt/cache" -o APT::Sandbox::User=root -o Acquire::Languages=none
-    apt-get "$@" -qq update >"$dir/apt.log" 2>&1 || {
-        cat "$dir/apt.log" >&2
-        missing "Debian's packages cannot be listed: set MASPO_RUST_SRC to a folder that has the \`library\` of Rust $version"
-    }
-    (cd "$apt" && apt-get "$@" -qq download rust-src) >"$dir/apt.log" 2>&1 || {
-        cat "$dir/apt.log" >&2
-        missing "Debian's rust-src cannot be fetched: set MASPO_RUST_SRC"
-    }
-    dpkg-deb -x "$apt"/rust-src_*.deb "$dir/rust-src"
-    rm "$apt"/rust-src_*.deb
+    for file in "$fetched.tar.xz.sha256" "$fetched.tar.xz"; do
+        curl -sSfL --max-time 300 -o "$dir/$file" "https://static.rust-lang.org/dist/$file" ||
+            missing "the standard library's source cannot be fetched: set MASPO_RUST_SRC to a folder that has the \`library\` of Rust $version"
+    done
+    wanted=$(cut -c 1-64 "$dir/$fetched.tar.xz.sha256")
+    [ "$(sha256sum "$dir/$fetched.tar.xz" | cut -c 1-64)" = "$wanted" ] || missing "$dir/$fetched.tar.xz is damaged: fetch it again"
+    tar -C "$dir" -xJf "$dir/$fetched.tar.xz"
+    rm "$dir/$fetched.tar.xz"
 }
 
+fetched=rust-src-$version
 [ -n "$(source_of_std)" ] || fetch_std
 std=$(source_of_std)
-[ -n "$std" ] || missing "Debian has $(ls "$dir/rust-src/usr/src"), not Rust $version: set MASPO_RUST_SRC"
+[ -n "$std" ] || missing "$dir/$fetched has no standard library: set MASPO_RUST_SRC"
 
 # C code of dependencies is not compiled: a compiler and an archiver that only make the files they are asked for.
 mkdir -p "$dir/tools"

@@ -10,6 +10,8 @@ pub(in crate::engine) mod emulation;
 #[cfg(all(test, unix))]
 mod tests;
 
-pub(in crate::engine) use dispatch::{Dispatch, FUNCTIONS, SIMD, arguments};
+#[cfg(metal)]
+pub(in crate::engine) use dispatch::SIMD;
+pub(in crate::engine) use dispatch::{Dispatch, FUNCTIONS, arguments};
 pub(in crate::engine) use rules::MetalRules;
 pub(in crate::engine) use source::source;

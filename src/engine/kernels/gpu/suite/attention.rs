@@ -3,7 +3,6 @@
 use super::*;
 use crate::engine::kernels::gpu::{DecodeAttention, NO_SLOT, PrefillAttention, Rotate, Tile, Type};
 use crate::engine::kernels::{Rotary, reference};
-use std::ptr;
 
 /// Numbers of the pool that no kernel wrote: NaN, so that reading them shows.
 const UNWRITTEN: u16 = 0x7fff;
