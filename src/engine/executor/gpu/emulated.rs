@@ -28,7 +28,8 @@ pub(crate) enum Asked {
 pub(crate) type Record = Arc<Mutex<Vec<Asked>>>;
 
 /// What steps of tests may be.
-pub(crate) const OPTIONS: GpuOptions = GpuOptions { block_tokens: 16, blocks: 64, step_tokens: 48, max_running: 16, fast: false };
+pub(crate) const OPTIONS: GpuOptions =
+    GpuOptions { block_tokens: 16, blocks: 64, step_tokens: 48, max_running: 16, fast: false };
 
 /// A small random model on a device with `free` bytes; `None` where the kernels cannot be compiled.
 pub(super) fn load(config: &Config, dtype: Dtype, free: usize) -> Option<(Result<GpuExecutor, LoadError>, Record)> {
@@ -62,7 +63,18 @@ impl EmulatedGpu {
     fn new(free: usize) -> Option<(Self, Record)> {
         let record = Record::default();
         let api = kernels()?;
-        Some((Self { api, memory: Vec::new(), free, graphs: Vec::new(), fetched: Vec::new(), fetches: 0, record: record.clone() }, record))
+        Some((
+            Self {
+                api,
+                memory: Vec::new(),
+                free,
+                graphs: Vec::new(),
+                fetched: Vec::new(),
+                fetches: 0,
+                record: record.clone(),
+            },
+            record,
+        ))
     }
 
     fn note(&self, asked: Asked) {

@@ -1,8 +1,8 @@
 //! Rotation and storing, and both kinds of attention over what was stored.
 
+use super::*;
 use crate::engine::kernels::gpu::{DecodeAttention, NO_SLOT, PrefillAttention, Rotate, Tile, Type};
 use crate::engine::kernels::{Rotary, reference};
-use super::*;
 use std::ptr;
 
 /// Numbers of the pool that no kernel wrote: NaN, so that reading them shows.

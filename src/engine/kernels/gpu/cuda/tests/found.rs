@@ -42,5 +42,8 @@ fn planted_mistakes_are_found() {
     assert!(text(5).starts_with("the threads of a block are at different barriers"), "{}", text(5));
     let results = planted(emulation, 2).unwrap();
     assert!(results[0] != results[1], "a missing barrier shows in another order");
-    assert!(planted(emulation, 6).unwrap()[0].iter().all(|x| x.is_nan()), "bytes that were not waited for are not there");
+    assert!(
+        planted(emulation, 6).unwrap()[0].iter().all(|x| x.is_nan()),
+        "bytes that were not waited for are not there"
+    );
 }

@@ -1,8 +1,8 @@
 //! Products with packed weights.
 
+use super::*;
 use crate::engine::kernels::gpu::{Epilogue, Linear, Weights};
 use crate::engine::kernels::{Format, Rows, reference};
-use super::*;
 use std::ptr;
 
 pub(super) const FORMATS: [Weights; 4] = [Weights::Bf16, Weights::Q8_0, Weights::Q4K, Weights::F8];

@@ -1,10 +1,10 @@
 //! The kernels that work on rows one by one: embedding, norm, silu, argmax.
 
+use super::products::{FORMATS, Packed};
+use super::*;
 use crate::engine::kernels::gpu::cuda::BAD_SHAPE;
 use crate::engine::kernels::gpu::{AddNorm, Argmax, Embed, Silu, Type, Weights};
 use crate::engine::kernels::reference;
-use super::products::{FORMATS, Packed};
-use super::*;
 use std::ptr;
 
 fn embed(api: &Api, table: &mut Packed, tokens: &[u32], bf16: bool) -> Vec<f32> {
