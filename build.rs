@@ -38,7 +38,10 @@ fn compile_cuda() {
     let nvcc = env::var_os("NVCC").map(PathBuf::from).or(in_home).unwrap_or_else(|| PathBuf::from("nvcc"));
     let architectures = env::var("MASPO_CUDA_ARCHITECTURES").unwrap_or_else(|_| ARCHITECTURES.to_string());
     let code = generate(&architectures);
-    println!("cargo::rustc-env=MASPO_CUDA_ARCHITECTURES={}", architectures.split_whitespace().collect::<Vec<_>>().join(" "));
+    println!(
+        "cargo::rustc-env=MASPO_CUDA_ARCHITECTURES={}",
+        architectures.split_whitespace().collect::<Vec<_>>().join(" ")
+    );
 
     let out = PathBuf::from(env::var_os("OUT_DIR").expect("cargo sets it"));
     let mut objects = Vec::new();
@@ -71,9 +74,12 @@ fn compile_cuda() {
 /// Flags for machine code of every architecture, and PTX of the last.
 fn generate(architectures: &str) -> Vec<String> {
     let list: Vec<&str> = architectures.split_whitespace().collect();
-    let known = |architecture: &&str| architecture.trim_end_matches(['a', 'f']).parse::<u32>().is_ok_and(|number| number >= 80);
+    let known =
+        |architecture: &&str| architecture.trim_end_matches(['a', 'f']).parse::<u32>().is_ok_and(|number| number >= 80);
     if list.is_empty() || !list.iter().all(known) {
-        panic!("MASPO_CUDA_ARCHITECTURES is {architectures:?}: name compute capabilities from 80 on, such as \"{ARCHITECTURES}\"");
+        panic!(
+            "MASPO_CUDA_ARCHITECTURES is {architectures:?}: name compute capabilities from 80 on, such as \"{ARCHITECTURES}\""
+        );
     }
     let mut flags: Vec<String> =
         list.iter().map(|number| format!("-gencode=arch=compute_{number},code=sm_{number}")).collect();

@@ -1,8 +1,8 @@
 //! A local model as a [`ChatModel`]: tokenizer and chat template before the token engine, detokenization behind it. The only
 //! place of the engine that knows both text and tensors.
 
-use super::files::{FilesError, ModelFiles, open_files};
 use super::executor::DeviceError;
+use super::files::{FilesError, ModelFiles, open_files};
 use super::kernels::ComputeError;
 use super::place::Place;
 use super::qwen3::{Config, Dtype};

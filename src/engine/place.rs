@@ -213,7 +213,13 @@ mod tests {
             hasher.finish()
         };
         assert_ne!(identity(&first, true), identity(&first, false));
-        assert!(first.settle(Dtype::F32, &config, Format::F32).unwrap_err().to_string().starts_with("dtype f32 is not kept on"));
+        assert!(
+            first
+                .settle(Dtype::F32, &config, Format::F32)
+                .unwrap_err()
+                .to_string()
+                .starts_with("dtype f32 is not kept on")
+        );
         assert_eq!(first.settle(Dtype::Auto, &config, Format::F32).unwrap(), Dtype::Auto);
         let options = EngineOptions { step_tokens: 48, max_running: 8, ..EngineOptions::default() };
         let loaded = first.load(&config, &mut RandomTensors::new(), Dtype::Bf16, &options).unwrap();

@@ -15,6 +15,6 @@ mod tests;
 pub use config::{Config, ConfigError};
 pub use dtype::{Dtype, UnknownDtype};
 pub use model::Model;
-#[cfg(all(test, unix))]
+#[cfg(any(gpu, all(test, unix)))]
 pub(in crate::engine) use model::Tensors;
 pub(crate) use model::{Logits, Workspace};

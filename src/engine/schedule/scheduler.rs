@@ -148,7 +148,8 @@ impl Scheduler {
 
     /// The open token is this one.
     pub(crate) fn settle(&mut self, id: SequenceId, token: u32) {
-        let sequence = self.running.get_mut(&id).or_else(|| self.waiting.get_mut(&id)).expect("a sequence with an open token");
+        let sequence =
+            self.running.get_mut(&id).or_else(|| self.waiting.get_mut(&id)).expect("a sequence with an open token");
         assert!(sequence.open.take().is_some(), "the token was open");
         *sequence.tokens.last_mut().expect("the open token") = token;
     }

@@ -35,7 +35,17 @@ impl Sequence {
         assert!(logits_from < tokens.len(), "somebody wants the logits of the last token");
         let chain = shared_block_tokens.map_or(Vec::new(), |size| chain_hashes(&tokens[..logits_from], size));
         let (prompt_len, table) = (tokens.len(), Table::default());
-        Self { tokens, draft: VecDeque::new(), open: None, prompt_len, logits_from, computed: 0, table, chain, reused: None }
+        Self {
+            tokens,
+            draft: VecDeque::new(),
+            open: None,
+            prompt_len,
+            logits_from,
+            computed: 0,
+            table,
+            chain,
+            reused: None,
+        }
     }
 
     /// The tokens that need not be computed if somebody else has: those whose logits nobody wants.

@@ -2,10 +2,10 @@
 
 use super::*;
 use crate::chat::{FinishReason, Sampling};
+use crate::engine::executor::{CpuExecutor, DeviceError, Executor};
 use crate::engine::kernels::{Compute, KernelSet};
 use crate::engine::qwen3::testing::{RandomTensors, odd_config, plain_config, random_model};
 use crate::engine::qwen3::{Config, Dtype, Model};
-use crate::engine::executor::{CpuExecutor, DeviceError, Executor};
 use crate::engine::schedule::StepPlan;
 use futures::executor::block_on;
 use futures::future::{join_all, select};
@@ -217,7 +217,8 @@ fn tokens_are_carried_over_while_everybody_decodes() {
         let options = EngineOptions { draft_tokens, ..EngineOptions::default() };
         let (late, carried) = late_engine(&config, &options);
         let requests: Vec<_> = (1..10).map(|i| request((0..30).map(|j| (i * 31 + j * j) % 97).collect(), 30)).collect();
-        let ask_all = |engine: &TokenEngine| block_on(join_all(requests.iter().map(|one| engine.generate(one.clone()))));
+        let ask_all =
+            |engine: &TokenEngine| block_on(join_all(requests.iter().map(|one| engine.generate(one.clone()))));
         let (found, expected) = (ask_all(&late), ask_all(&engine(&config, alone())));
         for (found, expected) in found.into_iter().zip(expected) {
             assert_eq!(found.unwrap().token_ids, expected.unwrap().token_ids);

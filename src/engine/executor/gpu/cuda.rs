@@ -186,7 +186,8 @@ fn linked() -> Result<&'static Api, DeviceError> {
 }
 
 fn failed(what: &str, error: DriverError) -> DeviceError {
-    let text = error.error_string().map_or_else(|_| format!("{:?}", error.0), |text| text.to_string_lossy().into_owned());
+    let text =
+        error.error_string().map_or_else(|_| format!("{:?}", error.0), |text| text.to_string_lossy().into_owned());
     DeviceError(format!("{what}: {text}"))
 }
 

@@ -7,7 +7,6 @@ use crate::engine::kernels::{Format, Rotary, Rows};
 use crate::engine::qwen3::{Config, Dtype, Tensors};
 use crate::engine::weights::{TensorSource, WeightsError};
 use rayon::prelude::*;
-use std::ptr;
 
 /// Rows of a matrix that one task packs: a multiple of the 16 that share a brick, of two gated matrices 8 each.
 const TASK_ROWS: usize = 128;

@@ -9,6 +9,10 @@ pub(in crate::engine) const NO_SLOT: u32 = u32::MAX;
 /// `MaspoType`.
 #[repr(u32)]
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[cfg_attr(
+    not(test),
+    expect(dead_code, reason = "the header has more than the executor uses; the suite of kernels uses all")
+)]
 pub(in crate::engine) enum Type {
     F32 = 0,
     Bf16 = 1,
@@ -17,6 +21,10 @@ pub(in crate::engine) enum Type {
 /// `MaspoFormat`.
 #[repr(u32)]
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[cfg_attr(
+    not(test),
+    expect(dead_code, reason = "the header has more than the executor uses; the suite of kernels uses all")
+)]
 pub(in crate::engine) enum Weights {
     RowsBf16 = 0,
     Bf16 = 1,
@@ -28,6 +36,10 @@ pub(in crate::engine) enum Weights {
 /// `MaspoEpilogue`.
 #[repr(u32)]
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[cfg_attr(
+    not(test),
+    expect(dead_code, reason = "the header has more than the executor uses; the suite of kernels uses all")
+)]
 pub(in crate::engine) enum Epilogue {
     StoreF32 = 0,
     StoreBf16 = 1,
