@@ -89,6 +89,6 @@ export CC_aarch64_apple_darwin="$dir/tools/cc" CXX_aarch64_apple_darwin="$dir/to
 export SDKROOT="$dir/tools" MACOSX_DEPLOYMENT_TARGET=13.0
 export RUSTC_BOOTSTRAP=1 __CARGO_TESTS_ONLY_SRC_ROOT="$std" CARGO_TARGET_DIR="$dir/target"
 set -- --target $target -Zbuild-std=std,panic_abort,test --features metal --lib --bins --tests
-cargo check "$@"
-cargo clippy "$@" -- -D warnings
+cargo check "$@" || exit 1
+cargo clippy "$@" -- -D warnings || exit 1
 echo "metal: the program and its tests pass cargo check and clippy for $target"

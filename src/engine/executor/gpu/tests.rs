@@ -92,7 +92,8 @@ fn a_sequence_has_the_same_bits_in_any_company(kind: Kind) {
 
 #[test]
 fn what_does_not_fit_is_said() {
-    let said = |free| load(Kind::Cuda, &config(), Dtype::Bf16, free).map(|(executor, _)| executor.err().unwrap().to_string());
+    let said =
+        |free| load(Kind::Cuda, &config(), Dtype::Bf16, free).map(|(executor, _)| executor.err().unwrap().to_string());
     let Some(weights) = said(400 << 10) else { return };
     assert!(weights.starts_with("out of memory: "), "{weights}");
     assert!(weights.contains(" MiB are wanted for weights (choose a smaller `model.dtype`), 0."), "{weights}");

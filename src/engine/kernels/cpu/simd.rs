@@ -17,6 +17,7 @@ pub(in crate::engine::kernels) trait Simd: Copy + 'static {
     /// Rows of a register tile in a product of bytes, with two vectors of columns.
     const BYTE_ROWS: usize;
     /// Whether the set multiplies tiles of bytes ([`super::amx`]).
+    #[cfg_attr(not(target_arch = "x86_64"), expect(dead_code, reason = "only x86 has such a set"))]
     const TILES: bool = false;
     /// The vector.
     type V: Copy;
@@ -172,9 +173,11 @@ impl KernelSet {
             ];
             sets.extend(found.into_iter().filter(|(_, found)| *found).map(|(set, _)| set));
         }
-        #[cfg(target_arch = "aarch64")]
-        sets.push(Self::Neon);
-        sets.push(Self::Portable);
+        sets.extend([
+            #[cfg(target_arch = "aarch64")]
+            Self::Neon,
+            Self::Portable,
+        ]);
         sets
     }
 

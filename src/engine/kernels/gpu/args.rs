@@ -143,6 +143,10 @@ pub(in crate::engine) struct PrefillAttention {
     pub(in crate::engine) block_tokens: u32,
 }
 
+#[cfg_attr(
+    not(any(feature = "cuda", test)),
+    expect(dead_code, reason = "Metal has it in the epilogue of products only")
+)]
 #[repr(C)]
 #[derive(Clone, Copy)]
 pub(in crate::engine) struct Silu {

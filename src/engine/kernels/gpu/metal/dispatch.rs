@@ -1,6 +1,6 @@
 //! Which kernel function a launch is, on how many threadgroups and threads. Pure data: the emulation and a device run the same.
 
-use crate::engine::kernels::gpu::{Embed, Epilogue, Launch, Linear, Type, Weights};
+use crate::engine::kernels::gpu::{Embed, Epilogue, Launch, Linear, Weights};
 use std::ffi::c_void;
 
 /// Threads of a simdgroup.
@@ -116,7 +116,7 @@ impl Dispatch {
 
 fn embed(of: &Embed) -> Result<Dispatch, String> {
     wanted(of.hidden > 0 && of.hidden.is_multiple_of(8), "`hidden` is a multiple of 8")?;
-    wanted(of.format != Weights::F8 && of.out_type as u32 <= Type::Bf16 as u32, "tables are bf16, Q8_0 or Q4_K")?;
+    wanted(of.format != Weights::F8, "tables are bf16, Q8_0 or Q4_K")?;
     Ok(Dispatch::new("maspo_embed", [of.rows, 1, 1], 128, 0))
 }
 
