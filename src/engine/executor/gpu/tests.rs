@@ -83,5 +83,5 @@ fn what_does_not_fit_is_said() {
     let odd = Config { head_dim: 10, ..config() };
     let (executor, _) = load(&odd, Dtype::Bf16, usize::MAX).unwrap();
     let said = executor.err().unwrap().to_string();
-    assert_eq!(said, "config.json: `head_dim` is 10: the CUDA kernels are made for 64 and 128");
+    assert_eq!(said, "config.json: `head_dim` is 10: the GPU kernels are made for 64 and 128");
 }
