@@ -61,7 +61,7 @@ def suite(options):
             binaries, manifest = pack.unpack(options.run, folder)
         else:
             binaries = pack.built(options.maspo, options.tests)
-            manifest = {"git": pack.git(pack.BENCHES), "version": pack.version(binaries["maspo"])}
+            manifest = {"git": pack.git_of(binaries), "version": pack.version(binaries["maspo"])}
         setting = Setting(binaries, options.python, options.device, options.dry_run, folder, options.budget)
         setting.load["queries"] = options.queries or setting.load["queries"]
         gpus = steps.nvidia_smi()

@@ -84,7 +84,9 @@ def transformers(steps):
     if peer and not peer.get("compiled"):
         row["doubt"] = "transformers did not compile"
     on_gpu = bool(ours and peer) and all(str(side.get("device", "")).startswith("cuda") for side in (ours, peer))
-    return {**row, "on_gpu": on_gpu, "note": "deterministic, both in one step"}
+    # Then torch.compile gives its kernels, but not the graphs that make it fast: worth knowing beside a ratio.
+    skipped = "; transformers without CUDA graphs" if peer and peer.get("cudagraph_skips") else ""
+    return {**row, "on_gpu": on_gpu, "note": f"deterministic, both in one step{skipped}"}
 
 
 def determinism(steps):

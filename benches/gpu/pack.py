@@ -55,7 +55,7 @@ def pack(folder, binaries, limit_bytes=LIMIT_BYTES, say=print):
             "schema": SCHEMA,
             "kind": "maspo-gpu-pack",
             "date": datetime.datetime.now(datetime.timezone.utc).isoformat(timespec="seconds"),
-            "git": git(BENCHES),
+            "git": git_of(binaries),
             "architecture": platform.machine(),
             "version": version(binaries["maspo"]),
             "binaries": contents,
@@ -145,6 +145,11 @@ def newest_tests(folder):
         if KERNEL_TESTS in listed:
             return path
     return None
+
+
+def git_of(binaries):
+    """The checkout that the program was built in, where its folder lies in one; else that of the suite."""
+    return git(binaries["maspo"].parent) or git(BENCHES)
 
 
 def git(folder):
