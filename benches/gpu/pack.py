@@ -13,7 +13,7 @@ import shutil
 import subprocess
 import tempfile
 
-from gpu.process import Failed, InputError, run, succeed
+from gpu.process import Failed, InputError, json_object, run, succeed
 
 SCHEMA = 1
 LIMIT_BYTES = 60_000_000
@@ -58,6 +58,7 @@ def pack(folder, binaries, limit_bytes=LIMIT_BYTES, say=print):
             "git": git_of(binaries),
             "architecture": platform.machine(),
             "version": version(binaries["maspo"]),
+            "cuda_architectures": architectures(binaries["maspo"], say),
             "binaries": contents,
         }
         (made / MANIFEST).write_text(json.dumps(manifest, indent=1) + "\n")
@@ -161,6 +162,18 @@ def git(folder):
     except (OSError, subprocess.TimeoutExpired):
         return None
     return {"commit": commit.stdout.strip(), "dirty": bool(changes.stdout.strip())} if commit.returncode == 0 else None
+
+
+def architectures(maspo, say):
+    """The GPUs that the program has kernels for; says so where there are none, since a pack of it shows nothing on a GPU."""
+    try:
+        found = json_object(succeed(run([maspo, "doctor", "--json"], 60)).stdout, "doctor").get("cuda_architectures")
+    except Failed as error:
+        say(f"warning: {error}")
+        return None
+    if not found:
+        say(f"warning: {maspo} has no CUDA kernels: `cargo build --release --features cuda`")
+    return found
 
 
 def version(maspo):

@@ -14,7 +14,11 @@ from gpu.goals import DTYPES, MODES
 from gpu.pack import KERNEL_TESTS
 from gpu.process import Absent, Failed, json_lines, run, succeed, tail
 
-SMI_FIELDS = "name,driver_version,memory.total,memory.used,pstate,clocks.sm,clocks.mem,clocks.max.sm,power.limit,temperature.gpu"
+# All that tells the state of the GPU, and the little that every driver knows.
+SMI_FIELDS = (
+    "name,driver_version,memory.total,memory.used,pstate,clocks.sm,clocks.mem,clocks.max.sm,power.limit,temperature.gpu",
+    "name,driver_version,memory.total",
+)
 
 
 # --- 1: the machine
@@ -55,12 +59,14 @@ def nvidia_smi():
     """A dict per GPU; empty without one."""
     if not shutil.which("nvidia-smi"):
         return []
-    try:
-        done = succeed(run(["nvidia-smi", f"--query-gpu={SMI_FIELDS}", "--format=csv,noheader"], 30))
-    except Failed:
-        return []
-    names = SMI_FIELDS.split(",")
-    return [dict(zip(names, (field.strip() for field in line.split(",")))) for line in done.stdout.splitlines() if line.strip()]
+    for fields in SMI_FIELDS:
+        try:
+            done = succeed(run(["nvidia-smi", f"--query-gpu={fields}", "--format=csv,noheader"], 30))
+        except Failed:
+            continue
+        lines = [line for line in done.stdout.splitlines() if line.strip()]
+        return [dict(zip(fields.split(","), (field.strip() for field in line.split(",")))) for line in lines]
+    return []
 
 
 # --- 2: every kernel against the slow reference
@@ -202,8 +208,8 @@ def check_numbers(figures, names):
 
 
 def check_asked(setting, found, dtype):
-    kind = str(found.get("device", "")).split(":")[0]
-    if kind != setting.device.split(":")[0]:
+    numbered = setting.device if ":" in setting.device else f"{setting.device}:0"
+    if found.get("device") not in (setting.device, numbered):
         said = found.get("device") or "nothing of it"
         raise Failed(f"--device {setting.device} was asked for, the binary's JSON says {said}")
     if found.get("dtype") != dtype:

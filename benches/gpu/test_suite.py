@@ -202,9 +202,25 @@ class Steps(unittest.TestCase):
     def test_a_measurement_of_something_else_is_refused(self):
         setting, right = self.setting(device="cuda"), {"device": "cuda:0", "dtype": "bf16"}
         steps.check_asked(setting, right, "bf16")
-        for wrong in ({**right, "device": "cpu"}, {**right, "dtype": "f32"}, {"dtype": "bf16"}):
+        for wrong in ({**right, "device": "cpu"}, {**right, "device": "cuda:1"}, {**right, "dtype": "f32"}, {"dtype": "bf16"}):
             with self.assertRaises(Failed):
                 steps.check_asked(setting, wrong, "bf16")
+
+    def test_what_nvidia_smi_says(self):
+        line = "NVIDIA H200, 580.159.03, 143771 MiB\n"
+        answers = [process.Done([], 2, "", "Field is not a valid field", 0.0), process.Done([], 0, line, "", 0.0)]
+        with mock.patch("shutil.which", return_value="nvidia-smi"), mock.patch("gpu.steps.run", side_effect=answers):
+            (found,) = steps.nvidia_smi()
+        self.assertEqual(found, {"name": "NVIDIA H200", "driver_version": "580.159.03", "memory.total": "143771 MiB"})
+
+    def test_the_doctor_has_to_find_the_gpu_without_a_problem(self):
+        setting = self.setting(device="cuda", dry_run=False)
+        device = {"device": "cuda:0", "name": "NVIDIA H200", "problem": None}
+        for devices, reason in (([device], None), ([], "does not find cuda:0"), ([{**device, "problem": "old"}], "on cuda:0: old")):
+            with mock.patch.object(setting, "need_device"), mock.patch.object(setting, "ask", return_value={"devices": devices}):
+                found = steps.take("machine", setting)
+            self.assertEqual(found["status"], "failed" if reason else "ok")
+            self.assertIn(reason or "", found["reason"] or "")
 
     def test_results_of_rusts_tests(self):
         text = "test a::b ... ok\ntest a::c ... FAILED\n\ntest result: FAILED. 1 passed; 1 failed; 2 ignored; 0 measured\n"
