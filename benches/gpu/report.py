@@ -1,0 +1,149 @@
+"""The report of the GPU suite: one JSON file, parts of one run put together, and the tables in Markdown. Knows the form of the
+steps' results and measures nothing.
+"""
+
+import json
+import pathlib
+import re
+
+from gpu import goals
+from gpu.process import InputError
+
+SCHEMA = 1
+KIND = "maspo-gpu-suite"
+
+
+def finish(report):
+    """Adds the goals."""
+    report["goals"] = goals.evaluate(report)
+    return report
+
+
+def file_name(report, whole):
+    """`gpu-NAME-DATE.json`; a part also names its steps."""
+    name = re.sub(r"[^a-z0-9.]+", "-", report["name"].lower()).strip("-") or "unnamed"
+    part = "" if whole else "-" + "-".join(report["asked"])
+    return f"gpu-{name}-{report['date'][:10]}{part}.json"
+
+
+def write(report, out, whole):
+    """Writes the report into `OUT/docs/benchmarks`; its path."""
+    path = pathlib.Path(out) / "docs" / "benchmarks" / file_name(report, whole)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    partial = path.with_name(path.name + ".part")
+    partial.write_text(json.dumps(report, indent=1) + "\n")
+    partial.replace(path)
+    return path
+
+
+def read(path):
+    try:
+        report = json.loads(pathlib.Path(path).read_text())
+    except (OSError, ValueError) as error:
+        raise InputError(f"{path} cannot be read: {error}") from None
+    if report.get("kind") != KIND or report.get("schema") != SCHEMA:
+        raise InputError(f"{path} is no report of this suite")
+    return report
+
+
+def merge(paths):
+    """One report of several parts of a run: of the same build, on machines of the same kind. Of a step that is in two of them the
+    one that came out right counts, else the later."""
+    parts = sorted((read(path) for path in paths), key=lambda part: part["date"])
+    merged = dict(parts[0])
+    for part in parts[1:]:
+        for field in ("dry_run", "git", "version", "device", "name", "driver", "load"):
+            if part[field] != merged[field]:
+                raise InputError(f"these are no parts of one run: {field} is {merged[field]} in one and {part[field]} in another")
+    steps = {}
+    for part in parts:
+        for step in part["steps"]:
+            if steps.get(step["step"], {}).get("status") != "ok" or step["status"] == "ok":
+                steps[step["step"]] = {**step, "date": part["date"]}
+    order = list(dict.fromkeys(name for part in parts for name in part["asked"]))
+    merged["asked"] = order
+    merged["steps"] = [steps[name] for name in order if name in steps]
+    merged["seconds"] = round(sum(part["seconds"] for part in parts), 3)
+    merged["commands"] = [command for part in parts for command in part["commands"]]
+    return finish(merged)
+
+
+# --- Markdown
+
+
+def markdown(report):
+    """Everything that a reader wants to see, as Markdown."""
+    steps = {step["step"]: step for step in report["steps"]}
+    lines = [f"## GPU suite: {report['name']}, {report['date']}", ""]
+    if report["dry_run"]:
+        lines += ["**Dry run on a CPU with tiny shapes: no figure here says anything about a GPU.**", ""]
+    commit = report["git"]["commit"][:12] + (" with changes" if report["git"]["dirty"] else "") if report["git"] else "unknown"
+    lines += [f"{report['version']}, commit {commit}, driver {report['driver'] or 'none'}, device {report['device']}.", ""]
+    rows = [[step["step"], step["status"], f"{step['seconds']:.1f}", gist(step)] for step in report["steps"]]
+    lines += table(["step", "status", "seconds", ""], rows)
+    lines += decode_table(steps) + workload_table(steps)
+    rows = []
+    for goal in report["goals"]:
+        figure = "–" if goal["figure"] is None else f"{goal['figure']:.3f}"
+        rows.append([goal["goal"], f"≥ {goal['bar']} {goal['unit']}", figure, goal["state"], goal["note"]])
+    lines += table(["goal", "bar", "figure", "", "note"], rows)
+    return "\n".join(lines).rstrip() + "\n"
+
+
+def gist(step):
+    """One cell about a step."""
+    if step["reason"]:
+        return step["reason"][:400].replace("|", "/").replace("\n", " ")
+    kind = step["step"]
+    if kind == "machine":
+        devices = [f"{d.get('name')} ({d.get('compute_capability')})" for d in step["doctor"].get("devices", [])]
+        return ", ".join(devices) or "no GPU"
+    if kind == "kernels":
+        return f"{step['passed']} tests passed" + (f", {step['listed']} listed" if "listed" in step else "")
+    if kind == "parity":
+        return parity_gist(step)
+    if kind == "transformers":
+        peer, ours = step["peer"], step["ours"]
+        return f"{ours['decode_tokens_per_s']:.1f} over {peer['decode_tokens_per_s']:.1f} tok/s = {step['ratio']:.2f}"
+    return ""
+
+
+def parity_gist(step):
+    found = step["shapes"].values()
+
+    def worst(what, key):
+        return max(figures[what][key] for figures in found)
+
+    same, count = (sum(figures["greedy"][key] for figures in found) for key in ("same", "count"))
+    theirs = worst("score_transformers_bf16", "rms")
+    errors = f"rms error at most {worst('score', 'rms'):.4f} of the logits' deviation (transformers in bf16: {theirs:.4f})"
+    return f"{len(step['shapes'])} shapes, {errors}, greedy tokens the same {same} of {count}"
+
+
+def decode_table(steps):
+    rows = []
+    for dtype in goals.DTYPES:
+        for mode, found in steps.get(f"decode-{dtype}", {}).get("runs", {}).items():
+            for run in found["runs"]:
+                share = f"{100 * run['bandwidth_fraction']:.1f} %"
+                rates = [f"{run['prefill_tokens_per_s']:.0f}", f"{run['decode_tokens_per_s']:.1f}", f"{run['ms_per_step']:.3f}"]
+                bandwidth = f"{found['read_bandwidth_bytes_per_s'] / 1e9:.0f}"
+                rows.append([dtype, mode, str(run["batch"]), *rates, share, bandwidth])
+    head = ["weights", "mode", "batch", "prefill tok/s", "decode tok/s", "ms a step", "of bandwidth", "GB/s measured"]
+    return table(head, rows)
+
+
+def workload_table(steps):
+    rows = []
+    found = steps.get("workload", {}).get("bench", {})
+    for mode in found.get("modes", []):
+        seconds, ratio = mode["seconds"]["median"], mode["speedup_of_first"]["median"]
+        tokens = [str(mode.get(key)) for key in ("prefilled_tokens", "reused_tokens", "decoded_tokens")]
+        rows.append([str(mode.get("name")), *tokens, f"{seconds:.2f}", f"{ratio:.2f}"])
+    return table(["recorded step, calls made", "prefilled", "reused", "decoded", "seconds", "times the first"], rows)
+
+
+def table(head, rows):
+    if not rows:
+        return []
+    return ["| " + " | ".join(row) + " |" for row in (head, ["---"] * len(head), *rows)] + [""]

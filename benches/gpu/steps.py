@@ -1,0 +1,302 @@
+"""The steps of the GPU suite. Each is a function of the setting and of the dict of its figures, which it fills as it goes, so that
+what was found before a failure is kept; it raises `Failed` or `Absent`. No step knows another, and none knows the goals.
+"""
+
+import json
+import os
+import platform
+import re
+import shutil
+import time
+
+from gpu import shapes
+from gpu.goals import DTYPES, MODES
+from gpu.pack import KERNEL_TESTS
+from gpu.process import Absent, Failed, json_lines, run, succeed, tail
+
+# All that tells the state of the GPU, and the little that every driver knows.
+SMI_FIELDS = (
+    "name,driver_version,memory.total,memory.used,pstate,clocks.sm,clocks.mem,clocks.max.sm,power.limit,temperature.gpu",
+    "name,driver_version,memory.total",
+)
+
+
+# --- 1: the machine
+
+
+def machine(setting, found):
+    """The GPU by nvidia-smi, its driver, and what `maspo doctor` says of it."""
+    found["system"] = system()
+    found["nvidia_smi"] = nvidia_smi()
+    found["python"] = setting.versions()
+    setting.need_device()
+    found["doctor"] = doctor = setting.ask("doctor")
+    if not setting.on_gpu:
+        return
+    name = setting.device if ":" in setting.device else f"{setting.device}:0"
+    device = next((device for device in doctor["devices"] if device["device"] == name), None)
+    if device is None:
+        raise Failed(f"`maspo doctor` does not find {name}, but nvidia-smi says {found['nvidia_smi'] or 'nothing'}")
+    if device.get("problem"):
+        raise Failed(f"`maspo doctor` on {name}: {device['problem']}")
+
+
+def system():
+    model = ""
+    if os.path.exists("/proc/cpuinfo"):
+        with open("/proc/cpuinfo") as lines:
+            model = next((line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")), "")
+    return {
+        "processor": model or platform.processor(),
+        "cores": os.cpu_count(),
+        "memory_bytes": os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES"),
+        "system": platform.platform(),
+        "python": platform.python_version(),
+    }
+
+
+def nvidia_smi():
+    """A dict per GPU; empty without one."""
+    if not shutil.which("nvidia-smi"):
+        return []
+    for fields in SMI_FIELDS:
+        try:
+            done = succeed(run(["nvidia-smi", f"--query-gpu={fields}", "--format=csv,noheader"], 30))
+        except Failed:
+            continue
+        lines = [line for line in done.stdout.splitlines() if line.strip()]
+        return [dict(zip(fields.split(","), (field.strip() for field in line.split(",")))) for line in lines]
+    return []
+
+
+# --- 2: every kernel against the slow reference
+
+
+def kernels(setting, found):
+    """The library's kernel suite on the device. A dry run lists it and runs its first test under the emulation."""
+    setting.need_device()
+    command = [setting.tests, KERNEL_TESTS, "--test-threads=1", "--show-output"]
+    environment = dict(setting.environment)
+    if setting.dry_run:
+        listed = succeed(run([setting.tests, KERNEL_TESTS, "--list"], setting.left())).stdout
+        tests = [line.removesuffix(": test") for line in listed.splitlines() if line.endswith(": test")]
+        if not tests:
+            raise Failed(f"the tests have no `{KERNEL_TESTS}`: built from another tree?")
+        found["listed"] = len(tests)
+        command = [setting.tests, tests[0], "--exact", "--show-output"]
+    else:
+        environment["MASPO_KERNELS"] = "device"
+    done = run(command, setting.left(), environment)
+    text = done.stdout + done.stderr
+    found.update(parse_tests(text))
+    skipped = next((line.strip() for line in text.splitlines() if line.startswith("SKIPPED:")), None)
+    if done.code or found["failed"]:
+        found["log"] = text[-8000:]
+        counts = f"{found['failed']} of {found['failed'] + found['passed']} tests failed"
+        raise Failed(f"{counts}: {', '.join(found['failures']) or tail(text)}")
+    if skipped:
+        raise Absent(skipped)
+    if not found["passed"]:
+        raise Failed(f"no test was run: {tail(text)}")
+
+
+def parse_tests(text):
+    """Counts of a libtest run; zeros where it did not get to its result."""
+    result = re.search(r"^test result: \w+\. (\d+) passed; (\d+) failed; (\d+) ignored", text, re.MULTILINE)
+    counts = [int(count) for count in result.groups()] if result else [0, 0, 0]
+    failures = re.findall(r"^test (\S+) \.\.\. FAILED$", text, re.MULTILINE)
+    return {**dict(zip(("passed", "failed", "ignored"), counts)), "failures": failures}
+
+
+# --- 3: parity with transformers
+
+# In standard deviations of the logits. bf16 has 8 significant bits: one rounding is off by up to 2^-8 and by 0.0016 in root mean
+# square. A layer rounds about 8 numbers on the way of the residual stream, so four layers give sqrt(32) * 0.0016 = 0.009: twice
+# that is allowed, for one of thousands of values five times that. transformers' own bf16 pass on a CPU, which rounds the residual
+# stream too, had 0.0138 and 0.062 on these shapes (2026-11-22). Planted in a model's configuration, a rope_theta of half the right
+# one gave 0.09 and 0.38, an rms_norm_eps of 1e-3 for 1e-6 gave 0.06 and 0.23: both are found.
+RMS_TOLERANCE = 0.02
+LARGEST_TOLERANCE = 0.1
+# Two logits, each off by the largest error, may change places.
+MARGIN_TOLERANCE = 2 * LARGEST_TOLERANCE
+
+
+def parity(setting, found):
+    """Teacher-forced log-probabilities and greedy tokens on random weights, beside an f32 forward pass of transformers."""
+    setting.need_device()
+    setting.need_torch()
+    wanted = shapes.parity_shapes(setting.dry_run)
+    folder = setting.folder / "parity"
+    setting.work("make", folder=str(folder), shapes=wanted)
+    for name, shape in wanted.items():
+        write_requests(folder / name, name, shape["vocab_size"], setting.dry_run)
+        for command in ("score", "generate"):
+            files = ["--input", folder / name / f"{command}.jsonl", "--output", folder / name / f"{command}.out.jsonl"]
+            setting.call(command, "--model", folder / name, "--device", setting.device, "--dtype", "bf16", *files)
+    tolerances = {"rms": RMS_TOLERANCE, "largest": LARGEST_TOLERANCE, "greedy_margin": MARGIN_TOLERANCE}
+    found.update(tolerances=tolerances, versions=setting.versions())
+    found["shapes"] = setting.work("check", folder=str(folder), shapes=list(wanted), device=setting.device)["shapes"]
+    faults = [fault for name, figures in found["shapes"].items() for fault in parity_faults(name, figures)]
+    if faults:
+        raise Failed("; ".join(faults))
+
+
+def write_requests(folder, name, vocabulary, dry_run):
+    asked = shapes.requests(name, vocabulary, dry_run)
+    (folder / "requests.json").write_text(json.dumps(asked))
+    (folder / "tokenizer.json").write_text(json.dumps(shapes.tokenizer(vocabulary)))
+    for command in ("score", "generate"):
+        (folder / f"{command}.jsonl").write_text("".join(json.dumps(request["line"]) + "\n" for request in asked[command]))
+
+
+def parity_faults(name, figures):
+    """What is beyond the tolerances, in words."""
+    checks = [("greedy margin", figures["greedy"]["largest_margin"], MARGIN_TOLERANCE)]
+    for what in ("score", "score_three_tokens"):
+        checks.append((f"{what} rms", figures[what]["rms"], RMS_TOLERANCE))
+        checks.append((f"{what} largest", figures[what]["largest"], LARGEST_TOLERANCE))
+    faults = []
+    for what, value, tolerance in checks:
+        if value is None or not value <= tolerance:
+            said = "not a number" if value is None else f"{value:.4f}"
+            faults.append(f"{name}: {what} is {said}, at most {tolerance} of the logits' deviation is allowed")
+    return faults
+
+
+# --- 4: decode and prefill of the large shape
+
+
+def decode(dtype):
+    """The step for one number format: all batch sizes, deterministic and fast."""
+
+    def step(setting, found):
+        setting.need_device()
+        found["runs"] = {}
+        for mode in MODES:
+            found["runs"][mode] = bench(setting, dtype, mode, setting.load["batches"])
+
+    step.__doc__ = f"Random weights of the large shape in {dtype}: every batch size, deterministic and --fast."
+    return step
+
+
+RUN_FIGURES = ("prefill_tokens_per_s", "decode_tokens_per_s", "ms_per_step", "bytes_per_step", "bandwidth_fraction")
+
+
+def bench(setting, dtype, mode, batches):
+    """`maspo bench` on random weights of the large shape; checks that it measured what was asked for."""
+    load = setting.load
+    arguments = ["--model", setting.large_model(), "--random-weights", "--device", setting.device, "--dtype", dtype]
+    arguments += ["--batch", ",".join(str(batch) for batch in batches)]
+    arguments += ["--prompt-tokens", load["prompt_tokens"], "--new-tokens", load["new_tokens"]]
+    arguments += ["--fast"] if mode == "fast" else []
+    found = setting.ask("bench", *arguments)
+    check_asked(setting, found, dtype)
+    measured = [run["batch"] for run in found["runs"]]
+    if measured != list(batches):
+        raise Failed(f"batches {batches} were asked for, {measured} were measured")
+    for figures in (found, *found["runs"]):
+        check_numbers(figures, ("read_bandwidth_bytes_per_s",) if figures is found else RUN_FIGURES)
+    return found
+
+
+def check_numbers(figures, names):
+    """What tables and goals take for granted."""
+    for name in names:
+        value = figures.get(name)
+        if not isinstance(value, (int, float)) or not value > 0:
+            raise Failed(f"the binary's JSON has no usable `{name}`: {value}")
+
+
+def check_asked(setting, found, dtype):
+    numbered = setting.device if ":" in setting.device else f"{setting.device}:0"
+    if found.get("device") not in (setting.device, numbered):
+        said = found.get("device") or "nothing of it"
+        raise Failed(f"--device {setting.device} was asked for, the binary's JSON says {said}")
+    if found.get("dtype") != dtype:
+        raise Failed(f"--dtype {dtype} was asked for, the binary measured {found.get('dtype')}")
+
+
+# --- 5: beside transformers
+
+
+def transformers(setting, found):
+    """Ten sequences in bf16: `generate` of transformers with a static cache and torch.compile, and `maspo bench`, in turn."""
+    setting.need_device()
+    setting.need_torch()
+    config = json.loads((setting.large_model() / "config.json").read_text())
+    load = {key: setting.load[key] for key in ("prompt_tokens", "new_tokens", "repeats")}
+    # Without a GPU the compiler would be what is timed.
+    job = {"config": config, "batch": 10, "device": setting.device, "compile": setting.on_gpu, "warmups": 2, **load}
+    ours = bench(setting, "bf16", "deterministic", [10])
+    (figures,) = ours["runs"]
+    found["ours"] = {**figures, "device": ours["device"]}
+    found["versions"] = setting.versions()
+    found["peer"] = peer = setting.work("speed", **job)
+    found["ratio"] = figures["decode_tokens_per_s"] / peer["decode_tokens_per_s"]
+    found["prefill_ratio"] = figures["prefill_tokens_per_s"] / peer["prefill_tokens_per_s"]
+    if job["compile"] and not peer["compiled"]:
+        raise Failed("transformers did not compile its decode step: this is not the peer that was meant")
+
+
+# --- 6: the recorded step of a search
+
+
+def workload(setting, found):
+    """A recorded mini-batch step of MASPO on the large shape, in every mode."""
+    setting.need_device()
+    arguments = ["--model", setting.large_model(), "--random-weights", "--device", setting.device, "--dtype", "bf16"]
+    arguments += ["--workload", "maspo", "--rounds", setting.load["rounds"]]
+    if setting.load["queries"]:
+        arguments += ["--queries", setting.load["queries"]]
+    found["bench"] = setting.ask("bench", *arguments)
+    check_asked(setting, found["bench"], "bf16")
+    if not found["bench"].get("answers_identical"):
+        raise Failed("the modes did not give the same answers")
+    for mode in found["bench"]["modes"]:
+        check_numbers(mode["seconds"], ("median",))
+        check_numbers(mode["speedup_of_first"], ("median",))
+
+
+# --- all of them
+
+
+# Name → function, seconds it may take.
+STEPS = {
+    "machine": (machine, 60),
+    "kernels": (kernels, 300),
+    "parity": (parity, 240),
+    "transformers": (transformers, 330),
+    **{f"decode-{dtype}": (decode(dtype), 240) for dtype in DTYPES},
+    "workload": (workload, 420),
+}
+
+
+def choose(text):
+    """Names of steps in their order, of a list in which a name or the part before a `-` may stand; `None` is all."""
+    if text is None:
+        return list(STEPS)
+    wanted = text.split(",")
+    for name in wanted:
+        if name not in STEPS and not any(step.split("-")[0] == name for step in STEPS):
+            raise ValueError(f"{name} is none of {', '.join(STEPS)}")
+    return [step for step in STEPS if step in wanted or step.split("-")[0] in wanted]
+
+
+def take(name, setting, steps=None):
+    """The result of one step; whatever happens in it, the next can be taken."""
+    step, limit_s = (steps or STEPS)[name]
+    found, started = {}, time.monotonic()
+    status, reason = "ok", None
+    try:
+        if setting.spent():
+            raise Absent("the time for all steps (--budget) was used up before it")
+        setting.begin(limit_s)
+        step(setting, found)
+    except Absent as error:
+        status, reason = "absent", str(error)
+    except Failed as error:
+        status, reason = "failed", str(error)
+    except (KeyError, IndexError, TypeError, ValueError, AttributeError, OSError) as error:
+        # JSON of another form, a full disk: said, and the other steps go on.
+        status, reason = "failed", f"{type(error).__name__}: {error}"
+    return {"step": name, "status": status, "reason": reason, "seconds": round(time.monotonic() - started, 3), **found}

@@ -1,0 +1,80 @@
+"""Tests of the goals' arithmetic: what is met, missed and not measured. Results of steps are written by hand here."""
+
+import unittest
+
+from gpu import goals
+
+
+def decoding(dtype, rate, fast_rate, fraction=0.85, batches=goals.BATCHES, device="cuda:0"):
+    """A decode step's result: tokens per second and sequence."""
+
+    def found(rate):
+        runs = [{"batch": n, "decode_tokens_per_s": n * rate, "bandwidth_fraction": fraction} for n in batches]
+        return {"device": device, "runs": runs}
+
+    return {"step": f"decode-{dtype}", "status": "ok", "runs": {"deterministic": found(rate), "fast": found(fast_rate)}}
+
+
+def peer(ratio, compiled=True):
+    sides = {"peer": {"device": "cuda", "compiled": compiled}, "ours": {"device": "cuda:0"}}
+    return {"step": "transformers", "status": "ok", "ratio": ratio, **sides}
+
+
+def states(*results, dry_run=False):
+    checks = [{"step": name, "status": "ok"} for name in goals.CHECKS if name not in [result["step"] for result in results]]
+    return {row["goal"]: row for row in goals.evaluate({"dry_run": dry_run, "steps": [*checks, *results]})}
+
+
+class Goals(unittest.TestCase):
+    ALL = [decoding("bf16", 100, 105), decoding("q8_0", 170, 171), decoding("q4_k", 200, 201), peer(3.5)]
+
+    def check(self, found, expected):
+        self.assertEqual([row["state"] for row in found.values()], expected)
+
+    def test_all_met(self):
+        found = states(*self.ALL)
+        self.check(found, ["met"] * 5)
+        figures = [round(row["figure"], 4) for row in found.values()]
+        self.assertEqual(figures, [0.85, 0.85, 1.7, 3.5, round(100 / 105, 4)])
+
+    def test_each_missed(self):
+        slow = [decoding("bf16", 100, 120, fraction=0.7), decoding("q8_0", 150, 151), decoding("q4_k", 200, 201), peer(2.9)]
+        found = states(*slow)
+        self.check(found, ["missed"] * 5)
+        self.assertIn("bf16 x1, of 15 pairs", list(found.values())[4]["note"])
+
+    def test_a_bar_is_met_by_its_own_value(self):
+        steps = [decoding("bf16", 100, 100, fraction=0.80), decoding("q8_0", 160, 160), decoding("q4_k", 1, 1), peer(3.0)]
+        self.check(states(*steps), ["met"] * 5)
+
+    def test_nothing_measured(self):
+        self.check(states(), ["not measured"] * 5)
+
+    def test_a_dry_run_meets_nothing(self):
+        self.check(states(*self.ALL, dry_run=True), ["not measured"] * 5)
+
+    def test_a_cpu_meets_nothing(self):
+        on_cpu = [decoding(dtype, 100, 100, device="cpu") for dtype in goals.DTYPES]
+        self.check(states(*on_cpu), ["not measured"] * 5)
+
+    def test_wrong_results_meet_nothing(self):
+        for name in goals.CHECKS:
+            found = states(*self.ALL, {"step": name, "status": "failed"})
+            self.check(found, ["not measured"] * 5)
+
+    def test_results_that_were_not_checked_say_so(self):
+        found = states(*self.ALL, {"step": "parity", "status": "absent"})
+        self.check(found, ["met"] * 5)
+        self.assertTrue(all("parity not run beside it" in row["note"] for row in found.values()))
+
+    def test_pairs_that_lack_leave_determinism_open_unless_one_misses(self):
+        name = "deterministic decode over --fast, worst case"
+        self.assertEqual(states(decoding("bf16", 100, 101))[name]["state"], "not measured")
+        self.assertEqual(states(decoding("bf16", 100, 130))[name]["state"], "missed")
+
+    def test_more_than_the_bandwidth_is_no_figure(self):
+        found = states(decoding("bf16", 100, 101, fraction=1.2))
+        self.assertEqual([row["state"] for row in found.values()][:2], ["not measured"] * 2)
+
+    def test_a_peer_that_did_not_compile_is_not_the_peer(self):
+        self.assertEqual([row["state"] for row in states(peer(9.0, compiled=False)).values()][3], "not measured")
