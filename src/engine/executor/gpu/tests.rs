@@ -1,6 +1,9 @@
 //! The whole model on the emulated device: against the CPU, whatever the company of a row, and what it asks of a device.
 
+use super::GpuExecutor;
 use super::emulated::{Kind, OPTIONS, executor, load};
+#[cfg(metal)]
+use super::metal::MetalGpu;
 use crate::engine::blocks::Blocks;
 use crate::engine::executor::{CpuExecutor, Executor};
 use crate::engine::kernels::Compute;
@@ -41,19 +44,45 @@ fn logits(executor: &mut dyn Executor, prompts: &[Vec<u32>], more: usize, step_t
 
 #[test]
 fn logits_of_cuda_are_those_of_the_cpu() {
-    logits_are_those_of_the_cpu(Kind::Cuda);
+    logits_are_those_of_the_cpu(|config, dtype| Some(executor(Kind::Cuda, config, dtype)?.0));
 }
 
 #[test]
 fn logits_of_metal_are_those_of_the_cpu() {
-    logits_are_those_of_the_cpu(Kind::Metal);
+    logits_are_those_of_the_cpu(|config, dtype| Some(executor(Kind::Metal, config, dtype)?.0));
 }
 
-fn logits_are_those_of_the_cpu(kind: Kind) {
+/// On a Mac: its own GPU, the one check here that is not emulated.
+#[cfg(metal)]
+#[test]
+fn logits_of_this_machine_are_those_of_the_cpu() {
+    match MetalGpu::open() {
+        Ok(_) => logits_are_those_of_the_cpu(|config, dtype| Some(on_this_machine(config, dtype))),
+        Err(error) => eprintln!("SKIPPED: {error}"),
+    }
+}
+
+/// The same, whatever the company.
+#[cfg(metal)]
+#[test]
+fn a_sequence_has_the_same_bits_in_any_company_on_this_machine() {
+    match MetalGpu::open() {
+        Ok(_) => a_sequence_has_the_same_bits_in_any_company(&mut on_this_machine(&config(), Dtype::Q8_0)),
+        Err(error) => eprintln!("SKIPPED: {error}"),
+    }
+}
+
+#[cfg(metal)]
+fn on_this_machine(config: &Config, dtype: Dtype) -> GpuExecutor {
+    let gpu = Box::new(MetalGpu::open().expect("it was opened before"));
+    GpuExecutor::load(gpu, config, &mut RandomTensors::new(), dtype, |_| Ok(OPTIONS)).expect("a model that fits")
+}
+
+fn logits_are_those_of_the_cpu(device: impl Fn(&Config, Dtype) -> Option<GpuExecutor>) {
     for config in [config(), Config { attention_bias: true, tie_word_embeddings: false, ..config() }] {
         // (format, error allowed: activations are bf16 on the device, bytes on the CPU for quantized weights)
         for (dtype, allowed) in [(Dtype::Bf16, 0.03), (Dtype::Q8_0, 0.04), (Dtype::Q4K, 0.06)] {
-            let Some((mut device, _)) = executor(kind, &config, dtype) else { return };
+            let Some(mut device) = device(&config, dtype) else { return };
             let model =
                 Model::load(&config, &mut RandomTensors::new(), dtype, &Compute::cpu(Some(2)).unwrap()).unwrap();
             let mut cpu = CpuExecutor::new(model, OPTIONS.block_tokens, OPTIONS.blocks);
@@ -71,21 +100,22 @@ fn logits_are_those_of_the_cpu(kind: Kind) {
 
 #[test]
 fn a_sequence_has_the_same_bits_in_any_company_on_cuda() {
-    a_sequence_has_the_same_bits_in_any_company(Kind::Cuda);
+    let Some((mut device, _)) = executor(Kind::Cuda, &config(), Dtype::Q8_0) else { return };
+    a_sequence_has_the_same_bits_in_any_company(&mut device);
 }
 
 #[test]
 fn a_sequence_has_the_same_bits_in_any_company_on_metal() {
-    a_sequence_has_the_same_bits_in_any_company(Kind::Metal);
+    let Some((mut device, _)) = executor(Kind::Metal, &config(), Dtype::Q8_0) else { return };
+    a_sequence_has_the_same_bits_in_any_company(&mut device);
 }
 
-fn a_sequence_has_the_same_bits_in_any_company(kind: Kind) {
-    let Some((mut device, _)) = executor(kind, &config(), Dtype::Q8_0) else { return };
+fn a_sequence_has_the_same_bits_in_any_company(device: &mut GpuExecutor) {
     let prompts = prompts(3, 20);
-    let together = logits(&mut device, &prompts, 4, OPTIONS.step_tokens);
+    let together = logits(device, &prompts, 4, OPTIONS.step_tokens);
     for (prompt, together) in prompts.iter().zip(&together) {
         // Prefilled in other pieces, decoded in other buckets.
-        let alone = logits(&mut device, std::slice::from_ref(prompt), 4, 7);
+        let alone = logits(device, std::slice::from_ref(prompt), 4, 7);
         assert_eq!(alone[0], *together);
     }
 }
