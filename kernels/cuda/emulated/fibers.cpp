@@ -224,6 +224,12 @@ static unsigned pick(unsigned index, unsigned count) {
   return count % STEP == 0 ? index : unsigned((uint64_t(index) * STEP + order) % count);
 }
 
+// Whether a lane of the warp that begins at thread `first` can go on.
+static bool any_ready(unsigned first) {
+  auto lanes = running.fibers.begin() + first;
+  return std::any_of(lanes, lanes + WARP, [](const Fiber& fiber) { return fiber.state == State::Ready; });
+}
+
 static bool run_block(unsigned threads) {
   for (unsigned i = 0; i < threads; i++) {
     Fiber& fiber = running.fibers[i];
@@ -238,12 +244,15 @@ static bool run_block(unsigned threads) {
     bool progress = false;
     unsigned waiting = 0, done = 0;
     for (unsigned i = 0; i < threads; i++) {
-      Fiber& fiber = running.fibers[pick(i, threads)];
+      unsigned index = pick(i, threads);
+      Fiber& fiber = running.fibers[index];
       if (fiber.state == State::Ready) {
         to_fiber(fiber);
         progress = true;
         if (running.faulty) return false;
       }
+      // In descending order a warp goes on from collective to collective, as far ahead of the others as barriers let it.
+      if (order == 1 && index % WARP == 0 && any_ready(index)) i -= WARP;
     }
     int line = 0;
     bool same = true;

@@ -4,7 +4,8 @@
 //
 // Fibers run one at a time, in an order that `maspo_emulation_order` sets; a fiber runs until it ends or reaches a barrier or a
 // warp collective. So a result that depends on the order betrays a missing barrier: the tests run every operation in several
-// orders and want equal bits. Dynamic shared memory is filled with NaN before every block and has guards on both sides.
+// orders and want equal bits. In descending order a warp also runs as far ahead of the others as barriers let it. Dynamic shared
+// memory is filled with NaN before every block and has guards on both sides.
 //
 // Faults that are found and end the launch with MASPO_FAULT and a text: a barrier or collective that not all threads reach, or
 // that they reach at different lines; writing outside of the shared memory that was asked for; an access that its helper finds not

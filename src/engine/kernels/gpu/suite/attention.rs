@@ -239,40 +239,48 @@ pub(in crate::engine::kernels::gpu) fn attention_is_right_and_one_for_all(kernel
     cases(7, |rng| {
         let tokens = [1, 17, 63, 64, 65, 129, 200][rng.random_range(0..7)];
         let sequence = Sequence::new(rng, tokens);
-        let Sequence { n_q, n_kv, d, .. } = sequence;
-        let layer = layer(rng, &sequence);
-        let stored = rotate(kernels, &sequence, &layer, Type::F32, &slots(&sequence));
-        let width = n_q * d;
-        let first = tokens.saturating_sub(rng.random_range(1..30));
-        let most = kernels.rules().tile_tokens(n_q, n_kv);
-        assert_eq!(most, 64 / (n_q / n_kv));
-        let whole = prefill(kernels, &sequence, &stored, first, most);
-        assert!(whole[..first * width].iter().all(|&x| x == UNWRITTEN));
-        for row in first..tokens {
-            for head in 0..n_q {
-                let kept = |pool: &[u16]| -> Vec<Vec<f32>> {
-                    (0..=row).map(|key| floats(&pool[sequence.place(key, head / (n_q / n_kv))..][..d])).collect()
-                };
-                let at = row * width + head * d;
-                let q = floats(&stored.q[at..][..d]);
-                let expected = reference::attention(&q, &kept(&stored.keys), &kept(&stored.values));
-                assert_close(&floats(&whole[at..][..d]), &expected, 2.0 * BF16);
-            }
-        }
-        let other = prefill(kernels, &sequence, &stored, first, most.div_ceil(3));
-        assert!(other == whole, "other tiles");
-        let lengths: Vec<usize> = (first + 1..=tokens).rev().take(5).collect();
-        let row = |length: usize| whole[(length - 1) * width..][..width].to_vec();
-        let together = decode(kernels, &sequence, &stored, &lengths, 1, true);
-        assert!(together == lengths.iter().flat_map(|&length| row(length)).collect::<Vec<_>>(), "decoding is prefill");
-        for spread in 2..4 {
-            assert!(
-                decode(kernels, &sequence, &stored, &lengths, spread, false) == together,
-                "spread over {spread} blocks"
-            );
-        }
-        let filled = decode(kernels, &sequence, &stored, &[0, tokens, 0], 2, false);
-        assert_eq!(filled[width..2 * width], row(tokens));
-        assert!(filled[..width].iter().chain(&filled[2 * width..]).all(|&x| x == 0), "filling rows get zeros");
+        check_attention(kernels, rng, &sequence);
     });
+}
+
+/// The same of more chunks of keys than any kernel has under way at once.
+pub(in crate::engine::kernels::gpu) fn attention_goes_on_for_long_sequences(kernels: &dyn Kernels) {
+    let small = Sequence::new(&mut rng(0), 9 * 64 + 5);
+    check_attention(kernels, &mut rng(1), &Sequence { n_q: 2, n_kv: 1, d: 64, ..small });
+}
+
+fn check_attention(kernels: &dyn Kernels, rng: &mut ChaCha8Rng, sequence: &Sequence) {
+    let tokens = sequence.tokens;
+    let Sequence { n_q, n_kv, d, .. } = *sequence;
+    let layer = layer(rng, sequence);
+    let stored = rotate(kernels, sequence, &layer, Type::F32, &slots(sequence));
+    let width = n_q * d;
+    let first = tokens.saturating_sub(rng.random_range(1..30));
+    let most = kernels.rules().tile_tokens(n_q, n_kv);
+    assert_eq!(most, 64 / (n_q / n_kv));
+    let whole = prefill(kernels, sequence, &stored, first, most);
+    assert!(whole[..first * width].iter().all(|&x| x == UNWRITTEN));
+    for row in first..tokens {
+        for head in 0..n_q {
+            let kept = |pool: &[u16]| -> Vec<Vec<f32>> {
+                (0..=row).map(|key| floats(&pool[sequence.place(key, head / (n_q / n_kv))..][..d])).collect()
+            };
+            let at = row * width + head * d;
+            let q = floats(&stored.q[at..][..d]);
+            let expected = reference::attention(&q, &kept(&stored.keys), &kept(&stored.values));
+            assert_close(&floats(&whole[at..][..d]), &expected, 2.0 * BF16);
+        }
+    }
+    let other = prefill(kernels, sequence, &stored, first, most.div_ceil(3));
+    assert!(other == whole, "other tiles");
+    let lengths: Vec<usize> = (first + 1..=tokens).rev().take(5).collect();
+    let row = |length: usize| whole[(length - 1) * width..][..width].to_vec();
+    let together = decode(kernels, sequence, &stored, &lengths, 1, true);
+    assert!(together == lengths.iter().flat_map(|&length| row(length)).collect::<Vec<_>>(), "decoding is prefill");
+    for spread in 2..4 {
+        assert!(decode(kernels, sequence, &stored, &lengths, spread, false) == together, "spread over {spread} blocks");
+    }
+    let filled = decode(kernels, sequence, &stored, &[0, tokens, 0], 2, false);
+    assert_eq!(filled[width..2 * width], row(tokens));
+    assert!(filled[..width].iter().chain(&filled[2 * width..]).all(|&x| x == 0), "filling rows get zeros");
 }

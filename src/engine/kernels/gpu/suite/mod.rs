@@ -44,7 +44,8 @@ pub(in crate::engine) trait Kernels: Send + Sync {
 macro_rules! suite {
     ($kernels:expr) => {
         $crate::engine::kernels::gpu::suite::suite! { $kernels;
-            heads_are_normed_rotated_and_stored, attention_is_right_and_one_for_all, products_are_right, gated_products_are_right,
+            heads_are_normed_rotated_and_stored, attention_is_right_and_one_for_all,
+            attention_goes_on_for_long_sequences, products_are_right, gated_products_are_right,
             a_row_of_a_product_does_not_depend_on_the_others, a_row_that_is_no_number_spoils_no_other, a_packed_table_gives_its_rows_back,
             sums_and_norms_are_right, the_largest_logit_is_found_and_the_lowest_of_equals, rows_without_a_number_give_token_0
         }
