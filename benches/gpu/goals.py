@@ -8,6 +8,7 @@ MODES = ("deterministic", "fast")
 
 # More of the bandwidth than was measured cannot be read; a tenth is what that measurement may be off.
 MOST_OF_BANDWIDTH = 1.1
+TOO_FAST = "more than the bandwidth measured beside it was read: one of the two is wrong"
 # Speed of kernels that compute something else counts nothing.
 CHECKS = ("kernels", "parity")
 
@@ -27,21 +28,21 @@ def evaluate(report):
 
 def judge(row, report, steps):
     """Adds `state`; a figure alone does not meet a goal, it has to come from a GPU whose results are right."""
-    figure, doubt, on_gpu = row["figure"], row.pop("doubt", None), row.pop("on_gpu")
+    figure, why, on_gpu = row["figure"], row.pop("doubt", None), row.pop("on_gpu")
     broken = [name for name in CHECKS if steps.get(name, {}).get("status") == "failed"]
     if figure is None:
         state = "not measured"
     elif report["dry_run"]:
-        state, doubt = "not measured", "dry run: the figure is a CPU's, of a tiny shape"
+        state, why = "not measured", "dry run: the figure is a CPU's, of a tiny shape"
     elif not on_gpu:
-        state, doubt = "not measured", "the figure is not a GPU's"
-    elif doubt:
+        state, why = "not measured", "the figure is not a GPU's"
+    elif why:
         state = "not measured"
     elif broken:
-        state, doubt = "not measured", f"failed: {', '.join(broken)}; speed counts only where results are right"
+        state, why = "not measured", f"failed: {', '.join(broken)}; speed counts only where results are right"
     else:
         state = "met" if figure >= row["bar"] else "missed"
-    notes = [note for note in (row.pop("note", None), doubt) if note]
+    notes = [note for note in (row.pop("note", None), why) if note]
     if state in ("met", "missed"):
         notes += [f"{name} not run beside it" for name in CHECKS if steps.get(name, {}).get("status") != "ok"]
     return {**row, "state": state, "note": "; ".join(notes)}
@@ -55,13 +56,18 @@ def runs(steps, dtype, mode):
     return {run["batch"]: run for run in found["runs"]}, str(found.get("device", "")).startswith("cuda")
 
 
+def doubt(row, *measured):
+    """A figure that rests on something impossible is none."""
+    if any(run["bandwidth_fraction"] > MOST_OF_BANDWIDTH for run in measured):
+        row["doubt"] = TOO_FAST
+
+
 def of_bandwidth(steps, dtype, batch, bar):
     row = {"goal": f"{dtype} decode x{batch}: share of measured bandwidth", "bar": bar, "unit": "share", "figure": None}
     found, on_gpu = runs(steps, dtype, "deterministic")
     if batch in found:
         row["figure"] = found[batch]["bandwidth_fraction"]
-        if row["figure"] > MOST_OF_BANDWIDTH:
-            row["doubt"] = "more than the bandwidth measured beside it: one of the two is wrong"
+        doubt(row, found[batch])
     fast = runs(steps, dtype, "fast")[0].get(batch)
     note = f"deterministic; --fast: {fast['bandwidth_fraction']:.3f}" if fast else "deterministic"
     return {**row, "on_gpu": on_gpu, "note": note}
@@ -73,6 +79,7 @@ def eight_bits(steps):
     sixteen, also = runs(steps, "bf16", "deterministic")
     if 10 in eight and 10 in sixteen:
         row["figure"] = eight[10]["decode_tokens_per_s"] / sixteen[10]["decode_tokens_per_s"]
+        doubt(row, eight[10], sixteen[10])
     return {**row, "on_gpu": on_gpu and also, "note": "deterministic, new tokens per second"}
 
 
@@ -81,6 +88,8 @@ def transformers(steps):
     step = steps.get("transformers", {})
     peer, ours = step.get("peer"), step.get("ours")
     row["figure"] = step.get("ratio")
+    if ours:
+        doubt(row, ours)
     if peer and not peer.get("compiled"):
         row["doubt"] = "transformers did not compile"
     on_gpu = bool(ours and peer) and all(str(side.get("device", "")).startswith("cuda") for side in (ours, peer))
@@ -98,6 +107,7 @@ def determinism(steps):
         for batch in sorted(slow.keys() & fast.keys()):
             ratios[dtype, batch] = slow[batch]["decode_tokens_per_s"] / fast[batch]["decode_tokens_per_s"]
             all_on_gpu = all_on_gpu and on_gpu and also
+            doubt(row, slow[batch], fast[batch])
     note = None
     if ratios:
         worst = min(ratios, key=ratios.get)

@@ -96,7 +96,7 @@ def gist(step):
         return step["reason"][:400].replace("|", "/").replace("\n", " ")
     kind = step["step"]
     if kind == "machine":
-        devices = [f"{d.get('name')} ({d.get('compute_capability')})" for d in step["doctor"].get("devices", [])]
+        devices = [f"{d.get('name')} ({d.get('compute_capability')})" for d in step["doctor"]["devices"] if not d.get("problem")]
         return ", ".join(devices) or "no GPU"
     if kind == "kernels":
         return f"{step['passed']} tests passed" + (f", {step['listed']} listed" if "listed" in step else "")

@@ -34,7 +34,9 @@ def machine(setting, found):
     if not setting.on_gpu:
         return
     name = setting.device if ":" in setting.device else f"{setting.device}:0"
-    device = next((device for device in doctor["devices"] if device["device"] == name), None)
+    # Without a driver there is no number, only the kind and what is wrong with it.
+    named = {device["device"]: device for device in doctor["devices"]}
+    device = named.get(name) or named.get(setting.device.split(":")[0])
     if device is None:
         raise Failed(f"`maspo doctor` does not find {name}, but nvidia-smi says {found['nvidia_smi'] or 'nothing'}")
     if device.get("problem"):

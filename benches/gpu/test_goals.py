@@ -16,7 +16,7 @@ def decoding(dtype, rate, fast_rate, fraction=0.85, batches=goals.BATCHES, devic
 
 
 def peer(ratio, compiled=True):
-    sides = {"peer": {"device": "cuda", "compiled": compiled}, "ours": {"device": "cuda:0"}}
+    sides = {"peer": {"device": "cuda", "compiled": compiled}, "ours": {"device": "cuda:0", "bandwidth_fraction": 0.8}}
     return {"step": "transformers", "status": "ok", "ratio": ratio, **sides}
 
 
@@ -73,8 +73,10 @@ class Goals(unittest.TestCase):
         self.assertEqual(states(decoding("bf16", 100, 130))[name]["state"], "missed")
 
     def test_more_than_the_bandwidth_is_no_figure(self):
-        found = states(decoding("bf16", 100, 101, fraction=1.2))
-        self.assertEqual([row["state"] for row in found.values()][:2], ["not measured"] * 2)
+        impossible = [decoding("bf16", 100, 101, fraction=1.2), *self.ALL[1:3], peer(3.5)]
+        found = states(*impossible)
+        self.check(found, ["not measured"] * 3 + ["met", "not measured"])
+        self.assertIn(goals.TOO_FAST, list(found.values())[2]["note"])
 
     def test_a_peer_that_did_not_compile_is_not_the_peer(self):
         self.assertEqual([row["state"] for row in states(peer(9.0, compiled=False)).values()][3], "not measured")

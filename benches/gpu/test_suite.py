@@ -216,7 +216,9 @@ class Steps(unittest.TestCase):
     def test_the_doctor_has_to_find_the_gpu_without_a_problem(self):
         setting = self.setting(device="cuda", dry_run=False)
         device = {"device": "cuda:0", "name": "NVIDIA H200", "problem": None}
-        for devices, reason in (([device], None), ([], "does not find cuda:0"), ([{**device, "problem": "old"}], "on cuda:0: old")):
+        old, none = {**device, "problem": "old"}, {"device": "cuda", "problem": "no driver"}
+        cases = (([device], None), ([], "does not find cuda:0"), ([old], "on cuda:0: old"), ([none], "on cuda:0: no driver"))
+        for devices, reason in cases:
             with mock.patch.object(setting, "need_device"), mock.patch.object(setting, "ask", return_value={"devices": devices}):
                 found = steps.take("machine", setting)
             self.assertEqual(found["status"], "failed" if reason else "ok")

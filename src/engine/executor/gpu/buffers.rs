@@ -45,9 +45,10 @@ impl GpuOptions {
         self.max_running * self.positions(config).div_ceil(self.block_tokens)
     }
 
-    /// Rows of the largest step: sequences that decode all have theirs.
+    /// Rows of the largest step, those that only fill its bucket up included: sequences that decode all have theirs.
     pub(super) fn rows(&self) -> usize {
-        self.step_tokens.max(self.max_running)
+        let most = self.step_tokens.max(self.max_running);
+        Bucket::of(most, 1).map_or(most, |bucket| bucket.rows).max(most)
     }
 }
 
