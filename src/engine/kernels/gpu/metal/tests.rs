@@ -2,13 +2,20 @@
 
 use super::emulation::kernels;
 use super::{Dispatch, FUNCTIONS};
-use crate::engine::kernels::gpu::suite::suite;
+use crate::engine::kernels::gpu::suite::{self, suite};
 use crate::engine::kernels::gpu::{
     AddNorm, Argmax, DecodeAttention, Embed, Epilogue, Launch, Linear, PrefillAttention, Rotate, Tile, Type, Weights,
 };
 use std::ptr;
 
 suite!(kernels());
+
+#[test]
+fn a_token_that_is_no_number_spoils_no_earlier_row() {
+    if let Some(kernels) = kernels() {
+        suite::a_token_that_is_no_number_spoils_no_earlier_row(kernels);
+    }
+}
 
 fn linear(rows: u32, outputs: u32, format: Weights) -> Linear {
     Linear {

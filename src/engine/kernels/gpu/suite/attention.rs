@@ -284,3 +284,19 @@ fn check_attention(kernels: &dyn Kernels, rng: &mut ChaCha8Rng, sequence: &Seque
     assert_eq!(filled[width..2 * width], row(tokens));
     assert!(filled[..width].iter().chain(&filled[2 * width..]).all(|&x| x == 0), "filling rows get zeros");
 }
+
+/// For kernels that leave out what a row does not see, rather than weigh it with 0: also a later token of the same tile may be anything.
+pub(in crate::engine::kernels::gpu) fn a_token_that_is_no_number_spoils_no_earlier_row(kernels: &dyn Kernels) {
+    let small = Sequence::new(&mut rng(0), 70);
+    let sequence = Sequence { n_q: 3, n_kv: 1, d: 64, ..small };
+    let layer = layer(&mut rng(2), &sequence);
+    let stored = rotate(kernels, &sequence, &layer, Type::F32, &slots(&sequence));
+    let (clean, mut spoilt) = (prefill(kernels, &sequence, &stored, 60, 10), stored);
+    let last = sequence.place(69, 0);
+    spoilt.keys[last..last + sequence.d].fill(UNWRITTEN);
+    spoilt.values[last..last + sequence.d].fill(UNWRITTEN);
+    let found = prefill(kernels, &sequence, &spoilt, 60, 10);
+    let row = 69 * sequence.n_q * sequence.d;
+    assert!(found[..row] == clean[..row]);
+    assert!(floats(&found[row..]).iter().all(|x| x.is_nan()), "its own row says so");
+}
