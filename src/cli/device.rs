@@ -5,7 +5,7 @@ use crate::engine::{DeviceChoice, EngineOptions};
 /// The flags of every command that opens a model.
 #[derive(clap::Args, Debug)]
 pub(super) struct DeviceArgs {
-    /// Where the model runs: auto (a GPU that this build can use, or else the CPU), cpu, cuda, cuda:N or metal.
+    /// Where the model runs: auto (an NVIDIA GPU if this build can use it, or else the CPU), cpu, cuda, cuda:N or metal.
     #[arg(long, value_name = "DEVICE")]
     device: Option<DeviceChoice>,
     /// A request's tokens do not depend on what is computed beside it (the default).

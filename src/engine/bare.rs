@@ -48,7 +48,7 @@ impl Bare {
     ) -> Result<Self, OpenError> {
         let mut files = open_files(source)?;
         let config = files.config()?;
-        let place = Place::choose(options)?;
+        let mut place = Place::choose(options)?;
         let (device, read_bandwidth) = (place.device(), place.bandwidth());
         let (threads, kernels) = (place.threads(), place.kernels());
         let (loaded, dtype) = match random {

@@ -23,23 +23,22 @@ pub(super) struct GpuPlace {
     pub(super) name: String,
     /// What the kernels' results depend on, for people.
     pub(super) kernels: String,
-    /// Bytes per second that its memory is read at, measured when it was opened.
-    pub(super) bandwidth: Option<f64>,
 }
 
 impl GpuPlace {
-    /// The first GPU that works.
+    /// The GPU that is taken where none is named: NVIDIA's first, if it works. Metal has to be asked for until a Mac has run it.
     #[cfg(gpu)]
     pub(super) fn first() -> Option<Self> {
         #[cfg(feature = "cuda")]
-        if let Ok(place) = Self::cuda(0) {
-            return Some(place);
-        }
-        #[cfg(metal)]
-        if let Ok(place) = Self::metal() {
-            return Some(place);
-        }
-        None
+        let place = Self::cuda(0).ok();
+        #[cfg(not(feature = "cuda"))]
+        let place = None;
+        place
+    }
+
+    /// Bytes per second that its memory is read at, measured now; `None` where that fails.
+    pub(super) fn bandwidth(&mut self) -> Option<f64> {
+        self.gpu.read_bandwidth().ok()
     }
 
     /// An NVIDIA GPU.
@@ -49,11 +48,10 @@ impl GpuPlace {
     #[cfg(feature = "cuda")]
     pub(super) fn cuda(number: usize) -> Result<Self, DeviceError> {
         use super::executor::gpu::cuda::CudaGpu;
-        let mut gpu = CudaGpu::open(number)?;
+        let gpu = CudaGpu::open(number)?;
         let device = gpu.describe()?;
         let kernels = format!("{}, capability {}", device.name, device.compute_capability);
-        let bandwidth = gpu.read_bandwidth().ok();
-        Ok(Self { gpu: Box::new(gpu), name: format!("cuda:{number}"), kernels, bandwidth })
+        Ok(Self { gpu: Box::new(gpu), name: format!("cuda:{number}"), kernels })
     }
 
     /// The machine's Apple GPU.
@@ -63,15 +61,15 @@ impl GpuPlace {
     #[cfg(metal)]
     pub(super) fn metal() -> Result<Self, DeviceError> {
         use super::executor::gpu::metal::MetalGpu;
-        let mut gpu = MetalGpu::open()?;
-        let (kernels, bandwidth) = (gpu.describe().name, gpu.read_bandwidth().ok());
-        Ok(Self { gpu: Box::new(gpu), name: "metal".to_string(), kernels, bandwidth })
+        let gpu = MetalGpu::open()?;
+        let kernels = gpu.describe().name;
+        Ok(Self { gpu: Box::new(gpu), name: "metal".to_string(), kernels })
     }
 
     /// A device that was opened elsewhere.
     #[cfg(test)]
     pub(super) fn of(gpu: Box<dyn Gpu>, name: &str, kernels: &str) -> Self {
-        Self { gpu, name: name.to_string(), kernels: kernels.to_string(), bandwidth: None }
+        Self { gpu, name: name.to_string(), kernels: kernels.to_string() }
     }
 
     /// As [`Dtype::settle`] does it, where nothing is wider than bf16.

@@ -103,12 +103,12 @@ impl Place {
         }
     }
 
-    /// The memory's read bandwidth in bytes per second, where the device itself says.
-    pub(super) fn bandwidth(&self) -> Option<f64> {
+    /// The memory's read bandwidth in bytes per second, measured now; `None` of the CPU, which others measure.
+    pub(super) fn bandwidth(&mut self) -> Option<f64> {
         match self {
             Self::Cpu(_) => None,
             #[cfg(any(gpu, all(test, unix)))]
-            Self::Gpu(place) => place.bandwidth,
+            Self::Gpu(place) => place.bandwidth(),
         }
     }
 
@@ -204,7 +204,7 @@ mod tests {
     fn a_gpu_loads_a_model_sizes_its_memory_and_answers() {
         let config = Config { max_position_embeddings: 1024, ..plain_config() };
         let place = |free| gpu(free).map(|gpu| Place::Gpu(GpuPlace::of(gpu, "cuda:0", "emulated")));
-        let Some(first) = place(64 << 20) else { return };
+        let Some(mut first) = place(64 << 20) else { return };
         assert_eq!((first.device(), first.kernels(), first.threads()), ("cuda:0".into(), "emulated".into(), 1));
         assert!(first.bandwidth().is_none());
         let identity = |place: &Place, deterministic| {

@@ -71,7 +71,7 @@ fn cuda() -> Vec<DeviceReport> {
 
 #[cfg(feature = "cuda")]
 fn cuda_device(number: usize) -> DeviceReport {
-    use super::executor::gpu::cuda;
+    use super::executor::gpu::{Gpu, cuda};
     let name = format!("cuda:{number}");
     let opened = cuda::CudaGpu::open(number).and_then(|gpu| Ok((gpu.describe()?, gpu)));
     match opened {
@@ -98,7 +98,7 @@ fn metal() -> DeviceReport {
 
 #[cfg(metal)]
 fn metal() -> DeviceReport {
-    use super::executor::gpu::metal::MetalGpu;
+    use super::executor::gpu::{Gpu, metal::MetalGpu};
     match MetalGpu::open() {
         Err(problem) => DeviceReport::missing("metal", problem),
         Ok(mut gpu) => {

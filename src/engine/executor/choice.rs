@@ -7,7 +7,7 @@ use std::str::FromStr;
 /// Where a model runs.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Default)]
 pub enum DeviceChoice {
-    /// The first GPU that this build knows how to use and that the machine has, or else the CPU.
+    /// The first NVIDIA GPU if this build knows how to use it and the machine has one, or else the CPU.
     #[default]
     Auto,
     /// The CPU.

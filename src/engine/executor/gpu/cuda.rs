@@ -135,34 +135,6 @@ impl CudaGpu {
         })
     }
 
-    /// Bytes per second that the device reads from its memory: the best of a few copies of half a GiB within it, each of which reads
-    /// and writes every byte.
-    ///
-    /// # Errors
-    /// Too little memory, or a device that failed.
-    pub(in crate::engine) fn read_bandwidth(&mut self) -> Result<f64, DeviceError> {
-        const BYTES: usize = 512 << 20;
-        let (from, to) = (self.allocate(BYTES)?, self.allocate(BYTES)?);
-        let measuring = |error| failed("the bandwidth cannot be measured", error);
-        let timed = Some(sys::CUevent_flags::CU_EVENT_DEFAULT);
-        let event = || self.context.new_event(timed).map_err(measuring);
-        let (begin, end) = (event()?, event()?);
-        let mut best = 0f64;
-        for _ in 0..12 {
-            begin.record(&self.stream).map_err(measuring)?;
-            self.copy(from, to, BYTES)?;
-            end.record(&self.stream).map_err(measuring)?;
-            let seconds = f64::from(begin.elapsed_ms(&end).map_err(measuring)?) / 1e3;
-            best = best.max(2.0 * BYTES as f64 / seconds);
-        }
-        for address in [from, to] {
-            self.allocated.retain(|&pointer| pointer != address.0 as CUdeviceptr);
-            // SAFETY: nothing that uses it is under way: the last event was waited for.
-            unsafe { result::free_sync(address.0 as CUdeviceptr) }.map_err(measuring)?;
-        }
-        Ok(best)
-    }
-
     fn bind(&self) -> Result<(), DeviceError> {
         self.context.bind_to_thread().map_err(|error| failed("the device was lost", error))
     }
@@ -216,6 +188,30 @@ impl Gpu for CudaGpu {
 
     fn facts(&self) -> Facts {
         self.facts
+    }
+
+    /// The best of a few copies of half a GiB within the device, each of which reads and writes every byte.
+    fn read_bandwidth(&mut self) -> Result<f64, DeviceError> {
+        const BYTES: usize = 512 << 20;
+        let (from, to) = (self.allocate(BYTES)?, self.allocate(BYTES)?);
+        let measuring = |error| failed("the bandwidth cannot be measured", error);
+        let timed = Some(sys::CUevent_flags::CU_EVENT_DEFAULT);
+        let event = || self.context.new_event(timed).map_err(measuring);
+        let (begin, end) = (event()?, event()?);
+        let mut best = 0f64;
+        for _ in 0..12 {
+            begin.record(&self.stream).map_err(measuring)?;
+            self.copy(from, to, BYTES)?;
+            end.record(&self.stream).map_err(measuring)?;
+            let seconds = f64::from(begin.elapsed_ms(&end).map_err(measuring)?) / 1e3;
+            best = best.max(2.0 * BYTES as f64 / seconds);
+        }
+        for address in [from, to] {
+            self.allocated.retain(|&pointer| pointer != address.0 as CUdeviceptr);
+            // SAFETY: nothing that uses it is under way: the last event was waited for.
+            unsafe { result::free_sync(address.0 as CUdeviceptr) }.map_err(measuring)?;
+        }
+        Ok(best)
     }
 
     fn free_bytes(&self) -> usize {

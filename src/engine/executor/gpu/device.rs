@@ -54,6 +54,12 @@ pub(crate) trait Gpu: Send {
     /// What the device is.
     fn facts(&self) -> Facts;
 
+    /// Bytes per second that the device reads from its memory, measured now.
+    ///
+    /// # Errors
+    /// Too little memory, or a device that failed.
+    fn read_bandwidth(&mut self) -> Result<f64, DeviceError>;
+
     /// Bytes of memory that can still be allocated.
     fn free_bytes(&self) -> usize;
 

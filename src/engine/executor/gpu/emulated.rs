@@ -124,6 +124,10 @@ impl Gpu for EmulatedGpu {
         Facts { multiprocessors: 6, shared_limit: 99 * 1024 }
     }
 
+    fn read_bandwidth(&mut self) -> Result<f64, DeviceError> {
+        Err(DeviceError("an emulated device has no speed".to_string()))
+    }
+
     fn free_bytes(&self) -> usize {
         self.free
     }

@@ -107,26 +107,6 @@ impl MetalGpu {
         })
     }
 
-    /// Bytes per second that the device reads from its memory: the best of a few copies of half a GiB within it, each of which reads
-    /// and writes every byte.
-    ///
-    /// # Errors
-    /// Too little memory, or a device that failed.
-    pub(in crate::engine) fn read_bandwidth(&mut self) -> Result<f64, DeviceError> {
-        const BYTES: usize = 512 << 20;
-        autoreleasepool(|_| {
-            let (from, to) = (self.memory.buffer(BYTES)?, self.memory.buffer(BYTES)?);
-            let mut best = 0f64;
-            for _ in 0..12 {
-                self.encode_copy((&from, 0), (&to, 0), BYTES)?;
-                let commands = self.commit().expect("the copy was encoded");
-                self.finish()?;
-                best = best.max(2.0 * BYTES as f64 / (commands.GPUEndTime() - commands.GPUStartTime()));
-            }
-            Ok(best)
-        })
-    }
-
     /// What is encoded into at the moment.
     fn commands(&mut self) -> Result<Commands, DeviceError> {
         if self.open.is_none() {
@@ -200,6 +180,22 @@ impl Gpu for MetalGpu {
     /// Metal does not say how many cores there are, and no rule of its kernels asks.
     fn facts(&self) -> Facts {
         Facts { multiprocessors: 1, shared_limit: self.device.maxThreadgroupMemoryLength() as u32 }
+    }
+
+    /// The best of a few copies of half a GiB within the device, each of which reads and writes every byte.
+    fn read_bandwidth(&mut self) -> Result<f64, DeviceError> {
+        const BYTES: usize = 512 << 20;
+        autoreleasepool(|_| {
+            let (from, to) = (self.memory.buffer(BYTES)?, self.memory.buffer(BYTES)?);
+            let mut best = 0f64;
+            for _ in 0..12 {
+                self.encode_copy((&from, 0), (&to, 0), BYTES)?;
+                let commands = self.commit().expect("the copy was encoded");
+                self.finish()?;
+                best = best.max(2.0 * BYTES as f64 / (commands.GPUEndTime() - commands.GPUStartTime()));
+            }
+            Ok(best)
+        })
     }
 
     fn free_bytes(&self) -> usize {
