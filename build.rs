@@ -2,7 +2,7 @@
 //! `cfg(metal)` for the feature `metal` on macOS, `cfg(gpu)` for either.
 //!
 //! nvcc is `$NVCC`, or the one of `$CUDA_HOME` or `$CUDA_PATH`, or that of the path. `$MASPO_CUDA_ARCHITECTURES` names what to
-//! compile for, by default `80 86 89 90`; the last one's PTX is kept as well, which newer devices compile for themselves.
+//! compile for, by default `80 86 89 90`; the newest one's PTX is kept as well, which newer devices compile for themselves.
 
 use std::env;
 use std::fs;
@@ -35,7 +35,9 @@ fn compile_cuda() {
     }
     let home = env::var_os("CUDA_HOME").or_else(|| env::var_os("CUDA_PATH")).map(PathBuf::from);
     let in_home = home.as_ref().map(|home| home.join("bin/nvcc"));
-    let nvcc = env::var_os("NVCC").map(PathBuf::from).or(in_home).unwrap_or_else(|| PathBuf::from("nvcc"));
+    let nvcc = env::var_os("NVCC").map(PathBuf::from).or(in_home).or_else(in_path).unwrap_or_else(|| PathBuf::from("nvcc"));
+    // Where the runtime to link is: beside the compiler, if nothing else says.
+    let home = home.or_else(|| Some(nvcc.canonicalize().ok()?.parent()?.parent()?.to_path_buf()));
     let architectures = env::var("MASPO_CUDA_ARCHITECTURES").unwrap_or_else(|_| ARCHITECTURES.to_string());
     let code = generate(&architectures);
     println!(
@@ -59,7 +61,7 @@ fn compile_cuda() {
 
     println!("cargo::rustc-link-search=native={}", out.display());
     println!("cargo::rustc-link-lib=static=maspo_cuda_kernels");
-    for folder in home.iter().flat_map(|home| ["lib64", "lib", "targets/x86_64-linux/lib"].map(|lib| home.join(lib))) {
+    for folder in home.iter().flat_map(|home| ["lib64", "lib", "targets/x86_64-linux/lib", "targets/sbsa-linux/lib"].map(|lib| home.join(lib))) {
         if folder.join("libcudart_static.a").exists() {
             println!("cargo::rustc-link-search=native={}", folder.display());
         }
@@ -71,7 +73,12 @@ fn compile_cuda() {
     }
 }
 
-/// Flags for machine code of every architecture, and PTX of the last.
+/// The nvcc of the path.
+fn in_path() -> Option<PathBuf> {
+    env::split_paths(&env::var_os("PATH")?).map(|folder| folder.join("nvcc")).find(|nvcc| nvcc.is_file())
+}
+
+/// Flags for machine code of every architecture, and PTX of the newest.
 fn generate(architectures: &str) -> Vec<String> {
     let list: Vec<&str> = architectures.split_whitespace().collect();
     let known =
@@ -83,8 +90,10 @@ fn generate(architectures: &str) -> Vec<String> {
     }
     let mut flags: Vec<String> =
         list.iter().map(|number| format!("-gencode=arch=compute_{number},code=sm_{number}")).collect();
-    let last = list[list.len() - 1];
-    flags.push(format!("-gencode=arch=compute_{last},code=compute_{last}"));
+    // PTX with a letter is for one architecture only.
+    if let Some(newest) = list.iter().filter_map(|number| number.parse::<u32>().ok()).max() {
+        flags.push(format!("-gencode=arch=compute_{newest},code=compute_{newest}"));
+    }
     flags
 }
 

@@ -15,7 +15,7 @@
 // the inputs is fixed by the matrix and by `splits`, and the parts are added in the order of splits by the block that ends last.
 //
 // Launch: [outputs / 128, splits, rows / (8 RT)] blocks of 128 threads, RT = 1, 2, 3, 5 or 10 tiles of 8 rows.
-// Shared memory: 70 to 117 KB; where the device has less than RT = 10 needs, it is two passes of RT = 5.
+// Shared memory: 68 to 97 KB, with RT = 10 up to 124; where the device has less than that, it is two passes of RT = 5.
 
 #include "bricks.h"
 
@@ -26,12 +26,14 @@ constexpr unsigned LINEAR_WARPS = 4, WARP_TILES = 2, BLOCK_TILES = LINEAR_WARPS 
 template <typename Bricks, unsigned RT>
 struct LinearShape {
   static constexpr unsigned ROWS = 8 * RT;
-  static constexpr unsigned STAGES = RT <= 3 ? 4 : RT <= 5 ? 3 : 2;
+  // Fewer where bricks are wide, so that all but RT = 10 fit 99 KiB, which is what devices of 8.6, 8.9 and 12.0 give a block.
+  static constexpr unsigned STAGES = Bricks::K == 256 ? (RT == 1 ? 4 : RT == 2 ? 3 : 2) : RT <= 3 ? 4 : RT <= 5 ? 3 : 2;
   static constexpr unsigned X_BYTES = ROWS * Bricks::K * 2;
   static constexpr unsigned STAGE_BYTES = X_BYTES + BLOCK_TILES * Bricks::BYTES;
   // Scales and minima of a warp's two bricks, made once a brick.
   static constexpr unsigned FACTOR_BYTES = Bricks::K == 256 ? WARP_TILES * 8 * TILE * 8 : 0;
   static constexpr unsigned SHARED_BYTES = STAGES * STAGE_BYTES + LINEAR_WARPS * FACTOR_BYTES + 16;
+  static_assert(RT == 10 || SHARED_BYTES <= 99 * 1024, "a block of the smallest devices has room");
 };
 
 template <typename A, typename B>

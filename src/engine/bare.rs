@@ -80,7 +80,8 @@ impl Bare {
         })
     }
 
-    /// Starts the engine anew on the same weights, with nothing known of earlier prompts.
+    /// Starts the engine anew on the same weights, with nothing known of earlier prompts; `options` are those it was opened with but for
+    /// `prefix_reuse`, `queue` and `draft_tokens`.
     ///
     /// # Errors
     /// An option out of its range, or an engine that has stopped.

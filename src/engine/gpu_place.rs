@@ -9,13 +9,6 @@ use super::qwen3::{Config, Dtype};
 use super::token_engine::EngineOptions;
 use super::weights::TensorSource;
 
-/// The share of what is free beside the weights that keys, values and the numbers of steps may take; the rest is for captured steps
-/// and for whoever else uses the device.
-const SHARE: f64 = 0.9;
-
-/// Fewer tokens of keys and values than this are no use.
-const LEAST_TOKENS: usize = 512;
-
 /// A GPU that was opened.
 pub(super) struct GpuPlace {
     gpu: Box<dyn Gpu>,
@@ -26,14 +19,18 @@ pub(super) struct GpuPlace {
 }
 
 impl GpuPlace {
-    /// The GPU that is taken where none is named: NVIDIA's first, if it works. Metal has to be asked for until a Mac has run it.
+    /// The GPU that is taken where none is named: NVIDIA's first, if there is one. Metal has to be asked for until a Mac has run it.
+    ///
+    /// # Errors
+    /// A GPU that is there and does not work: to compute on the CPU in its stead would take a hundred times as long.
     #[cfg(gpu)]
-    pub(super) fn first() -> Option<Self> {
+    pub(super) fn first() -> Result<Option<Self>, DeviceError> {
         #[cfg(feature = "cuda")]
-        let place = Self::cuda(0).ok();
-        #[cfg(not(feature = "cuda"))]
-        let place = None;
-        place
+        if super::executor::gpu::cuda::count().is_ok_and(|count| count > 0) {
+            let hint = |error| DeviceError(format!("{error} (`--device cpu` does without it)"));
+            return Self::cuda(0).map(Some).map_err(hint);
+        }
+        Ok(None)
     }
 
     /// Bytes per second that its memory is read at, measured now; `None` where that fails.
@@ -95,8 +92,8 @@ impl GpuPlace {
         dtype: Dtype,
         options: &EngineOptions,
     ) -> Result<Loaded, OpenError> {
-        let sized = |free| sized(config, options, free);
-        let executor = GpuExecutor::load(self.gpu, config, source, dtype, sized).map_err(|error| match error {
+        let wanted = wanted(config, options);
+        let executor = GpuExecutor::load(self.gpu, config, source, dtype, wanted).map_err(|error| match error {
             LoadError::Weights(error) => error.into(),
             LoadError::Device(error) => error.into(),
             shape @ LoadError::Shape { .. } => OpenError::Unsupported(shape.to_string()),
@@ -111,25 +108,18 @@ impl GpuPlace {
     }
 }
 
-/// How memory is divided when `free` bytes are left beside the weights.
-fn sized(config: &Config, options: &EngineOptions, free: usize) -> Result<GpuOptions, DeviceError> {
-    let EngineOptions { block_tokens, step_tokens, max_running, .. } = *options;
-    let steps = GpuOptions::step_bytes(config, step_tokens.max(max_running));
-    let room = ((free as f64 * SHARE) as usize).saturating_sub(steps) / GpuOptions::kv_bytes_per_token(config);
-    let useful = max_running.saturating_mul(config.max_position_embeddings);
-    let tokens = match options.kv_tokens {
-        Some(tokens) => tokens.next_multiple_of(block_tokens),
-        None if room < LEAST_TOKENS.min(useful) => {
-            return Err(DeviceError(format!(
-                "{:.1} GiB are free beside the weights, too little for keys and values: choose a smaller `dtype`, or lower \
-                 `engine.step_tokens` or `engine.max_running`",
-                free as f64 / f64::from(1 << 30)
-            )));
-        }
-        None => room.min(useful),
-    };
-    let blocks = (tokens / block_tokens).max(1);
-    Ok(GpuOptions { block_tokens, blocks, step_tokens, max_running, fast: !options.deterministic })
+/// What steps may be, with as many blocks as are asked for or else as can ever be of use.
+fn wanted(config: &Config, options: &EngineOptions) -> GpuOptions {
+    let EngineOptions { block_tokens, kv_tokens, step_tokens, max_running, .. } = *options;
+    let useful = max_running.saturating_mul(config.max_position_embeddings.next_multiple_of(block_tokens));
+    GpuOptions {
+        block_tokens,
+        blocks: kv_tokens.unwrap_or(useful).div_ceil(block_tokens),
+        fewer_blocks_do: kv_tokens.is_none(),
+        step_tokens,
+        max_running,
+        fast: !options.deterministic,
+    }
 }
 
 #[cfg(test)]
@@ -138,19 +128,12 @@ mod tests {
     use crate::engine::qwen3::testing::plain_config;
 
     #[test]
-    fn memory_is_divided_with_a_margin() {
-        let config = Config { max_position_embeddings: 4096, ..plain_config() };
-        let options = EngineOptions::default();
-        let (token, steps) = (GpuOptions::kv_bytes_per_token(&config), GpuOptions::step_bytes(&config, 512));
-        let tokens = |free| sized(&config, &options, free).map(|sized| sized.blocks * sized.block_tokens);
-        let free = steps + 10_000 * token;
-        let found = tokens(free).unwrap();
-        assert!(found * token + steps <= free && found > 8_000, "{found}");
-        assert_eq!(tokens(usize::MAX >> 8).unwrap(), 64 * 4096, "no more than is useful");
-        let error = tokens(steps + 100 * token).unwrap_err().to_string();
-        assert!(error.contains("too little for keys and values: choose a smaller `dtype`"), "{error}");
+    fn blocks_are_those_asked_for_or_all_that_can_be_of_use() {
+        let config = Config { max_position_embeddings: 4090, ..plain_config() };
+        let found = wanted(&config, &EngineOptions::default());
+        assert_eq!((found.blocks, found.fewer_blocks_do, found.fast), (64 * 256, true, false));
         let asked = EngineOptions { kv_tokens: Some(100), deterministic: false, ..EngineOptions::default() };
-        let sized = sized(&config, &asked, 0).unwrap();
-        assert_eq!((sized.blocks, sized.fast), (7, true));
+        let found = wanted(&config, &asked);
+        assert_eq!((found.blocks, found.fewer_blocks_do, found.fast), (7, false, true));
     }
 }

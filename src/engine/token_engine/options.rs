@@ -19,8 +19,9 @@ pub struct EngineOptions {
     pub threads: Option<usize>,
     /// Tokens per block of keys and values: 16, 32 or 64. Prefixes are shared in whole blocks.
     pub block_tokens: usize,
-    /// Tokens that the K/V pool holds over all sequences; when absent, what 2 GiB hold, but no more than 131,072 and than
-    /// `max_running` sequences of the longest context can use. Memory is taken as the pool fills.
+    /// Tokens that the K/V pool holds over all sequences. When absent, no more than `max_running` sequences of the longest context can
+    /// use, and on the CPU what 2 GiB hold but no more than 131,072, where memory is taken as the pool fills; on a GPU what fits into
+    /// 90 % of what is free beside the weights, taken at once.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub kv_tokens: Option<usize>,
     /// At most this many tokens are computed per step; longer prompts are prefilled in chunks.

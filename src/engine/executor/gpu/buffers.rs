@@ -1,56 +1,10 @@
 //! Memory of the steps: it is allocated once, for the largest step, and never moves.
 
-use super::buckets::{Bucket, MOST_ROWS};
 use super::device::{Address, Gpu, allocate};
+use super::options::{GpuOptions, Shared};
 use super::weights::Weights;
 use crate::engine::executor::DeviceError;
 use crate::engine::qwen3::Config;
-
-/// What steps may be.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(crate) struct GpuOptions {
-    /// Tokens per block of keys and values; divides 64.
-    pub(crate) block_tokens: usize,
-    /// Blocks of keys and values.
-    pub(crate) blocks: usize,
-    /// Rows of the largest step.
-    pub(crate) step_tokens: usize,
-    /// Sequences in a step.
-    pub(crate) max_running: usize,
-    /// Whether products may be divided by what is in the batch: then a row's result depends on its company.
-    pub(crate) fast: bool,
-}
-
-impl GpuOptions {
-    /// Bytes that steps take besides keys and values, nearly all of them: activations of the largest step, the cosines and sines.
-    pub(crate) fn step_bytes(config: &Config, rows: usize) -> usize {
-        let (n_q, n_kv, d) = (config.num_attention_heads, config.num_key_value_heads, config.head_dim);
-        let (hidden, mlp, v) = (config.hidden_size, config.intermediate_size, config.vocab_size);
-        let row = 4 * v + 6 * hidden + 2 * mlp + 4 * (n_q + 2 * n_kv) * d + 4 * n_q * d;
-        rows * row + 4 * config.max_position_embeddings * d
-    }
-
-    /// Bytes of the keys and values of one token, all layers.
-    pub(crate) fn kv_bytes_per_token(config: &Config) -> usize {
-        2 * 2 * config.num_key_value_heads * config.head_dim * config.num_hidden_layers
-    }
-
-    /// Positions that a sequence can reach.
-    pub(super) fn positions(&self, config: &Config) -> usize {
-        config.max_position_embeddings.min(self.blocks * self.block_tokens)
-    }
-
-    /// Block numbers of a step's tables.
-    pub(super) fn table_entries(&self, config: &Config) -> usize {
-        self.max_running * self.positions(config).div_ceil(self.block_tokens)
-    }
-
-    /// Rows of the largest step, those that only fill its bucket up included: sequences that decode all have theirs.
-    pub(super) fn rows(&self) -> usize {
-        let most = self.step_tokens.max(self.max_running);
-        Bucket::of(most, 1).map_or(most, |bucket| bucket.rows).max(most)
-    }
-}
 
 /// Numbers that a step plan gives for each row, `[rows]` each, one behind the other.
 #[derive(Clone, Copy, Debug)]
@@ -106,7 +60,7 @@ impl Buffers {
         let rows = options.rows();
         let d = config.head_dim;
         let (q, kv) = (config.num_attention_heads * d, config.num_key_value_heads * d);
-        let (workspace, counters) = shared_sizes(gpu, config, weights, options);
+        let Shared { workspace_bytes, counters } = options.shared(gpu.rules(), config, weights);
         let pool = 2 * kv * options.block_tokens * options.blocks;
         let mut need = |what: &str, bytes: usize| allocate(gpu, what, bytes);
         let base = need("the inputs of a step", 4 * rows * RowInputs::COUNT)?;
@@ -134,23 +88,8 @@ impl Buffers {
             greedy: need(wide, 4 * rows)?,
             keys: (0..config.num_hidden_layers).map(|_| need(keys_and_values, pool)).collect::<Result<_, _>>()?,
             values: (0..config.num_hidden_layers).map(|_| need(keys_and_values, pool)).collect::<Result<_, _>>()?,
-            workspace: need(wide, workspace)?,
+            workspace: need("the workspace of attention and products (lower `engine.kv_tokens`)", workspace_bytes)?,
             counters: need(wide, 4 * counters)?,
         })
     }
-}
-
-/// Bytes of the workspace, and how many counters: as the hungriest operation of the largest step asks for.
-fn shared_sizes(gpu: &dyn Gpu, config: &Config, weights: &Weights, options: &GpuOptions) -> (usize, usize) {
-    let (rules, rows) = (gpu.rules(), options.rows());
-    let (n_q, n_kv, d) = (config.num_attention_heads, config.num_key_value_heads, config.head_dim);
-    let longest = Bucket::of(1, options.positions(config)).map_or(0, |bucket| bucket.keys);
-    let mut bytes = rules.decode_attention_bytes(MOST_ROWS, n_q, d, longest).max(rules.argmax_bytes(rows));
-    let mut counters = rows.max(MOST_ROWS) * n_kv;
-    for matrix in weights.matrices() {
-        let needs = rules.linear_needs(rows, matrix.outputs, matrix.splits);
-        bytes = bytes.max(needs.workspace_bytes);
-        counters = counters.max(needs.counters);
-    }
-    (bytes, counters)
 }

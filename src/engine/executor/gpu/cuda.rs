@@ -6,7 +6,7 @@
 use super::device::{Address, Facts, Fetch, Gpu, Graph, MOST_FETCHES};
 use crate::engine::executor::DeviceError;
 use crate::engine::kernels::gpu::cuda::Api;
-use crate::engine::kernels::gpu::{KernelRules, Launch};
+use crate::engine::kernels::gpu::{Embed, KernelRules, Launch, Type, Weights};
 use cudarc::driver::sys::{CUdevice_attribute as Attribute, CUdeviceptr, CUstreamCaptureMode as CaptureMode};
 use cudarc::driver::{CudaContext, CudaEvent, CudaGraph, CudaStream, DriverError, result, sys};
 use std::ffi::c_void;
@@ -19,7 +19,7 @@ const PIECES: usize = 4;
 const PIECE_BYTES: usize = 4 << 20;
 
 /// Bytes of a copy to the host that is not waited for: tokens of a step.
-const FETCH_BYTES: usize = 64 << 10;
+const FETCH_BYTES: usize = 256 << 10;
 
 /// Devices of older architectures cannot run the kernels.
 const LEAST_CAPABILITY: (i32, i32) = (8, 0);
@@ -116,7 +116,61 @@ impl CudaGpu {
         let incoming = (0..MOST_FETCHES).map(|_| piece(FETCH_BYTES)).collect::<Result<_, _>>()?;
         let (allocated, graphs) = (Vec::new(), Vec::new());
         let api = linked()?;
-        Ok(Self { api, context, stream, facts, allocated, graphs, outgoing, next: 0, incoming, fetches: 0 })
+        let mut gpu = Self { api, context, stream, facts, allocated, graphs, outgoing, next: 0, incoming, fetches: 0 };
+        let driver = driver_version().unwrap_or_default();
+        gpu.try_kernel().map_err(|DeviceError(error)| {
+            DeviceError(format!(
+                "CUDA device {ordinal} (capability {major}.{minor}, driver for CUDA {driver}) does not run this build's kernels: {error}"
+            ))
+        })?;
+        Ok(gpu)
+    }
+
+    /// Runs the smallest kernel: that shows whether this build has code for the device, and the driver a runtime of its age.
+    fn try_kernel(&mut self) -> Result<(), DeviceError> {
+        const HIDDEN: usize = 8;
+        let (table, tokens, out) = (self.allocate(4096)?, self.allocate(4)?, self.allocate(4 * HIDDEN)?);
+        let embed = Launch::Embed(Embed {
+            table: table.get(),
+            row_scales: std::ptr::null(),
+            tokens: tokens.get(),
+            out: out.get_mut(),
+            rows: 1,
+            hidden: HIDDEN as u32,
+            vocabulary: 1,
+            format: Weights::Bf16,
+            out_type: Type::F32,
+        });
+        self.launch(&[embed])?;
+        self.read(out, &mut [0; 4 * HIDDEN])?;
+        self.free_down_to(self.allocated.len() - 3)
+    }
+
+    /// Gives back what was allocated after the first `count` pieces; nothing that uses it is under way.
+    fn free_down_to(&mut self, count: usize) -> Result<(), DeviceError> {
+        for pointer in self.allocated.drain(count..) {
+            // SAFETY: it comes from `malloc_sync`, and nobody has its address any more.
+            unsafe { result::free_sync(pointer) }.map_err(|error| failed("memory cannot be given back", error))?;
+        }
+        Ok(())
+    }
+
+    /// Bytes per second of copies of `bytes` within the device, which reads and writes every byte: the best of a few.
+    fn copy_bandwidth(&mut self, bytes: usize) -> Result<f64, DeviceError> {
+        let (from, to) = (self.allocate(bytes)?, self.allocate(bytes)?);
+        let measuring = |error| failed("the bandwidth cannot be measured", error);
+        let timed = Some(sys::CUevent_flags::CU_EVENT_DEFAULT);
+        let event = || self.context.new_event(timed).map_err(measuring);
+        let (begin, end) = (event()?, event()?);
+        let mut best = 0f64;
+        for _ in 0..12 {
+            begin.record(&self.stream).map_err(measuring)?;
+            self.copy(from, to, bytes)?;
+            end.record(&self.stream).map_err(measuring)?;
+            let seconds = f64::from(begin.elapsed_ms(&end).map_err(measuring)?) / 1e3;
+            best = best.max(2.0 * bytes as f64 / seconds);
+        }
+        Ok(best)
     }
 
     /// What it is.
@@ -190,28 +244,12 @@ impl Gpu for CudaGpu {
         self.facts
     }
 
-    /// The best of a few copies of half a GiB within the device, each of which reads and writes every byte.
     fn read_bandwidth(&mut self) -> Result<f64, DeviceError> {
-        const BYTES: usize = 512 << 20;
-        let (from, to) = (self.allocate(BYTES)?, self.allocate(BYTES)?);
-        let measuring = |error| failed("the bandwidth cannot be measured", error);
-        let timed = Some(sys::CUevent_flags::CU_EVENT_DEFAULT);
-        let event = || self.context.new_event(timed).map_err(measuring);
-        let (begin, end) = (event()?, event()?);
-        let mut best = 0f64;
-        for _ in 0..12 {
-            begin.record(&self.stream).map_err(measuring)?;
-            self.copy(from, to, BYTES)?;
-            end.record(&self.stream).map_err(measuring)?;
-            let seconds = f64::from(begin.elapsed_ms(&end).map_err(measuring)?) / 1e3;
-            best = best.max(2.0 * BYTES as f64 / seconds);
-        }
-        for address in [from, to] {
-            self.allocated.retain(|&pointer| pointer != address.0 as CUdeviceptr);
-            // SAFETY: nothing that uses it is under way: the last event was waited for.
-            unsafe { result::free_sync(address.0 as CUdeviceptr) }.map_err(measuring)?;
-        }
-        Ok(best)
+        let before = self.allocated.len();
+        let found = self.copy_bandwidth(512 << 20);
+        // Also when it failed: a device that is short of memory needs this.
+        self.free_down_to(before)?;
+        found
     }
 
     fn free_bytes(&self) -> usize {
@@ -314,6 +352,8 @@ impl Gpu for CudaGpu {
 impl Drop for CudaGpu {
     fn drop(&mut self) {
         // What is under way ends before its memory goes; a device that is gone has nothing to free, and nobody is left to be told.
+        // An error of before is told to the first who asks, in place of binding.
+        let _ = self.bind();
         let _ = self.bind();
         let _ = self.stream.synchronize();
         self.graphs.clear();

@@ -29,7 +29,7 @@ pub(crate) type Record = Arc<Mutex<Vec<Asked>>>;
 
 /// What steps of tests may be.
 pub(crate) const OPTIONS: GpuOptions =
-    GpuOptions { block_tokens: 16, blocks: 64, step_tokens: 48, max_running: 16, fast: false };
+    GpuOptions { block_tokens: 16, blocks: 64, fewer_blocks_do: false, step_tokens: 48, max_running: 16, fast: false };
 
 /// Whose kernels a device runs.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -55,7 +55,7 @@ pub(super) fn load(
     free: usize,
 ) -> Option<(Result<GpuExecutor, LoadError>, Record)> {
     let (gpu, record) = EmulatedGpu::new(kind, free)?;
-    Some((GpuExecutor::load(Box::new(gpu), config, &mut RandomTensors::new(), dtype, |_| Ok(OPTIONS)), record))
+    Some((GpuExecutor::load(Box::new(gpu), config, &mut RandomTensors::new(), dtype, OPTIONS), record))
 }
 
 /// The same with room enough.

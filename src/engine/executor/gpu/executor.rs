@@ -1,9 +1,10 @@
 //! Carries out steps on a GPU.
 
 use super::buckets::Bucket;
-use super::buffers::{Buffers, GpuOptions};
+use super::buffers::Buffers;
 use super::device::{Fetch, Gpu, Graph, MOST_FETCHES};
 use super::inputs::{Inputs, StepShape};
+use super::options::GpuOptions;
 use super::program::Program;
 use super::weights::{LoadError, Weights};
 use crate::engine::executor::{DeviceError, Executor};
@@ -11,6 +12,17 @@ use crate::engine::qwen3::{Config, Dtype};
 use crate::engine::schedule::StepPlan;
 use crate::engine::weights::TensorSource;
 use std::collections::{HashMap, VecDeque};
+
+/// What is known of a size of decode steps.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Known {
+    /// It was launched once, and is captured when it comes again.
+    Launched,
+    /// It is replayed.
+    Captured(Graph),
+    /// It could not be captured, and is launched.
+    Refused,
+}
 
 /// A model on a GPU.
 pub(crate) struct GpuExecutor {
@@ -21,8 +33,8 @@ pub(crate) struct GpuExecutor {
     buffers: Buffers,
     tile_tokens: usize,
     inputs: Inputs,
-    /// What was captured; `None`: launched once, to be captured when it comes again.
-    graphs: HashMap<Bucket, Option<Graph>>,
+    /// What is known of decode steps of a size.
+    graphs: HashMap<Bucket, Known>,
     /// Steps that were started and not finished, the oldest first: how many logits they want, and the copy of their tokens.
     started: VecDeque<(usize, Option<Fetch>)>,
     /// Of the step that was finished last.
@@ -33,7 +45,7 @@ pub(crate) struct GpuExecutor {
 
 impl GpuExecutor {
     /// Takes the tensors of `source` to the device, matrices in `dtype` (what would be f32 is bf16), and allocates all that
-    /// steps need. `options` says how, once the weights are there and what is free is known.
+    /// steps need.
     ///
     /// # Errors
     /// Tensors that are missing or misshapen, a shape that the kernels are not made for, too little memory.
@@ -42,10 +54,10 @@ impl GpuExecutor {
         config: &Config,
         source: &mut dyn TensorSource,
         dtype: Dtype,
-        options: impl FnOnce(usize) -> Result<GpuOptions, DeviceError>,
+        options: GpuOptions,
     ) -> Result<Self, LoadError> {
         let mut weights = Weights::load(&mut *gpu, config, source, dtype)?;
-        let options = options(gpu.free_bytes())?;
+        let options = options.fitted(&*gpu, config, &weights)?;
         weights.add_rotary(&mut *gpu, config, options.positions(config))?;
         let buffers = Buffers::new(&mut *gpu, config, &weights, &options)?;
         let tile_tokens = gpu.rules().tile_tokens(config.num_attention_heads, config.num_key_value_heads);
@@ -99,18 +111,22 @@ impl GpuExecutor {
             return self.gpu.launch(&launches);
         };
         let known = self.graphs.get(&bucket).copied();
-        if let Some(Some(graph)) = known {
+        if let Some(Known::Captured(graph)) = known {
             return self.gpu.replay(graph);
         }
         let launches = self.program().launches(shape);
-        if known.is_none() {
+        let known = match known {
             // The first launch of a kernel loads it, which cannot be captured.
-            self.graphs.insert(bucket, None);
-            return self.gpu.launch(&launches);
+            None => Known::Launched,
+            // What cannot be captured (a graph takes memory, too) can still be launched; a lost device says so there as well.
+            Some(Known::Launched) => self.gpu.capture(&launches).map_or(Known::Refused, Known::Captured),
+            Some(known) => known,
+        };
+        self.graphs.insert(bucket, known);
+        match known {
+            Known::Captured(graph) => self.gpu.replay(graph),
+            Known::Launched | Known::Refused => self.gpu.launch(&launches),
         }
-        let graph = self.gpu.capture(&launches)?;
-        self.graphs.insert(bucket, Some(graph));
-        self.gpu.replay(graph)
     }
 
     fn program(&self) -> Program<'_> {
@@ -126,7 +142,7 @@ impl Executor for GpuExecutor {
 
     fn start(&mut self, plan: &StepPlan) -> Result<(), DeviceError> {
         assert!(self.started.len() < MOST_FETCHES, "at most so many steps are under way");
-        let shape = StepShape::of(plan, self.tile_tokens);
+        let shape = StepShape::of(plan, self.tile_tokens, self.options.positions(&self.config));
         self.upload(plan, shape)?;
         self.compute(shape)?;
         let wanted = plan.logits.len();

@@ -25,12 +25,12 @@ pub(super) enum StepShape {
 }
 
 impl StepShape {
-    /// The shape of `plan`, where a tile has at most `tile_tokens` rows.
-    pub(super) fn of(plan: &StepPlan, tile_tokens: usize) -> Self {
+    /// The shape of `plan`, where a tile has at most `tile_tokens` rows and a sequence at most `positions` tokens.
+    pub(super) fn of(plan: &StepPlan, tile_tokens: usize, positions: usize) -> Self {
         let rows = plan.tokens.len();
         let keys = plan.spans.iter().map(|span| span.position + span.rows.len()).max().unwrap_or(0);
         let decodes = plan.logits.len() == rows && plan.spans.iter().all(|span| span.rows.len() <= DECODE_ROWS);
-        if let Some(bucket) = Bucket::of(rows, keys).filter(|_| decodes) {
+        if let Some(bucket) = Bucket::of(rows, keys, positions).filter(|_| decodes) {
             return Self::Decode(bucket);
         }
         let tiles = plan.spans.iter().map(|span| span.rows.len().div_ceil(tile_tokens)).sum();

@@ -10,6 +10,7 @@ mod buffers;
 mod device;
 mod executor;
 mod inputs;
+mod options;
 mod program;
 mod weights;
 
@@ -23,7 +24,7 @@ pub(crate) mod emulated;
 #[cfg(test)]
 mod tests;
 
-pub(crate) use buffers::GpuOptions;
 pub(crate) use device::Gpu;
 pub(crate) use executor::GpuExecutor;
+pub(crate) use options::GpuOptions;
 pub(crate) use weights::LoadError;

@@ -1,8 +1,9 @@
 //! The launches of a step: embedding, eight a layer, norm, LM head, argmax.
 
-use super::buffers::{Buffers, GpuOptions};
+use super::buffers::Buffers;
 use super::device::{Address, Facts};
 use super::inputs::StepShape;
+use super::options::GpuOptions;
 use super::weights::{Layer, Matrix, Weights};
 use crate::engine::kernels::gpu::{
     AddNorm, Argmax, DecodeAttention, Embed, Epilogue, KernelRules, Launch, Linear, PrefillAttention, Rotate, Type,

@@ -75,7 +75,7 @@ fn a_sequence_has_the_same_bits_in_any_company_on_this_machine() {
 #[cfg(metal)]
 fn on_this_machine(config: &Config, dtype: Dtype) -> GpuExecutor {
     let gpu = Box::new(MetalGpu::open().expect("it was opened before"));
-    GpuExecutor::load(gpu, config, &mut RandomTensors::new(), dtype, |_| Ok(OPTIONS)).expect("a model that fits")
+    GpuExecutor::load(gpu, config, &mut RandomTensors::new(), dtype, OPTIONS).expect("a model that fits")
 }
 
 fn logits_are_those_of_the_cpu(device: impl Fn(&Config, Dtype) -> Option<GpuExecutor>) {
