@@ -35,7 +35,8 @@ fn compile_cuda() {
     }
     let home = env::var_os("CUDA_HOME").or_else(|| env::var_os("CUDA_PATH")).map(PathBuf::from);
     let in_home = home.as_ref().map(|home| home.join("bin/nvcc"));
-    let nvcc = env::var_os("NVCC").map(PathBuf::from).or(in_home).or_else(in_path).unwrap_or_else(|| PathBuf::from("nvcc"));
+    let nvcc =
+        env::var_os("NVCC").map(PathBuf::from).or(in_home).or_else(in_path).unwrap_or_else(|| PathBuf::from("nvcc"));
     // Where the runtime to link is: beside the compiler, if nothing else says.
     let home = home.or_else(|| Some(nvcc.canonicalize().ok()?.parent()?.parent()?.to_path_buf()));
     let architectures = env::var("MASPO_CUDA_ARCHITECTURES").unwrap_or_else(|_| ARCHITECTURES.to_string());
@@ -61,7 +62,9 @@ fn compile_cuda() {
 
     println!("cargo::rustc-link-search=native={}", out.display());
     println!("cargo::rustc-link-lib=static=maspo_cuda_kernels");
-    for folder in home.iter().flat_map(|home| ["lib64", "lib", "targets/x86_64-linux/lib", "targets/sbsa-linux/lib"].map(|lib| home.join(lib))) {
+    for folder in home.iter().flat_map(|home| {
+        ["lib64", "lib", "targets/x86_64-linux/lib", "targets/sbsa-linux/lib"].map(|lib| home.join(lib))
+    }) {
         if folder.join("libcudart_static.a").exists() {
             println!("cargo::rustc-link-search=native={}", folder.display());
         }

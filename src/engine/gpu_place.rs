@@ -1,8 +1,10 @@
 //! A GPU as the place of a model: which one, how its memory is divided, what fits.
 
 use super::OpenError;
+#[cfg(gpu)]
+use super::executor::DeviceError;
+use super::executor::Executor;
 use super::executor::gpu::{Gpu, GpuExecutor, GpuOptions, LoadError};
-use super::executor::{DeviceError, Executor};
 use super::kernels::Format;
 use super::place::Loaded;
 use super::qwen3::{Config, Dtype};

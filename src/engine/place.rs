@@ -237,7 +237,10 @@ mod tests {
                 Ok(loaded) => assert!((32..=512).contains(&loaded.blocks), "{mib} MiB: {} blocks", loaded.blocks),
                 Err(error) => {
                     let said = error.to_string();
-                    assert!(mib < 8 && (said.contains("too little for keys and values") || said.contains("weights")), "{said}");
+                    assert!(
+                        mib < 8 && (said.contains("too little for keys and values") || said.contains("weights")),
+                        "{said}"
+                    );
                 }
             }
         }
