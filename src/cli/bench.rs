@@ -22,7 +22,7 @@ pub(super) struct Args {
     /// Random weights in the shape of the model's `config.json` (or GGUF file); no other file is needed.
     #[arg(long)]
     random_weights: bool,
-    /// What the weights are kept in: auto, f32, bf16, q8_0 or q4_k.
+    /// What the weights are kept in: auto, f32, bf16, q8_0, q4_k, or f8 (NVIDIA GPUs only).
     #[arg(long, default_value_t)]
     dtype: Dtype,
     /// Batch sizes.

@@ -79,6 +79,12 @@ impl GpuPlace {
                 self.name
             )));
         }
+        if dtype == Dtype::F8 && !self.name.starts_with("cuda") {
+            return Err(OpenError::Unsupported(format!(
+                "dtype f8 is not kept on {}: choose bf16, q8_0 or q4_k",
+                self.name
+            )));
+        }
         let stored = if stored == Format::F32 { Format::Bf16 } else { stored };
         Ok(dtype.settle(config, stored, Some(self.gpu.free_bytes() as u64)))
     }

@@ -134,6 +134,10 @@ impl Place {
     /// A format that the device has no kernels for.
     pub(super) fn settle(&self, dtype: Dtype, config: &Config, stored: Format) -> Result<Dtype, OpenError> {
         match self {
+            Self::Cpu(_) if dtype == Dtype::F8 => {
+                let text = "dtype f8 is for NVIDIA's GPUs: choose f32, bf16, q8_0 or q4_k, or `--device cuda`";
+                Err(OpenError::Unsupported(text.to_string()))
+            }
             Self::Cpu(_) => Ok(dtype.settle(config, stored, memory::free())),
             #[cfg(any(gpu, all(test, unix)))]
             Self::Gpu(place) => place.settle(dtype, config, stored),

@@ -23,6 +23,8 @@ pub enum Dtype {
     /// Blocks of 256 half bytes; the token tables in Q8_0.
     #[serde(rename = "q4_k")]
     Q4K,
+    /// 8-bit floats (e4m3) with one scale a row, the token tables in bf16; on NVIDIA's GPUs only.
+    F8,
 }
 
 /// What `auto` tries when the file's own formats do not fit, finest first.
@@ -33,7 +35,7 @@ const WEIGHT_SHARE: f64 = 0.7;
 
 impl Dtype {
     /// All of them.
-    pub const ALL: [Self; 5] = [Self::Auto, Self::F32, Self::Bf16, Self::Q8_0, Self::Q4K];
+    pub const ALL: [Self; 6] = [Self::Auto, Self::F32, Self::Bf16, Self::Q8_0, Self::Q4K, Self::F8];
 
     /// The name, as users write it.
     pub fn name(self) -> &'static str {
@@ -43,6 +45,7 @@ impl Dtype {
             Self::Bf16 => "bf16",
             Self::Q8_0 => "q8_0",
             Self::Q4K => "q4_k",
+            Self::F8 => "f8",
         }
     }
 
@@ -59,12 +62,12 @@ impl Dtype {
         fits.or(coarser.next_back()).map_or(Self::Auto, |(dtype, _)| dtype)
     }
 
-    /// The format of a matrix that the file keeps in `stored`.
+    /// The format that a matrix is read in which the file keeps in `stored`. (Rows are made into 8-bit floats when they are packed.)
     pub(super) fn format(self, stored: Format) -> Format {
         match self {
             Self::Auto => stored,
             Self::F32 => Format::F32,
-            Self::Bf16 => Format::Bf16,
+            Self::Bf16 | Self::F8 => Format::Bf16,
             Self::Q8_0 => Format::Q8_0,
             Self::Q4K => Format::Q4K,
         }
@@ -81,7 +84,7 @@ impl Dtype {
 
 /// A name that is none of the formats'.
 #[derive(Debug, thiserror::Error)]
-#[error("dtype `{0}` is not known: it is one of auto, f32, bf16, q8_0, q4_k")]
+#[error("dtype `{0}` is not known: it is one of auto, f32, bf16, q8_0, q4_k, f8")]
 pub struct UnknownDtype(String);
 
 impl FromStr for Dtype {
@@ -110,7 +113,7 @@ mod tests {
             assert_eq!(serde_json::to_string(&dtype).unwrap(), format!("\"{dtype}\""));
         }
         let error = "int8".parse::<Dtype>().unwrap_err().to_string();
-        assert_eq!(error, "dtype `int8` is not known: it is one of auto, f32, bf16, q8_0, q4_k");
+        assert_eq!(error, "dtype `int8` is not known: it is one of auto, f32, bf16, q8_0, q4_k, f8");
     }
 
     #[test]

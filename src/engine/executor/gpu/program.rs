@@ -159,7 +159,7 @@ impl Program<'_> {
         Launch::Linear(Linear {
             x: x.get(),
             weights: matrix.weights.get(),
-            row_scales: ptr::null(),
+            row_scales: matrix.row_scales.get(),
             bias: matrix.bias.get(),
             y: y.get_mut(),
             workspace: self.buffers.workspace.get_mut(),

@@ -11,6 +11,10 @@ use crate::engine::qwen3::testing::{RandomTensors, plain_config};
 use crate::engine::qwen3::{Config, Dtype, Model};
 use crate::engine::schedule::{Limits, Scheduler};
 
+/// Formats, and the error allowed in their logits: activations are bf16 on the device, bytes on the CPU for quantized weights. (8-bit
+/// floats are compared with bf16.)
+const ALLOWED: [(Dtype, f32); 3] = [(Dtype::Bf16, 0.03), (Dtype::Q8_0, 0.04), (Dtype::Q4K, 0.06)];
+
 fn config() -> Config {
     Config { max_position_embeddings: 1024, ..plain_config() }
 }
@@ -44,12 +48,13 @@ fn logits(executor: &mut dyn Executor, prompts: &[Vec<u32>], more: usize, step_t
 
 #[test]
 fn logits_of_cuda_are_those_of_the_cpu() {
-    logits_are_those_of_the_cpu(|config, dtype| Some(executor(Kind::Cuda, config, dtype)?.0));
+    let with_f8 = [&ALLOWED[..], &[(Dtype::F8, 0.15)]].concat();
+    logits_are_those_of_the_cpu(&with_f8, |config, dtype| Some(executor(Kind::Cuda, config, dtype)?.0));
 }
 
 #[test]
 fn logits_of_metal_are_those_of_the_cpu() {
-    logits_are_those_of_the_cpu(|config, dtype| Some(executor(Kind::Metal, config, dtype)?.0));
+    logits_are_those_of_the_cpu(&ALLOWED, |config, dtype| Some(executor(Kind::Metal, config, dtype)?.0));
 }
 
 /// On a Mac: its own GPU, the one check here that is not emulated.
@@ -57,7 +62,7 @@ fn logits_of_metal_are_those_of_the_cpu() {
 #[test]
 fn logits_of_this_machine_are_those_of_the_cpu() {
     match MetalGpu::open() {
-        Ok(_) => logits_are_those_of_the_cpu(|config, dtype| Some(on_this_machine(config, dtype))),
+        Ok(_) => logits_are_those_of_the_cpu(&ALLOWED, |config, dtype| Some(on_this_machine(config, dtype))),
         Err(error) => eprintln!("SKIPPED: {error}"),
     }
 }
@@ -78,10 +83,9 @@ fn on_this_machine(config: &Config, dtype: Dtype) -> GpuExecutor {
     GpuExecutor::load(gpu, config, &mut RandomTensors::new(), dtype, OPTIONS).expect("a model that fits")
 }
 
-fn logits_are_those_of_the_cpu(device: impl Fn(&Config, Dtype) -> Option<GpuExecutor>) {
+fn logits_are_those_of_the_cpu(allowed: &[(Dtype, f32)], device: impl Fn(&Config, Dtype) -> Option<GpuExecutor>) {
     for config in [config(), Config { attention_bias: true, tie_word_embeddings: false, ..config() }] {
-        // (format, error allowed: activations are bf16 on the device, bytes on the CPU for quantized weights)
-        for (dtype, allowed) in [(Dtype::Bf16, 0.03), (Dtype::Q8_0, 0.04), (Dtype::Q4K, 0.06)] {
+        for &(dtype, allowed) in allowed {
             let Some(mut device) = device(&config, dtype) else { return };
             let model =
                 Model::load(&config, &mut RandomTensors::new(), dtype, &Compute::cpu(Some(2)).unwrap()).unwrap();

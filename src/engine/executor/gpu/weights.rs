@@ -2,7 +2,7 @@
 
 use super::device::{Address, Gpu, allocate};
 use crate::engine::executor::DeviceError;
-use crate::engine::kernels::gpu::{KernelRules, Weights as Packing};
+use crate::engine::kernels::gpu::{KernelRules, Packed, Weights as Packing};
 use crate::engine::kernels::{Format, Rotary, Rows};
 use crate::engine::qwen3::{Config, Dtype, Tensors};
 use crate::engine::weights::{TensorSource, WeightsError};
@@ -29,6 +29,8 @@ pub(crate) enum LoadError {
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Matrix {
     pub(super) weights: Address,
+    /// Of e4m3 rows.
+    pub(super) row_scales: Address,
     /// `[outputs]`, or none.
     pub(super) bias: Address,
     pub(super) packing: Packing,
@@ -74,10 +76,11 @@ impl Weights {
         dtype: Dtype,
     ) -> Result<Self, LoadError> {
         check(config)?;
-        let mut loader = Loader { gpu, tensors: Tensors::new(source, dtype, Format::Bf16) };
+        let f8 = dtype == Dtype::F8;
+        let mut loader = Loader { gpu, tensors: Tensors::new(source, dtype, Format::Bf16), f8 };
         let (v, hidden) = (config.vocab_size, config.hidden_size);
         let rows = loader.tensors.table("model.embed_tokens.weight", v, hidden)?;
-        let table = loader.matrix(&[rows], None)?;
+        let table = loader.table(rows)?;
         let layers: Result<Vec<_>, _> =
             (0..config.num_hidden_layers).map(|layer| loader.layer(config, layer)).collect();
         let layers = layers?;
@@ -86,7 +89,7 @@ impl Weights {
             table
         } else {
             let rows = loader.tensors.table("lm_head.weight", v, hidden)?;
-            loader.matrix(&[rows], None)?
+            loader.table(rows)?
         };
         Ok(Self { table, head, layers, norm, cos: Address::NONE, sin: Address::NONE })
     }
@@ -137,6 +140,8 @@ fn check(config: &Config) -> Result<(), LoadError> {
 struct Loader<'a> {
     gpu: &'a mut dyn Gpu,
     tensors: Tensors<'a>,
+    /// Whether all but the token tables become 8-bit floats.
+    f8: bool,
 }
 
 impl Loader<'_> {
@@ -184,34 +189,65 @@ impl Loader<'_> {
 
     /// Matrices of one width and format, one below the other.
     fn matrix(&mut self, parts: &[Rows], bias: Option<Vec<f32>>) -> Result<Matrix, LoadError> {
-        let (packing, inputs) = (packing(parts[0].format()), parts[0].inputs());
-        let mut packed = Vec::new();
+        let mut packed = PackedRows::default();
         for part in parts {
-            assert!(packed.is_empty() || parts[0].outputs().is_multiple_of(16), "heads are whole bricks");
-            packed.extend(pack(self.gpu.rules(), packing, part, None)?);
+            assert!(packed.bytes.is_empty() || parts[0].outputs().is_multiple_of(16), "heads are whole bricks");
+            packed.extend(pack(self.gpu.rules(), self.packing(part), part, None)?);
         }
-        let bias = bias.map_or(Ok(Address::NONE), |bias| upload(self.gpu, &bytes(&bias)))?;
-        self.keep(packing, inputs, parts.iter().map(Rows::outputs).sum(), &packed, bias)
+        let outputs = parts.iter().map(Rows::outputs).sum();
+        self.keep(self.packing(&parts[0]), (parts[0].inputs(), outputs), &packed, bias)
+    }
+
+    /// A token table.
+    fn table(&mut self, rows: Rows) -> Result<Matrix, LoadError> {
+        let packing = packing(rows.format());
+        let packed = pack(self.gpu.rules(), packing, &rows, None)?;
+        self.keep(packing, (rows.inputs(), rows.outputs()), &packed, None)
     }
 
     /// Two matrices of which the product is silu(gate) · up.
     fn gated(&mut self, gate: &Rows, up: &Rows) -> Result<Matrix, LoadError> {
-        let packing = packing(gate.format());
+        let packing = self.packing(gate);
         let packed = pack(self.gpu.rules(), packing, gate, Some(up))?;
-        self.keep(packing, gate.inputs(), 2 * gate.outputs(), &packed, Address::NONE)
+        self.keep(packing, (gate.inputs(), 2 * gate.outputs()), &packed, None)
+    }
+
+    fn packing(&self, rows: &Rows) -> Packing {
+        if self.f8 { Packing::F8 } else { packing(rows.format()) }
     }
 
     fn keep(
         &mut self,
         packing: Packing,
-        inputs: usize,
-        outputs: usize,
-        packed: &[u8],
-        bias: Address,
+        (inputs, outputs): (usize, usize),
+        packed: &PackedRows,
+        bias: Option<Vec<f32>>,
     ) -> Result<Matrix, LoadError> {
         let processors = self.gpu.facts().multiprocessors;
         let splits = self.gpu.rules().linear_splits(packing, inputs, outputs, processors);
-        Ok(Matrix { weights: upload(self.gpu, packed)?, bias, packing, bytes: packed.len(), inputs, outputs, splits })
+        let mut numbers = |numbers: &[f32]| match numbers {
+            [] => Ok(Address::NONE),
+            numbers => upload(self.gpu, &bytes(numbers)),
+        };
+        let (row_scales, bias) = (numbers(&packed.scales)?, numbers(&bias.unwrap_or_default())?);
+        let weights = upload(self.gpu, &packed.bytes)?;
+        Ok(Matrix { weights, row_scales, bias, packing, bytes: packed.bytes.len(), inputs, outputs, splits })
+    }
+}
+
+/// A matrix as the kernels want it.
+#[derive(Default)]
+struct PackedRows {
+    bytes: Vec<u8>,
+    /// Of e4m3 rows, one each.
+    scales: Vec<f32>,
+}
+
+impl PackedRows {
+    /// Rows below those that are there.
+    fn extend(&mut self, rows: Self) {
+        self.bytes.extend(rows.bytes);
+        self.scales.extend(rows.scales);
     }
 }
 
@@ -225,18 +261,22 @@ fn packing(format: Format) -> Packing {
 }
 
 /// The rows as the kernels want them, on all cores.
-fn pack(rules: &dyn KernelRules, packing: Packing, rows: &Rows, up: Option<&Rows>) -> Result<Vec<u8>, DeviceError> {
+fn pack(rules: &dyn KernelRules, packing: Packing, rows: &Rows, up: Option<&Rows>) -> Result<PackedRows, DeviceError> {
     let (inputs, outputs) = (rows.inputs(), rows.outputs());
     let row_bytes = rows.format().row_bytes(inputs);
     let both = if up.is_some() { 2 } else { 1 };
     let packed_bytes = |rows: usize| rules.packed_bytes(packing, inputs, both * rows);
-    let mut packed = vec![0u8; packed_bytes(outputs)];
-    let tasks = packed.par_chunks_mut(packed_bytes(TASK_ROWS)).enumerate();
+    let scaled = |rows: usize| if packing == Packing::F8 { (both * rows).next_multiple_of(16) } else { 0 };
+    let mut packed = PackedRows { bytes: vec![0; packed_bytes(outputs)], scales: vec![0.0; scaled(outputs)] };
+    let mut scales: Vec<&mut [f32]> = packed.scales.chunks_mut(scaled(TASK_ROWS).max(1)).collect();
+    scales.resize_with(outputs.div_ceil(TASK_ROWS), Default::default);
+    let tasks = packed.bytes.par_chunks_mut(packed_bytes(TASK_ROWS)).zip(scales).enumerate();
     let results: Vec<Result<(), String>> = tasks
-        .map(|(task, to)| {
+        .map(|(task, (to, scales))| {
             let range = task * TASK_ROWS..outputs.min((task + 1) * TASK_ROWS);
             let bytes = range.start * row_bytes..range.end * row_bytes;
             let up = up.map(|up| &up.bytes()[bytes.clone()]);
+            let to = Packed { bytes: to, scales };
             rules.pack(packing, range.len(), inputs, &rows.bytes()[bytes.clone()], up, to)
         })
         .collect();

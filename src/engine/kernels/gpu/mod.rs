@@ -17,4 +17,4 @@ pub(in crate::engine) mod suite;
 
 pub(in crate::engine) use args::*;
 pub(in crate::engine) use launch::Launch;
-pub(in crate::engine) use rules::{KernelRules, LinearNeeds};
+pub(in crate::engine) use rules::{KernelRules, LinearNeeds, Packed};

@@ -10,6 +10,14 @@ pub(in crate::engine) struct LinearNeeds {
     pub(in crate::engine) counters: usize,
 }
 
+/// Where packed rows go.
+pub(in crate::engine) struct Packed<'a> {
+    /// As many as [`KernelRules::packed_bytes`] says.
+    pub(in crate::engine) bytes: &'a mut [u8],
+    /// Those of e4m3 rows, one per packed row and up to the next multiple of 16; none of other formats.
+    pub(in crate::engine) scales: &'a mut [f32],
+}
+
 /// The rules of one device's kernels. Sizes are in rows, numbers and keys; results in bytes where the name says so.
 pub(in crate::engine) trait KernelRules: Send + Sync {
     /// Parts of the inputs of a product that fill `multiprocessors`: of the matrix and the device only, never of the batch.
@@ -33,11 +41,11 @@ pub(in crate::engine) trait KernelRules: Send + Sync {
     /// Bytes of a packed matrix; of two gated ones, `outputs` are those of both.
     fn packed_bytes(&self, packing: Weights, inputs: usize, outputs: usize) -> usize;
 
-    /// Packs `rows` rows of `inputs` weights from GGUF's layout; with `up`, gate and up together. `to` has the bytes that
-    /// [`packed_bytes`](Self::packed_bytes) says. Rows from a multiple of 16 on (8 of gated ones) may be packed apart.
+    /// Packs `rows` rows of `inputs` weights from GGUF's layout; with `up`, gate and up together. Rows from a multiple of 16 on (8 of
+    /// gated ones) may be packed apart.
     ///
     /// # Errors
-    /// A text for a shape that cannot be packed.
+    /// A text for a format or shape that cannot be packed.
     fn pack(
         &self,
         packing: Weights,
@@ -45,6 +53,6 @@ pub(in crate::engine) trait KernelRules: Send + Sync {
         inputs: usize,
         from: &[u8],
         up: Option<&[u8]>,
-        to: &mut [u8],
+        to: Packed<'_>,
     ) -> Result<(), String>;
 }

@@ -1,7 +1,7 @@
 //! The rules of the CUDA kernels: the library's own host functions.
 
 use super::Api;
-use crate::engine::kernels::gpu::{KernelRules, LinearNeeds, Weights};
+use crate::engine::kernels::gpu::{KernelRules, LinearNeeds, Packed, Weights};
 use std::ffi::CStr;
 use std::ptr;
 
@@ -63,17 +63,19 @@ impl KernelRules for Api {
         inputs: usize,
         from: &[u8],
         up: Option<&[u8]>,
-        to: &mut [u8],
+        to: Packed<'_>,
     ) -> Result<(), String> {
         let outputs = if up.is_some() { 2 * rows } else { rows };
+        let Packed { bytes: to, scales } = to;
         assert_eq!(to.len(), self.packed_bytes(packing, inputs, outputs), "room for the packed rows");
         assert!(up.is_none_or(|up| up.len() == from.len()), "gate and up are of one shape");
-        assert!(packing != Weights::F8, "scales of e4m3 rows have their own place");
+        let scaled = if packing == Weights::F8 { outputs.next_multiple_of(16) } else { 0 };
+        assert_eq!(scales.len(), scaled, "a scale for every row of e4m3");
         let up = up.map_or(ptr::null(), <[u8]>::as_ptr);
-        // SAFETY: source and target are as large as the header asks for; no format but F8 writes scales.
+        // SAFETY: source and targets are as large as the header asks for; no format but F8 writes scales.
         let code = unsafe {
             let (from, to) = (from.as_ptr().cast(), to.as_mut_ptr().cast());
-            (self.cuda_pack)(packing as u32, from, up.cast(), rows as u32, inputs as u32, to, ptr::null_mut())
+            (self.cuda_pack)(packing as u32, from, up.cast(), rows as u32, inputs as u32, to, scales.as_mut_ptr())
         };
         if code == 0 { Ok(()) } else { Err(self.meaning(code)) }
     }

@@ -4,7 +4,7 @@ use super::{Dispatch, MetalRules, arguments, source};
 use crate::engine::kernels::Rows;
 use crate::engine::kernels::gpu::emulation::{Fibers, Library, Recipe, files};
 use crate::engine::kernels::gpu::suite::Kernels;
-use crate::engine::kernels::gpu::{KernelRules, Launch, Weights};
+use crate::engine::kernels::gpu::{KernelRules, Launch, Packed, Weights};
 use std::ffi::{CString, c_char, c_int, c_void};
 use std::sync::OnceLock;
 
@@ -97,6 +97,7 @@ impl Kernels for EmulatedMetal {
     }
 
     fn pack(&self, packing: Weights, rows: &Rows, up: Option<&Rows>, to: &mut [u8], _scales: &mut [f32]) {
+        let to = Packed { bytes: to, scales: &mut [] };
         let packed = MetalRules.pack(packing, rows.outputs(), rows.inputs(), rows.bytes(), up.map(Rows::bytes), to);
         packed.expect("a matrix that can be packed");
     }

@@ -3,7 +3,7 @@
 
 use super::dispatch::TILE_PAIRS;
 use crate::engine::kernels::Format;
-use crate::engine::kernels::gpu::{KernelRules, LinearNeeds, Weights};
+use crate::engine::kernels::gpu::{KernelRules, LinearNeeds, Packed, Weights};
 
 /// The rules; they know no device.
 pub(in crate::engine) struct MetalRules;
@@ -45,10 +45,11 @@ impl KernelRules for MetalRules {
         inputs: usize,
         from: &[u8],
         up: Option<&[u8]>,
-        to: &mut [u8],
+        to: Packed<'_>,
     ) -> Result<(), String> {
         let format = format(packing).ok_or("the Metal kernels have bf16, Q8_0 and Q4_K")?;
         let row_bytes = format.row_bytes(inputs);
+        let to = to.bytes;
         assert_eq!(from.len(), rows * row_bytes, "whole rows");
         let Some(up) = up else {
             to.copy_from_slice(from);
