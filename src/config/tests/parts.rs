@@ -153,11 +153,11 @@ fn models_are_looked_for() {
     );
     check(
         "path = \"embedded:triage\"",
-        "dtype = \"f8\"\n[model.judge]\npath = \"embedded:triage\"",
+        "dtype = \"f33\"\n[model.judge]\npath = \"embedded:triage\"",
         &[],
         expect![[r#"
             x.toml:4: `model.path` is missing; the folder of a Qwen3 model, or `embedded:triage`
-            x.toml:5: `model.dtype` is "f8"; did you mean `f32`?
+            x.toml:5: `model.dtype` is "f33"; did you mean `f32`?
         "#]],
     );
     let folder = folder();
