@@ -56,5 +56,4 @@ fi
 cat <<VARIABLES
 export CUDA_HOME=$home
 export NVCC=$home/bin/nvcc
-export CUDARC_CUDA_VERSION=13000
 VARIABLES
