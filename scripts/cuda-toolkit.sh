@@ -1,6 +1,6 @@
 #!/bin/sh
 # Assembles a CUDA toolkit (nvcc, headers, the static runtime) from PyPI's wheels, for machines without one: enough to compile
-# kernels/cuda and candle's CUDA kernels, and to link against with stubs. It needs no GPU and no root.
+# kernels/cuda and to link the program, whose CUDA runtime is static and which looks for the driver when it runs. It needs no GPU and no root.
 #
 #   scripts/cuda-toolkit.sh DIR      fills DIR (about 300 MB) unless that was done before, and prints the variables to set
 #
