@@ -49,7 +49,8 @@ impl KernelRules for MetalRules {
     ) -> Result<(), String> {
         let format = format(packing).ok_or("the Metal kernels have bf16, Q8_0 and Q4_K")?;
         let row_bytes = format.row_bytes(inputs);
-        let to = to.bytes;
+        let Packed { bytes: to, scales } = to;
+        assert!(scales.is_empty(), "none of these formats has scales of rows");
         assert_eq!(from.len(), rows * row_bytes, "whole rows");
         let Some(up) = up else {
             to.copy_from_slice(from);
