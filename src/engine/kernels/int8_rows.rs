@@ -7,7 +7,8 @@ use super::matrix::{Buffer, Matrix, Shared};
 /// Activations that share a scale; the weights of Q8_0 and of a part of Q4_K do, too.
 pub(super) const BLOCK: usize = 32;
 
-/// Rows of a tile of bytes: a kernel may read so many beyond the last one (never write them).
+/// Rows that lie together. A kernel may read a whole tile even where the matrix ends within it; it must not use what it finds
+/// there.
 pub(super) const TILE: usize = 16;
 
 /// Rows per task.
@@ -15,6 +16,9 @@ const TASK_ROWS: usize = 8;
 
 /// A matrix `[t, inputs]` of which every 32 numbers of a row are `scale * byte`, bytes from -127 to 127, `scale` being a 127th
 /// of the largest of them. The row's last block is padded with zeros.
+///
+/// Rows lie in tiles of 16, block by block: the bytes are `[tile, block, 16, 32]`, and what there is one of per block is
+/// `[tile, block, 16]`. So the next block of a row is `TILE` places on.
 #[derive(Default)]
 pub(super) struct Int8Rows {
     rows: usize,
@@ -22,6 +26,7 @@ pub(super) struct Int8Rows {
     bytes: Buffer,
     scales: Buffer,
     sums: Buffer,
+    shifts: Buffer,
 }
 
 impl Int8Rows {
@@ -29,26 +34,25 @@ impl Int8Rows {
     pub(super) fn fill(&mut self, compute: &Compute, x: &Matrix, blocks: usize) {
         let rows = x.rows();
         (self.rows, self.blocks) = (rows, blocks);
-        let padded = rows + 2 * TILE;
-        self.bytes.reach(padded * blocks * BLOCK / size_of::<f32>());
-        self.scales.reach(padded * blocks);
-        self.sums.reach(padded * blocks);
-        let (bytes, scales, sums) = (
-            Shared::new(self.bytes.as_mut_slice()),
-            Shared::new(self.scales.as_mut_slice()),
-            Shared::new(self.sums.as_mut_slice()),
-        );
+        let places = rows.next_multiple_of(TILE) * blocks;
+        self.bytes.reach(places * BLOCK / size_of::<f32>());
+        let [scales, sums, shifts] = [&mut self.scales, &mut self.sums, &mut self.shifts].map(|buffer| {
+            buffer.reach(places);
+            Shared::new(buffer.as_mut_slice())
+        });
+        let bytes = Shared::new(self.bytes.as_mut_slice());
         compute.parallel(rows.div_ceil(TASK_ROWS), rows * blocks * BLOCK, |task| {
             for row in task * TASK_ROWS..rows.min((task + 1) * TASK_ROWS) {
-                let at = row * blocks;
-                // SAFETY: every row has one task and a place of its own in the three buffers.
+                let at = place(row, blocks);
+                // SAFETY: every row has one task and places of its own in the four buffers.
                 unsafe {
-                    let bytes = bytes.get().cast::<i8>().add(at * BLOCK);
                     let part = QuantizeTask {
                         x: x.row(row),
-                        bytes: std::slice::from_raw_parts_mut(bytes, blocks * BLOCK),
-                        scales: std::slice::from_raw_parts_mut(scales.get().add(at), blocks),
-                        sums: std::slice::from_raw_parts_mut(sums.get().cast::<i32>().add(at), blocks),
+                        blocks,
+                        bytes: bytes.get().cast::<[i8; BLOCK]>().add(at),
+                        scales: scales.get().add(at),
+                        sums: sums.get().cast::<i32>().add(at),
+                        shifts: shifts.get().add(at),
                     };
                     compute.kernels().run(part);
                 }
@@ -61,19 +65,29 @@ impl Int8Rows {
         self.blocks
     }
 
-    /// The bytes of a row; those of the next row follow.
+    /// The bytes of a row's first block.
     pub(super) fn bytes(&self, row: usize) -> *const u8 {
         debug_assert!(row < self.rows);
-        self.bytes.as_slice().as_ptr().cast::<u8>().wrapping_add(row * self.blocks * BLOCK)
+        self.bytes.as_slice().as_ptr().cast::<u8>().wrapping_add(place(row, self.blocks) * BLOCK)
     }
 
-    /// The scales of a row.
+    /// The scale of a row's first block.
     pub(super) fn scales(&self, row: usize) -> *const f32 {
-        self.scales.as_slice()[row * self.blocks..].as_ptr()
+        self.scales.as_slice()[place(row, self.blocks)..].as_ptr()
     }
 
-    /// The sums of a row's blocks.
+    /// The sum of the bytes of a row's first block.
     pub(super) fn sums(&self, row: usize) -> *const i32 {
-        self.sums.as_slice()[row * self.blocks..].as_ptr().cast()
+        self.sums.as_slice()[place(row, self.blocks)..].as_ptr().cast()
     }
+
+    /// What weights that are all one too large add to the product with a row's first block, negated: `-scale * sum`.
+    pub(super) fn shifts(&self, row: usize) -> *const f32 {
+        self.shifts.as_slice()[place(row, self.blocks)..].as_ptr()
+    }
+}
+
+/// Where a row's first block lies, counted in blocks.
+fn place(row: usize, blocks: usize) -> usize {
+    row / TILE * TILE * blocks + row % TILE
 }

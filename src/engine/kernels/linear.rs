@@ -5,7 +5,7 @@ use super::cpu::destination::{Destination, Target};
 use super::cpu::int8::Int8Task;
 use super::cpu::linear::LinearTask;
 use super::cpu::tile::{Bf16, Element};
-use super::int8_rows::Int8Rows;
+use super::int8_rows::{Int8Rows, TILE};
 use super::matrix::{Matrix, Shared};
 use super::panels::{Panels, PartLayout};
 use super::{Compute, Format, KernelSet, Rows};
@@ -167,7 +167,9 @@ impl Product<'_> {
         let row_tasks = wanted.div_ceil(panel_tasks.max(1)).min(self.rows.div_ceil(24)).max(1);
         let cost = self.rows * self.weights.panels.weights();
         self.compute.parallel(panel_tasks * row_tasks, cost, |index| {
-            task(part(self.rows, row_tasks, index / panel_tasks), part(panels, panel_tasks, index % panel_tasks));
+            let tiles = part(self.rows.div_ceil(TILE), row_tasks, index / panel_tasks);
+            let rows = tiles.start * TILE..self.rows.min(tiles.end * TILE);
+            task(rows, part(panels, panel_tasks, index % panel_tasks));
         });
     }
 }

@@ -5,10 +5,10 @@
 //! Tiles give their sums to memory, and vectors scale them from there. The tiles are one block ahead of the vectors, so that
 //! nobody waits for the way through memory.
 
-use super::int8::{Int8Task, prefetch, q4_factors};
+use super::int8::{Int8Task, Q4Panel, far_pairs, prefetch};
 use super::simd::Simd;
 use crate::engine::kernels::int8_rows::{BLOCK, TILE};
-use crate::engine::kernels::panels::{PartLayout, Q4_PARTS};
+use crate::engine::kernels::panels::PartLayout;
 use std::arch::asm;
 use std::mem::MaybeUninit;
 use std::sync::OnceLock;
@@ -86,15 +86,47 @@ const QUAD: usize = 4 * WIDTH;
 #[repr(C, align(64))]
 struct Sums([[[[i32; 16]; TILE]; 2]; 2]);
 
+/// Blocks of unpacked weights that are kept: one is written while the one before it is multiplied.
+const UNPACKED: usize = 4;
+
 /// The weights of a part of Q4_K, a byte each, in the layout of Q8_0.
 #[repr(C, align(64))]
 struct Unpacked([u8; BLOCK * WIDTH]);
 
+/// Whether tiles are worth it for so many rows.
+pub(super) fn worth_it(rows: usize) -> bool {
+    rows >= FEWEST_ROWS
+}
+
+/// Computes a task.
+///
+/// # Safety
+/// As [`Kernel::run`](super::simd::Kernel::run); the set has tiles.
+#[inline(always)]
+pub(super) unsafe fn run<S: Simd>(task: &Int8Task<'_>) {
+    debug_assert!(task.rows.start.is_multiple_of(TILE), "rows lie in tiles");
+    let mut tiles = Tiles { height: 0 };
+    let mut panels = task.range.clone();
+    // SAFETY: the caller's.
+    unsafe {
+        // Of rows that fit one tile the weights come from memory as fast as they can, and faster as two streams.
+        if task.rows.len() <= TILE {
+            for pair in far_pairs(&mut panels) {
+                tiles.run::<S, 2>(task, pair, task.rows.start);
+            }
+        }
+        for panel in panels {
+            for first in task.rows.clone().step_by(TILE) {
+                tiles.run::<S, 1>(task, [panel], first);
+            }
+        }
+    }
+}
+
 /// The tile registers, configured on this thread until dropped.
-pub(super) struct Tiles {
-    /// How many tiles the rows are cut into.
-    tiles: usize,
-    /// Rows of each: 8, 10 or 16, since every height is code of its own. Rows beyond the last are computed along.
+struct Tiles {
+    /// Rows of those of activations and sums: 8, 10 or 16, since every height is code of its own. Rows beyond the matrix are
+    /// computed along.
     height: usize,
 }
 
@@ -106,107 +138,107 @@ impl Drop for Tiles {
 }
 
 impl Tiles {
-    /// The registers, if tiles are worth it for so many rows.
+    /// Computes the rows of a tile with P panels side by side.
     #[inline(always)]
-    pub(super) fn new(rows: usize) -> Option<Self> {
-        let tiles = rows.div_ceil(TILE);
-        let height = match rows.div_ceil(tiles.max(1)) {
+    unsafe fn run<S: Simd, const P: usize>(&mut self, task: &Int8Task<'_>, panels: [usize; P], first: usize) {
+        let height = match task.rows.end - first {
             ..=8 => 8,
             9 | 10 => 10,
             _ => TILE,
         };
-        (rows >= FEWEST_ROWS).then(|| {
-            // SAFETY: the caller's kernel set has AMX; the shapes are within its limits.
-            unsafe { asm!("ldtilecfg [{}]", in(reg) &raw const SHAPES[height / 2], options(nostack, readonly)) }
-            Self { tiles, height }
-        })
-    }
-
-    /// Computes the task's rows with a panel.
-    #[inline(always)]
-    pub(super) unsafe fn run<S: Simd>(&self, task: &Int8Task<'_>, panel: usize) {
-        let rows = task.rows.clone();
-        for tile in 0..self.tiles {
-            let first = rows.start + rows.len() * tile / self.tiles;
-            let count = rows.start + rows.len() * (tile + 1) / self.tiles - first;
-            // SAFETY: the caller's; the activations may be read up to a whole tile.
-            unsafe {
-                match self.height {
-                    8 => self.rows::<S, 8>(task, panel, first, count),
-                    10 => self.rows::<S, 10>(task, panel, first, count),
-                    _ => self.rows::<S, 16>(task, panel, first, count),
-                }
+        // SAFETY: the caller's kernel set has AMX; the shapes are within its limits. The rest is the caller's.
+        unsafe {
+            if self.height != height {
+                self.height = height;
+                asm!("ldtilecfg [{}]", in(reg) &raw const SHAPES[height / 2], options(nostack, readonly));
+            }
+            match height {
+                8 => rows::<S, 8, P>(task, panels, first),
+                10 => rows::<S, 10, P>(task, panels, first),
+                _ => rows::<S, 16, P>(task, panels, first),
             }
         }
     }
+}
 
-    /// R rows from `first`, of which `count` are wanted.
-    #[inline(always)]
-    unsafe fn rows<S: Simd, const R: usize>(&self, task: &Int8Task<'_>, panel: usize, first: usize, count: usize) {
-        let mut sums = MaybeUninit::<Sums>::uninit();
-        let sums = sums.as_mut_ptr().cast::<[[[i32; 16]; TILE]; 2]>();
-        let panel_at = task.panel::<S>(panel);
-        let (blocks, fresh) = (task.x.blocks(), first == task.rows.start);
-        let tile = Tile { x: task.x.bytes(first), stride: blocks * BLOCK, sums };
-        let scales = task.x.scales(first);
-        // SAFETY: the caller's. Tile registers hold R rows; every sum is read after it was written.
-        unsafe {
-            let mut acc = [[S::splat(0.0); 2]; R];
-            match task.layout {
-                PartLayout::Q8_0 => {
-                    let part = |block: usize| panel_at.wrapping_add(block * (2 + BLOCK) * WIDTH);
-                    tile.multiply(0, part(0).add(2 * WIDTH));
-                    for block in 0..blocks {
-                        if fresh {
-                            prefetch::<S>(part(block), (2 + BLOCK) * WIDTH);
-                        }
-                        if block + 1 < blocks {
-                            tile.multiply(block + 1, part(block + 1).add(2 * WIDTH));
-                        }
-                        let halves = part(block).cast::<u16>();
-                        let factors = [S::load_f16(halves), S::load_f16(halves.add(S::LANES))];
-                        for (r, acc) in acc.iter_mut().enumerate() {
-                            let scale = S::splat(*scales.add(r * blocks + block));
-                            for c in 0..2 {
-                                acc[c] = S::fma(tile.sum::<S>(block, c, r), S::mul(factors[c], scale), acc[c]);
-                            }
-                        }
-                    }
+/// R rows from `first`, as far as there are so many.
+#[inline(always)]
+unsafe fn rows<S: Simd, const R: usize, const P: usize>(task: &Int8Task<'_>, panels: [usize; P], first: usize) {
+    let blocks = task.x.blocks();
+    let fresh = first == task.rows.start;
+    let mut sums = [const { MaybeUninit::<Sums>::uninit() }; P];
+    let tiles = sums.each_mut().map(|sums| Tile { x: task.x.bytes(first), sums: sums.as_mut_ptr().cast() });
+    let (scales, shifts) = (task.x.scales(first), task.x.shifts(first));
+    // SAFETY: the caller's. Tile registers hold R rows; every sum is read after it was written.
+    unsafe {
+        let mut acc = [[[S::splat(0.0); 2]; R]; P];
+        match task.layout {
+            PartLayout::Q8_0 => {
+                const PART: usize = (2 + BLOCK) * WIDTH;
+                let panels = panels.map(|panel| task.panel::<S>(panel));
+                for p in 0..P {
+                    tiles[p].multiply(0, panels[p].add(2 * WIDTH));
                 }
-                PartLayout::Q4K => {
-                    const PART: usize = (2 + BLOCK / 2) * WIDTH;
-                    const GROUP: usize = 4 * WIDTH + Q4_PARTS * PART;
-                    let group = |block: usize| panel_at.wrapping_add(block / Q4_PARTS * GROUP);
-                    let part = |block: usize| group(block).wrapping_add(4 * WIDTH + block % Q4_PARTS * PART);
-                    let totals = task.x.sums(first);
-                    let mut weights = [const { Unpacked([0; BLOCK * WIDTH]) }; 2];
-                    unpack::<S>(part(0).add(2 * WIDTH), &mut weights[0]);
-                    tile.multiply(0, weights[0].0.as_ptr());
-                    for block in 0..blocks {
+                for block in 0..blocks {
+                    for p in 0..P {
+                        let part = panels[p].add(block * PART);
                         if fresh {
-                            prefetch::<S>(part(block), PART);
+                            prefetch::<S>(part, PART, P);
                         }
                         if block + 1 < blocks {
-                            let weights = &mut weights[(block + 1) % 2];
-                            unpack::<S>(part(block + 1).add(2 * WIDTH), weights);
-                            tile.multiply(block + 1, weights.0.as_ptr());
+                            tiles[p].multiply(block + 1, part.add(PART + 2 * WIDTH));
                         }
-                        let halves = group(block).cast::<u16>();
-                        let pair = |at: usize| [S::load_f16(halves.add(at)), S::load_f16(halves.add(at + S::LANES))];
-                        let [factors, offsets] = q4_factors::<S>(part(block), pair(0), pair(WIDTH));
-                        for (r, acc) in acc.iter_mut().enumerate() {
-                            let (scale, total) = (*scales.add(r * blocks + block), *totals.add(r * blocks + block));
-                            let (scale, total) = (S::splat(scale), S::splat(-scale * total as f32));
+                        let halves = part.cast::<u16>();
+                        let factors = [S::load_f16(halves), S::load_f16(halves.add(S::LANES))];
+                        for (r, acc) in acc[p].iter_mut().enumerate() {
+                            let scale = S::splat(*scales.add(block * TILE + r));
                             for c in 0..2 {
-                                acc[c] = S::fma(tile.sum::<S>(block, c, r), S::mul(factors[c], scale), acc[c]);
-                                acc[c] = S::fma(total, offsets[c], acc[c]);
+                                acc[c] = S::fma(tiles[p].sum::<S>(block, c, r), S::mul(factors[c], scale), acc[c]);
                             }
                         }
                     }
                 }
             }
-            for (r, sums) in acc.iter().enumerate().take(count) {
-                task.to.take::<S>(first + r, panel, *sums);
+            PartLayout::Q4K => {
+                let panels = panels.map(|panel| Q4Panel::<S>::new(task.panel::<S>(panel)));
+                let mut unpacked = [const { [const { MaybeUninit::<Unpacked>::uninit() }; UNPACKED] }; P];
+                // Weights are unpacked two blocks before their sums are scaled, and multiplied one block before.
+                for p in 0..P {
+                    for (block, to) in unpacked[p].iter_mut().enumerate().take(blocks.min(2)) {
+                        unpack::<S>(panels[p].part(block).add(2 * WIDTH), to.as_mut_ptr().cast());
+                    }
+                    tiles[p].multiply(0, unpacked[p][0].as_ptr().cast());
+                }
+                for block in 0..blocks {
+                    for p in 0..P {
+                        if fresh {
+                            prefetch::<S>(panels[p].part(block), Q4Panel::<S>::PART, P);
+                        }
+                        if block + 1 < blocks {
+                            let weights = unpacked[p][(block + 1) % UNPACKED].as_ptr();
+                            tiles[p].multiply(block + 1, weights.cast());
+                        }
+                        if block + 2 < blocks {
+                            let weights = unpacked[p][(block + 2) % UNPACKED].as_mut_ptr();
+                            unpack::<S>(panels[p].part(block + 2).add(2 * WIDTH), weights.cast());
+                        }
+                        let [(f0, m0), (f1, m1)] = [panels[p].factors(block, 0), panels[p].factors(block, 1)];
+                        let (factors, minima) = ([f0, f1], [m0, m1]);
+                        for (r, acc) in acc[p].iter_mut().enumerate() {
+                            let scale = S::splat(*scales.add(block * TILE + r));
+                            let shift = S::splat(*shifts.add(block * TILE + r));
+                            for c in 0..2 {
+                                acc[c] = S::fma(tiles[p].sum::<S>(block, c, r), S::mul(factors[c], scale), acc[c]);
+                                acc[c] = S::fma(shift, minima[c], acc[c]);
+                            }
+                        }
+                    }
+                }
+            }
+        }
+        for (panel, acc) in panels.iter().zip(&acc) {
+            for (r, sums) in acc.iter().enumerate().take(task.rows.end - first) {
+                task.to.take::<S>(first + r, *panel, *sums);
             }
         }
     }
@@ -215,8 +247,6 @@ impl Tiles {
 /// R rows of activations, and where their integer sums go.
 struct Tile {
     x: *const u8,
-    /// Bytes from row to row.
-    stride: usize,
     sums: *mut [[[i32; 16]; TILE]; 2],
 }
 
@@ -236,8 +266,8 @@ impl Tile {
                 "tdpbssd tmm1, tmm4, tmm7",
                 "tilestored [{c} + {c_stride}*1], tmm0",
                 "tilestored [{c} + {c_stride}*1 + 1024], tmm1",
-                a = in(reg) self.x.add(block * BLOCK),
-                a_stride = in(reg) self.stride,
+                a = in(reg) self.x.add(block * TILE * BLOCK),
+                a_stride = in(reg) BLOCK,
                 b = in(reg) weights,
                 b_stride = in(reg) QUAD,
                 c = in(reg) self.sums.add(block % 2),
@@ -255,16 +285,16 @@ impl Tile {
     }
 }
 
-/// Half bytes to bytes.
+/// The half bytes of a part to bytes.
 #[inline(always)]
-unsafe fn unpack<S: Simd>(nibbles: *const u8, weights: &mut Unpacked) {
-    let (low, high) = weights.0.split_at_mut(BLOCK / 2 * WIDTH);
-    for at in (0..BLOCK / 2 * WIDTH).step_by(4 * S::LANES) {
+unsafe fn unpack<S: Simd>(nibbles: *const u8, to: *mut u8) {
+    const HALF: usize = BLOCK / 2 * WIDTH;
+    for at in (0..HALF).step_by(4 * S::LANES) {
         // SAFETY: the caller's; every vector lies inside its half.
         unsafe {
             let bytes = S::int_load(nibbles.add(at));
-            low.as_mut_ptr().add(at).cast::<S::I>().write_unaligned(S::low_halves(bytes));
-            high.as_mut_ptr().add(at).cast::<S::I>().write_unaligned(S::high_halves(bytes));
+            to.add(at).cast::<S::I>().write_unaligned(S::low_halves(bytes));
+            to.add(HALF + at).cast::<S::I>().write_unaligned(S::high_halves(bytes));
         }
     }
 }

@@ -1,17 +1,19 @@
 //! Activations to signed bytes: 32 at a time, with one scale.
 
 use super::simd::{Kernel, Simd};
-use crate::engine::kernels::int8_rows::BLOCK;
+use crate::engine::kernels::int8_rows::{BLOCK, TILE};
 
-/// One row.
+/// One row. What is written of block b lies `b * TILE` places after the pointers.
 pub(in crate::engine::kernels) struct QuantizeTask<'a> {
     pub(in crate::engine::kernels) x: &'a [f32],
-    /// As many as `x`, rounded up to whole blocks.
-    pub(in crate::engine::kernels) bytes: &'a mut [i8],
-    /// One per block.
-    pub(in crate::engine::kernels) scales: &'a mut [f32],
-    /// One per block: the sum of its bytes.
-    pub(in crate::engine::kernels) sums: &'a mut [i32],
+    /// As many as `x` fills, or more.
+    pub(in crate::engine::kernels) blocks: usize,
+    pub(in crate::engine::kernels) bytes: *mut [i8; BLOCK],
+    pub(in crate::engine::kernels) scales: *mut f32,
+    /// The sum of the block's bytes.
+    pub(in crate::engine::kernels) sums: *mut i32,
+    /// `-scale * sum`.
+    pub(in crate::engine::kernels) shifts: *mut f32,
 }
 
 /// Adding this to a number below 2^22 leaves the nearest whole number in the lower bits.
@@ -22,27 +24,35 @@ impl Kernel for QuantizeTask<'_> {
 
     #[inline(always)]
     unsafe fn run<S: Simd>(self) {
-        let blocks = self.bytes.as_chunks_mut::<BLOCK>().0.iter_mut().zip(self.scales).zip(self.sums);
-        for (at, ((bytes, scale), sum)) in blocks.enumerate() {
-            let mut x = [0.0f32; BLOCK];
-            let end = self.x.len();
-            let from = &self.x[end.min(at * BLOCK)..end.min((at + 1) * BLOCK)];
-            x[..from.len()].copy_from_slice(from);
-            // Sixteen running maxima, so that the compiler may use vectors.
-            let mut largest = [0.0f32; 16];
-            for i in 0..BLOCK {
-                let size = x[i].abs();
-                largest[i % 16] = if size > largest[i % 16] { size } else { largest[i % 16] };
+        let end = self.x.len();
+        let mut padded = [0.0f32; BLOCK];
+        for block in 0..self.blocks {
+            let from = &self.x[end.min(block * BLOCK)..end.min((block + 1) * BLOCK)];
+            let x = from.as_array::<BLOCK>().unwrap_or_else(|| {
+                padded.fill(0.0);
+                padded[..from.len()].copy_from_slice(from);
+                &padded
+            });
+            // SAFETY: the caller's; every vector lies in the block.
+            unsafe {
+                let mut sizes = S::splat(0.0);
+                for i in (0..BLOCK).step_by(S::LANES) {
+                    let v = S::load(x.as_ptr().add(i));
+                    // In this order: of a number and what is none, the number stays.
+                    sizes = S::max(S::max(v, S::sub(S::splat(0.0), v)), sizes);
+                }
+                let largest = S::largest(sizes);
+                let (scale, inverse) = (largest / 127.0, if largest > 0.0 { 127.0 / largest } else { 0.0 });
+                let bytes = &mut *self.bytes.add(block * TILE);
+                for i in (0..BLOCK).step_by(S::LANES) {
+                    let v = S::add(S::mul(S::load(x.as_ptr().add(i)), S::splat(inverse)), S::splat(MAGIC));
+                    S::store_low_bytes(bytes.as_mut_ptr().add(i).cast(), v);
+                }
+                let sum = bytes.iter().map(|&byte| i32::from(byte)).sum::<i32>();
+                *self.scales.add(block * TILE) = scale;
+                *self.sums.add(block * TILE) = sum;
+                *self.shifts.add(block * TILE) = -scale * sum as f32;
             }
-            let largest = largest.into_iter().fold(0.0, f32::max);
-            *scale = largest / 127.0;
-            let inverse = if largest > 0.0 { 127.0 / largest } else { 0.0 };
-            let mut total = 0;
-            for i in 0..BLOCK {
-                bytes[i] = ((x[i] * inverse + MAGIC).to_bits() as u8).cast_signed();
-                total += i32::from(bytes[i]);
-            }
-            *sum = total;
         }
     }
 }

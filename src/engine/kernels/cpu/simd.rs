@@ -62,6 +62,19 @@ pub(in crate::engine::kernels) trait Simd: Copy + 'static {
     /// Reads `LANES` unsigned bytes as numbers.
     unsafe fn load_bytes(from: *const u8) -> Self::V;
 
+    /// Writes the lowest byte of every lane.
+    #[inline(always)]
+    unsafe fn store_low_bytes(to: *mut u8, v: Self::V) {
+        let mut lanes = [0.0f32; 16];
+        // SAFETY: the caller's; a vector has at most 16 lanes.
+        unsafe {
+            Self::store(lanes.as_mut_ptr(), v);
+            for (i, lane) in lanes[..Self::LANES].iter().enumerate() {
+                *to.add(i) = lane.to_bits() as u8;
+            }
+        }
+    }
+
     /// Says that the cache line at `from` will be read soon. Any address will do.
     #[inline(always)]
     unsafe fn prefetch(from: *const u8) {
