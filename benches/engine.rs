@@ -52,10 +52,11 @@ fn products(c: &mut Criterion) {
     let mut group = c.benchmark_group("product");
     for (n, k) in [(512, 256), (1024, 256), (256, 512), (2048, 2048)] {
         for format in [Format::F32, Format::Bf16, Format::Q8_0, Format::Q4K] {
-            for m in [1, 10, 16, 40, 512] {
-                let mut product = Product::new(&compute, format, (m, n, k));
+            for (m, of_prompt) in [(1, false), (10, false), (40, false), (16, true), (40, true), (512, true)] {
+                let mut product = Product::new(&compute, format, of_prompt, (m, n, k));
+                let rows = if of_prompt { "of a prompt" } else { "generated" };
                 group.throughput(Throughput::Elements(2 * (m * n * k) as u64));
-                group.bench_function(format!("{format} {m}x{n}x{k}"), |b| best(b, || product.run()));
+                group.bench_function(format!("{format} {m}x{n}x{k}, rows {rows}"), |b| best(b, || product.run()));
             }
         }
     }

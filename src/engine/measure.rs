@@ -27,21 +27,23 @@ fn matrix(rows: usize, cols: usize) -> Matrix {
 pub struct Product {
     compute: Compute,
     x: Matrix,
+    generated: usize,
     weights: Linear,
     y: Matrix,
 }
 
 impl Product {
-    /// Random operands.
-    pub fn new(compute: &Compute, format: Format, (m, n, k): (usize, usize, usize)) -> Self {
+    /// Random operands; the rows are of a prompt, or of what was generated.
+    pub fn new(compute: &Compute, format: Format, of_prompt: bool, (m, n, k): (usize, usize, usize)) -> Self {
         let weights = Linear::new(compute, &[&Rows::from_floats(format, k, &numbers(n * k))], None);
-        Self { compute: compute.clone(), x: matrix(m, k), weights, y: Matrix::new() }
+        let generated = if of_prompt { 0 } else { m };
+        Self { compute: compute.clone(), x: matrix(m, k), generated, weights, y: Matrix::new() }
     }
 
     /// Computes it.
     pub fn run(&mut self) {
-        let Self { compute, x, weights, y } = self;
-        compute.clone().enter(|| linear(compute, x, weights, y, Output::Store));
+        let Self { compute, x, generated, weights, y } = self;
+        compute.clone().enter(|| linear(compute, (&*x, *generated), weights, y, Output::Store));
     }
 }
 

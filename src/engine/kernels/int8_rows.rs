@@ -30,9 +30,8 @@ pub(super) struct Int8Rows {
 }
 
 impl Int8Rows {
-    /// Takes the rows of `x`, each padded to `blocks` blocks.
-    pub(super) fn fill(&mut self, compute: &Compute, x: &Matrix, blocks: usize) {
-        let rows = x.rows();
+    /// Takes the first `rows` rows of `x`, each padded to `blocks` blocks.
+    pub(super) fn fill(&mut self, compute: &Compute, x: &Matrix, rows: usize, blocks: usize) {
         (self.rows, self.blocks) = (rows, blocks);
         let places = rows.next_multiple_of(TILE) * blocks;
         self.bytes.reach(places * BLOCK / size_of::<f32>());

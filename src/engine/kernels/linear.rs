@@ -1,6 +1,10 @@
 //! Matrix products with weights packed once: `y = x · Wᵀ`, alone, added to `y`, or as the gated half of an MLP.
 
 use super::argmax::Best;
+#[cfg(target_arch = "x86_64")]
+use super::bf16_rows::{Bf16Rows, STRIP};
+#[cfg(target_arch = "x86_64")]
+use super::cpu::amx_bf16::Bf16Task;
 use super::cpu::destination::{Destination, Target};
 use super::cpu::int8::Int8Task;
 use super::cpu::linear::LinearTask;
@@ -80,10 +84,27 @@ thread_local! {
     static INT8_ROWS: Cell<Int8Rows> = Cell::default();
 }
 
-/// The product of `x [t, inputs]` with packed weights into `y [t, outputs]`. Every output is one multiply-add chain over the
-/// inputs (or over their blocks) in ascending order, whatever t is. For weights in Q8_0 and Q4_K the activations are rounded
-/// to signed bytes first, 32 with one scale.
-pub(crate) fn linear(compute: &Compute, x: &Matrix, weights: &Linear, y: &mut Matrix, output: Output) {
+#[cfg(target_arch = "x86_64")]
+thread_local! {
+    /// The same as bf16.
+    static BF16_ROWS: Cell<Bf16Rows> = Cell::default();
+}
+
+/// The product of `x [t, inputs]`, whose first `generated` rows are of generated tokens and whose others are of prompts, with packed
+/// weights into `y [t, outputs]`. Every output is one multiply-add chain over the inputs (or over their blocks) in ascending order,
+/// whatever t is.
+///
+/// For weights in Q8_0 and Q4_K the activations are rounded to signed bytes first, 32 with one scale: the weights are read as they
+/// are, which is what few rows wait for. Where there are tiles of bf16, the rows of prompts become bf16 instead, and so do the
+/// weights: many rows share the work.
+pub(crate) fn linear(
+    compute: &Compute,
+    (x, generated): (&Matrix, usize),
+    weights: &Linear,
+    y: &mut Matrix,
+    output: Output,
+) {
+    assert!(generated <= x.rows(), "generated rows are rows");
     assert_eq!((x.cols(), compute.kernels()), (weights.inputs, weights.kernels), "weights were packed for this");
     match output {
         Output::Store => y.resize(x.rows(), weights.outputs),
@@ -94,20 +115,31 @@ pub(crate) fn linear(compute: &Compute, x: &Matrix, weights: &Linear, y: &mut Ma
         (false, Output::Store) => Target::Store,
         (false, Output::Add) => Target::Add,
     };
-    let y = Shared::new(y.as_mut_slice());
-    let product = Product { compute, weights, rows: x.rows(), y, target };
-    match weights.panels.format() {
-        Format::F32 => product.of_floats::<f32>(x),
-        Format::Bf16 => product.of_floats::<Bf16>(x),
-        Format::Q8_0 => product.of_bytes(x, PartLayout::Q8_0),
-        Format::Q4K => product.of_bytes(x, PartLayout::Q4K),
+    let y = y.as_mut_slice();
+    let mut product = |rows: Range<usize>| {
+        let y = Shared::new(&mut y[rows.start * weights.outputs..]);
+        Product { compute, weights, rows: rows.len(), y, target }
+    };
+    let layout = match weights.panels.format() {
+        Format::F32 => return product(0..x.rows()).of_floats::<f32>(x),
+        Format::Bf16 => return product(0..x.rows()).of_floats::<Bf16>(x),
+        Format::Q8_0 => PartLayout::Q8_0,
+        Format::Q4K => PartLayout::Q4K,
+    };
+    let in_bytes = if compute.kernels().has_bf16_tiles() { generated } else { x.rows() };
+    if in_bytes > 0 {
+        product(0..in_bytes).of_bytes(x, layout);
+    }
+    #[cfg(target_arch = "x86_64")]
+    if in_bytes < x.rows() {
+        product(in_bytes..x.rows()).of_bf16(x, in_bytes, layout);
     }
 }
 
-/// The product of `x [t, inputs]` with the LM head into `logits [t, v]`, and for every row the output with the largest logit
+/// The product of `x [t, inputs]` with the LM head into `logits [t, v]`, all rows as those of generated tokens, and for every row the output with the largest logit
 /// (of equals the lowest; what is not a number never wins).
 pub(crate) fn linear_argmax(compute: &Compute, x: &Matrix, head: &Linear, logits: &mut Matrix) -> Vec<u32> {
-    linear(compute, x, head, logits, Output::Store);
+    linear(compute, (x, x.rows()), head, logits, Output::Store);
     let (rows, pieces) = (logits.rows(), compute.threads());
     let mut best = vec![Best::NONE; rows * pieces];
     let found = Mutex::new(&mut best);
@@ -119,7 +151,7 @@ pub(crate) fn linear_argmax(compute: &Compute, x: &Matrix, head: &Linear, logits
     best.chunks_exact(pieces).map(|pieces| pieces.iter().fold(Best::NONE, |a, b| a.or(*b)).output).collect()
 }
 
-/// One product, whatever the format.
+/// The product of some rows, whatever the format.
 struct Product<'a> {
     compute: &'a Compute,
     weights: &'a Linear,
@@ -130,7 +162,7 @@ struct Product<'a> {
 
 impl Product<'_> {
     fn of_floats<E: Element>(&self, x: &Matrix) {
-        self.split(|rows, range| {
+        self.split(1, |rows, range| {
             let panels = self.weights.panels.bytes().as_ptr().cast::<E>();
             let to = self.destination();
             let task = LinearTask { x: x.as_slice(), rows, inputs: self.weights.inputs, panels, range, to };
@@ -139,10 +171,11 @@ impl Product<'_> {
         });
     }
 
+    /// Of the first rows of `x`.
     fn of_bytes(&self, x: &Matrix, layout: PartLayout) {
         let mut bytes = INT8_ROWS.take();
-        bytes.fill(self.compute, x, self.weights.panels.blocks());
-        self.split(|rows, range| {
+        bytes.fill(self.compute, x, self.rows, self.weights.panels.blocks());
+        self.split(TILE, |rows, range| {
             let panels = self.weights.panels.bytes();
             let task = Int8Task { x: &bytes, rows, panels, layout, range, to: self.destination() };
             // SAFETY: as above.
@@ -151,13 +184,27 @@ impl Product<'_> {
         INT8_ROWS.set(bytes);
     }
 
+    /// Of the rows of `x` from `first` on.
+    #[cfg(target_arch = "x86_64")]
+    fn of_bf16(&self, x: &Matrix, first: usize, layout: PartLayout) {
+        let mut numbers = BF16_ROWS.take();
+        numbers.fill(self.compute, x, first..x.rows(), self.weights.panels.blocks());
+        self.split(STRIP, |rows, range| {
+            let panels = self.weights.panels.bytes();
+            let task = Bf16Task { x: &numbers, rows, panels, layout, range, to: self.destination() };
+            // SAFETY: as above.
+            unsafe { self.compute.kernels().run_on_bytes(task) }
+        });
+        BF16_ROWS.set(numbers);
+    }
+
     fn destination(&self) -> Destination<'_> {
         let (outputs, bias) = (self.weights.outputs, self.weights.bias.as_deref());
         Destination { y: self.y.get(), outputs, bias, target: self.target }
     }
 
-    /// Calls `task` with some rows and some panels, so that every pair of both is covered once.
-    fn split(&self, task: impl Fn(Range<usize>, Range<usize>) + Sync + Send) {
+    /// Calls `task` with some rows, from a multiple of `step` on, and some panels, so that every pair of both is covered once.
+    fn split(&self, step: usize, task: impl Fn(Range<usize>, Range<usize>) + Sync + Send) {
         let lanes = self.compute.kernels().lanes();
         let per_panel = if self.weights.gated { lanes } else { 2 * lanes };
         let panels = self.weights.outputs.div_ceil(per_panel);
@@ -167,8 +214,8 @@ impl Product<'_> {
         let row_tasks = wanted.div_ceil(panel_tasks.max(1)).min(self.rows.div_ceil(24)).max(1);
         let cost = self.rows * self.weights.panels.weights();
         self.compute.parallel(panel_tasks * row_tasks, cost, |index| {
-            let tiles = part(self.rows.div_ceil(TILE), row_tasks, index / panel_tasks);
-            let rows = tiles.start * TILE..self.rows.min(tiles.end * TILE);
+            let steps = part(self.rows.div_ceil(step), row_tasks, index / panel_tasks);
+            let rows = steps.start * step..self.rows.min(steps.end * step);
             task(rows, part(panels, panel_tasks, index % panel_tasks));
         });
     }

@@ -6,6 +6,8 @@
 
 mod argmax;
 mod attention;
+#[cfg(target_arch = "x86_64")]
+mod bf16_rows;
 mod compute;
 mod cpu;
 mod embedding;

@@ -18,6 +18,16 @@ pub(super) fn as_bytes(x: &[f32], inputs: usize) -> Vec<f32> {
     x.chunks_exact(inputs).flat_map(|row| row.chunks(32).flat_map(block)).collect()
 }
 
+/// Weights that become bf16 while they are used: of two that are equally near, the one further from zero.
+pub(super) fn as_bf16_away_from_zero(w: &[f32]) -> Vec<f32> {
+    w.iter().map(|w| f32::from_bits((w.to_bits() + 0x8000) & 0xffff_0000)).collect()
+}
+
+/// Activations that are kept as bf16.
+pub(super) fn as_bf16(x: &[f32]) -> Vec<f32> {
+    x.iter().map(|&x| half::bf16::from_f32(x).to_f32()).collect()
+}
+
 /// `x / (1 + e^-x)`.
 pub(super) fn silu(x: f64) -> f64 {
     x / (1.0 + (-x).exp())

@@ -90,23 +90,28 @@ impl Decoder {
     ) {
         let Workspace { x, normed, qkv, attended, gated, spare } = work;
         rms_norm(compute, x, &self.input_layernorm, self.eps, normed);
-        linear(compute, normed, &self.qkv_proj, qkv, Output::Store);
+        linear(compute, (&*normed, plan.generated), &self.qkv_proj, qkv, Output::Store);
         let norms = Norms { query: &self.q_norm, key: &self.k_norm, eps: self.eps };
         rotate_and_store(compute, qkv, norms, rotary, (&plan.positions, &plan.slots), shape, kv);
-        match only {
+        let generated = match only {
+            // The rows whose logits are wanted are few: they are computed as if they were generated.
             Some(rows) => {
                 let wanted: Vec<usize> = plan.logits.iter().map(|row| row.row).collect();
                 select_rows(x, &wanted, spare);
                 std::mem::swap(x, spare);
                 select_rows(qkv, &wanted, spare);
                 attention(compute, spare, rows, shape, kv, attended);
+                rows.len()
             }
-            None => attention(compute, qkv, &spans(plan), shape, kv, attended),
-        }
-        linear(compute, attended, &self.o_proj, x, Output::Add);
+            None => {
+                attention(compute, qkv, &spans(plan), shape, kv, attended);
+                plan.generated
+            }
+        };
+        linear(compute, (&*attended, generated), &self.o_proj, x, Output::Add);
         rms_norm(compute, x, &self.post_attention_layernorm, self.eps, normed);
-        linear(compute, normed, &self.gate_up_proj, gated, Output::Store);
-        linear(compute, gated, &self.down_proj, x, Output::Add);
+        linear(compute, (&*normed, generated), &self.gate_up_proj, gated, Output::Store);
+        linear(compute, (&*gated, generated), &self.down_proj, x, Output::Add);
     }
 }
 

@@ -10,6 +10,9 @@ use std::ops::Range;
 pub(crate) struct StepPlan {
     /// Token ids, T of them.
     pub(crate) tokens: Vec<u32>,
+    /// How many of the rows are of tokens that were generated, or guessed. They come first; the others are of prompts. A kernel set
+    /// may compute the two kinds differently, since which of them a token is depends on its request alone.
+    pub(crate) generated: usize,
     /// Positions, from 0 in every sequence.
     pub(crate) positions: Vec<u32>,
     /// Where each row's key and value are stored.
@@ -33,7 +36,7 @@ pub(crate) struct Carried {
     pub(crate) choice: usize,
 }
 
-/// The rows of one sequence: consecutive positions.
+/// The rows of one sequence: consecutive positions, all of its prompt or all of what was generated.
 #[derive(Clone, PartialEq, Debug)]
 pub(crate) struct Span {
     /// Whose rows.

@@ -84,7 +84,13 @@ impl Scheduler {
         let mut plan = StepPlan::default();
         let (mut reserved, mut budget) = self.reserve_running();
         self.reserve_drafts(&mut reserved, &mut budget, guess);
-        for (id, rows) in reserved {
+        let (prompts, generated): (Vec<_>, Vec<_>) =
+            reserved.into_iter().partition(|(id, _)| self.running[id].in_prompt());
+        for (id, rows) in generated {
+            self.add_span(&mut plan, id, rows);
+        }
+        plan.generated = plan.tokens.len();
+        for (id, rows) in prompts {
             self.add_span(&mut plan, id, rows);
         }
         self.admit(&mut plan, &mut budget);
@@ -107,7 +113,8 @@ impl Scheduler {
             }
             // What was guessed counts when it comes true.
             sequence.computed = (before + span.rows.len()).min(sequence.tokens.len());
-            self.blocks.publish(&mut sequence.table, &sequence.tokens, sequence.computed);
+            let shareable = sequence.shareable();
+            self.blocks.publish(&mut sequence.table, &sequence.tokens, shareable);
             let end = (sequence.computed / block_tokens).min(sequence.chain.len());
             let start = (before / block_tokens).min(end);
             forget(&mut self.underway, &sequence.chain[start..end]);
@@ -124,7 +131,8 @@ impl Scheduler {
         if guessed {
             sequence.computed += 1;
             self.tally.accepted += 1;
-            self.blocks.publish(&mut sequence.table, &sequence.tokens, sequence.computed);
+            let shareable = sequence.shareable();
+            self.blocks.publish(&mut sequence.table, &sequence.tokens, shareable);
         } else {
             sequence.draft.clear();
         }
@@ -206,7 +214,7 @@ impl Scheduler {
             let Some(sequence) = self.running.get_mut(&id) else { continue };
             sequence.draft.clear();
             let budget = if sequence.decodes() { &mut rows_for_decode } else { &mut rows_for_prefill };
-            let rows = sequence.pending().min(*budget);
+            let rows = sequence.pending_of_a_kind().min(*budget);
             *budget -= rows;
             if rows > 0 && self.make_room(id, rows) {
                 reserved.push((id, rows));
@@ -291,7 +299,7 @@ impl Scheduler {
             if !self.start(id) {
                 return;
             }
-            let rows = self.running[&id].pending().min(*budget);
+            let rows = self.running[&id].pending_of_a_kind().min(*budget);
             *budget -= rows;
             self.add_span(plan, id, rows);
         }

@@ -48,14 +48,30 @@ impl Sequence {
         }
     }
 
-    /// The tokens that need not be computed if somebody else has: those whose logits nobody wants.
+    /// The tokens that need not be computed if somebody else has: those of the prompt whose logits nobody wants.
     pub(super) fn reusable(&self) -> &[u32] {
-        &self.tokens[..self.logits_from]
+        &self.tokens[..self.logits_from.min(self.prompt_len - 1)]
     }
 
     /// Tokens still to compute.
     pub(super) fn pending(&self) -> usize {
         self.tokens.len() - self.computed
+    }
+
+    /// Of those, the ones that may be in one step: of the prompt, or of what was generated.
+    pub(super) fn pending_of_a_kind(&self) -> usize {
+        let end = if self.in_prompt() { self.prompt_len } else { self.tokens.len() };
+        end - self.computed
+    }
+
+    /// Whether the next token to compute is of the prompt.
+    pub(super) fn in_prompt(&self) -> bool {
+        self.computed < self.prompt_len
+    }
+
+    /// Leading tokens whose keys and values are what any sequence with the same prefix would compute: those of the prompt.
+    pub(super) fn shareable(&self) -> usize {
+        self.computed.min(self.prompt_len)
     }
 
     /// Whether the next step only extends what was generated.

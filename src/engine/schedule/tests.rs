@@ -15,8 +15,8 @@ struct Wish {
 
 struct Pretended {
     scheduler: Scheduler,
-    /// By slot: the prefix that ends there.
-    pool: Vec<Vec<u32>>,
+    /// By slot: the prefix that ends there, and whether its last token was generated.
+    pool: Vec<(Vec<u32>, bool)>,
     block_tokens: usize,
     sequences: HashMap<SequenceId, (Vec<u32>, usize, Wish)>,
     steps: usize,
@@ -32,7 +32,7 @@ fn generated(at: usize) -> u32 {
 impl Pretended {
     fn new(limits: Limits, blocks: usize, block_tokens: usize, reuse: bool, guesses: (usize, usize)) -> Self {
         let scheduler = Scheduler::new(limits, Blocks::new(blocks, block_tokens, reuse));
-        let pool = vec![Vec::new(); blocks * block_tokens];
+        let pool = vec![(Vec::new(), false); blocks * block_tokens];
         Self { scheduler, pool, block_tokens, sequences: HashMap::new(), steps: 0, guesses }
     }
 
@@ -66,7 +66,7 @@ impl Pretended {
             let tokens = tokens(span.id);
             for (row, at) in span.rows.clone().zip(span.position..) {
                 assert_eq!((plan.tokens[row], plan.positions[row] as usize), (tokens[at], at));
-                self.pool[plan.slots[row] as usize] = tokens[..=at].to_vec();
+                self.pool[plan.slots[row] as usize] = (tokens[..=at].to_vec(), row < plan.generated);
             }
         }
         // After all writes: whatever a row will attend to is there.
@@ -75,7 +75,8 @@ impl Pretended {
             let table = &plan.tables[span.table.clone()];
             for at in 0..span.position + span.rows.len() {
                 let slot = table[at / self.block_tokens].0 as usize * self.block_tokens + at % self.block_tokens;
-                assert_eq!(self.pool[slot], tokens[..=at], "the key at {at}");
+                let generated = at >= sequences[&span.id].2.tokens.len();
+                assert_eq!(self.pool[slot], (tokens[..=at].to_vec(), generated), "the key at {at}");
             }
         }
         self.scheduler.complete(&plan);

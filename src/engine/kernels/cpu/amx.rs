@@ -10,22 +10,23 @@ use super::simd::Simd;
 use crate::engine::kernels::int8_rows::{BLOCK, TILE};
 use crate::engine::kernels::panels::PartLayout;
 use std::arch::asm;
+use std::hint::black_box;
 use std::mem::MaybeUninit;
 use std::sync::OnceLock;
 
 /// Fewer rows than this are left to vectors, which are faster then.
 const FEWEST_ROWS: usize = 6;
 
-/// Whether the CPU has tiles of bytes and the kernel lets this process use them.
+/// Whether the CPU has tiles of bytes and of bf16 and the kernel lets this process use them.
 pub(super) fn available() -> bool {
     static AVAILABLE: OnceLock<bool> = OnceLock::new();
     *AVAILABLE.get_or_init(|| has_tiles() && permitted())
 }
 
 fn has_tiles() -> bool {
-    // Leaf 7: bit 24 says AMX-TILE, bit 25 AMX-INT8. Leaf 1: bit 27 says that the system saves extended state.
+    // Leaf 7: bit 22 says AMX-BF16, bit 24 AMX-TILE, bit 25 AMX-INT8. Leaf 1: bit 27 says that the system saves extended state.
     let (most, one) = (std::arch::x86_64::__cpuid(0).eax, std::arch::x86_64::__cpuid(1).ecx);
-    most >= 7 && one >> 27 & 1 == 1 && std::arch::x86_64::__cpuid_count(7, 0).edx >> 24 & 3 == 3
+    most >= 7 && one >> 27 & 1 == 1 && std::arch::x86_64::__cpuid_count(7, 0).edx >> 22 & 0b1101 == 0b1101
 }
 
 /// Tile data is large; Linux saves it only for processes that asked.
@@ -52,6 +53,15 @@ struct Shapes {
     row_bytes: [u16; 16],
     rows: [u8; 16],
 }
+
+/// Of bf16: all eight are full.
+static BF16_SHAPES: Shapes = Shapes {
+    palette: 1,
+    start_row: 0,
+    reserved: [0; 14],
+    row_bytes: [64, 64, 64, 64, 64, 64, 64, 64, 0, 0, 0, 0, 0, 0, 0, 0],
+    rows: [16, 16, 16, 16, 16, 16, 16, 16, 0, 0, 0, 0, 0, 0, 0, 0],
+};
 
 impl Shapes {
     const fn of_rows(r: u8) -> Self {
@@ -105,7 +115,7 @@ pub(super) fn worth_it(rows: usize) -> bool {
 #[inline(always)]
 pub(super) unsafe fn run<S: Simd>(task: &Int8Task<'_>) {
     debug_assert!(task.rows.start.is_multiple_of(TILE), "rows lie in tiles");
-    let mut tiles = Tiles { height: 0 };
+    let mut tiles = Tiles::none();
     let mut panels = task.range.clone();
     // SAFETY: the caller's.
     unsafe {
@@ -124,7 +134,7 @@ pub(super) unsafe fn run<S: Simd>(task: &Int8Task<'_>) {
 }
 
 /// The tile registers, configured on this thread until dropped.
-struct Tiles {
+pub(super) struct Tiles {
     /// Rows of those of activations and sums: 8, 10 or 16, since every height is code of its own. Rows beyond the matrix are
     /// computed along.
     height: usize,
@@ -138,6 +148,20 @@ impl Drop for Tiles {
 }
 
 impl Tiles {
+    /// Not configured yet.
+    pub(super) fn none() -> Self {
+        Self { height: 0 }
+    }
+
+    /// For tiles of bf16, all of them full.
+    ///
+    /// # Safety
+    /// The set has tiles.
+    pub(super) unsafe fn of_bf16(&mut self) {
+        // SAFETY: the caller's; the shapes are within the limits.
+        unsafe { asm!("ldtilecfg [{}]", in(reg) &raw const BF16_SHAPES, options(nostack, readonly)) }
+    }
+
     /// Computes the rows of a tile with P panels side by side.
     #[inline(always)]
     unsafe fn run<S: Simd, const P: usize>(&mut self, task: &Int8Task<'_>, panels: [usize; P], first: usize) {
@@ -171,7 +195,9 @@ unsafe fn rows<S: Simd, const R: usize, const P: usize>(task: &Int8Task<'_>, pan
     let (scales, shifts) = (task.x.scales(first), task.x.shifts(first));
     // SAFETY: the caller's. Tile registers hold R rows; every sum is read after it was written.
     unsafe {
-        let mut acc = [[[S::splat(0.0); 2]; R]; P];
+        // Hidden from the compiler, which would call `memset`: that takes longer than these few stores.
+        let zero = S::splat(black_box(0.0));
+        let mut acc = [[[zero; 2]; R]; P];
         match task.layout {
             PartLayout::Q8_0 => {
                 const PART: usize = (2 + BLOCK) * WIDTH;

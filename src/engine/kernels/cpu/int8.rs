@@ -58,7 +58,7 @@ pub(super) fn far_pairs(panels: &mut Range<usize>) -> impl Iterator<Item = [usiz
 
 /// How far ahead of the products the weights are asked for, in bytes, all streams together: the processor itself looks ahead
 /// too little while it computes, and never beyond a page.
-const AHEAD: usize = 8192;
+pub(super) const AHEAD: usize = 8192;
 
 /// Asks for `bytes` bytes of weights ahead of `part`, one of `streams`.
 #[inline(always)]

@@ -15,6 +15,11 @@ pub(super) mod simd;
 pub(super) mod tile;
 
 #[cfg(target_arch = "x86_64")]
+pub(super) mod amx_bf16;
+#[cfg(target_arch = "x86_64")]
+pub(super) mod bf16_rows;
+
+#[cfg(target_arch = "x86_64")]
 mod amx;
 #[cfg(target_arch = "x86_64")]
 mod avx2;

@@ -145,7 +145,7 @@ pub(in crate::engine::kernels) trait Kernel {
 /// The instruction sets there are kernels for.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum KernelSet {
-    /// AVX-512 with VNNI and AMX tiles of bytes.
+    /// AVX-512 with VNNI and AMX tiles of bytes and of bf16.
     #[cfg(target_arch = "x86_64")]
     Amx,
     /// AVX-512 with VNNI.
@@ -224,6 +224,14 @@ impl KernelSet {
             Self::Neon => super::neon::Neon::LANES,
             Self::Portable => super::portable::Portable::LANES,
         }
+    }
+
+    /// Whether the set multiplies the rows of prompts with quantized weights in bf16, on tiles.
+    pub(in crate::engine::kernels) fn has_bf16_tiles(self) -> bool {
+        #[cfg(target_arch = "x86_64")]
+        return self == Self::Amx;
+        #[cfg(not(target_arch = "x86_64"))]
+        false
     }
 
     /// Runs a kernel of floats in this set. Sets that differ in products of bytes only share the code.

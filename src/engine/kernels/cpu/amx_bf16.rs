@@ -1,0 +1,417 @@
+//! Products on AMX tiles of bf16, for many rows: the weights of a panel become bf16 in the processor's cache, once for all rows, and
+//! the sums of up to 32 rows stay in tile registers while there are inputs in it. One chain per output, in ascending order of the
+//! inputs, whatever the rows: the result does not depend on the tile.
+//!
+//! While the tiles multiply, vectors unpack the weights that come next between their instructions.
+
+use super::amx::Tiles;
+use super::avx512::Avx512Amx;
+use super::destination::Destination;
+use super::int8::{AHEAD, Q4Panel};
+use super::simd::{Kernel, Simd};
+use crate::engine::kernels::bf16_rows::{Bf16Rows, STRIP};
+use crate::engine::kernels::int8_rows::{BLOCK, TILE};
+use crate::engine::kernels::matrix::Buffer;
+use crate::engine::kernels::panels::PartLayout;
+use std::arch::asm;
+use std::arch::x86_64::*;
+use std::cell::Cell;
+use std::ops::Range;
+
+/// A rectangle of a product: some rows by some panels. For the set with AMX.
+pub(in crate::engine::kernels) struct Bf16Task<'a> {
+    pub(in crate::engine::kernels) x: &'a Bf16Rows,
+    /// From the start of a strip on.
+    pub(in crate::engine::kernels) rows: Range<usize>,
+    /// All panels, as `panels` packs them.
+    pub(in crate::engine::kernels) panels: &'a [u8],
+    pub(in crate::engine::kernels) layout: PartLayout,
+    /// Which panels.
+    pub(in crate::engine::kernels) range: Range<usize>,
+    pub(in crate::engine::kernels) to: Destination<'a>,
+}
+
+/// Outputs per panel: two vectors.
+const WIDTH: usize = 32;
+/// Numbers of bf16 in a tile: 16 rows of a block of inputs, or a block of inputs for 16 outputs.
+const TILE_NUMBERS: usize = TILE * BLOCK;
+/// Numbers of bf16 in a block of a panel.
+const BLOCK_NUMBERS: usize = BLOCK * WIDTH;
+
+/// What is multiplied at a time, so that the activations stay in the processor's cache from panel to panel: 512 rows by 1024 inputs
+/// are a megabyte.
+const ROWS: usize = 512;
+/// See [`ROWS`].
+const BLOCKS: usize = 1024 / BLOCK;
+/// Panels of which the sums are kept until their last inputs.
+const GROUP: usize = 4;
+/// Numbers of bf16 of a panel that are unpacked at a time.
+const UNPACKED: usize = BLOCKS * BLOCK_NUMBERS;
+
+thread_local! {
+    /// Twice the unpacked weights of a unit, `[block, half, pair of inputs, 16 outputs, 2]`, and the sums of a group.
+    static SPACE: Cell<(Buffer, Buffer)> = Cell::default();
+}
+
+/// Some rows and some inputs with a panel.
+#[derive(Clone)]
+struct Unit {
+    rows: Range<usize>,
+    panel: usize,
+    /// Which of its group.
+    member: usize,
+    blocks: Range<usize>,
+}
+
+impl Kernel for Bf16Task<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    unsafe fn run<S: Simd>(self) {
+        debug_assert!(S::TILES && self.rows.start.is_multiple_of(STRIP), "the set has tiles, and rows lie in strips");
+        let (mut unpacked, mut sums) = SPACE.take();
+        unpacked.reach(UNPACKED);
+        sums.reach(GROUP * ROWS * WIDTH);
+        let numbers = unpacked.as_mut_slice().as_mut_ptr().cast::<u16>();
+        let mut places = [numbers, numbers.wrapping_add(UNPACKED)];
+        let mut units = self.units().peekable();
+        // SAFETY: the caller's; the weights of every unit are unpacked before they are multiplied, and there is room for two.
+        unsafe {
+            let mut tiles = Tiles::none();
+            tiles.of_bf16();
+            if let Some(first) = units.peek() {
+                let unpack = self.unpack(first, places[0]);
+                for block in 0..first.blocks.len() {
+                    unpack.quads(block, 0..unpack.quads_per_block());
+                }
+            }
+            while let Some(unit) = units.next() {
+                let next = units.peek().map(|next| self.unpack(next, places[1]));
+                self.multiply(&unit, places[0], next.as_ref(), sums.as_mut_slice().as_mut_ptr());
+                places.swap(0, 1);
+            }
+        }
+        SPACE.set((unpacked, sums));
+    }
+}
+
+impl Bf16Task<'_> {
+    /// In the order of work.
+    fn units(&self) -> impl Iterator<Item = Unit> {
+        let blocks = pieces(0..self.x.blocks(), BLOCKS);
+        let of_group = move |rows: Range<usize>, group: Range<usize>| {
+            blocks.clone().flat_map(move |blocks| {
+                let (rows, first) = (rows.clone(), group.start);
+                group.clone().map(move |panel| {
+                    Unit { rows: rows.clone(), panel, member: panel - first, blocks: blocks.clone() }
+                })
+            })
+        };
+        let groups = pieces(self.range.clone(), GROUP);
+        pieces(self.rows.clone(), ROWS).flat_map(move |rows| {
+            let of_group = of_group.clone();
+            groups.clone().flat_map(move |group| of_group(rows.clone(), group))
+        })
+    }
+
+    fn unpack(&self, unit: &Unit, to: *mut u16) -> Unpack {
+        let bytes = self.layout.panel_bytes(self.x.blocks(), WIDTH);
+        let panel = self.panels[unit.panel * bytes..(unit.panel + 1) * bytes].as_ptr();
+        Unpack { panel, layout: self.layout, first: unit.blocks.start, blocks: unit.blocks.len(), to }
+    }
+
+    /// Multiplies a unit; meanwhile, the next one is unpacked if there is one.
+    #[inline(always)]
+    unsafe fn multiply(&self, unit: &Unit, weights: *const u16, next: Option<&Unpack>, sums: *mut f32) {
+        let blocks = unit.blocks.len();
+        let (first, last) = (unit.blocks.start == 0, unit.blocks.end == self.x.blocks());
+        let strips = unit.rows.len().div_ceil(STRIP);
+        for strip in 0..strips {
+            let row = unit.rows.start + strip * STRIP;
+            let both = row + TILE < unit.rows.end;
+            // Sums that are complete at once need one place only.
+            let place = if first && last { 0 } else { unit.member * ROWS / STRIP + strip };
+            // SAFETY: the caller's; there is room for the sums of a group.
+            unsafe {
+                let sums = sums.add(place * STRIP * WIDTH);
+                if first { zero() } else { load(sums) }
+                for block in 0..blocks {
+                    let a = self.x.strip(row, unit.blocks.start + block);
+                    let b = weights.add(block * BLOCK_NUMBERS);
+                    if both { multiply_two(a, b) } else { multiply_one(a, b) }
+                    if let Some(next) = next.filter(|next| block < next.blocks) {
+                        let quads = next.quads_per_block();
+                        next.quads(block, quads * strip / strips..quads * (strip + 1) / strips);
+                    }
+                }
+                store(sums);
+                if last {
+                    for row in row..unit.rows.end.min(row + STRIP) {
+                        let at = row % STRIP;
+                        let at = sums.add(at / TILE * TILE * WIDTH + at % TILE * 16);
+                        let of_row = [_mm512_load_ps(at), _mm512_load_ps(at.add(TILE * 16))];
+                        self.to.take::<Avx512Amx>(row, unit.panel, of_row);
+                    }
+                }
+            }
+            // Blocks that this unit has fewer of than the next.
+            if let Some(next) = next.filter(|_| strip + 1 == strips) {
+                for block in blocks..next.blocks {
+                    // SAFETY: the caller's.
+                    unsafe { next.quads(block, 0..next.quads_per_block()) }
+                }
+            }
+        }
+    }
+}
+
+/// Cuts a range into pieces of `size`, the last of which may be shorter.
+fn pieces(range: Range<usize>, size: usize) -> impl Iterator<Item = Range<usize>> + Clone {
+    let end = range.end;
+    range.step_by(size).map(move |start| start..end.min(start + size))
+}
+
+/// Registers 0 to 3 are sums, 4 and 5 activations, 6 and 7 weights.
+#[inline(always)]
+unsafe fn zero() {
+    // SAFETY: the caller has configured the tiles.
+    unsafe { asm!("tilezero tmm0", "tilezero tmm1", "tilezero tmm2", "tilezero tmm3", options(nostack, nomem)) }
+}
+
+/// A block of one tile of rows.
+#[inline(always)]
+unsafe fn multiply_one(a: *const u16, b: *const u16) {
+    // SAFETY: the caller's.
+    unsafe {
+        asm!(
+            "tileloadd tmm4, [{a} + {stride}*1]",
+            "tileloadd tmm6, [{b} + {stride}*1]",
+            "tileloadd tmm7, [{b} + {stride}*1 + 1024]",
+            "tdpbf16ps tmm0, tmm4, tmm6",
+            "tdpbf16ps tmm1, tmm4, tmm7",
+            a = in(reg) a,
+            b = in(reg) b,
+            stride = in(reg) 64usize,
+            options(nostack, readonly),
+        );
+    }
+}
+
+/// A block of two tiles of rows.
+#[inline(always)]
+unsafe fn multiply_two(a: *const u16, b: *const u16) {
+    // SAFETY: the caller's.
+    unsafe {
+        asm!(
+            "tileloadd tmm4, [{a} + {stride}*1]",
+            "tileloadd tmm6, [{b} + {stride}*1]",
+            "tileloadd tmm7, [{b} + {stride}*1 + 1024]",
+            "tileloadd tmm5, [{a} + {stride}*1 + 1024]",
+            "tdpbf16ps tmm0, tmm4, tmm6",
+            "tdpbf16ps tmm1, tmm4, tmm7",
+            "tdpbf16ps tmm2, tmm5, tmm6",
+            "tdpbf16ps tmm3, tmm5, tmm7",
+            a = in(reg) a,
+            b = in(reg) b,
+            stride = in(reg) 64usize,
+            options(nostack, readonly),
+        );
+    }
+}
+
+/// The sums `[2 tiles of rows, 2 halves of the panel, 16, 16]` to memory.
+#[inline(always)]
+unsafe fn store(to: *mut f32) {
+    // SAFETY: the caller's.
+    unsafe {
+        asm!(
+            "tilestored [{to} + {stride}*1], tmm0",
+            "tilestored [{to} + {stride}*1 + 1024], tmm1",
+            "tilestored [{to} + {stride}*1 + 2048], tmm2",
+            "tilestored [{to} + {stride}*1 + 3072], tmm3",
+            to = in(reg) to,
+            stride = in(reg) 64usize,
+            options(nostack),
+        );
+    }
+}
+
+/// And back.
+#[inline(always)]
+unsafe fn load(from: *const f32) {
+    // SAFETY: the caller's.
+    unsafe {
+        asm!(
+            "tileloadd tmm0, [{from} + {stride}*1]",
+            "tileloadd tmm1, [{from} + {stride}*1 + 1024]",
+            "tileloadd tmm2, [{from} + {stride}*1 + 2048]",
+            "tileloadd tmm3, [{from} + {stride}*1 + 3072]",
+            from = in(reg) from,
+            stride = in(reg) 64usize,
+            options(nostack, readonly),
+        );
+    }
+}
+
+/// Some blocks of a panel of quantized weights, on their way to bf16.
+#[derive(Clone, Copy)]
+struct Unpack {
+    panel: *const u8,
+    layout: PartLayout,
+    first: usize,
+    blocks: usize,
+    to: *mut u16,
+}
+
+/// How a vector of four bytes per output becomes numbers: `256 + u` with u taken from each byte and put where 256 has its ones.
+struct Bytes {
+    mask: __m512i,
+    /// The number that stands for zero, subtracted by the multiply-add.
+    factor: __m512,
+    shift: __m512,
+}
+
+impl Unpack {
+    /// Vectors of packed weights in a block, of each half.
+    fn quads_per_block(&self) -> usize {
+        match self.layout {
+            PartLayout::Q8_0 => BLOCK / 4,
+            PartLayout::Q4K => BLOCK / 8,
+        }
+    }
+
+    /// Unpacks some vectors of a block, of both halves: each has four inputs (eight half bytes) of 16 outputs.
+    #[inline(always)]
+    unsafe fn quads(&self, block: usize, range: Range<usize>) {
+        if range.is_empty() {
+            return;
+        }
+        // SAFETY: the caller's.
+        unsafe {
+            match self.layout {
+                PartLayout::Q8_0 => {
+                    const PART: usize = (2 + BLOCK) * WIDTH;
+                    let part = self.panel.add((self.first + block) * PART);
+                    self.of_q8_0(block, 0, range.clone(), part, Bytes::of_q8_0(part.cast()));
+                    self.of_q8_0(block, 1, range, part, Bytes::of_q8_0(part.cast::<u16>().add(16)));
+                }
+                PartLayout::Q4K => {
+                    let panel = Q4Panel::<Avx512Amx>::new(self.panel);
+                    let at = self.first + block;
+                    self.of_q4_k(block, 0, range.clone(), panel.part(at), Bytes::of_q4_k(panel.factors(at, 0)));
+                    self.of_q4_k(block, 1, range, panel.part(at), Bytes::of_q4_k(panel.factors(at, 1)));
+                }
+            }
+        }
+    }
+
+    #[inline(always)]
+    unsafe fn of_q8_0(&self, block: usize, half: usize, range: Range<usize>, part: *const u8, bytes: Bytes) {
+        for quad in range {
+            // SAFETY: the caller's; the bytes lie after a scale for every output.
+            unsafe {
+                let at = part.add((2 + 4 * quad) * WIDTH + half * 64);
+                Avx512Amx::prefetch(at.wrapping_add(AHEAD));
+                // Bytes from -128 to 127 become 0 to 255.
+                let v = _mm512_xor_si512(_mm512_loadu_si512(at.cast()), _mm512_set1_epi8(-128));
+                bytes.put([shl::<15>(v), shl::<7>(v), shr::<1>(v), shr::<9>(v)], self.place(block, half, quad));
+            }
+        }
+    }
+
+    #[inline(always)]
+    unsafe fn of_q4_k(&self, block: usize, half: usize, range: Range<usize>, part: *const u8, bytes: Bytes) {
+        for quad in range {
+            // SAFETY: the caller's; the half bytes lie after two bytes for every output.
+            unsafe {
+                let at = part.add((2 + 4 * quad) * WIDTH + half * 64);
+                Avx512Amx::prefetch(at.wrapping_add(AHEAD));
+                let v = _mm512_loadu_si512(at.cast());
+                bytes.put([shl::<15>(v), shl::<7>(v), shr::<1>(v), shr::<9>(v)], self.place(block, half, quad));
+                let upper = self.place(block, half, quad + BLOCK / 8);
+                bytes.put([shl::<11>(v), shl::<3>(v), shr::<5>(v), shr::<13>(v)], upper);
+            }
+        }
+    }
+
+    /// Where inputs `4 * quad` to `4 * quad + 3` of a half of the panel go.
+    fn place(&self, block: usize, half: usize, quad: usize) -> *mut u16 {
+        self.to.wrapping_add(block * BLOCK_NUMBERS + half * TILE_NUMBERS + quad * 4 * 16)
+    }
+}
+
+// No closures here: they would not be compiled for the set.
+impl Bytes {
+    /// With a scale per output.
+    #[inline(always)]
+    unsafe fn of_q8_0(scales: *const u16) -> Self {
+        // SAFETY: the caller's.
+        unsafe {
+            let factor = Avx512Amx::load_f16(scales);
+            // Of a scale of 11 bits, 384 of it are exact, and so is every weight.
+            Self { mask: _mm512_set1_epi32(0xff << 15), factor, shift: times(factor, -384.0) }
+        }
+    }
+
+    /// With a scale and a minimum per output.
+    #[inline(always)]
+    unsafe fn of_q4_k((factor, minimum): (__m512, __m512)) -> Self {
+        // SAFETY: the caller's.
+        unsafe {
+            let shift = _mm512_sub_ps(times(factor, -256.0), minimum);
+            Self { mask: _mm512_set1_epi32(0xf << 15), factor, shift }
+        }
+    }
+
+    /// Four inputs, each at its place in the vectors, to two rows of pairs.
+    #[inline(always)]
+    unsafe fn put(&self, inputs: [__m512i; 4], to: *mut u16) {
+        // SAFETY: the caller's.
+        unsafe {
+            let [a, b, c, d] = inputs;
+            _mm512_store_si512(to.cast(), pair(self.rounded(a), self.rounded(b)));
+            _mm512_store_si512(to.add(32).cast(), pair(self.rounded(c), self.rounded(d)));
+        }
+    }
+
+    /// The numbers; their upper halves are the nearest bf16.
+    #[inline(always)]
+    unsafe fn rounded(&self, v: __m512i) -> __m512i {
+        // SAFETY: the caller's set.
+        unsafe {
+            // (v & mask) | the bits of 256.
+            let numbers = _mm512_ternarylogic_epi32::<0xea>(v, self.mask, _mm512_set1_epi32(0x4380_0000));
+            let numbers = _mm512_fmadd_ps(_mm512_castsi512_ps(numbers), self.factor, self.shift);
+            _mm512_add_epi32(_mm512_castps_si512(numbers), _mm512_set1_epi32(0x8000))
+        }
+    }
+}
+
+#[inline(always)]
+unsafe fn times(v: __m512, x: f32) -> __m512 {
+    // SAFETY: the caller's set.
+    unsafe { _mm512_mul_ps(v, _mm512_set1_ps(x)) }
+}
+
+#[inline(always)]
+unsafe fn shl<const BITS: u32>(v: __m512i) -> __m512i {
+    // SAFETY: the caller's set.
+    unsafe { _mm512_slli_epi32::<BITS>(v) }
+}
+
+#[inline(always)]
+unsafe fn shr<const BITS: u32>(v: __m512i) -> __m512i {
+    // SAFETY: the caller's set.
+    unsafe { _mm512_srli_epi32::<BITS>(v) }
+}
+
+/// The upper halves of both, lane by lane: `low`'s below `high`'s.
+#[inline(always)]
+unsafe fn pair(low: __m512i, high: __m512i) -> __m512i {
+    // SAFETY: the caller's set.
+    unsafe {
+        // Bytes 2 and 3 of every lane to its bytes 0 and 1.
+        let down = _mm512_broadcast_i32x4(_mm_setr_epi8(2, 3, 0, 0, 6, 7, 0, 0, 10, 11, 0, 0, 14, 15, 0, 0));
+        _mm512_mask_shuffle_epi8(high, 0x3333_3333_3333_3333, low, down)
+    }
+}
