@@ -102,8 +102,11 @@ impl Bf16Task<'_> {
         let of_group = move |rows: Range<usize>, group: Range<usize>| {
             blocks.clone().flat_map(move |blocks| {
                 let (rows, first) = (rows.clone(), group.start);
-                group.clone().map(move |panel| {
-                    Unit { rows: rows.clone(), panel, member: panel - first, blocks: blocks.clone() }
+                group.clone().map(move |panel| Unit {
+                    rows: rows.clone(),
+                    panel,
+                    member: panel - first,
+                    blocks: blocks.clone(),
                 })
             })
         };
@@ -134,11 +137,19 @@ impl Bf16Task<'_> {
             // SAFETY: the caller's; there is room for the sums of a group.
             unsafe {
                 let sums = sums.add(place * STRIP * WIDTH);
-                if first { zero() } else { load(sums) }
+                if first {
+                    zero()
+                } else {
+                    load(sums)
+                }
                 for block in 0..blocks {
                     let a = self.x.strip(row, unit.blocks.start + block);
                     let b = weights.add(block * BLOCK_NUMBERS);
-                    if both { multiply_two(a, b) } else { multiply_one(a, b) }
+                    if both {
+                        multiply_two(a, b)
+                    } else {
+                        multiply_one(a, b)
+                    }
                     if let Some(next) = next.filter(|next| block < next.blocks) {
                         let quads = next.quads_per_block();
                         next.quads(block, quads * strip / strips..quads * (strip + 1) / strips);
