@@ -116,7 +116,7 @@ impl Place {
     pub(super) fn identify(&self, options: &EngineOptions, hasher: &mut Hasher) {
         match self {
             Self::Cpu(compute) => {
-                hasher.field(b"cpu").field(compute.kernels().name().as_bytes());
+                hasher.field(b"cpu").field(compute.kernels().arithmetic().as_bytes());
             }
             #[cfg(any(gpu, all(test, unix)))]
             Self::Gpu(place) => {

@@ -213,6 +213,11 @@ impl KernelSet {
         }
     }
 
+    /// What of the set results depend on, for caches that outlive the program: it changes when the arithmetic does.
+    pub(crate) fn arithmetic(self) -> &'static str {
+        if self.has_bf16_tiles() { "amx, prompts in bf16" } else { self.name() }
+    }
+
     /// Floats per vector.
     pub(crate) fn lanes(self) -> usize {
         match self {
