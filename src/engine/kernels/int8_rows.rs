@@ -64,6 +64,12 @@ impl Int8Rows {
         self.blocks
     }
 
+    /// How far the numbers of a row's first block are from those of the first row's.
+    pub(super) fn place(&self, row: usize) -> usize {
+        debug_assert!(row < self.rows);
+        place(row, self.blocks)
+    }
+
     /// The bytes of a row's first block.
     pub(super) fn bytes(&self, row: usize) -> *const u8 {
         debug_assert!(row < self.rows);

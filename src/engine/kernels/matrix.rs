@@ -3,7 +3,7 @@
 use std::alloc::{Layout, alloc_zeroed, dealloc, handle_alloc_error};
 use std::ptr::NonNull;
 
-/// Floats aligned to a cache line, zero at first. A large buffer costs no memory before it is written to: the allocator gets
+/// Floats aligned to a cache line, or to a large page if they fill one; zero at first. A large buffer costs no memory before it is written to: the allocator gets
 /// zeroed pages from the system as long as it is asked for its own alignment only, so the rest is done here.
 pub(crate) struct Buffer {
     allocated: NonNull<f32>,
@@ -14,6 +14,15 @@ pub(crate) struct Buffer {
 
 /// Floats of a cache line.
 const LINE: usize = 16;
+
+/// Floats of a large page (2 MiB).
+const PAGE: usize = 2 << 18;
+
+/// Floats that the place of a buffer of `len` floats is a multiple of. Weights lie on large pages from the start on: with small ones
+/// a step that reads all of them looks up a new address every 64 cache lines.
+const fn alignment(len: usize) -> usize {
+    if len >= PAGE { PAGE } else { LINE }
+}
 
 // SAFETY: a buffer owns its memory, like a `Vec<f32>`.
 unsafe impl Send for Buffer {}
@@ -30,10 +39,11 @@ impl Buffer {
         // SAFETY: the layout is not empty.
         let allocated = unsafe { alloc_zeroed(layout) }.cast::<f32>();
         let allocated = NonNull::new(allocated).unwrap_or_else(|| handle_alloc_error(layout));
-        let skipped = allocated.as_ptr().align_offset(LINE * size_of::<f32>());
-        assert!(skipped < LINE, "an aligned float is among the first");
-        ask_for_large_pages(allocated.as_ptr(), len);
-        Self { allocated, skipped, len }
+        let skipped = allocated.as_ptr().align_offset(alignment(len) * size_of::<f32>());
+        assert!(skipped < alignment(len), "an aligned float is among the first");
+        let mut buffer = Self { allocated, skipped, len };
+        ask_for_large_pages(buffer.as_mut_slice());
+        buffer
     }
 
     /// The floats.
@@ -63,28 +73,23 @@ impl Buffer {
     }
 
     fn layout(len: usize) -> Layout {
-        let floats = len.checked_add(LINE).expect("a buffer is smaller than the address space");
+        let floats = len.checked_add(alignment(len)).expect("a buffer is smaller than the address space");
         Layout::array::<f32>(floats).expect("a buffer is smaller than the address space")
     }
 }
 
-/// A step reads all weights once: with pages of 2 MiB the processor looks up fewer addresses. A wish; nothing depends on it.
+/// For the whole large pages of an aligned buffer; what is left keeps small ones, so no memory is wasted. A wish; nothing depends on it.
 #[cfg(target_os = "linux")]
-fn ask_for_large_pages(from: *mut f32, len: usize) {
-    const PAGE: usize = 2 << 20;
-    let bytes = len * size_of::<f32>();
-    if bytes >= 4 * PAGE {
-        let skipped = from.cast::<u8>().align_offset(PAGE);
+fn ask_for_large_pages(buffer: &mut [f32]) {
+    let bytes = buffer.len() / PAGE * PAGE * size_of::<f32>();
+    if bytes > 0 {
         // SAFETY: whole pages inside the buffer; advice changes no content.
-        unsafe {
-            let start = from.cast::<u8>().add(skipped);
-            libc::madvise(start.cast(), (bytes - skipped) / PAGE * PAGE, libc::MADV_HUGEPAGE);
-        }
+        unsafe { libc::madvise(buffer.as_mut_ptr().cast(), bytes, libc::MADV_HUGEPAGE) };
     }
 }
 
 #[cfg(not(target_os = "linux"))]
-fn ask_for_large_pages(_: *mut f32, _: usize) {}
+fn ask_for_large_pages(_: &mut [f32]) {}
 
 impl Default for Buffer {
     fn default() -> Self {

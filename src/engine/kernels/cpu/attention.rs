@@ -67,6 +67,9 @@ struct Chunk<E> {
     count: usize,
     keys: [*const E; BLOCKS],
     values: [*const E; BLOCKS],
+    /// The keys and values that are read after these, for few rows: they are done with a block before the processor has found
+    /// out by itself that it is read in order, each being a piece of memory of its own.
+    after: Option<[[*const E; BLOCKS]; 2]>,
 }
 
 impl Kernel for AttentionTask<'_> {
@@ -101,9 +104,8 @@ impl Kernel for AttentionTask<'_> {
                 if !narrow {
                     self.attend::<S, f32>(&mut tile, &self.chunk(start, keys));
                 } else if few {
-                    let chunk = self.chunk(start, keys);
-                    self.fetch::<S>(&chunk.keys, chunk.count);
-                    self.fetch::<S>(&chunk.values, chunk.count);
+                    let mut chunk = self.chunk(start, keys);
+                    chunk.after = Some(self.after(&chunk, keys));
                     self.attend::<S, F16>(&mut tile, &chunk);
                 } else {
                     let chunk = self.widened::<S>(&mut tile, &self.chunk(start, keys));
@@ -163,7 +165,7 @@ impl AttentionTask<'_> {
     unsafe fn chunk<E: Element>(&self, start: usize, keys: usize) -> Chunk<E> {
         let KvShape { heads: Heads { d, .. }, block_tokens, .. } = self.shape;
         let count = CHUNK.min(keys - start);
-        let mut chunk = Chunk { start, count, keys: [std::ptr::null(); BLOCKS], values: [std::ptr::null(); BLOCKS] };
+        let mut chunk = Chunk { start, count, keys: [std::ptr::null(); BLOCKS], values: [std::ptr::null(); BLOCKS], after: None };
         for at in 0..count.div_ceil(block_tokens) {
             let block = self.table[start / block_tokens + at].0 as usize;
             let key = block * self.shape.key_block() + self.kv_head * d * block_tokens;
@@ -177,17 +179,23 @@ impl AttentionTask<'_> {
         chunk
     }
 
-    /// Asks for the keys or the values of a chunk, each block a piece of memory of its own: few rows are done with a block
-    /// before the processor has found out by itself that it is read in order.
+    /// Where what is read after the chunk from `start` on begins: the next chunk of `keys` keys, or the first one of the next head.
+    /// Blocks that it does not have are those of this chunk.
     #[inline(always)]
-    unsafe fn fetch<S: Simd>(&self, blocks: &[*const F16; BLOCKS], count: usize) {
-        let KvShape { heads: Heads { d, .. }, block_tokens, .. } = self.shape;
-        for block in &blocks[..count.div_ceil(block_tokens)] {
-            for at in (0..d * block_tokens * size_of::<F16>()).step_by(64) {
-                // SAFETY: a hint; it reads nothing.
-                unsafe { S::prefetch(block.cast::<u8>().wrapping_add(at)) };
+    unsafe fn after<E: Element>(&self, chunk: &Chunk<E>, keys: usize) -> [[*const E; BLOCKS]; 2] {
+        let KvShape { heads: Heads { d, n_kv, .. }, block_tokens, .. } = self.shape;
+        let next_start = chunk.start + CHUNK;
+        let (start, heads) = if next_start < keys { (next_start, 0) } else { (0, 1) };
+        let mut after = [chunk.keys, chunk.values];
+        if self.kv_head + heads < n_kv {
+            // SAFETY: the caller's.
+            let next = unsafe { self.chunk::<E>(start, keys) };
+            for at in 0..next.count.div_ceil(block_tokens) {
+                after[0][at] = next.keys[at].wrapping_add(heads * d * block_tokens);
+                after[1][at] = next.values[at].wrapping_add(heads * block_tokens * self.shape.d_padded());
             }
         }
+        after
     }
 
     /// The same keys and values as floats, in the tile's memory.
@@ -195,7 +203,7 @@ impl AttentionTask<'_> {
     unsafe fn widened<S: Simd>(&self, tile: &mut Tile<'_>, narrow: &Chunk<F16>) -> Chunk<f32> {
         let KvShape { heads: Heads { d, .. }, block_tokens, .. } = self.shape;
         let Chunk { start, count, .. } = *narrow;
-        let mut chunk = Chunk { start, count, keys: [std::ptr::null(); BLOCKS], values: [std::ptr::null(); BLOCKS] };
+        let mut chunk = Chunk { start, count, keys: [std::ptr::null(); BLOCKS], values: [std::ptr::null(); BLOCKS], after: None };
         let (keys, values) = (d * block_tokens, block_tokens * self.shape.d_padded());
         let to = tile.widened.as_mut_ptr();
         for at in 0..count.div_ceil(block_tokens) {
@@ -228,12 +236,14 @@ impl AttentionTask<'_> {
         let block_tokens = self.shape.block_tokens;
         for from in (0..chunk.count).step_by(4 * S::LANES) {
             // Four vectors of keys; beyond the last one, the first again, and nobody looks at its scores.
-            let keys: [*const E; 4] = std::array::from_fn(|v| {
-                let key = if from + v * S::LANES < chunk.count { from + v * S::LANES } else { from };
-                chunk.keys[key / block_tokens].wrapping_add(key % block_tokens)
-            });
+            let places: [usize; 4] =
+                std::array::from_fn(|v| if from + v * S::LANES < chunk.count { from + v * S::LANES } else { from });
+            let vectors = |keys: &[*const E; BLOCKS]| {
+                places.map(|key| keys[key / block_tokens].wrapping_add(key % block_tokens))
+            };
+            let (keys, after) = (vectors(&chunk.keys), chunk.after.map(|[keys, _]| vectors(&keys)));
             // SAFETY: the caller's.
-            unsafe { by_height!(self.score_rows(tile, first, from, keys) over rows) }
+            unsafe { by_height!(self.score_rows(tile, first, from, keys, after) over rows) }
         }
     }
 
@@ -244,13 +254,14 @@ impl AttentionTask<'_> {
         first: usize,
         from: usize,
         keys: [*const E; 4],
+        after: Option<[*const E; 4]>,
     ) {
         let d = self.shape.heads.d;
         // SAFETY: the rows are inside the tile; CHUNK is a multiple of four vectors or of the one that is used.
         unsafe {
             let q: [*const f32; R] = std::array::from_fn(|r| tile.q.as_ptr().add((first + r) * d));
             let mut acc = [[S::splat(0.0); 4]; R];
-            accumulate::<S, E, R, 4>(&mut acc, d, q, keys, self.shape.block_tokens);
+            accumulate::<S, E, R, 4>(&mut acc, d, q, keys, self.shape.block_tokens, after);
             for (r, scores) in acc.iter().enumerate() {
                 let to = tile.weights.as_mut_ptr().add((first + r) * CHUNK + from);
                 for (v, &score) in scores.iter().enumerate() {
@@ -344,9 +355,11 @@ impl AttentionTask<'_> {
             }
             for from in (0..chunk.count).step_by(block_tokens) {
                 let weights = std::array::from_fn(|r| tile.weights.as_ptr().add((first + r) * CHUNK + from));
-                let values = chunk.values[from / block_tokens].add(vector * S::LANES);
-                let values = std::array::from_fn(|c| values.add(c * S::LANES));
-                accumulate::<S, E, R, C>(&mut acc, block_tokens.min(chunk.count - from), weights, values, d_padded);
+                let block = from / block_tokens;
+                let vectors = |values: *const E| std::array::from_fn(|c| values.wrapping_add((vector + c) * S::LANES));
+                let (values, after) = (vectors(chunk.values[block]), chunk.after.map(|[_, values]| vectors(values[block])));
+                let count = block_tokens.min(chunk.count - from);
+                accumulate::<S, E, R, C>(&mut acc, count, weights, values, d_padded, after);
             }
             for (r, acc) in acc.iter().enumerate() {
                 for (c, &acc) in acc.iter().enumerate() {

@@ -157,6 +157,12 @@ impl<const LEVEL: u8> Simd for Level<LEVEL> {
     }
 
     #[inline(always)]
+    unsafe fn prefetch_second(from: *const u8) {
+        // SAFETY: a hint; it reads nothing.
+        unsafe { _mm_prefetch::<_MM_HINT_T1>(from.cast()) }
+    }
+
+    #[inline(always)]
     unsafe fn int_splat(x: i32) -> __m512i {
         // SAFETY: see above.
         unsafe { _mm512_set1_epi32(x) }

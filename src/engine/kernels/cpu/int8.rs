@@ -32,18 +32,29 @@ impl Kernel for Int8Task<'_> {
             return unsafe { super::amx::run::<S>(&self) };
         }
         let mut panels = self.range.clone();
-        if self.rows.len() <= FEW_ROWS {
-            for pair in far_pairs(&mut panels) {
-                let product = Streams { task: &self, panels: pair };
-                by_height!(self.rows.clone(), FEW_ROWS, product.tile(self.layout), [1 2 3]);
+        // SAFETY: the caller's.
+        unsafe {
+            if self.rows.len() <= FEW_ROWS {
+                for panels in far_pairs(&mut panels) {
+                    Streams { task: &self, panels }.strip::<S>(self.rows.clone());
+                }
             }
-        }
-        for panel in panels {
-            let product = Streams { task: &self, panels: [panel] };
-            by_height!(self.rows.clone(), S::BYTE_ROWS, product.tile(self.layout), [1 2 3 4 5]);
+            for panel in panels {
+                for first in self.rows.clone().step_by(STRIP) {
+                    let rows = first..self.rows.end.min(first + STRIP);
+                    Streams { task: &self, panels: [panel] }.strip::<S>(rows);
+                }
+            }
         }
     }
 }
+
+/// Rows that go through a panel together, in several tiles.
+const STRIP: usize = 40;
+
+/// Blocks that one tile after the other goes through: so few that the weights stay in the first-level cache for all tiles, and
+/// that the next ones are asked for all the time, not by the first tile only.
+const TURN: usize = 4;
 
 /// With so few rows the weights come from memory as fast as they can: two panels at once, far from each other, are two streams
 /// for the processor to read ahead in, and come a fifth faster than one.
@@ -69,19 +80,49 @@ pub(super) unsafe fn prefetch<S: Simd>(part: *const u8, bytes: usize, streams: u
     }
 }
 
-/// What the tiles of both formats read of R rows.
+/// What the tiles of both formats read of R rows, in one block of each.
+#[derive(Clone, Copy)]
 struct Activations<const R: usize> {
-    bytes: [*const u8; R],
-    scales: [*const f32; R],
-    sums: [*const i32; R],
-    shifts: [*const f32; R],
+    /// Of the matrix's first row.
+    bytes: *const u8,
+    scales: *const f32,
+    sums: *const i32,
+    shifts: *const f32,
+    /// Where a row's numbers are, counted from those of the first row; its bytes are 32 times as far.
+    at: [usize; R],
 }
 
 impl<const R: usize> Activations<R> {
+    /// Of the rows from `first` on.
     #[inline(always)]
-    unsafe fn quad<S: Simd>(&self, r: usize, block: usize, quad: usize) -> S::I {
+    fn new(x: &Int8Rows, first: usize, block: usize) -> Self {
+        let start = Self {
+            bytes: x.bytes(0),
+            scales: x.scales(0),
+            sums: x.sums(0),
+            shifts: x.shifts(0),
+            at: std::array::from_fn(|r| x.place(first + r)),
+        };
+        start.later(block)
+    }
+
+    /// So many blocks on.
+    #[inline(always)]
+    fn later(self, blocks: usize) -> Self {
+        let places = blocks * TILE;
+        Self {
+            bytes: self.bytes.wrapping_add(places * BLOCK),
+            scales: self.scales.wrapping_add(places),
+            sums: self.sums.wrapping_add(places),
+            shifts: self.shifts.wrapping_add(places),
+            ..self
+        }
+    }
+
+    #[inline(always)]
+    unsafe fn quad<S: Simd>(&self, r: usize, quad: usize) -> S::I {
         // SAFETY: the block is inside the row.
-        unsafe { S::int_splat(self.bytes[r].add(block * TILE * BLOCK + 4 * quad).cast::<i32>().read_unaligned()) }
+        unsafe { S::int_splat(self.bytes.add(self.at[r] * BLOCK + 4 * quad).cast::<i32>().read_unaligned()) }
     }
 }
 
@@ -99,83 +140,116 @@ struct Streams<'a, const P: usize> {
     panels: [usize; P],
 }
 
+/// Two vectors of sums for each of P panels.
+type Sums<S, const P: usize> = [[<S as Simd>::V; 2]; P];
+
+/// Some blocks of a product, for all rows of a strip.
+struct Turn<'a, S: Simd, const P: usize> {
+    blocks: Range<usize>,
+    /// The first row of the strip.
+    first: usize,
+    /// By row of the strip.
+    sums: &'a mut [Sums<S, P>; STRIP],
+}
+
 impl<const P: usize> Streams<'_, P> {
-    /// The product of R rows from `first`.
+    /// The product of a strip of rows.
     #[inline(always)]
-    unsafe fn tile<S: Simd, const R: usize>(&self, layout: PartLayout, first: usize) {
+    unsafe fn strip<S: Simd>(&self, rows: Range<usize>) {
         // SAFETY: the caller's.
         unsafe {
-            match layout {
-                PartLayout::Q8_0 => self.q8_0::<S, R>(first),
-                PartLayout::Q4K => self.q4_k::<S, R>(first),
+            let mut sums = [[[S::splat(0.0); 2]; P]; STRIP];
+            let blocks = self.task.x.blocks();
+            let step = if rows.len() <= S::BYTE_ROWS { blocks } else { TURN };
+            for from in (0..blocks).step_by(step) {
+                let mut turn = Turn { blocks: from..blocks.min(from + step), first: rows.start, sums: &mut sums };
+                by_height!(rows.clone(), S::BYTE_ROWS, self.tile(&mut turn), [1 2 3 4 5]);
+            }
+            for (row, sums) in rows.zip(&sums) {
+                for (panel, sums) in self.panels.iter().zip(sums) {
+                    self.task.to.take::<S>(row, *panel, *sums);
+                }
             }
         }
     }
 
-    fn activations<const R: usize>(&self, first: usize) -> Activations<R> {
-        let x = self.task.x;
-        Activations {
-            bytes: std::array::from_fn(|r| x.bytes(first + r)),
-            scales: std::array::from_fn(|r| x.scales(first + r)),
-            sums: std::array::from_fn(|r| x.sums(first + r)),
-            shifts: std::array::from_fn(|r| x.shifts(first + r)),
+    /// Adds a turn's products of R rows from `first` to their sums.
+    #[inline(always)]
+    unsafe fn tile<S: Simd, const R: usize>(&self, turn: &mut Turn<'_, S, P>, first: usize) {
+        let x = Activations::<R>::new(self.task.x, first, turn.blocks.start);
+        let sums = turn.sums[first - turn.first..].first_chunk_mut::<R>().expect("a tile lies in its strip");
+        let fetch = first == self.task.rows.start;
+        // SAFETY: the caller's.
+        unsafe {
+            match self.task.layout {
+                PartLayout::Q8_0 => self.q8_0::<S, R>(sums, turn.blocks.clone(), x, fetch),
+                PartLayout::Q4K => self.q4_k::<S, R>(sums, turn.blocks.clone(), x, fetch),
+            }
         }
     }
 
     #[inline(always)]
-    unsafe fn q8_0<S: Simd, const R: usize>(&self, first: usize) {
+    unsafe fn q8_0<S: Simd, const R: usize>(
+        &self,
+        sums: &mut [Sums<S, P>; R],
+        blocks: Range<usize>,
+        mut x: Activations<R>,
+        fetch: bool,
+    ) {
         let width = 2 * S::LANES;
-        let x = self.activations::<R>(first);
-        let panels = self.panels.map(|panel| self.task.panel::<S>(panel));
-        // SAFETY: the panels and the R rows from `first` are inside the matrices.
+        let part_bytes = (2 + BLOCK) * width;
+        // SAFETY: the panels and the R rows are inside the matrices.
         unsafe {
-            let mut acc = [[[S::splat(0.0); 2]; R]; P];
-            for block in 0..self.task.x.blocks() {
-                for (at, acc) in panels.iter().zip(&mut acc) {
-                    let part = at.add(block * (2 + BLOCK) * width);
-                    if first == self.task.rows.start {
-                        prefetch::<S>(part, (2 + BLOCK) * width, P);
+            let mut parts = self.panels.map(|panel| self.task.panel::<S>(panel).add(blocks.start * part_bytes));
+            let mut acc = *sums;
+            for _ in blocks {
+                for (p, part) in parts.iter_mut().enumerate() {
+                    if fetch {
+                        prefetch::<S>(*part, part_bytes, P);
                     }
                     let quads = part.add(2 * width);
                     let mut ints: [[S::I; 2]; R] =
-                        std::array::from_fn(|r| [S::int_splat(-S::BIAS * *x.sums[r].add(block * TILE)); 2]);
+                        std::array::from_fn(|r| [S::int_splat(-S::BIAS * *x.sums.add(x.at[r])); 2]);
                     for quad in 0..BLOCK / 4 {
                         let at = quads.add(quad * 4 * width);
                         let weights = [S::int_load(at), S::int_load(at.add(4 * S::LANES))];
                         for (r, ints) in ints.iter_mut().enumerate() {
-                            let x = x.quad::<S>(r, block, quad);
+                            let x = x.quad::<S>(r, quad);
                             *ints = [S::dot(ints[0], weights[0], x), S::dot(ints[1], weights[1], x)];
                         }
                     }
                     let factors = [S::load_f16(part.cast()), S::load_f16(part.cast::<u16>().add(S::LANES))];
                     for r in 0..R {
-                        let scale = S::splat(*x.scales[r].add(block * TILE));
+                        let scale = S::splat(*x.scales.add(x.at[r]));
                         for c in 0..2 {
-                            acc[r][c] = S::fma(S::to_float(ints[r][c]), S::mul(factors[c], scale), acc[r][c]);
+                            acc[r][p][c] = S::fma(S::to_float(ints[r][c]), S::mul(factors[c], scale), acc[r][p][c]);
                         }
                     }
+                    *part = part.add(part_bytes);
                 }
+                x = x.later(1);
             }
-            for (panel, acc) in self.panels.iter().zip(&acc) {
-                for (r, sums) in acc.iter().enumerate() {
-                    self.task.to.take::<S>(first + r, *panel, *sums);
-                }
-            }
+            *sums = acc;
         }
     }
 
     #[inline(always)]
-    unsafe fn q4_k<S: Simd, const R: usize>(&self, first: usize) {
+    unsafe fn q4_k<S: Simd, const R: usize>(
+        &self,
+        sums: &mut [Sums<S, P>; R],
+        blocks: Range<usize>,
+        mut x: Activations<R>,
+        fetch: bool,
+    ) {
         let width = 2 * S::LANES;
-        let x = self.activations::<R>(first);
         let panels = self.panels.map(|panel| Q4Panel::<S>::new(self.task.panel::<S>(panel)));
-        // SAFETY: the panels and the R rows from `first` are inside the matrices.
+        // SAFETY: the panels and the R rows are inside the matrices.
         unsafe {
-            let mut acc = [[[S::splat(0.0); 2]; R]; P];
-            for block in 0..self.task.x.blocks() {
-                for (panel, acc) in panels.iter().zip(&mut acc) {
+            let mut acc = *sums;
+            for block in blocks {
+                for (p, panel) in panels.iter().enumerate() {
                     let part = panel.part(block);
-                    if first == self.task.rows.start {
+                    if fetch {
                         prefetch::<S>(part, (2 + BLOCK / 2) * width, P);
                     }
                     let nibbles = part.add(2 * width);
@@ -185,7 +259,7 @@ impl<const P: usize> Streams<'_, P> {
                         let bytes = [S::int_load(at), S::int_load(at.add(4 * S::LANES))];
                         let (low, high) = (bytes.map(|b| S::low_halves(b)), bytes.map(|b| S::high_halves(b)));
                         for (r, ints) in ints.iter_mut().enumerate() {
-                            let x = [0, BLOCK / 8].map(|from| x.quad::<S>(r, block, from + pair));
+                            let x = [0, BLOCK / 8].map(|from| x.quad::<S>(r, from + pair));
                             for (c, ints) in ints.iter_mut().enumerate() {
                                 *ints = S::dot_unsigned(*ints, low[c], x[0]);
                                 *ints = S::dot_unsigned(*ints, high[c], x[1]);
@@ -195,20 +269,17 @@ impl<const P: usize> Streams<'_, P> {
                     let [(f0, m0), (f1, m1)] = [panel.factors(block, 0), panel.factors(block, 1)];
                     let (factors, minima) = ([f0, f1], [m0, m1]);
                     for r in 0..R {
-                        let scale = S::splat(*x.scales[r].add(block * TILE));
-                        let shift = S::splat(*x.shifts[r].add(block * TILE));
+                        let scale = S::splat(*x.scales.add(x.at[r]));
+                        let shift = S::splat(*x.shifts.add(x.at[r]));
                         for c in 0..2 {
-                            acc[r][c] = S::fma(S::to_float(ints[r][c]), S::mul(factors[c], scale), acc[r][c]);
-                            acc[r][c] = S::fma(shift, minima[c], acc[r][c]);
+                            acc[r][p][c] = S::fma(S::to_float(ints[r][c]), S::mul(factors[c], scale), acc[r][p][c]);
+                            acc[r][p][c] = S::fma(shift, minima[c], acc[r][p][c]);
                         }
                     }
                 }
+                x = x.later(1);
             }
-            for (panel, acc) in self.panels.iter().zip(&acc) {
-                for (r, sums) in acc.iter().enumerate() {
-                    self.task.to.take::<S>(first + r, *panel, *sums);
-                }
-            }
+            *sums = acc;
         }
     }
 }

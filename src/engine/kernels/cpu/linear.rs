@@ -58,7 +58,7 @@ impl<E: Element> LinearTask<'_, E> {
             let a: [*const f32; R] = std::array::from_fn(|r| x.add(r * self.inputs));
             let b = self.panels.add(panel * self.inputs * width);
             let mut acc = [[S::splat(0.0); 2]; R];
-            accumulate::<S, E, R, 2>(&mut acc, self.inputs, a, [b, b.add(S::LANES)], width);
+            accumulate::<S, E, R, 2>(&mut acc, self.inputs, a, [b, b.add(S::LANES)], width, None);
             for (r, sums) in acc.iter().enumerate() {
                 self.to.take::<S>(first + r, panel, *sums);
             }

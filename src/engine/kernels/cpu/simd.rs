@@ -81,6 +81,12 @@ pub(in crate::engine::kernels) trait Simd: Copy + 'static {
         let _ = from;
     }
 
+    /// The same, into the second-level cache: it will be read later.
+    #[inline(always)]
+    unsafe fn prefetch_second(from: *const u8) {
+        let _ = from;
+    }
+
     /// All lanes `x`.
     unsafe fn int_splat(x: i32) -> Self::I;
     /// Reads `4 * LANES` bytes.

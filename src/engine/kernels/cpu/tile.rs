@@ -47,10 +47,10 @@ impl Element for F16 {
 
 /// Adds to `acc[r][c]` the products of `a[r]` with `b[c]` over `k` steps, in ascending order: one multiply-add chain per
 /// output, which does not depend on the size of the tile. Element `a[r][i]` is `*a[r].add(i)`; the vector `b[c][i]` starts at
-/// `b[c].add(i * stride)`.
+/// `b[c].add(i * stride)`. If something else will be read later in place of `b`, it is asked for along the way.
 ///
 /// # Safety
-/// All those elements can be read; called inside `S::vectorize`.
+/// All those elements can be read, but for those to be read later; called inside `S::vectorize`.
 #[inline(always)]
 pub(super) unsafe fn accumulate<S: Simd, E: Element, const R: usize, const C: usize>(
     acc: &mut [[S::V; C]; R],
@@ -58,6 +58,7 @@ pub(super) unsafe fn accumulate<S: Simd, E: Element, const R: usize, const C: us
     a: [*const f32; R],
     b: [*const E; C],
     stride: usize,
+    later: Option<[*const E; C]>,
 ) {
     let mut sums = *acc;
     for i in 0..k {
@@ -66,6 +67,9 @@ pub(super) unsafe fn accumulate<S: Simd, E: Element, const R: usize, const C: us
             let mut columns = [S::splat(0.0); C];
             for c in 0..C {
                 columns[c] = E::load::<S>(b[c].add(i * stride));
+                if let Some(later) = later {
+                    S::prefetch_second(later[c].wrapping_add(i * stride).cast());
+                }
             }
             for r in 0..R {
                 let x = S::splat(*a[r].add(i));
