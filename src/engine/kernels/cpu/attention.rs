@@ -165,7 +165,8 @@ impl AttentionTask<'_> {
     unsafe fn chunk<E: Element>(&self, start: usize, keys: usize) -> Chunk<E> {
         let KvShape { heads: Heads { d, .. }, block_tokens, .. } = self.shape;
         let count = CHUNK.min(keys - start);
-        let mut chunk = Chunk { start, count, keys: [std::ptr::null(); BLOCKS], values: [std::ptr::null(); BLOCKS], after: None };
+        let mut chunk =
+            Chunk { start, count, keys: [std::ptr::null(); BLOCKS], values: [std::ptr::null(); BLOCKS], after: None };
         for at in 0..count.div_ceil(block_tokens) {
             let block = self.table[start / block_tokens + at].0 as usize;
             let key = block * self.shape.key_block() + self.kv_head * d * block_tokens;
@@ -203,7 +204,8 @@ impl AttentionTask<'_> {
     unsafe fn widened<S: Simd>(&self, tile: &mut Tile<'_>, narrow: &Chunk<F16>) -> Chunk<f32> {
         let KvShape { heads: Heads { d, .. }, block_tokens, .. } = self.shape;
         let Chunk { start, count, .. } = *narrow;
-        let mut chunk = Chunk { start, count, keys: [std::ptr::null(); BLOCKS], values: [std::ptr::null(); BLOCKS], after: None };
+        let mut chunk =
+            Chunk { start, count, keys: [std::ptr::null(); BLOCKS], values: [std::ptr::null(); BLOCKS], after: None };
         let (keys, values) = (d * block_tokens, block_tokens * self.shape.d_padded());
         let to = tile.widened.as_mut_ptr();
         for at in 0..count.div_ceil(block_tokens) {
@@ -238,9 +240,8 @@ impl AttentionTask<'_> {
             // Four vectors of keys; beyond the last one, the first again, and nobody looks at its scores.
             let places: [usize; 4] =
                 std::array::from_fn(|v| if from + v * S::LANES < chunk.count { from + v * S::LANES } else { from });
-            let vectors = |keys: &[*const E; BLOCKS]| {
-                places.map(|key| keys[key / block_tokens].wrapping_add(key % block_tokens))
-            };
+            let vectors =
+                |keys: &[*const E; BLOCKS]| places.map(|key| keys[key / block_tokens].wrapping_add(key % block_tokens));
             let (keys, after) = (vectors(&chunk.keys), chunk.after.map(|[keys, _]| vectors(&keys)));
             // SAFETY: the caller's.
             unsafe { by_height!(self.score_rows(tile, first, from, keys, after) over rows) }
@@ -357,7 +358,8 @@ impl AttentionTask<'_> {
                 let weights = std::array::from_fn(|r| tile.weights.as_ptr().add((first + r) * CHUNK + from));
                 let block = from / block_tokens;
                 let vectors = |values: *const E| std::array::from_fn(|c| values.wrapping_add((vector + c) * S::LANES));
-                let (values, after) = (vectors(chunk.values[block]), chunk.after.map(|[_, values]| vectors(values[block])));
+                let (values, after) =
+                    (vectors(chunk.values[block]), chunk.after.map(|[_, values]| vectors(values[block])));
                 let count = block_tokens.min(chunk.count - from);
                 accumulate::<S, E, R, C>(&mut acc, count, weights, values, d_padded, after);
             }

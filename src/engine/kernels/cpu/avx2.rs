@@ -141,6 +141,12 @@ impl<const VNNI: bool> Simd for Level<VNNI> {
     }
 
     #[inline(always)]
+    unsafe fn prefetch_second(from: *const u8) {
+        // SAFETY: a hint; it reads nothing.
+        unsafe { _mm_prefetch::<_MM_HINT_T1>(from.cast()) }
+    }
+
+    #[inline(always)]
     unsafe fn int_splat(x: i32) -> __m256i {
         // SAFETY: see above.
         unsafe { _mm256_set1_epi32(x) }

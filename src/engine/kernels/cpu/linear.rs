@@ -19,7 +19,7 @@ pub(in crate::engine::kernels) struct LinearTask<'a, E> {
 }
 
 /// Cuts `rows` into blocks of nearly equal height, at most `$most` (16 rows are 8 + 8, not 12 + 4), and runs
-/// `$self.$method::<S, height>(.., first)` on each.
+/// `$self.$method::<S, height>(.., first)` on each, which is unsafe.
 macro_rules! by_height {
     ($rows:expr, $most:expr, $self:ident . $method:ident ( $argument:expr ), [$($height:literal)*]) => {{
         let rows = $rows;
@@ -28,8 +28,8 @@ macro_rules! by_height {
             let first = rows.start + rows.len() * block / blocks;
             let end = rows.start + rows.len() * (block + 1) / blocks;
             match end - first {
-                // SAFETY: the caller's. The guard drops heights that the set has no registers for.
-                $($height if $height <= $most => unsafe { $self.$method::<S, $height>($argument, first) },)*
+                // The guard drops heights that the set has no registers for.
+                $($height if $height <= $most => $self.$method::<S, $height>($argument, first),)*
                 _ => unreachable!("a tile is at most as high as there are registers for"),
             }
         }
@@ -43,7 +43,8 @@ impl<E: Element> Kernel for LinearTask<'_, E> {
     #[inline(always)]
     unsafe fn run<S: Simd>(self) {
         for panel in self.range.clone() {
-            by_height!(self.rows.clone(), S::TILE_ROWS, self.tile(panel), [1 2 3 4 5 6 7 8 9 10 11 12]);
+            // SAFETY: the caller's.
+            unsafe { by_height!(self.rows.clone(), S::TILE_ROWS, self.tile(panel), [1 2 3 4 5 6 7 8 9 10 11 12]) }
         }
     }
 }
