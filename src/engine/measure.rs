@@ -43,7 +43,7 @@ impl Product {
     /// Computes it.
     pub fn run(&mut self) {
         let Self { compute, x, generated, weights, y } = self;
-        compute.clone().enter(|| linear(compute, (&*x, *generated), weights, y, Output::Store));
+        linear(compute, (&*x, *generated), weights, y, Output::Store);
     }
 }
 
@@ -91,7 +91,7 @@ impl Attention {
         let attend = tables.iter().enumerate();
         let attend: Vec<_> =
             attend.map(|(i, table)| Attend { first_row: i * *tokens, rows: *tokens, position, table }).collect();
-        compute.clone().enter(|| attention(compute, q, &attend, *shape, layer, out));
+        attention(compute, q, &attend, *shape, layer, out);
     }
 }
 

@@ -1,18 +1,20 @@
-//! Where and how work is computed: the device, the thread pool, the instruction set.
+//! Where and how work is computed: the device, the threads, the instruction set.
 
 use super::cpu::simd::KernelSet;
+use super::threads::Threads;
 use candle_core::Device;
-use rayon::prelude::*;
+use std::ops::Range;
 use std::sync::Arc;
 
-/// Work below this many multiply-adds (or elements moved) is not worth a second thread.
+/// Work of fewer multiply-adds is not worth a second thread. What else is done with a number counts as several of them.
 const WORTH_A_THREAD: usize = 64 * 1024;
 
-/// The device, its threads and its kernel set. Clones share one thread pool; models in one process should share one.
+/// The device, its threads and its kernel set. Clones share the threads; models in one process should.
 #[derive(Clone)]
 pub struct Compute {
     device: Device,
-    pool: Option<Arc<rayon::ThreadPool>>,
+    /// `None`: the caller alone.
+    threads: Option<Arc<Threads>>,
     kernels: KernelSet,
 }
 
@@ -32,7 +34,7 @@ pub enum ComputeError {
     Threads(usize),
     /// The operating system refused.
     #[error("the compute threads could not start: {0}")]
-    Pool(#[from] rayon::ThreadPoolBuildError),
+    Spawn(#[from] std::io::Error),
 }
 
 impl Compute {
@@ -63,10 +65,8 @@ impl Compute {
         if !(1..=1024).contains(&threads) {
             return Err(ComputeError::Threads(threads));
         }
-        let builder =
-            rayon::ThreadPoolBuilder::new().num_threads(threads).thread_name(|i| format!("maspo-compute-{i}"));
-        let pool = if threads == 1 { None } else { Some(Arc::new(builder.build()?)) };
-        Ok(Self { device: Device::Cpu, pool, kernels })
+        let threads = if threads == 1 { None } else { Some(Arc::new(Threads::new(threads)?)) };
+        Ok(Self { device: Device::Cpu, threads, kernels })
     }
 
     /// The device that holds weights and K/V.
@@ -76,7 +76,7 @@ impl Compute {
 
     /// Compute threads.
     pub fn threads(&self) -> usize {
-        self.pool.as_ref().map_or(1, |pool| pool.current_num_threads())
+        self.threads.as_ref().map_or(1, |threads| threads.count())
     }
 
     /// The kernel set; part of a model's identity, since results are bitwise equal only within one.
@@ -84,21 +84,16 @@ impl Compute {
         self.kernels
     }
 
-    /// Runs `work` on a thread of the pool, so that the parallel loops inside start without a hand-over.
-    pub(crate) fn enter<R: Send>(&self, work: impl FnOnce() -> R + Send) -> R {
-        match &self.pool {
-            Some(pool) => pool.install(work),
-            None => work(),
-        }
-    }
-
     /// Calls `task` with `0..tasks`, in any order, on all threads when the whole `cost` is worth it.
     pub(super) fn parallel(&self, tasks: usize, cost: usize, task: impl Fn(usize) + Sync + Send) {
-        match &self.pool {
-            Some(pool) if tasks > 1 && cost >= WORTH_A_THREAD => {
-                pool.install(|| (0..tasks).into_par_iter().with_max_len(1).for_each(task));
-            }
+        match &self.threads {
+            Some(threads) if tasks > 1 && cost >= WORTH_A_THREAD => threads.each(tasks, &task),
             _ => (0..tasks).for_each(task),
         }
     }
+}
+
+/// The `index`-th of `parts` nearly equal parts of `0..count`.
+pub(super) fn part(count: usize, parts: usize, index: usize) -> Range<usize> {
+    count * index / parts..count * (index + 1) / parts
 }

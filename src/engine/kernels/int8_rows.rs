@@ -1,6 +1,7 @@
 //! Activations as signed bytes, for products with quantized weights.
 
 use super::Compute;
+use super::compute::part;
 use super::cpu::int8_rows::QuantizeTask;
 use super::matrix::{Buffer, Matrix, Shared};
 
@@ -11,8 +12,8 @@ pub(super) const BLOCK: usize = 32;
 /// there.
 pub(super) const TILE: usize = 16;
 
-/// Rows per task.
-const TASK_ROWS: usize = 8;
+/// What quantizing a number costs, in multiply-adds.
+const QUANTIZE_COST: usize = 16;
 
 /// A matrix `[t, inputs]` of which every 32 numbers of a row are `scale * byte`, bytes from -127 to 127, `scale` being a 127th
 /// of the largest of them. The row's last block is padded with zeros.
@@ -40,20 +41,24 @@ impl Int8Rows {
             Shared::new(buffer.as_mut_slice())
         });
         let bytes = Shared::new(self.bytes.as_mut_slice());
-        compute.parallel(rows.div_ceil(TASK_ROWS), rows * blocks * BLOCK, |task| {
-            for row in task * TASK_ROWS..rows.min((task + 1) * TASK_ROWS) {
-                let at = place(row, blocks);
-                // SAFETY: every row has one task and places of its own in the four buffers.
+        // Tasks share no cache line: each has some blocks of a tile of rows.
+        let tiles = rows.div_ceil(TILE);
+        let pieces = (2 * compute.threads()).div_ceil(tiles.max(1)).min(blocks);
+        compute.parallel(tiles * pieces, QUANTIZE_COST * rows * blocks * BLOCK, |task| {
+            let (tile, blocks) = (task / pieces, part(blocks, pieces, task % pieces));
+            for row in tile * TILE..rows.min((tile + 1) * TILE) {
+                let at = place(row, self.blocks) + blocks.start * TILE;
+                // SAFETY: every block of a row has one task and places of its own in the four buffers.
                 unsafe {
-                    let part = QuantizeTask {
-                        x: x.row(row),
-                        blocks,
+                    let quantize = QuantizeTask {
+                        x: &x.row(row)[(blocks.start * BLOCK).min(x.cols())..(blocks.end * BLOCK).min(x.cols())],
+                        blocks: blocks.len(),
                         bytes: bytes.get().cast::<[i8; BLOCK]>().add(at),
                         scales: scales.get().add(at),
                         sums: sums.get().cast::<i32>().add(at),
                         shifts: shifts.get().add(at),
                     };
-                    compute.kernels().run(part);
+                    compute.kernels().run(quantize);
                 }
             }
         });

@@ -3,6 +3,7 @@
 use super::argmax::Best;
 #[cfg(target_arch = "x86_64")]
 use super::bf16_rows::{Bf16Rows, STRIP};
+use super::compute::part;
 #[cfg(target_arch = "x86_64")]
 use super::cpu::amx_bf16::Bf16Task;
 use super::cpu::destination::{Destination, Target};
@@ -219,9 +220,4 @@ impl Product<'_> {
             task(rows, part(panels, panel_tasks, index % panel_tasks));
         });
     }
-}
-
-/// The `index`-th of `parts` nearly equal parts of `0..count`.
-fn part(count: usize, parts: usize, index: usize) -> Range<usize> {
-    count * index / parts..count * (index + 1) / parts
 }

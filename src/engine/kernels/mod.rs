@@ -21,6 +21,7 @@ mod norm;
 mod panels;
 mod rotary;
 mod rows;
+mod threads;
 
 #[cfg(test)]
 mod reference;

@@ -5,7 +5,7 @@ use super::matrix::Shared;
 use super::{Compute, Matrix};
 
 /// Rows per task.
-const ROWS: usize = 16;
+const ROWS: usize = 4;
 
 /// `out [t, n] = x / sqrt(mean(x²) + eps) * weight`, row by row.
 pub(crate) fn rms_norm(compute: &Compute, x: &Matrix, weight: &[f32], eps: f32, out: &mut Matrix) {
@@ -13,7 +13,7 @@ pub(crate) fn rms_norm(compute: &Compute, x: &Matrix, weight: &[f32], eps: f32, 
     assert_eq!(weight.len(), cols, "one weight per column");
     out.resize(rows, cols);
     let shared = Shared::new(out.as_mut_slice());
-    compute.parallel(rows.div_ceil(ROWS), rows * cols, |task| {
+    compute.parallel(rows.div_ceil(ROWS), 4 * rows * cols, |task| {
         for row in task * ROWS..rows.min((task + 1) * ROWS) {
             // SAFETY: every row has one task; `out` has the shape of `x`.
             unsafe {

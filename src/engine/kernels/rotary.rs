@@ -157,11 +157,13 @@ pub(crate) fn rotate_and_store(
     assert_eq!((qkv.rows(), qkv.cols()), (slots.len(), width), "one slot per row of q, k and v");
     assert!(slots.iter().all(|&slot| (slot as usize) < layer.blocks * shape.block_tokens), "slots lie in the pool");
     let rows = slots.len();
-    let tasks = rows.div_ceil(8);
+    // Few rows so that all threads have some; of a prompt as many as a block has, since they write to the same cache lines.
+    let per_task = (rows / (4 * compute.threads())).clamp(1, shape.block_tokens);
+    let tasks = rows.div_ceil(per_task);
     let qkv = Shared::new(qkv.as_mut_slice());
     let (keys, values) = (Shared::new(layer.keys.as_mut_slice()), Shared::new(layer.values.as_mut_slice()));
-    compute.parallel(tasks, 2 * rows * width, |task| {
-        for row in task * 8..rows.min(task * 8 + 8) {
+    compute.parallel(tasks, 16 * rows * width, |task| {
+        for row in task * per_task..rows.min((task + 1) * per_task) {
             let (cos, sin) = rotary.at(positions[row]);
             let (keys, values) = (keys.get(), values.get());
             let slot = slots[row] as usize;

@@ -182,11 +182,6 @@ impl Model {
     /// Computes the step: keys and values of all rows go to their slots, `logits` gets those that `plan.logits` wants.
     pub(crate) fn forward(&mut self, plan: &StepPlan, kv: &mut KvPool, work: &mut Workspace, logits: &mut Logits) {
         self.rotary.reach(plan.positions.iter().copied().max().unwrap_or(0));
-        let model = &*self;
-        model.compute.enter(|| model.step(plan, kv, work, logits));
-    }
-
-    fn step(&self, plan: &StepPlan, kv: &mut KvPool, work: &mut Workspace, logits: &mut Logits) {
         let compute = &self.compute;
         let shape = kv.shape();
         let wanted = logit_spans(plan);

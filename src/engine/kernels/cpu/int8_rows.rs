@@ -43,12 +43,14 @@ impl Kernel for QuantizeTask<'_> {
                 }
                 let largest = S::largest(sizes);
                 let (scale, inverse) = (largest / 127.0, if largest > 0.0 { 127.0 / largest } else { 0.0 });
-                let bytes = &mut *self.bytes.add(block * TILE);
+                // On the stack first: what is summed below would otherwise be waited for until it has reached memory.
+                let mut bytes = [0i8; BLOCK];
                 for i in (0..BLOCK).step_by(S::LANES) {
                     let v = S::add(S::mul(S::load(x.as_ptr().add(i)), S::splat(inverse)), S::splat(MAGIC));
                     S::store_low_bytes(bytes.as_mut_ptr().add(i).cast(), v);
                 }
                 let sum = bytes.iter().map(|&byte| i32::from(byte)).sum::<i32>();
+                *self.bytes.add(block * TILE) = bytes;
                 *self.scales.add(block * TILE) = scale;
                 *self.sums.add(block * TILE) = sum;
                 *self.shifts.add(block * TILE) = -scale * sum as f32;
