@@ -191,9 +191,12 @@ impl AttentionTask<'_> {
         if self.kv_head + heads < n_kv {
             // SAFETY: the caller's.
             let next = unsafe { self.chunk::<E>(start, keys) };
-            for at in 0..next.count.div_ceil(block_tokens) {
-                after[0][at] = next.keys[at].wrapping_add(heads * d * block_tokens);
-                after[1][at] = next.values[at].wrapping_add(heads * block_tokens * self.shape.d_padded());
+            let blocks = next.count.div_ceil(block_tokens);
+            for (to, from) in after[0].iter_mut().zip(next.keys).take(blocks) {
+                *to = from.wrapping_add(heads * d * block_tokens);
+            }
+            for (to, from) in after[1].iter_mut().zip(next.values).take(blocks) {
+                *to = from.wrapping_add(heads * block_tokens * self.shape.d_padded());
             }
         }
         after
