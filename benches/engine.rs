@@ -1,7 +1,8 @@
-//! The engine's pieces, timed: packed products, attention, the forward pass at the embedded model's shape, the scheduler.
+//! The engine's pieces, timed: packed products (and candle's beside them), attention, the forward pass at the embedded model's shape, the scheduler.
 //! `cargo bench --bench engine`; `-- product` picks a group. Random weights.
 
-use candle_core::{Device, Tensor};
+use candle_core::quantized::{GgmlDType, QMatMul, QTensor};
+use candle_core::{Device, Module, Tensor};
 use criterion::{Bencher, Criterion, Throughput, criterion_group, criterion_main};
 use maspo::base::{Seed, Stage};
 use maspo::engine::kernels::{Compute, Format};
@@ -62,6 +63,28 @@ fn products(c: &mut Criterion) {
     }
 }
 
+/// The same products by candle's quantized kernels (which repack the weights, too): where they win, they should be used. Two
+/// shapes of Qwen3-0.6B and its LM head, the largest of which does not fit in a cache.
+fn beside_candle(c: &mut Criterion) {
+    let compute = Compute::cpu(None).unwrap();
+    let mut group = c.benchmark_group("beside candle");
+    for (n, k) in [(4096, 1024), (1024, 3072), (65_536, 1024)] {
+        for (format, dtype) in [(Format::Q8_0, GgmlDType::Q8_0), (Format::Q4K, GgmlDType::Q4K)] {
+            let random = |shape: (usize, usize)| Tensor::rand(-1f32, 1.0, shape, &Device::Cpu).unwrap();
+            let weights = QMatMul::from_qtensor(QTensor::quantize(&random((n, k)), dtype).unwrap()).unwrap();
+            for (m, of_prompt) in [(1, false), (10, false), (40, false), (512, true)] {
+                group.throughput(Throughput::Elements(2 * (m * n * k) as u64));
+                let mut product = Product::new(&compute, format, of_prompt, (m, n, k));
+                group.bench_function(format!("{format} {m}x{n}x{k}, ours"), |b| best(b, || product.run()));
+                let x = random((m, k));
+                group.bench_function(format!("{format} {m}x{n}x{k}, candle"), |b| {
+                    best(b, || drop(weights.forward(&x).unwrap()));
+                });
+            }
+        }
+    }
+}
+
 fn attentions(c: &mut Criterion) {
     let compute = Compute::cpu(None).unwrap();
     let mut group = c.benchmark_group("attention");
@@ -101,6 +124,6 @@ fn scheduler(c: &mut Criterion) {
 criterion_group! {
     name = benches;
     config = Criterion::default().sample_size(20).measurement_time(Duration::from_secs(2));
-    targets = products, attentions, forward, scheduler
+    targets = products, beside_candle, attentions, forward, scheduler
 }
 criterion_main!(benches);
