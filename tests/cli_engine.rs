@@ -439,6 +439,12 @@ fn bench_needs_only_the_shape() {
         error: --prompt-tokens and --new-tokens add up to 5256, but 4096 fit into the model
     "#]],
     );
+    desk.refuses_args(
+        &["bench", "--model", "model", "--random-weights", "--threads", "0"],
+        expect![[r#"
+        error: 0 compute threads were asked for; it must be between 1 and 1024
+    "#]],
+    );
 }
 
 #[test]

@@ -5,6 +5,7 @@ use super::jsonl::Fault;
 use super::loading::Loading;
 use super::{CliError, Exit};
 use crate::chat::Message;
+use crate::engine::kernels::ComputeError;
 use crate::engine::qwen3::Dtype;
 use crate::engine::{EngineError, EngineOptions, LocalModel, ModelSource, OpenError, Text};
 use serde_json::{Value, json};
@@ -66,7 +67,7 @@ pub(super) fn say_dtype(model: &LocalModel, asked: Dtype) {
 /// An error of opening with its exit code.
 pub(super) fn open_error(error: OpenError) -> CliError {
     match error {
-        OpenError::Compute(_) | OpenError::Device(_) => CliError::new(Exit::Environment, error),
+        OpenError::Compute(ComputeError::Spawn(_)) | OpenError::Device(_) => CliError::new(Exit::Environment, error),
         _ => CliError::bad_input(error),
     }
 }
