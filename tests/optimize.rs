@@ -3,6 +3,7 @@
 
 use serde_json::Value;
 use std::fs;
+use std::io::{BufRead, BufReader, Read};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
 use std::time::{Duration, Instant};
@@ -148,23 +149,25 @@ fn a_finished_run_is_kept_and_a_forced_one_comes_from_the_cache() {
 #[cfg(unix)]
 fn ctrl_c_keeps_what_was_done_and_says_how_to_go_on() {
     let bench = Bench::new();
-    let whole = report(&bench.run("whole", &["--json"]));
-    let child = bench.start("stopped", &["--json"]);
-    let events = bench.path("stopped/run.sqlite");
-    while !events.exists() {
-        std::thread::sleep(Duration::from_millis(5));
+    // Ten rounds, stopped when the first one says it has done a step: much is done by then and much is left.
+    let rounds = ["--json", "--set", "search.rounds=10"];
+    let whole = report(&bench.run("whole", &rounds));
+    let mut child = bench.start("stopped", &rounds);
+    let mut printed = BufReader::new(child.stderr.take().unwrap());
+    let mut said = String::new();
+    while !said.contains("round 1 ") {
+        assert_ne!(printed.read_line(&mut said).unwrap(), 0, "the run ended before it could be stopped: {said}");
     }
-    std::thread::sleep(Duration::from_millis(300));
     let sent = Command::new("kill").args(["-INT", &child.id().to_string()]).status().unwrap();
     assert!(sent.success());
-    let output = child.wait_with_output().unwrap();
-    assert_eq!(code(&output), 130, "{}", stderr(&output));
-    assert!(stderr(&output).contains("--resume"), "{}", stderr(&output));
+    printed.read_to_string(&mut said).unwrap();
+    assert_eq!(child.wait().unwrap().code(), Some(130), "{said}");
+    assert!(said.contains("--resume"), "{said}");
 
-    let unfinished = bench.run("stopped", &["--json"]);
+    let unfinished = bench.run("stopped", &rounds);
     assert_eq!(code(&unfinished), 2);
     assert!(stderr(&unfinished).contains("unfinished run; go on with it"), "{}", stderr(&unfinished));
-    let resumed = report(&bench.run("stopped", &["--json", "--resume"]));
+    let resumed = report(&bench.run("stopped", &[&rounds[..], &["--resume"]].concat()));
     assert_eq!(resumed["result_hash"], whole["result_hash"]);
 }
 
