@@ -2,6 +2,7 @@
 what was found before a failure is kept; it raises `Failed` or `Absent`. No step knows another, and none knows the goals.
 """
 
+import itertools
 import json
 import os
 import platform
@@ -124,7 +125,8 @@ MARGIN_TOLERANCE = 2 * LARGEST_TOLERANCE
 
 
 def parity(setting, found):
-    """Teacher-forced log-probabilities and greedy tokens on random weights, beside an f32 forward pass of transformers."""
+    """Teacher-forced log-probabilities and greedy tokens on random weights, beside an f32 forward pass of transformers: deterministic,
+    and with --fast, where cuBLAS multiplies."""
     setting.need_device()
     setting.need_torch()
     wanted = shapes.parity_shapes(setting.dry_run)
@@ -132,13 +134,17 @@ def parity(setting, found):
     setting.work("make", folder=str(folder), shapes=wanted)
     for name, shape in wanted.items():
         write_requests(folder / name, name, shape["vocab_size"], setting.dry_run)
-        for command in ("score", "generate"):
-            files = ["--input", folder / name / f"{command}.jsonl", "--output", folder / name / f"{command}.out.jsonl"]
-            setting.call(command, "--model", folder / name, "--device", setting.device, "--dtype", "bf16", *files)
+        for command, mode in itertools.product(("score", "generate"), MODES):
+            files = ["--input", folder / name / f"{command}.jsonl", "--output", folder / name / f"{command}.{mode}.jsonl"]
+            how = ["--device", setting.device, "--dtype", "bf16", f"--{mode}"]
+            setting.call(command, "--model", folder / name, *how, *files)
     tolerances = {"rms": RMS_TOLERANCE, "largest": LARGEST_TOLERANCE, "greedy_margin": MARGIN_TOLERANCE}
     found.update(tolerances=tolerances, versions=setting.versions())
-    found["shapes"] = setting.work("check", folder=str(folder), shapes=list(wanted), device=setting.device)["shapes"]
-    faults = [fault for name, figures in found["shapes"].items() for fault in parity_faults(name, figures)]
+    job = {"folder": str(folder), "shapes": list(wanted), "modes": list(MODES), "device": setting.device}
+    found["shapes"] = setting.work("check", **job)["shapes"]
+    faults = []
+    for (name, shape), mode in itertools.product(found["shapes"].items(), MODES):
+        faults += parity_faults(f"{name} --{mode}", shape[mode])
     if faults:
         raise Failed("; ".join(faults))
 

@@ -37,11 +37,11 @@ def make(job):
 def check(job):
     """Compares what maspo wrote with an f32 forward pass on the CPU over the same bf16 weights; beside it, what transformers itself
     gives in bf16 on the device. All differences in units of the f32 logits' standard deviation."""
-    found = {name: check_shape(pathlib.Path(job["folder"]) / name, job["device"]) for name in job["shapes"]}
+    found = {name: check_shape(pathlib.Path(job["folder"]) / name, job["device"], job["modes"]) for name in job["shapes"]}
     return {"shapes": found}
 
 
-def check_shape(folder, device):
+def check_shape(folder, device, modes):
     import torch
     from transformers import Qwen3ForCausalLM
 
@@ -59,8 +59,21 @@ def check_shape(folder, device):
     sigma = torch.cat([table.flatten() for table in tables]).std().item()
     true = [table.log_softmax(-1) for table in tables]
     peer = [logits(rounded, text).log_softmax(-1) for text in asked["texts"]]
-    ours, theirs, several = [], [], []
-    for request, answer in zip(asked["score"], lines(folder / "score.out.jsonl"), strict=True):
+    theirs = []
+    for request in asked["score"]:
+        text, place = request["asked"]["text"], request["asked"]["place"]
+        for token in request["asked"]["tokens"]:
+            theirs.append((peer[text][place - 1, token] - true[text][place - 1, token]).item() / sigma)
+    found = {mode: check_mode(folder, mode, asked, true, sigma, lambda tokens: logits(exact, tokens)) for mode in modes}
+    return {"sigma": sigma, "score_transformers_bf16": errors(theirs), **found}
+
+
+def check_mode(folder, mode, asked, true, sigma, logits):
+    """What maspo wrote in one mode. `true`: the log-probabilities of the texts; `logits`: of tokens, exact."""
+    import torch
+
+    ours, several = [], []
+    for request, answer in zip(asked["score"], lines(folder / f"score.{mode}.jsonl"), strict=True):
         wanted = request["asked"]
         text, place, following = wanted["text"], wanted["place"], wanted["following"]
         *single, together = answer["logprobs"]
@@ -68,23 +81,20 @@ def check_shape(folder, device):
             # JSON has no word for what is not a number.
             logprob = float("nan") if logprob is None else logprob
             ours.append((logprob - true[text][place - 1, token].item()) / sigma)
-            theirs.append((peer[text][place - 1, token] - true[text][place - 1, token]).item() / sigma)
         summed = sum(true[text][place - 1 + step, token].item() for step, token in enumerate(following))
         together = float("nan") if together is None else together
         several.append((together - summed) / sigma / len(following))
     margins, same = [], 0
-    for request, answer in zip(asked["generate"], lines(folder / "generate.out.jsonl"), strict=True):
+    for request, answer in zip(asked["generate"], lines(folder / f"generate.{mode}.jsonl"), strict=True):
         prompt, tokens = request["line"]["input_ids"], answer["token_ids"]
         if len(tokens) != request["line"]["max_tokens"]:
             raise SystemExit(f"{len(tokens)} tokens were generated, {request['line']['max_tokens']} were asked for")
-        table = logits(exact, prompt + tokens)[len(prompt) - 1 : -1]
+        table = logits(prompt + tokens)[len(prompt) - 1 : -1]
         behind = table.max(-1).values - table[torch.arange(len(tokens)), torch.tensor(tokens)]
         margins += (behind / sigma).tolist()
         same += int((behind == 0).sum())
     return {
-        "sigma": sigma,
         "score": errors(ours),
-        "score_transformers_bf16": errors(theirs),
         "score_three_tokens": errors(several),
         "greedy": {"count": len(margins), "same": same, "largest_margin": max(margins)},
     }

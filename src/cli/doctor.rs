@@ -61,6 +61,9 @@ fn line(device: &DeviceReport) -> String {
     parts.extend(device.compute_capability.as_ref().map(|capability| format!("capability {capability}")));
     parts.extend(device.multiprocessors.map(|count| format!("{count} multiprocessors")));
     parts.extend(device.driver.as_ref().map(|version| format!("driver for CUDA {version}")));
+    parts.extend(
+        device.cublas.map(|there| if there { "cuBLAS" } else { "no cuBLAS (for bf16 with --fast)" }.to_string()),
+    );
     if let (Some(free), Some(all)) = (number("free_bytes"), number("memory_bytes")) {
         parts.push(format!("{} of {} free", gib(free), gib(all)));
     }

@@ -21,6 +21,8 @@ pub struct DeviceReport {
     pub read_bandwidth_bytes_per_s: Option<f64>,
     /// Its multiprocessors.
     pub multiprocessors: Option<u32>,
+    /// Of NVIDIA's: whether cuBLAS is there, which bf16 weights use with `--fast`.
+    pub cublas: Option<bool>,
     /// Why it cannot be used, and what to do; `None`: it can.
     pub problem: Option<String>,
 }
@@ -36,6 +38,7 @@ impl DeviceReport {
             free_bytes: None,
             read_bandwidth_bytes_per_s: None,
             multiprocessors: None,
+            cublas: None,
             problem: Some(problem.to_string()),
         }
     }
@@ -71,7 +74,7 @@ fn cuda() -> Vec<DeviceReport> {
 
 #[cfg(feature = "cuda")]
 fn cuda_device(number: usize) -> DeviceReport {
-    use super::executor::gpu::{Gpu, cuda};
+    use super::executor::gpu::{Gpu, cublas, cuda};
     let name = format!("cuda:{number}");
     let opened = cuda::CudaGpu::open(number).and_then(|gpu| Ok((gpu.describe()?, gpu)));
     match opened {
@@ -85,6 +88,7 @@ fn cuda_device(number: usize) -> DeviceReport {
             free_bytes: Some(found.free_bytes),
             read_bandwidth_bytes_per_s: gpu.read_bandwidth().ok(),
             multiprocessors: Some(found.multiprocessors),
+            cublas: Some(cublas::is_there()),
             problem: None,
         },
     }
@@ -112,6 +116,7 @@ fn metal() -> DeviceReport {
                 free_bytes: Some(found.free_bytes),
                 read_bandwidth_bytes_per_s: gpu.read_bandwidth().ok(),
                 multiprocessors: None,
+                cublas: None,
                 problem: None,
             }
         }

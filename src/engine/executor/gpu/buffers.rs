@@ -37,6 +37,8 @@ pub(super) struct Buffers {
     /// bf16 `[rows, n_q * d]`, as `attended`.
     pub(super) q: Address,
     pub(super) attended: Address,
+    /// bf16 `[rows, gate mlp | up mlp]`, where the product does not gate itself; or none.
+    pub(super) gate_up: Address,
     /// bf16 `[rows, mlp]`.
     pub(super) gated: Address,
     /// f32 `[rows, v]`.
@@ -83,6 +85,11 @@ impl Buffers {
             qkv: need(wide, 4 * rows * (q + 2 * kv))?,
             q: need(wide, 2 * rows * q)?,
             attended: need(wide, 2 * rows * q)?,
+            gate_up: if weights.gates_apart() {
+                need(wide, 4 * rows * config.intermediate_size)?
+            } else {
+                Address::NONE
+            },
             gated: need(wide, 2 * rows * config.intermediate_size)?,
             logits: need(wide, 4 * rows * config.vocab_size)?,
             greedy: need(wide, 4 * rows)?,

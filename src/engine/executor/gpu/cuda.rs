@@ -3,6 +3,7 @@
 //! Copies go through page-locked memory: one piece of it per copy under way, taken in turn, each with an event that says when it can
 //! be used again. Everything is asked for on one stream.
 
+use super::cublas::{self, Cublas};
 use super::device::{Address, Facts, Fetch, Gpu, Graph, MOST_FETCHES};
 use crate::engine::executor::DeviceError;
 use crate::engine::kernels::gpu::cuda::Api;
@@ -32,6 +33,7 @@ pub(in crate::engine) struct CudaGpu {
     facts: Facts,
     allocated: Vec<CUdeviceptr>,
     graphs: Vec<SendGraph>,
+    cublas: Option<Cublas>,
     outgoing: Vec<Piece>,
     next: usize,
     incoming: Vec<Piece>,
@@ -114,9 +116,10 @@ impl CudaGpu {
         let piece = |bytes| Piece::new(&context, bytes).map_err(opening);
         let outgoing = (0..PIECES).map(|_| piece(PIECE_BYTES)).collect::<Result<_, _>>()?;
         let incoming = (0..MOST_FETCHES).map(|_| piece(FETCH_BYTES)).collect::<Result<_, _>>()?;
-        let (allocated, graphs) = (Vec::new(), Vec::new());
+        let (allocated, graphs, cublas) = (Vec::new(), Vec::new(), None);
         let api = linked()?;
-        let mut gpu = Self { api, context, stream, facts, allocated, graphs, outgoing, next: 0, incoming, fetches: 0 };
+        let mut gpu =
+            Self { api, context, stream, facts, allocated, graphs, cublas, outgoing, next: 0, incoming, fetches: 0 };
         let driver = driver_version().unwrap_or_default();
         gpu.try_kernel().map_err(|DeviceError(error)| {
             DeviceError(format!(
@@ -195,6 +198,12 @@ impl CudaGpu {
 
     fn start(&self, launches: &[Launch]) -> Result<(), DeviceError> {
         for launch in launches {
+            if let Launch::Gemm(gemm) = launch {
+                let cublas = self.cublas.as_ref().expect("the library was opened before it was asked for");
+                // SAFETY: the executor's addresses are those of this device's memory.
+                unsafe { cublas.start(gemm) }?;
+                continue;
+            }
             // SAFETY: the executor's addresses are those of this device's memory.
             let code = unsafe { self.api.start(launch, self.stream.cu_stream().cast()) };
             if code != 0 {
@@ -325,6 +334,15 @@ impl Gpu for CudaGpu {
         unsafe { result::memcpy_dtoh_sync(bytes, from.0 as CUdeviceptr) }.map_err(reading)
     }
 
+    fn open_library(&mut self) -> Result<bool, DeviceError> {
+        if self.cublas.is_none() && cublas::is_there() {
+            self.bind()?;
+            let workspace = self.allocate(cublas::WORKSPACE_BYTES)?;
+            self.cublas = Some(Cublas::open(&self.stream, workspace)?);
+        }
+        Ok(self.cublas.is_some())
+    }
+
     fn launch(&mut self, launches: &[Launch]) -> Result<(), DeviceError> {
         self.bind()?;
         self.start(launches)
@@ -357,6 +375,7 @@ impl Drop for CudaGpu {
         let _ = self.bind();
         let _ = self.stream.synchronize();
         self.graphs.clear();
+        self.cublas = None;
         for &pointer in &self.allocated {
             // SAFETY: it comes from `malloc_sync`, and nothing uses it any more.
             let _ = unsafe { result::free_sync(pointer) };

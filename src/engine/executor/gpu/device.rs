@@ -99,6 +99,12 @@ pub(crate) trait Gpu: Send {
     /// The device failed, now or in one of those.
     fn read(&mut self, from: Address, bytes: &mut [u8]) -> Result<(), DeviceError>;
 
+    /// Gets the device's own library of products ready, for [`Launch::Gemm`]; false where there is none.
+    ///
+    /// # Errors
+    /// A library that is there and does not start.
+    fn open_library(&mut self) -> Result<bool, DeviceError>;
+
     /// Starts kernels.
     ///
     /// # Errors

@@ -56,7 +56,7 @@ impl GpuExecutor {
         dtype: Dtype,
         options: GpuOptions,
     ) -> Result<Self, LoadError> {
-        let mut weights = Weights::load(&mut *gpu, config, source, dtype)?;
+        let mut weights = Weights::load(&mut *gpu, config, source, dtype, options.fast)?;
         let options = options.fitted(&*gpu, config, &weights)?;
         weights.add_rotary(&mut *gpu, config, options.positions(config))?;
         let buffers = Buffers::new(&mut *gpu, config, &weights, &options)?;

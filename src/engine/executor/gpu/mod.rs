@@ -3,7 +3,7 @@
 //! of the last one are read back.
 //!
 //! `device` has what a GPU can do, `weights` and `buffers` its memory, `program` the launches of a step, `inputs` what a step plan
-//! becomes. `cuda` is a GPU behind NVIDIA's driver, `metal` one of Apple's; in tests the device is `emulated`.
+//! becomes. `cuda` is a GPU behind NVIDIA's driver and `cublas` its library of products, `metal` a GPU of Apple's; in tests the device is `emulated`.
 
 mod buckets;
 mod buffers;
@@ -14,6 +14,8 @@ mod options;
 mod program;
 mod weights;
 
+#[cfg(feature = "cuda")]
+pub(in crate::engine) mod cublas;
 #[cfg(feature = "cuda")]
 pub(in crate::engine) mod cuda;
 #[cfg(metal)]

@@ -27,7 +27,8 @@ pub(crate) struct GpuOptions {
     pub(crate) step_tokens: usize,
     /// Sequences in a step.
     pub(crate) max_running: usize,
-    /// Whether products may be divided by what is in the batch: then a row's result depends on its company.
+    /// Whether a row's result may depend on its company: products of many rows are divided less, and those of bf16 weights go through the
+    /// device's own library where there is one.
     pub(crate) fast: bool,
 }
 
@@ -104,7 +105,8 @@ impl GpuOptions {
     fn step_bytes(&self, rules: &dyn KernelRules, config: &Config, weights: &Weights) -> usize {
         let (n_q, n_kv, d) = (config.num_attention_heads, config.num_key_value_heads, config.head_dim);
         let (hidden, mlp, v) = (config.hidden_size, config.intermediate_size, config.vocab_size);
-        let row = 4 * v + 6 * hidden + 2 * mlp + 4 * (n_q + 2 * n_kv) * d + 4 * n_q * d + 64;
+        let gates = if weights.gates_apart() { 6 * mlp } else { 2 * mlp };
+        let row = 4 * v + 6 * hidden + gates + 4 * (n_q + 2 * n_kv) * d + 4 * n_q * d + 64;
         let shared = self.shared(rules, config, weights);
         let lasting = 4 * self.positions(config) * d + 4 * self.table_entries(config);
         self.rows() * row + shared.workspace_bytes + 4 * shared.counters + lasting

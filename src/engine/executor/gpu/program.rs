@@ -1,4 +1,4 @@
-//! The launches of a step: embedding, eight a layer, norm, LM head, argmax.
+//! The launches of a step: embedding, eight or nine a layer, norm, LM head, argmax.
 
 use super::buffers::Buffers;
 use super::device::{Address, Facts};
@@ -6,7 +6,8 @@ use super::inputs::StepShape;
 use super::options::GpuOptions;
 use super::weights::{Layer, Matrix, Weights};
 use crate::engine::kernels::gpu::{
-    AddNorm, Argmax, DecodeAttention, Embed, Epilogue, KernelRules, Launch, Linear, PrefillAttention, Rotate, Type,
+    AddNorm, Argmax, DecodeAttention, Embed, Epilogue, Gemm, KernelRules, Launch, Linear, PrefillAttention, Rotate,
+    Silu, Type,
 };
 use crate::engine::qwen3::Config;
 use std::ptr;
@@ -39,7 +40,7 @@ impl Program<'_> {
         };
         if wanted > 0 {
             launches.push(self.norm(wanted, self.weights.norm, pick));
-            launches.push(self.linear(wanted, &self.weights.head, *normed, *logits, Epilogue::StoreF32));
+            launches.push(self.product(wanted, &self.weights.head, *normed, *logits, Epilogue::StoreF32));
             launches.push(self.argmax(wanted));
         }
         launches
@@ -49,13 +50,18 @@ impl Program<'_> {
         let rows = shape.rows() as u32;
         let Buffers { x, normed, qkv, attended, gated, .. } = *self.buffers;
         launches.push(self.norm(rows, layer.input_layernorm, Address::NONE));
-        launches.push(self.linear(rows, &layer.qkv, normed, qkv, Epilogue::StoreF32));
+        launches.push(self.product(rows, &layer.qkv, normed, qkv, Epilogue::StoreF32));
         launches.push(self.rotate(rows, layer, index));
         launches.push(self.attention(index, shape));
-        launches.push(self.linear(rows, &layer.o, attended, x, Epilogue::AddF32));
+        launches.push(self.product(rows, &layer.o, attended, x, Epilogue::AddF32));
         launches.push(self.norm(rows, layer.post_attention_layernorm, Address::NONE));
-        launches.push(self.linear(rows, &layer.gate_up, normed, gated, Epilogue::Gated));
-        launches.push(self.linear(rows, &layer.down, gated, x, Epilogue::AddF32));
+        if layer.gate_up.is_plain() {
+            launches.push(self.product(rows, &layer.gate_up, normed, self.buffers.gate_up, Epilogue::StoreBf16));
+            launches.push(self.silu(rows));
+        } else {
+            launches.push(self.product(rows, &layer.gate_up, normed, gated, Epilogue::Gated));
+        }
+        launches.push(self.product(rows, &layer.down, gated, x, Epilogue::AddF32));
     }
 
     fn embed(&self, rows: u32) -> Launch {
@@ -152,6 +158,31 @@ impl Program<'_> {
                 block_tokens,
             }),
         }
+    }
+
+    fn product(&self, rows: u32, matrix: &Matrix, x: Address, y: Address, epilogue: Epilogue) -> Launch {
+        if !matrix.is_plain() {
+            return self.linear(rows, matrix, x, y, epilogue);
+        }
+        Launch::Gemm(Gemm {
+            x: x.get(),
+            weights: matrix.weights.get(),
+            y: y.get_mut(),
+            rows,
+            inputs: matrix.inputs as u32,
+            outputs: matrix.outputs as u32,
+            epilogue,
+        })
+    }
+
+    fn silu(&self, rows: u32) -> Launch {
+        Launch::Silu(Silu {
+            gate_up: self.buffers.gate_up.get(),
+            out: self.buffers.gated.get_mut(),
+            rows,
+            n: self.config.intermediate_size as u32,
+            r#type: Type::Bf16,
+        })
     }
 
     fn linear(&self, rows: u32, matrix: &Matrix, x: Address, y: Address, epilogue: Epilogue) -> Launch {

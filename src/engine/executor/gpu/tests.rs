@@ -1,9 +1,9 @@
 //! The whole model on the emulated device: against the CPU, whatever the company of a row, and what it asks of a device.
 
-use super::GpuExecutor;
-use super::emulated::{Kind, OPTIONS, executor, load};
+use super::emulated::{Asked, Kind, OPTIONS, executor, load};
 #[cfg(metal)]
 use super::metal::MetalGpu;
+use super::{GpuExecutor, GpuOptions};
 use crate::engine::blocks::Blocks;
 use crate::engine::executor::{CpuExecutor, Executor};
 use crate::engine::kernels::Compute;
@@ -55,6 +55,39 @@ fn logits_of_cuda_are_those_of_the_cpu() {
 #[test]
 fn logits_of_metal_are_those_of_the_cpu() {
     logits_are_those_of_the_cpu(&ALLOWED, |config, dtype| Some(executor(Kind::Metal, config, dtype)?.0));
+}
+
+/// With `--fast`: a library multiplies with bf16 weights, where the device has one; what has a bias and what is quantized is left to the
+/// kernels, prefill and captured decode steps alike.
+#[test]
+fn a_library_multiplies_if_bits_may_depend_on_company() {
+    let fast = GpuOptions { fast: true, ..OPTIONS };
+    let device = |kind, config: &Config, dtype| {
+        let (executor, record) = load(kind, config, dtype, fast, usize::MAX)?;
+        Some((executor.expect("a model that fits"), record))
+    };
+    logits_are_those_of_the_cpu(&ALLOWED, |config, dtype| Some(device(Kind::Cuda, config, dtype)?.0));
+    for (kind, dtype, attention_bias, launches) in [
+        (Kind::Cuda, Dtype::Bf16, false, [4, 0, 1]),
+        (Kind::Cuda, Dtype::Bf16, true, [2, 2, 1]),
+        (Kind::Cuda, Dtype::Q8_0, false, [0, 4, 0]),
+        (Kind::Metal, Dtype::Bf16, false, [0, 4, 0]),
+    ] {
+        let config = Config { attention_bias, ..config() };
+        let Some((mut executor, record)) = device(kind, &config, dtype) else { return };
+        logits(&mut executor, &prompts(2, 20), 3, OPTIONS.step_tokens);
+        let record = record.lock().unwrap();
+        let step = record.iter().find_map(|asked| if let Asked::Launch(names) = asked { Some(names) } else { None });
+        let count = |wanted: &str| step.unwrap().iter().filter(|name| **name == wanted).count();
+        let head = usize::from(launches[0] > 0);
+        let expected = launches.map(|per_layer| per_layer * config.num_hidden_layers);
+        assert_eq!(
+            ["gemm", "linear", "silu"].map(count),
+            [expected[0] + head, expected[1] + 1 - head, expected[2]],
+            "{kind:?} {dtype}"
+        );
+        assert!(record.iter().any(|asked| matches!(asked, Asked::Replay(_))), "decode steps are captured");
+    }
 }
 
 /// On a Mac: its own GPU, the one check here that is not emulated.
@@ -126,15 +159,16 @@ fn a_sequence_has_the_same_bits_in_any_company(device: &mut GpuExecutor) {
 
 #[test]
 fn what_does_not_fit_is_said() {
-    let said =
-        |free| load(Kind::Cuda, &config(), Dtype::Bf16, free).map(|(executor, _)| executor.err().unwrap().to_string());
+    let said = |free| {
+        load(Kind::Cuda, &config(), Dtype::Bf16, OPTIONS, free).map(|(executor, _)| executor.err().unwrap().to_string())
+    };
     let Some(weights) = said(400 << 10) else { return };
     assert!(weights.starts_with("out of memory: "), "{weights}");
     assert!(weights.contains(" MiB are wanted for weights (choose a smaller `model.dtype`), 0."), "{weights}");
     let keys = said(1200 << 10).unwrap();
     assert!(keys.contains("0.2 MiB are wanted for keys and values (lower `engine.kv_tokens`)"), "{keys}");
     let odd = Config { head_dim: 10, ..config() };
-    let (executor, _) = load(Kind::Cuda, &odd, Dtype::Bf16, usize::MAX).unwrap();
+    let (executor, _) = load(Kind::Cuda, &odd, Dtype::Bf16, OPTIONS, usize::MAX).unwrap();
     let said = executor.err().unwrap().to_string();
     assert_eq!(said, "config.json: `head_dim` is 10: the GPU kernels are made for 64 and 128");
 }

@@ -43,6 +43,13 @@ pub(super) struct Matrix {
     pub(super) splits: u32,
 }
 
+impl Matrix {
+    /// Whether it is rows as they are, which the device's own library multiplies with.
+    pub(super) fn is_plain(&self) -> bool {
+        self.packing == Packing::RowsBf16
+    }
+}
+
 /// A decoder layer.
 pub(super) struct Layer {
     pub(super) input_layernorm: Address,
@@ -68,16 +75,19 @@ pub(super) struct Weights {
 }
 
 impl Weights {
-    /// Takes every tensor out of `source` and packs it, matrices in `dtype` (what would be f32 is bf16).
+    /// Takes every tensor out of `source` and packs it, matrices in `dtype` (what would be f32 is bf16). With `fast`, matrices of bf16
+    /// without a bias stay rows where the device has a library that multiplies with them.
     pub(super) fn load(
         gpu: &mut dyn Gpu,
         config: &Config,
         source: &mut dyn TensorSource,
         dtype: Dtype,
+        fast: bool,
     ) -> Result<Self, LoadError> {
         check(config)?;
         let f8 = dtype == Dtype::F8;
-        let mut loader = Loader { gpu, tensors: Tensors::new(source, dtype, Format::Bf16), f8 };
+        let library = fast && dtype == Dtype::Bf16 && gpu.open_library()?;
+        let mut loader = Loader { gpu, tensors: Tensors::new(source, dtype, Format::Bf16), f8, library };
         let (v, hidden) = (config.vocab_size, config.hidden_size);
         let rows = loader.tensors.table("model.embed_tokens.weight", v, hidden)?;
         let table = loader.table(rows)?;
@@ -108,6 +118,11 @@ impl Weights {
         self.cos = upload(gpu, &bytes(&cos.concat()))?;
         self.sin = upload(gpu, &bytes(&sin.concat()))?;
         Ok(())
+    }
+
+    /// Whether gates are an operation of their own.
+    pub(super) fn gates_apart(&self) -> bool {
+        self.layers.iter().any(|layer| layer.gate_up.is_plain())
     }
 
     /// Every matrix that a step multiplies with.
@@ -142,6 +157,8 @@ struct Loader<'a> {
     tensors: Tensors<'a>,
     /// Whether all but the token tables become 8-bit floats.
     f8: bool,
+    /// Whether rows of bf16 stay as they are.
+    library: bool,
 }
 
 impl Loader<'_> {
@@ -164,9 +181,8 @@ impl Loader<'_> {
         let qkv = self.matrix(&rows, qkv_bias)?;
         let rows = self.tensors.matrices(&[(&name("self_attn.o_proj.weight"), hidden)], q)?;
         let o = self.matrix(&rows, o_bias)?;
-        let rows = self
-            .tensors
-            .matrices(&[(&name("mlp.gate_proj.weight"), mlp), (&name("mlp.up_proj.weight"), mlp)], hidden)?;
+        let [gate, up] = ["gate_proj", "up_proj"].map(|part| name(&format!("mlp.{part}.weight")));
+        let rows = self.tensors.matrices(&[(&gate, mlp), (&up, mlp)], hidden)?;
         let gate_up = self.gated(&rows[0], &rows[1])?;
         let rows = self.tensors.matrices(&[(&name("mlp.down_proj.weight"), hidden)], mlp)?;
         let down = self.matrix(&rows, None)?;
@@ -189,6 +205,10 @@ impl Loader<'_> {
 
     /// Matrices of one width and format, one below the other.
     fn matrix(&mut self, parts: &[Rows], bias: Option<Vec<f32>>) -> Result<Matrix, LoadError> {
+        if bias.is_none() && self.stays_rows(&parts[0]) {
+            let rows: Vec<&[u8]> = parts.iter().map(Rows::bytes).collect();
+            return self.keep_rows(&rows.concat(), parts[0].inputs());
+        }
         let mut packed = PackedRows::default();
         for part in parts {
             assert!(packed.bytes.is_empty() || parts[0].outputs().is_multiple_of(16), "heads are whole bricks");
@@ -200,6 +220,9 @@ impl Loader<'_> {
 
     /// A token table.
     fn table(&mut self, rows: Rows) -> Result<Matrix, LoadError> {
+        if self.stays_rows(&rows) {
+            return self.keep_rows(rows.bytes(), rows.inputs());
+        }
         let packing = packing(rows.format());
         let packed = pack(self.gpu.rules(), packing, &rows, None)?;
         self.keep(packing, (rows.inputs(), rows.outputs()), &packed, None)
@@ -207,9 +230,26 @@ impl Loader<'_> {
 
     /// Two matrices of which the product is silu(gate) · up.
     fn gated(&mut self, gate: &Rows, up: &Rows) -> Result<Matrix, LoadError> {
+        if self.stays_rows(gate) {
+            return self.keep_rows(&[gate.bytes(), up.bytes()].concat(), gate.inputs());
+        }
         let packing = self.packing(gate);
         let packed = pack(self.gpu.rules(), packing, gate, Some(up))?;
         self.keep(packing, (gate.inputs(), 2 * gate.outputs()), &packed, None)
+    }
+
+    fn stays_rows(&self, rows: &Rows) -> bool {
+        self.library && rows.format() == Format::Bf16
+    }
+
+    /// Rows of bf16 as they are.
+    fn keep_rows(&mut self, rows: &[u8], inputs: usize) -> Result<Matrix, LoadError> {
+        let bytes = rows.len();
+        let (weights, none) = (upload(self.gpu, rows)?, Address::NONE);
+        let outputs = bytes / Format::Bf16.row_bytes(inputs);
+        // The library divides its work itself.
+        let splits = 1;
+        Ok(Matrix { weights, row_scales: none, bias: none, packing: Packing::RowsBf16, bytes, inputs, outputs, splits })
     }
 
     fn packing(&self, rows: &Rows) -> Packing {

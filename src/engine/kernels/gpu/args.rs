@@ -9,10 +9,6 @@ pub(in crate::engine) const NO_SLOT: u32 = u32::MAX;
 /// `MaspoType`.
 #[repr(u32)]
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-#[cfg_attr(
-    not(test),
-    expect(dead_code, reason = "the header has more than the executor uses; the suite of kernels uses all")
-)]
 pub(in crate::engine) enum Type {
     F32 = 0,
     Bf16 = 1,
@@ -21,10 +17,6 @@ pub(in crate::engine) enum Type {
 /// `MaspoFormat`.
 #[repr(u32)]
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-#[cfg_attr(
-    not(test),
-    expect(dead_code, reason = "the header has more than the executor uses; the suite of kernels uses all")
-)]
 pub(in crate::engine) enum Weights {
     RowsBf16 = 0,
     Bf16 = 1,
@@ -36,10 +28,6 @@ pub(in crate::engine) enum Weights {
 /// `MaspoEpilogue`.
 #[repr(u32)]
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-#[cfg_attr(
-    not(test),
-    expect(dead_code, reason = "the header has more than the executor uses; the suite of kernels uses all")
-)]
 pub(in crate::engine) enum Epilogue {
     StoreF32 = 0,
     StoreBf16 = 1,
@@ -143,10 +131,6 @@ pub(in crate::engine) struct PrefillAttention {
     pub(in crate::engine) block_tokens: u32,
 }
 
-#[cfg_attr(
-    not(any(feature = "cuda", test)),
-    expect(dead_code, reason = "Metal has it in the epilogue of products only")
-)]
 #[repr(C)]
 #[derive(Clone, Copy)]
 pub(in crate::engine) struct Silu {

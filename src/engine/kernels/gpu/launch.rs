@@ -1,6 +1,7 @@
 //! One launch of one kernel, as data.
 
-use super::args::{AddNorm, Argmax, DecodeAttention, Embed, Linear, PrefillAttention, Rotate};
+use super::args::{AddNorm, Argmax, DecodeAttention, Embed, Linear, PrefillAttention, Rotate, Silu};
+use super::gemm::Gemm;
 
 /// A kernel and its arguments: addresses in device memory, sizes of the bucket, constants of the model.
 #[derive(Clone, Copy)]
@@ -11,6 +12,9 @@ pub(in crate::engine) enum Launch {
     DecodeAttention(DecodeAttention),
     PrefillAttention(PrefillAttention),
     Linear(Linear),
+    /// No kernel of ours: the device's own library does it.
+    Gemm(Gemm),
+    Silu(Silu),
     Argmax(Argmax),
 }
 
@@ -27,6 +31,8 @@ impl Launch {
             Self::DecodeAttention(_) => "decode_attention",
             Self::PrefillAttention(_) => "prefill_attention",
             Self::Linear(_) => "linear",
+            Self::Gemm(_) => "gemm",
+            Self::Silu(_) => "silu",
             Self::Argmax(_) => "argmax",
         }
     }

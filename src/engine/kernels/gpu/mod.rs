@@ -2,6 +2,7 @@
 //! the ways to the kernels of the package's `kernels/`, `suite` is what both have to pass.
 
 mod args;
+mod gemm;
 mod launch;
 mod rules;
 
@@ -16,5 +17,8 @@ mod emulation;
 pub(in crate::engine) mod suite;
 
 pub(in crate::engine) use args::*;
+pub(in crate::engine) use gemm::Gemm;
+#[cfg(all(test, unix))]
+pub(in crate::engine) use gemm::multiply;
 pub(in crate::engine) use launch::Launch;
 pub(in crate::engine) use rules::{KernelRules, LinearNeeds, Packed};

@@ -173,6 +173,10 @@ fn failed(commands: &ProtocolObject<dyn MTLCommandBuffer>) -> DeviceError {
 }
 
 impl Gpu for MetalGpu {
+    fn open_library(&mut self) -> Result<bool, DeviceError> {
+        Ok(false)
+    }
+
     fn rules(&self) -> &dyn KernelRules {
         &self.rules
     }

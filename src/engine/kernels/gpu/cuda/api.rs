@@ -89,7 +89,6 @@ api! {
     cuda_decode_attention_spread = maspo_cuda_decode_attention_spread: unsafe extern "C" fn(u32, u32, u32, u32) -> u32,
     cuda_prefill_attention = maspo_cuda_prefill_attention: Launcher<PrefillAttention>,
     cuda_tile_tokens = maspo_cuda_tile_tokens: unsafe extern "C" fn(u32, u32) -> u32,
-    #[cfg_attr(not(test), expect(dead_code, reason = "products have it in their epilogue; the suite checks it"))]
     cuda_silu = maspo_cuda_silu: Launcher<Silu>,
     cuda_argmax = maspo_cuda_argmax: Launcher<Argmax>,
     cuda_argmax_workspace_bytes = maspo_cuda_argmax_workspace_bytes: unsafe extern "C" fn(u32) -> usize,
@@ -104,6 +103,9 @@ api! {
 impl Api {
     /// Starts a kernel on a stream; returns a code of `maspo_cuda.h` or of CUDA.
     ///
+    /// # Panics
+    /// A launch that is none of these kernels.
+    ///
     /// # Safety
     /// The addresses are those of memory of the sizes that `maspo_cuda.h` asks for, on the stream's device.
     pub(in crate::engine) unsafe fn start(&self, launch: &Launch, stream: *mut c_void) -> c_int {
@@ -116,6 +118,8 @@ impl Api {
                 Launch::DecodeAttention(of) => (self.cuda_decode_attention)(of, stream),
                 Launch::PrefillAttention(of) => (self.cuda_prefill_attention)(of, stream),
                 Launch::Linear(of) => (self.cuda_linear)(of, stream),
+                Launch::Gemm(_) => unreachable!("the device's own library does it"),
+                Launch::Silu(of) => (self.cuda_silu)(of, stream),
                 Launch::Argmax(of) => (self.cuda_argmax)(of, stream),
             }
         }

@@ -101,6 +101,7 @@ impl Dispatch {
                 Self::new("maspo_prefill_attention", [of.tile_count, of.n_kv, parts], PREFILL_SIMDS * SIMD, bytes)
             }
             Launch::Linear(of) => linear(of)?,
+            Launch::Gemm(_) | Launch::Silu(_) => return Err("products and gates are one kernel".to_string()),
             Launch::Argmax(of) => {
                 wanted(of.vocabulary > 0, "a choice is among some logits")?;
                 Self::new("maspo_argmax", [of.rows, 1, 1], 512, 512 / SIMD * 8)
@@ -167,6 +168,8 @@ pub(in crate::engine) fn arguments(launch: &Launch) -> (*const c_void, usize) {
         Launch::DecodeAttention(arguments) => of(arguments),
         Launch::PrefillAttention(arguments) => of(arguments),
         Launch::Linear(arguments) => of(arguments),
+        Launch::Gemm(arguments) => of(arguments),
+        Launch::Silu(arguments) => of(arguments),
         Launch::Argmax(arguments) => of(arguments),
     }
 }
