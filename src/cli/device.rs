@@ -11,7 +11,7 @@ pub(super) struct DeviceArgs {
     /// A request's tokens do not depend on what is computed beside it (the default).
     #[arg(long, conflicts_with = "fast")]
     deterministic: bool,
-    /// On a GPU, let them depend on it where that is faster (prefill); the CPU stays as it is.
+    /// On a GPU, let them depend on it where that may be faster (prefill; bf16 through cuBLAS); the CPU stays as it is.
     #[arg(long)]
     fast: bool,
 }
