@@ -82,18 +82,23 @@ impl Kernel for AttentionTask<'_> {
         let d_padded = self.shape.d_padded();
         // Taken out and put back: a closure around the work would not be compiled for this instruction set.
         let mut scratch = SCRATCH.take();
-        scratch.clear();
         // Few rows read every key once, and take it as it is; many are better served from floats.
         let narrow = self.shape.format == KvFormat::F16;
         let few = rows <= S::WIDE_ROWS;
         let widened = if narrow && !few { CHUNK * (d + d_padded) } else { 0 };
-        scratch.resize(rows * (d + CHUNK + d_padded + 3) + widened, 0.0);
+        let wanted = rows * (d + CHUNK + d_padded + 3) + widened;
+        if scratch.len() < wanted {
+            scratch.resize(wanted, 0.0);
+        }
         let (q, rest) = scratch.split_at_mut(rows * d);
         let (weights, rest) = rest.split_at_mut(rows * CHUNK);
         let (sums, rest) = rest.split_at_mut(rows * d_padded);
         let (largest, rest) = rest.split_at_mut(rows);
         let (total, rest) = rest.split_at_mut(rows);
         let (rescale, widened) = rest.split_at_mut(rows);
+        // Everything else is written before it is read.
+        sums.fill(0.0);
+        total.fill(0.0);
         largest.fill(f32::NEG_INFINITY);
         let mut tile = Tile { q, weights, sums, largest, total, rescale, widened };
         self.read_queries(&mut tile);
@@ -297,7 +302,9 @@ impl AttentionTask<'_> {
                     S::store(weights.add(i), weight);
                     total = S::add(total, weight);
                 }
-                let rescale = exp_one::<S>(tile.largest[row] - largest);
+                // After the first chunks the largest score stays mostly what it was, and e^0 is exactly 1.
+                let stays = largest.to_bits() == tile.largest[row].to_bits();
+                let rescale = if stays { 1.0 } else { exp_one::<S>(tile.largest[row] - largest) };
                 tile.largest[row] = largest;
                 tile.rescale[row] = rescale;
                 tile.total[row] = tile.total[row] * rescale + S::sum(total);

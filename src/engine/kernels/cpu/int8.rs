@@ -7,6 +7,7 @@ use super::linear::by_height;
 use super::simd::{Kernel, Simd};
 use crate::engine::kernels::int8_rows::{BLOCK, Int8Rows, TILE};
 use crate::engine::kernels::panels::{PartLayout, Q4_PARTS};
+use std::mem::MaybeUninit;
 use std::ops::Range;
 
 /// A rectangle of a product: some rows by some panels.
@@ -148,8 +149,31 @@ struct Turn<'a, S: Simd, const P: usize> {
     blocks: Range<usize>,
     /// The first row of the strip.
     first: usize,
-    /// By row of the strip.
-    sums: &'a mut [Sums<S, P>; STRIP],
+    /// By row of the strip; what is there before the first block is never read. (To clear it would be a tenth of a small product.)
+    sums: &'a mut [MaybeUninit<Sums<S, P>>; STRIP],
+}
+
+impl<S: Simd, const P: usize> Turn<'_, S, P> {
+    /// The sums of R rows from `first` on, so far.
+    #[inline(always)]
+    unsafe fn sums<const R: usize>(&self, first: usize) -> [Sums<S, P>; R] {
+        let sums = &self.sums[first - self.first..][..R];
+        // SAFETY: the caller's; every turn but the first comes after one that has written them.
+        unsafe {
+            std::array::from_fn(|r| match self.blocks.start {
+                0 => [[S::splat(0.0); 2]; P],
+                _ => sums[r].assume_init(),
+            })
+        }
+    }
+
+    /// Keeps them.
+    #[inline(always)]
+    fn keep<const R: usize>(&mut self, first: usize, sums: [Sums<S, P>; R]) {
+        for (to, sums) in self.sums[first - self.first..][..R].iter_mut().zip(sums) {
+            to.write(sums);
+        }
+    }
 }
 
 impl<const P: usize> Streams<'_, P> {
@@ -158,7 +182,7 @@ impl<const P: usize> Streams<'_, P> {
     unsafe fn strip<S: Simd>(&self, rows: Range<usize>) {
         // SAFETY: the caller's.
         unsafe {
-            let mut sums = [[[S::splat(0.0); 2]; P]; STRIP];
+            let mut sums = [const { MaybeUninit::uninit() }; STRIP];
             let blocks = self.task.x.blocks();
             let step = if rows.len() <= S::BYTE_ROWS { blocks } else { TURN };
             for from in (0..blocks).step_by(step) {
@@ -166,8 +190,8 @@ impl<const P: usize> Streams<'_, P> {
                 by_height!(rows.clone(), S::BYTE_ROWS, self.tile(&mut turn), [1 2 3 4 5]);
             }
             for (row, sums) in rows.zip(&sums) {
-                for (panel, sums) in self.panels.iter().zip(sums) {
-                    self.task.to.take::<S>(row, *panel, *sums);
+                for (panel, sums) in self.panels.iter().zip(sums.assume_init()) {
+                    self.task.to.take::<S>(row, *panel, sums);
                 }
             }
         }
@@ -177,31 +201,31 @@ impl<const P: usize> Streams<'_, P> {
     #[inline(always)]
     unsafe fn tile<S: Simd, const R: usize>(&self, turn: &mut Turn<'_, S, P>, first: usize) {
         let x = Activations::<R>::new(self.task.x, first, turn.blocks.start);
-        let sums = turn.sums[first - turn.first..].first_chunk_mut::<R>().expect("a tile lies in its strip");
         let fetch = first == self.task.rows.start;
         // SAFETY: the caller's.
         unsafe {
-            match self.task.layout {
-                PartLayout::Q8_0 => self.q8_0::<S, R>(sums, turn.blocks.clone(), x, fetch),
-                PartLayout::Q4K => self.q4_k::<S, R>(sums, turn.blocks.clone(), x, fetch),
-            }
+            let (sums, blocks) = (turn.sums::<R>(first), turn.blocks.clone());
+            let sums = match self.task.layout {
+                PartLayout::Q8_0 => self.q8_0::<S, R>(sums, blocks, x, fetch),
+                PartLayout::Q4K => self.q4_k::<S, R>(sums, blocks, x, fetch),
+            };
+            turn.keep(first, sums);
         }
     }
 
     #[inline(always)]
     unsafe fn q8_0<S: Simd, const R: usize>(
         &self,
-        sums: &mut [Sums<S, P>; R],
+        mut acc: [Sums<S, P>; R],
         blocks: Range<usize>,
         mut x: Activations<R>,
         fetch: bool,
-    ) {
+    ) -> [Sums<S, P>; R] {
         let width = 2 * S::LANES;
         let part_bytes = (2 + BLOCK) * width;
         // SAFETY: the panels and the R rows are inside the matrices.
         unsafe {
             let mut parts = self.panels.map(|panel| self.task.panel::<S>(panel).add(blocks.start * part_bytes));
-            let mut acc = *sums;
             for _ in blocks {
                 for (p, part) in parts.iter_mut().enumerate() {
                     if fetch {
@@ -229,23 +253,22 @@ impl<const P: usize> Streams<'_, P> {
                 }
                 x = x.later(1);
             }
-            *sums = acc;
         }
+        acc
     }
 
     #[inline(always)]
     unsafe fn q4_k<S: Simd, const R: usize>(
         &self,
-        sums: &mut [Sums<S, P>; R],
+        mut acc: [Sums<S, P>; R],
         blocks: Range<usize>,
         mut x: Activations<R>,
         fetch: bool,
-    ) {
+    ) -> [Sums<S, P>; R] {
         let width = 2 * S::LANES;
         let panels = self.panels.map(|panel| Q4Panel::<S>::new(self.task.panel::<S>(panel)));
         // SAFETY: the panels and the R rows are inside the matrices.
         unsafe {
-            let mut acc = *sums;
             for block in blocks {
                 for (p, panel) in panels.iter().enumerate() {
                     let part = panel.part(block);
@@ -279,8 +302,8 @@ impl<const P: usize> Streams<'_, P> {
                 }
                 x = x.later(1);
             }
-            *sums = acc;
         }
+        acc
     }
 }
 
