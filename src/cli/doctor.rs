@@ -41,7 +41,11 @@ pub(super) fn run(args: Args) -> Result<Exit, CliError> {
         println!("{object}");
         return Ok(Exit::Ok);
     }
-    println!("maspo {}, CUDA kernels for {}", env!("CARGO_PKG_VERSION"), cuda_architectures().unwrap_or("no GPU"));
+    println!(
+        "maspo {}, CUDA kernels for {}",
+        env!("CARGO_PKG_VERSION"),
+        cuda_architectures().map_or("no GPU".to_string(), |list| format!("{list} (newer GPUs by PTX)"))
+    );
     println!("cpu      {} threads, kernels {} (of {})", compute.threads(), compute.kernels().name(), sets.join(", "));
     let memory = memory_free().map_or("memory unknown".to_string(), |free| format!("{} free", gib(free as f64)));
     println!("         {memory}, read at {:.1} GB/s", bandwidth / 1e9);

@@ -1,0 +1,28 @@
+#!/bin/sh
+# Builds the program with the feature `cuda` by the real nvcc, for one architecture, and starts it where there is no driver: it must
+# link, need nothing of CUDA to start, and say what is missing. Without nvcc: exit code 2.
+#
+#   scripts/check-cuda-build.sh
+set -eu
+cd "$(dirname "$0")/.."
+
+nvcc=${NVCC:-${CUDA_HOME:+$CUDA_HOME/bin/nvcc}}
+[ -n "$nvcc" ] || nvcc=$(command -v nvcc || true)
+if [ -z "$nvcc" ] || ! "$nvcc" --version >/dev/null 2>&1; then
+    # shellcheck disable=SC2016 # to be read, not run
+    echo 'error: no nvcc: run eval "$(scripts/cuda-toolkit.sh target/cuda)"' >&2
+    exit 2
+fi
+
+MASPO_CUDA_ARCHITECTURES=90 cargo build --release --features cuda
+program=${CARGO_TARGET_DIR:-target}/release/maspo
+if ldd "$program" | grep -E 'cuda|cublas|nvidia|not found'; then
+    echo 'error: the program needs these to start' >&2
+    exit 1
+fi
+"$program" doctor --json | python3 -c '
+import json, sys
+doctor = json.load(sys.stdin)
+cuda = [device for device in doctor["devices"] if device["device"].startswith("cuda")]
+print("CUDA kernels for", doctor["cuda_architectures"], "-", cuda[0]["problem"] or cuda[0]["name"])
+sys.exit(0 if doctor["cuda_architectures"] == "90" else 1)'
