@@ -1,5 +1,5 @@
 //! The kernels: one file per operation of the CPU. A file of this level holds the operation's signature; `cpu/` holds the
-//! implementations, `reference` the plain ones that all kernels are tested against. `gpu/` is the way to the kernels of the
+//! implementations, `reference` the plain ones that all kernels are tested against by one `suite`. `gpu/` is the way to the kernels of the
 //! package's `kernels/`, which work on a device's memory and are launched by its executor.
 //!
 //! The shape alphabet: t tokens (rows of a step), n_q query heads, n_kv key/value heads, d head size, v vocabulary.
@@ -25,6 +25,8 @@ mod threads;
 
 #[cfg(test)]
 mod reference;
+#[cfg(test)]
+mod suite;
 #[cfg(test)]
 mod tests;
 

@@ -28,6 +28,16 @@ pub(super) fn as_bf16(x: &[f32]) -> Vec<f32> {
     x.iter().map(|&x| half::bf16::from_f32(x).to_f32()).collect()
 }
 
+/// Weights that are kept as e4m3 with one scale a row: three bits behind the leading one, exponents from -6, at most 448.
+pub(super) fn as_f8(row: &[f32]) -> Vec<f32> {
+    let scale = row.iter().fold(0.0f32, |largest, x| largest.max(x.abs())) / 448.0;
+    let round = |x: f32| {
+        let unit = (x.abs().log2().floor().max(-6.0) - 3.0).exp2();
+        (x / unit).round_ties_even() * unit
+    };
+    row.iter().map(|x| if scale > 0.0 { round(x / scale) * scale } else { 0.0 }).collect()
+}
+
 /// `x / (1 + e^-x)`.
 pub(super) fn silu(x: f64) -> f64 {
     x / (1.0 + (-x).exp())

@@ -3,10 +3,11 @@
 
 use super::api::{Api, FAULT};
 use super::device;
-use crate::engine::kernels::Rows;
 use crate::engine::kernels::gpu::emulation::{Fibers, Recipe, files};
 use crate::engine::kernels::gpu::suite::Kernels;
 use crate::engine::kernels::gpu::{KernelRules, Launch, Weights};
+use crate::engine::kernels::suite::Packing;
+use crate::engine::kernels::{Format, Rows};
 use std::ffi::{c_int, c_void};
 use std::ptr;
 use std::sync::OnceLock;
@@ -69,8 +70,12 @@ impl Kernels for Api {
         self
     }
 
-    fn packings(&self) -> &'static [Weights] {
-        &[Weights::Bf16, Weights::Q8_0, Weights::Q4K, Weights::F8]
+    fn name(&self) -> &'static str {
+        "CUDA"
+    }
+
+    fn packings(&self) -> &'static [Packing] {
+        &[Packing::Of(Format::Bf16), Packing::Of(Format::Q8_0), Packing::Of(Format::Q4K), Packing::F8]
     }
 
     fn start(&self, launch: &Launch) -> Result<(), String> {

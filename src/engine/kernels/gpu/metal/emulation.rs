@@ -1,10 +1,11 @@
 //! `kernels/metal` under the emulation: the very text that a Mac compiles, with the geometry that a Mac is given.
 
 use super::{Dispatch, MetalRules, arguments, source};
-use crate::engine::kernels::Rows;
 use crate::engine::kernels::gpu::emulation::{Fibers, Library, Recipe, files};
 use crate::engine::kernels::gpu::suite::Kernels;
 use crate::engine::kernels::gpu::{KernelRules, Launch, Packed, Weights};
+use crate::engine::kernels::suite::Packing;
+use crate::engine::kernels::{Format, Rows};
 use std::ffi::{CString, c_char, c_int, c_void};
 use std::sync::OnceLock;
 
@@ -82,8 +83,12 @@ impl Kernels for EmulatedMetal {
         &MetalRules
     }
 
-    fn packings(&self) -> &'static [Weights] {
-        &[Weights::Bf16, Weights::Q8_0, Weights::Q4K]
+    fn name(&self) -> &'static str {
+        "Metal"
+    }
+
+    fn packings(&self) -> &'static [Packing] {
+        &[Packing::Of(Format::Bf16), Packing::Of(Format::Q8_0), Packing::Of(Format::Q4K)]
     }
 
     fn start(&self, launch: &Launch) -> Result<(), String> {

@@ -1,31 +1,38 @@
-//! The suite that every kind of GPU kernels has to pass: each operation against the slow reference on odd shapes, in three orders of
-//! threads and blocks, and that a row's result does not depend on its company. Knows neither CUDA nor Metal.
+//! GPU kernels in the suite of all kernels (`kernels/suite`): how its operations become launches, in three orders of threads and blocks
+//! and in memory with guards; and what every kind of GPU kernels promises besides. Knows neither CUDA nor Metal.
 
 mod attention;
 mod memory;
 mod products;
 mod rows;
+mod subject;
 
 pub(super) use attention::*;
 pub(super) use memory::Memory;
 pub(super) use products::*;
 pub(super) use rows::*;
+pub(super) use subject::family;
 
 use super::emulation::ORDERS;
 use super::{KernelRules, Launch, Weights};
-use crate::base::{Seed, Stage};
 use crate::engine::kernels::Rows;
 use half::bf16;
 use rand::RngExt;
 use rand_chacha::ChaCha8Rng;
 
+use crate::engine::kernels::suite::Packing;
+pub(super) use crate::engine::kernels::suite::{assert_close, numbers, rng};
+
 /// Kernels that can be run: under an emulation, or on a device whose memory the host sees.
 pub(in crate::engine) trait Kernels: Send + Sync {
+    /// Whose they are, for people.
+    fn name(&self) -> &'static str;
+
     /// Their rules.
     fn rules(&self) -> &dyn KernelRules;
 
     /// What weights may be packed in.
-    fn packings(&self) -> &'static [Weights];
+    fn packings(&self) -> &'static [Packing];
 
     /// Runs a kernel to its end.
     ///
@@ -40,14 +47,13 @@ pub(in crate::engine) trait Kernels: Send + Sync {
     fn pack(&self, packing: Weights, rows: &Rows, up: Option<&Rows>, to: &mut [u8], scales: &mut [f32]);
 }
 
-/// One test per check of the suite, for the kernels that `$kernels` gives if there are some.
+/// One test per check, for the kernels that `$kernels` gives if there are some: those of all kernels, and those of GPUs.
 macro_rules! suite {
     ($kernels:expr) => {
+        $crate::engine::kernels::suite::suite!($kernels.map(|kernels| $crate::engine::kernels::gpu::suite::family(kernels)));
         $crate::engine::kernels::gpu::suite::suite! { $kernels;
-            heads_are_normed_rotated_and_stored, attention_is_right_and_one_for_all,
-            attention_goes_on_for_long_sequences, products_are_right, gated_products_are_right,
-            a_row_of_a_product_does_not_depend_on_the_others, a_row_that_is_no_number_spoils_no_other, a_packed_table_gives_its_rows_back,
-            sums_and_norms_are_right, the_largest_logit_is_found_and_the_lowest_of_equals, rows_without_a_number_give_token_0
+            heads_are_normed_rotated_and_stored, products_end_in_every_way, passes_and_splits_change_no_row,
+            tables_are_read_in_other_ways, sums_are_added_and_rows_picked
         }
     };
     ($kernels:expr; $($check:ident),*) => {
@@ -81,20 +87,11 @@ pub(super) fn in_every_order<T: PartialEq>(kernels: &dyn Kernels, launch: impl F
     results[0].take().expect("the first result")
 }
 
-pub(super) fn rng(seed: u64) -> ChaCha8Rng {
-    Seed(seed).derive(Stage::Weights, &[2]).rng()
-}
-
 /// Random draws of `count` cases.
 fn cases(count: u64, mut check: impl FnMut(&mut ChaCha8Rng)) {
     for seed in 0..count {
         check(&mut rng(seed));
     }
-}
-
-/// Numbers from -1 to 1.
-pub(super) fn numbers(rng: &mut ChaCha8Rng, count: usize) -> Vec<f32> {
-    (0..count).map(|_| 2.0 * rng.random::<f32>() - 1.0).collect()
 }
 
 pub(super) fn bits(numbers: &[f32]) -> Vec<u16> {
@@ -112,11 +109,3 @@ pub(super) fn rounded(numbers: &[f32]) -> Vec<f32> {
 
 /// Half a unit of bf16's last place, with some room for f32 sums.
 pub(super) const BF16: f64 = 1.0 / 250.0;
-
-#[track_caller]
-pub(super) fn assert_close(found: &[f32], expected: &[f64], tolerance: f64) {
-    assert_eq!(found.len(), expected.len());
-    for (i, (&a, &b)) in found.iter().zip(expected).enumerate() {
-        assert!((f64::from(a) - b).abs() <= tolerance * (1.0 + b.abs()), "{a} for {b} at {i}");
-    }
-}

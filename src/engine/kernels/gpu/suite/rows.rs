@@ -1,12 +1,13 @@
-//! The kernels that work on rows one by one: embedding, norm, argmax.
+//! The kernels that work on rows one by one: embedding, norm, choice of tokens.
 
 use super::products::Packed;
 use super::*;
-use crate::engine::kernels::gpu::{AddNorm, Argmax, Embed, Type, Weights};
+use crate::engine::kernels::gpu::{AddNorm, Argmax, Embed, Type};
 use crate::engine::kernels::reference;
+use crate::engine::kernels::suite::Packing;
 use std::ptr;
 
-fn embed(kernels: &dyn Kernels, table: &mut Packed, tokens: &[u32], bf16: bool) -> Vec<f32> {
+pub(super) fn embed(kernels: &dyn Kernels, table: &mut Packed, tokens: &[u32], bf16: bool) -> Vec<f32> {
     let tokens = Memory::of(tokens);
     let rows = tokens.get().len();
     in_every_order(kernels, || {
@@ -30,25 +31,22 @@ fn embed(kernels: &dyn Kernels, table: &mut Packed, tokens: &[u32], bf16: bool) 
     })
 }
 
-pub(in crate::engine::kernels::gpu) fn a_packed_table_gives_its_rows_back(kernels: &dyn Kernels) {
+/// As bf16, out of rows that are not packed, and where there is no such token.
+pub(in crate::engine::kernels::gpu) fn tables_are_read_in_other_ways(kernels: &dyn Kernels) {
     cases(4, |rng| {
         let (outputs, inputs) = (rng.random_range(1..60), 8 * rng.random_range(1..70));
         let w = numbers(rng, outputs * inputs);
         let tokens: Vec<u32> = (0..5).map(|_| rng.random_range(0..outputs as u32)).collect();
-        for &format in kernels.packings() {
-            let mut table = Packed::new(kernels, format, inputs, &w, None);
-            let expected: Vec<f32> = tokens.iter().flat_map(|&token| table.kept[token as usize].clone()).collect();
-            if format != Weights::F8 {
-                assert_eq!(embed(kernels, &mut table, &tokens, false), expected, "{format:?}");
-                assert_eq!(embed(kernels, &mut table, &tokens, true), rounded(&expected));
-            } else {
-                assert_eq!(embed(kernels, &mut table, &tokens, false).len(), expected.len());
-            }
+        for &packing in kernels.packings() {
+            let mut table = Packed::new(kernels, packing, inputs, &w, None);
+            let found = embed(kernels, &mut table, &tokens, false);
+            assert_eq!(embed(kernels, &mut table, &tokens, true), rounded(&found), "{packing:?}");
             assert!(embed(kernels, &mut table, &[outputs as u32], false).iter().all(|&x| x == 0.0), "an unknown token");
         }
-        let mut table = Packed::plain(inputs, &w);
-        let expected: Vec<f32> = tokens.iter().flat_map(|&token| table.kept[token as usize].clone()).collect();
-        assert_eq!(embed(kernels, &mut table, &tokens, false), expected);
+        let kept = rounded(&w);
+        let expected: Vec<f32> =
+            tokens.iter().flat_map(|&token| &kept[token as usize * inputs..][..inputs]).copied().collect();
+        assert_eq!(embed(kernels, &mut Packed::plain(inputs, &w), &tokens, false), expected);
     });
 }
 
@@ -57,7 +55,7 @@ pub(in crate::engine::kernels::gpu) fn a_table_of_f8_is_near_what_it_was(kernels
     cases(2, |rng| {
         let (outputs, inputs) = (21, 136);
         let w = numbers(rng, outputs * inputs);
-        let mut table = Packed::new(kernels, Weights::F8, inputs, &w, None);
+        let mut table = Packed::new(kernels, Packing::F8, inputs, &w, None);
         let tokens: Vec<u32> = (0..outputs as u32).collect();
         let found = embed(kernels, &mut table, &tokens, false);
         let exact: Vec<f64> = rounded(&w).into_iter().map(f64::from).collect();
@@ -70,12 +68,12 @@ pub(in crate::engine::kernels::gpu) fn a_table_of_f8_is_near_what_it_was(kernels
     });
 }
 
-struct Normed {
+pub(super) struct Normed {
     x: Vec<f32>,
-    out: Vec<u16>,
+    pub(super) out: Vec<u16>,
 }
 
-fn add_norm(
+pub(super) fn add_norm(
     kernels: &dyn Kernels,
     x: &[f32],
     addend: Option<(&[f32], Type)>,
@@ -111,21 +109,17 @@ fn add_norm(
     Normed { x, out }
 }
 
-pub(in crate::engine::kernels::gpu) fn sums_and_norms_are_right(kernels: &dyn Kernels) {
+pub(in crate::engine::kernels::gpu) fn sums_are_added_and_rows_picked(kernels: &dyn Kernels) {
     cases(6, |rng| {
         let (rows, n) = (rng.random_range(1..4), 4 * rng.random_range(1..1100));
         let (x, addend, weight) = (numbers(rng, rows * n), numbers(rng, rows * n), numbers(rng, n));
-        for kind in [None, Some(Type::F32), Some(Type::Bf16)] {
-            let added = match kind {
-                None => vec![0.0; rows * n],
-                Some(Type::F32) => addend.clone(),
-                Some(Type::Bf16) => rounded(&addend),
-            };
+        for kind in [Type::F32, Type::Bf16] {
+            let added = if kind == Type::F32 { addend.clone() } else { rounded(&addend) };
             let sum: Vec<f32> = x.iter().zip(&added).map(|(a, b)| a + b).collect();
             let expected: Vec<f64> = sum.chunks(n).flat_map(|row| reference::rms_norm(row, &weight, 1e-6)).collect();
-            let found = add_norm(kernels, &x, kind.map(|kind| (&addend[..], kind)), &weight, None);
+            let found = add_norm(kernels, &x, Some((&addend[..], kind)), &weight, None);
             assert_eq!(found.x, sum);
-            assert_close(&floats(&found.out), &expected, BF16);
+            assert_close("sums", &floats(&found.out), &expected, BF16);
         }
         let last = rows as u32 - 1;
         let picked = add_norm(kernels, &x, None, &weight, Some(&[last, 0, last]));
@@ -135,7 +129,8 @@ pub(in crate::engine::kernels::gpu) fn sums_and_norms_are_right(kernels: &dyn Ke
     });
 }
 
-fn argmax(kernels: &dyn Kernels, logits: &[f32], rows: usize) -> Vec<(u32, u32)> {
+/// By row, the token and the bits of its logit.
+pub(super) fn argmax(kernels: &dyn Kernels, logits: &[f32], rows: usize) -> Vec<(u32, u32)> {
     in_every_order(kernels, || {
         let mut logits = Memory::of(logits);
         let (mut tokens, mut largest) = (Memory::filled(rows, u32::MAX), Memory::filled(rows, f32::NAN));
@@ -154,33 +149,4 @@ fn argmax(kernels: &dyn Kernels, logits: &[f32], rows: usize) -> Vec<(u32, u32)>
         assert!(counters.get().iter().all(|&count| count == 0), "counters are left as they were found");
         tokens.get().into_iter().zip(largest.get().into_iter().map(f32::to_bits)).collect()
     })
-}
-
-pub(in crate::engine::kernels::gpu) fn the_largest_logit_is_found_and_the_lowest_of_equals(kernels: &dyn Kernels) {
-    cases(8, |rng| {
-        let (rows, v) = (rng.random_range(1..4), rng.random_range(1..9000));
-        let mut logits = numbers(rng, rows * v);
-        for _ in 0..6 {
-            // Some equal maxima, some that are no numbers.
-            let at = rng.random_range(0..rows * v);
-            logits[at] = 2.0;
-            let at = rng.random_range(0..rows * v);
-            logits[at] = f32::NAN;
-        }
-        let best = |row: &[f32]| {
-            let none = (0, f32::NEG_INFINITY);
-            let better = |best: (u32, f32), (i, &x): (usize, &f32)| if x > best.1 { (i as u32, x) } else { best };
-            let (token, logit) = row.iter().enumerate().fold(none, better);
-            (token, logit.to_bits())
-        };
-        assert_eq!(argmax(kernels, &logits, rows), logits.chunks(v).map(best).collect::<Vec<_>>());
-    });
-}
-
-pub(in crate::engine::kernels::gpu) fn rows_without_a_number_give_token_0(kernels: &dyn Kernels) {
-    let none = (0, f32::NEG_INFINITY.to_bits());
-    assert_eq!(argmax(kernels, &[f32::NAN; 300], 1), [none]);
-    assert_eq!(argmax(kernels, &[f32::NEG_INFINITY; 70], 2), [none; 2]);
-    assert_eq!(argmax(kernels, &[f32::NAN, -3.0, f32::NAN], 1), [(1, (-3.0f32).to_bits())]);
-    assert_eq!(argmax(kernels, &[f32::INFINITY; 5000], 1), [(0, f32::INFINITY.to_bits())]);
 }

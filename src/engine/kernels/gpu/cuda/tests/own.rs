@@ -33,7 +33,7 @@ fn gates_are_right() {
                 succeed(api, unsafe { (api.cuda_silu)(&args, ptr::null_mut()) }).unwrap();
                 out.get()
             });
-            assert_close(&floats(&found), &expected, BF16);
+            assert_close("gates", &floats(&found), &expected, BF16);
         }
     }
 }

@@ -1,0 +1,171 @@
+//! Products with packed weights.
+
+use super::*;
+
+/// What is multiplied.
+#[derive(Clone, Copy)]
+pub(in crate::engine::kernels) struct Product<'a> {
+    pub(in crate::engine::kernels) packing: Packing,
+    pub(in crate::engine::kernels) inputs: usize,
+    /// `[rows, inputs]`.
+    pub(in crate::engine::kernels) x: &'a [f32],
+    /// How many of the rows, the first ones, are of generated tokens.
+    pub(in crate::engine::kernels) generated: usize,
+    /// `[outputs, inputs]`.
+    pub(in crate::engine::kernels) w: &'a [f32],
+    /// The other half of a gated product, silu(x Wᵀ) · (x upᵀ).
+    pub(in crate::engine::kernels) up: Option<&'a [f32]>,
+    pub(in crate::engine::kernels) bias: Option<&'a [f32]>,
+    /// What it is added to.
+    pub(in crate::engine::kernels) onto: Option<&'a [f32]>,
+}
+
+impl Product<'_> {
+    pub(in crate::engine::kernels) fn rows(&self) -> usize {
+        self.x.len() / self.inputs
+    }
+
+    pub(in crate::engine::kernels) fn outputs(&self) -> usize {
+        self.w.len() / self.inputs
+    }
+
+    /// By the reference.
+    fn exact(&self, arithmetic: Arithmetic) -> Vec<f64> {
+        let x = match arithmetic {
+            Arithmetic::Exact => self.x.to_vec(),
+            Arithmetic::Bytes => reference::as_bytes(self.x, self.inputs),
+            Arithmetic::Bf16 | Arithmetic::Bf16Both => reference::as_bf16(self.x),
+        };
+        let times = |w: &[f32]| {
+            let kept = self.packing.keep(self.inputs, w);
+            let both = arithmetic == Arithmetic::Bf16Both;
+            let kept = if both { reference::as_bf16_away_from_zero(&kept) } else { kept };
+            reference::linear(&x, &kept, self.inputs)
+        };
+        let mut y = times(self.w);
+        if let Some(up) = self.up {
+            y.iter_mut().zip(times(up)).for_each(|(y, up)| *y = reference::silu(*y) * up);
+        }
+        for (at, y) in y.iter_mut().enumerate() {
+            *y += self.bias.map_or(0.0, |bias| f64::from(bias[at % self.outputs()]));
+            *y += self.onto.map_or(0.0, |onto| f64::from(onto[at]));
+        }
+        y
+    }
+
+    fn tolerance(&self, arithmetic: Arithmetic) -> f64 {
+        match (arithmetic, self.packing) {
+            // A number half-way between two others may be rounded either way, and a weight of Q4_K that lies all but half-way between
+            // two of bf16 may become the other one.
+            (_, Packing::F8) => 0.05,
+            (Arithmetic::Bf16Both, Packing::Of(Format::Q4K)) => 2e-2,
+            // Of a sum of up to 90 products; every addition rounds.
+            (Arithmetic::Exact, Packing::Of(Format::F32)) => 1e-5 * (self.inputs as f64 / 90.0).max(1.0),
+            (Arithmetic::Exact | Arithmetic::Bytes | Arithmetic::Bf16Both, _) => 1e-3,
+            (Arithmetic::Bf16, _) => 1e-4,
+        }
+    }
+
+    /// Compares what each subject makes of it.
+    fn check(&self, family: &Family<'_>) {
+        let mut known: Vec<(Arithmetic, Vec<f64>)> = Vec::new();
+        for subject in &family.subjects {
+            let found = subject.product(self);
+            let split = self.generated * self.outputs();
+            let (generated, prompts) = found.split_at(split);
+            for (found, range, generated) in [(generated, 0..split, true), (prompts, split..found.len(), false)] {
+                let arithmetic = subject.arithmetic(self.packing, generated);
+                if known.iter().all(|(known, _)| *known != arithmetic) {
+                    known.push((arithmetic, self.exact(arithmetic)));
+                }
+                let exact = &known.iter().find(|(known, _)| *known == arithmetic).expect("it was made above").1;
+                let rounding = if self.up.is_some() { family.rounding } else { 0.0 };
+                let name = format!("{} {:?}", subject.name(), self.packing);
+                assert_close(&name, found, &exact[range], self.tolerance(arithmetic).max(rounding));
+            }
+        }
+    }
+}
+
+pub(in crate::engine::kernels) fn products_are_right(family: &Family<'_>) {
+    family.cases(4, |rng| {
+        let (rows, outputs) = (rng.random_range(1..family.shapes.most_rows), rng.random_range(1..150));
+        let inputs = family.inputs(rng, 640);
+        let (x, w) = (numbers(rng, rows * inputs), numbers(rng, outputs * inputs));
+        let (bias, onto) = (numbers(rng, outputs), numbers(rng, rows * outputs));
+        let (bias, onto) = (Some(&bias[..]).filter(|_| rng.random()), Some(&onto[..]).filter(|_| rng.random()));
+        let generated = rng.random_range(0..=rows);
+        for &packing in family.packings {
+            Product { packing, inputs, x: &x, generated, w: &w, up: None, bias, onto }.check(family);
+        }
+    });
+}
+
+pub(in crate::engine::kernels) fn gated_products_are_right(family: &Family<'_>) {
+    family.cases(3, |rng| {
+        let (rows, outputs) = (rng.random_range(1..family.shapes.most_rows), rng.random_range(1..90));
+        let inputs = family.inputs(rng, 480);
+        let (x, w, up) = (numbers(rng, rows * inputs), numbers(rng, outputs * inputs), numbers(rng, outputs * inputs));
+        let generated = rng.random_range(0..=rows);
+        for &packing in family.packings {
+            Product { packing, inputs, x: &x, generated, w: &w, up: Some(&up), bias: None, onto: None }.check(family);
+        }
+    });
+}
+
+/// Every size of the tiles of rows, and passes behind them: alone, in company, in another order.
+pub(in crate::engine::kernels) fn a_row_of_a_product_does_not_depend_on_the_others(family: &Family<'_>) {
+    // More than one brick or block of inputs in every packing, and padding where there may be some.
+    let (total, outputs, inputs) = (89, 45, if family.shapes.inputs == 1 { 70 } else { 512 });
+    let rng = &mut rng(3);
+    let (x, w) = (numbers(rng, total * inputs), numbers(rng, outputs * inputs));
+    for (subject, &packing) in
+        family.subjects.iter().flat_map(|subject| family.packings.iter().map(move |p| (subject, p)))
+    {
+        let product = |x: &[f32], generated| {
+            subject.product(&Product { packing, inputs, x, generated, w: &w, up: None, bias: None, onto: None })
+        };
+        let (of_prompts, of_generated) = (product(&x, 0), product(&x, total));
+        for count in [1, 2, 3, 4, 5, 8, 9, 12, 17, 25, 29, 40, 41, 80] {
+            let rows: Vec<usize> = (0..count).map(|row| total - 1 - row).collect();
+            let part: Vec<f32> = rows.iter().flat_map(|&row| &x[row * inputs..][..inputs]).copied().collect();
+            for generated in if family.slow { vec![count / 2] } else { vec![0, count / 3, count] } {
+                let found = product(&part, generated);
+                for (at, &row) in rows.iter().enumerate() {
+                    let together = if at < generated { &of_generated } else { &of_prompts };
+                    assert_eq!(
+                        found[at * outputs..][..outputs],
+                        together[row * outputs..][..outputs],
+                        "{} {packing:?}: row {row} among {count}",
+                        subject.name()
+                    );
+                }
+            }
+        }
+    }
+}
+
+pub(in crate::engine::kernels) fn a_row_that_is_no_number_spoils_no_other(family: &Family<'_>) {
+    let rng = &mut rng(9);
+    let (outputs, inputs) = (20, 256);
+    let (x, w) = (numbers(rng, 3 * inputs), numbers(rng, outputs * inputs));
+    let mut spoilt = x.clone();
+    spoilt[inputs + 5] = f32::NAN;
+    for (subject, &packing) in
+        family.subjects.iter().flat_map(|subject| family.packings.iter().map(move |p| (subject, p)))
+    {
+        for generated in [0, 3] {
+            let product = |x: &[f32]| {
+                subject.product(&Product { packing, inputs, x, generated, w: &w, up: None, bias: None, onto: None })
+            };
+            let (clean, found) = (product(&x), product(&spoilt));
+            let name = format!("{} {packing:?}", subject.name());
+            assert_eq!(found[..outputs], clean[..outputs], "{name}");
+            assert_eq!(found[2 * outputs..], clean[2 * outputs..], "{name}");
+            // Bytes have no way to say it.
+            if subject.arithmetic(packing, generated > 0) != Arithmetic::Bytes {
+                assert!(found[outputs..2 * outputs].iter().all(|y| y.is_nan()), "{name}: its own row says so");
+            }
+        }
+    }
+}

@@ -1,0 +1,64 @@
+//! The operations that work on rows one by one: embedding, norm, choice of tokens.
+
+use super::*;
+
+pub(in crate::engine::kernels) fn a_packed_table_gives_its_rows_back(family: &Family<'_>) {
+    family.cases(4, |rng| {
+        let (outputs, inputs) = (rng.random_range(1..60), family.inputs(rng, 560));
+        let w = numbers(rng, outputs * inputs);
+        let tokens: Vec<u32> = (0..5).map(|_| rng.random_range(0..outputs as u32)).collect();
+        // e4m3 is made on the way, and tables are not kept in it.
+        for &packing in family.packings.iter().filter(|packing| **packing != Packing::F8) {
+            let kept = packing.keep(inputs, &w);
+            let expected: Vec<f32> =
+                tokens.iter().flat_map(|&token| &kept[token as usize * inputs..][..inputs]).copied().collect();
+            for subject in &family.subjects {
+                assert_eq!(subject.embed(packing, inputs, &w, &tokens), expected, "{} {packing:?}", subject.name());
+            }
+        }
+    });
+}
+
+pub(in crate::engine::kernels) fn norms_are_right(family: &Family<'_>) {
+    family.cases(6, |rng| {
+        let rows = rng.random_range(1..if family.slow { 4 } else { 40 });
+        let n = family.inputs(rng, if family.slow { 4400 } else { 300 });
+        let (x, weight) = (numbers(rng, rows * n), numbers(rng, n));
+        let expected: Vec<f64> = x.chunks(n).flat_map(|row| reference::rms_norm(row, &weight, 1e-6)).collect();
+        for subject in &family.subjects {
+            assert_close(&subject.name(), &subject.rms_norm(&x, &weight, 1e-6), &expected, family.rounding.max(1e-5));
+        }
+    });
+}
+
+pub(in crate::engine::kernels) fn the_largest_logit_is_found_and_the_lowest_of_equals(family: &Family<'_>) {
+    family.cases(8, |rng| {
+        let (rows, v) = (rng.random_range(1..4), rng.random_range(1..9000));
+        let mut logits = numbers(rng, rows * v);
+        for _ in 0..6 {
+            // Some equal maxima, some that are no numbers.
+            let at = rng.random_range(0..rows * v);
+            logits[at] = 2.0;
+            let at = rng.random_range(0..rows * v);
+            logits[at] = f32::NAN;
+        }
+        let best = |row: &[f32]| {
+            let none = (0, f32::NEG_INFINITY);
+            let better = |best: (u32, f32), (i, &x): (usize, &f32)| if x > best.1 { (i as u32, x) } else { best };
+            row.iter().enumerate().fold(none, better).0
+        };
+        let expected: Vec<u32> = logits.chunks(v).map(best).collect();
+        for subject in &family.subjects {
+            assert_eq!(subject.argmax(&logits, v), expected, "{}", subject.name());
+        }
+    });
+}
+
+pub(in crate::engine::kernels) fn rows_without_a_number_give_token_0(family: &Family<'_>) {
+    for subject in &family.subjects {
+        assert_eq!(subject.argmax(&[f32::NAN; 300], 300), [0], "{}", subject.name());
+        assert_eq!(subject.argmax(&[f32::NEG_INFINITY; 70], 35), [0, 0], "{}", subject.name());
+        assert_eq!(subject.argmax(&[f32::NAN, -3.0, f32::NAN], 3), [1], "{}", subject.name());
+        assert_eq!(subject.argmax(&[f32::INFINITY; 5000], 5000), [0], "{}", subject.name());
+    }
+}
