@@ -1,10 +1,18 @@
 //! A product of plain bf16 rows, which a device's own library (cuBLAS) does: as the executor asks for it, and as BLAS takes it.
 
-use super::args::{Epilogue, Type};
-use std::ffi::{c_int, c_void};
+use super::args::Epilogue;
+#[cfg(any(feature = "cuda", test))]
+use super::args::Type;
+#[cfg(any(feature = "cuda", test))]
+use std::ffi::c_int;
+use std::ffi::c_void;
 
 /// `y [rows, outputs] = x [rows, inputs] Wᵀ`, or added to `y`; W is bf16 `[outputs, inputs]`, nothing is padded.
 #[derive(Clone, Copy)]
+#[cfg_attr(
+    not(any(feature = "cuda", test)),
+    expect(dead_code, reason = "Metal has no such library, and reads none of it")
+)]
 pub(in crate::engine) struct Gemm {
     pub(in crate::engine) x: *const u16,
     pub(in crate::engine) weights: *const u16,
@@ -18,6 +26,7 @@ pub(in crate::engine) struct Gemm {
 
 /// The sizes of the same product in BLAS's terms, `C = Aᵀ B + beta C` with columns first: a matrix whose rows lie one behind the other is
 /// there its own transpose. So A `[k, m]` is W, B `[k, n]` is x and C `[m, n]` is y; sums are f32.
+#[cfg(any(feature = "cuda", test))]
 #[derive(Clone, Copy, PartialEq, Debug)]
 pub(in crate::engine) struct BlasSizes {
     pub(in crate::engine) m: c_int,
@@ -32,6 +41,7 @@ pub(in crate::engine) struct BlasSizes {
     pub(in crate::engine) c_type: Type,
 }
 
+#[cfg(any(feature = "cuda", test))]
 impl Gemm {
     /// As BLAS takes it.
     ///
