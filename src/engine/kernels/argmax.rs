@@ -1,4 +1,7 @@
-//! Greedy choice: the largest logit of a row, found piece by piece while the product makes the logits.
+//! Greedy choice: the largest logit of a row, found piece by piece on all threads.
+
+use super::KernelSet;
+use super::cpu::argmax::ArgmaxTask;
 
 /// The largest logit of a piece of a row.
 #[derive(Clone, Copy, PartialEq, Debug)]
@@ -11,10 +14,17 @@ impl Best {
     /// Of a row of which no logit is a number.
     pub(super) const NONE: Self = Self { logit: f32::NEG_INFINITY, output: 0 };
 
-    /// The larger of two, of equals that of the lower output.
+    /// The largest of `logits`, the first of which is of output `first`; of equals the lowest output; what is not a number
+    /// never wins.
+    pub(super) fn of(kernels: KernelSet, logits: &[f32], first: usize) -> Self {
+        // SAFETY: the kernel reads the slice only.
+        let (logit, at) = unsafe { kernels.run(ArgmaxTask { logits }) };
+        if logit == f32::NEG_INFINITY { Self::NONE } else { Self { logit, output: (first + at) as u32 } }
+    }
+
+    /// The larger of two, of which `self` has the lower outputs.
     pub(super) fn or(self, other: Self) -> Self {
-        let better = other.logit > self.logit || (other.logit == self.logit && other.output < self.output);
-        if better { other } else { self }
+        if other.logit > self.logit { other } else { self }
     }
 }
 
@@ -23,11 +33,16 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_lowest_of_equals_wins_in_any_order() {
-        let best = |logit, output| Best { logit, output };
-        assert_eq!(best(1.0, 5).or(best(1.0, 3)), best(1.0, 3));
-        assert_eq!(best(1.0, 3).or(best(1.0, 5)), best(1.0, 3));
-        assert_eq!(Best::NONE.or(best(-9.0, 5)), best(-9.0, 5));
-        assert_eq!(best(-9.0, 5).or(Best::NONE), best(-9.0, 5));
+    fn the_lowest_of_equals_wins_and_what_is_no_number_never() {
+        for kernels in KernelSet::available() {
+            let of = |logits: &[f32]| Best::of(kernels, logits, 100).output;
+            let mut logits = vec![1.0; 70];
+            assert_eq!(of(&logits), 100);
+            (logits[33], logits[69], logits[2]) = (3.0, 3.0, f32::NAN);
+            assert_eq!(of(&logits), 133);
+            logits[69] = 4.0;
+            assert_eq!(of(&logits), 169);
+            assert_eq!(Best::of(kernels, &[f32::NAN; 3], 7), Best::NONE);
+        }
     }
 }

@@ -6,7 +6,7 @@ use super::bf16_rows::{Bf16Rows, STRIP};
 use super::compute::part;
 #[cfg(target_arch = "x86_64")]
 use super::cpu::amx_bf16::Bf16Task;
-use super::cpu::destination::{Bests, Destination, Target};
+use super::cpu::destination::{Destination, Target};
 use super::cpu::int8::Int8Task;
 use super::cpu::linear::LinearTask;
 use super::cpu::tile::{Bf16, Element};
@@ -16,6 +16,7 @@ use super::panels::{Panels, PartLayout};
 use super::{Compute, Format, KernelSet, Rows};
 use std::cell::Cell;
 use std::ops::Range;
+use std::sync::Mutex;
 
 /// A weight matrix `[n, k]` (outputs × inputs), packed. It is the only copy kept.
 pub(crate) struct Linear {
@@ -104,17 +105,6 @@ pub(crate) fn linear(
     y: &mut Matrix,
     output: Output,
 ) {
-    multiply(compute, (x, generated), weights, y, output, None);
-}
-
-fn multiply(
-    compute: &Compute,
-    (x, generated): (&Matrix, usize),
-    weights: &Linear,
-    y: &mut Matrix,
-    output: Output,
-    best: Option<Bests>,
-) {
     assert!(generated <= x.rows(), "generated rows are rows");
     assert_eq!((x.cols(), compute.kernels()), (weights.inputs, weights.kernels), "weights were packed for this");
     match output {
@@ -129,7 +119,7 @@ fn multiply(
     let y = y.as_mut_slice();
     let mut product = |rows: Range<usize>| {
         let y = Shared::new(&mut y[rows.start * weights.outputs..]);
-        Product { compute, weights, rows: rows.len(), y, target, best: best.map(|best| best.after(rows.start)) }
+        Product { compute, weights, rows: rows.len(), y, target }
     };
     let layout = match weights.panels.format() {
         Format::F32 => return product(0..x.rows()).of_floats::<f32>(x),
@@ -150,10 +140,15 @@ fn multiply(
 /// The product of `x [t, inputs]` with the LM head into `logits [t, v]`, all rows as those of generated tokens, and for every row the output with the largest logit
 /// (of equals the lowest; what is not a number never wins).
 pub(crate) fn linear_argmax(compute: &Compute, x: &Matrix, head: &Linear, logits: &mut Matrix) -> Vec<u32> {
-    let pieces = most_tasks(compute);
-    let mut best = vec![Best::NONE; x.rows() * pieces];
-    let places = Bests::new(&mut best, pieces);
-    multiply(compute, (x, x.rows()), head, logits, Output::Store, Some(places));
+    linear(compute, (x, x.rows()), head, logits, Output::Store);
+    let (rows, pieces) = (logits.rows(), compute.threads());
+    let mut best = vec![Best::NONE; rows * pieces];
+    let found = Mutex::new(&mut best);
+    compute.parallel(rows * pieces, rows * head.outputs, |task| {
+        let range = part(head.outputs, pieces, task % pieces);
+        let of_piece = Best::of(compute.kernels(), &logits.row(task / pieces)[range.clone()], range.start);
+        found.lock().expect("no task panics")[task] = of_piece;
+    });
     best.chunks_exact(pieces).map(|pieces| pieces.iter().fold(Best::NONE, |a, b| a.or(*b)).output).collect()
 }
 
@@ -164,19 +159,13 @@ struct Product<'a> {
     rows: usize,
     y: Shared,
     target: Target,
-    /// From the first of its rows on.
-    best: Option<Bests>,
-}
-
-/// Several tasks per thread even out whatever else the machine does.
-fn most_tasks(compute: &Compute) -> usize {
-    4 * compute.threads()
 }
 
 impl Product<'_> {
     fn of_floats<E: Element>(&self, x: &Matrix) {
-        self.split(1, |rows, range, to| {
+        self.split(1, |rows, range| {
             let panels = self.weights.panels.bytes().as_ptr().cast::<E>();
+            let to = self.destination();
             let task = LinearTask { x: x.as_slice(), rows, inputs: self.weights.inputs, panels, range, to };
             // SAFETY: tasks cover disjoint rectangles of `y`, and `task` describes memory of the right shape.
             unsafe { self.compute.kernels().run(task) }
@@ -187,9 +176,9 @@ impl Product<'_> {
     fn of_bytes(&self, x: &Matrix, layout: PartLayout) {
         let mut bytes = INT8_ROWS.take();
         bytes.fill(self.compute, x, self.rows, self.weights.panels.blocks());
-        self.split(TILE, |rows, range, to| {
+        self.split(TILE, |rows, range| {
             let panels = self.weights.panels.bytes();
-            let task = Int8Task { x: &bytes, rows, panels, layout, range, to };
+            let task = Int8Task { x: &bytes, rows, panels, layout, range, to: self.destination() };
             // SAFETY: as above.
             unsafe { self.compute.kernels().run_on_bytes(task) }
         });
@@ -201,38 +190,34 @@ impl Product<'_> {
     fn of_bf16(&self, x: &Matrix, first: usize, layout: PartLayout) {
         let mut numbers = BF16_ROWS.take();
         numbers.fill(self.compute, x, first..x.rows(), self.weights.panels.blocks());
-        self.split(STRIP, |rows, range, to| {
+        self.split(STRIP, |rows, range| {
             let panels = self.weights.panels.bytes();
-            let task = Bf16Task { x: &numbers, rows, panels, layout, range, to };
+            let task = Bf16Task { x: &numbers, rows, panels, layout, range, to: self.destination() };
             // SAFETY: as above.
             unsafe { self.compute.kernels().run_on_bytes(task) }
         });
         BF16_ROWS.set(numbers);
     }
 
-    /// Of the tasks that have this piece of the panels.
-    fn destination(&self, piece: usize) -> Destination<'_> {
+    fn destination(&self) -> Destination<'_> {
         let (outputs, bias) = (self.weights.outputs, self.weights.bias.as_deref());
-        let best = self.best.map(|best| best.of_piece(piece));
-        Destination { y: self.y.get(), outputs, bias, target: self.target, best }
+        Destination { y: self.y.get(), outputs, bias, target: self.target }
     }
 
-    /// Calls `task` with some rows, from a multiple of `step` on, and some panels, so that every pair of both is covered once, and with
-    /// where its sums go.
-    fn split(&self, step: usize, task: impl Fn(Range<usize>, Range<usize>, Destination<'_>) + Sync + Send) {
+    /// Calls `task` with some rows, from a multiple of `step` on, and some panels, so that every pair of both is covered once.
+    fn split(&self, step: usize, task: impl Fn(Range<usize>, Range<usize>) + Sync + Send) {
         let lanes = self.compute.kernels().lanes();
         let per_panel = if self.weights.gated { lanes } else { 2 * lanes };
         let panels = self.weights.outputs.div_ceil(per_panel);
-        // Rows are split when there are few panels.
-        let wanted = most_tasks(self.compute);
+        // Several tasks per thread even out whatever else the machine does; rows are split when there are few panels.
+        let wanted = 4 * self.compute.threads();
         let panel_tasks = panels.min(wanted);
         let row_tasks = wanted.div_ceil(panel_tasks.max(1)).min(self.rows.div_ceil(24)).max(1);
         let cost = self.rows * self.weights.panels.weights();
         self.compute.parallel(panel_tasks * row_tasks, cost, |index| {
             let steps = part(self.rows.div_ceil(step), row_tasks, index / panel_tasks);
             let rows = steps.start * step..self.rows.min(steps.end * step);
-            let piece = index % panel_tasks;
-            task(rows, part(panels, panel_tasks, piece), self.destination(piece));
+            task(rows, part(panels, panel_tasks, index % panel_tasks));
         });
     }
 }

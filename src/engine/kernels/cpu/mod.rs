@@ -2,6 +2,7 @@
 //! set every output is computed by the same operations in the same order, whatever else is in the batch and however many
 //! threads there are: that is what makes results bitwise independent of the batch.
 
+pub(super) mod argmax;
 pub(super) mod attention;
 pub(super) mod destination;
 pub(super) mod exp;
