@@ -127,9 +127,9 @@ impl Family<'_> {
         }
     }
 
-    /// A width of a matrix, below `most`.
+    /// A width of a matrix, less than `most`, which is more than the least.
     fn inputs(&self, rng: &mut ChaCha8Rng, most: usize) -> usize {
-        self.shapes.inputs * rng.random_range(1..most.div_ceil(self.shapes.inputs))
+        self.shapes.inputs * rng.random_range(1..=(most - 1) / self.shapes.inputs)
     }
 }
 
