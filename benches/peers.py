@@ -16,7 +16,8 @@ What is measured. N sequences, each with its own random prompt tokens, no prefix
   openvino   continuous batching, driven step by step, prompts first: prefill ends when the last sequence has its first token;
              decode is the time of the steps after that.
 Prefill tok/s = N * prompt tokens / prefill time. Decode tok/s = new tokens of all sequences in the decode time / decode time.
-Each engine is started afresh for every batch size and round, measures three times in one process, and gives the median.
+Each engine is started afresh for every batch size and round, runs once untimed and then three times in one process, and gives the
+median of the three.
 The engines take turns within a round and change places from round to round. Ratios are formed within a round.
 
 Exit codes: 0 done, 1 an engine failed, 2 the input is wrong, 130 stopped by ctrl-C (what was measured is printed and written).
@@ -124,13 +125,15 @@ class LlamaCpp:
         context = batch * -(-(options.prompt_tokens + options.new_tokens) // 256) * 256
         command = [self.path, "-m", str(self.file(dtype)), "-c", str(context), "-b", str(options.llama_batch)]
         command += ["-ub", str(options.llama_ubatch), "-npp", str(options.prompt_tokens), "-ntg", str(options.new_tokens)]
-        command += ["-npl", ",".join([str(batch)] * options.repeats), "-t", str(options.threads), "-tb", str(options.threads)]
+        # One run more than is counted: the first is for warm caches and pages.
+        command += ["-npl", ",".join([str(batch)] * (1 + options.repeats)), "-t", str(options.threads), "-tb", str(options.threads)]
         # -lv 4 so that the log names the buffers that hold the weights (AMX or not).
         command += ["-lv", "4", "--output-format", "jsonl", *shlex.split(options.llama_args)]
         text = run(command, options.timeout, both=True)
         rows = [json.loads(line[line.index("{") :]) for line in text.splitlines() if '{"n_kv_max"' in line]
-        if len(rows) != options.repeats:
-            raise EngineError(f"expected {options.repeats} lines of figures, found {len(rows)}: {tail(text)}")
+        if len(rows) != 1 + options.repeats:
+            raise EngineError(f"expected {1 + options.repeats} lines of figures, found {len(rows)}: {tail(text)}")
+        del rows[0]
         return {
             "prefill_tok_s": statistics.median(row["speed_pp"] for row in rows),
             "decode_tok_s": statistics.median(row["speed_tg"] for row in rows),
@@ -216,6 +219,7 @@ def openvino_worker(job):
             raise SystemExit(f"OpenVINO produced {produced} tokens, {job['new_tokens']} each were asked for")
         return first_at - start, end - first_at, sum(produced) - early, prefill_steps, steps - prefill_steps
 
+    once()  # not counted: for warm caches and pages, and shapes that the plugin has compiled for
     runs = [once() for _ in range(job["repeats"])]
     columns = dict(zip(("prefill_s", "decode_s", "decode_tokens", "prefill_steps", "decode_steps"), map(list, zip(*runs))))
     core = openvino.Core()
