@@ -26,7 +26,7 @@ pub(super) struct Int8Rows {
     blocks: usize,
     bytes: Buffer,
     scales: Buffer,
-    sums: Buffer,
+    biases: Buffer,
     shifts: Buffer,
 }
 
@@ -36,7 +36,7 @@ impl Int8Rows {
         (self.rows, self.blocks) = (rows, blocks);
         let places = rows.next_multiple_of(TILE) * blocks;
         self.bytes.reach(places * BLOCK / size_of::<f32>());
-        let [scales, sums, shifts] = [&mut self.scales, &mut self.sums, &mut self.shifts].map(|buffer| {
+        let [scales, biases, shifts] = [&mut self.scales, &mut self.biases, &mut self.shifts].map(|buffer| {
             buffer.reach(places);
             Shared::new(buffer.as_mut_slice())
         });
@@ -55,10 +55,10 @@ impl Int8Rows {
                         blocks: blocks.len(),
                         bytes: bytes.get().cast::<[i8; BLOCK]>().add(at),
                         scales: scales.get().add(at),
-                        sums: sums.get().cast::<i32>().add(at),
+                        biases: biases.get().cast::<i32>().add(at),
                         shifts: shifts.get().add(at),
                     };
-                    compute.kernels().run(quantize);
+                    compute.kernels().run_on_bytes(quantize);
                 }
             }
         });
@@ -86,9 +86,10 @@ impl Int8Rows {
         self.scales.as_slice()[place(row, self.blocks)..].as_ptr()
     }
 
-    /// The sum of the bytes of a row's first block.
-    pub(super) fn sums(&self, row: usize) -> *const i32 {
-        self.sums.as_slice()[place(row, self.blocks)..].as_ptr().cast()
+    /// What a product with a row's first block starts from: `-BIAS` times the sum of its bytes, which takes away what the kernel set's
+    /// products of bytes add.
+    pub(super) fn biases(&self, row: usize) -> *const i32 {
+        self.biases.as_slice()[place(row, self.blocks)..].as_ptr().cast()
     }
 
     /// What weights that are all one too large add to the product with a row's first block, negated: `-scale * sum`.

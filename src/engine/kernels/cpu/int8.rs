@@ -5,6 +5,7 @@
 use super::destination::Destination;
 use super::linear::by_height;
 use super::simd::{Kernel, Simd};
+use crate::engine::kernels::compute::part;
 use crate::engine::kernels::int8_rows::{BLOCK, Int8Rows, TILE};
 use crate::engine::kernels::panels::{PartLayout, Q4_PARTS};
 use std::mem::MaybeUninit;
@@ -53,9 +54,8 @@ impl Kernel for Int8Task<'_> {
 /// Rows that go through a panel together, in several tiles.
 const STRIP: usize = 40;
 
-/// Blocks that one tile after the other goes through: so few that the weights stay in the first-level cache for all tiles, and
-/// that the next ones are asked for all the time, not by the first tile only.
-const TURN: usize = 4;
+/// Blocks that one tile after the other goes through: so few that the weights stay in the first-level cache for all tiles.
+const TURN: usize = 8;
 
 /// With so few rows the weights come from memory as fast as they can: two panels at once, far from each other, are two streams
 /// for the processor to read ahead in, and come a fifth faster than one.
@@ -68,9 +68,14 @@ pub(super) fn far_pairs(panels: &mut Range<usize>) -> impl Iterator<Item = [usiz
     (first..first + half).map(move |panel| [panel, panel + half])
 }
 
-/// How far ahead of the products the weights are asked for, in bytes, all streams together: the processor itself looks ahead
-/// too little while it computes, and never beyond a page.
+/// How far ahead of the products the weights are asked for where they go through tiles, in bytes, all streams together: the
+/// processor itself looks ahead too little while it computes, and never beyond a page.
 pub(super) const AHEAD: usize = 8192;
+
+/// How far ahead vectors ask for them, and into the second-level cache. On Zen 4 ten rows of bytes from memory are multiplied at 155 GMAC/s
+/// a core so, and at 98 if they are asked for into the first level, 8 KB ahead and by the first tile only; of one row, which does
+/// nothing but read, the processor itself keeps better track (28.7 GB/s, and 22 with any of this).
+const FAR_AHEAD: usize = 32768;
 
 /// Asks for `bytes` bytes of weights ahead of `part`, one of `streams`.
 #[inline(always)]
@@ -81,13 +86,47 @@ pub(super) unsafe fn prefetch<S: Simd>(part: *const u8, bytes: usize, streams: u
     }
 }
 
+/// What a tile of vectors asks for of every block: the lines from `from` to `to`, counted from the block's first. Every tile has a
+/// share, so that memory is never asked for more than it gives at a time.
+#[derive(Clone, Copy)]
+struct Fetch {
+    from: usize,
+    to: usize,
+}
+
+impl Fetch {
+    /// Of `bytes` bytes of one of `streams`, in tile number `tile` of `tiles`.
+    fn new<S: Simd>(bytes: usize, streams: usize, tile: usize, tiles: usize) -> Self {
+        let lines = match (S::TILES, streams) {
+            (true, _) if tile == 0 => 0..bytes.div_ceil(64),
+            (false, 1) => part(bytes / 64, tiles, tile),
+            _ => 0..0,
+        };
+        Self { from: lines.start, to: lines.end }
+    }
+
+    #[inline(always)]
+    unsafe fn ahead_of<S: Simd>(self, block: *const u8, streams: usize) {
+        for line in self.from..self.to {
+            // SAFETY: the caller's.
+            unsafe {
+                if S::TILES {
+                    S::prefetch(block.wrapping_add(AHEAD / streams + 64 * line));
+                } else {
+                    S::prefetch_second(block.wrapping_add(FAR_AHEAD + 64 * line));
+                }
+            }
+        }
+    }
+}
+
 /// What the tiles of both formats read of R rows, in one block of each.
 #[derive(Clone, Copy)]
 struct Activations<const R: usize> {
     /// Of the matrix's first row.
     bytes: *const u8,
     scales: *const f32,
-    sums: *const i32,
+    biases: *const i32,
     shifts: *const f32,
     /// Where a row's numbers are, counted from those of the first row; its bytes are 32 times as far.
     at: [usize; R],
@@ -100,7 +139,7 @@ impl<const R: usize> Activations<R> {
         let start = Self {
             bytes: x.bytes(0),
             scales: x.scales(0),
-            sums: x.sums(0),
+            biases: x.biases(0),
             shifts: x.shifts(0),
             at: std::array::from_fn(|r| x.place(first + r)),
         };
@@ -114,7 +153,7 @@ impl<const R: usize> Activations<R> {
         Self {
             bytes: self.bytes.wrapping_add(places * BLOCK),
             scales: self.scales.wrapping_add(places),
-            sums: self.sums.wrapping_add(places),
+            biases: self.biases.wrapping_add(places),
             shifts: self.shifts.wrapping_add(places),
             ..self
         }
@@ -147,8 +186,8 @@ type Sums<S, const P: usize> = [[<S as Simd>::V; 2]; P];
 /// Some blocks of a product, for all rows of a strip.
 struct Turn<'a, S: Simd, const P: usize> {
     blocks: Range<usize>,
-    /// The first row of the strip.
-    first: usize,
+    /// The rows of the strip.
+    rows: Range<usize>,
     /// By row of the strip; what is there before the first block is never read. (To clear it would be a tenth of a small product.)
     sums: &'a mut [MaybeUninit<Sums<S, P>>; STRIP],
 }
@@ -157,7 +196,7 @@ impl<S: Simd, const P: usize> Turn<'_, S, P> {
     /// The sums of R rows from `first` on, so far.
     #[inline(always)]
     unsafe fn sums<const R: usize>(&self, first: usize) -> [Sums<S, P>; R] {
-        let sums = &self.sums[first - self.first..][..R];
+        let sums = &self.sums[first - self.rows.start..][..R];
         // SAFETY: the caller's; every turn but the first comes after one that has written them.
         unsafe {
             std::array::from_fn(|r| match self.blocks.start {
@@ -167,10 +206,21 @@ impl<S: Simd, const P: usize> Turn<'_, S, P> {
         }
     }
 
+    /// What the tile from `first` on asks for, if the strip is the first that meets the weights: `start` is the product's first row.
+    #[inline(always)]
+    fn fetch(&self, first: usize, start: usize, block_bytes: usize) -> Fetch {
+        if self.rows.start != start {
+            return Fetch { from: 0, to: 0 };
+        }
+        let tiles = self.rows.len().div_ceil(S::BYTE_ROWS);
+        let tile = ((first - start) * tiles).div_ceil(self.rows.len());
+        Fetch::new::<S>(block_bytes, P, tile, tiles)
+    }
+
     /// Keeps them.
     #[inline(always)]
     fn keep<const R: usize>(&mut self, first: usize, sums: [Sums<S, P>; R]) {
-        for (to, sums) in self.sums[first - self.first..][..R].iter_mut().zip(sums) {
+        for (to, sums) in self.sums[first - self.rows.start..][..R].iter_mut().zip(sums) {
             to.write(sums);
         }
     }
@@ -186,12 +236,14 @@ impl<const P: usize> Streams<'_, P> {
             let blocks = self.task.x.blocks();
             let step = if rows.len() <= S::BYTE_ROWS { blocks } else { TURN };
             for from in (0..blocks).step_by(step) {
-                let mut turn = Turn { blocks: from..blocks.min(from + step), first: rows.start, sums: &mut sums };
+                let mut turn = Turn { blocks: from..blocks.min(from + step), rows: rows.clone(), sums: &mut sums };
                 by_height!(rows.clone(), S::BYTE_ROWS, self.tile(&mut turn), [1 2 3 4 5]);
             }
             for (row, sums) in rows.zip(&sums) {
-                for (panel, sums) in self.panels.iter().zip(sums.assume_init()) {
-                    self.task.to.take::<S>(row, *panel, sums);
+                // Vector by vector: a copy of the whole would be read before it is written.
+                let sums = sums.assume_init_ref();
+                for (panel, sums) in self.panels.iter().zip(sums) {
+                    self.task.to.take::<S>(row, *panel, *sums);
                 }
             }
         }
@@ -201,7 +253,11 @@ impl<const P: usize> Streams<'_, P> {
     #[inline(always)]
     unsafe fn tile<S: Simd, const R: usize>(&self, turn: &mut Turn<'_, S, P>, first: usize) {
         let x = Activations::<R>::new(self.task.x, first, turn.blocks.start);
-        let fetch = first == self.task.rows.start;
+        let block_bytes = match self.task.layout {
+            PartLayout::Q8_0 => (2 + BLOCK) * 2 * S::LANES,
+            PartLayout::Q4K => Q4Panel::<S>::PART,
+        };
+        let fetch = turn.fetch(first, self.task.rows.start, block_bytes);
         // SAFETY: the caller's.
         unsafe {
             let (sums, blocks) = (turn.sums::<R>(first), turn.blocks.clone());
@@ -219,7 +275,7 @@ impl<const P: usize> Streams<'_, P> {
         mut acc: [Sums<S, P>; R],
         blocks: Range<usize>,
         mut x: Activations<R>,
-        fetch: bool,
+        fetch: Fetch,
     ) -> [Sums<S, P>; R] {
         let width = 2 * S::LANES;
         let part_bytes = (2 + BLOCK) * width;
@@ -228,12 +284,9 @@ impl<const P: usize> Streams<'_, P> {
             let mut parts = self.panels.map(|panel| self.task.panel::<S>(panel).add(blocks.start * part_bytes));
             for _ in blocks {
                 for (p, part) in parts.iter_mut().enumerate() {
-                    if fetch {
-                        prefetch::<S>(*part, part_bytes, P);
-                    }
+                    fetch.ahead_of::<S>(*part, P);
                     let quads = part.add(2 * width);
-                    let mut ints: [[S::I; 2]; R] =
-                        std::array::from_fn(|r| [S::int_splat(-S::BIAS * *x.sums.add(x.at[r])); 2]);
+                    let mut ints: [[S::I; 2]; R] = std::array::from_fn(|r| [S::int_splat(*x.biases.add(x.at[r])); 2]);
                     for quad in 0..BLOCK / 4 {
                         let at = quads.add(quad * 4 * width);
                         let weights = [S::int_load(at), S::int_load(at.add(4 * S::LANES))];
@@ -263,7 +316,7 @@ impl<const P: usize> Streams<'_, P> {
         mut acc: [Sums<S, P>; R],
         blocks: Range<usize>,
         mut x: Activations<R>,
-        fetch: bool,
+        fetch: Fetch,
     ) -> [Sums<S, P>; R] {
         let width = 2 * S::LANES;
         let panels = self.panels.map(|panel| Q4Panel::<S>::new(self.task.panel::<S>(panel)));
@@ -272,9 +325,7 @@ impl<const P: usize> Streams<'_, P> {
             for block in blocks {
                 for (p, panel) in panels.iter().enumerate() {
                     let part = panel.part(block);
-                    if fetch {
-                        prefetch::<S>(part, (2 + BLOCK / 2) * width, P);
-                    }
+                    fetch.ahead_of::<S>(part, P);
                     let nibbles = part.add(2 * width);
                     let mut ints = [[S::int_splat(0); 2]; R];
                     for pair in 0..BLOCK / 8 {

@@ -10,9 +10,9 @@ pub(in crate::engine::kernels) struct QuantizeTask<'a> {
     pub(in crate::engine::kernels) blocks: usize,
     pub(in crate::engine::kernels) bytes: *mut [i8; BLOCK],
     pub(in crate::engine::kernels) scales: *mut f32,
-    /// The sum of the block's bytes.
-    pub(in crate::engine::kernels) sums: *mut i32,
-    /// `-scale * sum`.
+    /// `-BIAS` times the sum of the block's bytes.
+    pub(in crate::engine::kernels) biases: *mut i32,
+    /// `-scale` times that sum.
     pub(in crate::engine::kernels) shifts: *mut f32,
 }
 
@@ -52,7 +52,7 @@ impl Kernel for QuantizeTask<'_> {
                 let sum = bytes.iter().map(|&byte| i32::from(byte)).sum::<i32>();
                 *self.bytes.add(block * TILE) = bytes;
                 *self.scales.add(block * TILE) = scale;
-                *self.sums.add(block * TILE) = sum;
+                *self.biases.add(block * TILE) = -S::BIAS * sum;
                 *self.shifts.add(block * TILE) = -scale * sum as f32;
             }
         }
