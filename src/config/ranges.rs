@@ -120,6 +120,7 @@ fn check_engine(section: &Section<'_>, options: &EngineOptions) {
         prefix_reuse: _,
         weight_cache: _,
         draft_tokens,
+        draft_rows: _,
     } = *options;
     if !BLOCK_TOKENS.contains(&block_tokens) {
         section.fault("block_tokens", &format!("is {block_tokens}; it must be 16, 32 or 64"));

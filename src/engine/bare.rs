@@ -81,7 +81,7 @@ impl Bare {
     }
 
     /// Starts the engine anew on the same weights, with nothing known of earlier prompts; `options` are those it was opened with but for
-    /// `prefix_reuse`, `queue` and `draft_tokens`.
+    /// `prefix_reuse`, `queue`, `draft_tokens` and `draft_rows`.
     ///
     /// # Errors
     /// An option out of its range, or an engine that has stopped.

@@ -170,6 +170,15 @@ impl LocalModel {
         self.dtype
     }
 
+    /// Starts the engine anew on the same weights, with nothing known of earlier prompts; `options` are those it was opened with but for
+    /// `prefix_reuse`, `queue`, `draft_tokens` and `draft_rows`.
+    ///
+    /// # Errors
+    /// An option out of its range, or an engine that has stopped.
+    pub fn restart(&mut self, options: &EngineOptions) -> Result<(), EngineError> {
+        self.engine.restart(options)
+    }
+
     /// What the engine has done so far.
     pub fn counters(&self) -> Counters {
         self.engine.counters()

@@ -30,12 +30,13 @@ pub(crate) struct Tally {
 /// Rows in a step up to which drafts are added to what sequences decode. A draft that comes true takes the row that its token
 /// would have taken in a later step, so it saves what a step costs beside its rows: reading the weights. On two cores that is
 /// as much as 10 rows (embedded model) to 20 rows (0.6B in f32) cost; far beyond, wrong guesses would cost more.
-const DRAFTING_ROWS: usize = 32;
+pub(crate) const DRAFTING_ROWS: usize = 32;
 
 /// Queue, running sequences and their blocks.
 #[derive(Debug)]
 pub(crate) struct Scheduler {
     limits: Limits,
+    draft_rows: usize,
     blocks: Blocks,
     waiting: BTreeMap<SequenceId, Sequence>,
     running: BTreeMap<SequenceId, Sequence>,
@@ -51,6 +52,7 @@ impl Scheduler {
         assert!(limits.step_tokens > 0 && limits.max_running > 0, "a step has room for one token");
         Self {
             limits,
+            draft_rows: DRAFTING_ROWS,
             blocks,
             waiting: BTreeMap::new(),
             running: BTreeMap::new(),
@@ -58,6 +60,11 @@ impl Scheduler {
             arrivals: 0,
             tally: Tally::default(),
         }
+    }
+
+    /// The same with drafts in steps of up to so many rows.
+    pub(crate) fn with_draft_rows(self, draft_rows: usize) -> Self {
+        Self { draft_rows, ..self }
     }
 
     /// Queues a sequence; logits are wanted from position `logits_from` on. It must fit the empty pool with all that will be
@@ -232,7 +239,7 @@ impl Scheduler {
         mut guess: impl FnMut(SequenceId, &[u32], usize) -> Vec<u32>,
     ) {
         let decoding = self.running.values().filter(|sequence| sequence.decodes()).count();
-        let mut room = DRAFTING_ROWS.saturating_sub(decoding).min(*budget);
+        let mut room = self.draft_rows.saturating_sub(decoding).min(*budget);
         let block_tokens = self.blocks.block_tokens();
         for (id, rows) in reserved {
             let spare = self.blocks.available().saturating_sub(self.running.len());

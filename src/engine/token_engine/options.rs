@@ -3,6 +3,7 @@
 use super::EngineError;
 use crate::engine::executor::DeviceChoice;
 use crate::engine::qwen3::Config;
+use crate::engine::schedule::DRAFTING_ROWS;
 use serde::{Deserialize, Serialize};
 
 /// How the engine runs. But for the device, and for `deterministic` on a GPU, no option changes any result; they change speed and
@@ -38,6 +39,10 @@ pub struct EngineOptions {
     /// there is computed along, and kept if the model chooses the same. 0 drafts nothing. Drafts stop where they do not come
     /// true and where a step is crowded.
     pub draft_tokens: usize,
+    /// Rows in a step up to which drafts are added to what sequences decode. No key of a file: `maspo bench --draft-rows` measures what
+    /// the default was chosen by.
+    #[serde(skip)]
+    pub draft_rows: usize,
 }
 
 impl Default for EngineOptions {
@@ -54,6 +59,7 @@ impl Default for EngineOptions {
             prefix_reuse: true,
             weight_cache: true,
             draft_tokens: 8,
+            draft_rows: DRAFTING_ROWS,
         }
     }
 }
