@@ -120,6 +120,12 @@ fn rates(args: &Args) -> Result<Exit, CliError> {
     };
     say(args, &headline(args, &source, &opened));
     say(args, &format!("read bandwidth {:.1} GB/s, weights {:.1} MB a step", bandwidth / 1e9, weights_mb(&opened)));
+    if let (Some(packed), Some(resident)) = (opened.packed_bytes, opened.resident) {
+        let [packed, now, peak] = [packed as u64, resident.bytes, resident.peak_bytes].map(|bytes| bytes as f64 / 1e6);
+        let line =
+            format!("packed weights {packed:.1} MB; resident when loaded {now:.1} MB, at most until then {peak:.1} MB");
+        say(args, &line);
+    }
     say(args, "batch   prefill tok/s   decode tok/s   ms/step   MB/step   of bandwidth");
     let (weights, kv_per_token) = (opened.weight_bytes_per_step, opened.kv_bytes_per_token);
     let traffic = Traffic { weights, kv_per_token, bandwidth };
@@ -173,6 +179,9 @@ fn print_json(args: &Args, source: &ModelSource, opened: &Bare, figures: Value) 
         "device": opened.device,
         "threads": opened.threads,
         "kernels": opened.kernels,
+        "packed_bytes": opened.packed_bytes,
+        "resident_bytes": opened.resident.map(|resident| resident.bytes),
+        "peak_resident_bytes": opened.resident.map(|resident| resident.peak_bytes),
     });
     print_object(args, head, figures);
 }

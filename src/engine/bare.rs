@@ -4,6 +4,7 @@ use super::OpenError;
 use super::files::open_files;
 use super::kernels::Format;
 use super::local_model::{TABLE, check_leftover};
+use super::memory::{self, Resident};
 use super::place::{Loaded, Place};
 use super::qwen3::{Config, Dtype, Model};
 use super::source::ModelSource;
@@ -21,6 +22,10 @@ pub struct Bare {
     pub config: Config,
     /// What the matrices are kept in; `auto` means: as in the file.
     pub dtype: Dtype,
+    /// Bytes of all packed matrices, on the CPU.
+    pub packed_bytes: Option<usize>,
+    /// What the process held when the model was loaded.
+    pub resident: Option<Resident>,
     /// Bytes of the packed matrices that a decode step has to read.
     pub weight_bytes_per_step: usize,
     /// Bytes of the keys and values of one token.
@@ -64,13 +69,16 @@ impl Bare {
                 (loaded, dtype)
             }
         };
-        let Loaded { executor, blocks, model, weight_bytes_per_step, kv_bytes_per_token } = loaded;
+        let Loaded { executor, blocks, model, packed_bytes, weight_bytes_per_step, kv_bytes_per_token } = loaded;
+        let resident = memory::resident();
         let engine = TokenEngine::start_on(executor, &config, Vec::new(), options, blocks)?;
         Ok(Self {
             engine,
             model,
             config,
             dtype,
+            packed_bytes,
+            resident,
             weight_bytes_per_step,
             kv_bytes_per_token,
             device,

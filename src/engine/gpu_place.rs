@@ -85,7 +85,7 @@ impl GpuPlace {
                 self.name
             )));
         }
-        let stored = if stored == Format::F32 { Format::Bf16 } else { stored };
+        let stored = if matches!(stored, Format::F32 | Format::F16) { Format::Bf16 } else { stored };
         Ok(dtype.settle(config, stored, Some(self.gpu.free_bytes() as u64)))
     }
 
@@ -109,6 +109,7 @@ impl GpuPlace {
         Ok(Loaded {
             blocks: executor.blocks(),
             model: None,
+            packed_bytes: None,
             weight_bytes_per_step: executor.weight_bytes_per_step(),
             kv_bytes_per_token: GpuOptions::kv_bytes_per_token(config),
             executor: Box::new(executor) as Box<dyn Executor>,

@@ -9,14 +9,14 @@ use super::qwen3::{Config, Dtype};
 use super::source::ModelSource;
 use super::text::{ChatTemplate, ChatText, TextError};
 use super::token_engine::{Counters, EngineError, EngineOptions, ScoreOutput, TokenEngine, TokenOutput, TokenRequest};
-use super::weights::{CachedWeights, Leftover, WatchedWeights, WeightFiles, WeightsError, digest_bytes};
-use crate::base::{Digest, Hasher};
+use super::weights::{CachedWeights, Leftover, WatchedWeights, WeightFiles, WeightsError};
+use crate::base::Hasher;
 use crate::chat::{ChatError, ChatModel, Completion, Message, ModelIdentity, Origin, Request, Scores, Usage};
 use futures::FutureExt;
 use futures::future::BoxFuture;
 
 /// To be raised when the forward pass gives other results than before: cached answers then no longer count.
-const COMPUTE_VERSION: u32 = 3;
+const COMPUTE_VERSION: u32 = 4;
 
 /// Weights of a model whose conversion takes long enough to be kept on disk.
 const WORTH_KEEPING: usize = 200_000_000;
@@ -132,7 +132,7 @@ impl LocalModel {
         hasher.field(template.unwrap_or_default().as_bytes());
         let weights = files.weights()?;
         let mut content = Hasher::new("maspo weights");
-        for digest in &weight_digests(weights) {
+        for digest in &weights.digests() {
             hasher.field(&digest.0);
             content.field(&digest.0);
         }
@@ -264,11 +264,6 @@ fn open_text(files: &dyn ModelFiles, config: &Config) -> Result<Option<ChatText>
     }
     let template = files.template()?.map(|source| ChatTemplate::new(&source)).transpose()?;
     Ok(Some(ChatText::new(tokenizer, template)))
-}
-
-/// The digests of the weights' files, in order.
-fn weight_digests(weights: &dyn WeightFiles) -> Vec<Digest> {
-    weights.contents().into_iter().map(digest_bytes).collect()
 }
 
 impl From<EngineError> for ChatError {

@@ -35,7 +35,7 @@ pub use bare::Bare;
 pub use executor::{DeviceChoice, DeviceError, UnknownDevice};
 pub use files::FilesError;
 pub use local_model::{LocalModel, OpenError, Text};
-pub use memory::free as memory_free;
+pub use memory::{Resident, free as memory_free};
 pub use source::{ModelSource, SourceError};
 pub use survey::{DeviceReport, cuda_architectures, survey};
 pub use token_engine::{EngineError, EngineOptions, TokenRequest};

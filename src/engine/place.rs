@@ -26,6 +26,8 @@ pub(super) struct Loaded {
     pub(super) blocks: usize,
     /// The model itself, where it can be asked without the executor.
     pub(super) model: Option<Model>,
+    /// Bytes of all packed matrices in the machine's own memory.
+    pub(super) packed_bytes: Option<usize>,
     /// Bytes of the matrices that a decode step reads.
     pub(super) weight_bytes_per_step: usize,
     /// Bytes of the keys and values of one token.
@@ -164,6 +166,7 @@ impl Place {
                 Ok(Loaded {
                     executor: Box::new(CpuExecutor::new(model.clone(), options.block_tokens, blocks)),
                     blocks,
+                    packed_bytes: Some(model.packed_bytes()),
                     weight_bytes_per_step: model.weight_bytes_per_step(),
                     kv_bytes_per_token: model.kv_bytes_per_token(),
                     model: Some(model),

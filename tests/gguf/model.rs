@@ -125,6 +125,7 @@ fn every_number_format_is_read_as_candle_reads_it() {
             GgmlDType::Q4K => (Format::Q4K, true),
             GgmlDType::Q6K => (Format::Q8_0, false),
             GgmlDType::Q8_0 => (Format::Q8_0, true),
+            GgmlDType::F16 => (Format::F16, true),
             GgmlDType::BF16 => (Format::Bf16, true),
             _ => (Format::F32, true),
         };

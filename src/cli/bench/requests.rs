@@ -25,7 +25,8 @@ pub(super) fn run(args: &Args) -> Result<Exit, CliError> {
     let requests = read(args, &model)?;
     let (longest, limit) = (requests.iter().map(|request| request.prompt.len()).max().unwrap_or(0), model.limit());
     if longest + args.new_tokens > limit {
-        let message = format!("a prompt of {longest} tokens and --new-tokens {} do not fit: {limit} do", args.new_tokens);
+        let message =
+            format!("a prompt of {longest} tokens and --new-tokens {} do not fit: {limit} do", args.new_tokens);
         return Err(CliError::bad_input(message));
     }
     let ways = ways(args, &options);

@@ -46,7 +46,10 @@ pub(super) fn run(args: &Args, Recording::Maspo: Recording) -> Result<Exit, CliE
     let note = |round, mode: Mode, seconds| eprintln!("round {round}: {:<24} {seconds:>10.3} s", mode.name());
     let figures = measure_step(&mut opened, &options, &workload, args.rounds, note)
         .map_err(|error| CliError::new(Exit::RunFailed, error))?;
-    say(args, "calls made                prefilled     reused    decoded    drafted   accepted   seconds                     of the first");
+    say(
+        args,
+        "calls made                prefilled     reused    decoded    drafted   accepted   seconds                     of the first",
+    );
     for figures in &figures {
         say(args, &row(figures));
     }

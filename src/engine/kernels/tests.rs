@@ -15,8 +15,13 @@ fn computes() -> impl Iterator<Item = Compute> {
     KernelSet::available().into_iter().flat_map(|set| [1, 2].map(|t| Compute::with_kernels(Some(t), set).unwrap()))
 }
 
-const PACKINGS: [Packing; 4] =
-    [Packing::Of(Format::F32), Packing::Of(Format::Bf16), Packing::Of(Format::Q8_0), Packing::Of(Format::Q4K)];
+const PACKINGS: [Packing; 5] = [
+    Packing::Of(Format::F32),
+    Packing::Of(Format::F16),
+    Packing::Of(Format::Bf16),
+    Packing::Of(Format::Q8_0),
+    Packing::Of(Format::Q4K),
+];
 
 fn sets() -> Family<'static> {
     Family {
@@ -43,7 +48,7 @@ impl Subject for Compute {
 
     fn arithmetic(&self, packing: Packing, generated: bool) -> Arithmetic {
         match packing {
-            Packing::Of(Format::F32 | Format::Bf16) => Arithmetic::Exact,
+            Packing::Of(Format::F32 | Format::F16 | Format::Bf16) => Arithmetic::Exact,
             _ if self.kernels().has_bf16_tiles() && !generated => Arithmetic::Bf16Both,
             _ => Arithmetic::Bytes,
         }

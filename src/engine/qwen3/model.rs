@@ -70,7 +70,7 @@ impl Logits {
 pub(in crate::engine) struct Tensors<'a> {
     source: &'a mut dyn TensorSource,
     dtype: Dtype,
-    /// What matrices are kept in that would be kept in f32.
+    /// What matrices are kept in that would be kept in f32; where that is another format, in f16 as well.
     widest: Format,
 }
 
@@ -81,7 +81,11 @@ impl<'a> Tensors<'a> {
     }
 
     fn format(&self, format: Format) -> Format {
-        if format == Format::F32 { self.widest } else { format }
+        match format {
+            Format::F32 => self.widest,
+            Format::F16 if self.widest != Format::F32 => self.widest,
+            other => other,
+        }
     }
 
     /// A vector, as plain floats.
@@ -147,6 +151,11 @@ impl Model {
             rotary,
             kv_format,
         })
+    }
+
+    /// Bytes of all packed matrices.
+    pub fn packed_bytes(&self) -> usize {
+        self.weight_bytes_per_step() + self.embed_tokens.as_ref().map_or(0, |table| table.bytes())
     }
 
     /// Bytes of the packed matrices that a decode step has to read: all but the table where tokens are looked up.
