@@ -5,7 +5,8 @@ mod requests;
 mod workload;
 
 use super::device::DeviceArgs;
-use super::local::open_error;
+use super::loading::Loading;
+use super::local::{open_error, use_threads};
 use super::{CliError, Exit};
 use crate::base::Seed;
 use crate::engine::qwen3::Dtype;
@@ -108,7 +109,7 @@ fn rates(args: &Args) -> Result<Exit, CliError> {
         ..defaults
     };
     let options = args.device.with(options);
-    let opened = Bare::open(&source, args.random_weights.then_some(SEED), args.dtype, &options).map_err(open_error)?;
+    let opened = open(args, &source, args.dtype, &options)?;
     if tokens > opened.engine.limit() {
         let limit = opened.engine.limit();
         let message = format!("--prompt-tokens and --new-tokens add up to {tokens}, but {limit} fit into the model");
@@ -163,10 +164,21 @@ fn check(args: &Args) -> Result<(), CliError> {
     if faults.is_empty() { Ok(()) } else { Err(CliError::bad_inputs(faults)) }
 }
 
+/// Opens the model of `--model`, and says what `auto` became.
+fn open(args: &Args, source: &ModelSource, dtype: Dtype, options: &EngineOptions) -> Result<Bare, CliError> {
+    use_threads(options.threads);
+    let mut loading = Loading::new(source.name());
+    let random = args.random_weights.then_some(SEED);
+    let opened = Bare::open(source, random, dtype, options, &mut |heard| loading.show(heard)).map_err(open_error)?;
+    loading.finish();
+    Ok(opened)
+}
+
 /// What runs where.
 fn headline(args: &Args, source: &ModelSource, opened: &Bare) -> String {
     let weights = if args.random_weights { "random weights" } else { "its own weights" };
-    let Bare { dtype, device, threads, kernels, .. } = opened;
+    let Bare { device, threads, kernels, .. } = opened;
+    let dtype = opened.settled.dtype;
     format!("{source}, {weights}, {dtype}, {device}, {threads} threads, {kernels} kernels")
 }
 
@@ -175,7 +187,7 @@ fn print_json(args: &Args, source: &ModelSource, opened: &Bare, figures: Value) 
     let head = json!({
         "model": source.name(),
         "random_weights": args.random_weights,
-        "dtype": opened.dtype,
+        "dtype": opened.settled.dtype,
         "device": opened.device,
         "threads": opened.threads,
         "kernels": opened.kernels,

@@ -119,6 +119,8 @@ fn check_engine(section: &Section<'_>, options: &EngineOptions) {
         queue,
         prefix_reuse: _,
         weight_cache: _,
+        worth_keeping: _,
+        weight_folder: _,
         draft_tokens,
         draft_rows: _,
     } = *options;

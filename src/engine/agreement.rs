@@ -113,7 +113,7 @@ mod tests {
     fn open(dtype: Dtype) -> Bare {
         let source = ModelSource::parse("embedded:triage").unwrap();
         let options = EngineOptions { draft_tokens: 0, ..EngineOptions::default() };
-        Bare::open(&source, None, dtype, &options).unwrap()
+        Bare::open(&source, None, dtype, &options, &mut |_| ()).unwrap()
     }
 
     #[test]

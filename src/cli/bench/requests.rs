@@ -1,11 +1,12 @@
 //! `maspo bench --requests FILES`: greedy answers to given conversations, with prompt lookup and without.
 
 use super::super::jsonl::{Input, parse};
-use super::super::local::open_error;
+use super::super::loading::Loading;
+use super::super::local::{open_error, use_threads};
 use super::super::{CliError, Exit};
 use super::{Args, MAX_ROUNDS, draft_faults, print_object, say, spread};
 use crate::chat::{Message, Sampling};
-use crate::engine::{EngineOptions, LocalModel, ModelSource, TokenRequest};
+use crate::engine::{Choice, EngineOptions, How, LocalModel, ModelSource, Text, TokenRequest};
 use crate::throughput::{DraftFigures, Drafting, measure_drafting};
 use serde::Deserialize;
 use serde_json::json;
@@ -21,7 +22,11 @@ pub(super) fn run(args: &Args) -> Result<Exit, CliError> {
     let options = EngineOptions { threads: args.threads, kv_tokens: args.kv_tokens, ..EngineOptions::default() };
     let options = args.device.with(options);
     let source = ModelSource::parse(&args.model).map_err(CliError::bad_input)?;
-    let mut model = LocalModel::open(&source, &options, args.dtype, false).map_err(open_error)?;
+    use_threads(options.threads);
+    let mut loading = Loading::new(source.name());
+    let how = How { dtype: Choice::Asked(args.dtype), compute: None, watch: &mut |heard| loading.show(heard) };
+    let mut model = LocalModel::open_as(&source, &options, false, Text::Needed, how).map_err(open_error)?;
+    loading.finish();
     let requests = read(args, &model)?;
     let (longest, limit) = (requests.iter().map(|request| request.prompt.len()).max().unwrap_or(0), model.limit());
     if longest + args.new_tokens > limit {

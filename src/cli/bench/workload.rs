@@ -1,9 +1,9 @@
 //! `maspo bench --workload maspo`: a recorded step of a search, replayed in every mode.
 
-use super::super::{CliError, Exit, local::open_error};
-use super::{Args, MAX_ROUNDS, SEED, draft_faults, headline, print_json, say, spread};
+use super::super::{CliError, Exit};
+use super::{Args, MAX_ROUNDS, draft_faults, headline, open, print_json, say, spread};
 use crate::chat::ModelRole;
-use crate::engine::{Bare, EngineOptions, ModelSource};
+use crate::engine::{EngineOptions, ModelSource};
 use crate::throughput::{Mode, ModeFigures, Workload, measure_step};
 use serde_json::json;
 
@@ -29,8 +29,7 @@ pub(super) fn run(args: &Args, Recording::Maspo: Recording) -> Result<Exit, CliE
         ..EngineOptions::default()
     };
     let options = args.device.with(options);
-    let mut opened =
-        Bare::open(&source, args.random_weights.then_some(SEED), args.dtype, &options).map_err(open_error)?;
+    let mut opened = open(args, &source, args.dtype, &options)?;
     let (longest, limit) = (workload.longest(), opened.engine.limit());
     if longest > limit {
         let message = format!("the recorded step has a call of {longest} tokens, but {limit} fit into the model");

@@ -9,6 +9,7 @@ use candle_core::Tensor;
 use std::fs;
 use std::io::{Read, Write};
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU64, Ordering};
 
 /// Opens every file; changes when its layout or the converters do.
 const MAGIC: &[u8; 16] = b"maspo weights 1\n";
@@ -96,7 +97,10 @@ fn read(path: &Path, shape: (usize, usize), format: Format) -> Option<Rows> {
 fn write(path: &Path, shape: (usize, usize), rows: &Rows) -> std::io::Result<()> {
     let folder = path.parent().expect("a file lies in a folder");
     fs::create_dir_all(folder)?;
-    let unfinished = folder.join(format!("{}.unfinished", std::process::id()));
+    // Neither another process nor another thread of this one writes to the same place.
+    static WRITTEN: AtomicU64 = AtomicU64::new(0);
+    let number = WRITTEN.fetch_add(1, Ordering::Relaxed);
+    let unfinished = folder.join(format!("{}-{number}.unfinished", std::process::id()));
     let written = (|| {
         let mut file = fs::File::create(&unfinished)?;
         file.write_all(&head(shape, rows.bytes()))?;
