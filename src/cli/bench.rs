@@ -58,7 +58,7 @@ pub(super) struct Args {
     /// Queries of the recorded step's mini-batch; default is all of them.
     #[arg(long, requires = "workload")]
     queries: Option<usize>,
-    /// Tokens that the K/V pool holds during the recorded step or the requests; default is what a search gets.
+    /// Tokens that the K/V pool holds; default is what a search gets, for requests 131,072.
     #[arg(long, requires = "replay")]
     kv_tokens: Option<usize>,
     /// Time nothing; say how far the logits are from those of the same weights kept in this (mostly f32).

@@ -1,8 +1,9 @@
 //! Times given requests with prompt lookup and without: what drafts save depends on how much of a text stood before, so it is measured
-//! on requests that somebody really makes. Every run starts from an empty prefix tree, and both ways must give the same tokens.
+//! on requests that somebody really makes. Only decoding is timed: the keys and values of the prompts' whole blocks are there, where the
+//! pool holds them all. Both ways must give the same tokens.
 
 use super::step::{Spread, StepError};
-use crate::base::Stopwatch;
+use crate::base::{Stopwatch, processor_seconds};
 use crate::engine::token_engine::Counters;
 use crate::engine::{EngineError, EngineOptions, LocalModel, TokenRequest};
 use futures::executor::block_on;
@@ -34,15 +35,22 @@ pub struct DraftFigures {
     pub drafted_tokens: u64,
     /// Of these, those that came true.
     pub accepted_tokens: u64,
-    /// Seconds for all requests, their prompts included.
+    /// Prompt tokens that were computed all the same, in the last round.
+    pub prefilled_tokens: u64,
+    /// Seconds for all requests.
     pub seconds: Spread,
     /// Those of the first way with this batch over these, in the same round.
     pub speedup: Spread,
+    /// Seconds that processors worked for them; none where the system does not say.
+    pub processor_seconds: Option<Spread>,
+    /// Those of the first way with this batch over these, in the same round.
+    pub processor_speedup: Option<Spread>,
 }
 
 /// One run.
 struct Run {
     seconds: f64,
+    processor_seconds: Option<f64>,
     counters: Counters,
     answers: Vec<Vec<u32>>,
 }
@@ -82,20 +90,35 @@ pub fn measure_drafting(
 }
 
 fn run(model: &LocalModel, requests: &[TokenRequest], batch: usize) -> Result<Run, EngineError> {
-    let watch = Stopwatch::start();
-    let answers = stream::iter(requests.iter().cloned().map(|request| model.generate(request)))
-        .buffered(batch)
-        .map_ok(|output| output.token_ids)
-        .try_collect();
-    let answers = block_on(answers)?;
-    Ok(Run { seconds: watch.seconds(), counters: model.counters(), answers })
+    let answer = |most: usize| -> Result<Vec<Vec<u32>>, EngineError> {
+        let requests = requests.iter().map(|request| {
+            let max_new_tokens = request.max_new_tokens.min(most);
+            model.generate(TokenRequest { max_new_tokens, ..request.clone() })
+        });
+        block_on(stream::iter(requests).buffered(batch).map_ok(|output| output.token_ids).try_collect())
+    };
+    // Fills the prefix tree.
+    answer(1)?;
+    let (before, watch, processor) = (model.counters(), Stopwatch::start(), processor_seconds());
+    let answers = answer(usize::MAX)?;
+    let (seconds, counters) = (watch.seconds(), model.counters());
+    let processor_seconds = processor.zip(processor_seconds()).map(|(before, after)| after - before);
+    let counters = Counters {
+        steps: counters.steps - before.steps,
+        prefilled_tokens: counters.prefilled_tokens - before.prefilled_tokens,
+        decoded_tokens: counters.decoded_tokens - before.decoded_tokens,
+        drafted_tokens: counters.drafted_tokens - before.drafted_tokens,
+        accepted_tokens: counters.accepted_tokens - before.accepted_tokens,
+        ..counters
+    };
+    Ok(Run { seconds, processor_seconds, counters, answers })
 }
 
 /// `None` without rounds.
 fn figures(ways: &[Drafting], runs: &[Vec<Run>], at: usize) -> Option<DraftFigures> {
     let first = ways.iter().position(|way| way.batch == ways[at].batch)?;
-    let seconds: Vec<f64> = runs[at].iter().map(|run| run.seconds).collect();
-    let ratios: Vec<f64> = runs[first].iter().zip(&seconds).map(|(first, own)| first.seconds / own).collect();
+    let (seconds, speedup) = spreads(&runs[first], &runs[at], |run| Some(run.seconds))?;
+    let processor = spreads(&runs[first], &runs[at], |run| run.processor_seconds.filter(|seconds| *seconds > 0.0));
     let counters = runs[at].last()?.counters;
     Some(DraftFigures {
         drafting: ways[at],
@@ -103,7 +126,18 @@ fn figures(ways: &[Drafting], runs: &[Vec<Run>], at: usize) -> Option<DraftFigur
         decoded_tokens: counters.decoded_tokens,
         drafted_tokens: counters.drafted_tokens,
         accepted_tokens: counters.accepted_tokens,
-        seconds: Spread::of(&seconds)?,
-        speedup: Spread::of(&ratios)?,
+        prefilled_tokens: counters.prefilled_tokens,
+        seconds,
+        speedup,
+        processor_seconds: processor.map(|(seconds, _)| seconds),
+        processor_speedup: processor.map(|(_, speedup)| speedup),
     })
+}
+
+/// Of some seconds, and of those of the first way over them.
+fn spreads(first: &[Run], own: &[Run], seconds: impl Fn(&Run) -> Option<f64>) -> Option<(Spread, Spread)> {
+    let [first, own] = [first, own].map(|runs| runs.iter().map(&seconds).collect::<Option<Vec<f64>>>());
+    let (first, own) = (first?, own?);
+    let ratios: Vec<f64> = first.iter().zip(&own).map(|(first, own)| first / own).collect();
+    Some((Spread::of(&own)?, Spread::of(&ratios)?))
 }

@@ -11,6 +11,9 @@ use crate::throughput::{DraftFigures, Drafting, measure_drafting};
 use serde::Deserialize;
 use serde_json::json;
 
+/// Tokens that the K/V pool holds by default: the prompts of all requests are to stay there.
+const KV_TOKENS: usize = 1 << 17;
+
 /// One line of a file; what else it holds is passed over, so that the embedded model's probes will do.
 #[derive(Deserialize)]
 struct Line {
@@ -19,7 +22,8 @@ struct Line {
 
 pub(super) fn run(args: &Args) -> Result<Exit, CliError> {
     check(args)?;
-    let options = EngineOptions { threads: args.threads, kv_tokens: args.kv_tokens, ..EngineOptions::default() };
+    let kv_tokens = Some(args.kv_tokens.unwrap_or(KV_TOKENS));
+    let options = EngineOptions { threads: args.threads, kv_tokens, ..EngineOptions::default() };
     let options = args.device.with(options);
     let source = ModelSource::parse(&args.model).map_err(CliError::bad_input)?;
     use_threads(options.threads);
@@ -42,7 +46,10 @@ pub(super) fn run(args: &Args) -> Result<Exit, CliError> {
     };
     let figures = measure_drafting(&mut model, &options, &requests, &ways, args.rounds, note)
         .map_err(|error| CliError::new(Exit::RunFailed, error))?;
-    say(args, "at once   drafts   rows   steps   decoded   drafted   accepted   seconds                   faster by");
+    say(
+        args,
+        "at once   drafts   rows   steps   decoded   drafted   accepted   seconds                   faster by                processor seconds",
+    );
     for figures in &figures {
         say(args, &row(figures));
     }
@@ -100,12 +107,13 @@ fn read(args: &Args, model: &LocalModel) -> Result<Vec<TokenRequest>, CliError> 
 fn row(figures: &DraftFigures) -> String {
     let Drafting { batch, draft_tokens, draft_rows } = figures.drafting;
     format!(
-        "{batch:>7}   {draft_tokens:>6}   {draft_rows:>4}   {:>5}   {:>7}   {:>7}   {:>8}   {:<24}  {}",
+        "{batch:>7}   {draft_tokens:>6}   {draft_rows:>4}   {:>5}   {:>7}   {:>7}   {:>8}   {:<24}  {:<23}  {}",
         figures.steps,
         figures.decoded_tokens,
         figures.drafted_tokens,
         figures.accepted_tokens,
         spread(figures.seconds, " s"),
         spread(figures.speedup, " x"),
+        figures.processor_seconds.map_or("unknown".to_string(), |seconds| spread(seconds, " s")),
     )
 }
