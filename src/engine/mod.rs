@@ -31,7 +31,7 @@ mod place;
 mod source;
 mod survey;
 
-pub use agreement::{Agreement, agreement};
+pub use agreement::{Agreement, Agreements, agreement};
 pub use bare::Bare;
 pub use executor::{DeviceChoice, DeviceError, UnknownDevice};
 pub use files::FilesError;

@@ -18,10 +18,12 @@ pub(super) fn run(args: &Args, reference: Dtype) -> Result<Exit, CliError> {
     let found =
         agreement(&reference, &opened, SEQUENCES, SEED).map_err(|error| CliError::new(Exit::RunFailed, error))?;
     say(args, &format!("{}, beside {}", headline(args, &source, &opened), reference.settled.dtype));
-    say(args, &format!("positions            {}", found.positions));
-    say(args, &format!("same greedy token    {:.1} %", 100.0 * found.greedy));
-    say(args, &format!("error of logits      {:.4} of their standard deviation", found.relative_error));
-    say(args, &format!("KL divergence        {:.6} nats", found.divergence));
+    for (rows, found) in [("tokens of prompts", found.prompts), ("generated tokens", found.generated)] {
+        say(args, &format!("{rows}, {} positions", found.positions));
+        say(args, &format!("  same greedy token    {:.1} %", 100.0 * found.greedy));
+        say(args, &format!("  error of logits      {:.4} of their standard deviation", found.relative_error));
+        say(args, &format!("  KL divergence        {:.6} nats", found.divergence));
+    }
     print_json(args, &source, &opened, json!({ "against": reference.settled.dtype, "agreement": found }));
     Ok(Exit::Ok)
 }
