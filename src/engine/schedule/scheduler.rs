@@ -28,9 +28,11 @@ pub(crate) struct Tally {
 }
 
 /// Rows in a step up to which drafts are added to what sequences decode. A draft that comes true takes the row that its token
-/// would have taken in a later step, so it saves what a step costs beside its rows: reading the weights. On two cores that is
-/// as much as 10 rows (embedded model) to 20 rows (0.6B in f32) cost; far beyond, wrong guesses would cost more.
-pub(crate) const DRAFTING_ROWS: usize = 32;
+/// would have taken in a later step, so it saves what a step costs beside its rows: reading the weights; one that does not costs a
+/// row. The embedded model lies in the cache, and its rows cost nearly all of a step: copying text with two thirds of the drafts
+/// coming true, drafts gain nothing to 6 % alone on a quiet machine, and with 32 rows cost 14 % where ten sequences decode (docs/benchmarks.md, "Drafting on and
+/// off"). A 0.6B model in 8 bits, whose ten rows take 1.5 times as long as one and forty 4 times, breaks even at about ten.
+pub(crate) const DRAFTING_ROWS: usize = 8;
 
 /// Queue, running sequences and their blocks.
 #[derive(Debug)]
