@@ -115,10 +115,20 @@ fn the_program_replays_it() {
         assert_eq!(number("requests"), 88);
         assert_eq!(number("decoded_tokens"), step.calls.iter().map(|call| call.new_tokens).sum::<usize>());
         assert_eq!(number("preemptions"), 0);
+        assert_eq!((number("drafted_tokens"), number("accepted_tokens")), (0, 0), "drafts are asked for: {mode}");
         assert_eq!(number("prefilled_tokens") + number("reused_tokens"), prompts, "{mode}");
         let reuse = mode["prefix_reuse"] == true;
         assert_eq!(number("reused_tokens") * 4 > prompts, reuse, "{mode}");
         assert_eq!(number("peak_running") > 1, mode["concurrent"] == true, "{mode}");
+    }
+
+    let drafting = bench(folder.path(), &[&args[..], &["--draft-tokens", "8"]].concat());
+    let drafting: Value = serde_json::from_slice(&drafting.stdout).unwrap();
+    for (with, without) in drafting["modes"].as_array().unwrap().iter().zip(modes) {
+        let number = |mode: &Value, key: &str| mode[key].as_u64().unwrap();
+        assert!(number(with, "drafted_tokens") >= number(with, "accepted_tokens"), "{with}");
+        assert!(number(with, "accepted_tokens") > 0 && number(with, "steps") < number(without, "steps"), "{with}");
+        assert_eq!(number(with, "decoded_tokens"), number(without, "decoded_tokens"));
     }
 
     for senseless in [
@@ -128,10 +138,53 @@ fn the_program_replays_it() {
         &["--workload", "maspo", "--rounds", "0"],
         &["--workload", "maspo", "--kv-tokens", "1000"],
         &["--workload", "other"],
+        &["--workload", "maspo", "--draft-tokens", "65"],
         &["--rounds", "2"],
+        &["--draft-tokens", "2"],
+        &["--draft-rows", "8"],
+        &["--requests", "nowhere.jsonl"],
+        &["--requests", "in.jsonl", "--workload", "maspo"],
+        &["--requests", "in.jsonl", "--against", "f32"],
     ] {
         let ran = bench(folder.path(), senseless);
         assert_eq!((ran.status.code(), ran.stdout.len()), (Some(2), 0), "{senseless:?}");
         assert!(!ran.stderr.is_empty(), "{senseless:?}");
     }
+}
+
+#[test]
+fn requests_are_answered_with_drafts_and_without() {
+    let folder = tempfile::tempdir().unwrap();
+    std::fs::create_dir(folder.path().join("model")).unwrap();
+    TinyModel::default().write(&folder.path().join("model"));
+    let line = |text: &str| json!({"kind": "probe", "messages": [{"role": "user", "content": text}]}).to_string();
+    let lines = ["one two three", "who is it?", "the capital of France"].map(line).join("\n");
+    std::fs::write(folder.path().join("in.jsonl"), lines).unwrap();
+
+    let args = ["--requests", "in.jsonl", "--batch", "1,3", "--new-tokens", "60", "--draft-tokens", "4"];
+    let more = ["--draft-rows", "8,32", "--rounds", "2", "--threads", "1", "--json"];
+    let ran = bench(folder.path(), &[&args[..], &more].concat());
+    assert!(ran.status.success(), "{}", String::from_utf8_lossy(&ran.stderr));
+    let object: Value = serde_json::from_slice(&ran.stdout).unwrap();
+    assert_eq!((&object["command"], &object["requests"], &object["rounds"]), (&json!("bench"), &json!(3), &json!(2)));
+    let ways = object["ways"].as_array().unwrap();
+    let number = |way: &Value, key: &str| way[key].as_u64().unwrap();
+    let found: Vec<[u64; 3]> =
+        ways.iter().map(|way| ["batch", "draft_tokens", "draft_rows"].map(|key| number(way, key))).collect();
+    assert_eq!(found, [[1, 0, 8], [1, 4, 8], [1, 4, 32], [3, 0, 8], [3, 4, 8], [3, 4, 32]]);
+    for way in ways {
+        let drafts = number(way, "draft_tokens") > 0;
+        assert_eq!(number(way, "decoded_tokens"), number(&ways[0], "decoded_tokens"), "{way}");
+        assert_eq!(number(way, "drafted_tokens") > 0, drafts, "{way}");
+        let alone = number(way, "batch") == 1;
+        // Alone, a token that was foreseen is a step that is saved.
+        let saved = number(&ways[0], "steps") - number(way, "steps");
+        assert!(!alone || saved == number(way, "accepted_tokens"), "{way}");
+    }
+
+    std::fs::write(folder.path().join("in.jsonl"), "{\"messages\": []}\n{}\n").unwrap();
+    let ran = bench(folder.path(), &["--requests", "in.jsonl", "--rounds", "1"]);
+    assert_eq!(ran.status.code(), Some(2));
+    let said = String::from_utf8(ran.stderr).unwrap();
+    assert!(said.contains("in.jsonl:2: missing field `messages`"), "{said}");
 }

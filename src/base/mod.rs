@@ -7,7 +7,7 @@ mod ids;
 mod seed;
 
 pub use cancel::CancelToken;
-pub use clock::Stopwatch;
+pub use clock::{Stopwatch, processor_seconds};
 pub use digest::{Digest, Hasher, digest_json};
 pub use ids::AgentId;
 pub use seed::{Seed, Stage};

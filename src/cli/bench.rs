@@ -1,20 +1,24 @@
-//! `maspo bench`: Measure prefill and decode speed, or replay a recorded step of a search.
+//! `maspo bench`: Measure prefill and decode speed, replay a recorded step of a search, or answer given requests with drafts and without.
 
 mod against;
+mod requests;
 mod workload;
 
 use super::device::DeviceArgs;
-use super::local::open_error;
+use super::loading::Loading;
+use super::local::{open_error, use_threads};
 use super::{CliError, Exit};
 use crate::base::Seed;
 use crate::engine::qwen3::Dtype;
 use crate::engine::{Bare, EngineOptions, ModelSource};
-use crate::throughput::{Figures, Load, Traffic, measure, read_bandwidth};
+use crate::throughput::{Figures, Load, Spread, Traffic, measure, read_bandwidth};
 use serde_json::{Value, json};
+use std::path::PathBuf;
 use workload::Recording;
 
 /// Measure prefill and decode speed, or replay a recorded step of a search
 #[derive(clap::Args, Debug)]
+#[command(group = clap::ArgGroup::new("replay").args(["workload", "requests"]))]
 pub(super) struct Args {
     /// A Hugging Face model folder, a .gguf file, or `embedded:triage`.
     #[arg(long)]
@@ -37,17 +41,28 @@ pub(super) struct Args {
     /// Replay a recorded step of a search instead, as the search makes its calls, without prefix reuse, and one at a time.
     #[arg(long, value_enum, conflicts_with_all = ["batch", "prompt_tokens", "new_tokens"])]
     workload: Option<Recording>,
-    /// Rounds of the recorded step; the median counts.
-    #[arg(long, default_value_t = 3, requires = "workload")]
+    /// Answer the conversations in these files (lines with `messages`) greedily instead, with prompt lookup and without; `--batch` says how
+    /// many are under way at once.
+    #[arg(long, value_name = "FILES", value_delimiter = ',', conflicts_with_all = ["prompt_tokens", "random_weights"])]
+    requests: Vec<PathBuf>,
+    /// Tokens drafted at most per step and sequence. Default: none in the recorded step, whose random weights would go round in loops that
+    /// drafts foresee; what a search gets for requests.
+    #[arg(long, value_name = "N", requires = "replay")]
+    draft_tokens: Option<usize>,
+    /// With `--requests`: rows in a step up to which drafts are added; several are compared.
+    #[arg(long, value_name = "N", value_delimiter = ',', requires = "requests")]
+    draft_rows: Vec<usize>,
+    /// Rounds of the recorded step or of the requests; the median counts.
+    #[arg(long, default_value_t = 3, requires = "replay")]
     rounds: usize,
     /// Queries of the recorded step's mini-batch; default is all of them.
     #[arg(long, requires = "workload")]
     queries: Option<usize>,
-    /// Tokens that the K/V pool holds during the recorded step; default is what a search gets.
-    #[arg(long, requires = "workload")]
+    /// Tokens that the K/V pool holds; default is what a search gets, for requests 131,072.
+    #[arg(long, requires = "replay")]
     kv_tokens: Option<usize>,
     /// Time nothing; say how far the logits are from those of the same weights kept in this (mostly f32).
-    #[arg(long, value_name = "DTYPE", conflicts_with_all = ["batch", "prompt_tokens", "new_tokens", "workload"])]
+    #[arg(long, value_name = "DTYPE", conflicts_with_all = ["batch", "prompt_tokens", "new_tokens", "workload", "requests"])]
     against: Option<Dtype>,
     #[command(flatten)]
     device: DeviceArgs,
@@ -59,6 +74,12 @@ pub(super) struct Args {
     json: bool,
 }
 
+/// More rounds tell nothing more.
+const MAX_ROUNDS: usize = 1000;
+
+/// Most tokens drafted per step.
+const MAX_DRAFT_TOKENS: usize = 64;
+
 /// Seed of random weights and prompts.
 const SEED: Seed = Seed(1);
 
@@ -66,7 +87,8 @@ pub(super) fn run(args: Args) -> Result<Exit, CliError> {
     match (args.workload, args.against) {
         (Some(recording), _) => workload::run(&args, recording),
         (None, Some(reference)) => against::run(&args, reference),
-        (None, None) => rates(&args),
+        (None, None) if args.requests.is_empty() => rates(&args),
+        (None, None) => requests::run(&args),
     }
 }
 
@@ -87,7 +109,7 @@ fn rates(args: &Args) -> Result<Exit, CliError> {
         ..defaults
     };
     let options = args.device.with(options);
-    let opened = Bare::open(&source, args.random_weights.then_some(SEED), args.dtype, &options).map_err(open_error)?;
+    let opened = open(args, &source, args.dtype, &options)?;
     if tokens > opened.engine.limit() {
         let limit = opened.engine.limit();
         let message = format!("--prompt-tokens and --new-tokens add up to {tokens}, but {limit} fit into the model");
@@ -99,6 +121,12 @@ fn rates(args: &Args) -> Result<Exit, CliError> {
     };
     say(args, &headline(args, &source, &opened));
     say(args, &format!("read bandwidth {:.1} GB/s, weights {:.1} MB a step", bandwidth / 1e9, weights_mb(&opened)));
+    if let (Some(packed), Some(resident)) = (opened.packed_bytes, opened.resident) {
+        let [packed, now, peak] = [packed as u64, resident.bytes, resident.peak_bytes].map(|bytes| bytes as f64 / 1e6);
+        let line =
+            format!("packed weights {packed:.1} MB; resident when loaded {now:.1} MB, at most until then {peak:.1} MB");
+        say(args, &line);
+    }
     say(args, "batch   prefill tok/s   decode tok/s   ms/step   MB/step   of bandwidth");
     let (weights, kv_per_token) = (opened.weight_bytes_per_step, opened.kv_bytes_per_token);
     let traffic = Traffic { weights, kv_per_token, bandwidth };
@@ -136,32 +164,62 @@ fn check(args: &Args) -> Result<(), CliError> {
     if faults.is_empty() { Ok(()) } else { Err(CliError::bad_inputs(faults)) }
 }
 
+/// Opens the model of `--model`, and says what `auto` became.
+fn open(args: &Args, source: &ModelSource, dtype: Dtype, options: &EngineOptions) -> Result<Bare, CliError> {
+    use_threads(options.threads);
+    let mut loading = Loading::new(source.name());
+    let random = args.random_weights.then_some(SEED);
+    let opened = Bare::open(source, random, dtype, options, &mut |heard| loading.show(heard)).map_err(open_error)?;
+    loading.finish();
+    Ok(opened)
+}
+
 /// What runs where.
 fn headline(args: &Args, source: &ModelSource, opened: &Bare) -> String {
     let weights = if args.random_weights { "random weights" } else { "its own weights" };
-    let Bare { dtype, device, threads, kernels, .. } = opened;
+    let Bare { device, threads, kernels, .. } = opened;
+    let dtype = opened.settled.dtype;
     format!("{source}, {weights}, {dtype}, {device}, {threads} threads, {kernels} kernels")
 }
 
 /// With `--json`: what ran where, and an object of `figures`.
 fn print_json(args: &Args, source: &ModelSource, opened: &Bare, figures: Value) {
-    if !args.json {
-        return;
-    }
-    let mut object = json!({
-        "schema": 1,
-        "command": "bench",
+    let head = json!({
         "model": source.name(),
         "random_weights": args.random_weights,
-        "dtype": opened.dtype,
+        "dtype": opened.settled.dtype,
         "device": opened.device,
         "threads": opened.threads,
         "kernels": opened.kernels,
+        "packed_bytes": opened.packed_bytes,
+        "resident_bytes": opened.resident.map(|resident| resident.bytes),
+        "peak_resident_bytes": opened.resident.map(|resident| resident.peak_bytes),
     });
-    if let (Some(object), Value::Object(figures)) = (object.as_object_mut(), figures) {
-        object.extend(figures);
+    print_object(args, head, figures);
+}
+
+/// With `--json`: one object of the fields of both.
+fn print_object(args: &Args, head: Value, figures: Value) {
+    if !args.json {
+        return;
+    }
+    let mut object = json!({ "schema": 1, "command": "bench" });
+    for fields in [head, figures] {
+        if let (Some(object), Value::Object(fields)) = (object.as_object_mut(), fields) {
+            object.extend(fields);
+        }
     }
     println!("{object}");
+}
+
+/// What is wrong with `--draft-tokens`.
+fn draft_faults(args: &Args) -> Vec<String> {
+    let too_many = args.draft_tokens.is_some_and(|tokens| tokens > MAX_DRAFT_TOKENS);
+    too_many.then(|| format!("--draft-tokens must be between 0 and {MAX_DRAFT_TOKENS}")).into_iter().collect()
+}
+
+fn spread(spread: Spread, unit: &str) -> String {
+    format!("{:.2}{unit} ({:.2}-{:.2})", spread.median, spread.min, spread.max)
 }
 
 /// The table is data, unless `--json` takes standard output.

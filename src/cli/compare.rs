@@ -34,7 +34,7 @@ pub(super) fn run(args: Args) -> Result<Exit, CliError> {
     let (cases, scorer) = labelled(&settings, &args.split)?;
     let first = prompts(&settings, Some(Path::new(&args.a)))?;
     let second = prompts(&settings, Some(Path::new(&args.b)))?;
-    let model = open_models(&settings, &[ModelRole::Worker])?.role(&settings, ModelRole::Worker);
+    let model = open_models(&settings, &[ModelRole::Worker], None)?.role(&settings, ModelRole::Worker);
     let identity = model.identity();
     let ledger = Ledger::new();
     let worker = Metered::new(model, ModelRole::Worker, ledger.clone(), cancel_on_ctrl_c()?);

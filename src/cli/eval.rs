@@ -29,7 +29,7 @@ pub(super) fn run(args: Args) -> Result<Exit, CliError> {
     let settings = args.experiment.load(ModelCheck::Files)?;
     let (cases, scorer) = labelled(&settings, &args.split)?;
     let prompts = prompts(&settings, args.prompts.as_deref())?;
-    let model = open_models(&settings, &[ModelRole::Worker])?.role(&settings, ModelRole::Worker);
+    let model = open_models(&settings, &[ModelRole::Worker], None)?.role(&settings, ModelRole::Worker);
     let identity = model.identity();
     let ledger = Ledger::new();
     let worker = Metered::new(model, ModelRole::Worker, ledger.clone(), cancel_on_ctrl_c()?);

@@ -47,6 +47,25 @@ impl Input {
         Ok(Self { name: "<stdin>".to_string(), place: Place::Memory(bytes) })
     }
 
+    /// What `read` makes of every line; the faults of all lines go to `faults`.
+    ///
+    /// # Errors
+    /// A file that cannot be opened.
+    pub(super) fn read_all<T>(
+        &self,
+        read: impl Fn(&str) -> Result<T, String>,
+        faults: &mut Vec<String>,
+    ) -> Result<Vec<T>, CliError> {
+        let mut all = Vec::new();
+        for (line, text) in self.lines()? {
+            match text.and_then(|text| read(&text)) {
+                Ok(value) => all.push(value),
+                Err(fault) => faults.push(format!("{}: {fault}", self.at(line))),
+            }
+        }
+        Ok(all)
+    }
+
     /// Whether `output` is the same file.
     pub(super) fn is(&self, output: &Path) -> bool {
         match &self.place {

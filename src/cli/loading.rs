@@ -1,5 +1,8 @@
-//! What loading a large model shows on stderr: one moving line on a terminal, a line for every tenth elsewhere.
+//! What opening a model says on stderr: a warning when its weights have no room, what `auto` became, and of a large model how far it is:
+//! one moving line on a terminal, a line for every tenth elsewhere.
 
+use crate::engine::Opening;
+use crate::engine::qwen3::{Dtype, Settled};
 use indicatif::{ProgressBar, ProgressStyle};
 use std::io::IsTerminal;
 
@@ -9,33 +12,62 @@ const WORTH_SHOWING: u64 = 200_000_000;
 /// How far the weights of one model are.
 pub(super) struct Loading {
     name: String,
+    worth_showing: u64,
     bar: Option<ProgressBar>,
     /// Tenths that were told.
     tenths: u64,
+    settled: Option<Settled>,
 }
 
 impl Loading {
     /// Of the model `name`.
     pub(super) fn new(name: String) -> Self {
-        Self { name, bar: None, tenths: 0 }
+        Self { name, worth_showing: WORTH_SHOWING, bar: None, tenths: 0, settled: None }
     }
 
-    /// `done` of `all` weights are loaded.
-    pub(super) fn show(&mut self, done: u64, all: u64) {
-        if all < WORTH_SHOWING {
+    /// Shows what was heard.
+    pub(super) fn show(&mut self, heard: Opening) {
+        match heard {
+            Opening::Settled(settled) => {
+                if let Some(warning) = warning(&self.name, settled) {
+                    eprintln!("{warning}");
+                }
+                self.settled = Some(settled);
+            }
+            Opening::Loaded { done, all } if std::io::stderr().is_terminal() => self.show_bar(done, all),
+            Opening::Loaded { done, all } => {
+                if let Some(line) = self.line(done, all) {
+                    eprintln!("{line}");
+                }
+            }
+        }
+    }
+
+    /// The model is there: says what `auto` became.
+    pub(super) fn finish(self) {
+        if let Some(note) = self.settled.and_then(note) {
+            eprintln!("{note}");
+        }
+    }
+
+    fn show_bar(&mut self, done: u64, all: u64) {
+        if all < self.worth_showing {
             return;
         }
-        if std::io::stderr().is_terminal() {
-            let bar = self.bar.get_or_insert_with(|| {
-                let style =
-                    ProgressStyle::with_template("loading {msg} {bar:24} {percent}%").expect("a valid template");
-                ProgressBar::new(all).with_style(style).with_message(self.name.clone())
-            });
-            bar.set_position(done);
-        } else if done * 10 / all >= self.tenths {
-            eprintln!("loading {}: {} % of {:.1} billion weights", self.name, done * 100 / all, all as f64 / 1e9);
-            self.tenths = done * 10 / all + 1;
+        let bar = self.bar.get_or_insert_with(|| {
+            let style = ProgressStyle::with_template("loading {msg} {bar:24} {percent}%").expect("a valid template");
+            ProgressBar::new(all).with_style(style).with_message(self.name.clone())
+        });
+        bar.set_position(done);
+    }
+
+    /// The line for the next tenth, when that is reached.
+    fn line(&mut self, done: u64, all: u64) -> Option<String> {
+        if all < self.worth_showing || done * 10 / all < self.tenths {
+            return None;
         }
+        self.tenths = done * 10 / all + 1;
+        Some(format!("loading {}: {} % of {:.1} billion weights", self.name, done * 100 / all, all as f64 / 1e9))
     }
 }
 
@@ -44,5 +76,88 @@ impl Drop for Loading {
         if let Some(bar) = &self.bar {
             bar.finish_and_clear();
         }
+    }
+}
+
+/// Said before anything is loaded.
+fn warning(name: &str, settled: Settled) -> Option<String> {
+    let Settled { asked, dtype, bytes, free: Some(free), .. } = settled else { return None };
+    if settled.fits() {
+        return None;
+    }
+    let kept = if dtype == Dtype::Auto { "as in the file".to_string() } else { format!("in {dtype}") };
+    let even = if asked == Dtype::Auto { "even " } else { "" };
+    let (bytes, free) = (size(bytes), size(free));
+    Some(format!(
+        "warning: {name} may not fit: {even}{kept} its weights take {bytes}, and {free} of memory are free for them and for keys and values"
+    ))
+}
+
+/// What became of `auto`.
+fn note(settled: Settled) -> Option<String> {
+    let Settled { asked, dtype, bytes, stored_bytes, free } = settled;
+    match (asked, dtype) {
+        (Dtype::Auto, Dtype::Auto) => {
+            Some(format!("note: dtype auto: the weights are kept as in the file, {}", size(bytes)))
+        }
+        (Dtype::Auto, _) => {
+            let free = free.map_or("unknown".to_string(), size);
+            let (bytes, stored) = (size(bytes), size(stored_bytes));
+            Some(format!(
+                "note: dtype auto: the weights are kept in {dtype}, {bytes}; as in the file they would take {stored}, and free memory is {free}"
+            ))
+        }
+        _ => None,
+    }
+}
+
+fn size(bytes: u64) -> String {
+    if bytes < 1_000_000_000 {
+        format!("{:.1} MB", bytes as f64 / 1e6)
+    } else {
+        format!("{:.1} GB", bytes as f64 / 1e9)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_auto_became_is_said_and_what_does_not_fit_before() {
+        let settled = |asked, dtype, bytes, free| Settled { asked, dtype, bytes, stored_bytes: 16_000_000_000, free };
+        let said = |settled| (warning("m", settled), note(settled));
+        let (auto, q4, f32) = (Dtype::Auto, Dtype::Q4K, Dtype::F32);
+        assert_eq!(said(settled(f32, f32, 5, Some(6))), (None, None));
+        assert_eq!(
+            said(settled(auto, auto, 7_400_000, Some(1_000_000_000))),
+            (None, Some("note: dtype auto: the weights are kept as in the file, 7.4 MB".to_string()))
+        );
+        let (warned, noted) = said(settled(auto, q4, 5_000_000_000, Some(6_000_000_000)));
+        assert_eq!(
+            warned.unwrap(),
+            "warning: m may not fit: even in q4_k its weights take 5.0 GB, and 6.0 GB of memory are free for them and for keys and values"
+        );
+        assert_eq!(
+            noted.unwrap(),
+            "note: dtype auto: the weights are kept in q4_k, 5.0 GB; as in the file they would take 16.0 GB, and free memory is 6.0 GB"
+        );
+        let (warned, noted) = said(settled(f32, f32, 5_000_000_000, Some(4_000_000_000)));
+        assert!(
+            warned.unwrap().starts_with("warning: m may not fit: in f32 its weights take 5.0 GB") && noted.is_none()
+        );
+    }
+
+    #[test]
+    fn a_large_model_tells_every_tenth_once_and_a_small_one_nothing() {
+        let told = |worth_showing| -> Vec<String> {
+            let mut loading = Loading::new("m".to_string());
+            loading.worth_showing = worth_showing;
+            (0..=40).filter_map(|step| loading.line(step * 25, 1000)).collect()
+        };
+        assert!(told(1001).is_empty());
+        let lines = told(1000);
+        assert_eq!((lines.len(), lines[0].as_str()), (11, "loading m: 0 % of 0.0 billion weights"));
+        assert_eq!(lines[10], "loading m: 100 % of 0.0 billion weights");
     }
 }

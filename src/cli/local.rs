@@ -7,7 +7,7 @@ use super::{CliError, Exit};
 use crate::chat::Message;
 use crate::engine::kernels::ComputeError;
 use crate::engine::qwen3::Dtype;
-use crate::engine::{EngineError, EngineOptions, LocalModel, ModelSource, OpenError, Text};
+use crate::engine::{Choice, EngineError, EngineOptions, How, LocalModel, ModelSource, OpenError, Text};
 use serde_json::{Value, json};
 use std::path::PathBuf;
 
@@ -45,22 +45,23 @@ pub(super) fn open_model(args: &EngineArgs, thinking: bool) -> Result<LocalModel
     let options =
         EngineOptions { threads: args.threads, weight_cache: !args.no_weight_cache, ..EngineOptions::default() };
     let options = args.device.with(options);
+    use_threads(options.threads);
     let mut loading = Loading::new(source.name());
-    let mut show = |done, all| loading.show(done, all);
-    let model = LocalModel::open_watched(&source, &options, args.dtype, thinking, Text::Optional, &mut show);
-    let model = model.map_err(open_error)?;
-    drop(loading);
-    say_dtype(&model, args.dtype);
+    let how = How { dtype: Choice::Asked(args.dtype), compute: None, watch: &mut |heard| loading.show(heard) };
+    let model = LocalModel::open_as(&source, &options, thinking, Text::Optional, how).map_err(open_error)?;
+    loading.finish();
     if !model.has_text() {
         eprintln!("warning: {source} has no tokenizer.json: only `input_ids` can be continued, and `text` stays empty");
     }
     Ok(model)
 }
 
-/// Says so when memory is too short for the weights as they are.
-pub(super) fn say_dtype(model: &LocalModel, asked: Dtype) {
-    if model.dtype() != asked {
-        eprintln!("note: free memory is short: the weights are kept in {} (`dtype` decides)", model.dtype());
+/// To be called before anything is read: what reads and converts weights keeps to `--threads` as well. (A number out of range is refused
+/// when the model is opened.)
+pub(super) fn use_threads(threads: Option<usize>) {
+    if let Some(threads @ 1..=1024) = threads {
+        // Only the first call in a process counts, and there is one command in a process.
+        let _ = rayon::ThreadPoolBuilder::new().num_threads(threads).build_global();
     }
 }
 

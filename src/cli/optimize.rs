@@ -53,7 +53,10 @@ pub(super) fn run(args: Args) -> Result<Exit, CliError> {
         resume_command: resume_command(&args, &dir),
     };
     let journal = open_journal(&args, &dir, store.clone(), &info)?;
-    let models = open_models(&settings, &ModelRole::ALL)?;
+    // Another format gives other answers: a run goes on in those that it began in, however much memory is free today.
+    let began_in = if args.resume { journal.dtypes().map_err(journal_error)? } else { None };
+    let models = open_models(&settings, &ModelRole::ALL, began_in)?;
+    block_on(journal.put_dtypes(&models.dtypes(&settings))).map_err(journal_error)?;
     let run = Run { settings: &settings, dir: &dir, ledger: Ledger::new(), watch: Stopwatch::start() };
     let outcome = block_on(run.carry_out(&models, store, journal, cancel.clone()));
     match outcome {

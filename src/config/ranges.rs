@@ -119,7 +119,10 @@ fn check_engine(section: &Section<'_>, options: &EngineOptions) {
         queue,
         prefix_reuse: _,
         weight_cache: _,
+        worth_keeping: _,
+        weight_folder: _,
         draft_tokens,
+        draft_rows: _,
     } = *options;
     if !BLOCK_TOKENS.contains(&block_tokens) {
         section.fault("block_tokens", &format!("is {block_tokens}; it must be 16, 32 or 64"));

@@ -7,7 +7,7 @@ use super::executor::Executor;
 use super::executor::gpu::{Gpu, GpuExecutor, GpuOptions, LoadError};
 use super::kernels::Format;
 use super::place::Loaded;
-use super::qwen3::{Config, Dtype};
+use super::qwen3::{Config, Dtype, Keeping, Settled};
 use super::token_engine::EngineOptions;
 use super::weights::TensorSource;
 
@@ -72,7 +72,12 @@ impl GpuPlace {
     }
 
     /// As [`Dtype::settle`] does it, where nothing is wider than bf16.
-    pub(super) fn settle(&self, dtype: Dtype, config: &Config, stored: Format) -> Result<Dtype, OpenError> {
+    pub(super) fn settle(
+        &self,
+        dtype: Dtype,
+        config: &Config,
+        source: &dyn TensorSource,
+    ) -> Result<Settled, OpenError> {
         if dtype == Dtype::F32 {
             return Err(OpenError::Unsupported(format!(
                 "dtype f32 is not kept on {}: choose bf16, q8_0 or q4_k, or `--device cpu`",
@@ -85,8 +90,8 @@ impl GpuPlace {
                 self.name
             )));
         }
-        let stored = if stored == Format::F32 { Format::Bf16 } else { stored };
-        Ok(dtype.settle(config, stored, Some(self.gpu.free_bytes() as u64)))
+        let bytes = |dtype| Keeping { dtype, widest: Format::Bf16 }.packed_bytes(config, source);
+        Ok(dtype.settle(bytes, Some(self.gpu.free_bytes() as u64)))
     }
 
     /// Loads the model, and takes as much memory for keys and values as `options` ask for or as is useful and free.
@@ -109,6 +114,7 @@ impl GpuPlace {
         Ok(Loaded {
             blocks: executor.blocks(),
             model: None,
+            packed_bytes: None,
             weight_bytes_per_step: executor.weight_bytes_per_step(),
             kv_bytes_per_token: GpuOptions::kv_bytes_per_token(config),
             executor: Box::new(executor) as Box<dyn Executor>,

@@ -3,37 +3,38 @@
 
 use super::executor::DeviceError;
 use super::files::{FilesError, ModelFiles, open_files};
-use super::kernels::ComputeError;
+use super::kernels::{Compute, ComputeError};
+use super::opening::{Choice, How, load};
 use super::place::Place;
-use super::qwen3::{Config, Dtype};
+use super::qwen3::{Config, Dtype, Settled};
 use super::source::ModelSource;
 use super::text::{ChatTemplate, ChatText, TextError};
 use super::token_engine::{Counters, EngineError, EngineOptions, ScoreOutput, TokenEngine, TokenOutput, TokenRequest};
-use super::weights::{CachedWeights, Leftover, WatchedWeights, WeightFiles, WeightsError, digest_bytes};
+use super::weights::WeightsError;
 use crate::base::{Digest, Hasher};
 use crate::chat::{ChatError, ChatModel, Completion, Message, ModelIdentity, Origin, Request, Scores, Usage};
 use futures::FutureExt;
 use futures::future::BoxFuture;
+use std::sync::Arc;
 
 /// To be raised when the forward pass gives other results than before: cached answers then no longer count.
-const COMPUTE_VERSION: u32 = 3;
+const COMPUTE_VERSION: u32 = 4;
 
-/// Weights of a model whose conversion takes long enough to be kept on disk.
-const WORTH_KEEPING: usize = 200_000_000;
-
-/// The largest tensor: its format stands for that of the file.
-pub(super) const TABLE: &str = "model.embed_tokens.weight";
-
-/// A running Qwen3 with its text side.
+/// A running Qwen3 with its text side. Clones share it.
+#[derive(Clone)]
 pub struct LocalModel {
     /// Absent only where the caller said that token ids are enough.
-    text: Option<ChatText>,
-    engine: TokenEngine,
+    text: Option<Arc<ChatText>>,
+    engine: Arc<TokenEngine>,
     config: Config,
     device: String,
-    dtype: Dtype,
+    /// On the CPU.
+    compute: Option<Compute>,
+    settled: Settled,
     thinking: bool,
-    identity: ModelIdentity,
+    name: String,
+    /// Of everything that can change an answer but `thinking`.
+    digest: Digest,
 }
 
 /// Why a model cannot be opened. All of these are faults of the model's files or of what was asked for.
@@ -83,7 +84,8 @@ impl LocalModel {
         dtype: Dtype,
         thinking: bool,
     ) -> Result<Self, OpenError> {
-        Self::open_watched(source, options, dtype, thinking, Text::Needed, &mut |_, _| ())
+        let how = How { dtype: Choice::Asked(dtype), compute: None, watch: &mut |_| () };
+        Self::open_as(source, options, thinking, Text::Needed, how)
     }
 
     /// The same, but a model without a tokenizer is taken too: then only token ids can be continued, and generated text is
@@ -97,62 +99,54 @@ impl LocalModel {
         dtype: Dtype,
         thinking: bool,
     ) -> Result<Self, OpenError> {
-        Self::open_watched(source, options, dtype, thinking, Text::Optional, &mut |_, _| ())
+        let how = How { dtype: Choice::Asked(dtype), compute: None, watch: &mut |_| () };
+        Self::open_as(source, options, thinking, Text::Optional, how)
     }
 
-    /// The same; `watch` hears again and again how many of all weights are loaded.
+    /// The same, with all that can be said about how.
     ///
     /// # Errors
     /// As [`open`](Self::open).
-    pub fn open_watched(
+    pub fn open_as(
         source: &ModelSource,
         options: &EngineOptions,
-        dtype: Dtype,
         thinking: bool,
         needs: Text,
-        watch: &mut dyn FnMut(u64, u64),
+        how: How<'_>,
     ) -> Result<Self, OpenError> {
         let mut files = open_files(source)?;
         let config = files.config()?;
         let eos = files.eos()?;
-        let text = open_text(&*files, &config)?;
+        let text = open_text(&*files, &config)?.map(Arc::new);
         if text.is_none() && needs == Text::Needed {
             return Err(files.no_tokenizer().into());
         }
-        let stored = files.weights()?.stored_format(TABLE);
-        let place = Place::choose(options)?;
+        let place = Place::choose(options, how.compute.as_ref())?;
+        let settled = how.dtype.settle(&place, &config, files.weights()?)?;
 
         let mut hasher = Hasher::new("maspo local model");
-        let dtype = place.settle(dtype, &config, stored)?;
-        hasher.field(dtype.name().as_bytes());
+        hasher.field(settled.dtype.name().as_bytes());
         place.identify(options, &mut hasher);
-        hasher.field(&COMPUTE_VERSION.to_le_bytes()).field(&[u8::from(thinking)]);
+        hasher.field(&COMPUTE_VERSION.to_le_bytes());
         files.digest(&mut hasher)?;
-        let template = text.as_ref().and_then(ChatText::template).map(ChatTemplate::source);
+        let template = text.as_deref().and_then(ChatText::template).map(ChatTemplate::source);
         hasher.field(template.unwrap_or_default().as_bytes());
         let weights = files.weights()?;
-        let mut content = Hasher::new("maspo weights");
-        for digest in &weight_digests(weights) {
+        let contents = weights.digests();
+        for digest in &contents {
             hasher.field(&digest.0);
-            content.field(&digest.0);
         }
-        let identity = ModelIdentity { name: source.name(), digest: hasher.finish() };
 
-        let root =
-            CachedWeights::default_root().filter(|_| options.weight_cache && config.parameters() >= WORTH_KEEPING);
-        let all = config.parameters() as u64;
-        let mut tell = |done: u64| watch(done, all);
-        let device = place.device();
-        let loaded = match root {
-            Some(root) => {
-                let mut cached = CachedWeights::new(weights, &root, content.finish());
-                place.load(&config, &mut WatchedWeights::new(&mut cached, &mut tell), dtype, options)?
-            }
-            None => place.load(&config, &mut WatchedWeights::new(weights, &mut tell), dtype, options)?,
-        };
-        check_leftover(weights, &config)?;
+        let (device, compute) = (place.device(), place.compute().cloned());
+        let loaded = load(place, &config, weights, settled, options, Some(&contents), how.watch)?;
         let engine = TokenEngine::start_on(loaded.executor, &config, eos, options, loaded.blocks)?;
-        Ok(Self { text, engine, config, device, dtype, thinking, identity })
+        let (name, digest, engine) = (source.name(), hasher.finish(), Arc::new(engine));
+        Ok(Self { text, engine, config, device, compute, settled, thinking, name, digest })
+    }
+
+    /// The same model with thinking turned on or off: weights and engine are shared.
+    pub fn with_thinking(&self, thinking: bool) -> Self {
+        Self { thinking, ..self.clone() }
     }
 
     /// The model's shape.
@@ -167,7 +161,29 @@ impl LocalModel {
 
     /// What the matrices are kept in; `auto` means: as in the file.
     pub fn dtype(&self) -> Dtype {
-        self.dtype
+        self.settled.dtype
+    }
+
+    /// What was asked for, what became of it and what it takes.
+    pub fn settled(&self) -> Settled {
+        self.settled
+    }
+
+    /// The threads it computes with, for other models to share; `None` on a GPU.
+    pub fn compute(&self) -> Option<&Compute> {
+        self.compute.as_ref()
+    }
+
+    /// Starts the engine anew on the same weights, with nothing known of earlier prompts; `options` are those it was opened with but for
+    /// `prefix_reuse`, `queue`, `draft_tokens` and `draft_rows`.
+    ///
+    /// # Errors
+    /// An option out of its range, or an engine that has stopped.
+    ///
+    /// # Panics
+    /// If there are clones: others would lose their requests.
+    pub fn restart(&mut self, options: &EngineOptions) -> Result<(), EngineError> {
+        Arc::get_mut(&mut self.engine).expect("an engine that nobody shares").restart(options)
     }
 
     /// What the engine has done so far.
@@ -229,7 +245,7 @@ impl LocalModel {
     }
 
     fn text(&self) -> Result<&ChatText, TextError> {
-        self.text.as_ref().ok_or(TextError::NoTokenizer)
+        self.text.as_deref().ok_or(TextError::NoTokenizer)
     }
 }
 
@@ -242,11 +258,6 @@ pub enum Text {
     Optional,
 }
 
-/// To be called when the model is loaded: tensors that nobody asked for are a fault.
-pub(super) fn check_leftover(weights: &dyn WeightFiles, config: &Config) -> Result<(), WeightsError> {
-    weights.check_all_used(if config.tie_word_embeddings { Leftover::TiedHead } else { Leftover::Nothing })
-}
-
 fn open_text(files: &dyn ModelFiles, config: &Config) -> Result<Option<ChatText>, OpenError> {
     let Some(tokenizer) = files.tokenizer()? else { return Ok(None) };
     if tokenizer.id_bound() as usize > config.vocab_size {
@@ -255,11 +266,6 @@ fn open_text(files: &dyn ModelFiles, config: &Config) -> Result<Option<ChatText>
     }
     let template = files.template()?.map(|source| ChatTemplate::new(&source)).transpose()?;
     Ok(Some(ChatText::new(tokenizer, template)))
-}
-
-/// The digests of the weights' files, in order.
-fn weight_digests(weights: &dyn WeightFiles) -> Vec<Digest> {
-    weights.contents().into_iter().map(digest_bytes).collect()
 }
 
 impl From<EngineError> for ChatError {
@@ -321,6 +327,8 @@ impl ChatModel for LocalModel {
     }
 
     fn identity(&self) -> ModelIdentity {
-        self.identity.clone()
+        let mut hasher = Hasher::new("maspo local model and thinking");
+        let digest = hasher.field(&self.digest.0).field(&[u8::from(self.thinking)]).finish();
+        ModelIdentity { name: self.name.clone(), digest }
     }
 }

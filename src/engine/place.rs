@@ -4,7 +4,7 @@ use super::OpenError;
 use super::executor::{CpuExecutor, DeviceChoice, DeviceError, Executor};
 use super::kernels::{Compute, Format};
 use super::memory;
-use super::qwen3::{Config, Dtype, Model};
+use super::qwen3::{Config, Dtype, Keeping, Model, Settled};
 use super::token_engine::EngineOptions;
 use super::weights::TensorSource;
 use crate::base::Hasher;
@@ -26,6 +26,8 @@ pub(super) struct Loaded {
     pub(super) blocks: usize,
     /// The model itself, where it can be asked without the executor.
     pub(super) model: Option<Model>,
+    /// Bytes of all packed matrices in the machine's own memory.
+    pub(super) packed_bytes: Option<usize>,
     /// Bytes of the matrices that a decode step reads.
     pub(super) weight_bytes_per_step: usize,
     /// Bytes of the keys and values of one token.
@@ -33,27 +35,39 @@ pub(super) struct Loaded {
 }
 
 impl Place {
-    /// The device that `options` ask for.
+    /// The device that `options` ask for. On the CPU the threads are those of `shared`, if there are any.
     ///
     /// # Errors
     /// A device that is not there or that this build cannot use; threads or an instruction set that are not there.
-    pub(super) fn choose(options: &EngineOptions) -> Result<Self, OpenError> {
+    pub(super) fn choose(options: &EngineOptions, shared: Option<&Compute>) -> Result<Self, OpenError> {
         match options.device {
             #[cfg(gpu)]
             DeviceChoice::Auto => match GpuPlace::first()? {
                 Some(place) => Ok(Self::Gpu(place)),
-                None => Self::cpu(options),
+                None => Self::cpu(options, shared),
             },
             #[cfg(not(gpu))]
-            DeviceChoice::Auto => Self::cpu(options),
-            DeviceChoice::Cpu => Self::cpu(options),
+            DeviceChoice::Auto => Self::cpu(options, shared),
+            DeviceChoice::Cpu => Self::cpu(options, shared),
             DeviceChoice::Cuda(number) => Self::cuda(number),
             DeviceChoice::Metal => Self::metal(),
         }
     }
 
-    fn cpu(options: &EngineOptions) -> Result<Self, OpenError> {
-        Ok(Self::Cpu(Compute::cpu(options.threads)?))
+    fn cpu(options: &EngineOptions, shared: Option<&Compute>) -> Result<Self, OpenError> {
+        match shared {
+            Some(compute) => Ok(Self::Cpu(compute.clone())),
+            None => Ok(Self::Cpu(Compute::cpu(options.threads)?)),
+        }
+    }
+
+    /// The threads of the host and their kernels, where those compute.
+    pub(super) fn compute(&self) -> Option<&Compute> {
+        match self {
+            Self::Cpu(compute) => Some(compute),
+            #[cfg(any(gpu, all(test, unix)))]
+            Self::Gpu(_) => None,
+        }
     }
 
     #[cfg(feature = "cuda")]
@@ -132,15 +146,23 @@ impl Place {
     ///
     /// # Errors
     /// A format that the device has no kernels for.
-    pub(super) fn settle(&self, dtype: Dtype, config: &Config, stored: Format) -> Result<Dtype, OpenError> {
+    pub(super) fn settle(
+        &self,
+        dtype: Dtype,
+        config: &Config,
+        source: &dyn TensorSource,
+    ) -> Result<Settled, OpenError> {
         match self {
             Self::Cpu(_) if dtype == Dtype::F8 => {
                 let text = "dtype f8 is for NVIDIA's GPUs: choose f32, bf16, q8_0 or q4_k, or `--device cuda`";
                 Err(OpenError::Unsupported(text.to_string()))
             }
-            Self::Cpu(_) => Ok(dtype.settle(config, stored, memory::free())),
+            Self::Cpu(_) => {
+                let bytes = |dtype| Keeping { dtype, widest: Format::F32 }.packed_bytes(config, source);
+                Ok(dtype.settle(bytes, memory::free()))
+            }
             #[cfg(any(gpu, all(test, unix)))]
-            Self::Gpu(place) => place.settle(dtype, config, stored),
+            Self::Gpu(place) => place.settle(dtype, config, source),
         }
     }
 
@@ -164,6 +186,7 @@ impl Place {
                 Ok(Loaded {
                     executor: Box::new(CpuExecutor::new(model.clone(), options.block_tokens, blocks)),
                     blocks,
+                    packed_bytes: Some(model.packed_bytes()),
                     weight_bytes_per_step: model.weight_bytes_per_step(),
                     kv_bytes_per_token: model.kv_bytes_per_token(),
                     model: Some(model),
@@ -192,7 +215,7 @@ mod tests {
     fn a_device_that_this_build_cannot_use_is_named_with_what_to_do() {
         let said = |device| {
             let options = EngineOptions { device, ..EngineOptions::default() };
-            Place::choose(&options).err().map(|error| error.to_string())
+            Place::choose(&options, None).err().map(|error| error.to_string())
         };
         assert_eq!(said(DeviceChoice::Cpu), None);
         #[cfg(not(feature = "cuda"))]
@@ -219,12 +242,13 @@ mod tests {
         assert_ne!(identity(&first, true), identity(&first, false));
         assert!(
             first
-                .settle(Dtype::F32, &config, Format::F32)
+                .settle(Dtype::F32, &config, &RandomTensors::new())
                 .unwrap_err()
                 .to_string()
                 .starts_with("dtype f32 is not kept on")
         );
-        assert_eq!(first.settle(Dtype::Auto, &config, Format::F32).unwrap(), Dtype::Auto);
+        let settled = first.settle(Dtype::Auto, &config, &RandomTensors::new()).unwrap();
+        assert_eq!((settled.dtype, settled.fits()), (Dtype::Auto, true));
         let options = EngineOptions { step_tokens: 48, max_running: 8, ..EngineOptions::default() };
         let loaded = first.load(&config, &mut RandomTensors::new(), Dtype::Bf16, &options).unwrap();
         assert_eq!(loaded.blocks, 8 * 1024 / 16, "as many as are of use");

@@ -9,6 +9,7 @@ use std::path::{Path, PathBuf};
 pub(super) const NAME: &str = "name";
 pub(super) const SETTINGS: &str = "settings";
 pub(super) const COMMAND: &str = "resume_command";
+pub(super) const DTYPES: &str = "model_dtypes";
 pub(super) const RESULT: &str = "result";
 pub(super) const EVALUATION: &str = "evaluation.";
 

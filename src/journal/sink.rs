@@ -1,7 +1,7 @@
 //! The writing side: a sink for events that makes each durable, or holds it against its record.
 
 use super::JournalError;
-use super::record::{COMMAND, EVALUATION, NAME, RESULT, SETTINGS};
+use super::record::{COMMAND, DTYPES, EVALUATION, NAME, RESULT, SETTINGS};
 use crate::base::Digest;
 use crate::chat::ChatError;
 use crate::search::{Event, EventSink};
@@ -9,6 +9,7 @@ use crate::store::{Reader, Store};
 use futures::FutureExt;
 use futures::future::BoxFuture;
 use serde::Serialize;
+use serde::de::DeserializeOwned;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -70,7 +71,8 @@ impl Journal {
     pub async fn begin(store: Arc<Store>, info: &RunInfo) -> Result<Self, JournalError> {
         store.restart().await?;
         let RunInfo { name, settings, resume_command } = info;
-        let values = [(NAME, name.clone()), (SETTINGS, settings.to_string()), (COMMAND, resume_command.clone())];
+        let (settings, none) = (settings.to_string(), String::new());
+        let values = [(NAME, name.clone()), (SETTINGS, settings), (COMMAND, resume_command.clone()), (DTYPES, none)];
         store.put_meta(values.map(|(name, value)| (name.to_string(), value)).into()).await?;
         Ok(Self { store, next: 0, recorded: 0 })
     }
@@ -101,6 +103,30 @@ impl Journal {
     pub async fn put_evaluation<T: Serialize + Sync>(&self, name: &str, evaluation: &T) -> Result<(), JournalError> {
         let json = serde_json::to_string(evaluation).expect("an evaluation is plain data");
         Ok(self.store.put_meta(vec![(format!("{EVALUATION}{name}"), json)]).await?)
+    }
+
+    /// What the weights of the models are kept in, role by role; `None` where the run did not come so far.
+    ///
+    /// # Errors
+    /// The database cannot be read, or holds something else.
+    pub fn dtypes<T: DeserializeOwned>(&self) -> Result<Option<T>, JournalError> {
+        let reader = self.store.reader();
+        let Some(json) = reader.meta(DTYPES)?.filter(|json| !json.is_empty()) else { return Ok(None) };
+        let malformed = |error: serde_json::Error| JournalError::Malformed {
+            path: reader.path().to_path_buf(),
+            what: DTYPES.to_string(),
+            reason: error.to_string(),
+        };
+        serde_json::from_str(&json).map(Some).map_err(malformed)
+    }
+
+    /// Stores what the weights of the models are kept in.
+    ///
+    /// # Errors
+    /// The database cannot be written.
+    pub async fn put_dtypes<T: Serialize + Sync>(&self, dtypes: &T) -> Result<(), JournalError> {
+        let json = serde_json::to_string(dtypes).expect("names are plain data");
+        Ok(self.store.put_meta(vec![(DTYPES.to_string(), json)]).await?)
     }
 
     /// Stores the result, with which the run is finished.

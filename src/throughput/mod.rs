@@ -1,5 +1,5 @@
 //! How fast the engine is on this machine: prefill and decode rates at given batch sizes, how near they come to what the memory
-//! can deliver, and a recorded step of a search with and without what the engine does to make it fast. Knows no text and makes
+//! can deliver, and a recorded step of a search or given requests with and without what the engine does to make them fast. Knows no text and makes
 //! no claim about results.
 
 mod bandwidth;
@@ -11,7 +11,10 @@ mod replay;
 
 mod step;
 
+mod drafting;
+
 pub use bandwidth::read_bandwidth;
+pub use drafting::{DraftFigures, Drafting, measure_drafting};
 pub use measure::{Figures, Load, Traffic, measure};
 pub use replay::Mode;
 pub use step::{ModeFigures, Spread, StepError, measure_step};

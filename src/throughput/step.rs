@@ -19,6 +19,14 @@ pub struct Spread {
     pub max: f64,
 }
 
+impl Spread {
+    /// Of some values; `None` without any.
+    pub(super) fn of(values: &[f64]) -> Option<Self> {
+        let at = |level| quantile(values, level);
+        Some(Self { median: at(0.5)?, min: at(0.0)?, max: at(1.0)? })
+    }
+}
+
 /// What one mode took.
 #[derive(Clone, PartialEq, Debug, Serialize)]
 pub struct ModeFigures {
@@ -33,6 +41,12 @@ pub struct ModeFigures {
     pub reused_tokens: u64,
     /// Tokens decoded.
     pub decoded_tokens: u64,
+    /// Forward passes, in the last round.
+    pub steps: u64,
+    /// Tokens that were guessed and computed along, in the last round.
+    pub drafted_tokens: u64,
+    /// Of these, those that came true.
+    pub accepted_tokens: u64,
     /// Most sequences in one forward pass, in the last round.
     pub peak_running: u64,
     /// Sequences put back into the queue because blocks ran out, in the last round.
@@ -113,16 +127,14 @@ fn figures(mode: Mode, runs: &[Replayed], first: &[f64]) -> Option<ModeFigures> 
         prefilled_tokens: counters.prefilled_tokens,
         reused_tokens: counters.reused_tokens,
         decoded_tokens: counters.decoded_tokens,
+        steps: counters.steps,
+        drafted_tokens: counters.drafted_tokens,
+        accepted_tokens: counters.accepted_tokens,
         peak_running: counters.peak_running,
         preemptions: counters.preemptions,
-        seconds: spread(&seconds)?,
-        speedup_of_first: spread(&ratios)?,
+        seconds: Spread::of(&seconds)?,
+        speedup_of_first: Spread::of(&ratios)?,
     })
-}
-
-fn spread(values: &[f64]) -> Option<Spread> {
-    let at = |level| quantile(values, level);
-    Some(Spread { median: at(0.5)?, min: at(0.0)?, max: at(1.0)? })
 }
 
 #[cfg(test)]

@@ -29,7 +29,8 @@ fn every_command_that_takes_a_model_takes_a_gguf_file() {
     assert_eq!(code, 0);
     for model in ["alone/m.gguf", "alone"] {
         let (code, answer, complaint) = generate(model);
-        assert_eq!((code, &answer, complaint.as_str()), (0, &expected, ""), "{model}");
+        let note = "note: dtype auto: the weights are kept as in the file, 0.2 MB\n";
+        assert_eq!((code, &answer, complaint.as_str()), (0, &expected, note), "{model}");
     }
     let bench = ["--batch", "1", "--prompt-tokens", "4", "--new-tokens", "2", "--threads", "1"];
     for weights in [&[][..], &["--random-weights"]] {
@@ -47,4 +48,30 @@ fn every_command_that_takes_a_model_takes_a_gguf_file() {
         (code, complaint.lines().next()),
         (2, Some("error: nowhere.gguf cannot be read: No such file or directory (os error 2)"))
     );
+}
+
+#[test]
+fn two_bytes_of_a_file_are_two_bytes_in_memory() {
+    let folder = tempfile::tempdir().unwrap();
+    // Rows are whole vectors and blocks, so that nothing is padded.
+    let config = serde_json::json!({"hidden_size": 256, "intermediate_size": 512, "head_dim": 64});
+    let model = TinyModel { config, ..TinyModel::default() };
+    let bench = |kind: GgmlDType| -> serde_json::Value {
+        let bytes = Writer::model(&model, |_| kind).bytes();
+        std::fs::write(folder.path().join("m.gguf"), &bytes).unwrap();
+        let args = "bench --model m.gguf --batch 1 --prompt-tokens 4 --new-tokens 2 --threads 1 --json";
+        let (code, figures, complaint) = run(folder.path(), &args.split(' ').collect::<Vec<_>>());
+        assert_eq!(code, 0, "{complaint}");
+        let figures: serde_json::Value = serde_json::from_str(&figures).unwrap();
+        serde_json::json!([bytes.len(), figures["packed_bytes"]])
+    };
+    for kind in [GgmlDType::F16, GgmlDType::BF16, GgmlDType::Q8_0, GgmlDType::Q4K] {
+        let found = bench(kind);
+        let [file, packed] = [0, 1].map(|at| found[at].as_f64().unwrap());
+        assert!(packed <= 1.03 * file && packed >= 0.9 * file, "{kind:?}: {packed} of {file} bytes");
+    }
+    // The exception that docs/config.md names: 6.5625 bits become 8.5.
+    let found = bench(GgmlDType::Q6K);
+    let [file, packed] = [0, 1].map(|at| found[at].as_f64().unwrap());
+    assert!(packed <= 1.296 * file, "{packed} of {file} bytes");
 }

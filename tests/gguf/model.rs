@@ -7,10 +7,10 @@ use candle_core::quantized::GgmlDType;
 use futures::executor::block_on;
 use maspo::base::Seed;
 use maspo::chat::{ChatModel, FinishReason, Sampling};
-use maspo::engine::kernels::Format;
+use maspo::engine::kernels::{Compute, Format, KernelSet};
 use maspo::engine::qwen3::{Config, Dtype};
 use maspo::engine::weights::{FileBytes, GgufFile, Leftover, RandomWeights, TensorSource, WeightFiles, WeightsError};
-use maspo::engine::{EngineOptions, LocalModel, ModelSource, TokenRequest};
+use maspo::engine::{Choice, EngineOptions, How, LocalModel, ModelSource, Text, TokenRequest};
 use serde_json::json;
 use std::path::Path;
 
@@ -125,6 +125,7 @@ fn every_number_format_is_read_as_candle_reads_it() {
             GgmlDType::Q4K => (Format::Q4K, true),
             GgmlDType::Q6K => (Format::Q8_0, false),
             GgmlDType::Q8_0 => (Format::Q8_0, true),
+            GgmlDType::F16 => (Format::F16, true),
             GgmlDType::BF16 => (Format::Bf16, true),
             _ => (Format::F32, true),
         };
@@ -148,6 +149,63 @@ fn a_mixed_file_runs() {
     let path = folder.path().join("m.gguf");
     std::fs::write(&path, Writer::model(&blocky(), mixed).bytes()).unwrap();
     assert_eq!(greedy(&open(&path), 8, true).0.len(), 8);
+}
+
+/// The log-probabilities of a hundred tokens after two prompts, long and short, and those of an answer of several tokens.
+fn scores(path: &Path, dtype: Dtype, compute: Compute) -> Vec<f64> {
+    let source = ModelSource::parse(path.to_str().unwrap()).unwrap();
+    let how = How { dtype: Choice::Asked(dtype), compute: Some(compute), watch: &mut |_| () };
+    let model = LocalModel::open_as(&source, &EngineOptions::default(), false, Text::Optional, how).unwrap();
+    let prompts = [(0..50).map(|i| i * 7 % 416).collect::<Vec<u32>>(), vec![5]];
+    let answers: Vec<Vec<u32>> = (0..100).map(|id| vec![id * 4]).chain([vec![1, 2, 3, 4]]).collect();
+    let score = |prompt| block_on(model.score_tokens(prompt, answers.clone())).unwrap().logprobs;
+    prompts.into_iter().flat_map(score).collect()
+}
+
+#[test]
+fn a_mixed_file_says_in_its_own_formats_what_it_says_in_f32_but_for_rounding() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("m.gguf");
+    std::fs::write(&path, Writer::model(&blocky(), mixed).bytes()).unwrap();
+    for set in KernelSet::available() {
+        let [exact, own] =
+            [Dtype::F32, Dtype::Auto].map(|dtype| scores(&path, dtype, Compute::with_kernels(Some(2), set).unwrap()));
+        let spread = exact.iter().fold(0.0f64, |most, p| most.max((p - exact[0]).abs()));
+        let squares: f64 = exact.iter().zip(&own).map(|(a, b)| (a - b).powi(2)).sum();
+        let (error, name) = ((squares / exact.len() as f64).sqrt(), set.name());
+        assert!(error > 0.0 && error < 0.05, "{name}: {error} nats");
+        assert!(spread > 20.0 * error, "{name}: a spread of {spread} nats and an error of {error}");
+    }
+}
+
+#[test]
+fn matrices_that_become_one_are_kept_in_the_finest_format_that_one_of_them_needs() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("m.gguf");
+    let bytes = |v_proj: GgmlDType| {
+        let kind = |name: &str| if name.contains("v_proj") { v_proj } else { GgmlDType::Q4K };
+        std::fs::write(&path, Writer::model(&blocky(), kind).bytes()).unwrap();
+        let source = ModelSource::parse(path.to_str().unwrap()).unwrap();
+        let options = EngineOptions::default();
+        LocalModel::open_for_tokens(&source, &options, Dtype::Auto, false).unwrap().settled().bytes
+    };
+    // In rows of 256 inputs: q, k and v of a layer have 512, o_proj 256, gate and up 1,024, down_proj 512 (its own are twice as wide),
+    // each of the two tables 416.
+    let (q4_row, q8_row) = (144, 8 * 34);
+    let without = 2 * (256 + 1024 + 2 * 256) * q4_row + 2 * 416 * q4_row;
+    assert_eq!(bytes(GgmlDType::Q4K), without + 2 * 512 * q4_row);
+    // As Q4_K_M has it in half of its layers: 8.5 bits for all three.
+    assert_eq!(bytes(GgmlDType::Q6K), without + 2 * 512 * q8_row);
+    // What neither 16-bit format keeps of the other is kept in 32 bits.
+    let kind = |name: &str| match name {
+        _ if name.contains("v_proj") => GgmlDType::F16,
+        _ if name.contains("k_proj") => GgmlDType::BF16,
+        _ => GgmlDType::Q4K,
+    };
+    std::fs::write(&path, Writer::model(&blocky(), kind).bytes()).unwrap();
+    let source = ModelSource::parse(path.to_str().unwrap()).unwrap();
+    let model = LocalModel::open_for_tokens(&source, &EngineOptions::default(), Dtype::Auto, false).unwrap();
+    assert_eq!(model.settled().bytes, without + 2 * 512 * 4 * 256);
 }
 
 /// What is said about the configuration of a file with one change.

@@ -1,9 +1,9 @@
 //! `maspo bench --against DTYPE`: what a number format changes in a model's logits.
 
-use super::super::{CliError, Exit, local::open_error};
-use super::{Args, SEED, headline, print_json, say};
+use super::super::{CliError, Exit};
+use super::{Args, SEED, headline, open, print_json, say};
 use crate::engine::qwen3::Dtype;
-use crate::engine::{Bare, EngineOptions, ModelSource, agreement};
+use crate::engine::{EngineOptions, ModelSource, agreement};
 use serde_json::json;
 
 /// Sequences that are compared, 64 positions each.
@@ -13,15 +13,17 @@ pub(super) fn run(args: &Args, reference: Dtype) -> Result<Exit, CliError> {
     let source = ModelSource::parse(&args.model).map_err(CliError::bad_input)?;
     let options = EngineOptions { threads: args.threads, kv_tokens: Some(1024), ..EngineOptions::default() };
     let options = args.device.with(options);
-    let open = |dtype| Bare::open(&source, args.random_weights.then_some(SEED), dtype, &options).map_err(open_error);
-    let (reference, opened) = (open(reference)?, open(args.dtype)?);
+    let reference = open(args, &source, reference, &options)?;
+    let opened = open(args, &source, args.dtype, &options)?;
     let found =
         agreement(&reference, &opened, SEQUENCES, SEED).map_err(|error| CliError::new(Exit::RunFailed, error))?;
-    say(args, &format!("{}, beside {}", headline(args, &source, &opened), reference.dtype));
-    say(args, &format!("positions            {}", found.positions));
-    say(args, &format!("same greedy token    {:.1} %", 100.0 * found.greedy));
-    say(args, &format!("error of logits      {:.4} of their standard deviation", found.relative_error));
-    say(args, &format!("KL divergence        {:.6} nats", found.divergence));
-    print_json(args, &source, &opened, json!({ "against": reference.dtype, "agreement": found }));
+    say(args, &format!("{}, beside {}", headline(args, &source, &opened), reference.settled.dtype));
+    for (rows, found) in [("tokens of prompts", found.prompts), ("generated tokens", found.generated)] {
+        say(args, &format!("{rows}, {} positions", found.positions));
+        say(args, &format!("  same greedy token    {:.1} %", 100.0 * found.greedy));
+        say(args, &format!("  error of logits      {:.4} of their standard deviation", found.relative_error));
+        say(args, &format!("  KL divergence        {:.6} nats", found.divergence));
+    }
+    print_json(args, &source, &opened, json!({ "against": reference.settled.dtype, "agreement": found }));
     Ok(Exit::Ok)
 }

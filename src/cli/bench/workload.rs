@@ -1,10 +1,10 @@
 //! `maspo bench --workload maspo`: a recorded step of a search, replayed in every mode.
 
-use super::super::{CliError, Exit, local::open_error};
-use super::{Args, SEED, headline, print_json, say};
+use super::super::{CliError, Exit};
+use super::{Args, MAX_ROUNDS, draft_faults, headline, open, print_json, say, spread};
 use crate::chat::ModelRole;
-use crate::engine::{Bare, EngineOptions, ModelSource};
-use crate::throughput::{Mode, ModeFigures, Spread, Workload, measure_step};
+use crate::engine::{EngineOptions, ModelSource};
+use crate::throughput::{Mode, ModeFigures, Workload, measure_step};
 use serde_json::json;
 
 /// What is replayed.
@@ -14,19 +14,22 @@ pub(super) enum Recording {
     Maspo,
 }
 
-/// More rounds tell nothing more.
-const MAX_ROUNDS: usize = 1000;
-
 pub(super) fn run(args: &Args, Recording::Maspo: Recording) -> Result<Exit, CliError> {
     let whole = Workload::recorded();
     let queries = args.queries.unwrap_or(whole.queries());
     check(args, queries, whole.queries())?;
     let workload = whole.with_queries(queries);
     let source = ModelSource::parse(&args.model).map_err(CliError::bad_input)?;
-    let options = EngineOptions { threads: args.threads, kv_tokens: args.kv_tokens, ..EngineOptions::default() };
+    let options = EngineOptions {
+        threads: args.threads,
+        kv_tokens: args.kv_tokens,
+        // The texts are random tokens and mostly so are the weights, which then go round in loops: what drafts gain on those, they gain on
+        // no text.
+        draft_tokens: args.draft_tokens.unwrap_or(0),
+        ..EngineOptions::default()
+    };
     let options = args.device.with(options);
-    let mut opened =
-        Bare::open(&source, args.random_weights.then_some(SEED), args.dtype, &options).map_err(open_error)?;
+    let mut opened = open(args, &source, args.dtype, &options)?;
     let (longest, limit) = (workload.longest(), opened.engine.limit());
     if longest > limit {
         let message = format!("the recorded step has a call of {longest} tokens, but {limit} fit into the model");
@@ -42,7 +45,10 @@ pub(super) fn run(args: &Args, Recording::Maspo: Recording) -> Result<Exit, CliE
     let note = |round, mode: Mode, seconds| eprintln!("round {round}: {:<24} {seconds:>10.3} s", mode.name());
     let figures = measure_step(&mut opened, &options, &workload, args.rounds, note)
         .map_err(|error| CliError::new(Exit::RunFailed, error))?;
-    say(args, "calls made                prefilled     reused    decoded   seconds                     of the first");
+    say(
+        args,
+        "calls made                prefilled     reused    decoded    drafted   accepted   seconds                     of the first",
+    );
     for figures in &figures {
         say(args, &row(figures));
     }
@@ -53,6 +59,7 @@ pub(super) fn run(args: &Args, Recording::Maspo: Recording) -> Result<Exit, CliE
         "queries": queries,
         "calls": { "worker": worker, "optimizer": optimizer, "judge": judge },
         "rounds": args.rounds,
+        "draft_tokens": options.draft_tokens,
         "answers_identical": true,
         "modes": modes,
     });
@@ -61,7 +68,7 @@ pub(super) fn run(args: &Args, Recording::Maspo: Recording) -> Result<Exit, CliE
 }
 
 fn check(args: &Args, queries: usize, recorded: usize) -> Result<(), CliError> {
-    let mut faults = Vec::new();
+    let mut faults = draft_faults(args);
     if !(1..=recorded).contains(&queries) {
         faults.push(format!("--queries must be between 1 and {recorded}, the queries of the recorded step"));
     }
@@ -82,16 +89,14 @@ fn named(figures: &ModeFigures) -> serde_json::Value {
 
 fn row(figures: &ModeFigures) -> String {
     format!(
-        "{:<24}  {:>9}  {:>9}  {:>9}   {:<26}  {}",
+        "{:<24}  {:>9}  {:>9}  {:>9}  {:>9}  {:>9}   {:<26}  {}",
         figures.mode.name(),
         figures.prefilled_tokens,
         figures.reused_tokens,
         figures.decoded_tokens,
+        figures.drafted_tokens,
+        figures.accepted_tokens,
         spread(figures.seconds, " s"),
         spread(figures.speedup_of_first, " x"),
     )
-}
-
-fn spread(spread: Spread, unit: &str) -> String {
-    format!("{:.2}{unit} ({:.2}-{:.2})", spread.median, spread.min, spread.max)
 }

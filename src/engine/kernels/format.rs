@@ -7,6 +7,8 @@ use std::fmt;
 pub enum Format {
     /// 32-bit floats.
     F32,
+    /// 16-bit floats of IEEE 754.
+    F16,
     /// The upper halves of 32-bit floats.
     Bf16,
     /// Blocks of 32: one f16 scale and 32 signed bytes.
@@ -19,7 +21,7 @@ impl Format {
     /// Weights per block; a row is padded with zeros to whole blocks.
     pub fn block(self) -> usize {
         match self {
-            Self::F32 | Self::Bf16 => 1,
+            Self::F32 | Self::F16 | Self::Bf16 => 1,
             Self::Q8_0 => 32,
             Self::Q4K => 256,
         }
@@ -29,7 +31,7 @@ impl Format {
     pub fn block_bytes(self) -> usize {
         match self {
             Self::F32 => 4,
-            Self::Bf16 => 2,
+            Self::F16 | Self::Bf16 => 2,
             Self::Q8_0 => 34,
             Self::Q4K => 144,
         }
@@ -40,8 +42,11 @@ impl Format {
         inputs.div_ceil(self.block()) * self.block_bytes()
     }
 
-    /// The one that keeps more of a weight.
+    /// The one that keeps more of a weight; of the two 16-bit floats, each of which keeps what the other cannot, 32-bit floats.
     pub(crate) fn finer(self, other: Self) -> Self {
+        if matches!((self, other), (Self::F16, Self::Bf16) | (Self::Bf16, Self::F16)) {
+            return Self::F32;
+        }
         let bytes_per_block = |format: Self| format.block_bytes() * 256 / format.block();
         if bytes_per_block(other) > bytes_per_block(self) { other } else { self }
     }
@@ -50,6 +55,7 @@ impl Format {
     pub fn name(self) -> &'static str {
         match self {
             Self::F32 => "f32",
+            Self::F16 => "f16",
             Self::Bf16 => "bf16",
             Self::Q8_0 => "q8_0",
             Self::Q4K => "q4_k",

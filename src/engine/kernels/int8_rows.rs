@@ -18,6 +18,9 @@ const QUANTIZE_COST: usize = 16;
 /// A matrix `[t, inputs]` of which every 32 numbers of a row are `scale * byte`, bytes from -127 to 127, `scale` being a 127th
 /// of the largest of them. The row's last block is padded with zeros.
 ///
+/// What is not a number becomes the byte 0: bytes have no way to say it. It cannot come from a file, since weights that are not finite are
+/// refused, and a row of them would spoil no other row; products of floats and of bf16 hand it on.
+///
 /// Rows lie in tiles of 16, block by block: the bytes are `[tile, block, 16, 32]`, and what there is one of per block is
 /// `[tile, block, 16]`. So the next block of a row is `TILE` places on.
 #[derive(Default)]

@@ -9,7 +9,7 @@ use super::cpu::amx_bf16::Bf16Task;
 use super::cpu::destination::{Destination, Target};
 use super::cpu::int8::Int8Task;
 use super::cpu::linear::LinearTask;
-use super::cpu::tile::{Bf16, Element};
+use super::cpu::tile::{Bf16, Element, F16};
 use super::int8_rows::{Int8Rows, TILE};
 use super::matrix::{Matrix, Shared};
 use super::panels::{Panels, PartLayout};
@@ -123,6 +123,7 @@ pub(crate) fn linear(
     };
     let layout = match weights.panels.format() {
         Format::F32 => return product(0..x.rows()).of_floats::<f32>(x),
+        Format::F16 => return product(0..x.rows()).of_floats::<F16>(x),
         Format::Bf16 => return product(0..x.rows()).of_floats::<Bf16>(x),
         Format::Q8_0 => PartLayout::Q8_0,
         Format::Q4K => PartLayout::Q4K,

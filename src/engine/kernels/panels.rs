@@ -61,7 +61,7 @@ impl Panels {
                 if let Some((rows, row)) = column(panel * width + lane) {
                     match format {
                         Format::F32 => put::<4>(rows.row(row), to, width, lane),
-                        Format::Bf16 => put::<2>(rows.row(row), to, width, lane),
+                        Format::F16 | Format::Bf16 => put::<2>(rows.row(row), to, width, lane),
                         Format::Q8_0 => put_q8_0(rows.row(row), to, width, lane),
                         Format::Q4K => put_q4_k(rows.row(row), to, width, lane),
                     }
@@ -74,7 +74,7 @@ impl Panels {
     /// Bytes of a panel.
     fn panel_bytes(&self) -> usize {
         match self.format {
-            Format::F32 | Format::Bf16 => self.inputs * self.width * self.format.block_bytes(),
+            Format::F32 | Format::F16 | Format::Bf16 => self.inputs * self.width * self.format.block_bytes(),
             Format::Q8_0 => PartLayout::Q8_0.panel_bytes(self.blocks, self.width),
             Format::Q4K => PartLayout::Q4K.panel_bytes(self.blocks, self.width),
         }
@@ -108,6 +108,11 @@ impl Panels {
             Format::F32 => {
                 for (value, bytes) in to.iter_mut().zip(panel.chunks_exact(4 * width)) {
                     *value = f32::from_le_bytes(bytes[4 * lane..][..4].try_into().expect("four bytes"));
+                }
+            }
+            Format::F16 => {
+                for (value, numbers) in to.iter_mut().zip(panel.chunks_exact(2 * width)) {
+                    *value = half_at(numbers, lane);
                 }
             }
             Format::Bf16 => {

@@ -93,6 +93,7 @@ impl Rows {
         let bytes = self.row(row);
         let mut numbers: Vec<f32> = match self.format {
             Format::F32 => bytes.as_chunks::<4>().0.iter().map(|bytes| f32::from_le_bytes(*bytes)).collect(),
+            Format::F16 => bytes.as_chunks::<2>().0.iter().map(|bytes| f16::from_le_bytes(*bytes).to_f32()).collect(),
             Format::Bf16 => bytes.as_chunks::<2>().0.iter().map(|bytes| bf16::from_le_bytes(*bytes).to_f32()).collect(),
             Format::Q8_0 => bytes.as_chunks::<34>().0.iter().flat_map(|block| Q8Block(block).floats()).collect(),
             Format::Q4K => bytes.as_chunks::<144>().0.iter().flat_map(|block| Q4Block(block).floats()).collect(),
@@ -105,6 +106,10 @@ impl Rows {
 fn encode(format: Format, row: &[f32], bytes: &mut [u8]) {
     match format {
         Format::F32 => bytes.as_chunks_mut::<4>().0.iter_mut().zip(row).for_each(|(to, x)| *to = x.to_le_bytes()),
+        Format::F16 => {
+            let pairs = bytes.as_chunks_mut::<2>().0.iter_mut().zip(row);
+            pairs.for_each(|(to, &x)| *to = f16::from_f32(x).to_le_bytes());
+        }
         Format::Bf16 => {
             let pairs = bytes.as_chunks_mut::<2>().0.iter_mut().zip(row);
             pairs.for_each(|(to, &x)| *to = bf16::from_f32(x).to_le_bytes());
@@ -208,7 +213,13 @@ mod tests {
 
     #[test]
     fn rows_of_any_width_come_back_nearly_as_they_were() {
-        for (format, error) in [(Format::F32, 0.0), (Format::Bf16, 0.005), (Format::Q8_0, 0.006), (Format::Q4K, 0.1)] {
+        for (format, error) in [
+            (Format::F32, 0.0),
+            (Format::F16, 0.0005),
+            (Format::Bf16, 0.005),
+            (Format::Q8_0, 0.006),
+            (Format::Q4K, 0.1),
+        ] {
             for inputs in [1, 31, 33, 300] {
                 let floats: Vec<f32> = (0..3 * inputs).map(|i| ((i * 29 % 83) as f32 - 41.0) / 41.0).collect();
                 let rows = Rows::from_floats(format, inputs, &floats);

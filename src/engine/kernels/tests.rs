@@ -15,8 +15,13 @@ fn computes() -> impl Iterator<Item = Compute> {
     KernelSet::available().into_iter().flat_map(|set| [1, 2].map(|t| Compute::with_kernels(Some(t), set).unwrap()))
 }
 
-const PACKINGS: [Packing; 4] =
-    [Packing::Of(Format::F32), Packing::Of(Format::Bf16), Packing::Of(Format::Q8_0), Packing::Of(Format::Q4K)];
+const PACKINGS: [Packing; 5] = [
+    Packing::Of(Format::F32),
+    Packing::Of(Format::F16),
+    Packing::Of(Format::Bf16),
+    Packing::Of(Format::Q8_0),
+    Packing::Of(Format::Q4K),
+];
 
 fn sets() -> Family<'static> {
     Family {
@@ -43,7 +48,7 @@ impl Subject for Compute {
 
     fn arithmetic(&self, packing: Packing, generated: bool) -> Arithmetic {
         match packing {
-            Packing::Of(Format::F32 | Format::Bf16) => Arithmetic::Exact,
+            Packing::Of(Format::F32 | Format::F16 | Format::Bf16) => Arithmetic::Exact,
             _ if self.kernels().has_bf16_tiles() && !generated => Arithmetic::Bf16Both,
             _ => Arithmetic::Bytes,
         }
@@ -140,6 +145,55 @@ fn sets_with_one_vector_length_agree_bit_by_bit_on_quantized_weights() {
             }
         }
     }
+}
+
+/// The widths and numbers of rows at which a product is cut into pieces: of 1,024 inputs and of 512 rows where prompts become bf16.
+#[test]
+fn products_of_several_pieces_are_right() {
+    for (case, (inputs, rows)) in [(1025, 30), (2048, 30), (3072, 17), (96, 600), (1056, 560)].into_iter().enumerate() {
+        let (rng, outputs) = (&mut rng(case as u64), 37);
+        let (x, w) = (numbers(rng, rows * inputs), numbers(rng, outputs * inputs));
+        for packing in PACKINGS {
+            // Rows of both kinds, so that more than 512 are of prompts where there are more.
+            plain(packing, inputs, &x, 20.min(rows / 3), &w).check(&sets());
+        }
+    }
+}
+
+#[test]
+fn the_head_chooses_the_first_of_the_largest_whatever_the_threads() {
+    // One weight per output: with an input of 1 the logits are the weights.
+    let choose = |compute: &Compute, logits: &[f32]| {
+        let head = Linear::new(compute, &[&Rows::from_floats(Format::F32, 1, logits)], None);
+        let mut rows = Matrix::new();
+        let chosen = linear_argmax(compute, &matrix(2, &[1.0, -1.0]), &head, &mut rows);
+        assert_eq!(rows.row(0), logits, "the logits themselves come along");
+        chosen
+    };
+    let outputs = 200_000;
+    for set in KernelSet::available() {
+        for threads in 1..=3 {
+            let compute = Compute::with_kernels(Some(threads), set).unwrap();
+            let mut logits: Vec<f32> = (0..outputs).map(|i| (i * 7919 % 1000) as f32 / 1000.0).collect();
+            // Equals in every third, so in different pieces.
+            for at in [50_001, 100_003, 180_007] {
+                logits[at] = 2.0;
+                logits[at + 11] = -2.0;
+            }
+            assert_eq!(choose(&compute, &logits), [50_001, 50_012], "{}, {threads} threads", set.name());
+            logits[50_001] = f32::NAN;
+            logits[50_012] = f32::NAN;
+            assert_eq!(choose_beside_nan(&compute, &logits), [100_003, 100_014], "{}, {threads} threads", set.name());
+            let nothing = vec![f32::NAN; outputs];
+            assert_eq!(choose_beside_nan(&compute, &nothing), [0, 0], "{}, {threads} threads", set.name());
+        }
+    }
+}
+
+/// As the test above does it, without looking at the logits: what is no number is equal to nothing.
+fn choose_beside_nan(compute: &Compute, logits: &[f32]) -> Vec<u32> {
+    let head = Linear::new(compute, &[&Rows::from_floats(Format::F32, 1, logits)], None);
+    linear_argmax(compute, &matrix(2, &[1.0, -1.0]), &head, &mut Matrix::new())
 }
 
 #[test]

@@ -1,6 +1,5 @@
 //! What the weights are kept in: the choice that users have.
 
-use super::Config;
 use crate::engine::kernels::Format;
 use serde::{Deserialize, Serialize};
 use std::fmt;
@@ -28,10 +27,33 @@ pub enum Dtype {
 }
 
 /// What `auto` tries when the file's own formats do not fit, finest first.
-const COARSER: [(Dtype, Format); 2] = [(Dtype::Q8_0, Format::Q8_0), (Dtype::Q4K, Format::Q4K)];
+const COARSER: [Dtype; 2] = [Dtype::Q8_0, Dtype::Q4K];
 
 /// The share of free memory that weights may take; the rest is for keys, values and everything else.
 const WEIGHT_SHARE: f64 = 0.7;
+
+/// What the weights are to be kept in, and what that takes.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Settled {
+    /// What was asked for.
+    pub asked: Dtype,
+    /// What became of it; `auto` means: as in the file.
+    pub dtype: Dtype,
+    /// Bytes of the packed matrices.
+    pub bytes: u64,
+    /// The same if they are kept as in the file.
+    pub stored_bytes: u64,
+    /// Bytes of memory that are free, where that is known.
+    pub free: Option<u64>,
+}
+
+impl Settled {
+    /// Whether the weights have room: of what is free, those that `auto` chose for may take a share only.
+    pub fn fits(&self) -> bool {
+        let share = if self.asked == Dtype::Auto { WEIGHT_SHARE } else { 1.0 };
+        self.free.is_none_or(|free| self.bytes as f64 <= free as f64 * share)
+    }
+}
 
 impl Dtype {
     /// All of them.
@@ -49,17 +71,17 @@ impl Dtype {
         }
     }
 
-    /// Decides what `auto` means for a model that the file keeps in `stored`, with `free` bytes of memory: itself when that fits.
-    pub fn settle(self, config: &Config, stored: Format, free: Option<u64>) -> Self {
-        let (Self::Auto, Some(free)) = (self, free) else { return self };
-        let room = free as f64 * WEIGHT_SHARE;
-        let size = |format: Format| config.parameters() as f64 / format.block() as f64 * format.block_bytes() as f64;
-        if size(stored) <= room {
-            return Self::Auto;
+    /// Decides what `auto` means for a model whose packed matrices take `bytes` of each choice, with `free` bytes of memory: itself when
+    /// that fits, else the finest that does, else the smallest.
+    pub fn settle(self, bytes: impl Fn(Self) -> u64, free: Option<u64>) -> Settled {
+        let stored_bytes = bytes(Self::Auto);
+        let of = |dtype: Self| Settled { asked: self, dtype, bytes: bytes(dtype), stored_bytes, free };
+        if self != Self::Auto || of(self).fits() {
+            return of(self);
         }
-        let mut coarser = COARSER.into_iter().filter(|(_, format)| format.finer(stored) == stored);
-        let fits = coarser.clone().find(|(_, format)| size(*format) <= room);
-        fits.or(coarser.next_back()).map_or(Self::Auto, |(dtype, _)| dtype)
+        let mut coarser = COARSER.into_iter().map(of).filter(|settled| settled.bytes < stored_bytes);
+        let fits = coarser.clone().find(Settled::fits);
+        fits.or(coarser.next_back()).unwrap_or(of(self))
     }
 
     /// The format that a matrix is read in which the file keeps in `stored`. (Rows are made into 8-bit floats when they are packed.)
@@ -104,7 +126,6 @@ impl fmt::Display for Dtype {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::engine::qwen3::testing::plain_config;
 
     #[test]
     fn names_are_read_as_they_are_written() {
@@ -118,15 +139,23 @@ mod tests {
 
     #[test]
     fn auto_takes_the_finest_that_fits() {
-        let config = plain_config();
-        let weights = config.parameters() as u64;
-        let settle = |free_per_weight: f64| {
-            let free = (weights as f64 * free_per_weight) as u64;
-            Dtype::Auto.settle(&config, Format::Bf16, Some(free)).name()
+        // Of 100 weights: as in the file, in 8 bits, in 4.
+        let bytes = |stored: u64| {
+            move |dtype: Dtype| match dtype {
+                Dtype::Q8_0 => 106,
+                Dtype::Q4K => 60,
+                Dtype::F32 => 400,
+                _ => stored,
+            }
         };
-        assert_eq!([3.0, 2.0, 1.0, 0.1].map(settle), ["auto", "q8_0", "q4_k", "q4_k"]);
-        assert_eq!(Dtype::Auto.settle(&config, Format::Q4K, Some(0)), Dtype::Q4K);
-        assert_eq!(Dtype::Auto.settle(&config, Format::F32, None), Dtype::Auto);
-        assert_eq!(Dtype::F32.settle(&config, Format::F32, Some(0)), Dtype::F32);
+        let settle = |stored, free| Dtype::Auto.settle(bytes(stored), Some(free));
+        let found = |stored, free| (settle(stored, free).dtype.name(), settle(stored, free).fits());
+        let expected = [("auto", true), ("q8_0", true), ("q4_k", true), ("q4_k", false)];
+        assert_eq!([300, 280, 120, 80].map(|free| found(200, free)), expected);
+        assert_eq!(found(58, 10), ("auto", false), "what is smaller than all choices stays");
+        assert_eq!(found(100, 100), ("q4_k", true));
+        assert!(Dtype::Auto.settle(bytes(200), None).fits());
+        let asked = |free| Dtype::F32.settle(bytes(200), Some(free));
+        assert_eq!((asked(399).dtype, asked(399).fits(), asked(400).fits()), (Dtype::F32, false, true));
     }
 }

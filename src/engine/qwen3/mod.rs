@@ -6,6 +6,7 @@ mod decoder;
 mod dtype;
 mod gguf;
 mod model;
+mod size;
 
 #[cfg(test)]
 pub(crate) mod testing;
@@ -13,8 +14,9 @@ pub(crate) mod testing;
 mod tests;
 
 pub use config::{Config, ConfigError};
-pub use dtype::{Dtype, UnknownDtype};
+pub use dtype::{Dtype, Settled, UnknownDtype};
 pub use model::Model;
 #[cfg(any(gpu, all(test, unix)))]
 pub(in crate::engine) use model::Tensors;
 pub(crate) use model::{Logits, Workspace};
+pub(in crate::engine) use size::Keeping;

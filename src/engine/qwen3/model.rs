@@ -1,6 +1,7 @@
 //! The model: weights packed for the device, and the forward pass over one step's packed tokens.
 
 use super::decoder::{Decoder, logit_spans};
+use super::size::Keeping;
 use super::{Config, Dtype};
 use crate::engine::kernels::{
     Compute, Format, Heads, KvFormat, KvShape, Linear, Matrix, Rotary, Rows, embed, linear_argmax, rms_norm,
@@ -69,19 +70,13 @@ impl Logits {
 /// Takes tensors out of a source, under Hugging Face's names.
 pub(in crate::engine) struct Tensors<'a> {
     source: &'a mut dyn TensorSource,
-    dtype: Dtype,
-    /// What matrices are kept in that would be kept in f32.
-    widest: Format,
+    keeping: Keeping,
 }
 
 impl<'a> Tensors<'a> {
     /// With the matrices in `dtype`, but in nothing wider than `widest`.
     pub(in crate::engine) fn new(source: &'a mut dyn TensorSource, dtype: Dtype, widest: Format) -> Self {
-        Self { source, dtype, widest }
-    }
-
-    fn format(&self, format: Format) -> Format {
-        if format == Format::F32 { self.widest } else { format }
+        Self { source, keeping: Keeping { dtype, widest } }
     }
 
     /// A vector, as plain floats.
@@ -95,14 +90,14 @@ impl<'a> Tensors<'a> {
         parts: &[(&str, usize)],
         inputs: usize,
     ) -> Result<Vec<Rows>, WeightsError> {
-        let formats = parts.iter().map(|(name, _)| self.dtype.format(self.source.stored_format(name)));
-        let format = self.format(formats.reduce(Format::finer).unwrap_or(Format::F32));
+        let names: Vec<&str> = parts.iter().map(|(name, _)| *name).collect();
+        let format = self.keeping.format(self.source, &names);
         parts.iter().map(|(name, outputs)| self.source.matrix(name, (*outputs, inputs), format)).collect()
     }
 
     /// A table of token embeddings.
     pub(in crate::engine) fn table(&mut self, name: &str, outputs: usize, inputs: usize) -> Result<Rows, WeightsError> {
-        let format = self.format(self.dtype.table_format(self.source.stored_format(name)));
+        let format = self.keeping.table_format(self.source, name);
         self.source.matrix(name, (outputs, inputs), format)
     }
 }
@@ -147,6 +142,11 @@ impl Model {
             rotary,
             kv_format,
         })
+    }
+
+    /// Bytes of all packed matrices.
+    pub fn packed_bytes(&self) -> usize {
+        self.weight_bytes_per_step() + self.embed_tokens.as_ref().map_or(0, |table| table.bytes())
     }
 
     /// Bytes of the packed matrices that a decode step has to read: all but the table where tokens are looked up.

@@ -9,5 +9,5 @@ mod sequence;
 mod tests;
 
 pub(crate) use plan::{Carried, LogitRow, Span, StepPlan};
-pub(crate) use scheduler::{Limits, Scheduler};
+pub(crate) use scheduler::{DRAFTING_ROWS, Limits, Scheduler};
 pub(crate) use sequence::SequenceId;

@@ -28,14 +28,17 @@ pub(crate) struct Tally {
 }
 
 /// Rows in a step up to which drafts are added to what sequences decode. A draft that comes true takes the row that its token
-/// would have taken in a later step, so it saves what a step costs beside its rows: reading the weights. On two cores that is
-/// as much as 10 rows (embedded model) to 20 rows (0.6B in f32) cost; far beyond, wrong guesses would cost more.
-const DRAFTING_ROWS: usize = 32;
+/// would have taken in a later step, so it saves what a step costs beside its rows: reading the weights; one that does not costs a
+/// row. The embedded model lies in the cache, and its rows cost nearly all of a step: copying text with two thirds of the drafts
+/// coming true, drafts gain nothing to 6 % alone on a quiet machine, and with 32 rows cost 14 % where ten sequences decode (docs/benchmarks.md, "Drafting on and
+/// off"). A 0.6B model in 8 bits, whose ten rows take 1.5 times as long as one and forty 4 times, breaks even at about ten.
+pub(crate) const DRAFTING_ROWS: usize = 8;
 
 /// Queue, running sequences and their blocks.
 #[derive(Debug)]
 pub(crate) struct Scheduler {
     limits: Limits,
+    draft_rows: usize,
     blocks: Blocks,
     waiting: BTreeMap<SequenceId, Sequence>,
     running: BTreeMap<SequenceId, Sequence>,
@@ -51,6 +54,7 @@ impl Scheduler {
         assert!(limits.step_tokens > 0 && limits.max_running > 0, "a step has room for one token");
         Self {
             limits,
+            draft_rows: DRAFTING_ROWS,
             blocks,
             waiting: BTreeMap::new(),
             running: BTreeMap::new(),
@@ -58,6 +62,11 @@ impl Scheduler {
             arrivals: 0,
             tally: Tally::default(),
         }
+    }
+
+    /// The same with drafts in steps of up to so many rows.
+    pub(crate) fn with_draft_rows(self, draft_rows: usize) -> Self {
+        Self { draft_rows, ..self }
     }
 
     /// Queues a sequence; logits are wanted from position `logits_from` on. It must fit the empty pool with all that will be
@@ -232,7 +241,7 @@ impl Scheduler {
         mut guess: impl FnMut(SequenceId, &[u32], usize) -> Vec<u32>,
     ) {
         let decoding = self.running.values().filter(|sequence| sequence.decodes()).count();
-        let mut room = DRAFTING_ROWS.saturating_sub(decoding).min(*budget);
+        let mut room = self.draft_rows.saturating_sub(decoding).min(*budget);
         let block_tokens = self.blocks.block_tokens();
         for (id, rows) in reserved {
             let spare = self.blocks.available().saturating_sub(self.running.len());

@@ -31,7 +31,7 @@ fn generated(at: usize) -> u32 {
 
 impl Pretended {
     fn new(limits: Limits, blocks: usize, block_tokens: usize, reuse: bool, guesses: (usize, usize)) -> Self {
-        let scheduler = Scheduler::new(limits, Blocks::new(blocks, block_tokens, reuse));
+        let scheduler = Scheduler::new(limits, Blocks::new(blocks, block_tokens, reuse)).with_draft_rows(32);
         let pool = vec![(Vec::new(), false); blocks * block_tokens];
         Self { scheduler, pool, block_tokens, sequences: HashMap::new(), steps: 0, guesses }
     }
@@ -199,7 +199,7 @@ fn what_is_guessed_counts_when_it_comes_true() {
 fn a_guess_gets_only_the_room_that_nobody_needs() {
     let rooms = |blocks, step_tokens, sequences: usize| {
         let limits = Limits { step_tokens, max_running: 100 };
-        let mut scheduler = Scheduler::new(limits, Blocks::new(blocks, 4, false));
+        let mut scheduler = Scheduler::new(limits, Blocks::new(blocks, 4, false)).with_draft_rows(32);
         let ids: Vec<_> = (0..sequences).map(|_| scheduler.submit(vec![1, 2], 1)).collect();
         let plan = scheduler.plan().unwrap();
         scheduler.complete(&plan);

@@ -3,7 +3,9 @@
 use super::EngineError;
 use crate::engine::executor::DeviceChoice;
 use crate::engine::qwen3::Config;
+use crate::engine::schedule::DRAFTING_ROWS;
 use serde::{Deserialize, Serialize};
+use std::path::PathBuf;
 
 /// How the engine runs. But for the device, and for `deterministic` on a GPU, no option changes any result; they change speed and
 /// memory.
@@ -34,10 +36,20 @@ pub struct EngineOptions {
     pub prefix_reuse: bool,
     /// Whether the quantized weights of a large model are kept on disk, below the user's cache folder, for the next start.
     pub weight_cache: bool,
+    /// Models of so many weights and more are large. No key of a file: tests have small ones.
+    #[serde(skip)]
+    pub worth_keeping: usize,
+    /// Where quantized weights are kept, in place of the user's cache folder. No key of a file either.
+    #[serde(skip)]
+    pub weight_folder: Option<PathBuf>,
     /// At most this many tokens of a generation are drafted per step: where its last tokens stood before, what followed them
     /// there is computed along, and kept if the model chooses the same. 0 drafts nothing. Drafts stop where they do not come
     /// true and where a step is crowded.
     pub draft_tokens: usize,
+    /// Rows in a step up to which drafts are added to what sequences decode. No key of a file: `maspo bench --draft-rows` measures what
+    /// the default was chosen by.
+    #[serde(skip)]
+    pub draft_rows: usize,
 }
 
 impl Default for EngineOptions {
@@ -53,7 +65,10 @@ impl Default for EngineOptions {
             queue: 1024,
             prefix_reuse: true,
             weight_cache: true,
+            worth_keeping: 200_000_000,
+            weight_folder: None,
             draft_tokens: 8,
+            draft_rows: DRAFTING_ROWS,
         }
     }
 }

@@ -94,6 +94,8 @@ fn options() -> impl Strategy<Value = EngineOptions> {
             max_running,
             prefix_reuse,
             draft_tokens,
+            // More than by default, so that crowded steps have drafts as well.
+            draft_rows: 32,
             ..EngineOptions::default()
         },
     )
@@ -202,7 +204,7 @@ fn every_kernel_set_is_batch_invariant_in_every_format() {
             let outputs = block_on(join_all(requests.iter().map(|request| engine.generate(request.clone()))));
             (outputs.into_iter().map(|output| output.unwrap().token_ids).collect::<Vec<_>>(), engine.counters())
         };
-        let small = EngineOptions { kv_tokens: Some(320), step_tokens: 50, ..EngineOptions::default() };
+        let small = EngineOptions { kv_tokens: Some(320), step_tokens: 50, draft_rows: 32, ..EngineOptions::default() };
         let (batch, counters) = run(2, small);
         assert_eq!(batch, run(1, alone()).0, "{kernels} {dtype}");
         accepted += counters.accepted_tokens;

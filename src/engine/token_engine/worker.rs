@@ -51,7 +51,7 @@ impl Worker {
         let blocks = Blocks::new(blocks, options.block_tokens, options.prefix_reuse);
         Self {
             executor,
-            scheduler: Scheduler::new(limits, blocks),
+            scheduler: Scheduler::new(limits, blocks).with_draft_rows(options.draft_rows),
             eos,
             queue: options.queue,
             draft_tokens: options.draft_tokens,

@@ -7,11 +7,15 @@ use crate::base::Digest;
 use crate::engine::kernels::{Format, Rows};
 use candle_core::Tensor;
 use std::fs;
-use std::io::Write;
+use std::io::{Read, Write};
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU64, Ordering};
 
 /// Opens every file; changes when its layout or the converters do.
 const MAGIC: &[u8; 16] = b"maspo weights 1\n";
+
+/// The magic, two sizes and a digest.
+const HEAD_BYTES: usize = 16 + 2 * 8 + 32;
 
 /// A source whose conversions are kept in a folder.
 pub struct CachedWeights<'a> {
@@ -78,18 +82,25 @@ fn head((outputs, inputs): (usize, usize), bytes: &[u8]) -> Vec<u8> {
 
 /// The matrix in `path`; `None` where there is no sound one.
 fn read(path: &Path, shape: (usize, usize), format: Format) -> Option<Rows> {
-    let mut bytes = fs::read(path).ok()?;
     let size = shape.0.checked_mul(format.row_bytes(shape.1))?;
-    let head_size = bytes.len().checked_sub(size)?;
-    let content = bytes.split_off(head_size);
-    (bytes == head(shape, &content)).then(|| Rows::stored(format, shape.1, content))
+    let mut file = fs::File::open(path).ok()?;
+    if file.metadata().ok()?.len() != (HEAD_BYTES + size) as u64 {
+        return None;
+    }
+    let (mut start, mut content) = ([0; HEAD_BYTES], vec![0; size]);
+    file.read_exact(&mut start).ok()?;
+    file.read_exact(&mut content).ok()?;
+    (start[..] == head(shape, &content)).then(|| Rows::stored(format, shape.1, content))
 }
 
 /// Writes beside the place and moves it there, so that no half file is ever read.
 fn write(path: &Path, shape: (usize, usize), rows: &Rows) -> std::io::Result<()> {
     let folder = path.parent().expect("a file lies in a folder");
     fs::create_dir_all(folder)?;
-    let unfinished = folder.join(format!("{}.unfinished", std::process::id()));
+    // Neither another process nor another thread of this one writes to the same place.
+    static WRITTEN: AtomicU64 = AtomicU64::new(0);
+    let number = WRITTEN.fetch_add(1, Ordering::Relaxed);
+    let unfinished = folder.join(format!("{}-{number}.unfinished", std::process::id()));
     let written = (|| {
         let mut file = fs::File::create(&unfinished)?;
         file.write_all(&head(shape, rows.bytes()))?;

@@ -3,6 +3,7 @@
 use super::header::{Entry, read_header, read_index};
 use super::number::Number;
 use super::{FileBytes, TensorSource, WeightFiles, WeightsError};
+use crate::base::Digest;
 use crate::engine::kernels::{Format, Rows};
 use candle_core::{Device, Tensor};
 use std::collections::{BTreeSet, HashMap};
@@ -110,11 +111,12 @@ impl Checkpoint {
     }
 }
 
-/// Numbers `range` of a tensor, all of them finite.
+/// Numbers `range` of a tensor, all of them finite. Their pages are given back: nobody reads a tensor twice.
 fn numbers(shard: &Shard, entry: &Entry, range: Range<usize>) -> Result<Vec<f32>, WeightsError> {
     let size = entry.number.bytes();
-    let bytes = &shard.bytes[entry.bytes.clone()][range.start * size..range.end * size];
-    let numbers = entry.number.widen(bytes);
+    let place = entry.bytes.start + range.start * size..entry.bytes.start + range.end * size;
+    let numbers = entry.number.widen(&shard.bytes[place.clone()]);
+    shard.bytes.release(place);
     if let Some(bad) = numbers.iter().find(|number| !number.is_finite()) {
         let reason = format!("the tensor `{}` holds the value {bad}", entry.name);
         return Err(WeightsError::Corrupt { file: shard.file.clone(), reason });
@@ -139,9 +141,10 @@ impl TensorSource for Checkpoint {
     }
 
     fn stored_format(&self, name: &str) -> Format {
-        match self.entries.get(name) {
-            Some((_, entry)) if entry.number == Number::Bf16 => Format::Bf16,
-            _ => Format::F32,
+        match self.entries.get(name).map(|(_, entry)| entry.number) {
+            Some(Number::F16) => Format::F16,
+            Some(Number::Bf16) => Format::Bf16,
+            Some(Number::F32) | None => Format::F32,
         }
     }
 
@@ -151,8 +154,8 @@ impl TensorSource for Checkpoint {
 }
 
 impl WeightFiles for Checkpoint {
-    fn contents(&self) -> Vec<&[u8]> {
-        self.shards.iter().map(|shard| &*shard.bytes).collect()
+    fn digests(&self) -> Vec<Digest> {
+        self.shards.iter().map(|shard| shard.bytes.digest()).collect()
     }
 
     fn check_all_used(&self, leftover: Leftover) -> Result<(), WeightsError> {

@@ -3,9 +3,11 @@
 use super::WeightsError;
 use crate::base::{Digest, Hasher};
 use memmap2::Mmap;
+#[cfg(unix)]
+use memmap2::UncheckedAdvice;
 use rayon::prelude::*;
 use std::fs::File;
-use std::ops::Deref;
+use std::ops::{Deref, Range};
 use std::path::Path;
 
 /// Bytes hashed by one task; a constant, since the digest depends on it.
@@ -47,6 +49,35 @@ impl FileBytes {
     }
 }
 
+impl FileBytes {
+    /// A digest of the content, as [`digest_bytes`] makes it. What was read of a mapped file leaves the process again piece by piece, so
+    /// that a file larger than the memory can be hashed.
+    pub fn digest(&self) -> Digest {
+        let digest = |(index, chunk): (usize, &[u8])| {
+            let digest = Digest::of(chunk);
+            let start = index * HASH_CHUNK_BYTES;
+            self.release(start..start + chunk.len());
+            digest
+        };
+        let chunks: Vec<Digest> = self.par_chunks(HASH_CHUNK_BYTES).enumerate().map(digest).collect();
+        of_chunks(self.len(), &chunks)
+    }
+
+    /// To be called when nobody will read this part soon: its pages stay in the system's cache, where it has room, and are no longer this
+    /// process's. Whoever reads them all the same finds what the file holds.
+    pub(super) fn release(&self, range: Range<usize>) {
+        #[cfg(unix)]
+        if let Self::Mapped(map) = self {
+            // SAFETY: the map is of a file and never written to, so pages that are given back come back with the same content.
+            let released = unsafe { map.unchecked_advise_range(UncheckedAdvice::DontNeed, range.start, range.len()) };
+            // A system that keeps them costs memory, never the run.
+            let _ = released;
+        }
+        #[cfg(not(unix))]
+        let _ = range;
+    }
+}
+
 impl Deref for FileBytes {
     type Target = [u8];
 
@@ -62,9 +93,13 @@ impl Deref for FileBytes {
 /// A digest of `bytes` made on all cores: that of the digests of its chunks of 8 MiB.
 pub fn digest_bytes(bytes: &[u8]) -> Digest {
     let chunks: Vec<Digest> = bytes.par_chunks(HASH_CHUNK_BYTES).map(Digest::of).collect();
+    of_chunks(bytes.len(), &chunks)
+}
+
+fn of_chunks(length: usize, chunks: &[Digest]) -> Digest {
     let mut hasher = Hasher::new("maspo file");
-    hasher.field(&(bytes.len() as u64).to_le_bytes());
-    for chunk in &chunks {
+    hasher.field(&(length as u64).to_le_bytes());
+    for chunk in chunks {
         hasher.field(&chunk.0);
     }
     hasher.finish()
@@ -83,6 +118,21 @@ mod tests {
         assert_ne!(whole, digest_bytes(&bytes));
         bytes.pop();
         assert_ne!(whole, digest_bytes(&bytes));
+    }
+
+    #[test]
+    fn a_mapped_file_reads_the_same_when_its_pages_were_given_back() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("file");
+        let bytes: Vec<u8> = (0..HASH_CHUNK_BYTES + 5000).map(|i| (i * 31 % 251) as u8).collect();
+        std::fs::write(&path, &bytes).unwrap();
+        let file = FileBytes::map(&path).unwrap();
+        assert_eq!(file.digest(), digest_bytes(&bytes));
+        file.release(4000..4001);
+        file.release(bytes.len() - 1..bytes.len());
+        file.release(0..0);
+        assert!(*file == *bytes);
+        assert_eq!(FileBytes::Owned(bytes.clone()).digest(), digest_bytes(&bytes));
     }
 
     #[test]

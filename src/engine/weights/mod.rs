@@ -22,6 +22,7 @@ pub use random::RandomWeights;
 pub use watched::WatchedWeights;
 
 use super::kernels::{Format, Rows};
+use crate::base::Digest;
 use candle_core::Tensor;
 
 /// A named set of tensors.
@@ -60,8 +61,8 @@ pub trait TensorSource {
 
 /// Tensors that come from files.
 pub trait WeightFiles: TensorSource {
-    /// The files' contents, in a fixed order, for the model's digest.
-    fn contents(&self) -> Vec<&[u8]>;
+    /// The digests of the files' contents, in a fixed order.
+    fn digests(&self) -> Vec<Digest>;
 
     /// To be called after loading: whether every tensor was asked for.
     ///

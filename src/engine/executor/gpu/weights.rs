@@ -293,7 +293,7 @@ impl PackedRows {
 
 fn packing(format: Format) -> Packing {
     match format {
-        Format::F32 => unreachable!("the loader asks for nothing wider than bf16"),
+        Format::F32 | Format::F16 => unreachable!("the loader asks for bf16 in place of other floats"),
         Format::Bf16 => Packing::Bf16,
         Format::Q8_0 => Packing::Q8_0,
         Format::Q4K => Packing::Q4K,

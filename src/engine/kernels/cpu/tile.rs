@@ -35,7 +35,7 @@ impl Element for Bf16 {
 /// The bits of an f16 number.
 #[derive(Clone, Copy)]
 #[repr(transparent)]
-pub(super) struct F16(u16);
+pub(in crate::engine::kernels) struct F16(u16);
 
 impl Element for F16 {
     #[inline(always)]

@@ -65,7 +65,7 @@ impl Product<'_> {
     }
 
     /// Compares what each subject makes of it.
-    fn check(&self, family: &Family<'_>) {
+    pub(in crate::engine::kernels) fn check(&self, family: &Family<'_>) {
         let mut known: Vec<(Arithmetic, Vec<f64>)> = Vec::new();
         for subject in &family.subjects {
             let found = subject.product(self);

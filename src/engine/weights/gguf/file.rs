@@ -4,6 +4,7 @@ use super::blocks::{non_finite, numbers};
 use super::header::{Entry, Header, read_header};
 use super::metadata::Metadata;
 use super::names::gguf_name;
+use crate::base::Digest;
 use crate::engine::kernels::{Format, Rows};
 use crate::engine::weights::{FileBytes, Leftover, TensorSource, WeightFiles, WeightsError};
 use candle_core::{Device, Tensor};
@@ -52,19 +53,20 @@ impl GgufFile {
     }
 
     /// A tensor of this shape, whose numbers and scales are all finite; from now on it counts as used.
-    fn entry(&mut self, name: &str, shape: &[usize]) -> Result<(&Entry, &[u8]), WeightsError> {
+    fn entry(&mut self, name: &str, shape: &[usize]) -> Result<(&Entry, &FileBytes), WeightsError> {
         let name = gguf_name(name);
         let Some(entry) = self.header.tensors.get(&name) else { return Err(WeightsError::Missing(name)) };
         if entry.shape != shape {
             return Err(WeightsError::Shape { name, found: entry.shape.clone(), expected: shape.to_vec() });
         }
-        let bytes = &self.bytes[entry.bytes.clone()];
-        if let Some(bad) = non_finite(entry.kind, bytes) {
+        let checked = non_finite(entry.kind, &self.bytes[entry.bytes.clone()]);
+        self.bytes.release(entry.bytes.clone());
+        if let Some(bad) = checked {
             let reason = format!("the tensor `{name}` holds the value {bad}");
             return Err(WeightsError::Corrupt { file: self.file.clone(), reason });
         }
         self.asked.insert(name);
-        Ok((entry, bytes))
+        Ok((entry, &self.bytes))
     }
 
     /// Whether a tensor may stay unused. `rope_freqs.weight` holds factors for the rotary frequencies, which the runners of GGUF
@@ -78,22 +80,27 @@ impl GgufFile {
 
 impl TensorSource for GgufFile {
     fn tensor(&mut self, name: &str, shape: &[usize]) -> Result<Tensor, WeightsError> {
-        let (entry, bytes) = self.entry(name, shape)?;
+        let (entry, file) = self.entry(name, shape)?;
         let width = shape.last().copied().unwrap_or(1).max(1);
         let task_bytes = TASK_ROWS * (width / entry.kind.block()).max(1) * entry.kind.block_bytes();
         let parts: Vec<Vec<f32>> =
-            bytes.par_chunks(task_bytes).map(|bytes| numbers(entry.kind, width, bytes)).collect();
+            file[entry.bytes.clone()].par_chunks(task_bytes).map(|bytes| numbers(entry.kind, width, bytes)).collect();
         Ok(Tensor::from_vec(parts.concat(), shape, &Device::Cpu)?)
     }
 
     fn matrix(&mut self, name: &str, (outputs, inputs): (usize, usize), format: Format) -> Result<Rows, WeightsError> {
-        let (entry, bytes) = self.entry(name, &[outputs, inputs])?;
+        let (entry, file) = self.entry(name, &[outputs, inputs])?;
         if entry.kind.same_bytes() == Some(format) {
-            return Ok(Rows::stored(format, inputs, bytes.to_vec()));
+            let bytes = file[entry.bytes.clone()].to_vec();
+            file.release(entry.bytes.clone());
+            return Ok(Rows::stored(format, inputs, bytes));
         }
         let row_bytes = inputs / entry.kind.block() * entry.kind.block_bytes();
         Rows::convert(format, inputs, outputs, |rows| {
-            Ok(numbers(entry.kind, inputs, &bytes[rows.start * row_bytes..rows.end * row_bytes]))
+            let place = entry.bytes.start + rows.start * row_bytes..entry.bytes.start + rows.end * row_bytes;
+            let numbers = numbers(entry.kind, inputs, &file[place.clone()]);
+            file.release(place);
+            Ok(numbers)
         })
     }
 
@@ -111,8 +118,8 @@ impl TensorSource for GgufFile {
 }
 
 impl WeightFiles for GgufFile {
-    fn contents(&self) -> Vec<&[u8]> {
-        vec![&self.bytes]
+    fn digests(&self) -> Vec<Digest> {
+        vec![self.bytes.digest()]
     }
 
     /// A head that is tied is one that the file lacks, so no leftover of that kind is excused.

@@ -89,7 +89,8 @@ impl Kind {
     /// Q6_K has 64 steps where Q8_0 has 255, for blocks of 16 and of 32.
     pub(super) fn format(self) -> Format {
         match self {
-            Self::F32 | Self::F16 => Format::F32,
+            Self::F32 => Format::F32,
+            Self::F16 => Format::F16,
             Self::Bf16 => Format::Bf16,
             Self::Q8_0 | Self::Q6K => Format::Q8_0,
             Self::Q4K => Format::Q4K,
@@ -100,10 +101,11 @@ impl Kind {
     pub(super) fn same_bytes(self) -> Option<Format> {
         match self {
             Self::F32 => Some(Format::F32),
+            Self::F16 => Some(Format::F16),
             Self::Bf16 => Some(Format::Bf16),
             Self::Q8_0 => Some(Format::Q8_0),
             Self::Q4K => Some(Format::Q4K),
-            Self::F16 | Self::Q6K => None,
+            Self::Q6K => None,
         }
     }
 }

@@ -19,7 +19,7 @@ pub(super) struct Packed {
 /// As launches name it.
 pub(super) fn weights(packing: Packing) -> Weights {
     match packing {
-        Packing::Of(Format::F32) => unreachable!("no GPU has weights in f32"),
+        Packing::Of(Format::F32 | Format::F16) => unreachable!("no GPU has weights in f32 or f16"),
         Packing::Of(Format::Bf16) => Weights::Bf16,
         Packing::Of(Format::Q8_0) => Weights::Q8_0,
         Packing::Of(Format::Q4K) => Weights::Q4K,

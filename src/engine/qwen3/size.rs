@@ -1,0 +1,98 @@
+//! What a model's matrices are kept in, and what they come to when they are packed, before any of them is read.
+
+use super::{Config, Dtype};
+use crate::engine::kernels::Format;
+use crate::engine::weights::TensorSource;
+
+/// How matrices are kept.
+#[derive(Clone, Copy)]
+pub(in crate::engine) struct Keeping {
+    pub(in crate::engine) dtype: Dtype,
+    /// What matrices are kept in that would be kept in f32; where that is another format, in f16 as well.
+    pub(in crate::engine) widest: Format,
+}
+
+impl Keeping {
+    /// Of matrices that become one: the finest that any of them needs.
+    pub(super) fn format(self, source: &dyn TensorSource, names: &[&str]) -> Format {
+        let formats = names.iter().map(|name| self.dtype.format(source.stored_format(name)));
+        self.bounded(formats.reduce(Format::finer).unwrap_or(Format::F32))
+    }
+
+    /// Of a table of token embeddings.
+    pub(super) fn table_format(self, source: &dyn TensorSource, name: &str) -> Format {
+        self.bounded(self.dtype.table_format(source.stored_format(name)))
+    }
+
+    fn bounded(self, format: Format) -> Format {
+        match format {
+            Format::F32 => self.widest,
+            Format::F16 if self.widest != Format::F32 => self.widest,
+            other => other,
+        }
+    }
+
+    /// Bytes of all matrices of a model.
+    pub(in crate::engine) fn packed_bytes(self, config: &Config, source: &dyn TensorSource) -> u64 {
+        let (hidden, mlp, v) = (config.hidden_size, config.intermediate_size, config.vocab_size);
+        let (q, kv) = (config.num_attention_heads * config.head_dim, config.num_key_value_heads * config.head_dim);
+        let bytes = |format: Format, outputs: usize, inputs: usize| outputs as u64 * format.row_bytes(inputs) as u64;
+        let mut tables = bytes(self.table_format(source, "model.embed_tokens.weight"), v, hidden);
+        if !config.tie_word_embeddings {
+            tables += bytes(self.table_format(source, "lm_head.weight"), v, hidden);
+        }
+        let of_layer = |layer: usize| {
+            let groups: [(&[&str], usize, usize); 4] = [
+                (&["self_attn.q_proj", "self_attn.k_proj", "self_attn.v_proj"], q + 2 * kv, hidden),
+                (&["self_attn.o_proj"], hidden, q),
+                (&["mlp.gate_proj", "mlp.up_proj"], 2 * mlp, hidden),
+                (&["mlp.down_proj"], hidden, mlp),
+            ];
+            let sizes = groups.map(|(parts, outputs, inputs)| {
+                let names: Vec<String> =
+                    parts.iter().map(|part| format!("model.layers.{layer}.{part}.weight")).collect();
+                let names: Vec<&str> = names.iter().map(String::as_str).collect();
+                bytes(self.format(source, &names), outputs, inputs)
+            });
+            sizes.iter().sum::<u64>()
+        };
+        let layers: u64 = (0..config.num_hidden_layers).map(of_layer).sum();
+        // They are read as bf16, and become single bytes when they are packed.
+        tables + if self.dtype == Dtype::F8 { layers / 2 } else { layers }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::base::Seed;
+    use crate::engine::kernels::Compute;
+    use crate::engine::qwen3::Model;
+    use crate::engine::qwen3::testing::plain_config;
+    use crate::engine::weights::RandomWeights;
+
+    #[test]
+    fn the_size_is_that_of_the_loaded_model_but_for_padding() {
+        let compute = Compute::cpu(Some(1)).unwrap();
+        for tie_word_embeddings in [true, false] {
+            // Whole blocks of 256 inputs and whole panels of outputs.
+            let (hidden_size, intermediate_size, vocab_size) = (256, 512, 512);
+            let config = Config {
+                hidden_size,
+                intermediate_size,
+                vocab_size,
+                tie_word_embeddings,
+                head_dim: 64,
+                ..plain_config()
+            };
+            for dtype in [Dtype::Auto, Dtype::Bf16, Dtype::Q8_0, Dtype::Q4K] {
+                let mut source = RandomWeights::new(Seed(1));
+                let found = Keeping { dtype, widest: Format::F32 }.packed_bytes(&config, &source) as f64;
+                let model = Model::load(&config, &mut source, dtype, &compute).unwrap();
+                let packed = model.packed_bytes() as f64;
+                // Packed, a block of Q4_K has whole bytes for its scales and minima: 148 in place of 144.
+                assert!(found <= packed && packed <= 1.03 * found, "{dtype}: {found} bytes for {packed}");
+            }
+        }
+    }
+}

@@ -1,0 +1,122 @@
+//! Quantized weights on disk, end to end: the second start finds them, a damaged one is made anew, and who refuses them gets none. A model
+//! counts as large here from the first weight on.
+
+mod support;
+
+use futures::executor::block_on;
+use maspo::chat::{ChatModel, Sampling};
+use maspo::engine::qwen3::Dtype;
+use maspo::engine::{Choice, EngineOptions, How, LocalModel, ModelSource, Opening, Text, TokenRequest};
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::time::SystemTime;
+use support::TinyModel;
+
+/// A model's folder beside one for what is kept.
+struct Desk(tempfile::TempDir);
+
+impl Desk {
+    fn new() -> Self {
+        let desk = Self(tempfile::tempdir().unwrap());
+        std::fs::create_dir(desk.path("model")).unwrap();
+        TinyModel::default().write(&desk.path("model"));
+        desk
+    }
+
+    fn path(&self, name: &str) -> PathBuf {
+        self.0.path().join(name)
+    }
+
+    /// Opens the model in 8 bits; returns what it generates and what was heard.
+    fn open(&self, weight_cache: bool) -> (Vec<u32>, Vec<Opening>) {
+        let options = EngineOptions {
+            weight_cache,
+            worth_keeping: 1,
+            weight_folder: Some(self.path("kept")),
+            threads: Some(1),
+            ..EngineOptions::default()
+        };
+        let source = ModelSource::parse(self.path("model").to_str().unwrap()).unwrap();
+        let mut heard = Vec::new();
+        let how = How { dtype: Choice::Asked(Dtype::Q8_0), compute: None, watch: &mut |event| heard.push(event) };
+        let model = LocalModel::open_as(&source, &options, false, Text::Needed, how).unwrap();
+        let request = TokenRequest {
+            prompt: vec![5, 9, 300, 17],
+            max_new_tokens: 16,
+            sampling: Sampling::GREEDY,
+            ignore_eos: true,
+            stop: Vec::new(),
+        };
+        assert_ne!(model.identity().digest, model.with_thinking(true).identity().digest);
+        (block_on(model.generate(request)).unwrap().token_ids, heard)
+    }
+
+    /// Every file that is kept, and when it was written.
+    fn kept(&self) -> BTreeMap<PathBuf, SystemTime> {
+        let mut found = BTreeMap::new();
+        collect(&self.path("kept"), &mut found);
+        found
+    }
+}
+
+fn collect(folder: &Path, found: &mut BTreeMap<PathBuf, SystemTime>) {
+    for entry in std::fs::read_dir(folder).into_iter().flatten() {
+        let path = entry.unwrap().path();
+        if path.is_dir() {
+            collect(&path, found);
+        } else {
+            let written = path.metadata().unwrap().modified().unwrap();
+            found.insert(path, written);
+        }
+    }
+}
+
+#[test]
+fn the_second_start_converts_nothing_that_the_first_has_kept() {
+    let desk = Desk::new();
+    let (tokens, heard) = desk.open(true);
+    let first = desk.kept();
+    // Two layers of seven matrices, and the table.
+    assert_eq!(first.len(), 15, "{first:?}");
+    assert!(first.keys().all(|path| path.extension().is_some_and(|kind| kind == "q8_0")), "{first:?}");
+    // Whatever is converted is written, under another time.
+    let (again, heard_again) = desk.open(true);
+    assert_eq!((again, heard_again.len()), (tokens.clone(), heard.len()));
+    assert_eq!(desk.kept(), first);
+
+    let (damaged, _) = first.first_key_value().unwrap();
+    std::fs::write(damaged, b"damaged").unwrap();
+    assert_eq!(desk.open(true).0, tokens);
+    let mended = desk.kept();
+    let changed: Vec<_> = first.keys().filter(|path| first[*path] != mended[*path]).collect();
+    assert_eq!((changed, mended.len()), (vec![damaged], 15));
+
+    assert!(matches!(heard[0], Opening::Settled(settled) if settled.dtype == Dtype::Q8_0 && settled.bytes > 0));
+    let done: Vec<(u64, u64)> = heard[1..]
+        .iter()
+        .map(|event| match event {
+            Opening::Loaded { done, all } => (*done, *all),
+            Opening::Settled(_) => panic!("once is enough"),
+        })
+        .collect();
+    assert!(done.len() > 15 && done.is_sorted(), "{done:?}");
+    assert!(done.iter().all(|(done, all)| done < all), "{done:?}");
+}
+
+#[test]
+fn who_wants_nothing_kept_gets_the_same_answers_and_no_file() {
+    let desk = Desk::new();
+    let (tokens, _) = desk.open(false);
+    assert!(!desk.path("kept").exists());
+    assert_eq!(desk.open(true).0, tokens);
+}
+
+#[test]
+fn other_weights_are_kept_elsewhere() {
+    let desk = Desk::new();
+    desk.open(true);
+    let first = desk.kept();
+    TinyModel { seed: 2, ..TinyModel::default() }.write(&desk.path("model"));
+    desk.open(true);
+    assert_eq!(desk.kept().len(), 2 * first.len());
+}
