@@ -70,6 +70,7 @@ fn a_library_multiplies_if_bits_may_depend_on_company() {
     for (kind, dtype, attention_bias, launches) in [
         (Kind::Cuda, Dtype::Bf16, false, [4, 0, 1]),
         (Kind::Cuda, Dtype::Bf16, true, [2, 2, 1]),
+        (Kind::Cuda, Dtype::Auto, false, [4, 0, 1]),
         (Kind::Cuda, Dtype::Q8_0, false, [0, 4, 0]),
         (Kind::Metal, Dtype::Bf16, false, [0, 4, 0]),
     ] {
