@@ -16,7 +16,6 @@ use std::sync::{Arc, Mutex};
 pub(crate) enum Asked {
     Allocate(usize),
     Write(usize),
-    /// By name; a product in several parts is `linear in parts`.
     Launch(Vec<&'static str>),
     /// How many launches, and the rows of the first.
     Capture(usize, u32),
