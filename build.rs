@@ -2,7 +2,8 @@
 //! `cfg(metal)` for the feature `metal` on macOS, `cfg(gpu)` for either.
 //!
 //! nvcc is `$NVCC`, or the one of `$CUDA_HOME` or `$CUDA_PATH`, or that of the path. `$MASPO_CUDA_ARCHITECTURES` names what to
-//! compile for, by default `80 86 89 90`; the newest one's PTX is kept as well, which newer devices compile for themselves.
+//! compile for, by default `80 86 89 90`, and `100 120` if nvcc knows them. PTX is kept of the newest, and of all from 100 on, which newer
+//! devices compile for themselves.
 
 use std::env;
 use std::fs;
@@ -10,6 +11,9 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 const ARCHITECTURES: &str = "80 86 89 90";
+
+/// Those that nvcc has learned since 12.8.
+const NEWER: [&str; 2] = ["100", "120"];
 
 fn main() {
     println!("cargo::rustc-check-cfg=cfg(gpu)");
@@ -39,7 +43,7 @@ fn compile_cuda() {
         env::var_os("NVCC").map(PathBuf::from).or(in_home).or_else(in_path).unwrap_or_else(|| PathBuf::from("nvcc"));
     // Where the runtime to link is: beside the compiler, if nothing else says.
     let home = home.or_else(|| Some(nvcc.canonicalize().ok()?.parent()?.parent()?.to_path_buf()));
-    let architectures = env::var("MASPO_CUDA_ARCHITECTURES").unwrap_or_else(|_| ARCHITECTURES.to_string());
+    let architectures = env::var("MASPO_CUDA_ARCHITECTURES").unwrap_or_else(|_| by_default(&nvcc));
     let code = generate(&architectures);
     println!(
         "cargo::rustc-env=MASPO_CUDA_ARCHITECTURES={}",
@@ -93,11 +97,22 @@ fn generate(architectures: &str) -> Vec<String> {
     }
     let mut flags: Vec<String> =
         list.iter().map(|number| format!("-gencode=arch=compute_{number},code=sm_{number}")).collect();
-    // PTX with a letter is for one architecture only.
-    if let Some(newest) = list.iter().filter_map(|number| number.parse::<u32>().ok()).max() {
-        flags.push(format!("-gencode=arch=compute_{newest},code=compute_{newest}"));
+    // PTX with a letter is for one architecture only. A device runs code of its own major version, or compiles PTX that is not newer than
+    // itself: between 10.x and 12.x there are some that only 100's will do for.
+    let numbers: Vec<u32> = list.iter().filter_map(|number| number.parse().ok()).collect();
+    let newest = numbers.iter().max();
+    for number in numbers.iter().filter(|number| **number >= 100 || Some(*number) == newest) {
+        flags.push(format!("-gencode=arch=compute_{number},code=compute_{number}"));
     }
     flags
+}
+
+/// What a release is compiled for, by an nvcc of whatever age.
+fn by_default(nvcc: &Path) -> String {
+    let listed = Command::new(nvcc).arg("--list-gpu-arch").output();
+    let listed = listed.map_or(String::new(), |output| String::from_utf8_lossy(&output.stdout).into_owned());
+    let knows = |number: &&str| listed.lines().any(|line| line.trim() == format!("compute_{number}"));
+    [ARCHITECTURES].into_iter().chain(NEWER.into_iter().filter(knows)).collect::<Vec<_>>().join(" ")
 }
 
 fn sources(folder: &Path) -> Vec<PathBuf> {

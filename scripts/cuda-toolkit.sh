@@ -2,6 +2,8 @@
 # Assembles a CUDA toolkit (nvcc, headers, the static runtime) from PyPI's wheels, for machines without one: enough to compile
 # kernels/cuda and to link the program, whose CUDA runtime is static and which looks for the driver when it runs. It needs no GPU and no root.
 #
+# What is built with it wants NVIDIA's driver 580 or newer where it runs (CUDA 13).
+#
 #   scripts/cuda-toolkit.sh DIR      fills DIR (about 300 MB) unless that was done before, and prints the variables to set
 #
 # Exit: 0 done, 2 wrong call, 3 something is missing (pip, the network, room).
@@ -50,7 +52,7 @@ if [ "$(cat "$stamp" 2>/dev/null || true)" != "$wheels" ]; then
     done
     "$home/bin/nvcc" --version >/dev/null || { echo "error: the assembled nvcc does not run" >&2; exit 3; }
     printf '%s' "$wheels" >"$stamp"
-    echo "assembled $("$home/bin/nvcc" --version | sed -n 's/.*release \([^,]*\),.*/CUDA \1/p') in $home" >&2
+    echo "assembled $("$home/bin/nvcc" --version | sed -n 's/.*release \([^,]*\),.*/CUDA \1/p') in $home; what it builds wants NVIDIA's driver 580 or newer" >&2
 fi
 
 cat <<VARIABLES

@@ -453,6 +453,51 @@ fn bench_needs_only_the_shape() {
     );
 }
 
+/// Of a build without GPUs: what is missing is said with what to do, never as an error.
+#[cfg(not(any(feature = "cuda", feature = "metal")))]
+#[test]
+fn doctor_says_what_is_there_and_what_is_missing() {
+    let ran = tiny().run(&["doctor", "--json"], "");
+    assert_eq!((ran.code, ran.stderr.as_str()), (0, ""));
+    let object: Value = serde_json::from_str(&ran.stdout).unwrap();
+    assert_eq!((&object["schema"], &object["command"]), (&json!(1), &json!("doctor")));
+    assert_eq!(object["cuda_architectures"], Value::Null, "this build has compiled no CUDA kernels");
+    assert!(object["cpu"]["read_bandwidth_bytes_per_s"].as_f64().unwrap() > 1e8);
+    assert!(object["cpu"]["kernel_sets"].as_array().unwrap().contains(&object["cpu"]["kernels"]));
+    let devices = object["devices"].as_array().unwrap();
+    let named = |name: &str| devices.iter().find(|device| device["device"] == name).unwrap()["problem"].to_string();
+    assert_eq!(devices.len(), 2);
+    assert!(named("cuda").contains("cargo build --release --features cuda"), "{}", named("cuda"));
+    assert!(named("metal").contains("on macOS"), "{}", named("metal"));
+}
+
+/// The machine lacks something: exit code 3, and what to do.
+#[cfg(not(feature = "cuda"))]
+#[test]
+fn a_gpu_that_the_build_cannot_use_is_refused_with_what_to_do() {
+    let desk = tiny();
+    let said = "error: this build has no CUDA: build it with `cargo build --release --features cuda`, or choose `--device cpu`\n";
+    for command in [&["generate", "--input", "-"][..], &["bench", "--random-weights"]] {
+        let args = [command, &["--model", "model", "--device", "cuda"]].concat();
+        let ran = desk.run(&args, "{\"prompt\":\"a\"}\n");
+        assert_eq!((ran.code, ran.stdout.as_str(), ran.stderr.as_str()), (3, "", said), "{command:?}");
+    }
+}
+
+#[test]
+fn fast_and_deterministic_exclude_each_other() {
+    tiny().refuses_args(
+        &["bench", "--model", "model", "--fast", "--deterministic"],
+        expect![[r#"
+        error: the argument '--fast' cannot be used with '--deterministic'
+
+        Usage: maspo bench --model <MODEL> --fast
+
+        For more information, try '--help'.
+    "#]],
+    );
+}
+
 #[test]
 fn the_embedded_model_answers() {
     let desk = Desk(tempfile::tempdir().unwrap());

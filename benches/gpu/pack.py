@@ -23,6 +23,8 @@ SHAPE = "qwen3-8b"
 # Name in the pack → what it is, for messages.
 BINARIES = {"maspo": "the program", "maspo-tests": "the library's tests"}
 KERNEL_TESTS = "kernels::gpu::cuda"
+# A whole model of them on the machine's own GPU.
+MODEL_TESTS = "this_machine"
 
 
 def source_files():

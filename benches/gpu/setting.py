@@ -11,7 +11,8 @@ import time
 
 from gpu import goals, shapes
 from gpu.pack import BENCHES, SHAPE
-from gpu.process import Absent, Failed, json_object, run, succeed
+from gpu.process import Absent, Failed, json_object, run, succeed, tail
+from gpu.torch_side import UNSUITABLE
 
 SUITE = BENCHES / "gpu_suite.py"
 
@@ -20,6 +21,7 @@ DRY_LOAD = {"batches": list(goals.BATCHES), "prompt_tokens": 8, "new_tokens": 4,
 
 VERSIONS = """
 import json, safetensors, torch, transformers
+from transformers import CompileConfig, LogitsProcessor, LogitsProcessorList, Qwen3Config, Qwen3ForCausalLM
 found = {"torch": torch.__version__, "transformers": transformers.__version__, "cuda": torch.version.cuda}
 print(json.dumps({"command": "versions", **found, "sees_gpu": torch.cuda.is_available()}))
 """
@@ -72,8 +74,10 @@ class Setting:
         """A job of torch_side.py in the Python that has torch; its object."""
         self.need_torch()
         job = json.dumps({"command": command, **job})
-        done = succeed(run([self.python, SUITE, "--torch-side", job], self.left()))
-        return json_object(done.stdout, command)
+        done = run([self.python, SUITE, "--torch-side", job], self.left())
+        if done.code == UNSUITABLE:
+            raise Absent(f"the transformers of {self.python} ({self.torch['transformers']}) will not do: {tail(done.stderr, lines=1)}")
+        return json_object(succeed(done).stdout, command)
 
     def versions(self):
         """Versions of what the transformers parts need; with `missing` where they cannot run."""
@@ -90,7 +94,7 @@ class Setting:
 
     def need_torch(self):
         if "missing" in self.versions():
-            raise Absent(f"{self.python} has no torch with transformers: {self.torch['missing']}")
+            raise Absent(f"{self.python} has no torch with a transformers that knows Qwen3: {self.torch['missing']}")
         if self.on_gpu and not self.torch["sees_gpu"]:
             raise Absent(f"the torch of {self.python} ({self.torch['torch']}) sees no GPU")
 

@@ -12,7 +12,7 @@ import time
 
 from gpu import shapes
 from gpu.goals import DTYPES, MODES
-from gpu.pack import KERNEL_TESTS
+from gpu.pack import KERNEL_TESTS, MODEL_TESTS
 from gpu.process import Absent, Failed, json_lines, run, succeed, tail
 
 # All that tells the state of the GPU, and the little that every driver knows.
@@ -76,9 +76,9 @@ def nvidia_smi():
 
 
 def kernels(setting, found):
-    """The library's kernel suite on the device. A dry run lists it and runs its first test under the emulation."""
+    """The library's kernel suite on the device, and small models of the kernels beside the CPU's. A dry run lists it and runs its first test under the emulation."""
     setting.need_device()
-    command = [setting.tests, KERNEL_TESTS, "--test-threads=1", "--show-output"]
+    command = [setting.tests, KERNEL_TESTS, MODEL_TESTS, "--test-threads=1", "--show-output"]
     environment = dict(setting.environment)
     if setting.dry_run:
         listed = succeed(run([setting.tests, KERNEL_TESTS, "--list"], setting.left())).stdout

@@ -5,14 +5,39 @@ speed of `generate`. Gets a job as JSON, prints one JSON object. Knows nothing o
 import json
 import pathlib
 import statistics
+import sys
 import time
+
+# The exit status of a job that this transformers cannot do.
+UNSUITABLE = 3
+
+
+class Unsuitable(Exception):
+    """This transformers has not what a job needs of it: nothing is known of maspo, so the step is absent and not failed."""
 
 
 def work(job):
     """Runs one job and prints what came of it."""
-    found = {"make": make, "check": check, "speed": speed}[job["command"]](job)
+    try:
+        found = {"make": make, "check": check, "speed": speed}[job["command"]](job)
+    except (ImportError, Unsuitable) as error:
+        print(f"{type(error).__name__}: {error}", file=sys.stderr)
+        return UNSUITABLE
     print(json.dumps({"command": job["command"], **found}))
     return 0
+
+
+def pretrained(model, folder, dtype, attention):
+    """`model.from_pretrained` by the name that this version has for the numbers' type: `dtype`, before 4.56 `torch_dtype`. Some versions
+    take a name that they do not know in silence, so what came out is looked at."""
+    for name in ("dtype", "torch_dtype"):
+        try:
+            loaded = model.from_pretrained(folder, attn_implementation=attention, **{name: dtype})
+        except TypeError:
+            continue
+        if loaded.dtype == dtype:
+            return loaded
+    raise Unsuitable(f"from_pretrained gives no {dtype}, neither by dtype= nor by torch_dtype=")
 
 
 def make(job):
@@ -46,8 +71,7 @@ def check_shape(folder, device, modes):
     from transformers import Qwen3ForCausalLM
 
     def load(dtype, device, attention):
-        model = Qwen3ForCausalLM.from_pretrained(folder, dtype=dtype, attn_implementation=attention)
-        return model.to(device).eval()
+        return pretrained(Qwen3ForCausalLM, folder, dtype, attention).to(device).eval()
 
     @torch.no_grad()
     def logits(model, tokens):

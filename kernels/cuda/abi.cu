@@ -4,12 +4,6 @@
 
 extern "C" uint32_t maspo_cuda_abi(void) { return MASPO_CUDA_ABI; }
 
-namespace maspo {
-bool early_start = false;
-}
-
-extern "C" void maspo_cuda_early_start(int on) { maspo::early_start = on != 0; }
-
 extern "C" size_t maspo_cuda_struct_bytes(uint32_t index) {
   const size_t sizes[] = {sizeof(MaspoEmbed), sizeof(MaspoAddNorm),          sizeof(MaspoRotate), sizeof(MaspoDecodeAttention),
                           sizeof(MaspoTile),  sizeof(MaspoPrefillAttention), sizeof(MaspoSilu),   sizeof(MaspoArgmax),

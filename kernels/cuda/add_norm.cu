@@ -15,8 +15,6 @@ struct NormShared {
 };
 
 static __global__ void __launch_bounds__(NORM_THREADS) add_norm_kernel(MaspoAddNorm a) {
-  let_next_kernel_start();
-  wait_for_kernel_before();
   auto& shared = *shared_memory<NormShared>();
   unsigned row = blockIdx.x, from = a.pick ? a.pick[row] : row;
   float4* x = reinterpret_cast<float4*>(a.x + size_t(from) * a.n);

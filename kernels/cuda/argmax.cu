@@ -38,8 +38,6 @@ static __device__ Best best_of_block(Best best, ArgmaxShared& shared) {
 }
 
 static __global__ void __launch_bounds__(ARGMAX_THREADS) argmax_kernel(MaspoArgmax a) {
-  let_next_kernel_start();
-  wait_for_kernel_before();
   auto& shared = *shared_memory<ArgmaxShared>();
   unsigned row = blockIdx.x, part = blockIdx.y;
   auto* parts = static_cast<Best*>(a.workspace) + size_t(row) * ARGMAX_PARTS;

@@ -39,8 +39,6 @@ __device__ __forceinline__ void copy_tile(uint16_t* to, const uint16_t* pool, co
 
 template <unsigned D>
 static __global__ void __launch_bounds__(DECODE_WARPS* WARP, 2) decode_attention_kernel(const MaspoDecodeAttention a) {
-  let_next_kernel_start();
-  wait_for_kernel_before();
   auto& shared = *shared_memory<DecodeShared<D>>();
   unsigned lane = threadIdx.x % WARP, warp = threadIdx.x / WARP, g = lane / 4, t = lane % 4;
   unsigned row = blockIdx.x, kv_head = blockIdx.y, group = a.n_q / a.n_kv;

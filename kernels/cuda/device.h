@@ -40,22 +40,6 @@ __device__ __forceinline__ T* shared_memory() {
 #endif
 }
 
-// Whether a kernel may start while the one before it in the stream still runs (maspo_cuda_early_start).
-extern bool early_start;
-
-// With an early start, what a kernel does before `wait_for_kernel_before` may only read what no kernel writes: weights. Every
-// kernel calls both, all threads, first of all: a kernel that ended without waiting would let the one after it start too soon.
-__device__ __forceinline__ void wait_for_kernel_before() {
-#if defined(__CUDA_ARCH__) && __CUDA_ARCH__ >= 900
-  asm volatile("griddepcontrol.wait;" ::: "memory");
-#endif
-}
-__device__ __forceinline__ void let_next_kernel_start() {
-#if defined(__CUDA_ARCH__) && __CUDA_ARCH__ >= 900
-  asm volatile("griddepcontrol.launch_dependents;" ::: "memory");
-#endif
-}
-
 template <typename... Parameters, typename... Arguments>
 int launch(void (*kernel)(Parameters...), dim3 blocks, dim3 threads, size_t shared_bytes, void* stream, Arguments... arguments) {
 #ifdef MASPO_EMULATED
@@ -66,16 +50,11 @@ int launch(void (*kernel)(Parameters...), dim3 blocks, dim3 threads, size_t shar
     auto code = cudaFuncSetAttribute(kernel, cudaFuncAttributeMaxDynamicSharedMemorySize, int(shared_bytes));
     if (code != cudaSuccess) return int(code);
   }
-  cudaLaunchAttribute attribute = {};
-  attribute.id = cudaLaunchAttributeProgrammaticStreamSerialization;
-  attribute.val.programmaticStreamSerializationAllowed = 1;
   cudaLaunchConfig_t config = {};
   config.gridDim = blocks;
   config.blockDim = threads;
   config.dynamicSmemBytes = shared_bytes;
   config.stream = static_cast<cudaStream_t>(stream);
-  config.attrs = &attribute;
-  config.numAttrs = early_start ? 1 : 0;
   return int(cudaLaunchKernelEx(&config, kernel, arguments...));
 #endif
 }

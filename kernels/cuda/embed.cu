@@ -63,8 +63,6 @@ static __device__ Eight eight_of(const MaspoEmbed& a, unsigned row, unsigned k) 
 }
 
 static __global__ void embed_kernel(MaspoEmbed a) {
-  let_next_kernel_start();
-  wait_for_kernel_before();
   unsigned row = blockIdx.x, token = a.tokens[row];
   bool known = token < a.vocabulary;
   for (unsigned k = threadIdx.x * 8; k < a.hidden; k += blockDim.x * 8) {

@@ -222,16 +222,12 @@ static __global__ void __launch_bounds__(LINEAR_THREADS, 2) linear_kernel(const 
   unsigned from = bricks * split / splits, to = bricks * (split + 1) / splits;
 
   float sum[WARP_TILES][RT][4] = {};
-  // No kernel writes weights, so the first of them are fetched before the kernel that makes x has ended.
-  let_next_kernel_start();
 #pragma unroll
   for (unsigned i = 0; i < STAGES - 1; i++) {
-    if (from + i < to) block.copy_weights(from + i, i);
-  }
-  wait_for_kernel_before();
-#pragma unroll
-  for (unsigned i = 0; i < STAGES - 1; i++) {
-    if (from + i < to) block.copy_x(from + i, i);
+    if (from + i < to) {
+      block.copy_weights(from + i, i);
+      block.copy_x(from + i, i);
+    }
     end_copy_group();
   }
   unsigned slot = 0;

@@ -28,12 +28,6 @@ size_t maspo_cuda_struct_bytes(uint32_t index);
 /* What a code of this header or of CUDA means. */
 const char* maspo_cuda_error(int code);
 
-/* Lets a kernel start while the one before it in the stream ends, and fetch its first weights meanwhile (programmatic dependent
-   launch). For devices of compute capability 9.0 and later; off by default, changes no result. Set it before the first launch: it
-   holds for the process, and a captured graph keeps what held when it was captured. Other kernels (cuBLAS, candle's) between
-   ours are waited for as always. */
-void maspo_cuda_early_start(int on);
-
 enum MaspoCode {
   MASPO_OK = 0,
   MASPO_BAD_SHAPE = 10001, /* a size that the kernel is not made for */

@@ -33,8 +33,6 @@ __device__ __forceinline__ void copy_chunk(PrefillShared<D>& shared, unsigned sl
 
 template <unsigned D>
 static __global__ void __launch_bounds__(PREFILL_WARPS* WARP, 2) prefill_attention_kernel(const MaspoPrefillAttention a) {
-  let_next_kernel_start();
-  wait_for_kernel_before();
   auto& shared = *shared_memory<PrefillShared<D>>();
   MaspoTile tile = a.tiles[blockIdx.x];
   unsigned lane = threadIdx.x % WARP, warp = threadIdx.x / WARP, g = lane / 4, t = lane % 4;

@@ -15,8 +15,6 @@ constexpr unsigned ROTATE_WARPS = 8;
 
 template <unsigned D>
 static __global__ void __launch_bounds__(ROTATE_WARPS* WARP) rotate_kernel(MaspoRotate a) {
-  let_next_kernel_start();
-  wait_for_kernel_before();
   constexpr unsigned EACH = D / 64;  // numbers of a half that a lane holds
   unsigned lane = threadIdx.x % WARP, row = blockIdx.x, head = blockIdx.y * ROTATE_WARPS + threadIdx.x / WARP;
   unsigned heads = a.n_q + 2 * a.n_kv;

@@ -20,8 +20,6 @@ static __device__ __forceinline__ void eight_floats(const MaspoSilu& a, size_t a
 }
 
 static __global__ void __launch_bounds__(256) silu_kernel(MaspoSilu a) {
-  let_next_kernel_start();
-  wait_for_kernel_before();
   unsigned column = (blockIdx.y * blockDim.x + threadIdx.x) * 8;
   size_t row = blockIdx.x;
   if (column >= a.n) return;

@@ -10,7 +10,7 @@ use super::local::{open_error, use_threads};
 use super::{CliError, Exit};
 use crate::base::Seed;
 use crate::engine::qwen3::Dtype;
-use crate::engine::{Bare, EngineOptions, ModelSource};
+use crate::engine::{Bare, DeviceError, EngineOptions, ModelSource, OpenError};
 use crate::throughput::{Figures, Load, Spread, Traffic, measure, read_bandwidth};
 use serde_json::{Value, json};
 use std::path::PathBuf;
@@ -109,16 +109,13 @@ fn rates(args: &Args) -> Result<Exit, CliError> {
         ..defaults
     };
     let options = args.device.with(options);
-    let opened = open(args, &source, args.dtype, &options)?;
+    let opened = open(args, &source, args.dtype, &options).map_err(cannot_open)?;
     if tokens > opened.engine.limit() {
         let limit = opened.engine.limit();
         let message = format!("--prompt-tokens and --new-tokens add up to {tokens}, but {limit} fit into the model");
         return Err(CliError::bad_input(message));
     }
-    let bandwidth = match opened.read_bandwidth {
-        Some(bandwidth) => bandwidth,
-        None => read_bandwidth(opened.threads).map_err(|error| CliError::new(Exit::Environment, error))?,
-    };
+    let bandwidth = bandwidth(opened.read_bandwidth.as_ref(), opened.threads)?;
     say(args, &headline(args, &source, &opened));
     say(args, &format!("read bandwidth {:.1} GB/s, weights {:.1} MB a step", bandwidth / 1e9, weights_mb(&opened)));
     if let (Some(packed), Some(resident)) = (opened.packed_bytes, opened.resident) {
@@ -150,6 +147,26 @@ fn rates(args: &Args) -> Result<Exit, CliError> {
     Ok(Exit::Ok)
 }
 
+/// Keys and values are as many here as the load asks for, and no file has their options.
+fn cannot_open(error: OpenError) -> CliError {
+    match &error {
+        OpenError::Device(device) if device.is_of_memory() => {
+            let hint = "`bench` makes room for --batch times (--prompt-tokens + --new-tokens): lower these, or choose a smaller --dtype";
+            CliError::new(Exit::Environment, format!("{error}; {hint}"))
+        }
+        _ => open_error(error),
+    }
+}
+
+/// What figures are fractions of: of a GPU what was measured there, and never the CPU's in its place.
+fn bandwidth(of_gpu: Option<&Result<f64, DeviceError>>, threads: usize) -> Result<f64, CliError> {
+    match of_gpu {
+        Some(Ok(bandwidth)) => Ok(*bandwidth),
+        Some(Err(error)) => Err(CliError::new(Exit::Environment, format!("the GPU's read bandwidth: {error}"))),
+        None => read_bandwidth(threads).map_err(|error| CliError::new(Exit::Environment, error)),
+    }
+}
+
 fn check(args: &Args) -> Result<(), CliError> {
     let mut faults = Vec::new();
     if args.batch.iter().any(|batch| !(1..=4096).contains(batch)) {
@@ -165,11 +182,11 @@ fn check(args: &Args) -> Result<(), CliError> {
 }
 
 /// Opens the model of `--model`, and says what `auto` became.
-fn open(args: &Args, source: &ModelSource, dtype: Dtype, options: &EngineOptions) -> Result<Bare, CliError> {
+fn open(args: &Args, source: &ModelSource, dtype: Dtype, options: &EngineOptions) -> Result<Bare, OpenError> {
     use_threads(options.threads);
     let mut loading = Loading::new(source.name());
     let random = args.random_weights.then_some(SEED);
-    let opened = Bare::open(source, random, dtype, options, &mut |heard| loading.show(heard)).map_err(open_error)?;
+    let opened = Bare::open(source, random, dtype, options, &mut |heard| loading.show(heard))?;
     loading.finish();
     Ok(opened)
 }
@@ -241,4 +258,30 @@ fn row(figures: &Figures) -> String {
         figures.bytes_per_step as f64 / 1e6,
         figures.bandwidth_fraction * 100.0
     )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A GPU whose memory could not be timed must not be measured by the CPU's: fractions would be off by tens.
+    #[test]
+    fn a_gpu_is_never_measured_by_the_memory_of_the_cpu() {
+        let failed = Err(DeviceError("too little memory".to_string()));
+        assert_eq!(bandwidth(Some(&Ok(3e12)), 1).unwrap(), 3e12);
+        let error = bandwidth(Some(&failed), 1).unwrap_err();
+        assert_eq!(format!("{:?}", error.report()), format!("{:?}", Exit::Environment.code()));
+        assert!(bandwidth(None, 1).unwrap() > 0.0);
+    }
+
+    #[test]
+    fn too_little_memory_names_the_flags_of_the_load() {
+        let said = |text: &str| format!("{:?}", cannot_open(DeviceError(text.to_string()).into()));
+        let found =
+            said("no memory: 9000.0 MiB are wanted for keys and values (lower `engine.kv_tokens`), 12.0 MiB are free");
+        for flag in ["--batch", "--prompt-tokens", "--new-tokens", "--dtype"] {
+            assert!(found.contains(flag), "{found}");
+        }
+        assert!(!said("there is no CUDA device 7").contains("--batch"));
+    }
 }

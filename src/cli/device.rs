@@ -29,3 +29,33 @@ impl DeviceArgs {
         options
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::Parser;
+
+    #[derive(Parser)]
+    struct Line {
+        #[command(flatten)]
+        device: DeviceArgs,
+    }
+
+    /// What holds in the end, of what the experiment file says and of flags.
+    fn check(of_file: bool, flags: &[&str], expected: bool) {
+        let line = Line::parse_from([&["maspo"], flags].concat());
+        let found = line.device.with(EngineOptions { deterministic: of_file, ..EngineOptions::default() });
+        assert_eq!(found.deterministic, expected, "{of_file} {flags:?}");
+        assert_eq!(found.device, EngineOptions::default().device);
+    }
+
+    #[test]
+    fn a_flag_overrides_the_file_in_both_directions() {
+        check(true, &[], true);
+        check(false, &[], false);
+        check(false, &["--deterministic"], true);
+        check(true, &["--deterministic"], true);
+        check(true, &["--fast"], false);
+        check(false, &["--fast"], false);
+    }
+}

@@ -71,7 +71,9 @@ fn line(device: &DeviceReport) -> String {
     if let (Some(free), Some(all)) = (number("free_bytes"), number("memory_bytes")) {
         parts.push(format!("{} of {} free", gib(free), gib(all)));
     }
-    parts.extend(number("read_bandwidth_bytes_per_s").map(|rate| format!("read at {:.0} GB/s", rate / 1e9)));
+    parts.extend(
+        number("read_bandwidth_bytes_per_s").map(|rate| format!("copies at {:.0} GB/s (read + written)", rate / 1e9)),
+    );
     parts.join(", ")
 }
 

@@ -1,6 +1,7 @@
 //! A token engine without a text side, for measurements: its weights may be random.
 
 use super::OpenError;
+use super::executor::DeviceError;
 use super::files::open_files;
 use super::memory::{self, Resident};
 use super::opening::{Opening, load};
@@ -31,8 +32,8 @@ pub struct Bare {
     pub kv_bytes_per_token: usize,
     /// Where it runs, such as `cpu` or `cuda:0`.
     pub device: String,
-    /// Bytes per second that the device reads from its memory, where it says.
-    pub read_bandwidth: Option<f64>,
+    /// Bytes per second that a GPU reads from its memory, or why that could not be measured; `None` of the CPU, which others measure.
+    pub read_bandwidth: Option<Result<f64, DeviceError>>,
     /// Compute threads of the host.
     pub threads: usize,
     /// The kernel set.

@@ -1,7 +1,6 @@
 //! A GPU as the place of a model: which one, how its memory is divided, what fits.
 
 use super::OpenError;
-#[cfg(gpu)]
 use super::executor::DeviceError;
 use super::executor::Executor;
 use super::executor::gpu::{Gpu, GpuExecutor, GpuOptions, LoadError};
@@ -10,6 +9,7 @@ use super::place::Loaded;
 use super::qwen3::{Config, Dtype, Keeping, Settled};
 use super::token_engine::EngineOptions;
 use super::weights::TensorSource;
+use crate::base::Hasher;
 
 /// A GPU that was opened.
 pub(super) struct GpuPlace {
@@ -18,6 +18,8 @@ pub(super) struct GpuPlace {
     pub(super) name: String,
     /// What the kernels' results depend on, for people.
     pub(super) kernels: String,
+    /// The device's own library of products, and its version.
+    library: Option<String>,
 }
 
 impl GpuPlace {
@@ -35,9 +37,12 @@ impl GpuPlace {
         Ok(None)
     }
 
-    /// Bytes per second that its memory is read at, measured now; `None` where that fails.
-    pub(super) fn bandwidth(&mut self) -> Option<f64> {
-        self.gpu.read_bandwidth().ok()
+    /// Bytes per second that its memory is read at, measured now.
+    ///
+    /// # Errors
+    /// Too little memory, or a device that failed.
+    pub(super) fn bandwidth(&mut self) -> Result<f64, DeviceError> {
+        self.gpu.read_bandwidth()
     }
 
     /// An NVIDIA GPU.
@@ -50,7 +55,8 @@ impl GpuPlace {
         let gpu = CudaGpu::open(number)?;
         let device = gpu.describe()?;
         let kernels = format!("{}, capability {}", device.name, device.compute_capability);
-        Ok(Self { gpu: Box::new(gpu), name: format!("cuda:{number}"), kernels })
+        let library = super::executor::gpu::cublas::version().map(|version| format!("cuBLAS {version}"));
+        Ok(Self { gpu: Box::new(gpu), name: format!("cuda:{number}"), kernels, library })
     }
 
     /// The machine's Apple GPU.
@@ -62,13 +68,23 @@ impl GpuPlace {
         use super::executor::gpu::metal::MetalGpu;
         let gpu = MetalGpu::open()?;
         let kernels = gpu.describe().name;
-        Ok(Self { gpu: Box::new(gpu), name: "metal".to_string(), kernels })
+        Ok(Self { gpu: Box::new(gpu), name: "metal".to_string(), kernels, library: None })
     }
 
     /// A device that was opened elsewhere.
     #[cfg(test)]
     pub(super) fn of(gpu: Box<dyn Gpu>, name: &str, kernels: &str) -> Self {
-        Self { gpu, name: name.to_string(), kernels: kernels.to_string() }
+        Self { gpu, name: name.to_string(), kernels: kernels.to_string(), library: Some("BLAS".to_string()) }
+    }
+
+    /// What results depend on: the kernels, how many multiprocessors there are (the inputs of a product are divided by that, and sums of
+    /// parts round differently), and with `--fast` the library that multiplies.
+    pub(super) fn identify(&self, deterministic: bool, hasher: &mut Hasher) {
+        let kind = self.name.split(':').next().unwrap_or_default();
+        hasher.field(kind.as_bytes()).field(self.kernels.as_bytes()).field(&[u8::from(deterministic)]);
+        hasher.field(&self.gpu.facts().multiprocessors.to_le_bytes());
+        let library = if deterministic { None } else { self.library.as_deref() };
+        hasher.field(library.unwrap_or("none").as_bytes());
     }
 
     /// As [`Dtype::settle`] does it, where nothing is wider than bf16.

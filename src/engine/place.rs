@@ -117,12 +117,13 @@ impl Place {
         }
     }
 
-    /// The memory's read bandwidth in bytes per second, measured now; `None` of the CPU, which others measure.
-    pub(super) fn bandwidth(&mut self) -> Option<f64> {
+    /// The memory's read bandwidth in bytes per second, measured now, or why a device cannot say it; `None` of the CPU, which others
+    /// measure.
+    pub(super) fn bandwidth(&mut self) -> Option<Result<f64, DeviceError>> {
         match self {
             Self::Cpu(_) => None,
             #[cfg(any(gpu, all(test, unix)))]
-            Self::Gpu(place) => place.bandwidth(),
+            Self::Gpu(place) => Some(place.bandwidth()),
         }
     }
 
@@ -133,10 +134,7 @@ impl Place {
                 hasher.field(b"cpu").field(compute.kernels().arithmetic().as_bytes());
             }
             #[cfg(any(gpu, all(test, unix)))]
-            Self::Gpu(place) => {
-                let kind = place.name.split(':').next().unwrap_or_default();
-                hasher.field(kind.as_bytes()).field(place.kernels.as_bytes()).field(&[u8::from(options.deterministic)]);
-            }
+            Self::Gpu(place) => place.identify(options.deterministic, hasher),
         }
         #[cfg(not(any(gpu, all(test, unix))))]
         let _ = options;
@@ -206,7 +204,7 @@ fn lacks(what: &str) -> OpenError {
 #[cfg(all(test, unix))]
 mod tests {
     use super::*;
-    use crate::engine::executor::gpu::emulated::gpu;
+    use crate::engine::executor::gpu::emulated::{gpu, gpu_of};
     use crate::engine::qwen3::testing::{RandomTensors, plain_config};
     use crate::engine::token_engine::{TokenEngine, TokenRequest};
     use futures::executor::block_on;
@@ -233,13 +231,23 @@ mod tests {
         let place = |free| gpu(free).map(|gpu| Place::Gpu(GpuPlace::of(gpu, "cuda:0", "emulated")));
         let Some(mut first) = place(64 << 20) else { return };
         assert_eq!((first.device(), first.kernels(), first.threads()), ("cuda:0".into(), "emulated".into(), 1));
-        assert!(first.bandwidth().is_none());
+        assert_eq!(first.bandwidth().unwrap().unwrap_err().to_string(), "an emulated device has no speed");
+        assert!(
+            Place::choose(&EngineOptions { device: DeviceChoice::Cpu, ..EngineOptions::default() })
+                .unwrap()
+                .bandwidth()
+                .is_none()
+        );
         let identity = |place: &Place, deterministic| {
             let mut hasher = Hasher::new("test");
             place.identify(&EngineOptions { deterministic, ..EngineOptions::default() }, &mut hasher);
             hasher.finish()
         };
         assert_ne!(identity(&first, true), identity(&first, false));
+        assert_eq!(identity(&first, true), identity(&place(32 << 20).unwrap(), true));
+        // Products are divided by the multiprocessors, so another number of them is another arithmetic under the same name.
+        let wider = Place::Gpu(GpuPlace::of(gpu_of(64 << 20, 7).unwrap(), "cuda:0", "emulated"));
+        assert_ne!(identity(&first, true), identity(&wider, true));
         assert!(
             first
                 .settle(Dtype::F32, &config, &RandomTensors::new())

@@ -17,7 +17,7 @@ pub struct DeviceReport {
     pub memory_bytes: Option<usize>,
     /// What of it is free.
     pub free_bytes: Option<usize>,
-    /// Bytes per second, measured just now.
+    /// Bytes per second, measured just now: of copies within the device, which read and write every byte; both count.
     pub read_bandwidth_bytes_per_s: Option<f64>,
     /// Its multiprocessors.
     pub multiprocessors: Option<u32>,
@@ -46,7 +46,8 @@ impl DeviceReport {
 
 /// The architectures that the CUDA kernels of this build were compiled for; `None` without CUDA.
 pub fn cuda_architectures() -> Option<&'static str> {
-    option_env!("MASPO_CUDA_ARCHITECTURES")
+    // A variable of the shell that builds without the feature is nothing that was compiled.
+    if cfg!(feature = "cuda") { option_env!("MASPO_CUDA_ARCHITECTURES") } else { None }
 }
 
 /// Every kind of device but the CPU.

@@ -1,5 +1,6 @@
 //! `maspo bench --against DTYPE`: what a number format changes in a model's logits.
 
+use super::super::local::open_error;
 use super::super::{CliError, Exit};
 use super::{Args, SEED, headline, open, print_json, say};
 use crate::engine::qwen3::Dtype;
@@ -13,8 +14,8 @@ pub(super) fn run(args: &Args, reference: Dtype) -> Result<Exit, CliError> {
     let source = ModelSource::parse(&args.model).map_err(CliError::bad_input)?;
     let options = EngineOptions { threads: args.threads, kv_tokens: Some(1024), ..EngineOptions::default() };
     let options = args.device.with(options);
-    let reference = open(args, &source, reference, &options)?;
-    let opened = open(args, &source, args.dtype, &options)?;
+    let reference = open(args, &source, reference, &options).map_err(open_error)?;
+    let opened = open(args, &source, args.dtype, &options).map_err(open_error)?;
     let found =
         agreement(&reference, &opened, SEQUENCES, SEED).map_err(|error| CliError::new(Exit::RunFailed, error))?;
     say(args, &format!("{}, beside {}", headline(args, &source, &opened), reference.settled.dtype));

@@ -1,5 +1,6 @@
 //! `maspo bench --workload maspo`: a recorded step of a search, replayed in every mode.
 
+use super::super::local::open_error;
 use super::super::{CliError, Exit};
 use super::{Args, MAX_ROUNDS, draft_faults, headline, open, print_json, say, spread};
 use crate::chat::ModelRole;
@@ -29,7 +30,7 @@ pub(super) fn run(args: &Args, Recording::Maspo: Recording) -> Result<Exit, CliE
         ..EngineOptions::default()
     };
     let options = args.device.with(options);
-    let mut opened = open(args, &source, args.dtype, &options)?;
+    let mut opened = open(args, &source, args.dtype, &options).map_err(open_error)?;
     let (longest, limit) = (workload.longest(), opened.engine.limit());
     if longest > limit {
         let message = format!("the recorded step has a call of {longest} tokens, but {limit} fit into the model");

@@ -56,3 +56,13 @@ pub(crate) trait Executor: Send {
 #[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
 #[error("{0}")]
 pub struct DeviceError(pub(crate) String);
+
+/// What every error says that has too little memory of a device behind it.
+pub(crate) const WANTED: &str = " MiB are wanted for ";
+
+impl DeviceError {
+    /// Whether there was too little memory.
+    pub fn is_of_memory(&self) -> bool {
+        self.0.contains(WANTED)
+    }
+}

@@ -28,7 +28,7 @@ fn sets() -> Family<'static> {
         subjects: computes().map(|compute| Box::new(compute) as Box<dyn Subject>).collect(),
         packings: &PACKINGS,
         stores: &[Store::F32, Store::F16],
-        shapes: Shapes { inputs: 1, head_sizes: &[], block_tokens: &[16, 32, 64], most_rows: 70 },
+        shapes: Shapes { inputs: 1, head_sizes: &[], block_tokens: &[16, 32, 64], most_group: 8, most_rows: 70 },
         slow: false,
         rounding: 0.0,
     }

@@ -403,10 +403,53 @@ fn a_decode_step_is_one_replay_started_before_the_last_tokens_are_read() {
     assert_eq!(*launched[3], Launch(step));
     assert!(matches!(next(1)[..], [Collect(4)]));
     // Captured when it comes again, and replayed from then on.
-    assert!(matches!(next(6)[..], [Write(_), Write(_), Copy(4), Capture(20), Replay(0), Fetch(4)]));
+    assert!(matches!(next(6)[..], [Write(_), Write(_), Copy(4), Capture(20, 1), Replay(0), Fetch(4)]));
     for _ in 0..3 {
         assert!(matches!(next(1)[..], [Collect(4)]));
         assert!(matches!(next(5)[..], [Write(_), Write(_), Copy(4), Replay(0), Fetch(4)]));
     }
     assert!(matches!(next(9)[..], [Collect(4), Collect(4)]), "nothing is started behind the last token");
+}
+
+/// What it asks of a GPU for three that end one after the other: no memory, no row for whoever has ended, and never more than two steps
+/// ahead of the tokens that were read.
+#[cfg(unix)]
+#[test]
+fn sequences_leave_the_steps_of_a_gpu_when_they_end() {
+    use crate::engine::executor::gpu::emulated::Asked::{Allocate, Capture, Collect, Fetch, Read, Replay};
+    use crate::engine::executor::gpu::emulated::{Kind, OPTIONS, executor};
+    let config = Config { max_position_embeddings: 1024, ..plain_config() };
+    let Some((device, record)) = executor(Kind::Cuda, &config, Dtype::Bf16) else { return };
+    let options = EngineOptions { draft_tokens: 0, prefix_reuse: false, ..EngineOptions::default() };
+    let engine = TokenEngine::start_on(Box::new(device), &config, vec![], &options, OPTIONS.blocks).unwrap();
+    let asks = [(vec![5, 12, 33], 4), (vec![68, 117], 9), (vec![1, 2, 3, 4], 14)];
+    let wanted: usize = asks.iter().map(|(_, tokens)| tokens).sum();
+    record.lock().unwrap().clear();
+    let together =
+        block_on(join_all(asks.iter().map(|(prompt, tokens)| engine.generate(request(prompt.clone(), *tokens)))));
+    let asked = record.lock().unwrap().clone();
+    let mut under_way = VecDeque::new();
+    let mut fetched = 0;
+    for asked in &asked {
+        match asked {
+            Fetch(bytes) => under_way.push_back(*bytes),
+            Collect(bytes) => {
+                assert_eq!(under_way.pop_front(), Some(*bytes), "copies are collected in their order");
+                fetched += bytes;
+            }
+            Allocate(bytes) => panic!("a step asks for {bytes} bytes of memory"),
+            Read(bytes) => panic!("a greedy step reads {bytes} bytes and waits for them"),
+            _ => {}
+        }
+        assert!(under_way.len() <= 2);
+    }
+    assert!(under_way.is_empty(), "nothing is started behind the last token");
+    assert_eq!(fetched, 4 * wanted, "one row for every token that was asked for");
+    let captured: Vec<u32> =
+        asked.iter().filter_map(|asked| if let Capture(_, rows) = asked { Some(*rows) } else { None }).collect();
+    assert!(captured.ends_with(&[2, 1]) || captured.ends_with(&[3, 2, 1]), "a graph for every company: {captured:?}");
+    assert!(asked.iter().any(|asked| matches!(asked, Replay(_))));
+    for ((prompt, tokens), together) in asks.into_iter().zip(together) {
+        assert_eq!(block_on(engine.generate(request(prompt, tokens))).unwrap().token_ids, together.unwrap().token_ids);
+    }
 }

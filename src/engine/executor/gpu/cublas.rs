@@ -52,6 +52,7 @@ struct Functions {
     set_workspace: unsafe extern "C" fn(Handle, *mut c_void, usize) -> Status,
     gemm_ex: GemmEx,
     meaning: unsafe extern "C" fn(Status) -> *const c_char,
+    property: unsafe extern "C" fn(c_int, *mut c_int) -> Status,
 }
 
 impl Functions {
@@ -71,6 +72,7 @@ impl Functions {
                     set_workspace: *library.get(b"cublasSetWorkspace_v2").ok()?,
                     gemm_ex: *library.get(b"cublasGemmEx").ok()?,
                     meaning: *library.get(b"cublasGetStatusString").ok()?,
+                    property: *library.get(b"cublasGetProperty").ok()?,
                 })
             }
         };
@@ -90,6 +92,19 @@ impl Functions {
 /// Whether the library is on this machine.
 pub(in crate::engine) fn is_there() -> bool {
     Functions::find().is_some()
+}
+
+/// Such as `13.1.0`; `None` without the library. Another version may choose another arithmetic.
+pub(in crate::engine) fn version() -> Option<String> {
+    let functions = Functions::find()?;
+    // `libraryPropertyType`: major version, minor version, patch level.
+    let parts = [0, 1, 2].map(|property| {
+        let mut value = 0;
+        // SAFETY: there is room for a number.
+        let status = unsafe { (functions.property)(property, &mut value) };
+        (status == 0).then(|| value.to_string())
+    });
+    Some(parts.map(|part| part.unwrap_or_else(|| "?".to_string())).join("."))
 }
 
 /// A handle of the library, of one device and stream.

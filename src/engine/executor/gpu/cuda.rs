@@ -74,7 +74,14 @@ pub(in crate::engine) fn count() -> Result<usize, DeviceError> {
     if !unsafe { sys::is_culib_present() } {
         return Err(DeviceError("there is no NVIDIA driver (libcuda.so.1) on this machine".to_string()));
     }
-    let count = CudaContext::device_count().map_err(|error| failed("NVIDIA's driver does not start", error))?;
+    // The egress lock takes the rights of the helper by which the driver's library would make device files.
+    let starting = |error| {
+        let DeviceError(why) = failed("NVIDIA's driver does not start", error);
+        DeviceError(format!(
+            "{why} (if there is a GPU: is /dev/nvidia-uvm there? `nvidia-modprobe -u -c 0` makes it, as root)"
+        ))
+    };
+    let count = CudaContext::device_count().map_err(starting)?;
     usize::try_from(count).map_err(|_| DeviceError("NVIDIA's driver counts no devices".to_string()))
 }
 

@@ -1,6 +1,6 @@
 //! What a device can do for the executor. Everything happens in the order in which it was asked for, on one stream.
 
-use crate::engine::executor::DeviceError;
+use crate::engine::executor::{DeviceError, WANTED};
 use crate::engine::kernels::gpu::{KernelRules, Launch};
 
 /// An address in device memory; 0 is none.
@@ -132,6 +132,6 @@ pub(super) fn allocate(gpu: &mut dyn Gpu, what: &str, bytes: usize) -> Result<Ad
     let free = gpu.free_bytes();
     gpu.allocate(bytes).map_err(|error| {
         let mib = |bytes: usize| bytes as f64 / f64::from(1 << 20);
-        DeviceError(format!("{error}: {:.1} MiB are wanted for {what}, {:.1} MiB are free", mib(bytes), mib(free)))
+        DeviceError(format!("{error}: {:.1}{WANTED}{what}, {:.1} MiB are free", mib(bytes), mib(free)))
     })
 }

@@ -14,9 +14,11 @@ use std::sync::{Arc, Mutex};
 /// What was asked for, in order.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub(crate) enum Asked {
+    Allocate(usize),
     Write(usize),
     Launch(Vec<&'static str>),
-    Capture(usize),
+    /// How many launches, and the rows of the first.
+    Capture(usize, u32),
     Replay(usize),
     Copy(usize),
     Fetch(usize),
@@ -31,6 +33,9 @@ pub(crate) type Record = Arc<Mutex<Vec<Asked>>>;
 pub(crate) const OPTIONS: GpuOptions =
     GpuOptions { block_tokens: 16, blocks: 64, fewer_blocks_do: false, step_tokens: 48, max_running: 16, fast: false };
 
+/// Of the device, unless a test says otherwise: few, as the models of tests are small.
+pub(super) const MULTIPROCESSORS: u32 = 6;
+
 /// Whose kernels a device runs.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) enum Kind {
@@ -39,7 +44,7 @@ pub(crate) enum Kind {
 }
 
 impl Kind {
-    fn kernels(self) -> Option<&'static dyn Kernels> {
+    pub(super) fn kernels(self) -> Option<&'static dyn Kernels> {
         match self {
             Self::Cuda => cuda::kernels().map(|kernels| kernels as &dyn Kernels),
             Self::Metal => metal::emulation::kernels().map(|kernels| kernels as &dyn Kernels),
@@ -61,19 +66,41 @@ pub(super) fn load(
 
 /// The same with room enough.
 pub(crate) fn executor(kind: Kind, config: &Config, dtype: Dtype) -> Option<(GpuExecutor, Record)> {
-    load(kind, config, dtype, OPTIONS, usize::MAX)
+    roomy(kind, config, dtype, OPTIONS)
+}
+
+/// The same with options.
+pub(super) fn roomy(kind: Kind, config: &Config, dtype: Dtype, options: GpuOptions) -> Option<(GpuExecutor, Record)> {
+    load(kind, config, dtype, options, usize::MAX)
         .map(|(executor, record)| (executor.expect("a model that fits"), record))
+}
+
+/// The same on a device that can capture nothing, as one is whose memory is full.
+pub(super) fn without_graphs(kind: Kind, config: &Config, dtype: Dtype) -> Option<(GpuExecutor, Record)> {
+    let (mut gpu, record) = EmulatedGpu::new(kind, usize::MAX)?;
+    gpu.captures = false;
+    let executor = GpuExecutor::load(Box::new(gpu), config, &mut RandomTensors::new(), dtype, OPTIONS);
+    Some((executor.expect("a model that fits"), record))
 }
 
 /// The device alone, with `free` bytes; `None` where the kernels cannot be compiled.
 pub(crate) fn gpu(free: usize) -> Option<Box<dyn Gpu>> {
-    EmulatedGpu::new(Kind::Cuda, free).map(|(gpu, _)| Box::new(gpu) as Box<dyn Gpu>)
+    gpu_of(free, MULTIPROCESSORS)
+}
+
+/// The same with more or fewer multiprocessors.
+pub(crate) fn gpu_of(free: usize, multiprocessors: u32) -> Option<Box<dyn Gpu>> {
+    let (gpu, _) = EmulatedGpu::new(Kind::Cuda, free)?;
+    Some(Box::new(EmulatedGpu { multiprocessors, ..gpu }))
 }
 
 /// The device.
 pub(super) struct EmulatedGpu {
     kernels: &'static dyn Kernels,
     has_library: bool,
+    multiprocessors: u32,
+    /// Whether it takes captures.
+    captures: bool,
     memory: Vec<Vec<u128>>,
     free: usize,
     graphs: Vec<Vec<Launch>>,
@@ -89,6 +116,8 @@ impl EmulatedGpu {
         let gpu = Self {
             kernels: kind.kernels()?,
             has_library: kind == Kind::Cuda,
+            multiprocessors: MULTIPROCESSORS,
+            captures: true,
             memory: Vec::new(),
             free,
             graphs: Vec::new(),
@@ -131,7 +160,7 @@ impl Gpu for EmulatedGpu {
     }
 
     fn facts(&self) -> Facts {
-        Facts { multiprocessors: 6, shared_limit: 99 * 1024 }
+        Facts { multiprocessors: self.multiprocessors, shared_limit: 99 * 1024 }
     }
 
     fn read_bandwidth(&mut self) -> Result<f64, DeviceError> {
@@ -147,6 +176,7 @@ impl Gpu for EmulatedGpu {
         let mut memory = vec![0u128; bytes.div_ceil(16).max(1)];
         let address = Address(memory.as_mut_ptr().expose_provenance());
         self.memory.push(memory);
+        self.note(Asked::Allocate(bytes));
         Ok(address)
     }
 
@@ -202,7 +232,11 @@ impl Gpu for EmulatedGpu {
     }
 
     fn capture(&mut self, launches: &[Launch]) -> Result<Graph, DeviceError> {
-        self.note(Asked::Capture(launches.len()));
+        let rows = if let Some(Launch::Embed(embed)) = launches.first() { embed.rows } else { 0 };
+        self.note(Asked::Capture(launches.len(), rows));
+        if !self.captures {
+            return Err(DeviceError("there is no memory for a graph".to_string()));
+        }
         self.graphs.push(launches.to_vec());
         Ok(Graph(self.graphs.len() - 1))
     }

@@ -202,14 +202,9 @@ impl Program<'_> {
             y_stride: if epilogue == Epilogue::Gated { outputs / 2 } else { outputs },
             format: matrix.packing,
             epilogue,
-            splits: self.splits(rows, matrix),
+            splits: parts(matrix.splits, rows, self.options.fast),
             shared_limit: self.facts.shared_limit,
         })
-    }
-
-    /// Many rows fill the device by themselves; to use that makes a row's result depend on their number.
-    fn splits(&self, rows: u32, matrix: &Matrix) -> u32 {
-        if self.options.fast { (matrix.splits / rows.div_ceil(ROWS_PER_PASS)).max(1) } else { matrix.splits }
     }
 
     fn argmax(&self, rows: u32) -> Launch {
@@ -239,4 +234,23 @@ struct Heads {
     n_q: u32,
     n_kv: u32,
     d: u32,
+}
+
+/// Parts that the inputs of a product are divided into, of the `splits` with which a few rows fill the device. Many rows fill it by
+/// themselves; to use that (`fast`) makes a row's result depend on their number.
+fn parts(splits: u32, rows: u32, fast: bool) -> u32 {
+    if fast { (splits / rows.div_ceil(ROWS_PER_PASS)).max(1) } else { splits }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_fast_steps_divide_by_their_rows() {
+        for rows in [1, 80, 81, 160, 1000] {
+            assert_eq!(parts(4, rows, false), 4, "{rows} rows");
+        }
+        assert_eq!([1, 80, 81, 160, 1000].map(|rows| parts(4, rows, true)), [4, 4, 2, 2, 1]);
+    }
 }

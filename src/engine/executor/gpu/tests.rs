@@ -1,12 +1,15 @@
 //! The whole model on the emulated device: against the CPU, whatever the company of a row, and what it asks of a device.
 
-use super::emulated::{Asked, Kind, OPTIONS, executor, load};
-#[cfg(metal)]
-use super::metal::MetalGpu;
+#[cfg(gpu)]
+use super::Gpu;
+use super::emulated::{Asked, Kind, MULTIPROCESSORS, OPTIONS, Record, executor, load, roomy, without_graphs};
 use super::{GpuExecutor, GpuOptions};
 use crate::engine::blocks::Blocks;
+#[cfg(gpu)]
+use crate::engine::executor::DeviceError;
 use crate::engine::executor::{CpuExecutor, Executor};
 use crate::engine::kernels::Compute;
+use crate::engine::kernels::gpu::Weights;
 use crate::engine::qwen3::testing::{RandomTensors, plain_config};
 use crate::engine::qwen3::{Config, Dtype, Model};
 use crate::engine::schedule::{Limits, Scheduler};
@@ -26,7 +29,7 @@ fn prompts(count: usize, tokens: usize) -> Vec<Vec<u32>> {
 
 /// The bits of the logits behind each prompt and behind `more` greedy tokens after it.
 fn logits(executor: &mut dyn Executor, prompts: &[Vec<u32>], more: usize, step_tokens: usize) -> Vec<Vec<Vec<f32>>> {
-    let limits = Limits { step_tokens, max_running: OPTIONS.max_running };
+    let limits = Limits { step_tokens, max_running: prompts.len().max(OPTIONS.max_running) };
     let mut scheduler = Scheduler::new(limits, Blocks::new(OPTIONS.blocks, OPTIONS.block_tokens, false));
     let ids: Vec<_> = prompts.iter().map(|prompt| scheduler.submit(prompt.clone(), prompt.len() - 1)).collect();
     let mut rows = vec![Vec::new(); prompts.len()];
@@ -62,14 +65,12 @@ fn logits_of_metal_are_those_of_the_cpu() {
 #[test]
 fn a_library_multiplies_if_bits_may_depend_on_company() {
     let fast = GpuOptions { fast: true, ..OPTIONS };
-    let device = |kind, config: &Config, dtype| {
-        let (executor, record) = load(kind, config, dtype, fast, usize::MAX)?;
-        Some((executor.expect("a model that fits"), record))
-    };
+    let device = |kind, config: &Config, dtype| roomy(kind, config, dtype, fast);
     logits_are_those_of_the_cpu(&ALLOWED, |config, dtype| Some(device(Kind::Cuda, config, dtype)?.0));
     for (kind, dtype, attention_bias, launches) in [
         (Kind::Cuda, Dtype::Bf16, false, [4, 0, 1]),
         (Kind::Cuda, Dtype::Bf16, true, [2, 2, 1]),
+        (Kind::Cuda, Dtype::Auto, false, [4, 0, 1]),
         (Kind::Cuda, Dtype::Q8_0, false, [0, 4, 0]),
         (Kind::Metal, Dtype::Bf16, false, [0, 4, 0]),
     ] {
@@ -90,29 +91,47 @@ fn a_library_multiplies_if_bits_may_depend_on_company() {
     }
 }
 
-/// On a Mac: its own GPU, the one check here that is not emulated.
-#[cfg(metal)]
+/// Not emulated: the GPU of this machine, of a build that has kernels for one.
+#[cfg(gpu)]
 #[test]
 fn logits_of_this_machine_are_those_of_the_cpu() {
-    match MetalGpu::open() {
-        Ok(_) => logits_are_those_of_the_cpu(&ALLOWED, |config, dtype| Some(on_this_machine(config, dtype))),
-        Err(error) => eprintln!("SKIPPED: {error}"),
+    let with_f8 = [&ALLOWED[..], if cfg!(feature = "cuda") { &[(Dtype::F8, 0.15)] } else { &[] }].concat();
+    if this_machine().is_some() {
+        logits_are_those_of_the_cpu(&with_f8, |config, dtype| Some(on_this_machine(config, dtype)));
     }
 }
 
 /// The same, whatever the company.
-#[cfg(metal)]
+#[cfg(gpu)]
 #[test]
 fn a_sequence_has_the_same_bits_in_any_company_on_this_machine() {
-    match MetalGpu::open() {
-        Ok(_) => a_sequence_has_the_same_bits_in_any_company(&mut on_this_machine(&config(), Dtype::Q8_0)),
-        Err(error) => eprintln!("SKIPPED: {error}"),
+    if this_machine().is_some() {
+        for config in [config(), wide()] {
+            a_sequence_has_the_same_bits_in_any_company(&mut on_this_machine(&config, Dtype::Q8_0));
+        }
     }
 }
 
-#[cfg(metal)]
+/// The machine's GPU; none, visibly, where there is none. Where the suite wants the device (`MASPO_KERNELS=device`), that is a failure.
+#[cfg(gpu)]
+fn this_machine() -> Option<Box<dyn Gpu>> {
+    #[cfg(feature = "cuda")]
+    let opened: Result<Box<dyn Gpu>, DeviceError> = super::cuda::CudaGpu::open(0).map(|gpu| Box::new(gpu) as _);
+    #[cfg(not(feature = "cuda"))]
+    let opened: Result<Box<dyn Gpu>, DeviceError> = super::metal::MetalGpu::open().map(|gpu| Box::new(gpu) as _);
+    match opened {
+        Ok(gpu) => Some(gpu),
+        Err(error) if std::env::var_os("MASPO_KERNELS").is_some_and(|value| value == "device") => panic!("{error}"),
+        Err(error) => {
+            eprintln!("SKIPPED: {error}");
+            None
+        }
+    }
+}
+
+#[cfg(gpu)]
 fn on_this_machine(config: &Config, dtype: Dtype) -> GpuExecutor {
-    let gpu = Box::new(MetalGpu::open().expect("it was opened before"));
+    let gpu = this_machine().expect("it was opened before");
     GpuExecutor::load(gpu, config, &mut RandomTensors::new(), dtype, OPTIONS).expect("a model that fits")
 }
 
@@ -120,18 +139,25 @@ fn logits_are_those_of_the_cpu(allowed: &[(Dtype, f32)], device: impl Fn(&Config
     for config in [config(), Config { attention_bias: true, tie_word_embeddings: false, ..config() }] {
         for &(dtype, allowed) in allowed {
             let Some(mut device) = device(&config, dtype) else { return };
-            let model =
-                Model::load(&config, &mut RandomTensors::new(), dtype, &Compute::cpu(Some(2)).unwrap()).unwrap();
-            let mut cpu = CpuExecutor::new(model, OPTIONS.block_tokens, OPTIONS.blocks);
             let prompts = prompts(2, 70);
             let found = logits(&mut device, &prompts, 0, OPTIONS.step_tokens);
-            let expected = logits(&mut cpu, &prompts, 0, OPTIONS.step_tokens);
-            for (found, expected) in found.iter().flatten().zip(expected.iter().flatten()) {
-                let size = expected.iter().fold(0f32, |size, x| size.max(x.abs()));
-                let error = found.iter().zip(expected).fold(0f32, |error, (a, b)| error.max((a - b).abs()));
-                assert!(error <= allowed * size, "{dtype}: {error} of {size}");
-            }
+            let expected = logits(&mut on_the_cpu(&config, dtype), &prompts, 0, OPTIONS.step_tokens);
+            assert_near(&found, &expected, dtype, allowed);
         }
+    }
+}
+
+fn on_the_cpu(config: &Config, dtype: Dtype) -> CpuExecutor {
+    let model = Model::load(config, &mut RandomTensors::new(), dtype, &Compute::cpu(Some(2)).unwrap()).unwrap();
+    CpuExecutor::new(model, OPTIONS.block_tokens, OPTIONS.blocks)
+}
+
+fn assert_near(found: &[Vec<Vec<f32>>], expected: &[Vec<Vec<f32>>], dtype: Dtype, allowed: f32) {
+    assert_eq!(found.len(), expected.len());
+    for (found, expected) in found.iter().flatten().zip(expected.iter().flatten()) {
+        let size = expected.iter().fold(0f32, |size, x| size.max(x.abs()));
+        let error = found.iter().zip(expected).fold(0f32, |error, (a, b)| error.max((a - b).abs()));
+        assert!(error <= allowed * size, "{dtype}: {error} of {size}");
     }
 }
 
@@ -155,6 +181,91 @@ fn a_sequence_has_the_same_bits_in_any_company(device: &mut GpuExecutor) {
         let alone = logits(device, std::slice::from_ref(prompt), 4, 7);
         assert_eq!(alone[0], *together);
     }
+}
+
+/// So wide that products are divided among multiprocessors, which in a deterministic run no batch may change.
+fn wide() -> Config {
+    Config { hidden_size: 512, intermediate_size: 512, num_hidden_layers: 1, ..config() }
+}
+
+#[test]
+fn products_in_parts_have_the_same_bits_in_any_company() {
+    let Some((mut device, _)) = executor(Kind::Cuda, &wide(), Dtype::Q8_0) else { return };
+    let rules = Kind::Cuda.kernels().expect("they were loaded").rules();
+    let qkv = rules.linear_splits(Weights::Q8_0, 512, (4 + 2 + 2) * 64, MULTIPROCESSORS);
+    assert!(qkv > 1, "the matrix is divided");
+    a_sequence_has_the_same_bits_in_any_company(&mut device);
+}
+
+/// With `--fast` a step of more than 80 rows has its products divided less, or not at all (`program::parts`): no other numbers.
+#[test]
+fn products_in_fewer_parts_are_those_of_the_cpu() {
+    let fast = GpuOptions { fast: true, step_tokens: 128, ..OPTIONS };
+    let (config, prompts) = (wide(), prompts(1, 100));
+    let Some((mut device, _)) = roomy(Kind::Cuda, &config, Dtype::Q8_0, fast) else { return };
+    let found = logits(&mut device, &prompts, 0, fast.step_tokens);
+    let mut cpu = on_the_cpu(&config, Dtype::Q8_0);
+    assert_near(&found, &logits(&mut cpu, &prompts, 0, fast.step_tokens), Dtype::Q8_0, 0.04);
+}
+
+/// A sequence grows into the next bucket of keys, for which a graph of its own is captured; another one is there before.
+#[test]
+fn a_sequence_grows_out_of_its_bucket() {
+    let options = GpuOptions { step_tokens: 512, ..OPTIONS };
+    let Some((mut device, record)) = roomy(Kind::Cuda, &config(), Dtype::Bf16, options) else { return };
+    let prompts = prompts(2, 250);
+    record.lock().unwrap().clear();
+    let together = logits(&mut device, &prompts, 10, options.step_tokens);
+    assert_eq!(captured(&record), [2, 2], "256 keys, and 512");
+    assert_eq!(logits(&mut device, &prompts[..1], 10, OPTIONS.step_tokens)[0], together[0]);
+    // As if the text had been there from the beginning.
+    let text = prompts[0].iter().copied().chain(together[0][..10].iter().map(|row| largest(row))).collect();
+    assert_eq!(logits(&mut device, &[text], 0, OPTIONS.step_tokens)[0][0], together[0][10]);
+    assert_no_memory_is_asked_for(&record);
+}
+
+/// From 17 rows on a bucket has rows that only fill it up.
+#[test]
+fn nineteen_sequences_decode_in_a_bucket_of_twenty_four() {
+    let options = GpuOptions { max_running: 24, step_tokens: 300, ..OPTIONS };
+    let Some((mut device, record)) = roomy(Kind::Cuda, &config(), Dtype::Q8_0, options) else { return };
+    let prompts = prompts(19, 3);
+    record.lock().unwrap().clear();
+    let together = logits(&mut device, &prompts, 3, options.step_tokens);
+    assert_eq!(captured(&record), [24]);
+    assert_no_memory_is_asked_for(&record);
+    for of in [0, 9, 18] {
+        assert_eq!(logits(&mut device, &prompts[of..=of], 3, 7)[0], together[of], "sequence {of}");
+    }
+}
+
+/// Where a graph cannot be had, its launches are: the same answers, and it is not asked for again and again.
+#[test]
+fn steps_that_cannot_be_captured_are_launched() {
+    let Some((mut device, record)) = without_graphs(Kind::Cuda, &config(), Dtype::Q8_0) else { return };
+    let prompts = prompts(2, 20);
+    record.lock().unwrap().clear();
+    let found = logits(&mut device, &prompts, 5, OPTIONS.step_tokens);
+    assert_eq!(captured(&record), [2], "asked for once");
+    assert!(!record.lock().unwrap().iter().any(|asked| matches!(asked, Asked::Replay(_))));
+    let (mut with_graphs, _) = executor(Kind::Cuda, &config(), Dtype::Q8_0).expect("it was loaded before");
+    assert_eq!(found, logits(&mut with_graphs, &prompts, 5, OPTIONS.step_tokens));
+}
+
+fn largest(row: &[f32]) -> u32 {
+    let better = |best: usize, i: usize| if row[i] > row[best] { i } else { best };
+    (0..row.len()).fold(0, better) as u32
+}
+
+/// The rows of every step that a graph was asked for.
+fn captured(record: &Record) -> Vec<u32> {
+    let rows = |asked: &Asked| if let Asked::Capture(_, rows) = asked { Some(*rows) } else { None };
+    record.lock().unwrap().iter().filter_map(rows).collect()
+}
+
+/// Since the record was cleared, which is after loading.
+fn assert_no_memory_is_asked_for(record: &Record) {
+    assert!(!record.lock().unwrap().iter().any(|asked| matches!(asked, Asked::Allocate(_))), "memory for a step");
 }
 
 #[test]

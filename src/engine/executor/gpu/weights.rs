@@ -86,7 +86,8 @@ impl Weights {
     ) -> Result<Self, LoadError> {
         check(config)?;
         let f8 = dtype == Dtype::F8;
-        let library = fast && dtype == Dtype::Bf16 && gpu.open_library()?;
+        // `auto` keeps what the file has: a matrix of bf16 is one here, too, and `stays_rows` asks for each.
+        let library = fast && matches!(dtype, Dtype::Bf16 | Dtype::Auto) && gpu.open_library()?;
         let mut loader = Loader { gpu, tensors: Tensors::new(source, dtype, Format::Bf16), f8, library };
         let (v, hidden) = (config.vocab_size, config.hidden_size);
         let rows = loader.tensors.table("model.embed_tokens.weight", v, hidden)?;

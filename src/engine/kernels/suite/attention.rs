@@ -25,7 +25,7 @@ impl Sequence {
 
     /// Of so many tokens.
     pub(in crate::engine::kernels) fn new(rng: &mut ChaCha8Rng, shapes: &Shapes, tokens: usize) -> Self {
-        let (n_kv, group) = (rng.random_range(1..3), rng.random_range(1..9));
+        let (n_kv, group) = (rng.random_range(1..3), rng.random_range(1..=shapes.most_group));
         let d = match shapes.head_sizes {
             [] => 2 * rng.random_range(1..40),
             sizes => sizes[rng.random_range(0..sizes.len())],
@@ -121,6 +121,13 @@ pub(in crate::engine::kernels) fn attention_goes_on_for_long_sequences(family: &
     let rng = &mut rng(1);
     let sequence = Sequence::of(rng, (2, 1, 64), 16, 9 * 64 + 5);
     check(family, rng, &sequence, sequence.tokens - 20);
+}
+
+/// As many as any kernel takes, of which a tile has the fewest tokens.
+pub(in crate::engine::kernels) fn sixteen_query_heads_share_their_keys(family: &Family<'_>) {
+    let rng = &mut rng(4);
+    let sequence = Sequence::of(rng, (16, 1, 64), 16, 70);
+    check(family, rng, &sequence, sequence.tokens - 7);
 }
 
 fn check(family: &Family<'_>, rng: &mut ChaCha8Rng, sequence: &Sequence, first: usize) {

@@ -59,6 +59,8 @@ pub(super) struct Shapes {
     /// Of heads; any even number where there is none.
     pub(super) head_sizes: &'static [usize],
     pub(super) block_tokens: &'static [usize],
+    /// Query heads that share a head of keys and values.
+    pub(super) most_group: usize,
     /// Rows of a product.
     pub(super) most_rows: usize,
 }
@@ -79,7 +81,7 @@ impl Packing {
     }
 
     /// What is left of weights `[_, inputs]`.
-    fn keep(self, inputs: usize, w: &[f32]) -> Vec<f32> {
+    pub(super) fn keep(self, inputs: usize, w: &[f32]) -> Vec<f32> {
         let rows = self.rows(inputs, w);
         let floats = (0..rows.outputs()).map(|row| rows.floats(row));
         floats.flat_map(|row| if self == Self::F8 { reference::as_f8(&row) } else { row }).collect()
@@ -139,8 +141,9 @@ macro_rules! suite {
         $crate::engine::kernels::suite::suite! { $family;
             products_are_right, gated_products_are_right, a_row_of_a_product_does_not_depend_on_the_others,
             a_row_that_is_no_number_spoils_no_other, a_packed_table_gives_its_rows_back, norms_are_right,
-            the_largest_logit_is_found_and_the_lowest_of_equals, rows_without_a_number_give_token_0,
-            attention_is_right_and_one_for_all, attention_goes_on_for_long_sequences
+            the_largest_logit_is_found_and_the_lowest_of_equals, the_lowest_of_equals_is_found_in_a_whole_vocabulary,
+            rows_without_a_number_give_token_0, attention_is_right_and_one_for_all,
+            attention_goes_on_for_long_sequences, sixteen_query_heads_share_their_keys
         }
     };
     ($family:expr; $($check:ident),*) => {

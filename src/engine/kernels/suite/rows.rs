@@ -49,16 +49,47 @@ pub(in crate::engine::kernels) fn the_largest_logit_is_found_and_the_lowest_of_e
             let at = rng.random_range(0..rows * v);
             logits[at] = f32::NAN;
         }
-        let best = |row: &[f32]| {
-            let none = (0, f32::NEG_INFINITY);
-            let better = |best: (u32, f32), (i, &x): (usize, &f32)| if x > best.1 { (i as u32, x) } else { best };
-            row.iter().enumerate().fold(none, better).0
-        };
-        let expected: Vec<u32> = logits.chunks(v).map(best).collect();
-        for subject in &family.subjects {
-            assert_eq!(subject.argmax(&logits, v), expected, "{}", subject.name());
-        }
+        check_argmax(family, &logits, v);
     });
+}
+
+/// Rows as wide as Qwen3's vocabulary, which kernels divide among blocks and threads that each take many columns: equal maxima in the
+/// columns of one thread, of its neighbours and of parts far apart, behind numbers that are none; and ties everywhere.
+pub(in crate::engine::kernels) fn the_lowest_of_equals_is_found_in_a_whole_vocabulary(family: &Family<'_>) {
+    let v = 151_936;
+    let maxima: [&[usize]; 6] = [
+        &[v - 1],
+        &[0, v - 1],
+        &[70_000, 70_001, 70_256, 71_024],
+        &[70_255, 70_257, 69_999 + 1024],
+        &[9_495, 9_496, 60_000, 150_000],
+        &[18_991, 18_990, 94_960],
+    ];
+    let rng = &mut rng(11);
+    let mut logits = Vec::with_capacity((maxima.len() + 1) * v);
+    for places in maxima {
+        let mut row = numbers(rng, v);
+        for &place in places {
+            row[place.saturating_sub(1)] = f32::NAN;
+            row[(place + 256) % v] = f32::NAN;
+        }
+        places.iter().for_each(|&place| row[place] = 4.0);
+        logits.extend(row);
+    }
+    logits.extend(numbers(rng, v).iter().map(|x| (4.0 * x).round()));
+    check_argmax(family, &logits, v);
+}
+
+fn check_argmax(family: &Family<'_>, logits: &[f32], v: usize) {
+    let best = |row: &[f32]| {
+        let none = (0, f32::NEG_INFINITY);
+        let better = |best: (u32, f32), (i, &x): (usize, &f32)| if x > best.1 { (i as u32, x) } else { best };
+        row.iter().enumerate().fold(none, better).0
+    };
+    let expected: Vec<u32> = logits.chunks(v).map(best).collect();
+    for subject in &family.subjects {
+        assert_eq!(subject.argmax(logits, v), expected, "{}", subject.name());
+    }
 }
 
 pub(in crate::engine::kernels) fn rows_without_a_number_give_token_0(family: &Family<'_>) {

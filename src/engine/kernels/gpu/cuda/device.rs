@@ -7,9 +7,9 @@ pub(in crate::engine::kernels::gpu) fn wanted() -> bool {
 }
 
 #[cfg(not(feature = "cuda"))]
-pub(in crate::engine::kernels::gpu) use absent::{free, kernels, managed, wait};
+pub(in crate::engine::kernels::gpu) use absent::{free, kernels, managed, shared_limit, wait};
 #[cfg(feature = "cuda")]
-pub(in crate::engine::kernels::gpu) use present::{free, kernels, managed, wait};
+pub(in crate::engine::kernels::gpu) use present::{free, kernels, managed, shared_limit, wait};
 
 #[cfg(feature = "cuda")]
 mod present {
@@ -27,6 +27,12 @@ mod present {
         static KERNELS: OnceLock<Api> = OnceLock::new();
         context().bind_to_thread().expect("a CUDA device");
         KERNELS.get_or_init(|| Api::linked().expect("kernels of this tree"))
+    }
+
+    /// Bytes of shared memory that a block of this device may have.
+    pub(in crate::engine::kernels::gpu) fn shared_limit() -> u32 {
+        let most = sys::CUdevice_attribute::CU_DEVICE_ATTRIBUTE_MAX_SHARED_MEMORY_PER_BLOCK_OPTIN;
+        context().attribute(most).expect("a CUDA device") as u32
     }
 
     /// Waits for all launches.
@@ -57,6 +63,10 @@ mod absent {
     const TEXT: &str = "MASPO_KERNELS=device wants a build with --features cuda";
 
     pub(in crate::engine::kernels::gpu) fn kernels() -> &'static Api {
+        panic!("{TEXT}")
+    }
+
+    pub(in crate::engine::kernels::gpu) fn shared_limit() -> u32 {
         panic!("{TEXT}")
     }
 

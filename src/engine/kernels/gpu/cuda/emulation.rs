@@ -83,6 +83,10 @@ impl Kernels for Api {
         succeed(self, unsafe { self.start(launch, ptr::null_mut()) })
     }
 
+    fn shared_limit(&self) -> u32 {
+        if device::wanted() { device::shared_limit() } else { 227 * 1024 }
+    }
+
     fn order(&self, order: u32) {
         if let Some(emulation) = EMULATION.get() {
             emulation.fibers.order(order);

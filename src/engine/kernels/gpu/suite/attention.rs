@@ -74,7 +74,7 @@ pub(super) fn slots(sequence: &Sequence) -> Vec<u32> {
 
 /// The shapes that GPU kernels are made for.
 pub(super) const SHAPES: Shapes =
-    Shapes { inputs: 8, head_sizes: &[64, 128], block_tokens: &[16, 32, 64], most_rows: 30 };
+    Shapes { inputs: 8, head_sizes: &[64, 128], block_tokens: &[16, 32, 64], most_group: 16, most_rows: 30 };
 
 pub(in crate::engine::kernels::gpu) fn heads_are_normed_rotated_and_stored(kernels: &dyn Kernels) {
     cases(6, |rng| {

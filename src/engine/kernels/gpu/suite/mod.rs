@@ -40,6 +40,11 @@ pub(in crate::engine) trait Kernels: Send + Sync {
     /// A text for sizes that it refuses, or for a fault that the emulation finds.
     fn start(&self, launch: &Launch) -> Result<(), String>;
 
+    /// Bytes of shared memory that a block may have. An emulation has as much as the largest device.
+    fn shared_limit(&self) -> u32 {
+        227 * 1024
+    }
+
     /// Sets the order of threads and blocks for the calling thread; a device has its own.
     fn order(&self, order: u32);
 
@@ -53,7 +58,8 @@ macro_rules! suite {
         $crate::engine::kernels::suite::suite!($kernels.map(|kernels| $crate::engine::kernels::gpu::suite::family(kernels)));
         $crate::engine::kernels::gpu::suite::suite! { $kernels;
             heads_are_normed_rotated_and_stored, products_end_in_every_way, passes_and_splits_change_no_row,
-            tables_are_read_in_other_ways, sums_are_added_and_rows_picked
+            rings_of_bricks_are_filled_again, tables_are_read_in_other_ways, sums_are_added_and_rows_picked,
+            the_widest_rows_are_read_and_normed
         }
     };
     ($kernels:expr; $($check:ident),*) => {

@@ -3,7 +3,7 @@
 use super::*;
 use crate::engine::kernels::gpu::{Epilogue, Linear, Weights};
 use crate::engine::kernels::suite::Packing;
-use crate::engine::kernels::{Format, Rows};
+use crate::engine::kernels::{Format, Rows, reference};
 use std::ptr;
 
 /// A packed matrix.
@@ -17,7 +17,7 @@ pub(super) struct Packed {
 }
 
 /// As launches name it.
-pub(super) fn weights(packing: Packing) -> Weights {
+pub(in crate::engine::kernels::gpu) fn weights(packing: Packing) -> Weights {
     match packing {
         Packing::Of(Format::F32 | Format::F16) => unreachable!("no GPU has weights in f32 or f16"),
         Packing::Of(Format::Bf16) => Weights::Bf16,
@@ -58,14 +58,15 @@ pub(super) struct Multiply<'a> {
     pub(super) bias: Option<&'a [f32]>,
     pub(super) y: Vec<f32>,
     splits: u32,
-    shared_limit: u32,
+    /// Where it is to be less than what the kernels have.
+    shared_limit: Option<u32>,
 }
 
 impl<'a> Multiply<'a> {
     pub(super) fn new(x: &'a [u16], weights: &Packed, splits: u32) -> Self {
         let rows = x.len() / weights.inputs;
         let y = vec![0.0; rows * weights.outputs];
-        Self { rows, x, epilogue: Epilogue::StoreF32, bias: None, y, splits, shared_limit: 227 * 1024 }
+        Self { rows, x, epilogue: Epilogue::StoreF32, bias: None, y, splits, shared_limit: None }
     }
 
     /// `y` as numbers. `orders`: in all orders, which takes three times as long.
@@ -98,7 +99,7 @@ impl<'a> Multiply<'a> {
             format: packed.format,
             epilogue: self.epilogue,
             splits: self.splits,
-            shared_limit: self.shared_limit,
+            shared_limit: self.shared_limit.unwrap_or(kernels.shared_limit()),
         };
         run(kernels, &Launch::Linear(args));
         assert!(counters.get().iter().all(|&count| count == 0), "counters are left as they were found");
@@ -148,11 +149,31 @@ pub(in crate::engine::kernels::gpu) fn passes_and_splits_change_no_row(kernels: 
         let weights = Packed::new(kernels, packing, inputs, &w, None);
         let mut whole = Multiply::new(&x, &weights, 2);
         let together = whole.run(kernels, &weights, false);
-        whole.shared_limit = 99 * 1024;
+        whole.shared_limit = Some(99 * 1024);
         assert!(whole.run(kernels, &weights, false) == together, "two passes");
         for count in [1, 8, 9, 17, 25, 40, 41, 80] {
             let found = Multiply::new(&x[..count * inputs], &weights, 2).run(kernels, &weights, false);
             assert!(found == together[..count * outputs], "{count} rows of {packing:?}");
+        }
+    }
+}
+
+/// So many inputs that a block takes every place of its ring of bricks several times, whatever the packing and the number of rows; whole,
+/// and in two parts.
+pub(in crate::engine::kernels::gpu) fn rings_of_bricks_are_filled_again(kernels: &dyn Kernels) {
+    let rng = &mut rng(6);
+    let (most_rows, outputs, inputs) = (80, 20, 2120);
+    let (x, w) = (numbers(rng, most_rows * inputs), numbers(rng, outputs * inputs));
+    let (x, exact_x) = (bits(&x), rounded(&x));
+    for &packing in kernels.packings() {
+        let weights = Packed::new(kernels, packing, inputs, &w, None);
+        let exact = reference::linear(&exact_x, &packing.keep(inputs, &w), inputs);
+        for rows in [1, 8, 16, 24, 40, 80] {
+            for splits in [1, 2] {
+                let product = Multiply::new(&x[..rows * inputs], &weights, splits);
+                let found = product.run(kernels, &weights, rows <= 16 && splits == 1);
+                assert_close(&format!("{rows} rows of {packing:?}"), &found, &exact[..rows * outputs], 1e-4);
+            }
         }
     }
 }

@@ -129,6 +129,25 @@ pub(in crate::engine::kernels::gpu) fn sums_are_added_and_rows_picked(kernels: &
     });
 }
 
+/// As wide as a hidden state may be, and wider than a block of the embedding takes at once.
+pub(in crate::engine::kernels::gpu) fn the_widest_rows_are_read_and_normed(kernels: &dyn Kernels) {
+    let (rng, n) = (&mut rng(7), 8192);
+    let (x, addend, weight) = (numbers(rng, 2 * n), numbers(rng, 2 * n), numbers(rng, n));
+    let sum: Vec<f32> = x.iter().zip(&addend).map(|(a, b)| a + b).collect();
+    let expected: Vec<f64> = sum.chunks(n).flat_map(|row| reference::rms_norm(row, &weight, 1e-6)).collect();
+    let found = add_norm(kernels, &x, Some((&addend[..], Type::F32)), &weight, None);
+    assert_eq!(found.x, sum);
+    assert_close("sums", &floats(&found.out), &expected, BF16);
+    let w = numbers(rng, 3 * n);
+    for &packing in kernels.packings().iter().filter(|packing| **packing != Packing::F8) {
+        let mut table = Packed::new(kernels, packing, n, &w, None);
+        assert_eq!(embed(kernels, &mut table, &[2, 0], false), {
+            let kept = packing.keep(n, &w);
+            [&kept[2 * n..], &kept[..n]].concat()
+        });
+    }
+}
+
 /// By row, the token and the bits of its logit.
 pub(super) fn argmax(kernels: &dyn Kernels, logits: &[f32], rows: usize) -> Vec<(u32, u32)> {
     in_every_order(kernels, || {

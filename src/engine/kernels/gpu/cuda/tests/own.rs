@@ -70,3 +70,30 @@ fn shapes_that_are_not_supported_are_refused() {
     // SAFETY: it is refused before anything is read.
     assert_eq!(unsafe { (api.cuda_silu)(&args, ptr::null_mut()) }, BAD_SHAPE);
 }
+
+/// What a build with CUDA has linked is whole, of this version, and packs as the emulation does: a device is not needed for that.
+#[cfg(feature = "cuda")]
+#[test]
+fn the_linked_kernels_pack_as_the_emulated_ones_do() {
+    use super::super::Api;
+    use crate::engine::kernels::gpu::suite::Kernels;
+    let linked = Api::linked().expect("the kernels of this tree");
+    let Some(emulated) = kernels() else { return };
+    let (rows, inputs) = (45, 520);
+    let numbers = numbers(&mut rng(3), rows * inputs);
+    for &packing in emulated.packings() {
+        let from = packing.rows(inputs, &numbers);
+        let format = suite::weights(packing);
+        let packed = |api: &Api| {
+            let bytes = api.packed_bytes(format, inputs, rows);
+            let (mut to, mut scales) = (vec![0u8; bytes], vec![0f32; rows.next_multiple_of(16)]);
+            Kernels::pack(api, format, &from, None, &mut to, &mut scales);
+            (to, scales)
+        };
+        assert!(packed(&linked) == packed(emulated), "{packing:?}");
+        let splits =
+            |api: &Api| [(4096, 6144), (12288, 4096), (64, 100)].map(|(i, o)| api.linear_splits(format, i, o, 132));
+        assert_eq!(splits(&linked), splits(emulated), "{packing:?}");
+    }
+    assert_eq!(linked.meaning(BAD_SHAPE), emulated.meaning(BAD_SHAPE));
+}
