@@ -233,7 +233,7 @@ mod tests {
         assert_eq!((first.device(), first.kernels(), first.threads()), ("cuda:0".into(), "emulated".into(), 1));
         assert_eq!(first.bandwidth().unwrap().unwrap_err().to_string(), "an emulated device has no speed");
         assert!(
-            Place::choose(&EngineOptions { device: DeviceChoice::Cpu, ..EngineOptions::default() })
+            Place::choose(&EngineOptions { device: DeviceChoice::Cpu, ..EngineOptions::default() }, None)
                 .unwrap()
                 .bandwidth()
                 .is_none()
