@@ -5,7 +5,7 @@
 //! Tiles give their sums to memory, and vectors scale them from there. The tiles are one block ahead of the vectors, so that
 //! nobody waits for the way through memory.
 
-use super::int8::{Int8Task, Q4Panel, far_pairs, prefetch};
+use super::int8::{AHEAD, Int8Task, Q4Panel, far_pairs};
 use super::simd::Simd;
 use crate::engine::kernels::int8_rows::{BLOCK, TILE};
 use crate::engine::kernels::panels::PartLayout;
@@ -267,6 +267,15 @@ unsafe fn rows<S: Simd, const R: usize, const P: usize>(task: &Int8Task<'_>, pan
                 task.to.take::<S>(first + r, *panel, *sums);
             }
         }
+    }
+}
+
+/// Asks for `bytes` bytes of weights ahead of `part`, one of `streams`.
+#[inline(always)]
+unsafe fn prefetch<S: Simd>(part: *const u8, bytes: usize, streams: usize) {
+    for line in (0..bytes).step_by(64) {
+        // SAFETY: the caller's.
+        unsafe { S::prefetch(part.wrapping_add(AHEAD / streams + line)) }
     }
 }
 

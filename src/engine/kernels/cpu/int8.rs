@@ -77,15 +77,6 @@ pub(super) const AHEAD: usize = 8192;
 /// nothing but read, the processor itself keeps better track (28.7 GB/s, and 22 with any of this).
 const FAR_AHEAD: usize = 32768;
 
-/// Asks for `bytes` bytes of weights ahead of `part`, one of `streams`.
-#[inline(always)]
-pub(super) unsafe fn prefetch<S: Simd>(part: *const u8, bytes: usize, streams: usize) {
-    for line in (0..bytes).step_by(64) {
-        // SAFETY: the caller's.
-        unsafe { S::prefetch(part.wrapping_add(AHEAD / streams + line)) }
-    }
-}
-
 /// What a tile of vectors asks for of every block: the lines from `from` to `to`, counted from the block's first. Every tile has a
 /// share, so that memory is never asked for more than it gives at a time.
 #[derive(Clone, Copy)]

@@ -17,7 +17,6 @@ pub(in crate::engine::kernels) trait Simd: Copy + 'static {
     /// Rows of a register tile in a product of bytes, with two vectors of columns.
     const BYTE_ROWS: usize;
     /// Whether the set multiplies tiles of bytes ([`super::amx`]).
-    #[cfg_attr(not(target_arch = "x86_64"), expect(dead_code, reason = "only x86 has such a set"))]
     const TILES: bool = false;
     /// The vector.
     type V: Copy;
