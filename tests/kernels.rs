@@ -7,11 +7,11 @@ use std::io::Write;
 use std::process::{Command, Output, Stdio};
 
 /// All that there are, as `Compute::cpu` documents them.
-const KNOWN: [&str; 7] = ["amx", "avx512vnni", "avx512", "avx2vnni", "avx2", "neon", "portable"];
+const KNOWN: [&str; 8] = ["amx", "avx512bf16", "avx512vnni", "avx512", "avx2vnni", "avx2", "neon", "portable"];
 
 /// Sets whose vectors are of one length, which compute quantized weights to the same bits. AMX is not among them: it multiplies prompts as
 /// bf16.
-const ALIKE: [&[&str]; 2] = [&["avx512vnni", "avx512"], &["avx2vnni", "avx2"]];
+const ALIKE: [&[&str]; 2] = [&["avx512bf16", "avx512vnni", "avx512"], &["avx2vnni", "avx2"]];
 
 /// Continues conversations greedily with the embedded model.
 fn generate(kernels: &str, dtype: &str, threads: &str) -> Output {
@@ -64,7 +64,7 @@ fn a_set_that_the_machine_lacks_is_refused_and_those_that_it_has_are_named() {
 fn every_set_runs_whatever_the_threads_and_those_of_one_arithmetic_agree() {
     let available = available();
     assert!(available.contains(&"portable") && available.iter().all(|name| KNOWN.contains(name)), "{available:?}");
-    for dtype in ["f32", "q8_0", "q4_k"] {
+    for dtype in ["f32", "bf16", "q8_0", "q4_k"] {
         let mut found = Vec::new();
         for name in KNOWN {
             if !available.contains(&name) {
@@ -76,7 +76,7 @@ fn every_set_runs_whatever_the_threads_and_those_of_one_arithmetic_agree() {
             assert_eq!(answers, tokens(name, dtype, "3"), "{name}, {dtype}: threads change nothing");
             found.push((name, answers));
         }
-        let quantized = dtype != "f32";
+        let quantized = dtype.starts_with('q');
         for alike in ALIKE.iter().filter(|_| quantized) {
             let of_kind: Vec<_> = found.iter().filter(|(name, _)| alike.contains(name)).collect();
             for pair in of_kind.windows(2) {

@@ -1,4 +1,4 @@
-//! Activations as bf16, for products on tiles of bf16.
+//! Activations as bf16, for products of bf16 numbers.
 
 use super::Compute;
 use super::cpu::bf16_rows::RoundTask;
@@ -42,6 +42,12 @@ impl Bf16Rows {
     /// Blocks per row.
     pub(super) fn blocks(&self) -> usize {
         self.blocks
+    }
+
+    /// The first block of a row; the next is [`STRIP`] blocks on.
+    pub(super) fn row(&self, row: usize) -> *const u16 {
+        let at = (row / STRIP * STRIP * self.blocks + row % STRIP) * BLOCK / 2;
+        self.numbers.as_slice()[at..].as_ptr().cast()
     }
 
     /// A block of the strip that starts with row `first`.

@@ -39,7 +39,7 @@ pub enum ComputeError {
 
 impl Compute {
     /// The CPU with `threads` threads (all cores when `None`) and the best kernel set that it has; the environment variable
-    /// `MASPO_KERNELS` (`avx512vnni`, `amx`, `avx512`, `avx2vnni`, `avx2`, `neon`, `portable`) forces one.
+    /// `MASPO_KERNELS` (`amx`, `avx512bf16`, `avx512vnni`, `avx512`, `avx2vnni`, `avx2`, `neon`, `portable`) forces one.
     ///
     /// # Errors
     /// An unknown or unavailable kernel set in `MASPO_KERNELS`, a number of threads out of range, or threads that cannot start.

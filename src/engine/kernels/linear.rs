@@ -6,6 +6,8 @@ use super::bf16_rows::{Bf16Rows, STRIP};
 use super::compute::part;
 #[cfg(target_arch = "x86_64")]
 use super::cpu::amx_bf16::Bf16Task;
+#[cfg(target_arch = "x86_64")]
+use super::cpu::bf16_pairs::Bf16PairsTask;
 use super::cpu::destination::{Destination, Target};
 use super::cpu::int8::Int8Task;
 use super::cpu::linear::LinearTask;
@@ -95,7 +97,7 @@ thread_local! {
 /// weights into `y [t, outputs]`. Every output is one multiply-add chain over the inputs (or over their blocks) in ascending order,
 /// whatever t is.
 ///
-/// For weights in Q8_0 and Q4_K the activations are rounded to signed bytes first, 32 with one scale: the weights are read as they
+/// For weights in bf16 the activations become bf16 as well where the set multiplies those. For weights in Q8_0 and Q4_K the activations are rounded to signed bytes first, 32 with one scale: the weights are read as they
 /// are, which is what few rows wait for. Where there are tiles of bf16, the rows of prompts become bf16 instead, and so do the
 /// weights: many rows share the work.
 pub(crate) fn linear(
@@ -124,17 +126,25 @@ pub(crate) fn linear(
     let layout = match weights.panels.format() {
         Format::F32 => return product(0..x.rows()).of_floats::<f32>(x),
         Format::F16 => return product(0..x.rows()).of_floats::<F16>(x),
-        Format::Bf16 => return product(0..x.rows()).of_floats::<Bf16>(x),
-        Format::Q8_0 => PartLayout::Q8_0,
-        Format::Q4K => PartLayout::Q4K,
+        Format::Bf16 if !weights.panels.in_pairs() => return product(0..x.rows()).of_floats::<Bf16>(x),
+        Format::Bf16 => None,
+        Format::Q8_0 => Some(PartLayout::Q8_0),
+        Format::Q4K => Some(PartLayout::Q4K),
     };
-    let in_bytes = if compute.kernels().has_bf16_tiles() { generated } else { x.rows() };
-    if in_bytes > 0 {
-        product(0..in_bytes).of_bytes(x, layout);
+    let in_vectors = if compute.kernels().has_bf16_tiles() { generated } else { x.rows() };
+    if in_vectors > 0 {
+        let product = product(0..in_vectors);
+        match layout {
+            Some(layout) => product.of_bytes(x, layout),
+            #[cfg(target_arch = "x86_64")]
+            None => product.of_pairs(x),
+            #[cfg(not(target_arch = "x86_64"))]
+            None => unreachable!("no set of this machine packs pairs"),
+        }
     }
     #[cfg(target_arch = "x86_64")]
-    if in_bytes < x.rows() {
-        product(in_bytes..x.rows()).of_bf16(x, in_bytes, layout);
+    if in_vectors < x.rows() {
+        product(in_vectors..x.rows()).on_tiles(x, in_vectors, layout);
     }
 }
 
@@ -186,9 +196,23 @@ impl Product<'_> {
         INT8_ROWS.set(bytes);
     }
 
+    /// Of the first rows of `x`.
+    #[cfg(target_arch = "x86_64")]
+    fn of_pairs(&self, x: &Matrix) {
+        let mut numbers = BF16_ROWS.take();
+        numbers.fill(self.compute, x, 0..self.rows, self.weights.panels.blocks());
+        self.split(1, |rows, range| {
+            let panels = self.weights.panels.bytes();
+            let task = Bf16PairsTask { x: &numbers, rows, panels, range, to: self.destination() };
+            // SAFETY: as above.
+            unsafe { self.compute.kernels().run_on_pairs(task) }
+        });
+        BF16_ROWS.set(numbers);
+    }
+
     /// Of the rows of `x` from `first` on.
     #[cfg(target_arch = "x86_64")]
-    fn of_bf16(&self, x: &Matrix, first: usize, layout: PartLayout) {
+    fn on_tiles(&self, x: &Matrix, first: usize, layout: Option<PartLayout>) {
         let mut numbers = BF16_ROWS.take();
         numbers.fill(self.compute, x, first..x.rows(), self.weights.panels.blocks());
         self.split(STRIP, |rows, range| {

@@ -2,6 +2,7 @@
 //! side. A panel of bytes goes through the inputs block by block:
 //!
 //! - Q8_0, 32 inputs: an f16 scale per output; then for every four inputs the four bytes of each output.
+//! - bf16, for sets that multiply pairs of inputs, 32 inputs: for every two inputs the pair of each output.
 //! - Q4_K, 256 inputs: two f16 factors per output; then for each part of 32 inputs a scale and a minimum byte per output and
 //!   16 half bytes: input i of the first half of the part in the lower, input i + 16 in the upper half.
 
@@ -33,7 +34,9 @@ impl PartLayout {
 /// Packed weights.
 pub(super) struct Panels {
     format: Format,
-    /// Blocks of 32 inputs, for formats of bytes.
+    /// Whether they are bf16 in pairs of inputs.
+    in_pairs: bool,
+    /// Blocks of 32 inputs, for pairs and for formats of bytes.
     blocks: usize,
     width: usize,
     inputs: usize,
@@ -49,8 +52,10 @@ impl Panels {
         column: impl Fn(usize) -> Option<(&'a Rows, usize)> + Sync,
     ) -> Self {
         let width = 2 * compute.kernels().lanes();
-        let blocks = inputs.div_ceil(format.block()) * format.block() / BLOCK;
-        let mut panels = Self { format, blocks, width, inputs, bytes: Buffer::default() };
+        let in_pairs = format == Format::Bf16 && compute.kernels().has_bf16_pairs();
+        let block = if in_pairs { BLOCK } else { format.block() };
+        let blocks = inputs.div_ceil(block) * block / BLOCK;
+        let mut panels = Self { format, in_pairs, blocks, width, inputs, bytes: Buffer::default() };
         let (count, size) = (columns.div_ceil(width), panels.panel_bytes());
         panels.bytes = Buffer::zeros(count * size.div_ceil(size_of::<f32>()));
         let shared = Shared::new(panels.bytes.as_mut_slice());
@@ -60,6 +65,7 @@ impl Panels {
             for lane in 0..width {
                 if let Some((rows, row)) = column(panel * width + lane) {
                     match format {
+                        Format::Bf16 if in_pairs => put_pairs(rows.row(row), to, width, lane),
                         Format::F32 => put::<4>(rows.row(row), to, width, lane),
                         Format::F16 | Format::Bf16 => put::<2>(rows.row(row), to, width, lane),
                         Format::Q8_0 => put_q8_0(rows.row(row), to, width, lane),
@@ -74,6 +80,7 @@ impl Panels {
     /// Bytes of a panel.
     fn panel_bytes(&self) -> usize {
         match self.format {
+            Format::Bf16 if self.in_pairs => self.blocks * BLOCK * self.width * 2,
             Format::F32 | Format::F16 | Format::Bf16 => self.inputs * self.width * self.format.block_bytes(),
             Format::Q8_0 => PartLayout::Q8_0.panel_bytes(self.blocks, self.width),
             Format::Q4K => PartLayout::Q4K.panel_bytes(self.blocks, self.width),
@@ -83,6 +90,11 @@ impl Panels {
     /// The format.
     pub(super) fn format(&self) -> Format {
         self.format
+    }
+
+    /// Whether they are bf16 in pairs of inputs.
+    pub(super) fn in_pairs(&self) -> bool {
+        self.in_pairs
     }
 
     /// Blocks of 32 inputs.
@@ -115,9 +127,14 @@ impl Panels {
                     *value = half_at(numbers, lane);
                 }
             }
+            Format::Bf16 if self.in_pairs => {
+                for (input, value) in to.iter_mut().enumerate() {
+                    *value = bf16_at(panel, place_in_pairs(width, lane, input));
+                }
+            }
             Format::Bf16 => {
                 for (value, bytes) in to.iter_mut().zip(panel.chunks_exact(2 * width)) {
-                    *value = half::bf16::from_le_bytes([bytes[2 * lane], bytes[2 * lane + 1]]).to_f32();
+                    *value = bf16_at(bytes, lane);
                 }
             }
             Format::Q8_0 => {
@@ -151,6 +168,21 @@ impl Panels {
 
 fn half_at(bytes: &[u8], index: usize) -> f32 {
     half::f16::from_le_bytes([bytes[2 * index], bytes[2 * index + 1]]).to_f32()
+}
+
+fn bf16_at(bytes: &[u8], index: usize) -> f32 {
+    half::bf16::from_le_bytes([bytes[2 * index], bytes[2 * index + 1]]).to_f32()
+}
+
+/// Where in a panel of pairs an input of a lane is, in numbers.
+fn place_in_pairs(width: usize, lane: usize, input: usize) -> usize {
+    input / 2 * 2 * width + 2 * lane + input % 2
+}
+
+fn put_pairs(row: &[u8], to: &mut [u8], width: usize, lane: usize) {
+    for (input, number) in row.as_chunks::<2>().0.iter().enumerate() {
+        to[2 * place_in_pairs(width, lane, input)..][..2].copy_from_slice(number);
+    }
 }
 
 /// Numbers of N bytes.

@@ -48,6 +48,7 @@ impl Subject for Compute {
 
     fn arithmetic(&self, packing: Packing, generated: bool) -> Arithmetic {
         match packing {
+            Packing::Of(Format::Bf16) if self.kernels().has_bf16_pairs() => Arithmetic::Bf16,
             Packing::Of(Format::F32 | Format::F16 | Format::Bf16) => Arithmetic::Exact,
             _ if self.kernels().has_bf16_tiles() && !generated => Arithmetic::Bf16Both,
             _ => Arithmetic::Bytes,

@@ -5,8 +5,9 @@
 //! Tiles give their sums to memory, and vectors scale them from there. The tiles are one block ahead of the vectors, so that
 //! nobody waits for the way through memory.
 
-use super::int8::{AHEAD, Int8Task, Q4Panel, far_pairs};
+use super::int8::{Int8Task, Q4Panel};
 use super::simd::Simd;
+use super::strip::{AHEAD, far_pairs};
 use crate::engine::kernels::int8_rows::{BLOCK, TILE};
 use crate::engine::kernels::panels::PartLayout;
 use std::arch::asm;

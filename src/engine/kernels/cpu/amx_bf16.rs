@@ -1,5 +1,5 @@
-//! Products on AMX tiles of bf16, for many rows: the weights of a panel become bf16 in the processor's cache, once for all rows, and
-//! the sums of up to 32 rows stay in tile registers while there are inputs in it. One chain per output, in ascending order of the
+//! Products on AMX tiles of bf16, for many rows: the weights of a panel become bf16 in the processor's cache, once for all rows, if they
+//! are not bf16 already, and the sums of up to 32 rows stay in tile registers while there are inputs in it. One chain per output, in ascending order of the
 //! inputs, whatever the rows: the result does not depend on the tile.
 //!
 //! While the tiles multiply, vectors unpack the weights that come next between their instructions.
@@ -7,8 +7,9 @@
 use super::amx::Tiles;
 use super::avx512::Avx512Amx;
 use super::destination::Destination;
-use super::int8::{AHEAD, Q4Panel};
+use super::int8::Q4Panel;
 use super::simd::{Kernel, Simd};
+use super::strip::AHEAD;
 use crate::engine::kernels::bf16_rows::{Bf16Rows, STRIP};
 use crate::engine::kernels::int8_rows::{BLOCK, TILE};
 use crate::engine::kernels::matrix::Buffer;
@@ -25,7 +26,8 @@ pub(in crate::engine::kernels) struct Bf16Task<'a> {
     pub(in crate::engine::kernels) rows: Range<usize>,
     /// All panels, as `panels` packs them.
     pub(in crate::engine::kernels) panels: &'a [u8],
-    pub(in crate::engine::kernels) layout: PartLayout,
+    /// None of bf16, which are tiles as they lie.
+    pub(in crate::engine::kernels) layout: Option<PartLayout>,
     /// Which panels.
     pub(in crate::engine::kernels) range: Range<usize>,
     pub(in crate::engine::kernels) to: Destination<'a>,
@@ -53,6 +55,34 @@ thread_local! {
     static SPACE: Cell<(Buffer, Buffer)> = Cell::default();
 }
 
+/// Two tiles of weights, one for each half of a panel, block after block.
+#[derive(Clone, Copy)]
+struct Weights {
+    at: *const u16,
+    /// Where the second half is, counted from the first, in numbers.
+    half: usize,
+    /// From a pair of inputs to the next, in bytes.
+    step: usize,
+}
+
+impl Weights {
+    /// `[block, half, pair of inputs, 16 outputs, 2]`.
+    fn unpacked(at: *const u16) -> Self {
+        Self { at, half: TILE_NUMBERS, step: 64 }
+    }
+
+    /// `[pair of inputs, half, 16 outputs, 2]`.
+    fn as_stored(at: *const u16) -> Self {
+        Self { at, half: 32, step: 128 }
+    }
+
+    /// So many blocks on.
+    #[inline(always)]
+    fn later(self, blocks: usize) -> Self {
+        Self { at: self.at.wrapping_add(blocks * BLOCK_NUMBERS), ..self }
+    }
+}
+
 /// Some rows and some inputs with a panel.
 #[derive(Clone)]
 struct Unit {
@@ -70,25 +100,15 @@ impl Kernel for Bf16Task<'_> {
     unsafe fn run<S: Simd>(self) {
         debug_assert!(S::TILES && self.rows.start.is_multiple_of(STRIP), "the set has tiles, and rows lie in strips");
         let (mut unpacked, mut sums) = SPACE.take();
-        unpacked.reach(UNPACKED);
         sums.reach(GROUP * ROWS * WIDTH);
-        let numbers = unpacked.as_mut_slice().as_mut_ptr().cast::<u16>();
-        let mut places = [numbers, numbers.wrapping_add(UNPACKED)];
-        let mut units = self.units().peekable();
-        // SAFETY: the caller's; the weights of every unit are unpacked before they are multiplied, and there is room for two.
+        let of_group = sums.as_mut_slice().as_mut_ptr();
+        // SAFETY: the caller's; there is room for the sums of a group.
         unsafe {
             let mut tiles = Tiles::none();
             tiles.of_bf16();
-            if let Some(first) = units.peek() {
-                let unpack = self.unpack(first, places[0]);
-                for block in 0..first.blocks.len() {
-                    unpack.quads(block, 0..unpack.quads_per_block());
-                }
-            }
-            while let Some(unit) = units.next() {
-                let next = units.peek().map(|next| self.unpack(next, places[1]));
-                self.multiply(&unit, places[0], next.as_ref(), sums.as_mut_slice().as_mut_ptr());
-                places.swap(0, 1);
+            match self.layout {
+                None => self.run_as_stored(of_group),
+                Some(layout) => self.run_unpacked(layout, &mut unpacked, of_group),
             }
         }
         SPACE.set((unpacked, sums));
@@ -117,15 +137,53 @@ impl Bf16Task<'_> {
         })
     }
 
-    fn unpack(&self, unit: &Unit, to: *mut u16) -> Unpack {
-        let bytes = self.layout.panel_bytes(self.x.blocks(), WIDTH);
-        let panel = self.panels[unit.panel * bytes..(unit.panel + 1) * bytes].as_ptr();
-        Unpack { panel, layout: self.layout, first: unit.blocks.start, blocks: unit.blocks.len(), to }
+    #[inline(always)]
+    unsafe fn run_as_stored(&self, sums: *mut f32) {
+        for unit in self.units() {
+            let weights = self.panel(unit.panel, self.x.blocks() * BLOCK_NUMBERS * size_of::<u16>()).cast::<u16>();
+            // SAFETY: the caller's; the blocks are inside the panel.
+            unsafe { self.multiply(&unit, Weights::as_stored(weights).later(unit.blocks.start), None, sums) }
+        }
+    }
+
+    #[inline(always)]
+    unsafe fn run_unpacked(&self, layout: PartLayout, unpacked: &mut Buffer, sums: *mut f32) {
+        unpacked.reach(UNPACKED);
+        let numbers = unpacked.as_mut_slice().as_mut_ptr().cast::<u16>();
+        let mut places = [numbers, numbers.wrapping_add(UNPACKED)];
+        let mut units = self.units().peekable();
+        // SAFETY: the caller's; the weights of every unit are unpacked before they are multiplied, and there is room for two.
+        unsafe {
+            if let Some(first) = units.peek() {
+                let unpack = self.unpack(first, layout, places[0]);
+                for block in 0..first.blocks.len() {
+                    unpack.quads(block, 0..unpack.quads_per_block());
+                }
+            }
+            while let Some(unit) = units.next() {
+                // No closure: it would not be compiled for the set.
+                let next = match units.peek() {
+                    Some(next) => Some(self.unpack(next, layout, places[1])),
+                    None => None,
+                };
+                self.multiply(&unit, Weights::unpacked(places[0]), next.as_ref(), sums);
+                places.swap(0, 1);
+            }
+        }
+    }
+
+    fn panel(&self, panel: usize, bytes: usize) -> *const u8 {
+        self.panels[panel * bytes..(panel + 1) * bytes].as_ptr()
+    }
+
+    fn unpack(&self, unit: &Unit, layout: PartLayout, to: *mut u16) -> Unpack {
+        let panel = self.panel(unit.panel, layout.panel_bytes(self.x.blocks(), WIDTH));
+        Unpack { panel, layout, first: unit.blocks.start, blocks: unit.blocks.len(), to }
     }
 
     /// Multiplies a unit; meanwhile, the next one is unpacked if there is one.
     #[inline(always)]
-    unsafe fn multiply(&self, unit: &Unit, weights: *const u16, next: Option<&Unpack>, sums: *mut f32) {
+    unsafe fn multiply(&self, unit: &Unit, weights: Weights, next: Option<&Unpack>, sums: *mut f32) {
         let blocks = unit.blocks.len();
         let (first, last) = (unit.blocks.start == 0, unit.blocks.end == self.x.blocks());
         let strips = unit.rows.len().div_ceil(STRIP);
@@ -144,7 +202,7 @@ impl Bf16Task<'_> {
                 }
                 for block in 0..blocks {
                     let a = self.x.strip(row, unit.blocks.start + block);
-                    let b = weights.add(block * BLOCK_NUMBERS);
+                    let b = weights.later(block);
                     if both {
                         multiply_two(a, b)
                     } else {
@@ -191,17 +249,19 @@ unsafe fn zero() {
 
 /// A block of one tile of rows.
 #[inline(always)]
-unsafe fn multiply_one(a: *const u16, b: *const u16) {
+unsafe fn multiply_one(a: *const u16, b: Weights) {
     // SAFETY: the caller's.
     unsafe {
         asm!(
             "tileloadd tmm4, [{a} + {stride}*1]",
-            "tileloadd tmm6, [{b} + {stride}*1]",
-            "tileloadd tmm7, [{b} + {stride}*1 + 1024]",
+            "tileloadd tmm6, [{first} + {step}*1]",
+            "tileloadd tmm7, [{second} + {step}*1]",
             "tdpbf16ps tmm0, tmm4, tmm6",
             "tdpbf16ps tmm1, tmm4, tmm7",
             a = in(reg) a,
-            b = in(reg) b,
+            first = in(reg) b.at,
+            second = in(reg) b.at.wrapping_add(b.half),
+            step = in(reg) b.step,
             stride = in(reg) 64usize,
             options(nostack, readonly),
         );
@@ -210,20 +270,22 @@ unsafe fn multiply_one(a: *const u16, b: *const u16) {
 
 /// A block of two tiles of rows.
 #[inline(always)]
-unsafe fn multiply_two(a: *const u16, b: *const u16) {
+unsafe fn multiply_two(a: *const u16, b: Weights) {
     // SAFETY: the caller's.
     unsafe {
         asm!(
             "tileloadd tmm4, [{a} + {stride}*1]",
-            "tileloadd tmm6, [{b} + {stride}*1]",
-            "tileloadd tmm7, [{b} + {stride}*1 + 1024]",
+            "tileloadd tmm6, [{first} + {step}*1]",
+            "tileloadd tmm7, [{second} + {step}*1]",
             "tileloadd tmm5, [{a} + {stride}*1 + 1024]",
             "tdpbf16ps tmm0, tmm4, tmm6",
             "tdpbf16ps tmm1, tmm4, tmm7",
             "tdpbf16ps tmm2, tmm5, tmm6",
             "tdpbf16ps tmm3, tmm5, tmm7",
             a = in(reg) a,
-            b = in(reg) b,
+            first = in(reg) b.at,
+            second = in(reg) b.at.wrapping_add(b.half),
+            step = in(reg) b.step,
             stride = in(reg) 64usize,
             options(nostack, readonly),
         );

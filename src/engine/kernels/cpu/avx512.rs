@@ -1,5 +1,5 @@
-//! AVX-512: 16 lanes, 32 registers. Plain, with VNNI (four products of bytes in one instruction), and with AMX beside that;
-//! all three give the same results.
+//! AVX-512: 16 lanes, 32 registers. Plain, with VNNI (four products of bytes in one instruction), with products of pairs of bf16 beside
+//! that, and with AMX; what is written here gives the same results in all of them.
 
 use super::simd::{Kernel, Simd};
 use std::arch::x86_64::*;
@@ -12,8 +12,10 @@ pub(super) struct Level<const LEVEL: u8>;
 pub(super) type Avx512 = Level<0>;
 /// VNNI.
 pub(super) type Avx512Vnni = Level<1>;
-/// VNNI and AMX.
-pub(super) type Avx512Amx = Level<2>;
+/// VNNI and products of bf16.
+pub(super) type Avx512Bf16 = Level<2>;
+/// VNNI, products of bf16, and AMX.
+pub(super) type Avx512Amx = Level<3>;
 
 // SAFETY of every block below: the caller has the instructions of the level, and its pointers are valid for 16 floats.
 impl<const LEVEL: u8> Simd for Level<LEVEL> {
@@ -21,7 +23,7 @@ impl<const LEVEL: u8> Simd for Level<LEVEL> {
     const TILE_ROWS: usize = 12;
     const WIDE_ROWS: usize = 6;
     const BYTE_ROWS: usize = 5;
-    const TILES: bool = LEVEL >= 2;
+    const TILES: bool = LEVEL >= 3;
     const BIAS: i32 = if LEVEL >= 1 { 128 } else { 0 };
     type V = __m512;
     type I = __m512i;
@@ -38,8 +40,19 @@ impl<const LEVEL: u8> Simd for Level<LEVEL> {
             // SAFETY: the caller's.
             unsafe { kernel.run::<Level<LEVEL>>() }
         }
+        #[target_feature(enable = "avx512f,avx512vl,avx512bw,avx512dq,avx512vnni,avx512bf16,avx2,fma,f16c")]
+        unsafe fn bf16<K: Kernel>(kernel: K) -> K::Output {
+            // SAFETY: the caller's.
+            unsafe { kernel.run::<Level<2>>() }
+        }
         // SAFETY: the caller's.
-        unsafe { if LEVEL == 0 { plain(kernel) } else { vnni::<K, LEVEL>(kernel) } }
+        unsafe {
+            match LEVEL {
+                0 => plain(kernel),
+                2 => bf16(kernel),
+                _ => vnni::<K, LEVEL>(kernel),
+            }
+        }
     }
 
     #[inline(always)]

@@ -3,12 +3,10 @@
 //! chain per output. So the result does not depend on the tile, nor on which instructions make the integers.
 
 use super::destination::Destination;
-use super::linear::by_height;
 use super::simd::{Kernel, Simd};
-use crate::engine::kernels::compute::part;
+use super::strip::{self, Blocks, Fetch, Sums};
 use crate::engine::kernels::int8_rows::{BLOCK, Int8Rows, TILE};
 use crate::engine::kernels::panels::{PartLayout, Q4_PARTS};
-use std::mem::MaybeUninit;
 use std::ops::Range;
 
 /// A rectangle of a product: some rows by some panels.
@@ -33,81 +31,8 @@ impl Kernel for Int8Task<'_> {
             // SAFETY: the caller's; the set has tiles.
             return unsafe { super::amx::run::<S>(&self) };
         }
-        let mut panels = self.range.clone();
         // SAFETY: the caller's.
-        unsafe {
-            if self.rows.len() <= FEW_ROWS {
-                for panels in far_pairs(&mut panels) {
-                    Streams { task: &self, panels }.strip::<S>(self.rows.clone());
-                }
-            }
-            for panel in panels {
-                for first in self.rows.clone().step_by(STRIP) {
-                    let rows = first..self.rows.end.min(first + STRIP);
-                    Streams { task: &self, panels: [panel] }.strip::<S>(rows);
-                }
-            }
-        }
-    }
-}
-
-/// Rows that go through a panel together, in several tiles.
-const STRIP: usize = 40;
-
-/// Blocks that one tile after the other goes through: so few that the weights stay in the first-level cache for all tiles.
-const TURN: usize = 8;
-
-/// With so few rows the weights come from memory as fast as they can: two panels at once, far from each other, are two streams
-/// for the processor to read ahead in, and come a fifth faster than one.
-const FEW_ROWS: usize = 3;
-
-/// Takes the panels by two, the first of each pair from the first half of them. An odd one is left over.
-pub(super) fn far_pairs(panels: &mut Range<usize>) -> impl Iterator<Item = [usize; 2]> + use<> {
-    let (first, half) = (panels.start, panels.len() / 2);
-    panels.start += 2 * half;
-    (first..first + half).map(move |panel| [panel, panel + half])
-}
-
-/// How far ahead of the products the weights are asked for where they go through tiles, in bytes, all streams together: the
-/// processor itself looks ahead too little while it computes, and never beyond a page.
-pub(super) const AHEAD: usize = 8192;
-
-/// How far ahead vectors ask for them, and into the second-level cache. On Zen 4 ten rows of bytes from memory are multiplied at 155 GMAC/s
-/// a core so, and at 98 if they are asked for into the first level, 8 KB ahead and by the first tile only; of one row, which does
-/// nothing but read, the processor itself keeps better track (28.7 GB/s, and 22 with any of this).
-const FAR_AHEAD: usize = 32768;
-
-/// What a tile of vectors asks for of every block: the lines from `from` to `to`, counted from the block's first. Every tile has a
-/// share, so that memory is never asked for more than it gives at a time.
-#[derive(Clone, Copy)]
-struct Fetch {
-    from: usize,
-    to: usize,
-}
-
-impl Fetch {
-    /// Of `bytes` bytes of one of `streams`, in tile number `tile` of `tiles`.
-    fn new<S: Simd>(bytes: usize, streams: usize, tile: usize, tiles: usize) -> Self {
-        let lines = match (S::TILES, streams) {
-            (true, _) if tile == 0 => 0..bytes.div_ceil(64),
-            (false, 1) => part(bytes / 64, tiles, tile),
-            _ => 0..0,
-        };
-        Self { from: lines.start, to: lines.end }
-    }
-
-    #[inline(always)]
-    unsafe fn ahead_of<S: Simd>(self, block: *const u8, streams: usize) {
-        for line in self.from..self.to {
-            // SAFETY: the caller's.
-            unsafe {
-                if S::TILES {
-                    S::prefetch(block.wrapping_add(AHEAD / streams + 64 * line));
-                } else {
-                    S::prefetch_second(block.wrapping_add(FAR_AHEAD + 64 * line));
-                }
-            }
-        }
+        unsafe { strip::multiply::<S, Self>(&self, self.rows.clone(), self.range.clone(), self.to) }
     }
 }
 
@@ -165,188 +90,127 @@ impl Int8Task<'_> {
     }
 }
 
-/// P panels, read side by side.
-struct Streams<'a, const P: usize> {
-    task: &'a Int8Task<'a>,
-    panels: [usize; P],
-}
+impl<S: Simd> Blocks<S> for Int8Task<'_> {
+    const ROWS: usize = S::BYTE_ROWS;
 
-/// Two vectors of sums for each of P panels.
-type Sums<S, const P: usize> = [[<S as Simd>::V; 2]; P];
-
-/// Some blocks of a product, for all rows of a strip.
-struct Turn<'a, S: Simd, const P: usize> {
-    blocks: Range<usize>,
-    /// The rows of the strip.
-    rows: Range<usize>,
-    /// By row of the strip; what is there before the first block is never read. (To clear it would be a tenth of a small product.)
-    sums: &'a mut [MaybeUninit<Sums<S, P>>; STRIP],
-}
-
-impl<S: Simd, const P: usize> Turn<'_, S, P> {
-    /// The sums of R rows from `first` on, so far.
-    #[inline(always)]
-    unsafe fn sums<const R: usize>(&self, first: usize) -> [Sums<S, P>; R] {
-        let sums = &self.sums[first - self.rows.start..][..R];
-        // SAFETY: the caller's; every turn but the first comes after one that has written them.
-        unsafe {
-            std::array::from_fn(|r| match self.blocks.start {
-                0 => [[S::splat(0.0); 2]; P],
-                _ => sums[r].assume_init(),
-            })
-        }
+    fn count(&self) -> usize {
+        self.x.blocks()
     }
 
-    /// What the tile from `first` on asks for, if the strip is the first that meets the weights: `start` is the product's first row.
-    #[inline(always)]
-    fn fetch(&self, first: usize, start: usize, block_bytes: usize) -> Fetch {
-        if self.rows.start != start {
-            return Fetch { from: 0, to: 0 };
-        }
-        let tiles = self.rows.len().div_ceil(S::BYTE_ROWS);
-        let tile = ((first - start) * tiles).div_ceil(self.rows.len());
-        Fetch::new::<S>(block_bytes, P, tile, tiles)
-    }
-
-    /// Keeps them.
-    #[inline(always)]
-    fn keep<const R: usize>(&mut self, first: usize, sums: [Sums<S, P>; R]) {
-        for (to, sums) in self.sums[first - self.rows.start..][..R].iter_mut().zip(sums) {
-            to.write(sums);
-        }
-    }
-}
-
-impl<const P: usize> Streams<'_, P> {
-    /// The product of a strip of rows.
-    #[inline(always)]
-    unsafe fn strip<S: Simd>(&self, rows: Range<usize>) {
-        // SAFETY: the caller's.
-        unsafe {
-            let mut sums = [const { MaybeUninit::uninit() }; STRIP];
-            let blocks = self.task.x.blocks();
-            let step = if rows.len() <= S::BYTE_ROWS { blocks } else { TURN };
-            for from in (0..blocks).step_by(step) {
-                let mut turn = Turn { blocks: from..blocks.min(from + step), rows: rows.clone(), sums: &mut sums };
-                by_height!(rows.clone(), S::BYTE_ROWS, self.tile(&mut turn), [1 2 3 4 5]);
-            }
-            for (row, sums) in rows.zip(&sums) {
-                // Vector by vector: a copy of the whole would be read before it is written.
-                let sums = sums.assume_init_ref();
-                for (panel, sums) in self.panels.iter().zip(sums) {
-                    self.task.to.take::<S>(row, *panel, *sums);
-                }
-            }
-        }
-    }
-
-    /// Adds a turn's products of R rows from `first` to their sums.
-    #[inline(always)]
-    unsafe fn tile<S: Simd, const R: usize>(&self, turn: &mut Turn<'_, S, P>, first: usize) {
-        let x = Activations::<R>::new(self.task.x, first, turn.blocks.start);
-        let block_bytes = match self.task.layout {
+    fn bytes(&self) -> usize {
+        match self.layout {
             PartLayout::Q8_0 => (2 + BLOCK) * 2 * S::LANES,
             PartLayout::Q4K => Q4Panel::<S>::PART,
-        };
-        let fetch = turn.fetch(first, self.task.rows.start, block_bytes);
+        }
+    }
+
+    #[inline(always)]
+    unsafe fn multiply<const R: usize, const P: usize>(
+        &self,
+        sums: [Sums<S, P>; R],
+        first: usize,
+        blocks: Range<usize>,
+        panels: [usize; P],
+        fetch: Fetch,
+    ) -> [Sums<S, P>; R] {
+        let x = Activations::<R>::new(self.x, first, blocks.start);
+        let panels = panels.map(|panel| self.panel::<S>(panel));
         // SAFETY: the caller's.
         unsafe {
-            let (sums, blocks) = (turn.sums::<R>(first), turn.blocks.clone());
-            let sums = match self.task.layout {
-                PartLayout::Q8_0 => self.q8_0::<S, R>(sums, blocks, x, fetch),
-                PartLayout::Q4K => self.q4_k::<S, R>(sums, blocks, x, fetch),
-            };
-            turn.keep(first, sums);
-        }
-    }
-
-    #[inline(always)]
-    unsafe fn q8_0<S: Simd, const R: usize>(
-        &self,
-        mut acc: [Sums<S, P>; R],
-        blocks: Range<usize>,
-        mut x: Activations<R>,
-        fetch: Fetch,
-    ) -> [Sums<S, P>; R] {
-        let width = 2 * S::LANES;
-        let part_bytes = (2 + BLOCK) * width;
-        // SAFETY: the panels and the R rows are inside the matrices.
-        unsafe {
-            let mut parts = self.panels.map(|panel| self.task.panel::<S>(panel).add(blocks.start * part_bytes));
-            for _ in blocks {
-                for (p, part) in parts.iter_mut().enumerate() {
-                    fetch.ahead_of::<S>(*part, P);
-                    let quads = part.add(2 * width);
-                    let mut ints: [[S::I; 2]; R] = std::array::from_fn(|r| [S::int_splat(*x.biases.add(x.at[r])); 2]);
-                    for quad in 0..BLOCK / 4 {
-                        let at = quads.add(quad * 4 * width);
-                        let weights = [S::int_load(at), S::int_load(at.add(4 * S::LANES))];
-                        for (r, ints) in ints.iter_mut().enumerate() {
-                            let x = x.quad::<S>(r, quad);
-                            *ints = [S::dot(ints[0], weights[0], x), S::dot(ints[1], weights[1], x)];
-                        }
-                    }
-                    let factors = [S::load_f16(part.cast()), S::load_f16(part.cast::<u16>().add(S::LANES))];
-                    for r in 0..R {
-                        let scale = S::splat(*x.scales.add(x.at[r]));
-                        for c in 0..2 {
-                            acc[r][p][c] = S::fma(S::to_float(ints[r][c]), S::mul(factors[c], scale), acc[r][p][c]);
-                        }
-                    }
-                    *part = part.add(part_bytes);
-                }
-                x = x.later(1);
+            match self.layout {
+                PartLayout::Q8_0 => q8_0::<S, R, P>(sums, blocks, x, panels, fetch),
+                PartLayout::Q4K => q4_k::<S, R, P>(sums, blocks, x, panels, fetch),
             }
         }
-        acc
     }
+}
 
-    #[inline(always)]
-    unsafe fn q4_k<S: Simd, const R: usize>(
-        &self,
-        mut acc: [Sums<S, P>; R],
-        blocks: Range<usize>,
-        mut x: Activations<R>,
-        fetch: Fetch,
-    ) -> [Sums<S, P>; R] {
-        let width = 2 * S::LANES;
-        let panels = self.panels.map(|panel| Q4Panel::<S>::new(self.task.panel::<S>(panel)));
-        // SAFETY: the panels and the R rows are inside the matrices.
-        unsafe {
-            for block in blocks {
-                for (p, panel) in panels.iter().enumerate() {
-                    let part = panel.part(block);
-                    fetch.ahead_of::<S>(part, P);
-                    let nibbles = part.add(2 * width);
-                    let mut ints = [[S::int_splat(0); 2]; R];
-                    for pair in 0..BLOCK / 8 {
-                        let at = nibbles.add(pair * 4 * width);
-                        let bytes = [S::int_load(at), S::int_load(at.add(4 * S::LANES))];
-                        let (low, high) = (bytes.map(|b| S::low_halves(b)), bytes.map(|b| S::high_halves(b)));
-                        for (r, ints) in ints.iter_mut().enumerate() {
-                            let x = [0, BLOCK / 8].map(|from| x.quad::<S>(r, from + pair));
-                            for (c, ints) in ints.iter_mut().enumerate() {
-                                *ints = S::dot_unsigned(*ints, low[c], x[0]);
-                                *ints = S::dot_unsigned(*ints, high[c], x[1]);
-                            }
-                        }
+#[inline(always)]
+unsafe fn q8_0<S: Simd, const R: usize, const P: usize>(
+    mut acc: [Sums<S, P>; R],
+    blocks: Range<usize>,
+    mut x: Activations<R>,
+    panels: [*const u8; P],
+    fetch: Fetch,
+) -> [Sums<S, P>; R] {
+    let width = 2 * S::LANES;
+    let part_bytes = (2 + BLOCK) * width;
+    // SAFETY: the panels and the R rows are inside the matrices.
+    unsafe {
+        let mut parts = panels.map(|panel| panel.add(blocks.start * part_bytes));
+        for _ in blocks {
+            for (p, part) in parts.iter_mut().enumerate() {
+                fetch.ahead_of::<S>(*part, P);
+                let quads = part.add(2 * width);
+                let mut ints: [[S::I; 2]; R] = std::array::from_fn(|r| [S::int_splat(*x.biases.add(x.at[r])); 2]);
+                for quad in 0..BLOCK / 4 {
+                    let at = quads.add(quad * 4 * width);
+                    let weights = [S::int_load(at), S::int_load(at.add(4 * S::LANES))];
+                    for (r, ints) in ints.iter_mut().enumerate() {
+                        let x = x.quad::<S>(r, quad);
+                        *ints = [S::dot(ints[0], weights[0], x), S::dot(ints[1], weights[1], x)];
                     }
-                    let [(f0, m0), (f1, m1)] = [panel.factors(block, 0), panel.factors(block, 1)];
-                    let (factors, minima) = ([f0, f1], [m0, m1]);
-                    for r in 0..R {
-                        let scale = S::splat(*x.scales.add(x.at[r]));
-                        let shift = S::splat(*x.shifts.add(x.at[r]));
-                        for c in 0..2 {
-                            acc[r][p][c] = S::fma(S::to_float(ints[r][c]), S::mul(factors[c], scale), acc[r][p][c]);
-                            acc[r][p][c] = S::fma(shift, minima[c], acc[r][p][c]);
+                }
+                let factors = [S::load_f16(part.cast()), S::load_f16(part.cast::<u16>().add(S::LANES))];
+                for r in 0..R {
+                    let scale = S::splat(*x.scales.add(x.at[r]));
+                    for c in 0..2 {
+                        acc[r][p][c] = S::fma(S::to_float(ints[r][c]), S::mul(factors[c], scale), acc[r][p][c]);
+                    }
+                }
+                *part = part.add(part_bytes);
+            }
+            x = x.later(1);
+        }
+    }
+    acc
+}
+
+#[inline(always)]
+unsafe fn q4_k<S: Simd, const R: usize, const P: usize>(
+    mut acc: [Sums<S, P>; R],
+    blocks: Range<usize>,
+    mut x: Activations<R>,
+    panels: [*const u8; P],
+    fetch: Fetch,
+) -> [Sums<S, P>; R] {
+    let width = 2 * S::LANES;
+    let panels = panels.map(Q4Panel::<S>::new);
+    // SAFETY: the panels and the R rows are inside the matrices.
+    unsafe {
+        for block in blocks {
+            for (p, panel) in panels.iter().enumerate() {
+                let part = panel.part(block);
+                fetch.ahead_of::<S>(part, P);
+                let nibbles = part.add(2 * width);
+                let mut ints = [[S::int_splat(0); 2]; R];
+                for pair in 0..BLOCK / 8 {
+                    let at = nibbles.add(pair * 4 * width);
+                    let bytes = [S::int_load(at), S::int_load(at.add(4 * S::LANES))];
+                    let (low, high) = (bytes.map(|b| S::low_halves(b)), bytes.map(|b| S::high_halves(b)));
+                    for (r, ints) in ints.iter_mut().enumerate() {
+                        let x = [0, BLOCK / 8].map(|from| x.quad::<S>(r, from + pair));
+                        for (c, ints) in ints.iter_mut().enumerate() {
+                            *ints = S::dot_unsigned(*ints, low[c], x[0]);
+                            *ints = S::dot_unsigned(*ints, high[c], x[1]);
                         }
                     }
                 }
-                x = x.later(1);
+                let [(f0, m0), (f1, m1)] = [panel.factors(block, 0), panel.factors(block, 1)];
+                let (factors, minima) = ([f0, f1], [m0, m1]);
+                for r in 0..R {
+                    let scale = S::splat(*x.scales.add(x.at[r]));
+                    let shift = S::splat(*x.shifts.add(x.at[r]));
+                    for c in 0..2 {
+                        acc[r][p][c] = S::fma(S::to_float(ints[r][c]), S::mul(factors[c], scale), acc[r][p][c]);
+                        acc[r][p][c] = S::fma(shift, minima[c], acc[r][p][c]);
+                    }
+                }
             }
+            x = x.later(1);
         }
-        acc
     }
+    acc
 }
 
 /// A panel of Q4_K.

@@ -12,10 +12,13 @@ pub(super) mod linear;
 pub(super) mod norm;
 pub(super) mod rotary;
 pub(super) mod simd;
+mod strip;
 pub(super) mod tile;
 
 #[cfg(target_arch = "x86_64")]
 pub(super) mod amx_bf16;
+#[cfg(target_arch = "x86_64")]
+pub(super) mod bf16_pairs;
 #[cfg(target_arch = "x86_64")]
 pub(super) mod bf16_rows;
 

@@ -150,9 +150,12 @@ pub(in crate::engine::kernels) trait Kernel {
 /// The instruction sets there are kernels for.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum KernelSet {
-    /// AVX-512 with VNNI and AMX tiles of bytes and of bf16.
+    /// AVX-512 with VNNI, products of bf16, and AMX tiles of bytes and of bf16.
     #[cfg(target_arch = "x86_64")]
     Amx,
+    /// AVX-512 with VNNI and products of bf16.
+    #[cfg(target_arch = "x86_64")]
+    Avx512Bf16,
     /// AVX-512 with VNNI.
     #[cfg(target_arch = "x86_64")]
     Avx512Vnni,
@@ -182,8 +185,10 @@ impl KernelSet {
             let avx2 = has!("avx2") && has!("fma") && has!("f16c");
             let avx512 = avx2 && has!("avx512f") && has!("avx512bw") && has!("avx512dq") && has!("avx512vl");
             let vnni = avx512 && has!("avx512vnni");
+            let bf16 = vnni && has!("avx512bf16");
             let found = [
-                (Self::Amx, vnni && super::amx::available()),
+                (Self::Amx, bf16 && super::amx::available()),
+                (Self::Avx512Bf16, bf16),
                 (Self::Avx512Vnni, vnni),
                 (Self::Avx512, avx512),
                 (Self::Avx2Vnni, avx2 && has!("avxvnni")),
@@ -204,6 +209,8 @@ impl KernelSet {
         match self {
             #[cfg(target_arch = "x86_64")]
             Self::Amx => "amx",
+            #[cfg(target_arch = "x86_64")]
+            Self::Avx512Bf16 => "avx512bf16",
             #[cfg(target_arch = "x86_64")]
             Self::Avx512Vnni => "avx512vnni",
             #[cfg(target_arch = "x86_64")]
@@ -227,7 +234,7 @@ impl KernelSet {
     pub(crate) fn lanes(self) -> usize {
         match self {
             #[cfg(target_arch = "x86_64")]
-            Self::Amx | Self::Avx512Vnni | Self::Avx512 => super::avx512::Avx512::LANES,
+            Self::Amx | Self::Avx512Bf16 | Self::Avx512Vnni | Self::Avx512 => super::avx512::Avx512::LANES,
             #[cfg(target_arch = "x86_64")]
             Self::Avx2Vnni | Self::Avx2 => super::avx2::Avx2::LANES,
             #[cfg(target_arch = "aarch64")]
@@ -236,7 +243,15 @@ impl KernelSet {
         }
     }
 
-    /// Whether the set multiplies the rows of prompts with quantized weights in bf16, on tiles.
+    /// Whether the set multiplies bf16 weights, two inputs at once, with activations that it rounds to bf16; they are packed for that.
+    pub(in crate::engine::kernels) fn has_bf16_pairs(self) -> bool {
+        #[cfg(target_arch = "x86_64")]
+        return matches!(self, Self::Amx | Self::Avx512Bf16);
+        #[cfg(not(target_arch = "x86_64"))]
+        false
+    }
+
+    /// Whether the set multiplies the rows of prompts with quantized weights and those in bf16 on tiles of bf16.
     pub(in crate::engine::kernels) fn has_bf16_tiles(self) -> bool {
         #[cfg(target_arch = "x86_64")]
         return self == Self::Amx;
@@ -253,7 +268,9 @@ impl KernelSet {
         unsafe {
             match self {
                 #[cfg(target_arch = "x86_64")]
-                Self::Amx | Self::Avx512Vnni | Self::Avx512 => super::avx512::Avx512::vectorize(kernel),
+                Self::Amx | Self::Avx512Bf16 | Self::Avx512Vnni | Self::Avx512 => {
+                    super::avx512::Avx512::vectorize(kernel)
+                }
                 #[cfg(target_arch = "x86_64")]
                 Self::Avx2Vnni | Self::Avx2 => super::avx2::Avx2::vectorize(kernel),
                 #[cfg(target_arch = "aarch64")]
@@ -274,12 +291,25 @@ impl KernelSet {
                 #[cfg(target_arch = "x86_64")]
                 Self::Amx => super::avx512::Avx512Amx::vectorize(kernel),
                 #[cfg(target_arch = "x86_64")]
-                Self::Avx512Vnni => super::avx512::Avx512Vnni::vectorize(kernel),
+                Self::Avx512Bf16 | Self::Avx512Vnni => super::avx512::Avx512Vnni::vectorize(kernel),
                 #[cfg(target_arch = "x86_64")]
                 Self::Avx2Vnni => super::avx2::Avx2Vnni::vectorize(kernel),
                 other => other.run(kernel),
             }
         }
+    }
+}
+
+#[cfg(target_arch = "x86_64")]
+impl KernelSet {
+    /// Runs a kernel that multiplies pairs of bf16; the set [has them](Self::has_bf16_pairs).
+    ///
+    /// # Safety
+    /// As [`run`](Self::run).
+    pub(in crate::engine::kernels) unsafe fn run_on_pairs<K: Kernel>(self, kernel: K) -> K::Output {
+        assert!(self.has_bf16_pairs(), "{self} has no products of bf16");
+        // SAFETY: as above.
+        unsafe { super::avx512::Avx512Bf16::vectorize(kernel) }
     }
 }
 

@@ -1,0 +1,99 @@
+//! The product of bf16 numbers with bf16 weights, two inputs in one instruction (AVX512-BF16). The sums are f32, one chain per output
+//! over the pairs of inputs in ascending order: the result does not depend on the tile.
+
+use super::avx512::Avx512Bf16;
+use super::destination::Destination;
+use super::simd::{Kernel, Simd};
+use super::strip::{self, Blocks, Fetch, Sums};
+use crate::engine::kernels::bf16_rows::{Bf16Rows, STRIP};
+use crate::engine::kernels::int8_rows::BLOCK;
+use std::arch::x86_64::*;
+use std::ops::Range;
+
+/// A rectangle of a product: some rows by some panels. For sets that multiply pairs.
+pub(in crate::engine::kernels) struct Bf16PairsTask<'a> {
+    pub(in crate::engine::kernels) x: &'a Bf16Rows,
+    pub(in crate::engine::kernels) rows: Range<usize>,
+    /// All panels, as `panels` packs them.
+    pub(in crate::engine::kernels) panels: &'a [u8],
+    /// Which panels.
+    pub(in crate::engine::kernels) range: Range<usize>,
+    pub(in crate::engine::kernels) to: Destination<'a>,
+}
+
+/// Pairs in a block of a row; two vectors of them in one of a panel.
+const PAIRS: usize = BLOCK / 2;
+/// Bytes of a vector.
+const VECTOR: usize = 64;
+/// Bytes of a block of a panel.
+const BLOCK_BYTES: usize = 2 * PAIRS * VECTOR;
+
+impl Kernel for Bf16PairsTask<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    unsafe fn run<S: Simd>(self) {
+        // SAFETY: the caller's.
+        unsafe { strip::multiply::<Avx512Bf16, Self>(&self, self.rows.clone(), self.range.clone(), self.to) }
+    }
+}
+
+impl Blocks<Avx512Bf16> for Bf16PairsTask<'_> {
+    const ROWS: usize = 12;
+
+    fn count(&self) -> usize {
+        self.x.blocks()
+    }
+
+    fn bytes(&self) -> usize {
+        BLOCK_BYTES
+    }
+
+    #[inline(always)]
+    unsafe fn multiply<const R: usize, const P: usize>(
+        &self,
+        mut sums: [Sums<Avx512Bf16, P>; R],
+        first: usize,
+        blocks: Range<usize>,
+        panels: [usize; P],
+        fetch: Fetch,
+    ) -> [Sums<Avx512Bf16, P>; R] {
+        let bytes = self.x.blocks() * BLOCK_BYTES;
+        let panels = panels.map(|panel| self.panels[panel * bytes..(panel + 1) * bytes].as_ptr());
+        let rows: [*const u16; R] = std::array::from_fn(|r| self.x.row(first + r));
+        // SAFETY: the blocks are inside the rows and the panels.
+        unsafe {
+            for block in blocks {
+                for (panel, sums_of) in panels.iter().zip(0..P) {
+                    let weights = panel.add(block * BLOCK_BYTES);
+                    fetch.ahead_of::<Avx512Bf16>(weights, P);
+                    for pair in 0..PAIRS {
+                        let at = weights.add(pair * 2 * VECTOR);
+                        let halves = [load(at), load(at.add(VECTOR))];
+                        for r in 0..R {
+                            let x = splat(rows[r].add(block * STRIP * BLOCK + 2 * pair));
+                            for c in 0..2 {
+                                let sum = &mut sums[r][sums_of][c];
+                                *sum = _mm512_dpbf16_ps(*sum, x, halves[c]);
+                            }
+                        }
+                    }
+                }
+            }
+        }
+        sums
+    }
+}
+
+#[inline(always)]
+unsafe fn load(from: *const u8) -> __m512bh {
+    // SAFETY: the caller's.
+    unsafe { std::mem::transmute(_mm512_loadu_si512(from.cast())) }
+}
+
+/// A pair of numbers, in all lanes.
+#[inline(always)]
+unsafe fn splat(pair: *const u16) -> __m512bh {
+    // SAFETY: the caller's.
+    unsafe { std::mem::transmute(_mm512_set1_epi32(pair.cast::<i32>().read_unaligned())) }
+}
