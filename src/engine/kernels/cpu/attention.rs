@@ -1,9 +1,10 @@
-//! Attention of one tile: some consecutive tokens of a sequence × the query heads of one key/value head. Online softmax over
-//! chunks of 64 keys; scores and weighted sums are register tiles, like any matrix product.
+//! Attention of one tile: some consecutive tokens of a sequence × the query heads of one key/value head, over the keys of one part.
+//! Online softmax over chunks of 64 keys; scores and weighted sums are register tiles, like any matrix product. A sequence of several
+//! parts gets what they come to put together by [`CombineTask`].
 //!
 //! Why it is bitwise independent of the tile: every score and every weighted sum is one multiply-add chain in ascending order;
-//! chunks start at multiples of 64; a key that a row may not see has weight exactly 0, and a chunk of such keys scales the
-//! row by exactly 1.
+//! chunks start at multiples of 64 and parts at multiples of [`PART`]; a key that a row may not see has weight exactly 0, a chunk of
+//! such keys scales the row by exactly 1, and a part of such keys is left out.
 
 use super::exp::exp;
 use super::simd::{Kernel, Simd};
@@ -14,6 +15,9 @@ use std::cell::Cell;
 
 /// Keys per chunk; a multiple of every block size and vector.
 const CHUNK: usize = 64;
+
+/// Keys per part: what one thread takes of a sequence. A constant, since results depend on it.
+pub(in crate::engine::kernels) const PART: usize = 8 * CHUNK;
 
 /// Blocks of a chunk at most.
 const BLOCKS: usize = CHUNK / 16;
@@ -26,15 +30,30 @@ pub(in crate::engine::kernels) struct AttentionTask<'a> {
     pub(in crate::engine::kernels) tokens: usize,
     /// The position of the first token.
     pub(in crate::engine::kernels) position: usize,
+    /// Which keys: number `part` of the parts that the tokens see.
+    pub(in crate::engine::kernels) part: usize,
     pub(in crate::engine::kernels) kv_head: usize,
     pub(in crate::engine::kernels) table: &'a [BlockId],
     pub(in crate::engine::kernels) shape: KvShape,
     /// The whole layer, in the shape's format.
     pub(in crate::engine::kernels) keys: *const u8,
     pub(in crate::engine::kernels) values: *const u8,
-    /// `[tokens, out_width]`; the task writes its heads only.
-    pub(in crate::engine::kernels) out: *mut f32,
-    pub(in crate::engine::kernels) out_width: usize,
+    pub(in crate::engine::kernels) to: AttentionOutput,
+}
+
+/// Where attention goes.
+#[derive(Clone, Copy)]
+pub(in crate::engine::kernels) enum AttentionOutput {
+    /// `[tokens, width]`, which is complete; the task writes its heads only.
+    Rows { out: *mut f32, width: usize },
+    /// [`partial_len`] floats of one of several parts.
+    Partial(*mut f32),
+}
+
+/// What a part of the keys comes to, for some rows (token × head): the weighted sums `[rows, d_padded]`, the largest score of each row, and
+/// the sum of its weights. A row that sees none of the keys has minus infinity and zeros.
+pub(in crate::engine::kernels) fn partial_len(rows: usize, shape: KvShape) -> usize {
+    rows * (shape.d_padded() + 2)
 }
 
 thread_local! {
@@ -103,7 +122,7 @@ impl Kernel for AttentionTask<'_> {
         let mut tile = Tile { q, weights, sums, largest, total, rescale, widened };
         self.read_queries(&mut tile);
         let keys = self.position + self.tokens;
-        for start in (0..keys).step_by(CHUNK) {
+        for start in (self.part * PART..keys.min((self.part + 1) * PART)).step_by(CHUNK) {
             // SAFETY: the caller's; the table covers all keys.
             unsafe {
                 if !narrow {
@@ -118,7 +137,11 @@ impl Kernel for AttentionTask<'_> {
                 }
             }
         }
-        self.write(&tile);
+        match self.to {
+            AttentionOutput::Rows { out, width } => self.write(&tile, out, width),
+            // SAFETY: the caller's.
+            AttentionOutput::Partial(to) => unsafe { keep(&tile, to) },
+        }
         SCRATCH.set(scratch);
     }
 }
@@ -147,18 +170,12 @@ impl AttentionTask<'_> {
         self.shape.heads.n_q / self.shape.heads.n_kv
     }
 
-    /// Where a row's head starts in a row of all query heads.
-    fn place(&self, row: usize, width: usize) -> usize {
-        let group = self.group();
-        row / group * width + (self.kv_head * group + row % group) * self.shape.heads.d
-    }
-
     #[inline(always)]
     fn read_queries(&self, tile: &mut Tile<'_>) {
         let d = self.shape.heads.d;
         let scale = 1.0 / (d as f32).sqrt();
         for (row, to) in tile.q.chunks_exact_mut(d).enumerate() {
-            let from = self.place(row, self.q_width);
+            let from = place(self.shape.heads, self.kv_head, row, self.q_width);
             for (to, from) in to.iter_mut().zip(&self.q[from..from + d]) {
                 *to = from * scale;
             }
@@ -296,9 +313,11 @@ impl AttentionTask<'_> {
                     largest = S::max(largest, S::load(weights.add(i)));
                 }
                 let largest = S::largest(largest);
+                // A row that has seen no key yet: whatever is subtracted from minus infinity, its weights are 0.
+                let subtracted = S::splat(if largest == f32::NEG_INFINITY { 0.0 } else { largest });
                 let mut total = S::splat(0.0);
                 for i in (0..width).step_by(S::LANES) {
-                    let weight = exp::<S>(S::sub(S::load(weights.add(i)), S::splat(largest)));
+                    let weight = exp::<S>(S::sub(S::load(weights.add(i)), subtracted));
                     S::store(weights.add(i), weight);
                     total = S::add(total, weight);
                 }
@@ -382,14 +401,89 @@ impl AttentionTask<'_> {
     }
 
     #[inline(always)]
-    fn write(&self, tile: &Tile<'_>) {
-        let d = self.shape.heads.d;
+    fn write(&self, tile: &Tile<'_>, out: *mut f32, width: usize) {
         for (row, sums) in tile.sums.chunks_exact(self.shape.d_padded()).enumerate() {
-            let inverse = 1.0 / tile.total[row];
-            for (i, sum) in sums[..d].iter().enumerate() {
-                // SAFETY: `out` has a place for every row and head of the tile.
-                unsafe { *self.out.add(self.place(row, self.out_width) + i) = sum * inverse }
+            let place = place(self.shape.heads, self.kv_head, row, width);
+            // SAFETY: `out` has a place for every row and head of the tile.
+            unsafe { divide(&sums[..self.shape.heads.d], tile.total[row], out.add(place)) }
+        }
+    }
+}
+
+/// Where the head of row `row` of a tile starts in a row of all query heads, `width` wide.
+fn place(heads: Heads, kv_head: usize, row: usize, width: usize) -> usize {
+    let group = heads.n_q / heads.n_kv;
+    row / group * width + (kv_head * group + row % group) * heads.d
+}
+
+/// The mean: a sum over the weights' own.
+#[inline(always)]
+unsafe fn divide(sums: &[f32], total: f32, out: *mut f32) {
+    let inverse = 1.0 / total;
+    for (i, sum) in sums.iter().enumerate() {
+        // SAFETY: the caller's.
+        unsafe { *out.add(i) = sum * inverse }
+    }
+}
+
+/// Copies the state of a tile.
+#[inline(always)]
+unsafe fn keep(tile: &Tile<'_>, to: *mut f32) {
+    let (sums, rows) = (tile.sums.len(), tile.largest.len());
+    // SAFETY: the caller's.
+    unsafe {
+        std::slice::from_raw_parts_mut(to, sums).copy_from_slice(tile.sums);
+        std::slice::from_raw_parts_mut(to.add(sums), rows).copy_from_slice(tile.largest);
+        std::slice::from_raw_parts_mut(to.add(sums + rows), rows).copy_from_slice(tile.total);
+    }
+}
+
+/// Puts the parts of a tile together, in ascending order.
+pub(in crate::engine::kernels) struct CombineTask<'a> {
+    /// One after the other, [`partial_len`] floats each; the first is added up in place.
+    pub(in crate::engine::kernels) partials: &'a mut [f32],
+    pub(in crate::engine::kernels) rows: usize,
+    pub(in crate::engine::kernels) kv_head: usize,
+    pub(in crate::engine::kernels) shape: KvShape,
+    /// `[tokens, out_width]`; the task writes its heads only.
+    pub(in crate::engine::kernels) out: *mut f32,
+    pub(in crate::engine::kernels) out_width: usize,
+}
+
+impl Kernel for CombineTask<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    unsafe fn run<S: Simd>(self) {
+        let (rows, d_padded) = (self.rows, self.shape.d_padded());
+        let (first, others) = self.partials.split_at_mut(partial_len(rows, self.shape));
+        let (sums, rest) = first.split_at_mut(rows * d_padded);
+        let (largest, total) = rest.split_at_mut(rows);
+        for other in others.chunks_exact(partial_len(rows, self.shape)) {
+            for row in 0..rows {
+                let (their_largest, their_total) = (other[rows * d_padded + row], other[rows * (d_padded + 1) + row]);
+                if their_largest == f32::NEG_INFINITY {
+                    continue;
+                }
+                let both = largest[row].max(their_largest);
+                // SAFETY: the caller's; e^0 is exactly 1.
+                let (ours, theirs) = unsafe { (exp_one::<S>(largest[row] - both), exp_one::<S>(their_largest - both)) };
+                largest[row] = both;
+                total[row] = total[row] * ours + their_total * theirs;
+                for i in (row * d_padded..(row + 1) * d_padded).step_by(S::LANES) {
+                    let (to, from) = (sums[i..].as_mut_ptr(), other[i..].as_ptr());
+                    // SAFETY: a padded row is whole vectors.
+                    unsafe {
+                        let scaled = S::mul(S::load(to), S::splat(ours));
+                        S::store(to, S::fma(S::load(from), S::splat(theirs), scaled));
+                    }
+                }
             }
+        }
+        for row in 0..rows {
+            let at = place(self.shape.heads, self.kv_head, row, self.out_width);
+            // SAFETY: `out` has a place for every row and head of the tile.
+            unsafe { divide(&sums[row * d_padded..][..self.shape.heads.d], total[row], self.out.add(at)) }
         }
     }
 }

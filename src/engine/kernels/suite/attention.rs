@@ -116,11 +116,13 @@ pub(in crate::engine::kernels) fn attention_is_right_and_one_for_all(family: &Fa
     });
 }
 
-/// The same of more chunks of keys than any kernel has under way at once.
+/// The same of more chunks and parts of keys than any kernel has under way at once, with tokens on both sides of the end of a part.
 pub(in crate::engine::kernels) fn attention_goes_on_for_long_sequences(family: &Family<'_>) {
-    let rng = &mut rng(1);
-    let sequence = Sequence::of(rng, (2, 1, 64), 16, 9 * 64 + 5);
-    check(family, rng, &sequence, sequence.tokens - 20);
+    for tokens in [9 * 64 + 5, 2 * 512 + 3] {
+        let rng = &mut rng(1);
+        let sequence = Sequence::of(rng, (2, 1, 64), 16, tokens);
+        check(family, rng, &sequence, sequence.tokens - 20);
+    }
 }
 
 /// As many as any kernel takes, of which a tile has the fewest tokens.
