@@ -5,6 +5,7 @@ use super::matrix::{Buffer, Matrix, Shared, SharedBytes};
 use super::{Compute, Heads, KvLayer, KvShape};
 use crate::engine::blocks::BlockId;
 use std::cell::Cell;
+use std::ops::Range;
 
 /// Query rows (token × head of the group) per task: as many as share keys and values that fit the first-level cache.
 const TASK_ROWS: usize = 32;
@@ -36,7 +37,7 @@ pub(crate) fn attention(
     let Heads { n_q, n_kv, d } = shape.heads;
     let tokens_per_task = (TASK_ROWS / (n_q / n_kv)).max(1);
     out.resize(q.rows(), n_q * d);
-    let (mut tiles, mut tasks) = (Vec::new(), Vec::new());
+    let mut tiles = Vec::new();
     let (mut cost, mut partials) = (0, 0);
     for span in attend {
         assert!(span.first_row + span.rows <= q.rows(), "the tokens are in the step");
@@ -52,10 +53,16 @@ pub(crate) fn attention(
             for kv_head in 0..n_kv {
                 let tile = Tile { span, from, tokens, kv_head, parts: keys.div_ceil(PART), partials };
                 partials += tile.partials_len(shape);
-                tasks.extend((0..tile.parts).map(|part| (tiles.len(), part)));
                 tiles.push(tile);
             }
         }
+    }
+    // With tiles enough for all threads, each is one task and reads its keys in order; else every part is.
+    let together = tiles.len() >= 2 * compute.threads();
+    let mut tasks: Vec<(&Tile<'_>, Range<usize>)> = Vec::new();
+    for tile in &tiles {
+        let parts = if together { tile.parts } else { 1 };
+        tasks.extend((0..tile.parts).step_by(parts).map(|part| (tile, part..part + parts)));
     }
     let mut space = PARTIALS.take();
     space.reach(partials);
@@ -65,8 +72,7 @@ pub(crate) fn attention(
     // SAFETY: the row is inside `out`, which has as many rows as `q`.
     let out_of = |tile: &Tile<'_>| unsafe { shared.get().add(tile.row() * out_width) };
     let [keys, values] = layer.memory().map(SharedBytes);
-    compute.parallel(tasks.len(), cost, |task| {
-        let (tile, part) = (&tiles[tasks[task].0], tasks[task].1);
+    let attend_to = |tile: &Tile<'_>, part: usize| {
         let row = tile.row();
         let task = AttentionTask {
             q: &q.as_slice()[row * q_width..(row + tile.tokens) * q_width],
@@ -89,11 +95,8 @@ pub(crate) fn attention(
         };
         // SAFETY: tasks write disjoint rows and heads, or parts of their own; blocks were checked above.
         unsafe { compute.kernels().run(task) }
-    });
-    let in_parts: Vec<&Tile<'_>> = tiles.iter().filter(|tile| tile.parts > 1).collect();
-    let cost = in_parts.iter().map(|tile| tile.partials_len(shape)).sum();
-    compute.parallel(in_parts.len(), cost, |task| {
-        let tile = in_parts[task];
+    };
+    let combine = |tile: &Tile<'_>| {
         // SAFETY: the parts of a tile are its own, and so are its rows and heads.
         unsafe {
             let of_tile = partials.get().add(tile.partials);
@@ -106,7 +109,19 @@ pub(crate) fn attention(
                 out_width,
             });
         }
+    };
+    compute.parallel(tasks.len(), cost, |task| {
+        let (tile, parts) = &tasks[task];
+        parts.clone().for_each(|part| attend_to(tile, part));
+        if together && tile.parts > 1 {
+            combine(tile);
+        }
     });
+    if !together {
+        let in_parts: Vec<&Tile<'_>> = tiles.iter().filter(|tile| tile.parts > 1).collect();
+        let cost = in_parts.iter().map(|tile| tile.partials_len(shape)).sum();
+        compute.parallel(in_parts.len(), cost, |task| combine(in_parts[task]));
+    }
     PARTIALS.set(space);
 }
 

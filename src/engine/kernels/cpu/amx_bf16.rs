@@ -161,11 +161,7 @@ impl Bf16Task<'_> {
                 }
             }
             while let Some(unit) = units.next() {
-                // No closure: it would not be compiled for the set.
-                let next = match units.peek() {
-                    Some(next) => Some(self.unpack(next, layout, places[1])),
-                    None => None,
-                };
+                let next = units.peek().map(|next| self.unpack(next, layout, places[1]));
                 self.multiply(&unit, Weights::unpacked(places[0]), next.as_ref(), sums);
                 places.swap(0, 1);
             }
