@@ -38,7 +38,7 @@ pub(crate) fn attention(
     let tokens_per_task = (TASK_ROWS / (n_q / n_kv)).max(1);
     out.resize(q.rows(), n_q * d);
     let mut tiles = Vec::new();
-    let (mut cost, mut partials) = (0, 0);
+    let mut cost = 0;
     for span in attend {
         assert!(span.first_row + span.rows <= q.rows(), "the tokens are in the step");
         let (used, rest) = span.table.split_at((span.position + span.rows).div_ceil(shape.block_tokens));
@@ -50,84 +50,78 @@ pub(crate) fn attention(
             let tokens = (span.rows - from).min(tokens_per_task);
             let keys = span.position + from + tokens;
             cost += 2 * tokens * n_q * d * keys;
-            for kv_head in 0..n_kv {
-                let tile = Tile { span, from, tokens, kv_head, parts: keys.div_ceil(PART), partials };
-                partials += tile.partials_len(shape);
-                tiles.push(tile);
-            }
+            let tile = |kv_head| Tile { span, from, tokens, kv_head, parts: keys.div_ceil(PART), partials: None };
+            tiles.extend((0..n_kv).map(tile));
         }
     }
-    // With tiles enough for all threads, each is one task and reads its keys in order; else every part is.
-    let together = tiles.len() >= 2 * compute.threads();
+    let room = plan_partials(&mut tiles, compute.threads(), shape);
     let mut tasks: Vec<(&Tile<'_>, Range<usize>)> = Vec::new();
     for tile in &tiles {
-        let parts = if together { tile.parts } else { 1 };
+        let parts = if tile.partials.is_some() { 1 } else { tile.parts };
         tasks.extend((0..tile.parts).step_by(parts).map(|part| (tile, part..part + parts)));
     }
     let mut space = PARTIALS.take();
-    space.reach(partials);
+    space.reach(room);
     let partials = Shared::new(space.as_mut_slice());
     let (q_width, out_width) = (q.cols(), out.cols());
     let shared = Shared::new(out.as_mut_slice());
     // SAFETY: the row is inside `out`, which has as many rows as `q`.
     let out_of = |tile: &Tile<'_>| unsafe { shared.get().add(tile.row() * out_width) };
     let [keys, values] = layer.memory().map(SharedBytes);
-    let attend_to = |tile: &Tile<'_>, part: usize| {
+    compute.parallel(tasks.len(), cost, |task| {
+        let (tile, parts) = &tasks[task];
         let row = tile.row();
         let task = AttentionTask {
             q: &q.as_slice()[row * q_width..(row + tile.tokens) * q_width],
             q_width,
             tokens: tile.tokens,
             position: tile.span.position + tile.from,
-            part,
+            parts: parts.clone(),
             kv_head: tile.kv_head,
             table: tile.span.table,
             shape,
             keys: keys.get(),
             values: values.get(),
-            to: match tile.parts {
-                1 => AttentionOutput::Rows { out: out_of(tile), width: out_width },
-                // SAFETY: there is room for the parts of every tile.
-                _ => AttentionOutput::Partial(unsafe {
-                    partials.get().add(tile.partials + part * partial_len(tile.rows(shape), shape))
+            to: match tile.partials {
+                None => AttentionOutput::Rows { out: out_of(tile), width: out_width },
+                // SAFETY: there is room for the parts of every tile that has some.
+                Some(at) => AttentionOutput::Partial(unsafe {
+                    partials.get().add(at + parts.start * partial_len(tile.rows(shape), shape))
                 }),
             },
         };
         // SAFETY: tasks write disjoint rows and heads, or parts of their own; blocks were checked above.
         unsafe { compute.kernels().run(task) }
-    };
-    let combine = |tile: &Tile<'_>| {
+    });
+    let in_parts: Vec<(&Tile<'_>, usize)> = tiles.iter().filter_map(|tile| Some((tile, tile.partials?))).collect();
+    compute.parallel(in_parts.len(), room, |task| {
+        let (tile, at) = in_parts[task];
+        let rows = tile.rows(shape);
         // SAFETY: the parts of a tile are its own, and so are its rows and heads.
         unsafe {
-            let of_tile = partials.get().add(tile.partials);
-            compute.kernels().run(CombineTask {
-                partials: std::slice::from_raw_parts_mut(of_tile, tile.partials_len(shape)),
-                rows: tile.rows(shape),
-                kv_head: tile.kv_head,
-                shape,
-                out: out_of(tile),
-                out_width,
-            });
-        }
-    };
-    compute.parallel(tasks.len(), cost, |task| {
-        let (tile, parts) = &tasks[task];
-        parts.clone().for_each(|part| attend_to(tile, part));
-        if together && tile.parts > 1 {
-            combine(tile);
+            let of_tile = std::slice::from_raw_parts_mut(partials.get().add(at), tile.parts * partial_len(rows, shape));
+            let (out, kv_head) = (out_of(tile), tile.kv_head);
+            compute.kernels().run(CombineTask { partials: of_tile, rows, kv_head, shape, out, out_width });
         }
     });
-    if !together {
-        let in_parts: Vec<&Tile<'_>> = tiles.iter().filter(|tile| tile.parts > 1).collect();
-        let cost = in_parts.iter().map(|tile| tile.partials_len(shape)).sum();
-        compute.parallel(in_parts.len(), cost, |task| combine(in_parts[task]));
-    }
     PARTIALS.set(space);
 }
 
 thread_local! {
     /// What the parts of keys come to, kept from call to call.
     static PARTIALS: Cell<Buffer> = Cell::default();
+}
+
+/// Gives the parts of a tile places of their own, so that threads can share it, where it would else be more than half a thread's share of
+/// everything. So few tiles are that the places take little memory. Returns how many floats they are.
+fn plan_partials(tiles: &mut [Tile<'_>], threads: usize, shape: KvShape) -> usize {
+    let all: usize = tiles.iter().map(|tile| tile.parts).sum();
+    let mut room = 0;
+    for tile in tiles.iter_mut().filter(|tile| threads > 1 && tile.parts > 1 && tile.parts * 2 * threads > all) {
+        tile.partials = Some(room);
+        room += tile.parts * partial_len(tile.rows(shape), shape);
+    }
+    room
 }
 
 /// Some consecutive tokens with the query heads of one head of keys.
@@ -139,8 +133,8 @@ struct Tile<'a> {
     kv_head: usize,
     /// Parts of the keys that it sees.
     parts: usize,
-    /// Where its partial results start.
-    partials: usize,
+    /// Where its partial results start, if every part is a task.
+    partials: Option<usize>,
 }
 
 impl Tile<'_> {
@@ -152,10 +146,5 @@ impl Tile<'_> {
     /// Tokens × heads.
     fn rows(&self, shape: KvShape) -> usize {
         self.tokens * (shape.heads.n_q / shape.heads.n_kv)
-    }
-
-    /// Floats of its partial results; none if one part is all.
-    fn partials_len(&self, shape: KvShape) -> usize {
-        if self.parts > 1 { self.parts * partial_len(self.rows(shape), shape) } else { 0 }
     }
 }

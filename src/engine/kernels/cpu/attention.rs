@@ -12,6 +12,7 @@ use super::tile::{Element, F16, accumulate};
 use crate::engine::blocks::BlockId;
 use crate::engine::kernels::{Heads, KvFormat, KvShape};
 use std::cell::Cell;
+use std::ops::Range;
 
 /// Keys per chunk; a multiple of every block size and vector.
 const CHUNK: usize = 64;
@@ -30,8 +31,8 @@ pub(in crate::engine::kernels) struct AttentionTask<'a> {
     pub(in crate::engine::kernels) tokens: usize,
     /// The position of the first token.
     pub(in crate::engine::kernels) position: usize,
-    /// Which keys: number `part` of the parts that the tokens see.
-    pub(in crate::engine::kernels) part: usize,
+    /// Which keys: these of the parts that the tokens see.
+    pub(in crate::engine::kernels) parts: Range<usize>,
     pub(in crate::engine::kernels) kv_head: usize,
     pub(in crate::engine::kernels) table: &'a [BlockId],
     pub(in crate::engine::kernels) shape: KvShape,
@@ -44,14 +45,13 @@ pub(in crate::engine::kernels) struct AttentionTask<'a> {
 /// Where attention goes.
 #[derive(Clone, Copy)]
 pub(in crate::engine::kernels) enum AttentionOutput {
-    /// `[tokens, width]`, which is complete; the task writes its heads only.
+    /// `[tokens, width]`, of all parts; the task writes its heads only.
     Rows { out: *mut f32, width: usize },
-    /// [`partial_len`] floats of one of several parts.
+    /// [`partial_len`] floats of one part of several.
     Partial(*mut f32),
 }
 
-/// What a part of the keys comes to, for some rows (token × head): the weighted sums `[rows, d_padded]`, the largest score of each row, and
-/// the sum of its weights. A row that sees none of the keys has minus infinity and zeros.
+/// Floats of what a part of the keys comes to, for some rows (token × head).
 pub(in crate::engine::kernels) fn partial_len(rows: usize, shape: KvShape) -> usize {
     rows * (shape.d_padded() + 2)
 }
@@ -67,16 +67,86 @@ struct Tile<'a> {
     q: &'a mut [f32],
     /// `[R, CHUNK]`: scores, then weights.
     weights: &'a mut [f32],
-    /// `[R, d_padded]`: the weighted sum of values so far.
-    sums: &'a mut [f32],
-    /// `[R]`: the largest score so far.
-    largest: &'a mut [f32],
-    /// `[R]`: the sum of weights so far.
-    total: &'a mut [f32],
+    /// What the keys so far come to.
+    state: State<'a>,
     /// `[R]`: what the sums so far are to be multiplied with.
     rescale: &'a mut [f32],
     /// `[d, CHUNK]` and `[CHUNK, d_padded]`, for keys and values that are no floats.
     widened: &'a mut [f32],
+}
+
+/// What some keys come to, for R rows. A row that has seen none has minus infinity and zeros.
+struct State<'a> {
+    /// `[R, d_padded]`: the weighted sum of values.
+    sums: &'a mut [f32],
+    /// `[R]`: the largest score.
+    largest: &'a mut [f32],
+    /// `[R]`: the sum of weights.
+    total: &'a mut [f32],
+}
+
+impl<'a> State<'a> {
+    /// In [`partial_len`] floats.
+    #[inline(always)]
+    fn of(floats: &'a mut [f32], rows: usize, d_padded: usize) -> Self {
+        let (sums, rest) = floats.split_at_mut(rows * d_padded);
+        let (largest, total) = rest.split_at_mut(rows);
+        Self { sums, largest, total }
+    }
+
+    /// Of no keys.
+    #[inline(always)]
+    fn clear(&mut self) {
+        self.sums.fill(0.0);
+        self.total.fill(0.0);
+        self.largest.fill(f32::NEG_INFINITY);
+    }
+
+    #[inline(always)]
+    fn copy(&mut self, other: &State<'_>) {
+        self.sums.copy_from_slice(other.sums);
+        self.largest.copy_from_slice(other.largest);
+        self.total.copy_from_slice(other.total);
+    }
+
+    /// Takes the keys of a later part in.
+    #[inline(always)]
+    unsafe fn fold<S: Simd>(&mut self, later: &State<'_>) {
+        let rows = self.largest.len();
+        let d_padded = self.sums.len() / rows;
+        for row in 0..rows {
+            if later.largest[row] == f32::NEG_INFINITY {
+                continue;
+            }
+            let both = self.largest[row].max(later.largest[row]);
+            // SAFETY: the caller's; e^0 is exactly 1.
+            let (ours, theirs) =
+                unsafe { (exp_one::<S>(self.largest[row] - both), exp_one::<S>(later.largest[row] - both)) };
+            self.largest[row] = both;
+            self.total[row] = self.total[row] * ours + later.total[row] * theirs;
+            for i in (row * d_padded..(row + 1) * d_padded).step_by(S::LANES) {
+                let (to, from) = (self.sums[i..].as_mut_ptr(), later.sums[i..].as_ptr());
+                // SAFETY: a padded row is whole vectors.
+                unsafe {
+                    let scaled = S::mul(S::load(to), S::splat(ours));
+                    S::store(to, S::fma(S::load(from), S::splat(theirs), scaled));
+                }
+            }
+        }
+    }
+
+    /// The means: sums over those of the weights, to `[tokens, width]`.
+    #[inline(always)]
+    unsafe fn write(&self, heads: Heads, kv_head: usize, out: *mut f32, width: usize) {
+        let d_padded = self.sums.len() / self.largest.len();
+        for (row, sums) in self.sums.chunks_exact(d_padded).enumerate() {
+            let (place, inverse) = (place(heads, kv_head, row, width), 1.0 / self.total[row]);
+            for (i, sum) in sums[..heads.d].iter().enumerate() {
+                // SAFETY: `out` has a place for every row and head of the tile.
+                unsafe { *out.add(place + i) = sum * inverse }
+            }
+        }
+    }
 }
 
 /// The keys and values of a chunk, block by block.
@@ -105,44 +175,67 @@ impl Kernel for AttentionTask<'_> {
         let narrow = self.shape.format == KvFormat::F16;
         let few = rows <= S::WIDE_ROWS;
         let widened = if narrow && !few { CHUNK * (d + d_padded) } else { 0 };
-        let wanted = rows * (d + CHUNK + d_padded + 3) + widened;
+        let partial = partial_len(rows, self.shape);
+        let before = if self.parts.len() > 1 { partial } else { 0 };
+        let wanted = rows * (d + CHUNK + 1) + partial + widened + before;
         if scratch.len() < wanted {
             scratch.resize(wanted, 0.0);
         }
         let (q, rest) = scratch.split_at_mut(rows * d);
         let (weights, rest) = rest.split_at_mut(rows * CHUNK);
-        let (sums, rest) = rest.split_at_mut(rows * d_padded);
-        let (largest, rest) = rest.split_at_mut(rows);
-        let (total, rest) = rest.split_at_mut(rows);
-        let (rescale, widened) = rest.split_at_mut(rows);
-        // Everything else is written before it is read.
-        sums.fill(0.0);
-        total.fill(0.0);
-        largest.fill(f32::NEG_INFINITY);
-        let mut tile = Tile { q, weights, sums, largest, total, rescale, widened };
+        let (state, rest) = rest.split_at_mut(partial);
+        let (rescale, rest) = rest.split_at_mut(rows);
+        let (before, widened) = rest.split_at_mut(before);
+        let state = State::of(state, rows, d_padded);
+        let mut tile = Tile { q, weights, state, rescale, widened };
         self.read_queries(&mut tile);
-        let keys = self.position + self.tokens;
-        for start in (self.part * PART..keys.min((self.part + 1) * PART)).step_by(CHUNK) {
-            // SAFETY: the caller's; the table covers all keys.
-            unsafe {
-                if !narrow {
-                    self.attend::<S, f32>(&mut tile, &self.chunk(start, keys));
-                } else if few {
-                    let mut chunk = self.chunk(start, keys);
-                    chunk.after = Some(self.after(&chunk, keys));
-                    self.attend::<S, F16>(&mut tile, &chunk);
+        for part in self.parts.clone() {
+            // SAFETY: the caller's.
+            unsafe { self.attend_to_part::<S>(&mut tile, part, narrow, few) }
+            if self.parts.len() > 1 {
+                let mut before = State::of(before, rows, d_padded);
+                if part == self.parts.start {
+                    before.copy(&tile.state);
                 } else {
-                    let chunk = self.widened::<S>(&mut tile, &self.chunk(start, keys));
-                    self.attend::<S, f32>(&mut tile, &chunk);
+                    // SAFETY: the caller's.
+                    unsafe { before.fold::<S>(&tile.state) }
                 }
             }
         }
+        let state = if self.parts.len() > 1 { State::of(before, rows, d_padded) } else { tile.state };
         match self.to {
-            AttentionOutput::Rows { out, width } => self.write(&tile, out, width),
             // SAFETY: the caller's.
-            AttentionOutput::Partial(to) => unsafe { keep(&tile, to) },
+            AttentionOutput::Rows { out, width } => unsafe { state.write(self.shape.heads, self.kv_head, out, width) },
+            // SAFETY: the caller's.
+            AttentionOutput::Partial(to) => unsafe {
+                State::of(std::slice::from_raw_parts_mut(to, partial), rows, d_padded).copy(&state);
+            },
         }
         SCRATCH.set(scratch);
+    }
+}
+
+impl AttentionTask<'_> {
+    /// The state of a tile after the keys of a part alone.
+    #[inline(always)]
+    unsafe fn attend_to_part<S: Simd>(&self, tile: &mut Tile<'_>, part: usize, narrow: bool, few: bool) {
+        tile.state.clear();
+        let keys = self.position + self.tokens;
+        for start in (part * PART..keys.min((part + 1) * PART)).step_by(CHUNK) {
+            // SAFETY: the caller's; the table covers all keys.
+            unsafe {
+                if !narrow {
+                    self.attend::<S, f32>(tile, &self.chunk(start, keys));
+                } else if few {
+                    let mut chunk = self.chunk(start, keys);
+                    chunk.after = Some(self.after(&chunk, keys));
+                    self.attend::<S, F16>(tile, &chunk);
+                } else {
+                    let chunk = self.widened::<S>(tile, &self.chunk(start, keys));
+                    self.attend::<S, f32>(tile, &chunk);
+                }
+            }
+        }
     }
 }
 
@@ -259,7 +352,7 @@ impl AttentionTask<'_> {
     /// Scores of the chunk's keys, and of what else is in their vectors.
     #[inline(always)]
     unsafe fn score<S: Simd, E: Element>(&self, tile: &mut Tile<'_>, chunk: &Chunk<E>) {
-        let rows = tile.largest.len();
+        let rows = tile.state.largest.len();
         let block_tokens = self.shape.block_tokens;
         for from in (0..chunk.count).step_by(4 * S::LANES) {
             // Four vectors of keys; beyond the last one, the first again, and nobody looks at its scores.
@@ -308,7 +401,7 @@ impl AttentionTask<'_> {
             let weights = weights.as_mut_ptr();
             // SAFETY: `width` is at most CHUNK.
             unsafe {
-                let mut largest = S::splat(tile.largest[row]);
+                let mut largest = S::splat(tile.state.largest[row]);
                 for i in (0..width).step_by(S::LANES) {
                     largest = S::max(largest, S::load(weights.add(i)));
                 }
@@ -322,18 +415,18 @@ impl AttentionTask<'_> {
                     total = S::add(total, weight);
                 }
                 // After the first chunks the largest score stays mostly what it was, and e^0 is exactly 1.
-                let stays = largest.to_bits() == tile.largest[row].to_bits();
-                let rescale = if stays { 1.0 } else { exp_one::<S>(tile.largest[row] - largest) };
-                tile.largest[row] = largest;
+                let stays = largest.to_bits() == tile.state.largest[row].to_bits();
+                let rescale = if stays { 1.0 } else { exp_one::<S>(tile.state.largest[row] - largest) };
+                tile.state.largest[row] = largest;
                 tile.rescale[row] = rescale;
-                tile.total[row] = tile.total[row] * rescale + S::sum(total);
+                tile.state.total[row] = tile.state.total[row] * rescale + S::sum(total);
             }
         }
     }
 
     #[inline(always)]
     unsafe fn sum_values<S: Simd, E: Element>(&self, tile: &mut Tile<'_>, chunk: &Chunk<E>) {
-        let rows = tile.largest.len();
+        let rows = tile.state.largest.len();
         // SAFETY: the caller's.
         unsafe { by_height!(self.sum_rows(tile, first, chunk) over rows) }
     }
@@ -376,7 +469,7 @@ impl AttentionTask<'_> {
         // SAFETY: rows, keys and vectors lie in the tile and in the layer.
         unsafe {
             let sums: [*mut f32; R] =
-                std::array::from_fn(|r| tile.sums.as_mut_ptr().add((first + r) * d_padded + vector * S::LANES));
+                std::array::from_fn(|r| tile.state.sums.as_mut_ptr().add((first + r) * d_padded + vector * S::LANES));
             let mut acc = [[S::splat(0.0); C]; R];
             for (r, acc) in acc.iter_mut().enumerate() {
                 for (c, acc) in acc.iter_mut().enumerate() {
@@ -399,43 +492,12 @@ impl AttentionTask<'_> {
             }
         }
     }
-
-    #[inline(always)]
-    fn write(&self, tile: &Tile<'_>, out: *mut f32, width: usize) {
-        for (row, sums) in tile.sums.chunks_exact(self.shape.d_padded()).enumerate() {
-            let place = place(self.shape.heads, self.kv_head, row, width);
-            // SAFETY: `out` has a place for every row and head of the tile.
-            unsafe { divide(&sums[..self.shape.heads.d], tile.total[row], out.add(place)) }
-        }
-    }
 }
 
 /// Where the head of row `row` of a tile starts in a row of all query heads, `width` wide.
 fn place(heads: Heads, kv_head: usize, row: usize, width: usize) -> usize {
     let group = heads.n_q / heads.n_kv;
     row / group * width + (kv_head * group + row % group) * heads.d
-}
-
-/// The mean: a sum over the weights' own.
-#[inline(always)]
-unsafe fn divide(sums: &[f32], total: f32, out: *mut f32) {
-    let inverse = 1.0 / total;
-    for (i, sum) in sums.iter().enumerate() {
-        // SAFETY: the caller's.
-        unsafe { *out.add(i) = sum * inverse }
-    }
-}
-
-/// Copies the state of a tile.
-#[inline(always)]
-unsafe fn keep(tile: &Tile<'_>, to: *mut f32) {
-    let (sums, rows) = (tile.sums.len(), tile.largest.len());
-    // SAFETY: the caller's.
-    unsafe {
-        std::slice::from_raw_parts_mut(to, sums).copy_from_slice(tile.sums);
-        std::slice::from_raw_parts_mut(to.add(sums), rows).copy_from_slice(tile.largest);
-        std::slice::from_raw_parts_mut(to.add(sums + rows), rows).copy_from_slice(tile.total);
-    }
 }
 
 /// Puts the parts of a tile together, in ascending order.
@@ -457,33 +519,13 @@ impl Kernel for CombineTask<'_> {
     unsafe fn run<S: Simd>(self) {
         let (rows, d_padded) = (self.rows, self.shape.d_padded());
         let (first, others) = self.partials.split_at_mut(partial_len(rows, self.shape));
-        let (sums, rest) = first.split_at_mut(rows * d_padded);
-        let (largest, total) = rest.split_at_mut(rows);
-        for other in others.chunks_exact(partial_len(rows, self.shape)) {
-            for row in 0..rows {
-                let (their_largest, their_total) = (other[rows * d_padded + row], other[rows * (d_padded + 1) + row]);
-                if their_largest == f32::NEG_INFINITY {
-                    continue;
-                }
-                let both = largest[row].max(their_largest);
-                // SAFETY: the caller's; e^0 is exactly 1.
-                let (ours, theirs) = unsafe { (exp_one::<S>(largest[row] - both), exp_one::<S>(their_largest - both)) };
-                largest[row] = both;
-                total[row] = total[row] * ours + their_total * theirs;
-                for i in (row * d_padded..(row + 1) * d_padded).step_by(S::LANES) {
-                    let (to, from) = (sums[i..].as_mut_ptr(), other[i..].as_ptr());
-                    // SAFETY: a padded row is whole vectors.
-                    unsafe {
-                        let scaled = S::mul(S::load(to), S::splat(ours));
-                        S::store(to, S::fma(S::load(from), S::splat(theirs), scaled));
-                    }
-                }
+        let mut state = State::of(first, rows, d_padded);
+        // SAFETY: the caller's.
+        unsafe {
+            for later in others.chunks_exact_mut(partial_len(rows, self.shape)) {
+                state.fold::<S>(&State::of(later, rows, d_padded));
             }
-        }
-        for row in 0..rows {
-            let at = place(self.shape.heads, self.kv_head, row, self.out_width);
-            // SAFETY: `out` has a place for every row and head of the tile.
-            unsafe { divide(&sums[row * d_padded..][..self.shape.heads.d], total[row], self.out.add(at)) }
+            state.write(self.shape.heads, self.kv_head, self.out, self.out_width);
         }
     }
 }

@@ -118,9 +118,11 @@ pub(in crate::engine::kernels) fn attention_is_right_and_one_for_all(family: &Fa
 
 /// The same of more chunks and parts of keys than any kernel has under way at once, with tokens on both sides of the end of a part.
 pub(in crate::engine::kernels) fn attention_goes_on_for_long_sequences(family: &Family<'_>) {
-    for tokens in [9 * 64 + 5, 2 * 512 + 3] {
+    let d = *family.shapes.head_sizes.first().unwrap_or(&20);
+    let largest_block = *family.shapes.block_tokens.last().expect("there is a size");
+    for (heads, block_tokens, tokens) in [((2, 1, 64), 16, 9 * 64 + 5), ((4, 2, d), largest_block, 2 * 512 + 3)] {
         let rng = &mut rng(1);
-        let sequence = Sequence::of(rng, (2, 1, 64), 16, tokens);
+        let sequence = Sequence::of(rng, heads, block_tokens, tokens);
         check(family, rng, &sequence, sequence.tokens - 20);
     }
 }
