@@ -29,8 +29,19 @@ const TABLES: &str = "
     CREATE TABLE events (seq INTEGER PRIMARY KEY, json TEXT NOT NULL);
 ";
 
-/// Makes the directory where it is missing and takes its lock; the operating system drops the lock with the process.
-pub(super) fn lock_dir(dir: &Path) -> Result<File, RunDirError> {
+/// The lock of a run directory. It ends with this value, and at the latest with the process.
+pub(super) struct DirLock(File);
+
+impl Drop for DirLock {
+    fn drop(&mut self) {
+        // Closing the file is not enough: a program that another thread is starting just now has a copy of it until it runs. What
+        // cannot be unlocked is unlocked by the close.
+        let _left_to_close = self.0.unlock();
+    }
+}
+
+/// Makes the directory where it is missing and takes its lock.
+pub(super) fn lock_dir(dir: &Path) -> Result<DirLock, RunDirError> {
     let unwritable = |path: &Path, error: std::io::Error| match error.kind() {
         std::io::ErrorKind::StorageFull => RunDirError::Full { path: path.to_path_buf() },
         _ => RunDirError::Unwritable { path: path.to_path_buf(), reason: error.to_string() },
@@ -40,7 +51,7 @@ pub(super) fn lock_dir(dir: &Path) -> Result<File, RunDirError> {
     let file =
         File::options().create(true).truncate(false).write(true).open(&path).map_err(|e| unwritable(&path, e))?;
     match file.try_lock() {
-        Ok(()) => Ok(file),
+        Ok(()) => Ok(DirLock(file)),
         Err(TryLockError::WouldBlock) => Err(RunDirError::InUse { dir: dir.to_path_buf() }),
         Err(TryLockError::Error(error)) => Err(unwritable(&path, error)),
     }
@@ -147,5 +158,21 @@ fn check_schema(path: &Path, connection: &Connection, writing: bool) -> Result<(
         Some(found) if found > SCHEMA => Err(RunDirError::NewerSchema { path, found, expected: SCHEMA }),
         Some(_) if is_run => Ok(()),
         _ => Err(RunDirError::NotARun { path }),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_lock_ends_with_its_holder_even_if_a_starting_program_has_a_copy_of_its_file() {
+        let dir = tempfile::tempdir().unwrap();
+        let lock = lock_dir(dir.path()).unwrap();
+        let inherited = lock.0.try_clone().unwrap();
+        assert!(matches!(lock_dir(dir.path()), Err(RunDirError::InUse { .. })));
+        drop(lock);
+        assert!(lock_dir(dir.path()).is_ok());
+        drop(inherited);
     }
 }

@@ -4,7 +4,6 @@ use super::writer::{Job, QUEUE, Write};
 use super::{Reader, RunDirError, StoreError, open, writer};
 use crate::base::Digest;
 use futures::channel::oneshot;
-use std::fs::File;
 use std::future::Future;
 use std::path::Path;
 use std::sync::mpsc::{SyncSender, sync_channel};
@@ -31,7 +30,7 @@ pub struct Store {
     // one and folds the log into the file; the lock goes at the very end.
     reader: Reader,
     writer: Writer,
-    _lock: File,
+    _lock: open::DirLock,
 }
 
 impl Store {

@@ -192,8 +192,10 @@ fn answer(message: &str) -> String {
     format!("{}({input})", prompt.trim())
 }
 
+/// Differs from seed to seed: three digits, which a judge may have a taste for, and the whole seed in letters.
 fn tail(seed: u64) -> String {
-    format!("{}", seed % 1000)
+    let letters: String = format!("{seed:x}").bytes().map(|digit| char::from(b'A' + digit % 32)).collect();
+    format!("{}{letters}", seed % 1000)
 }
 
 /// How much better answer A is than answer B to the taste of the role that is judged.
