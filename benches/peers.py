@@ -83,6 +83,7 @@ class Maspo:
         command = [self.path, "bench", "--model", str(self.model), "--batch", str(batch), "--json"]
         command += ["--prompt-tokens", str(options.prompt_tokens), "--new-tokens", str(options.new_tokens)]
         command += ["--threads", str(options.threads), "--dtype", dtype]
+        command += ["--kv-dtype", options.kv_dtype] if options.kv_dtype else []
         found = json_line(run(command, options.timeout), "command")
         if found.get("dtype") != dtype:
             raise EngineError(f"asked for {dtype}, the binary measured {found.get('dtype')}")
@@ -498,7 +499,7 @@ def bench(options):
         "command": shlex.join([sys.executable, *sys.argv]),
         "machine": machine(),
         "engines": states,
-        "load": {key: getattr(options, key) for key in ("batch", "prompt_tokens", "new_tokens", "threads", "rounds", "repeats")},
+        "load": {key: getattr(options, key) for key in ("batch", "prompt_tokens", "new_tokens", "threads", "rounds", "repeats", "kv_dtype")},
         "method": __doc__.split("What is measured. ")[1].split("\n\nExit codes")[0],
     }
 
@@ -722,6 +723,7 @@ def parse():
     parser.add_argument("--rounds", type=positive, metavar="N", help="default: 5")
     parser.add_argument("--repeats", type=positive, metavar="N", default=3, help="of a peer within a round; ours are always 3")
     parser.add_argument("--timeout", type=positive, metavar="S", default=3600, help="of one engine at one batch size")
+    parser.add_argument("--kv-dtype", metavar="DTYPE", help="of our keys and values: auto or int8 (default: auto, f16 here; OpenVINO's is u8)")
     parser.add_argument("--llama-batch", type=positive, metavar="N", default=2048, help="llama.cpp's -b (default: its own, 2048)")
     parser.add_argument("--llama-ubatch", type=positive, metavar="N", default=512, help="llama.cpp's -ub (default: its own, 512)")
     parser.add_argument("--llama-args", metavar="'...'", default="", help="further arguments for llama-batched-bench")

@@ -453,6 +453,35 @@ fn bench_needs_only_the_shape() {
     );
 }
 
+#[test]
+fn keys_and_values_in_bytes_take_less_memory_and_answer_alike() {
+    let desk = tiny();
+    let bench = |kv_dtype: &str| {
+        let args =
+            format!("bench --model model --batch 2 --prompt-tokens 20 --new-tokens 4 --json --kv-dtype {kv_dtype}");
+        let ran = desk.run(&args.split(' ').collect::<Vec<_>>(), "");
+        assert_eq!(ran.code, 0, "{}", ran.stderr);
+        let object: Value = serde_json::from_str(&ran.stdout).unwrap();
+        assert_eq!(object["kv_dtype"], kv_dtype);
+        object["kv_bytes_per_token"].as_u64().unwrap()
+    };
+    let (floats, bytes) = (bench("auto"), bench("int8"));
+    assert!(4 * bytes <= 3 * floats, "{bytes} of {floats}");
+    let ran = desk.run(
+        &["generate", "--model", "model", "--input", "-", "--kv-dtype", "int8"],
+        "{\"id\":1,\"prompt\":\"The\"}\n",
+    );
+    assert_eq!((ran.code, lines(&ran.stdout).len()), (0, 1), "{}", ran.stderr);
+    desk.refuses_args(
+        &["bench", "--model", "model", "--kv-dtype", "q8_0"],
+        expect![[r#"
+        error: invalid value 'q8_0' for '--kv-dtype <DTYPE>': kv_dtype `q8_0` is not known: it is one of auto, int8
+
+        For more information, try '--help'.
+    "#]],
+    );
+}
+
 /// Of a build without GPUs: what is missing is said with what to do, never as an error.
 #[cfg(not(any(feature = "cuda", feature = "metal")))]
 #[test]

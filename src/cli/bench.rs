@@ -140,6 +140,7 @@ fn rates(args: &Args) -> Result<Exit, CliError> {
         "new_tokens": args.new_tokens,
         "read_bandwidth_bytes_per_s": bandwidth,
         "weight_bytes_per_step": opened.weight_bytes_per_step,
+        "kv_dtype": options.kv_dtype,
         "kv_bytes_per_token": opened.kv_bytes_per_token,
         "runs": runs,
     });

@@ -1,5 +1,6 @@
-//! The flags that say where a model runs.
+//! The flags that say where a model runs and what its context is kept in.
 
+use crate::engine::qwen3::KvDtype;
 use crate::engine::{DeviceChoice, EngineOptions};
 
 /// The flags of every command that opens a model.
@@ -14,12 +15,16 @@ pub(super) struct DeviceArgs {
     /// On a GPU, let them depend on it where that may be faster (prefill; bf16 through cuBLAS); the CPU stays as it is.
     #[arg(long)]
     fast: bool,
+    /// What keys and values are kept in: auto (floats) or int8 (about half the memory; the CPU only).
+    #[arg(long, value_name = "DTYPE")]
+    kv_dtype: Option<KvDtype>,
 }
 
 impl DeviceArgs {
     /// Flags that were given override what `options` say.
     pub(super) fn apply(&self, options: &mut EngineOptions) {
         options.device = self.device.unwrap_or(options.device);
+        options.kv_dtype = self.kv_dtype.unwrap_or(options.kv_dtype);
         options.deterministic = (options.deterministic || self.deterministic) && !self.fast;
     }
 
@@ -47,6 +52,18 @@ mod tests {
         let found = line.device.with(EngineOptions { deterministic: of_file, ..EngineOptions::default() });
         assert_eq!(found.deterministic, expected, "{of_file} {flags:?}");
         assert_eq!(found.device, EngineOptions::default().device);
+    }
+
+    #[test]
+    fn keys_and_values_are_as_the_flag_says_or_else_the_file() {
+        let found = |flags: &[&str], kv_dtype| {
+            let line = Line::parse_from([&["maspo"], flags].concat());
+            line.device.with(EngineOptions { kv_dtype, ..EngineOptions::default() }).kv_dtype
+        };
+        assert_eq!(found(&[], KvDtype::Int8), KvDtype::Int8);
+        assert_eq!(found(&["--kv-dtype", "int8"], KvDtype::Auto), KvDtype::Int8);
+        assert_eq!(found(&["--kv-dtype", "auto"], KvDtype::Int8), KvDtype::Auto);
+        assert!(Line::try_parse_from(["maspo", "--kv-dtype", "q4"]).is_err());
     }
 
     #[test]

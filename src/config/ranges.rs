@@ -113,6 +113,7 @@ fn check_engine(section: &Section<'_>, options: &EngineOptions) {
         deterministic: _,
         threads,
         block_tokens,
+        kv_dtype: _,
         kv_tokens,
         step_tokens,
         max_running,

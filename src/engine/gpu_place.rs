@@ -6,7 +6,7 @@ use super::executor::Executor;
 use super::executor::gpu::{Gpu, GpuExecutor, GpuOptions, LoadError};
 use super::kernels::Format;
 use super::place::Loaded;
-use super::qwen3::{Config, Dtype, Keeping, Settled};
+use super::qwen3::{Config, Dtype, Keeping, KvDtype, Settled};
 use super::token_engine::EngineOptions;
 use super::weights::TensorSource;
 use crate::base::Hasher;
@@ -121,6 +121,12 @@ impl GpuPlace {
         dtype: Dtype,
         options: &EngineOptions,
     ) -> Result<Loaded, OpenError> {
+        if options.kv_dtype != KvDtype::Auto {
+            return Err(OpenError::Unsupported(format!(
+                "kv_dtype {} is not kept on {}: leave it out, or choose `--device cpu`",
+                options.kv_dtype, self.name
+            )));
+        }
         let wanted = wanted(config, options);
         let executor = GpuExecutor::load(self.gpu, config, source, dtype, wanted).map_err(|error| match error {
             LoadError::Weights(error) => error.into(),

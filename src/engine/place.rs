@@ -4,7 +4,7 @@ use super::OpenError;
 use super::executor::{CpuExecutor, DeviceChoice, DeviceError, Executor};
 use super::kernels::{Compute, Format};
 use super::memory;
-use super::qwen3::{Config, Dtype, Keeping, Model, Settled};
+use super::qwen3::{Config, Dtype, Keeping, KvDtype, Model, Settled};
 use super::token_engine::EngineOptions;
 use super::weights::TensorSource;
 use crate::base::Hasher;
@@ -132,12 +132,13 @@ impl Place {
         match self {
             Self::Cpu(compute) => {
                 hasher.field(b"cpu").field(compute.kernels().arithmetic().as_bytes());
+                if options.kv_dtype != KvDtype::Auto {
+                    hasher.field(b"keys and values").field(options.kv_dtype.name().as_bytes());
+                }
             }
             #[cfg(any(gpu, all(test, unix)))]
             Self::Gpu(place) => place.identify(options.deterministic, hasher),
         }
-        #[cfg(not(any(gpu, all(test, unix))))]
-        let _ = options;
     }
 
     /// Decides what the weights are kept in, as [`Dtype::settle`] does with the device's memory.
@@ -179,7 +180,7 @@ impl Place {
         options.check()?;
         match self {
             Self::Cpu(compute) => {
-                let model = Model::load(config, source, dtype, &compute)?;
+                let model = Model::load(config, source, dtype, &compute)?.with_kv(options.kv_dtype);
                 let blocks = options.blocks(config, model.kv_bytes_per_token());
                 Ok(Loaded {
                     executor: Box::new(CpuExecutor::new(model.clone(), options.block_tokens, blocks)),
@@ -226,6 +227,17 @@ mod tests {
     }
 
     #[test]
+    fn another_format_of_keys_and_values_is_another_model() {
+        let identity = |kv_dtype| {
+            let options = EngineOptions { device: DeviceChoice::Cpu, kv_dtype, ..EngineOptions::default() };
+            let mut hasher = Hasher::new("test");
+            Place::choose(&options, None).unwrap().identify(&options, &mut hasher);
+            hasher.finish()
+        };
+        assert_ne!(identity(KvDtype::Auto), identity(KvDtype::Int8));
+    }
+
+    #[test]
     fn a_gpu_loads_a_model_sizes_its_memory_and_answers() {
         let config = Config { max_position_embeddings: 1024, ..plain_config() };
         let place = |free| gpu(free).map(|gpu| Place::Gpu(GpuPlace::of(gpu, "cuda:0", "emulated")));
@@ -266,6 +278,12 @@ mod tests {
         let request =
             TokenRequest { prompt: vec![1, 2, 3], max_new_tokens: 2, sampling, ignore_eos: true, stop: Vec::new() };
         assert_eq!(block_on(engine.generate(request)).unwrap().token_ids.len(), 2);
+        let bytes = EngineOptions { kv_dtype: KvDtype::Int8, ..options.clone() };
+        let refused = place(64 << 20).unwrap().load(&config, &mut RandomTensors::new(), Dtype::Bf16, &bytes);
+        assert_eq!(
+            refused.err().unwrap().to_string(),
+            "kv_dtype int8 is not kept on cuda:0: leave it out, or choose `--device cpu`"
+        );
         // Whatever is free, what was found to fit does fit.
         for mib in 1..16 {
             let place = place(mib << 20).unwrap();

@@ -3,7 +3,7 @@
 use super::super::local::open_error;
 use super::super::{CliError, Exit};
 use super::{Args, SEED, headline, open, print_json, say};
-use crate::engine::qwen3::Dtype;
+use crate::engine::qwen3::{Dtype, KvDtype};
 use crate::engine::{EngineOptions, ModelSource, agreement};
 use serde_json::json;
 
@@ -14,7 +14,8 @@ pub(super) fn run(args: &Args, reference: Dtype) -> Result<Exit, CliError> {
     let source = ModelSource::parse(&args.model).map_err(CliError::bad_input)?;
     let options = EngineOptions { threads: args.threads, kv_tokens: Some(1024), ..EngineOptions::default() };
     let options = args.device.with(options);
-    let reference = open(args, &source, reference, &options).map_err(open_error)?;
+    let floats = EngineOptions { kv_dtype: KvDtype::Auto, ..options.clone() };
+    let reference = open(args, &source, reference, &floats).map_err(open_error)?;
     let opened = open(args, &source, args.dtype, &options).map_err(open_error)?;
     let found =
         agreement(&reference, &opened, SEQUENCES, SEED).map_err(|error| CliError::new(Exit::RunFailed, error))?;
@@ -25,6 +26,11 @@ pub(super) fn run(args: &Args, reference: Dtype) -> Result<Exit, CliError> {
         say(args, &format!("  error of logits      {:.4} of their standard deviation", found.relative_error));
         say(args, &format!("  KL divergence        {:.6} nats", found.divergence));
     }
-    print_json(args, &source, &opened, json!({ "against": reference.settled.dtype, "agreement": found }));
+    print_json(
+        args,
+        &source,
+        &opened,
+        json!({ "against": reference.settled.dtype, "kv_dtype": options.kv_dtype, "agreement": found }),
+    );
     Ok(Exit::Ok)
 }

@@ -15,6 +15,7 @@ mod format;
 #[cfg(any(gpu, all(test, unix)))]
 pub(in crate::engine) mod gpu;
 mod int8_rows;
+mod kv_layout;
 mod linear;
 mod matrix;
 mod norm;
@@ -35,8 +36,9 @@ pub use compute::{Compute, ComputeError};
 pub use cpu::simd::KernelSet;
 pub(crate) use embedding::embed;
 pub use format::Format;
+pub(crate) use kv_layout::{Heads, KvFormat, KvLayer, KvShape};
 pub(crate) use linear::{Linear, Output, linear, linear_argmax};
 pub(crate) use matrix::Matrix;
 pub(crate) use norm::{rms_norm, select_rows};
-pub(crate) use rotary::{Heads, KvFormat, KvLayer, KvShape, Norms, Rotary, rotate_and_store};
+pub(crate) use rotary::{Norms, Rotary, rotate_and_store};
 pub use rows::Rows;

@@ -8,14 +8,15 @@ pub(super) fn linear(x: &[f32], w: &[f32], inputs: usize) -> Vec<f64> {
 
 /// What is left of activations that are kept as signed bytes, 32 of a row with one scale.
 pub(super) fn as_bytes(x: &[f32], inputs: usize) -> Vec<f32> {
-    let block = |block: &[f32]| {
-        let largest = block.iter().fold(0.0f32, |largest, x| largest.max(x.abs()));
-        // Divided as the kernels divide, or a number half-way between two bytes might become the other one.
-        let (scale, inverse) = (largest / 127.0, 127.0 / largest);
-        let round = move |x: &f32| if scale > 0.0 { (x * inverse).round_ties_even() * scale } else { 0.0 };
-        block.iter().map(round).collect::<Vec<_>>()
-    };
-    x.chunks_exact(inputs).flat_map(|row| row.chunks(32).flat_map(block)).collect()
+    x.chunks_exact(inputs).flat_map(|row| row.chunks(32).flat_map(as_bytes_of_one_scale)).collect()
+}
+
+/// What is left of numbers that are kept as signed bytes with one scale.
+pub(super) fn as_bytes_of_one_scale(x: &[f32]) -> Vec<f32> {
+    let largest = x.iter().fold(0.0f32, |largest, x| largest.max(x.abs()));
+    // Divided as the kernels divide, or a number half-way between two bytes might become the other one.
+    let (scale, inverse) = (largest / 127.0, 127.0 / largest);
+    x.iter().map(|x| if scale > 0.0 { (x * inverse).round_ties_even() * scale } else { 0.0 }).collect()
 }
 
 /// Weights that become bf16 while they are used: of two that are equally near, the one further from zero.

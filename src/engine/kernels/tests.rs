@@ -27,7 +27,7 @@ fn sets() -> Family<'static> {
     Family {
         subjects: computes().map(|compute| Box::new(compute) as Box<dyn Subject>).collect(),
         packings: &PACKINGS,
-        stores: &[Store::F32, Store::F16],
+        stores: &[Store::F32, Store::F16, Store::Int8],
         shapes: Shapes { inputs: 1, head_sizes: &[], block_tokens: &[16, 32, 64], most_group: 8, most_rows: 70 },
         slow: false,
         rounding: 0.0,
@@ -98,7 +98,12 @@ impl Subject for Compute {
 
     fn attention(&self, sequence: &Sequence, store: Store, first: usize, way: Way) -> Vec<f32> {
         let Sequence { n_q, n_kv, d, block_tokens, tokens, .. } = *sequence;
-        let format = if store == Store::F16 { KvFormat::F16 } else { KvFormat::F32 };
+        let format = match store {
+            Store::F32 => KvFormat::F32,
+            Store::F16 => KvFormat::F16,
+            Store::Int8 => KvFormat::Int8,
+            Store::Bf16 => unreachable!("no set of the CPU's keeps keys and values in bf16"),
+        };
         let shape = KvShape { heads: Heads { n_q, n_kv, d }, block_tokens, format };
         let table: Vec<BlockId> = sequence.table.iter().map(|&block| BlockId(block)).collect();
         let positions: Vec<u32> = (0..tokens as u32).collect();

@@ -5,6 +5,7 @@ mod config;
 mod decoder;
 mod dtype;
 mod gguf;
+mod kv_dtype;
 mod model;
 mod size;
 
@@ -15,6 +16,7 @@ mod tests;
 
 pub use config::{Config, ConfigError};
 pub use dtype::{Dtype, Settled, UnknownDtype};
+pub use kv_dtype::{KvDtype, UnknownKvDtype};
 pub use model::Model;
 #[cfg(any(gpu, all(test, unix)))]
 pub(in crate::engine) use model::Tensors;

@@ -2,7 +2,7 @@
 
 use super::decoder::{Decoder, logit_spans};
 use super::size::Keeping;
-use super::{Config, Dtype};
+use super::{Config, Dtype, KvDtype};
 use crate::engine::kernels::{
     Compute, Format, Heads, KvFormat, KvShape, Linear, Matrix, Rotary, Rows, embed, linear_argmax, rms_norm,
 };
@@ -144,6 +144,12 @@ impl Model {
         })
     }
 
+    /// With keys and values kept as `dtype` says.
+    #[must_use]
+    pub fn with_kv(self, dtype: KvDtype) -> Self {
+        Self { kv_format: dtype.format(self.kv_format), ..self }
+    }
+
     /// Bytes of all packed matrices.
     pub fn packed_bytes(&self) -> usize {
         self.weight_bytes_per_step() + self.embed_tokens.as_ref().map_or(0, |table| table.bytes())
@@ -156,7 +162,7 @@ impl Model {
 
     /// Bytes of the keys and values of one token, over all layers.
     pub fn kv_bytes_per_token(&self) -> usize {
-        self.config.kv_numbers_per_token() * self.kv_format.bytes()
+        self.layers.len() * self.kv_format.token_bytes(self.heads())
     }
 
     /// The model's shape.
@@ -171,12 +177,13 @@ impl Model {
 
     /// An empty K/V pool of `blocks` blocks.
     pub(crate) fn kv_pool(&self, block_tokens: usize, blocks: usize) -> KvPool {
-        let heads = Heads {
-            n_q: self.config.num_attention_heads,
-            n_kv: self.config.num_key_value_heads,
-            d: self.config.head_dim,
-        };
-        KvPool::new(KvShape { heads, block_tokens, format: self.kv_format }, self.layers.len(), blocks)
+        let shape = KvShape { heads: self.heads(), block_tokens, format: self.kv_format };
+        KvPool::new(shape, self.layers.len(), blocks)
+    }
+
+    fn heads(&self) -> Heads {
+        let Config { num_attention_heads: n_q, num_key_value_heads: n_kv, head_dim: d, .. } = self.config;
+        Heads { n_q, n_kv, d }
     }
 
     /// Computes the step: keys and values of all rows go to their slots, `logits` gets those that `plan.logits` wants.

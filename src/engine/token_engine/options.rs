@@ -2,13 +2,13 @@
 
 use super::EngineError;
 use crate::engine::executor::DeviceChoice;
-use crate::engine::qwen3::Config;
+use crate::engine::qwen3::{Config, KvDtype};
 use crate::engine::schedule::DRAFTING_ROWS;
 use serde::{Deserialize, Serialize};
 use std::path::PathBuf;
 
-/// How the engine runs. But for the device, and for `deterministic` on a GPU, no option changes any result; they change speed and
-/// memory.
+/// How the engine runs. But for the device, for `deterministic` on a GPU and for `kv_dtype`, no option changes any result; they change
+/// speed and memory.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct EngineOptions {
@@ -21,6 +21,8 @@ pub struct EngineOptions {
     pub threads: Option<usize>,
     /// Tokens per block of keys and values: 16, 32 or 64. Prefixes are shared in whole blocks.
     pub block_tokens: usize,
+    /// What keys and values are kept in.
+    pub kv_dtype: KvDtype,
     /// Tokens that the K/V pool holds over all sequences. When absent, no more than `max_running` sequences of the longest context can
     /// use, and on the CPU what 2 GiB hold but no more than 32,768, where memory is taken as the pool fills; on a GPU what fits into
     /// 90 % of what is free beside the weights, taken at once.
@@ -59,6 +61,7 @@ impl Default for EngineOptions {
             deterministic: true,
             threads: None,
             block_tokens: 16,
+            kv_dtype: KvDtype::Auto,
             kv_tokens: None,
             step_tokens: 512,
             max_running: 64,

@@ -5,7 +5,7 @@ use crate::chat::{FinishReason, Sampling};
 use crate::engine::executor::{CpuExecutor, DeviceError, Executor};
 use crate::engine::kernels::{Compute, KernelSet};
 use crate::engine::qwen3::testing::{RandomTensors, odd_config, plain_config, random_model};
-use crate::engine::qwen3::{Config, Dtype, Model};
+use crate::engine::qwen3::{Config, Dtype, KvDtype, Model};
 use crate::engine::schedule::StepPlan;
 use futures::executor::block_on;
 use futures::future::{join_all, select};
@@ -192,21 +192,24 @@ fn every_kernel_set_is_batch_invariant_in_every_format() {
     let mut accepted = 0;
     // Whole blocks of every format, and a shape with nothing in common with any vector.
     let whole = Config { hidden_size: 256, intermediate_size: 256, ..plain_config() };
-    let mut shapes = Dtype::ALL.map(|dtype| (whole.clone(), dtype)).to_vec();
-    shapes.push((odd_config(), Dtype::F32));
+    let mut shapes = Dtype::ALL.map(|dtype| (whole.clone(), dtype, KvDtype::Auto)).to_vec();
+    shapes.extend(KvDtype::ALL.map(|kv_dtype| (odd_config(), Dtype::F32, kv_dtype)));
+    shapes.push((whole, Dtype::Q8_0, KvDtype::Int8));
     let sets = KernelSet::available();
-    for (kernels, (config, dtype)) in sets.iter().flat_map(|set| shapes.iter().map(move |shape| (*set, shape))) {
+    for (kernels, (config, dtype, kv_dtype)) in
+        sets.iter().flat_map(|set| shapes.iter().map(move |shape| (*set, shape)))
+    {
         let requests: Vec<_> = (1..20).map(|i| request((0..i * 7).map(|j| (i * j) % 97).collect(), 10)).collect();
         let run = |threads, options| {
             let compute = Compute::with_kernels(Some(threads), kernels).unwrap();
-            let model = Model::load(config, &mut RandomTensors::new(), *dtype, &compute).unwrap();
+            let model = Model::load(config, &mut RandomTensors::new(), *dtype, &compute).unwrap().with_kv(*kv_dtype);
             let engine = TokenEngine::start(model, vec![3], &options).unwrap();
             let outputs = block_on(join_all(requests.iter().map(|request| engine.generate(request.clone()))));
             (outputs.into_iter().map(|output| output.unwrap().token_ids).collect::<Vec<_>>(), engine.counters())
         };
         let small = EngineOptions { kv_tokens: Some(320), step_tokens: 50, draft_rows: 32, ..EngineOptions::default() };
         let (batch, counters) = run(2, small);
-        assert_eq!(batch, run(1, alone()).0, "{kernels} {dtype}");
+        assert_eq!(batch, run(1, alone()).0, "{kernels} {dtype}, keys and values {kv_dtype}");
         accepted += counters.accepted_tokens;
     }
     assert!(accepted > 100, "drafts came true: {accepted}");

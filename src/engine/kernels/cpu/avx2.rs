@@ -135,6 +135,12 @@ impl<const VNNI: bool> Simd for Level<VNNI> {
     }
 
     #[inline(always)]
+    unsafe fn load_signed_bytes(from: *const i8) -> __m256 {
+        // SAFETY: see above.
+        unsafe { _mm256_cvtepi32_ps(_mm256_cvtepi8_epi32(_mm_loadl_epi64(from.cast()))) }
+    }
+
+    #[inline(always)]
     unsafe fn prefetch(from: *const u8) {
         // SAFETY: a hint; it reads nothing.
         unsafe { _mm_prefetch::<_MM_HINT_T0>(from.cast()) }

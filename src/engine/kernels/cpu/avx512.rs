@@ -152,6 +152,12 @@ impl<const LEVEL: u8> Simd for Level<LEVEL> {
     }
 
     #[inline(always)]
+    unsafe fn load_signed_bytes(from: *const i8) -> __m512 {
+        // SAFETY: see above.
+        unsafe { _mm512_cvtepi32_ps(_mm512_cvtepi8_epi32(_mm_loadu_si128(from.cast()))) }
+    }
+
+    #[inline(always)]
     unsafe fn store_low_bytes(to: *mut u8, v: __m512) {
         // SAFETY: see above.
         unsafe { _mm_storeu_si128(to.cast(), _mm512_cvtepi32_epi8(_mm512_castps_si512(v))) }

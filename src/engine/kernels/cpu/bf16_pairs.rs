@@ -64,7 +64,7 @@ impl Blocks<Avx512Bf16> for Bf16PairsTask<'_> {
         // SAFETY: the blocks are inside the rows and the panels.
         unsafe {
             for block in blocks {
-                for (panel, sums_of) in panels.iter().zip(0..P) {
+                for (sums_of, panel) in panels.iter().enumerate() {
                     let weights = panel.add(block * BLOCK_BYTES);
                     fetch.ahead_of::<Avx512Bf16>(weights, P);
                     for pair in 0..PAIRS {

@@ -125,6 +125,12 @@ impl Simd for Neon {
     }
 
     #[inline(always)]
+    unsafe fn load_signed_bytes(from: *const i8) -> float32x4_t {
+        // SAFETY: the caller's pointer is valid for 4 bytes.
+        four(unsafe { from.cast::<[i8; 4]>().read_unaligned() }.map(f32::from))
+    }
+
+    #[inline(always)]
     unsafe fn int_splat(x: i32) -> Ints {
         Ints([x; 4])
     }

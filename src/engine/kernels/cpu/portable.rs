@@ -118,6 +118,12 @@ impl Simd for Portable {
     }
 
     #[inline(always)]
+    unsafe fn load_signed_bytes(from: *const i8) -> F4 {
+        // SAFETY: the caller's pointer is valid for 4 bytes.
+        F4(unsafe { from.cast::<[i8; 4]>().read_unaligned() }.map(f32::from))
+    }
+
+    #[inline(always)]
     unsafe fn int_splat(x: i32) -> Ints {
         Ints([x; 4])
     }

@@ -1,5 +1,6 @@
 //! One token's query, key and value heads: norm, rotation, storing.
 
+use super::int8_rows::{scale_of, to_bytes};
 use super::norm::rms_norm;
 use super::simd::{Kernel, Simd};
 use crate::engine::kernels::{Heads, KvFormat, KvShape, Norms};
@@ -15,8 +16,8 @@ pub(in crate::engine::kernels) struct RotaryTask<'a> {
     pub(in crate::engine::kernels) slot: usize,
     pub(in crate::engine::kernels) shape: KvShape,
     /// The whole layer, in the shape's format.
-    pub(in crate::engine::kernels) keys: *mut f32,
-    pub(in crate::engine::kernels) values: *mut f32,
+    pub(in crate::engine::kernels) keys: *mut u8,
+    pub(in crate::engine::kernels) values: *mut u8,
 }
 
 impl Kernel for RotaryTask<'_> {
@@ -36,21 +37,31 @@ impl Kernel for RotaryTask<'_> {
             }
             for head in 0..n_kv {
                 let key = self.row.add((n_q + head) * d);
-                let stride = self.shape.block_tokens;
-                let key_at = block * self.shape.key_block() + head * d * stride + offset;
                 let value = self.row.add((n_q + n_kv + head) * d);
-                let value_at = block * self.shape.value_block() + (head * stride + offset) * self.shape.d_padded();
+                let keys = self.keys.add(self.shape.keys_at(block, head));
+                let values = self.values.add(self.shape.values_at(block, head));
+                // Numbers of a key lie a block apart, those of a value side by side.
+                let (stride, first) = (self.shape.block_tokens, offset * self.shape.d_padded());
                 match self.shape.format {
                     KvFormat::F32 => {
+                        let (keys, values) = (keys.cast::<f32>(), values.cast::<f32>());
                         for i in 0..d {
-                            *self.keys.add(key_at + i * stride) = *key.add(i);
+                            *keys.add(offset + i * stride) = *key.add(i);
                         }
-                        std::ptr::copy_nonoverlapping(value, self.values.add(value_at), d);
+                        std::ptr::copy_nonoverlapping(value, values.add(first), d);
                     }
                     KvFormat::F16 => {
-                        let (keys, values) = (self.keys.cast::<u16>(), self.values.cast::<u16>());
-                        narrow::<S>(key, d, |i, half| *keys.add(key_at + i * stride) = half);
-                        narrow::<S>(value, d, |i, half| *values.add(value_at + i) = half);
+                        let (keys, values) = (keys.cast::<u16>(), values.cast::<u16>());
+                        narrow::<S>(key, d, |i, half| *keys.add(offset + i * stride) = half);
+                        narrow::<S>(value, d, |i, half| *values.add(first + i) = half);
+                    }
+                    KvFormat::Int8 => {
+                        let scales = [
+                            keys.add(self.shape.key_numbers()).cast::<f32>().add(offset),
+                            values.add(self.shape.value_numbers()).cast::<f32>().add(offset),
+                        ];
+                        *scales[0] = quantize::<S>(key, d, |i, byte| *keys.add(offset + i * stride) = byte);
+                        *scales[1] = quantize::<S>(value, d, |i, byte| *values.add(first + i) = byte);
                     }
                 }
             }
@@ -58,22 +69,53 @@ impl Kernel for RotaryTask<'_> {
     }
 }
 
+/// The largest number that keys and values may be.
+const LARGEST: f32 = 65504.0;
+
+/// Some of `n` numbers from `at` on, as many as a vector has, no larger than [`LARGEST`]; zeros beyond the last.
+#[inline(always)]
+unsafe fn within_range<S: Simd>(from: *const f32, at: usize, n: usize) -> S::V {
+    let mut floats = [0.0f32; 16];
+    // SAFETY: `from` is valid for n floats; a vector has at most 16 lanes.
+    unsafe {
+        std::ptr::copy_nonoverlapping(from.add(at), floats.as_mut_ptr(), S::LANES.min(n - at));
+        S::max(S::min(S::load(floats.as_ptr()), S::splat(LARGEST)), S::splat(-LARGEST))
+    }
+}
+
 /// Calls `put` with the index and the f16 bits of every one of `n` numbers.
 #[inline(always)]
 unsafe fn narrow<S: Simd>(from: *const f32, n: usize, mut put: impl FnMut(usize, u16)) {
-    const LARGEST: f32 = 65504.0;
     for at in (0..n).step_by(S::LANES) {
-        let count = S::LANES.min(n - at);
-        let (mut floats, mut halves) = ([0.0f32; 16], [0u16; 16]);
-        // SAFETY: `from` is valid for n floats; a vector has at most 16 lanes.
-        unsafe {
-            std::ptr::copy_nonoverlapping(from.add(at), floats.as_mut_ptr(), count);
-            let inside = S::max(S::min(S::load(floats.as_ptr()), S::splat(LARGEST)), S::splat(-LARGEST));
-            S::store_f16(halves.as_mut_ptr(), inside);
-        }
-        for (i, &half) in halves[..count].iter().enumerate() {
+        let mut halves = [0u16; 16];
+        // SAFETY: the caller's; a vector has at most 16 lanes.
+        unsafe { S::store_f16(halves.as_mut_ptr(), within_range::<S>(from, at, n)) };
+        for (i, &half) in halves[..S::LANES.min(n - at)].iter().enumerate() {
             put(at + i, half);
         }
+    }
+}
+
+/// Calls `put` with the index and the signed byte of every one of `n` numbers, and returns their scale.
+#[inline(always)]
+unsafe fn quantize<S: Simd>(from: *const f32, n: usize, mut put: impl FnMut(usize, u8)) -> f32 {
+    // SAFETY: the caller's; a vector has at most 16 lanes.
+    unsafe {
+        let mut sizes = S::splat(0.0);
+        for at in (0..n).step_by(S::LANES) {
+            let v = within_range::<S>(from, at, n);
+            sizes = S::max(S::max(v, S::sub(S::splat(0.0), v)), sizes);
+        }
+        let largest = S::largest(sizes);
+        let (scale, inverse) = scale_of(largest);
+        for at in (0..n).step_by(S::LANES) {
+            let mut bytes = [0u8; 16];
+            S::store_low_bytes(bytes.as_mut_ptr(), to_bytes::<S>(within_range::<S>(from, at, n), inverse));
+            for (i, &byte) in bytes[..S::LANES.min(n - at)].iter().enumerate() {
+                put(at + i, byte);
+            }
+        }
+        scale
     }
 }
 

@@ -60,6 +60,8 @@ pub(in crate::engine::kernels) trait Simd: Copy + 'static {
     unsafe fn store_f16(to: *mut u16, v: Self::V);
     /// Reads `LANES` unsigned bytes as numbers.
     unsafe fn load_bytes(from: *const u8) -> Self::V;
+    /// Reads `LANES` signed bytes as numbers.
+    unsafe fn load_signed_bytes(from: *const i8) -> Self::V;
 
     /// Writes the lowest byte of every lane.
     #[inline(always)]

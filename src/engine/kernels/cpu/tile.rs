@@ -45,6 +45,19 @@ impl Element for F16 {
     }
 }
 
+/// A signed byte.
+#[derive(Clone, Copy)]
+#[repr(transparent)]
+pub(in crate::engine::kernels) struct Int8(i8);
+
+impl Element for Int8 {
+    #[inline(always)]
+    unsafe fn load<S: Simd>(from: *const Int8) -> S::V {
+        // SAFETY: the caller's.
+        unsafe { S::load_signed_bytes(from.cast()) }
+    }
+}
+
 /// Adds to `acc[r][c]` the products of `a[r]` with `b[c]` over `k` steps, in ascending order: one multiply-add chain per
 /// output, which does not depend on the size of the tile. Element `a[r][i]` is `*a[r].add(i)`; the vector `b[c][i]` starts at
 /// `b[c].add(i * stride)`. If something else will be read later in place of `b`, it is asked for along the way.

@@ -70,12 +70,16 @@ impl Sequence {
 
     /// Attention of the tokens from `first` on, by the reference.
     fn exact(&self, store: Store, first: usize) -> Vec<f64> {
-        let keep = |numbers: Vec<f32>| if store == Store::Bf16 { reference::as_bf16(&numbers) } else { numbers };
-        let floats = |numbers: Vec<f64>| keep(numbers.iter().map(|&x| x as f32).collect());
+        let keep = |numbers: Vec<f32>| match store {
+            Store::F32 | Store::F16 => numbers,
+            Store::Bf16 => reference::as_bf16(&numbers),
+            Store::Int8 => reference::as_bytes_of_one_scale(&numbers),
+        };
+        let floats = |numbers: Vec<f64>| numbers.iter().map(|&x| x as f32).collect::<Vec<_>>();
         let rows = |of: &dyn Fn(usize) -> Vec<f32>| (0..self.tokens).map(of).collect::<Vec<_>>();
         let kv: Vec<_> = (self.n_q..self.n_q + self.n_kv)
             .map(|head| {
-                let keys = rows(&|row| floats(self.turned(row, head, &self.k_norm)));
+                let keys = rows(&|row| keep(floats(self.turned(row, head, &self.k_norm))));
                 (keys, rows(&|row| keep(self.head(row, head + self.n_kv).to_vec())))
             })
             .collect();
@@ -84,6 +88,7 @@ impl Sequence {
             .flat_map(|(row, head)| {
                 let (keys, values) = &kv[head / (self.n_q / self.n_kv)];
                 let q = floats(self.turned(row, head, &self.q_norm));
+                let q = if store == Store::Bf16 { keep(q) } else { q };
                 reference::attention(&q, &keys[..=row], &values[..=row])
             })
             .collect()
@@ -97,7 +102,7 @@ impl Store {
             Self::F32 => 2e-4,
             Self::F16 => 2e-3,
             // The reference has them rounded, too; what is left is the rounding of weights, and rare numbers that are rounded another way.
-            Self::Bf16 => 8e-3,
+            Self::Bf16 | Self::Int8 => 8e-3,
         }
     }
 }

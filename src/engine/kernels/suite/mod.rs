@@ -108,6 +108,8 @@ pub(super) enum Store {
     F16,
     /// Queries as well.
     Bf16,
+    /// Signed bytes, every head of a token with a scale for its key and one for its value.
+    Int8,
 }
 
 /// How tokens come to attention.

@@ -6,13 +6,18 @@
 //! chunks start at multiples of 64 and parts at multiples of [`PART`]; a key that a row may not see has weight exactly 0, a chunk of
 //! such keys scales the row by exactly 1, and a part of such keys is left out.
 
+mod state;
+
 use super::exp::exp;
 use super::simd::{Kernel, Simd};
-use super::tile::{Element, F16, accumulate};
+use super::tile::{Element, F16, Int8, accumulate};
 use crate::engine::blocks::BlockId;
 use crate::engine::kernels::{Heads, KvFormat, KvShape};
+use state::{State, exp_one, place};
 use std::cell::Cell;
 use std::ops::Range;
+
+pub(in crate::engine::kernels) use state::{CombineTask, partial_len};
 
 /// Keys per chunk; a multiple of every block size and vector.
 const CHUNK: usize = 64;
@@ -51,11 +56,6 @@ pub(in crate::engine::kernels) enum AttentionOutput {
     Partial(*mut f32),
 }
 
-/// Floats of what a part of the keys comes to, for some rows (token × head).
-pub(in crate::engine::kernels) fn partial_len(rows: usize, shape: KvShape) -> usize {
-    rows * (shape.d_padded() + 2)
-}
-
 thread_local! {
     /// Working memory, kept from task to task.
     static SCRATCH: Cell<Vec<f32>> = const { Cell::new(Vec::new()) };
@@ -75,80 +75,6 @@ struct Tile<'a> {
     widened: &'a mut [f32],
 }
 
-/// What some keys come to, for R rows. A row that has seen none has minus infinity and zeros.
-struct State<'a> {
-    /// `[R, d_padded]`: the weighted sum of values.
-    sums: &'a mut [f32],
-    /// `[R]`: the largest score.
-    largest: &'a mut [f32],
-    /// `[R]`: the sum of weights.
-    total: &'a mut [f32],
-}
-
-impl<'a> State<'a> {
-    /// In [`partial_len`] floats.
-    #[inline(always)]
-    fn of(floats: &'a mut [f32], rows: usize, d_padded: usize) -> Self {
-        let (sums, rest) = floats.split_at_mut(rows * d_padded);
-        let (largest, total) = rest.split_at_mut(rows);
-        Self { sums, largest, total }
-    }
-
-    /// Of no keys.
-    #[inline(always)]
-    fn clear(&mut self) {
-        self.sums.fill(0.0);
-        self.total.fill(0.0);
-        self.largest.fill(f32::NEG_INFINITY);
-    }
-
-    #[inline(always)]
-    fn copy(&mut self, other: &State<'_>) {
-        self.sums.copy_from_slice(other.sums);
-        self.largest.copy_from_slice(other.largest);
-        self.total.copy_from_slice(other.total);
-    }
-
-    /// Takes the keys of a later part in.
-    #[inline(always)]
-    unsafe fn fold<S: Simd>(&mut self, later: &State<'_>) {
-        let rows = self.largest.len();
-        let d_padded = self.sums.len() / rows;
-        for row in 0..rows {
-            if later.largest[row] == f32::NEG_INFINITY {
-                continue;
-            }
-            let both = self.largest[row].max(later.largest[row]);
-            // SAFETY: the caller's; e^0 is exactly 1.
-            let (ours, theirs) =
-                unsafe { (exp_one::<S>(self.largest[row] - both), exp_one::<S>(later.largest[row] - both)) };
-            self.largest[row] = both;
-            self.total[row] = self.total[row] * ours + later.total[row] * theirs;
-            for i in (row * d_padded..(row + 1) * d_padded).step_by(S::LANES) {
-                let (to, from) = (self.sums[i..].as_mut_ptr(), later.sums[i..].as_ptr());
-                // SAFETY: a padded row is whole vectors.
-                unsafe {
-                    let scaled = S::mul(S::load(to), S::splat(ours));
-                    S::store(to, S::fma(S::load(from), S::splat(theirs), scaled));
-                }
-            }
-        }
-    }
-
-    /// The means: sums over those of the weights, to `[tokens, width]`.
-    #[inline(always)]
-    unsafe fn write(&self, heads: Heads, kv_head: usize, out: *mut f32, width: usize) {
-        let d_padded = self.sums.len() / self.largest.len();
-        for (row, sums) in self.sums.chunks_exact(d_padded).enumerate() {
-            let (place, inverse) = (place(heads, kv_head, row, width), 1.0 / self.total[row]);
-            for (i, sum) in sums[..heads.d].iter().enumerate() {
-                // SAFETY: `out` has a place for every row and head of the tile.
-                unsafe { *out.add(place + i) = sum * inverse }
-            }
-        }
-    }
-}
-
 /// The keys and values of a chunk, block by block.
 #[derive(Clone, Copy)]
 struct Chunk<E> {
@@ -156,9 +82,19 @@ struct Chunk<E> {
     count: usize,
     keys: [*const E; BLOCKS],
     values: [*const E; BLOCKS],
+    /// What keys and values are to be multiplied with, one number a token, where they are bytes.
+    scales: Option<[[*const f32; BLOCKS]; 2]>,
     /// The keys and values that are read after these, for few rows: they are done with a block before the processor has found
     /// out by itself that it is read in order, each being a piece of memory of its own.
     after: Option<[[*const E; BLOCKS]; 2]>,
+}
+
+impl<E> Chunk<E> {
+    /// Of `count` keys from `start` on, which are not found yet.
+    fn empty(start: usize, count: usize) -> Self {
+        let nowhere = [std::ptr::null(); BLOCKS];
+        Self { start, count, keys: nowhere, values: nowhere, scales: None, after: None }
+    }
 }
 
 impl Kernel for AttentionTask<'_> {
@@ -171,9 +107,8 @@ impl Kernel for AttentionTask<'_> {
         let d_padded = self.shape.d_padded();
         // Taken out and put back: a closure around the work would not be compiled for this instruction set.
         let mut scratch = SCRATCH.take();
-        // Few rows read every key once, and take it as it is; many are better served from floats.
-        let narrow = self.shape.format == KvFormat::F16;
         let few = rows <= S::WIDE_ROWS;
+        let narrow = self.shape.format != KvFormat::F32;
         let widened = if narrow && !few { CHUNK * (d + d_padded) } else { 0 };
         let partial = partial_len(rows, self.shape);
         let before = if self.parts.len() > 1 { partial } else { 0 };
@@ -191,7 +126,7 @@ impl Kernel for AttentionTask<'_> {
         self.read_queries(&mut tile);
         for part in self.parts.clone() {
             // SAFETY: the caller's.
-            unsafe { self.attend_to_part::<S>(&mut tile, part, narrow, few) }
+            unsafe { self.attend_to_part::<S>(&mut tile, part, few) }
             if self.parts.len() > 1 {
                 let mut before = State::of(before, rows, d_padded);
                 if part == self.parts.start {
@@ -218,22 +153,33 @@ impl Kernel for AttentionTask<'_> {
 impl AttentionTask<'_> {
     /// The state of a tile after the keys of a part alone.
     #[inline(always)]
-    unsafe fn attend_to_part<S: Simd>(&self, tile: &mut Tile<'_>, part: usize, narrow: bool, few: bool) {
+    unsafe fn attend_to_part<S: Simd>(&self, tile: &mut Tile<'_>, part: usize, few: bool) {
         tile.state.clear();
         let keys = self.position + self.tokens;
         for start in (part * PART..keys.min((part + 1) * PART)).step_by(CHUNK) {
             // SAFETY: the caller's; the table covers all keys.
             unsafe {
-                if !narrow {
-                    self.attend::<S, f32>(tile, &self.chunk(start, keys));
-                } else if few {
-                    let mut chunk = self.chunk(start, keys);
-                    chunk.after = Some(self.after(&chunk, keys));
-                    self.attend::<S, F16>(tile, &chunk);
-                } else {
-                    let chunk = self.widened::<S>(tile, &self.chunk(start, keys));
-                    self.attend::<S, f32>(tile, &chunk);
+                match self.shape.format {
+                    KvFormat::F32 => self.attend::<S, f32>(tile, &self.chunk(start, keys)),
+                    KvFormat::F16 => self.attend_to_narrow::<S, F16>(tile, start, keys, few),
+                    KvFormat::Int8 => self.attend_to_narrow::<S, Int8>(tile, start, keys, few),
                 }
+            }
+        }
+    }
+
+    /// Takes a chunk into the sums: as it is for few rows, which read every key once; made floats for many.
+    #[inline(always)]
+    unsafe fn attend_to_narrow<S: Simd, E: Element>(&self, tile: &mut Tile<'_>, start: usize, keys: usize, few: bool) {
+        // SAFETY: the caller's.
+        unsafe {
+            let mut chunk = self.chunk::<E>(start, keys);
+            if few {
+                chunk.after = Some(self.after(&chunk, keys));
+                self.attend::<S, E>(tile, &chunk);
+            } else {
+                let chunk = self.widened::<S, E>(tile, &chunk);
+                self.attend::<S, f32>(tile, &chunk);
             }
         }
     }
@@ -278,20 +224,21 @@ impl AttentionTask<'_> {
     /// Finds the keys and values from `start` on, of `keys` in all.
     #[inline(always)]
     unsafe fn chunk<E: Element>(&self, start: usize, keys: usize) -> Chunk<E> {
-        let KvShape { heads: Heads { d, .. }, block_tokens, .. } = self.shape;
-        let count = CHUNK.min(keys - start);
-        let mut chunk =
-            Chunk { start, count, keys: [std::ptr::null(); BLOCKS], values: [std::ptr::null(); BLOCKS], after: None };
-        for at in 0..count.div_ceil(block_tokens) {
-            let block = self.table[start / block_tokens + at].0 as usize;
-            let key = block * self.shape.key_block() + self.kv_head * d * block_tokens;
-            let value = block * self.shape.value_block() + self.kv_head * block_tokens * self.shape.d_padded();
+        let shape = self.shape;
+        let mut chunk = Chunk::empty(start, CHUNK.min(keys - start));
+        let (mut key_scales, mut value_scales) = ([std::ptr::null(); BLOCKS], [std::ptr::null(); BLOCKS]);
+        for at in 0..chunk.count.div_ceil(shape.block_tokens) {
+            let block = self.table[start / shape.block_tokens + at].0 as usize;
             // SAFETY: the block is in the layer.
             unsafe {
-                (chunk.keys[at], chunk.values[at]) =
-                    (self.keys.cast::<E>().add(key), self.values.cast::<E>().add(value));
+                let keys = self.keys.add(shape.keys_at(block, self.kv_head));
+                let values = self.values.add(shape.values_at(block, self.kv_head));
+                (chunk.keys[at], chunk.values[at]) = (keys.cast(), values.cast());
+                key_scales[at] = keys.add(shape.key_numbers() * shape.format.bytes()).cast();
+                value_scales[at] = values.add(shape.value_numbers() * shape.format.bytes()).cast();
             }
         }
+        chunk.scales = (shape.format.scale_bytes() > 0).then_some([key_scales, value_scales]);
         chunk
     }
 
@@ -299,39 +246,37 @@ impl AttentionTask<'_> {
     /// Blocks that it does not have are those of this chunk.
     #[inline(always)]
     unsafe fn after<E: Element>(&self, chunk: &Chunk<E>, keys: usize) -> [[*const E; BLOCKS]; 2] {
-        let KvShape { heads: Heads { d, n_kv, .. }, block_tokens, .. } = self.shape;
+        let shape = self.shape;
         let next_start = chunk.start + CHUNK;
         let (start, heads) = if next_start < keys { (next_start, 0) } else { (0, 1) };
         let mut after = [chunk.keys, chunk.values];
-        if self.kv_head + heads < n_kv {
+        if self.kv_head + heads < shape.heads.n_kv {
             // SAFETY: the caller's.
             let next = unsafe { self.chunk::<E>(start, keys) };
-            let blocks = next.count.div_ceil(block_tokens);
+            let blocks = next.count.div_ceil(shape.block_tokens);
             for (to, from) in after[0].iter_mut().zip(next.keys).take(blocks) {
-                *to = from.wrapping_add(heads * d * block_tokens);
+                *to = from.wrapping_byte_add(heads * shape.key_head_bytes());
             }
             for (to, from) in after[1].iter_mut().zip(next.values).take(blocks) {
-                *to = from.wrapping_add(heads * block_tokens * self.shape.d_padded());
+                *to = from.wrapping_byte_add(heads * shape.value_head_bytes());
             }
         }
         after
     }
 
-    /// The same keys and values as floats, in the tile's memory.
+    /// The same keys and values as floats, in the tile's memory; scales stay where they are.
     #[inline(always)]
-    unsafe fn widened<S: Simd>(&self, tile: &mut Tile<'_>, narrow: &Chunk<F16>) -> Chunk<f32> {
-        let KvShape { heads: Heads { d, .. }, block_tokens, .. } = self.shape;
-        let Chunk { start, count, .. } = *narrow;
-        let mut chunk =
-            Chunk { start, count, keys: [std::ptr::null(); BLOCKS], values: [std::ptr::null(); BLOCKS], after: None };
-        let (keys, values) = (d * block_tokens, block_tokens * self.shape.d_padded());
+    unsafe fn widened<S: Simd, E: Element>(&self, tile: &mut Tile<'_>, narrow: &Chunk<E>) -> Chunk<f32> {
+        let mut chunk = Chunk { scales: narrow.scales, ..Chunk::empty(narrow.start, narrow.count) };
+        let (keys, values) = (self.shape.key_numbers(), self.shape.value_numbers());
         let to = tile.widened.as_mut_ptr();
-        for at in 0..count.div_ceil(block_tokens) {
+        for at in 0..chunk.count.div_ceil(self.shape.block_tokens) {
             // SAFETY: a chunk's blocks fit the memory.
             unsafe {
-                let (to_keys, to_values) = (to.add(at * keys), to.add(CHUNK * d + at * values));
-                widen::<S>(narrow.keys[at], keys, to_keys);
-                widen::<S>(narrow.values[at], values, to_values);
+                let to_keys = to.add(at * keys);
+                let to_values = to.add(CHUNK * self.shape.heads.d + at * values);
+                widen::<S, E>(narrow.keys[at], keys, to_keys);
+                widen::<S, E>(narrow.values[at], values, to_values);
                 (chunk.keys[at], chunk.values[at]) = (to_keys.cast_const(), to_values.cast_const());
             }
         }
@@ -344,7 +289,7 @@ impl AttentionTask<'_> {
         // SAFETY: the caller's.
         unsafe {
             self.score::<S, E>(tile, chunk);
-            self.soften::<S>(tile, chunk.start, chunk.count);
+            self.soften::<S, E>(tile, chunk);
             self.sum_values::<S, E>(tile, chunk);
         }
     }
@@ -362,7 +307,12 @@ impl AttentionTask<'_> {
                 |keys: &[*const E; BLOCKS]| places.map(|key| keys[key / block_tokens].wrapping_add(key % block_tokens));
             let (keys, after) = (vectors(&chunk.keys), chunk.after.map(|[keys, _]| vectors(&keys)));
             // SAFETY: the caller's.
-            unsafe { by_height!(self.score_rows(tile, first, from, keys, after) over rows) }
+            unsafe {
+                by_height!(self.score_rows(tile, first, from, keys, after) over rows);
+                if let Some([scales, _]) = chunk.scales {
+                    self.scale_scores::<S>(tile, from..(from + 4 * S::LANES).min(chunk.count), &scales);
+                }
+            }
         }
     }
 
@@ -390,10 +340,27 @@ impl AttentionTask<'_> {
         }
     }
 
-    /// Scores to weights: hides what a row may not see, and updates its largest score and its total.
+    /// Multiplies the scores of some keys with the keys' scales.
     #[inline(always)]
-    unsafe fn soften<S: Simd>(&self, tile: &mut Tile<'_>, start: usize, count: usize) {
-        let group = self.group();
+    unsafe fn scale_scores<S: Simd>(&self, tile: &mut Tile<'_>, keys: Range<usize>, scales: &[*const f32; BLOCKS]) {
+        for key in keys.step_by(S::LANES) {
+            // SAFETY: vectors do not go beyond a block, nor beyond the tile.
+            unsafe {
+                let scale = S::load(scales[key / self.shape.block_tokens].add(key % self.shape.block_tokens));
+                for row in tile.weights.chunks_exact_mut(CHUNK) {
+                    let score = row.as_mut_ptr().add(key);
+                    S::store(score, S::mul(S::load(score), scale));
+                }
+            }
+        }
+    }
+
+    /// Scores to weights: hides what a row may not see, and updates its largest score and its total. Where values have scales, the weights
+    /// take them along.
+    #[inline(always)]
+    unsafe fn soften<S: Simd, E: Element>(&self, tile: &mut Tile<'_>, chunk: &Chunk<E>) {
+        let Chunk { start, count, .. } = *chunk;
+        let (group, block_tokens) = (self.group(), self.shape.block_tokens);
         let width = count.next_multiple_of(S::LANES);
         for (row, weights) in tile.weights.chunks_exact_mut(CHUNK).enumerate() {
             let seen = (self.position + row / group + 1).saturating_sub(start).min(count);
@@ -411,7 +378,11 @@ impl AttentionTask<'_> {
                 let mut total = S::splat(0.0);
                 for i in (0..width).step_by(S::LANES) {
                     let weight = exp::<S>(S::sub(S::load(weights.add(i)), subtracted));
-                    S::store(weights.add(i), weight);
+                    let of_value = match &chunk.scales {
+                        Some([_, scales]) => S::mul(weight, S::load(scales[i / block_tokens].add(i % block_tokens))),
+                        None => weight,
+                    };
+                    S::store(weights.add(i), of_value);
                     total = S::add(total, weight);
                 }
                 // After the first chunks the largest score stays mostly what it was, and e^0 is exactly 1.
@@ -494,56 +465,11 @@ impl AttentionTask<'_> {
     }
 }
 
-/// Where the head of row `row` of a tile starts in a row of all query heads, `width` wide.
-fn place(heads: Heads, kv_head: usize, row: usize, width: usize) -> usize {
-    let group = heads.n_q / heads.n_kv;
-    row / group * width + (kv_head * group + row % group) * heads.d
-}
-
-/// Puts the parts of a tile together, in ascending order.
-pub(in crate::engine::kernels) struct CombineTask<'a> {
-    /// One after the other, [`partial_len`] floats each; the first is added up in place.
-    pub(in crate::engine::kernels) partials: &'a mut [f32],
-    pub(in crate::engine::kernels) rows: usize,
-    pub(in crate::engine::kernels) kv_head: usize,
-    pub(in crate::engine::kernels) shape: KvShape,
-    /// `[tokens, out_width]`; the task writes its heads only.
-    pub(in crate::engine::kernels) out: *mut f32,
-    pub(in crate::engine::kernels) out_width: usize,
-}
-
-impl Kernel for CombineTask<'_> {
-    type Output = ();
-
-    #[inline(always)]
-    unsafe fn run<S: Simd>(self) {
-        let (rows, d_padded) = (self.rows, self.shape.d_padded());
-        let (first, others) = self.partials.split_at_mut(partial_len(rows, self.shape));
-        let mut state = State::of(first, rows, d_padded);
-        // SAFETY: the caller's.
-        unsafe {
-            for later in others.chunks_exact_mut(partial_len(rows, self.shape)) {
-                state.fold::<S>(&State::of(later, rows, d_padded));
-            }
-            state.write(self.shape.heads, self.kv_head, self.out, self.out_width);
-        }
-    }
-}
-
-/// `n` f16 numbers to floats; n is a multiple of 16.
+/// `n` numbers to floats; n is a multiple of 16.
 #[inline(always)]
-unsafe fn widen<S: Simd>(from: *const F16, n: usize, to: *mut f32) {
+unsafe fn widen<S: Simd, E: Element>(from: *const E, n: usize, to: *mut f32) {
     for i in (0..n).step_by(S::LANES) {
         // SAFETY: the caller's.
-        unsafe { S::store(to.add(i), F16::load::<S>(from.add(i))) };
+        unsafe { S::store(to.add(i), E::load::<S>(from.add(i))) };
     }
-}
-
-/// `e^x` of one number, by the same steps as that of a vector.
-#[inline(always)]
-unsafe fn exp_one<S: Simd>(x: f32) -> f32 {
-    let mut lanes = [0.0f32; 16];
-    // SAFETY: the caller's; a vector has at most 16 lanes.
-    unsafe { S::store(lanes.as_mut_ptr(), exp::<S>(S::splat(x))) };
-    lanes[0]
 }

@@ -1,0 +1,129 @@
+//! What the keys that were seen so far come to, and how that of a sequence's parts is put together.
+
+use crate::engine::kernels::cpu::exp::exp;
+use crate::engine::kernels::cpu::simd::{Kernel, Simd};
+use crate::engine::kernels::{Heads, KvShape};
+
+/// Floats of what a part of the keys comes to, for some rows (token × head).
+pub(in crate::engine::kernels) fn partial_len(rows: usize, shape: KvShape) -> usize {
+    rows * (shape.d_padded() + 2)
+}
+
+/// What some keys come to, for R rows. A row that has seen none has minus infinity and zeros.
+pub(super) struct State<'a> {
+    /// `[R, d_padded]`: the weighted sum of values.
+    pub(super) sums: &'a mut [f32],
+    /// `[R]`: the largest score.
+    pub(super) largest: &'a mut [f32],
+    /// `[R]`: the sum of weights.
+    pub(super) total: &'a mut [f32],
+}
+
+impl<'a> State<'a> {
+    /// In [`partial_len`] floats.
+    #[inline(always)]
+    pub(super) fn of(floats: &'a mut [f32], rows: usize, d_padded: usize) -> Self {
+        let (sums, rest) = floats.split_at_mut(rows * d_padded);
+        let (largest, total) = rest.split_at_mut(rows);
+        Self { sums, largest, total }
+    }
+
+    /// Of no keys.
+    #[inline(always)]
+    pub(super) fn clear(&mut self) {
+        self.sums.fill(0.0);
+        self.total.fill(0.0);
+        self.largest.fill(f32::NEG_INFINITY);
+    }
+
+    #[inline(always)]
+    pub(super) fn copy(&mut self, other: &State<'_>) {
+        self.sums.copy_from_slice(other.sums);
+        self.largest.copy_from_slice(other.largest);
+        self.total.copy_from_slice(other.total);
+    }
+
+    /// Takes the keys of a later part in.
+    #[inline(always)]
+    pub(super) unsafe fn fold<S: Simd>(&mut self, later: &State<'_>) {
+        let rows = self.largest.len();
+        let d_padded = self.sums.len() / rows;
+        for row in 0..rows {
+            if later.largest[row] == f32::NEG_INFINITY {
+                continue;
+            }
+            let both = self.largest[row].max(later.largest[row]);
+            // SAFETY: the caller's; e^0 is exactly 1.
+            let (ours, theirs) =
+                unsafe { (exp_one::<S>(self.largest[row] - both), exp_one::<S>(later.largest[row] - both)) };
+            self.largest[row] = both;
+            self.total[row] = self.total[row] * ours + later.total[row] * theirs;
+            for i in (row * d_padded..(row + 1) * d_padded).step_by(S::LANES) {
+                let (to, from) = (self.sums[i..].as_mut_ptr(), later.sums[i..].as_ptr());
+                // SAFETY: a padded row is whole vectors.
+                unsafe {
+                    let scaled = S::mul(S::load(to), S::splat(ours));
+                    S::store(to, S::fma(S::load(from), S::splat(theirs), scaled));
+                }
+            }
+        }
+    }
+
+    /// The means: sums over those of the weights, to `[tokens, width]`.
+    #[inline(always)]
+    pub(super) unsafe fn write(&self, heads: Heads, kv_head: usize, out: *mut f32, width: usize) {
+        let d_padded = self.sums.len() / self.largest.len();
+        for (row, sums) in self.sums.chunks_exact(d_padded).enumerate() {
+            let (place, inverse) = (place(heads, kv_head, row, width), 1.0 / self.total[row]);
+            for (i, sum) in sums[..heads.d].iter().enumerate() {
+                // SAFETY: `out` has a place for every row and head of the tile.
+                unsafe { *out.add(place + i) = sum * inverse }
+            }
+        }
+    }
+}
+
+/// Puts the parts of a tile together, in ascending order.
+pub(in crate::engine::kernels) struct CombineTask<'a> {
+    /// One after the other, [`partial_len`] floats each; the first is added up in place.
+    pub(in crate::engine::kernels) partials: &'a mut [f32],
+    pub(in crate::engine::kernels) rows: usize,
+    pub(in crate::engine::kernels) kv_head: usize,
+    pub(in crate::engine::kernels) shape: KvShape,
+    /// `[tokens, out_width]`; the task writes its heads only.
+    pub(in crate::engine::kernels) out: *mut f32,
+    pub(in crate::engine::kernels) out_width: usize,
+}
+
+impl Kernel for CombineTask<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    unsafe fn run<S: Simd>(self) {
+        let (rows, d_padded) = (self.rows, self.shape.d_padded());
+        let (first, others) = self.partials.split_at_mut(partial_len(rows, self.shape));
+        let mut state = State::of(first, rows, d_padded);
+        // SAFETY: the caller's.
+        unsafe {
+            for later in others.chunks_exact_mut(partial_len(rows, self.shape)) {
+                state.fold::<S>(&State::of(later, rows, d_padded));
+            }
+            state.write(self.shape.heads, self.kv_head, self.out, self.out_width);
+        }
+    }
+}
+
+/// Where the head of row `row` of a tile starts in a row of all query heads, `width` wide.
+pub(super) fn place(heads: Heads, kv_head: usize, row: usize, width: usize) -> usize {
+    let group = heads.n_q / heads.n_kv;
+    row / group * width + (kv_head * group + row % group) * heads.d
+}
+
+/// `e^x` of one number, by the same steps as that of a vector.
+#[inline(always)]
+pub(super) unsafe fn exp_one<S: Simd>(x: f32) -> f32 {
+    let mut lanes = [0.0f32; 16];
+    // SAFETY: the caller's; a vector has at most 16 lanes.
+    unsafe { S::store(lanes.as_mut_ptr(), exp::<S>(S::splat(x))) };
+    lanes[0]
+}
