@@ -83,6 +83,7 @@ fn resume_command(args: &Args, dir: &Path) -> String {
     for set in &args.experiment.set {
         command += &format!(" --set {}", shell_word(set));
     }
+    command += &args.experiment.device.words();
     if let Some(seed) = args.seed {
         command += &format!(" --seed {seed}");
     }
