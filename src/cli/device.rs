@@ -15,7 +15,7 @@ pub(super) struct DeviceArgs {
     /// On a GPU, let them depend on it where that may be faster (prefill; bf16 through cuBLAS); the CPU stays as it is.
     #[arg(long)]
     fast: bool,
-    /// What keys and values are kept in: auto (floats) or int8 (about half the memory; the CPU only).
+    /// What keys and values are kept in: auto (floats) or int8 (about half the memory of 16-bit floats; the CPU only).
     #[arg(long, value_name = "DTYPE")]
     kv_dtype: Option<KvDtype>,
 }

@@ -77,13 +77,16 @@ pub(super) fn run(args: Args) -> Result<Exit, CliError> {
     }
 }
 
-/// The command that goes on with this run, with the same flags.
+/// The command that goes on with this run, with the flags that change what it does or keeps.
 fn resume_command(args: &Args, dir: &Path) -> String {
     let mut command = format!("maspo optimize {}", shell_word(&args.experiment.config.display().to_string()));
     for set in &args.experiment.set {
         command += &format!(" --set {}", shell_word(set));
     }
     command += &args.experiment.device.words();
+    if args.experiment.no_weight_cache {
+        command += " --no-weight-cache";
+    }
     if let Some(seed) = args.seed {
         command += &format!(" --seed {seed}");
     }
