@@ -13,8 +13,10 @@ pub mod prompt;
 pub mod store;
 
 pub mod cache;
-pub mod engine;
+pub mod local;
 pub mod task;
+
+pub use maspo_engine as engine;
 
 pub mod judge;
 pub mod rollout;

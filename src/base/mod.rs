@@ -2,12 +2,11 @@
 
 mod cancel;
 mod clock;
-mod digest;
 mod ids;
-mod seed;
+mod stage;
 
 pub use cancel::CancelToken;
 pub use clock::{Stopwatch, processor_seconds};
-pub use digest::{Digest, Hasher, digest_json};
 pub use ids::AgentId;
-pub use seed::{Seed, Stage};
+pub use maspo_engine::base::{Digest, Hasher, Seed, digest_json};
+pub use stage::Stage;

@@ -3,13 +3,11 @@
 //! Everything above this module speaks [`ChatModel`] and knows neither the engine, nor the network, nor the cache behind it.
 
 mod ledger;
-mod message;
 mod model;
 mod scripted;
 
 pub use ledger::{Ledger, LedgerLine, Metered, ModelRole};
-pub use message::{Message, Speaker};
-pub use model::{
-    ChatError, ChatModel, Completion, FinishReason, ModelIdentity, Origin, Request, Sampling, Scores, Usage,
-};
+pub use maspo_engine::text::{Message, Speaker};
+pub use maspo_engine::{FinishReason, Sampling};
+pub use model::{ChatError, ChatModel, Completion, ModelIdentity, Origin, Request, Scores, Usage};
 pub use scripted::ScriptedModel;

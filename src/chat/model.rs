@@ -1,37 +1,9 @@
 //! The port itself: requests, completions, scores, errors and the trait.
 
-use super::Message;
+use super::{FinishReason, Message, Sampling};
 use crate::base::Digest;
 use futures::future::BoxFuture;
 use serde::{Deserialize, Serialize};
-
-/// How the next token is chosen.
-#[derive(Clone, Copy, PartialEq, Debug, Serialize, Deserialize)]
-pub struct Sampling {
-    /// 0 is greedy; otherwise logits are divided by it.
-    pub temperature: f64,
-    /// Keep only the `top_k` most likely tokens; 0 keeps all.
-    pub top_k: u32,
-    /// Keep the smallest set of tokens whose probabilities reach `top_p`; 1 keeps all.
-    pub top_p: f64,
-    /// Seed of this request's own draws; 0 when greedy, so that equal greedy requests are equal.
-    pub seed: u64,
-}
-
-impl Sampling {
-    /// The most likely token at every step; ties go to the lowest token id.
-    pub const GREEDY: Self = Self { temperature: 0.0, top_k: 0, top_p: 1.0, seed: 0 };
-
-    /// Sampling at `temperature` from the whole vocabulary (greedy when it is 0, whatever the seed).
-    pub fn at(temperature: f64, seed: u64) -> Self {
-        if temperature == 0.0 { Self::GREEDY } else { Self { temperature, top_k: 0, top_p: 1.0, seed } }
-    }
-
-    /// Whether the most likely token is taken at every step.
-    pub fn is_greedy(&self) -> bool {
-        self.temperature <= 0.0 || self.top_k == 1
-    }
-}
 
 /// One generation request.
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
@@ -42,16 +14,6 @@ pub struct Request {
     pub max_new_tokens: usize,
     /// How tokens are chosen. Ignored by [`ChatModel::score`].
     pub sampling: Sampling,
-}
-
-/// Why a generation ended.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum FinishReason {
-    /// The model ended its turn.
-    Stop,
-    /// `max_new_tokens` was reached.
-    Length,
 }
 
 /// Where an answer came from.

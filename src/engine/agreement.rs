@@ -9,7 +9,7 @@ use super::qwen3::{Logits, Workspace};
 use super::schedule::{Limits, Scheduler};
 use super::token_engine::{EngineError, TokenRequest};
 use crate::base::{Seed, Stage};
-use crate::chat::Sampling;
+use crate::sample::Sampling;
 use futures::executor::block_on;
 use rand::RngExt;
 use serde::Serialize;
@@ -146,8 +146,8 @@ fn divergence(expected: &[f32], found: &[f32]) -> f64 {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::engine::qwen3::Dtype;
-    use crate::engine::{EngineOptions, ModelSource};
+    use crate::qwen3::Dtype;
+    use crate::{EngineOptions, ModelSource};
 
     fn open(dtype: Dtype) -> Bare {
         let source = ModelSource::parse("embedded:triage").unwrap();

@@ -9,7 +9,7 @@ pub(super) struct EmbeddedModel {
 
 macro_rules! files {
     ($folder:literal: $($file:literal),+ $(,)?) => {
-        &[$(($file, include_bytes!(concat!(env!("CARGO_MANIFEST_DIR"), "/models/", $folder, "/", $file)))),+]
+        &[$(($file, include_bytes!(concat!(env!("CARGO_MANIFEST_DIR"), "/../../models/", $folder, "/", $file)))),+]
     };
 }
 

@@ -161,7 +161,7 @@ fn wanted(config: &Config, options: &EngineOptions) -> GpuOptions {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::engine::qwen3::testing::plain_config;
+    use crate::qwen3::testing::plain_config;
 
     #[test]
     fn blocks_are_those_asked_for_or_all_that_can_be_of_use() {

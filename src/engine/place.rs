@@ -205,9 +205,9 @@ fn lacks(what: &str) -> OpenError {
 #[cfg(all(test, unix))]
 mod tests {
     use super::*;
-    use crate::engine::executor::gpu::emulated::{gpu, gpu_of};
-    use crate::engine::qwen3::testing::{RandomTensors, plain_config};
-    use crate::engine::token_engine::{TokenEngine, TokenRequest};
+    use crate::executor::gpu::emulated::{gpu, gpu_of};
+    use crate::qwen3::testing::{RandomTensors, plain_config};
+    use crate::token_engine::{TokenEngine, TokenRequest};
     use futures::executor::block_on;
 
     #[test]
@@ -274,7 +274,7 @@ mod tests {
         assert_eq!(loaded.blocks, 8 * 1024 / 16, "as many as are of use");
         assert!(loaded.model.is_none() && loaded.weight_bytes_per_step > 0 && loaded.kv_bytes_per_token > 0);
         let engine = TokenEngine::start_on(loaded.executor, &config, Vec::new(), &options, loaded.blocks).unwrap();
-        let sampling = crate::chat::Sampling::GREEDY;
+        let sampling = crate::sample::Sampling::GREEDY;
         let request =
             TokenRequest { prompt: vec![1, 2, 3], max_new_tokens: 2, sampling, ignore_eos: true, stop: Vec::new() };
         assert_eq!(block_on(engine.generate(request)).unwrap().token_ids.len(), 2);

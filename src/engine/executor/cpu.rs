@@ -1,9 +1,9 @@
 //! The CPU: the model's own forward pass, and memory that is kept from step to step.
 
 use super::{DeviceError, Executor};
-use crate::engine::kv::KvPool;
-use crate::engine::qwen3::{Logits, Model, Workspace};
-use crate::engine::schedule::StepPlan;
+use crate::kv::KvPool;
+use crate::qwen3::{Logits, Model, Workspace};
+use crate::schedule::StepPlan;
 
 /// A model on the CPU.
 pub(crate) struct CpuExecutor {

@@ -4,7 +4,7 @@
 mod choice;
 mod cpu;
 #[cfg(any(gpu, all(test, unix)))]
-pub(in crate::engine) mod gpu;
+pub(crate) mod gpu;
 
 pub use choice::{DeviceChoice, UnknownDevice};
 pub(crate) use cpu::CpuExecutor;

@@ -1,9 +1,9 @@
 //! What can be wrong with a model's files.
 
-use crate::engine::qwen3::ConfigError;
-use crate::engine::source::SourceError;
-use crate::engine::text::TextError;
-use crate::engine::weights::WeightsError;
+use crate::qwen3::ConfigError;
+use crate::source::SourceError;
+use crate::text::TextError;
+use crate::weights::WeightsError;
 
 /// Why a model's files cannot be used.
 #[derive(Debug, thiserror::Error)]

@@ -3,10 +3,10 @@
 
 use super::{FilesError, ModelFiles};
 use crate::base::Hasher;
-use crate::engine::qwen3::Config;
-use crate::engine::source::ModelSource;
-use crate::engine::text::{GgmlVocabulary, Tokenizer, eos_ids, template_source};
-use crate::engine::weights::{GgufFile, WeightFiles, WeightsError, digest_bytes};
+use crate::qwen3::Config;
+use crate::source::ModelSource;
+use crate::text::{GgmlVocabulary, Tokenizer, eos_ids, template_source};
+use crate::weights::{GgufFile, WeightFiles, WeightsError, digest_bytes};
 
 /// Keys of ids that end a turn.
 const ENDS: &[&str] = &["tokenizer.ggml.eos_token_id", "tokenizer.ggml.eot_token_id"];

@@ -2,10 +2,10 @@
 
 use super::{FilesError, ModelFiles};
 use crate::base::Hasher;
-use crate::engine::qwen3::Config;
-use crate::engine::source::ModelSource;
-use crate::engine::text::{Tokenizer, eos_ids, template_source};
-use crate::engine::weights::{Checkpoint, WeightFiles, digest_bytes};
+use crate::qwen3::Config;
+use crate::source::ModelSource;
+use crate::text::{Tokenizer, eos_ids, template_source};
+use crate::weights::{Checkpoint, WeightFiles, digest_bytes};
 
 /// The folder, or what stands for it in the program.
 pub(super) struct HuggingFace {

@@ -3,7 +3,7 @@
 use super::cpu::attention::{AttentionOutput, AttentionTask, CombineTask, PART, partial_len};
 use super::matrix::{Buffer, Matrix, Shared, SharedBytes};
 use super::{Compute, Heads, KvLayer, KvShape};
-use crate::engine::blocks::BlockId;
+use crate::blocks::BlockId;
 use std::cell::Cell;
 use std::ops::Range;
 

@@ -13,7 +13,7 @@ mod cpu;
 mod embedding;
 mod format;
 #[cfg(any(gpu, all(test, unix)))]
-pub(in crate::engine) mod gpu;
+pub(crate) mod gpu;
 mod int8_rows;
 mod kv_layout;
 mod linear;

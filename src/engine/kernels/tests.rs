@@ -4,7 +4,7 @@
 use super::argmax::Best;
 use super::suite::{Arithmetic, Family, Packing, Product, Sequence, Shapes, Store, Subject, Way, numbers, rng, suite};
 use super::*;
-use crate::engine::blocks::BlockId;
+use crate::blocks::BlockId;
 use rand::RngExt;
 use std::ops::Range;
 

@@ -1,7 +1,7 @@
 //! `config.json` of a Qwen3 model: Hugging Face's field names, checked before anything is loaded. Unknown keys are ignored, as
 //! every Hugging Face file has some; keys that would change the computation and are not supported are errors.
 
-use crate::engine::weights::WeightsError;
+use crate::weights::WeightsError;
 use serde::{Deserialize, Serialize};
 
 const FILE: &str = "config.json";

@@ -2,12 +2,12 @@
 
 use super::Config;
 use super::model::{Tensors, Workspace};
-use crate::engine::kernels::{
+use crate::kernels::{
     Attend, Compute, KvLayer, KvShape, Linear, Norms, Output, Rotary, attention, linear, rms_norm, rotate_and_store,
     select_rows,
 };
-use crate::engine::schedule::StepPlan;
-use crate::engine::weights::WeightsError;
+use crate::schedule::StepPlan;
+use crate::weights::WeightsError;
 
 /// The weights of one layer.
 pub(super) struct Decoder {

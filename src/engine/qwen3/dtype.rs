@@ -1,6 +1,6 @@
 //! What the weights are kept in: the choice that users have.
 
-use crate::engine::kernels::Format;
+use crate::kernels::Format;
 use serde::{Deserialize, Serialize};
 use std::fmt;
 use std::str::FromStr;

@@ -2,7 +2,7 @@
 //! for a `config.json`, whose messages then name the keys of the GGUF file.
 
 use super::config::{Config, ConfigError, File};
-use crate::engine::weights::{GgufFile, Metadata, TensorSource, WeightsError};
+use crate::weights::{GgufFile, Metadata, TensorSource, WeightsError};
 use serde_json::{Map, Value, json};
 
 const ARCHITECTURE: &str = "general.architecture";

@@ -1,6 +1,6 @@
 //! What keys and values are kept in: the choice that users have.
 
-use crate::engine::kernels::KvFormat;
+use crate::kernels::KvFormat;
 use serde::{Deserialize, Serialize};
 use std::fmt;
 use std::str::FromStr;

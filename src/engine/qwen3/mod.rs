@@ -19,6 +19,6 @@ pub use dtype::{Dtype, Settled, UnknownDtype};
 pub use kv_dtype::{KvDtype, UnknownKvDtype};
 pub use model::Model;
 #[cfg(any(gpu, all(test, unix)))]
-pub(in crate::engine) use model::Tensors;
+pub(crate) use model::Tensors;
 pub(crate) use model::{Logits, Workspace};
-pub(in crate::engine) use size::Keeping;
+pub(crate) use size::Keeping;

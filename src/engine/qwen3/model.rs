@@ -3,12 +3,12 @@
 use super::decoder::{Decoder, logit_spans};
 use super::size::Keeping;
 use super::{Config, Dtype, KvDtype};
-use crate::engine::kernels::{
+use crate::kernels::{
     Compute, Format, Heads, KvFormat, KvShape, Linear, Matrix, Rotary, Rows, embed, linear_argmax, rms_norm,
 };
-use crate::engine::kv::KvPool;
-use crate::engine::schedule::StepPlan;
-use crate::engine::weights::{TensorSource, WeightsError};
+use crate::kv::KvPool;
+use crate::schedule::StepPlan;
+use crate::weights::{TensorSource, WeightsError};
 use std::sync::Arc;
 
 /// A Qwen3 model ready to run. A clone shares the weights.
@@ -68,24 +68,24 @@ impl Logits {
 }
 
 /// Takes tensors out of a source, under Hugging Face's names.
-pub(in crate::engine) struct Tensors<'a> {
+pub(crate) struct Tensors<'a> {
     source: &'a mut dyn TensorSource,
     keeping: Keeping,
 }
 
 impl<'a> Tensors<'a> {
     /// With the matrices in `dtype`, but in nothing wider than `widest`.
-    pub(in crate::engine) fn new(source: &'a mut dyn TensorSource, dtype: Dtype, widest: Format) -> Self {
+    pub(crate) fn new(source: &'a mut dyn TensorSource, dtype: Dtype, widest: Format) -> Self {
         Self { source, keeping: Keeping { dtype, widest } }
     }
 
     /// A vector, as plain floats.
-    pub(in crate::engine) fn vector(&mut self, name: &str, size: usize) -> Result<Vec<f32>, WeightsError> {
+    pub(crate) fn vector(&mut self, name: &str, size: usize) -> Result<Vec<f32>, WeightsError> {
         Ok(self.source.tensor(name, &[size])?.to_vec1()?)
     }
 
     /// Matrices of one width, all in the same format: the finest that any of them needs.
-    pub(in crate::engine) fn matrices(
+    pub(crate) fn matrices(
         &mut self,
         parts: &[(&str, usize)],
         inputs: usize,
@@ -96,7 +96,7 @@ impl<'a> Tensors<'a> {
     }
 
     /// A table of token embeddings.
-    pub(in crate::engine) fn table(&mut self, name: &str, outputs: usize, inputs: usize) -> Result<Rows, WeightsError> {
+    pub(crate) fn table(&mut self, name: &str, outputs: usize, inputs: usize) -> Result<Rows, WeightsError> {
         let format = self.keeping.table_format(self.source, name);
         self.source.matrix(name, (outputs, inputs), format)
     }

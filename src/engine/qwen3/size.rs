@@ -1,15 +1,15 @@
 //! What a model's matrices are kept in, and what they come to when they are packed, before any of them is read.
 
 use super::{Config, Dtype};
-use crate::engine::kernels::Format;
-use crate::engine::weights::TensorSource;
+use crate::kernels::Format;
+use crate::weights::TensorSource;
 
 /// How matrices are kept.
 #[derive(Clone, Copy)]
-pub(in crate::engine) struct Keeping {
-    pub(in crate::engine) dtype: Dtype,
+pub(crate) struct Keeping {
+    pub(crate) dtype: Dtype,
     /// What matrices are kept in that would be kept in f32; where that is another format, in f16 as well.
-    pub(in crate::engine) widest: Format,
+    pub(crate) widest: Format,
 }
 
 impl Keeping {
@@ -33,7 +33,7 @@ impl Keeping {
     }
 
     /// Bytes of all matrices of a model.
-    pub(in crate::engine) fn packed_bytes(self, config: &Config, source: &dyn TensorSource) -> u64 {
+    pub(crate) fn packed_bytes(self, config: &Config, source: &dyn TensorSource) -> u64 {
         let (hidden, mlp, v) = (config.hidden_size, config.intermediate_size, config.vocab_size);
         let (q, kv) = (config.num_attention_heads * config.head_dim, config.num_key_value_heads * config.head_dim);
         let bytes = |format: Format, outputs: usize, inputs: usize| outputs as u64 * format.row_bytes(inputs) as u64;
@@ -66,10 +66,10 @@ impl Keeping {
 mod tests {
     use super::*;
     use crate::base::Seed;
-    use crate::engine::kernels::Compute;
-    use crate::engine::qwen3::Model;
-    use crate::engine::qwen3::testing::plain_config;
-    use crate::engine::weights::RandomWeights;
+    use crate::kernels::Compute;
+    use crate::qwen3::Model;
+    use crate::qwen3::testing::plain_config;
+    use crate::weights::RandomWeights;
 
     #[test]
     fn the_size_is_that_of_the_loaded_model_but_for_padding() {

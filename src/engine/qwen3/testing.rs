@@ -2,8 +2,8 @@
 
 use super::{Config, Dtype, Model};
 use crate::base::{Seed, Stage};
-use crate::engine::kernels::Compute;
-use crate::engine::weights::{TensorSource, WeightsError};
+use crate::kernels::Compute;
+use crate::weights::{TensorSource, WeightsError};
 use candle_core::{Device, Tensor};
 use rand::RngExt;
 use std::collections::HashMap;

@@ -3,9 +3,9 @@
 use super::Dtype;
 use super::testing::{RandomTensors, odd_config, plain_config};
 use super::{Config, Logits, Model, Workspace};
-use crate::engine::blocks::Blocks;
-use crate::engine::kernels::{Compute, KernelSet};
-use crate::engine::schedule::{Limits, Scheduler};
+use crate::blocks::Blocks;
+use crate::kernels::{Compute, KernelSet};
+use crate::schedule::{Limits, Scheduler};
 use candle_core::{DType, Device, Tensor};
 use candle_nn::VarBuilder;
 use candle_transformers::models::qwen3;
@@ -93,9 +93,9 @@ fn logits_are_candles_after_a_long_prompt() {
 #[test]
 fn a_missing_tensor_is_named() {
     struct Nothing;
-    impl crate::engine::weights::TensorSource for Nothing {
-        fn tensor(&mut self, name: &str, _: &[usize]) -> Result<Tensor, crate::engine::weights::WeightsError> {
-            Err(crate::engine::weights::WeightsError::Missing(name.to_string()))
+    impl crate::weights::TensorSource for Nothing {
+        fn tensor(&mut self, name: &str, _: &[usize]) -> Result<Tensor, crate::weights::WeightsError> {
+            Err(crate::weights::WeightsError::Missing(name.to_string()))
         }
         fn contains(&self, _: &str) -> bool {
             false

@@ -1,6 +1,6 @@
 //! The choice of one token.
 
-use crate::chat::Sampling;
+use super::Sampling;
 use rand::RngExt;
 use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::SeedableRng;

@@ -2,7 +2,9 @@
 //! request's seed and n alone.
 
 mod choose;
+mod sampling;
 mod score;
 
 pub(crate) use choose::choose;
+pub use sampling::Sampling;
 pub(crate) use score::log_probability;

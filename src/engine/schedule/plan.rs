@@ -1,7 +1,7 @@
 //! One step's work as plain data: packed tokens of many sequences.
 
 use super::SequenceId;
-use crate::engine::blocks::BlockId;
+use crate::blocks::BlockId;
 use std::ops::Range;
 
 /// What one forward pass computes. Row `i` is token `tokens[i]` at position `positions[i]` of its sequence, whose key and value

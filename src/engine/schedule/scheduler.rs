@@ -3,7 +3,7 @@
 
 use super::sequence::Sequence;
 use super::{Carried, LogitRow, SequenceId, Span, StepPlan};
-use crate::engine::blocks::{BlockId, Blocks, Table};
+use crate::blocks::{BlockId, Blocks, Table};
 use std::collections::{BTreeMap, HashMap};
 
 /// The bounds of a step.

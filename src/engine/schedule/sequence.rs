@@ -1,6 +1,6 @@
 //! One sequence of tokens on its way through the engine.
 
-use crate::engine::blocks::{Table, chain_hashes};
+use crate::blocks::{Table, chain_hashes};
 use std::collections::VecDeque;
 
 /// The order of arrival; lower means older.

@@ -1,7 +1,7 @@
 //! Plans carried out on a pretended K/V pool, where a slot remembers which prefix its key belongs to.
 
 use super::*;
-use crate::engine::blocks::Blocks;
+use crate::blocks::Blocks;
 use proptest::prelude::*;
 use std::collections::HashMap;
 

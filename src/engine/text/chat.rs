@@ -6,7 +6,7 @@ use super::mask::{Hide, Masks};
 use super::template::Turn;
 use super::tokenizer::Piece;
 use super::{ChatTemplate, TextError, Tokenizer};
-use crate::chat::{Message, Speaker};
+use super::{Message, Speaker};
 
 /// A tokenizer with the chat template that goes with it.
 pub struct ChatText {

@@ -3,13 +3,13 @@
 use super::jobs::Job;
 use super::worker::Worker;
 use super::{Counters, EngineError, EngineOptions, ScoreOutput, TokenOutput, TokenRequest};
-use crate::chat::FinishReason;
+use super::FinishReason;
 #[cfg(test)]
-use crate::engine::executor::CpuExecutor;
-use crate::engine::executor::{DeviceError, Executor};
-use crate::engine::qwen3::Config;
+use crate::executor::CpuExecutor;
+use crate::executor::{DeviceError, Executor};
+use crate::qwen3::Config;
 #[cfg(test)]
-use crate::engine::qwen3::Model;
+use crate::qwen3::Model;
 use futures::channel::{mpsc, oneshot};
 use futures::future::BoxFuture;
 use futures::lock::Mutex;
@@ -51,7 +51,7 @@ pub struct TokenEngine {
 }
 
 impl TokenEngine {
-    /// The same on the CPU. (`options.threads` is for whoever made the model's [`Compute`](crate::engine::kernels::Compute); it is not
+    /// The same on the CPU. (`options.threads` is for whoever made the model's [`Compute`](crate::kernels::Compute); it is not
     /// read here.)
     ///
     /// # Errors

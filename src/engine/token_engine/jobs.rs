@@ -2,9 +2,9 @@
 
 use super::draft::Drafter;
 use super::{ScoreOutput, TokenOutput, TokenRequest};
-use crate::chat::FinishReason;
-use crate::engine::executor::{DeviceError, Executor};
-use crate::engine::sample::{choose, log_probability};
+use super::FinishReason;
+use crate::executor::{DeviceError, Executor};
+use crate::sample::{choose, log_probability};
 use futures::channel::oneshot;
 
 /// A checked request on its way to the thread.

@@ -13,4 +13,4 @@ mod tests;
 
 pub use handle::TokenEngine;
 pub use options::EngineOptions;
-pub use request::{Counters, EngineError, ScoreOutput, TokenOutput, TokenRequest};
+pub use request::{Counters, EngineError, FinishReason, ScoreOutput, TokenOutput, TokenRequest};

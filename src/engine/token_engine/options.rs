@@ -1,9 +1,9 @@
 //! The option values of the engine: the `[engine]` section of an experiment file.
 
 use super::EngineError;
-use crate::engine::executor::DeviceChoice;
-use crate::engine::qwen3::{Config, KvDtype};
-use crate::engine::schedule::DRAFTING_ROWS;
+use crate::executor::DeviceChoice;
+use crate::qwen3::{Config, KvDtype};
+use crate::schedule::DRAFTING_ROWS;
 use serde::{Deserialize, Serialize};
 use std::path::PathBuf;
 
@@ -85,7 +85,7 @@ const KV_TOKENS: usize = 32 << 10;
 
 impl EngineOptions {
     /// Every option in its range.
-    pub(in crate::engine) fn check(&self) -> Result<(), EngineError> {
+    pub(crate) fn check(&self) -> Result<(), EngineError> {
         let refuse = |key, value, rule| Err(EngineError::Option { key, value, rule });
         let kv_tokens = self.kv_tokens.unwrap_or(1);
         if ![16, 32, 64].contains(&self.block_tokens) {
@@ -110,7 +110,7 @@ impl EngineOptions {
     }
 
     /// Blocks in the K/V pool of a model whose keys and values take `kv_bytes` a token.
-    pub(in crate::engine) fn blocks(&self, config: &Config, kv_bytes: usize) -> usize {
+    pub(crate) fn blocks(&self, config: &Config, kv_bytes: usize) -> usize {
         let tokens = self.kv_tokens.unwrap_or_else(|| {
             let useful = self.max_running.saturating_mul(config.max_position_embeddings);
             (KV_BYTES / kv_bytes).clamp(512, KV_TOKENS).min(useful)

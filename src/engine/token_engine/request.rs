@@ -1,7 +1,7 @@
 //! What goes in and comes out of the token engine, and what can go wrong.
 
-use crate::chat::{FinishReason, Sampling};
-use crate::engine::executor::DeviceError;
+use crate::executor::DeviceError;
+use crate::sample::Sampling;
 use serde::{Deserialize, Serialize};
 
 /// One generation over token ids.
@@ -17,6 +17,16 @@ pub struct TokenRequest {
     pub ignore_eos: bool,
     /// Further tokens that end the output, whatever `ignore_eos` says.
     pub stop: Vec<u32>,
+}
+
+/// Why a generation ended.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum FinishReason {
+    /// The model ended its turn.
+    Stop,
+    /// `max_new_tokens` was reached.
+    Length,
 }
 
 /// The answer to a [`TokenRequest`].

@@ -1,12 +1,13 @@
 //! What callers rely on: a request's result is its own, whatever else is going on.
 
 use super::*;
-use crate::chat::{FinishReason, Sampling};
-use crate::engine::executor::{CpuExecutor, DeviceError, Executor};
-use crate::engine::kernels::{Compute, KernelSet};
-use crate::engine::qwen3::testing::{RandomTensors, odd_config, plain_config, random_model};
-use crate::engine::qwen3::{Config, Dtype, KvDtype, Model};
-use crate::engine::schedule::StepPlan;
+use super::FinishReason;
+use crate::sample::Sampling;
+use crate::executor::{CpuExecutor, DeviceError, Executor};
+use crate::kernels::{Compute, KernelSet};
+use crate::qwen3::testing::{RandomTensors, odd_config, plain_config, random_model};
+use crate::qwen3::{Config, Dtype, KvDtype, Model};
+use crate::schedule::StepPlan;
 use futures::executor::block_on;
 use futures::future::{join_all, select};
 use futures::{FutureExt, future};
@@ -358,7 +359,7 @@ fn dropping_the_engine_stops_its_thread() {
 #[cfg(unix)]
 #[test]
 fn a_request_has_the_same_answer_in_any_company_on_cuda() {
-    use crate::engine::executor::gpu::emulated::{Kind, OPTIONS, executor};
+    use crate::executor::gpu::emulated::{Kind, OPTIONS, executor};
     let config = Config { max_position_embeddings: 1024, ..plain_config() };
     let options = EngineOptions { draft_tokens: 4, step_tokens: OPTIONS.step_tokens, ..EngineOptions::default() };
     let options = EngineOptions { max_running: OPTIONS.max_running, ..options };
@@ -385,8 +386,8 @@ fn a_request_has_the_same_answer_in_any_company_on_cuda() {
 #[cfg(unix)]
 #[test]
 fn a_decode_step_is_one_replay_started_before_the_last_tokens_are_read() {
-    use crate::engine::executor::gpu::emulated::Asked::{self, Capture, Collect, Copy, Fetch, Launch, Replay, Write};
-    use crate::engine::executor::gpu::emulated::{Kind, OPTIONS, executor};
+    use crate::executor::gpu::emulated::Asked::{self, Capture, Collect, Copy, Fetch, Launch, Replay, Write};
+    use crate::executor::gpu::emulated::{Kind, OPTIONS, executor};
     let config = Config { max_position_embeddings: 1024, ..plain_config() };
     let Some((device, record)) = executor(Kind::Cuda, &config, Dtype::Bf16) else { return };
     let options = EngineOptions { draft_tokens: 0, prefix_reuse: false, ..EngineOptions::default() };
@@ -419,8 +420,8 @@ fn a_decode_step_is_one_replay_started_before_the_last_tokens_are_read() {
 #[cfg(unix)]
 #[test]
 fn sequences_leave_the_steps_of_a_gpu_when_they_end() {
-    use crate::engine::executor::gpu::emulated::Asked::{Allocate, Capture, Collect, Fetch, Read, Replay};
-    use crate::engine::executor::gpu::emulated::{Kind, OPTIONS, executor};
+    use crate::executor::gpu::emulated::Asked::{Allocate, Capture, Collect, Fetch, Read, Replay};
+    use crate::executor::gpu::emulated::{Kind, OPTIONS, executor};
     let config = Config { max_position_embeddings: 1024, ..plain_config() };
     let Some((device, record)) = executor(Kind::Cuda, &config, Dtype::Bf16) else { return };
     let options = EngineOptions { draft_tokens: 0, prefix_reuse: false, ..EngineOptions::default() };

@@ -3,9 +3,9 @@
 use super::handle::Shared;
 use super::jobs::{Answer, Generation, Job, Scoring};
 use super::{Counters, EngineOptions};
-use crate::engine::blocks::Blocks;
-use crate::engine::executor::{DeviceError, Executor};
-use crate::engine::schedule::{Limits, LogitRow, Scheduler, SequenceId, StepPlan};
+use crate::blocks::Blocks;
+use crate::executor::{DeviceError, Executor};
+use crate::schedule::{Limits, LogitRow, Scheduler, SequenceId, StepPlan};
 use futures::StreamExt;
 use futures::channel::mpsc;
 use futures::executor::block_on;

@@ -4,7 +4,7 @@
 
 use super::{TensorSource, WeightsError};
 use crate::base::Digest;
-use crate::engine::kernels::{Format, Rows};
+use crate::kernels::{Format, Rows};
 use candle_core::Tensor;
 use std::fs;
 use std::io::{Read, Write};
@@ -117,7 +117,7 @@ fn write(path: &Path, shape: (usize, usize), rows: &Rows) -> std::io::Result<()>
 mod tests {
     use super::*;
     use crate::base::Seed;
-    use crate::engine::weights::RandomWeights;
+    use crate::weights::RandomWeights;
 
     /// Random weights that count their conversions.
     struct Counted(RandomWeights, usize);

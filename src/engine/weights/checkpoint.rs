@@ -4,7 +4,7 @@ use super::header::{Entry, read_header, read_index};
 use super::number::Number;
 use super::{FileBytes, TensorSource, WeightFiles, WeightsError};
 use crate::base::Digest;
-use crate::engine::kernels::{Format, Rows};
+use crate::kernels::{Format, Rows};
 use candle_core::{Device, Tensor};
 use std::collections::{BTreeSet, HashMap};
 use std::ops::Range;

@@ -3,7 +3,7 @@
 
 use super::{TensorSource, WeightsError};
 use crate::base::Seed;
-use crate::engine::kernels::{Format, Rows};
+use crate::kernels::{Format, Rows};
 use candle_core::{Device, Tensor};
 use rayon::prelude::*;
 

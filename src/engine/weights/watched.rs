@@ -1,7 +1,7 @@
 //! A source that tells how far loading has come.
 
 use super::{TensorSource, WeightsError};
-use crate::engine::kernels::{Format, Rows};
+use crate::kernels::{Format, Rows};
 use candle_core::Tensor;
 
 /// Calls `tell` with the number of weights so far, before every tensor.
@@ -51,7 +51,7 @@ impl TensorSource for WatchedWeights<'_> {
 mod tests {
     use super::*;
     use crate::base::Seed;
-    use crate::engine::weights::RandomWeights;
+    use crate::weights::RandomWeights;
 
     #[test]
     fn it_counts_weights() {

@@ -3,8 +3,8 @@
 use super::device::{Address, Gpu, allocate};
 use super::options::{GpuOptions, Shared};
 use super::weights::Weights;
-use crate::engine::executor::DeviceError;
-use crate::engine::qwen3::Config;
+use crate::executor::DeviceError;
+use crate::qwen3::Config;
 
 /// Numbers that a step plan gives for each row, `[rows]` each, one behind the other.
 #[derive(Clone, Copy, Debug)]

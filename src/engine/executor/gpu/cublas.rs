@@ -2,8 +2,8 @@
 //! starts and works without it.
 
 use super::device::Address;
-use crate::engine::executor::DeviceError;
-use crate::engine::kernels::gpu::{Gemm, Type};
+use crate::executor::DeviceError;
+use crate::kernels::gpu::{Gemm, Type};
 use cudarc::cublas::sys::{
     cublasComputeType_t as ComputeType, cublasGemmAlgo_t as Algorithm, cublasHandle_t as Handle,
     cublasOperation_t as Operation, cudaDataType_t as DataType, cudaStream_t as Stream,
@@ -90,12 +90,12 @@ impl Functions {
 }
 
 /// Whether the library is on this machine.
-pub(in crate::engine) fn is_there() -> bool {
+pub(crate) fn is_there() -> bool {
     Functions::find().is_some()
 }
 
 /// Such as `13.1.0`; `None` without the library. Another version may choose another arithmetic.
-pub(in crate::engine) fn version() -> Option<String> {
+pub(crate) fn version() -> Option<String> {
     let functions = Functions::find()?;
     // `libraryPropertyType`: major version, minor version, patch level.
     let parts = [0, 1, 2].map(|property| {
@@ -193,7 +193,7 @@ mod tests {
             eprintln!("SKIPPED: there is no {}", NAMES[0]);
             return;
         };
-        if crate::engine::executor::gpu::cuda::count().is_ok_and(|count| count > 0) {
+        if crate::executor::gpu::cuda::count().is_ok_and(|count| count > 0) {
             eprintln!("SKIPPED: there is a device");
             return;
         }

@@ -5,9 +5,9 @@
 
 use super::cublas::{self, Cublas};
 use super::device::{Address, Facts, Fetch, Gpu, Graph, MOST_FETCHES};
-use crate::engine::executor::DeviceError;
-use crate::engine::kernels::gpu::cuda::Api;
-use crate::engine::kernels::gpu::{Embed, KernelRules, Launch, Type, Weights};
+use crate::executor::DeviceError;
+use crate::kernels::gpu::cuda::Api;
+use crate::kernels::gpu::{Embed, KernelRules, Launch, Type, Weights};
 use cudarc::driver::sys::{CUdevice_attribute as Attribute, CUdeviceptr, CUstreamCaptureMode as CaptureMode};
 use cudarc::driver::{CudaContext, CudaEvent, CudaGraph, CudaStream, DriverError, result, sys};
 use std::ffi::c_void;
@@ -26,7 +26,7 @@ const FETCH_BYTES: usize = 256 << 10;
 const LEAST_CAPABILITY: (i32, i32) = (8, 0);
 
 /// Driver, device, and what was allocated there.
-pub(in crate::engine) struct CudaGpu {
+pub(crate) struct CudaGpu {
     api: &'static Api,
     context: Arc<CudaContext>,
     stream: Arc<CudaStream>,
@@ -57,19 +57,19 @@ unsafe impl Send for Piece {}
 
 /// What a device is, for people.
 #[derive(Clone, PartialEq, Eq, Debug, serde::Serialize)]
-pub(in crate::engine) struct CudaDevice {
-    pub(in crate::engine) name: String,
-    pub(in crate::engine) compute_capability: String,
-    pub(in crate::engine) multiprocessors: u32,
-    pub(in crate::engine) memory_bytes: usize,
-    pub(in crate::engine) free_bytes: usize,
+pub(crate) struct CudaDevice {
+    pub(crate) name: String,
+    pub(crate) compute_capability: String,
+    pub(crate) multiprocessors: u32,
+    pub(crate) memory_bytes: usize,
+    pub(crate) free_bytes: usize,
 }
 
 /// How many devices there are.
 ///
 /// # Errors
 /// No driver, or one that does not start.
-pub(in crate::engine) fn count() -> Result<usize, DeviceError> {
+pub(crate) fn count() -> Result<usize, DeviceError> {
     // SAFETY: it only looks for the library.
     if !unsafe { sys::is_culib_present() } {
         return Err(DeviceError("there is no NVIDIA driver (libcuda.so.1) on this machine".to_string()));
@@ -86,7 +86,7 @@ pub(in crate::engine) fn count() -> Result<usize, DeviceError> {
 }
 
 /// The version of CUDA that the driver knows, as `12.8`.
-pub(in crate::engine) fn driver_version() -> Option<String> {
+pub(crate) fn driver_version() -> Option<String> {
     count().ok()?;
     let mut version = 0;
     // SAFETY: the driver is there, and writes one number.
@@ -99,7 +99,7 @@ impl CudaGpu {
     ///
     /// # Errors
     /// No driver, no such device, or one that the kernels are not made for.
-    pub(in crate::engine) fn open(ordinal: usize) -> Result<Self, DeviceError> {
+    pub(crate) fn open(ordinal: usize) -> Result<Self, DeviceError> {
         let devices = count()?;
         if ordinal >= devices {
             return Err(DeviceError(format!("there is no CUDA device {ordinal}: this machine has {devices}")));
@@ -187,7 +187,7 @@ impl CudaGpu {
     ///
     /// # Errors
     /// The driver does not say.
-    pub(in crate::engine) fn describe(&self) -> Result<CudaDevice, DeviceError> {
+    pub(crate) fn describe(&self) -> Result<CudaDevice, DeviceError> {
         let asking = |error| failed("the device does not say what it is", error);
         let (major, minor) = self.context.compute_capability().map_err(asking)?;
         Ok(CudaDevice {

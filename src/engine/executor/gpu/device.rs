@@ -1,7 +1,7 @@
 //! What a device can do for the executor. Everything happens in the order in which it was asked for, on one stream.
 
-use crate::engine::executor::{DeviceError, WANTED};
-use crate::engine::kernels::gpu::{KernelRules, Launch};
+use crate::executor::{DeviceError, WANTED};
+use crate::kernels::gpu::{KernelRules, Launch};
 
 /// An address in device memory; 0 is none.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]

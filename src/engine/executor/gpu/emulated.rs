@@ -3,11 +3,11 @@
 use super::device::{Address, Facts, Fetch, Gpu, Graph, MOST_FETCHES};
 use super::weights::LoadError;
 use super::{GpuExecutor, GpuOptions};
-use crate::engine::executor::DeviceError;
-use crate::engine::kernels::gpu::suite::Kernels;
-use crate::engine::kernels::gpu::{KernelRules, Launch, cuda, metal, multiply};
-use crate::engine::qwen3::testing::RandomTensors;
-use crate::engine::qwen3::{Config, Dtype};
+use crate::executor::DeviceError;
+use crate::kernels::gpu::suite::Kernels;
+use crate::kernels::gpu::{KernelRules, Launch, cuda, metal, multiply};
+use crate::qwen3::testing::RandomTensors;
+use crate::qwen3::{Config, Dtype};
 use std::ptr;
 use std::sync::{Arc, Mutex};
 

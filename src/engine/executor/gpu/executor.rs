@@ -7,10 +7,10 @@ use super::inputs::{Inputs, StepShape};
 use super::options::GpuOptions;
 use super::program::Program;
 use super::weights::{LoadError, Weights};
-use crate::engine::executor::{DeviceError, Executor};
-use crate::engine::qwen3::{Config, Dtype};
-use crate::engine::schedule::StepPlan;
-use crate::engine::weights::TensorSource;
+use crate::executor::{DeviceError, Executor};
+use crate::qwen3::{Config, Dtype};
+use crate::schedule::StepPlan;
+use crate::weights::TensorSource;
 use std::collections::{HashMap, VecDeque};
 
 /// What is known of a size of decode steps.

@@ -2,8 +2,8 @@
 
 use super::buckets::Bucket;
 use super::buffers::RowInputs;
-use crate::engine::kernels::gpu::{NO_SLOT, Tile};
-use crate::engine::schedule::StepPlan;
+use crate::kernels::gpu::{NO_SLOT, Tile};
+use crate::schedule::StepPlan;
 
 /// Rows of one sequence up to which a step counts as decoding: drafts are a few rows.
 const DECODE_ROWS: usize = 17;

@@ -15,11 +15,11 @@ mod program;
 mod weights;
 
 #[cfg(feature = "cuda")]
-pub(in crate::engine) mod cublas;
+pub(crate) mod cublas;
 #[cfg(feature = "cuda")]
-pub(in crate::engine) mod cuda;
+pub(crate) mod cuda;
 #[cfg(metal)]
-pub(in crate::engine) mod metal;
+pub(crate) mod metal;
 
 #[cfg(test)]
 pub(crate) mod emulated;

@@ -3,9 +3,9 @@
 use super::buckets::{Bucket, MOST_ROWS};
 use super::device::Gpu;
 use super::weights::Weights;
-use crate::engine::executor::DeviceError;
-use crate::engine::kernels::gpu::KernelRules;
-use crate::engine::qwen3::Config;
+use crate::executor::DeviceError;
+use crate::kernels::gpu::KernelRules;
+use crate::qwen3::Config;
 
 /// The share of what is free beside the weights that keys, values and the numbers of steps may take; the rest is for captured steps
 /// and for whoever else uses the device.

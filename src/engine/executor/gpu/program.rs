@@ -5,11 +5,11 @@ use super::device::{Address, Facts};
 use super::inputs::StepShape;
 use super::options::GpuOptions;
 use super::weights::{Layer, Matrix, Weights};
-use crate::engine::kernels::gpu::{
+use crate::kernels::gpu::{
     AddNorm, Argmax, DecodeAttention, Embed, Epilogue, Gemm, KernelRules, Launch, Linear, PrefillAttention, Rotate,
     Silu, Type,
 };
-use crate::engine::qwen3::Config;
+use crate::qwen3::Config;
 use std::ptr;
 
 /// Rows of a product that share one reading of its weights.

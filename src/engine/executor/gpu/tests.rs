@@ -4,15 +4,15 @@
 use super::Gpu;
 use super::emulated::{Asked, Kind, MULTIPROCESSORS, OPTIONS, Record, executor, load, roomy, without_graphs};
 use super::{GpuExecutor, GpuOptions};
-use crate::engine::blocks::Blocks;
+use crate::blocks::Blocks;
 #[cfg(gpu)]
-use crate::engine::executor::DeviceError;
-use crate::engine::executor::{CpuExecutor, Executor};
-use crate::engine::kernels::Compute;
-use crate::engine::kernels::gpu::Weights;
-use crate::engine::qwen3::testing::{RandomTensors, plain_config};
-use crate::engine::qwen3::{Config, Dtype, Model};
-use crate::engine::schedule::{Limits, Scheduler};
+use crate::executor::DeviceError;
+use crate::executor::{CpuExecutor, Executor};
+use crate::kernels::Compute;
+use crate::kernels::gpu::Weights;
+use crate::qwen3::testing::{RandomTensors, plain_config};
+use crate::qwen3::{Config, Dtype, Model};
+use crate::schedule::{Limits, Scheduler};
 
 /// Formats, and the error allowed in their logits: activations are bf16 on the device, bytes on the CPU for quantized weights. (8-bit
 /// floats are compared with bf16.)

@@ -1,11 +1,11 @@
 //! The weights on the device, packed for its kernels.
 
 use super::device::{Address, Gpu, allocate};
-use crate::engine::executor::DeviceError;
-use crate::engine::kernels::gpu::{KernelRules, Packed, Weights as Packing};
-use crate::engine::kernels::{Format, Rotary, Rows};
-use crate::engine::qwen3::{Config, Dtype, Tensors};
-use crate::engine::weights::{TensorSource, WeightsError};
+use crate::executor::DeviceError;
+use crate::kernels::gpu::{KernelRules, Packed, Weights as Packing};
+use crate::kernels::{Format, Rotary, Rows};
+use crate::qwen3::{Config, Dtype, Tensors};
+use crate::weights::{TensorSource, WeightsError};
 use rayon::prelude::*;
 
 /// Rows of a matrix that one task packs: a multiple of the 16 that share a brick, of two gated matrices 8 each.

@@ -10,27 +10,27 @@ use super::destination::Destination;
 use super::int8::Q4Panel;
 use super::simd::{Kernel, Simd};
 use super::strip::AHEAD;
-use crate::engine::kernels::bf16_rows::{Bf16Rows, STRIP};
-use crate::engine::kernels::int8_rows::{BLOCK, TILE};
-use crate::engine::kernels::matrix::Buffer;
-use crate::engine::kernels::panels::PartLayout;
+use crate::kernels::bf16_rows::{Bf16Rows, STRIP};
+use crate::kernels::int8_rows::{BLOCK, TILE};
+use crate::kernels::matrix::Buffer;
+use crate::kernels::panels::PartLayout;
 use std::arch::asm;
 use std::arch::x86_64::*;
 use std::cell::Cell;
 use std::ops::Range;
 
 /// A rectangle of a product: some rows by some panels. For the set with AMX.
-pub(in crate::engine::kernels) struct Bf16Task<'a> {
-    pub(in crate::engine::kernels) x: &'a Bf16Rows,
+pub(in crate::kernels) struct Bf16Task<'a> {
+    pub(in crate::kernels) x: &'a Bf16Rows,
     /// From the start of a strip on.
-    pub(in crate::engine::kernels) rows: Range<usize>,
+    pub(in crate::kernels) rows: Range<usize>,
     /// All panels, as `panels` packs them.
-    pub(in crate::engine::kernels) panels: &'a [u8],
+    pub(in crate::kernels) panels: &'a [u8],
     /// None of bf16, which are tiles as they lie.
-    pub(in crate::engine::kernels) layout: Option<PartLayout>,
+    pub(in crate::kernels) layout: Option<PartLayout>,
     /// Which panels.
-    pub(in crate::engine::kernels) range: Range<usize>,
-    pub(in crate::engine::kernels) to: Destination<'a>,
+    pub(in crate::kernels) range: Range<usize>,
+    pub(in crate::kernels) to: Destination<'a>,
 }
 
 /// Outputs per panel: two vectors.

@@ -3,8 +3,8 @@
 use super::simd::{Kernel, Simd};
 
 /// One slice.
-pub(in crate::engine::kernels) struct ArgmaxTask<'a> {
-    pub(in crate::engine::kernels) logits: &'a [f32],
+pub(in crate::kernels) struct ArgmaxTask<'a> {
+    pub(in crate::kernels) logits: &'a [f32],
 }
 
 impl Kernel for ArgmaxTask<'_> {

@@ -5,20 +5,20 @@ use super::avx512::Avx512Bf16;
 use super::destination::Destination;
 use super::simd::{Kernel, Simd};
 use super::strip::{self, Blocks, Fetch, Sums};
-use crate::engine::kernels::bf16_rows::{Bf16Rows, STRIP};
-use crate::engine::kernels::int8_rows::BLOCK;
+use crate::kernels::bf16_rows::{Bf16Rows, STRIP};
+use crate::kernels::int8_rows::BLOCK;
 use std::arch::x86_64::*;
 use std::ops::Range;
 
 /// A rectangle of a product: some rows by some panels. For sets that multiply pairs.
-pub(in crate::engine::kernels) struct Bf16PairsTask<'a> {
-    pub(in crate::engine::kernels) x: &'a Bf16Rows,
-    pub(in crate::engine::kernels) rows: Range<usize>,
+pub(in crate::kernels) struct Bf16PairsTask<'a> {
+    pub(in crate::kernels) x: &'a Bf16Rows,
+    pub(in crate::kernels) rows: Range<usize>,
     /// All panels, as `panels` packs them.
-    pub(in crate::engine::kernels) panels: &'a [u8],
+    pub(in crate::kernels) panels: &'a [u8],
     /// Which panels.
-    pub(in crate::engine::kernels) range: Range<usize>,
-    pub(in crate::engine::kernels) to: Destination<'a>,
+    pub(in crate::kernels) range: Range<usize>,
+    pub(in crate::kernels) to: Destination<'a>,
 }
 
 /// Pairs in a block of a row; two vectors of them in one of a panel.

@@ -1,14 +1,14 @@
 //! Activations to bf16.
 
 use super::simd::{Kernel, Simd};
-use crate::engine::kernels::{bf16_rows::STRIP, int8_rows::BLOCK};
+use crate::kernels::{bf16_rows::STRIP, int8_rows::BLOCK};
 
 /// One row. Block b is written `b * STRIP` places after the pointer.
-pub(in crate::engine::kernels) struct RoundTask<'a> {
-    pub(in crate::engine::kernels) x: &'a [f32],
+pub(in crate::kernels) struct RoundTask<'a> {
+    pub(in crate::kernels) x: &'a [f32],
     /// As many as `x` fills, or more.
-    pub(in crate::engine::kernels) blocks: usize,
-    pub(in crate::engine::kernels) to: *mut [u16; BLOCK],
+    pub(in crate::kernels) blocks: usize,
+    pub(in crate::kernels) to: *mut [u16; BLOCK],
 }
 
 impl Kernel for RoundTask<'_> {

@@ -5,7 +5,7 @@ use super::simd::Simd;
 
 /// What becomes of the sums.
 #[derive(Clone, Copy, PartialEq, Eq)]
-pub(in crate::engine::kernels) enum Target {
+pub(in crate::kernels) enum Target {
     /// Written.
     Store,
     /// Added to what is there.
@@ -16,12 +16,12 @@ pub(in crate::engine::kernels) enum Target {
 
 /// The result `[t, outputs]` of a product; tasks write disjoint rectangles of it.
 #[derive(Clone, Copy)]
-pub(in crate::engine::kernels) struct Destination<'a> {
-    pub(in crate::engine::kernels) y: *mut f32,
-    pub(in crate::engine::kernels) outputs: usize,
+pub(in crate::kernels) struct Destination<'a> {
+    pub(in crate::kernels) y: *mut f32,
+    pub(in crate::kernels) outputs: usize,
     /// One value per output.
-    pub(in crate::engine::kernels) bias: Option<&'a [f32]>,
-    pub(in crate::engine::kernels) target: Target,
+    pub(in crate::kernels) bias: Option<&'a [f32]>,
+    pub(in crate::kernels) target: Target,
 }
 
 impl Destination<'_> {

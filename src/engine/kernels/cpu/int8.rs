@@ -5,20 +5,20 @@
 use super::destination::Destination;
 use super::simd::{Kernel, Simd};
 use super::strip::{self, Blocks, Fetch, Sums};
-use crate::engine::kernels::int8_rows::{BLOCK, Int8Rows, TILE};
-use crate::engine::kernels::panels::{PartLayout, Q4_PARTS};
+use crate::kernels::int8_rows::{BLOCK, Int8Rows, TILE};
+use crate::kernels::panels::{PartLayout, Q4_PARTS};
 use std::ops::Range;
 
 /// A rectangle of a product: some rows by some panels.
-pub(in crate::engine::kernels) struct Int8Task<'a> {
-    pub(in crate::engine::kernels) x: &'a Int8Rows,
-    pub(in crate::engine::kernels) rows: Range<usize>,
+pub(in crate::kernels) struct Int8Task<'a> {
+    pub(in crate::kernels) x: &'a Int8Rows,
+    pub(in crate::kernels) rows: Range<usize>,
     /// All panels, as `panels` packs them.
-    pub(in crate::engine::kernels) panels: &'a [u8],
-    pub(in crate::engine::kernels) layout: PartLayout,
+    pub(in crate::kernels) panels: &'a [u8],
+    pub(in crate::kernels) layout: PartLayout,
     /// Which panels.
-    pub(in crate::engine::kernels) range: Range<usize>,
-    pub(in crate::engine::kernels) to: Destination<'a>,
+    pub(in crate::kernels) range: Range<usize>,
+    pub(in crate::kernels) to: Destination<'a>,
 }
 
 impl Kernel for Int8Task<'_> {

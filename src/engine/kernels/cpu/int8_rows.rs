@@ -1,19 +1,19 @@
 //! Activations to signed bytes: 32 at a time, with one scale.
 
 use super::simd::{Kernel, Simd};
-use crate::engine::kernels::int8_rows::{BLOCK, TILE};
+use crate::kernels::int8_rows::{BLOCK, TILE};
 
 /// One row. What is written of block b lies `b * TILE` places after the pointers.
-pub(in crate::engine::kernels) struct QuantizeTask<'a> {
-    pub(in crate::engine::kernels) x: &'a [f32],
+pub(in crate::kernels) struct QuantizeTask<'a> {
+    pub(in crate::kernels) x: &'a [f32],
     /// As many as `x` fills, or more.
-    pub(in crate::engine::kernels) blocks: usize,
-    pub(in crate::engine::kernels) bytes: *mut [i8; BLOCK],
-    pub(in crate::engine::kernels) scales: *mut f32,
+    pub(in crate::kernels) blocks: usize,
+    pub(in crate::kernels) bytes: *mut [i8; BLOCK],
+    pub(in crate::kernels) scales: *mut f32,
     /// `-BIAS` times the sum of the block's bytes.
-    pub(in crate::engine::kernels) biases: *mut i32,
+    pub(in crate::kernels) biases: *mut i32,
     /// `-scale` times that sum.
-    pub(in crate::engine::kernels) shifts: *mut f32,
+    pub(in crate::kernels) shifts: *mut f32,
 }
 
 /// Adding this to a number below 2^22 leaves the nearest whole number in the lower bits.

@@ -6,16 +6,16 @@ use super::tile::{Element, accumulate};
 use std::ops::Range;
 
 /// A rectangle of a product: some rows by some panels.
-pub(in crate::engine::kernels) struct LinearTask<'a, E> {
+pub(in crate::kernels) struct LinearTask<'a, E> {
     /// `[t, inputs]`.
-    pub(in crate::engine::kernels) x: &'a [f32],
-    pub(in crate::engine::kernels) rows: Range<usize>,
-    pub(in crate::engine::kernels) inputs: usize,
+    pub(in crate::kernels) x: &'a [f32],
+    pub(in crate::kernels) rows: Range<usize>,
+    pub(in crate::kernels) inputs: usize,
     /// All panels: `[panel, inputs, 2 * LANES]`.
-    pub(in crate::engine::kernels) panels: *const E,
+    pub(in crate::kernels) panels: *const E,
     /// Which of them.
-    pub(in crate::engine::kernels) range: Range<usize>,
-    pub(in crate::engine::kernels) to: Destination<'a>,
+    pub(in crate::kernels) range: Range<usize>,
+    pub(in crate::kernels) to: Destination<'a>,
 }
 
 /// Cuts `rows` into blocks of nearly equal height, at most `$most` (16 rows are 8 + 8, not 12 + 4), and runs

@@ -3,13 +3,13 @@
 use super::simd::{Kernel, Simd};
 
 /// One row.
-pub(in crate::engine::kernels) struct RmsNormTask<'a> {
-    pub(in crate::engine::kernels) x: &'a [f32],
+pub(in crate::kernels) struct RmsNormTask<'a> {
+    pub(in crate::kernels) x: &'a [f32],
     /// As long as `x`.
-    pub(in crate::engine::kernels) weight: &'a [f32],
-    pub(in crate::engine::kernels) eps: f32,
+    pub(in crate::kernels) weight: &'a [f32],
+    pub(in crate::kernels) eps: f32,
     /// As long as `x`; may be `x` itself.
-    pub(in crate::engine::kernels) to: *mut f32,
+    pub(in crate::kernels) to: *mut f32,
 }
 
 impl Kernel for RmsNormTask<'_> {

@@ -3,21 +3,21 @@
 use super::int8_rows::{scale_of, to_bytes};
 use super::norm::rms_norm;
 use super::simd::{Kernel, Simd};
-use crate::engine::kernels::{Heads, KvFormat, KvShape, Norms};
+use crate::kernels::{Heads, KvFormat, KvShape, Norms};
 
 /// One token.
-pub(in crate::engine::kernels) struct RotaryTask<'a> {
+pub(in crate::kernels) struct RotaryTask<'a> {
     /// Its row of q, k and v heads; queries change in place.
-    pub(in crate::engine::kernels) row: *mut f32,
-    pub(in crate::engine::kernels) norms: Norms<'a>,
+    pub(in crate::kernels) row: *mut f32,
+    pub(in crate::kernels) norms: Norms<'a>,
     /// d / 2 each.
-    pub(in crate::engine::kernels) cos: &'a [f32],
-    pub(in crate::engine::kernels) sin: &'a [f32],
-    pub(in crate::engine::kernels) slot: usize,
-    pub(in crate::engine::kernels) shape: KvShape,
+    pub(in crate::kernels) cos: &'a [f32],
+    pub(in crate::kernels) sin: &'a [f32],
+    pub(in crate::kernels) slot: usize,
+    pub(in crate::kernels) shape: KvShape,
     /// The whole layer, in the shape's format.
-    pub(in crate::engine::kernels) keys: *mut u8,
-    pub(in crate::engine::kernels) values: *mut u8,
+    pub(in crate::kernels) keys: *mut u8,
+    pub(in crate::kernels) values: *mut u8,
 }
 
 impl Kernel for RotaryTask<'_> {

@@ -7,7 +7,7 @@ use std::fmt;
 /// # Safety
 /// The functions may use instructions that not every CPU has: call them only inside [`Simd::vectorize`] of the same set.
 /// Pointers must be valid for `LANES` floats; they need no alignment.
-pub(in crate::engine::kernels) trait Simd: Copy + 'static {
+pub(in crate::kernels) trait Simd: Copy + 'static {
     /// Floats per vector; divides 16.
     const LANES: usize;
     /// Rows of a register tile in a matrix product with two vectors of columns; at most 12.
@@ -138,7 +138,7 @@ pub(in crate::engine::kernels) trait Simd: Copy + 'static {
 }
 
 /// A piece of work that any instruction set can do.
-pub(in crate::engine::kernels) trait Kernel {
+pub(in crate::kernels) trait Kernel {
     /// What comes out.
     type Output;
 
@@ -246,7 +246,7 @@ impl KernelSet {
     }
 
     /// Whether the set multiplies bf16 weights, two inputs at once, with activations that it rounds to bf16; they are packed for that.
-    pub(in crate::engine::kernels) fn has_bf16_pairs(self) -> bool {
+    pub(in crate::kernels) fn has_bf16_pairs(self) -> bool {
         #[cfg(target_arch = "x86_64")]
         return matches!(self, Self::Amx | Self::Avx512Bf16);
         #[cfg(not(target_arch = "x86_64"))]
@@ -254,7 +254,7 @@ impl KernelSet {
     }
 
     /// Whether the set multiplies the rows of prompts with quantized weights and those in bf16 on tiles of bf16.
-    pub(in crate::engine::kernels) fn has_bf16_tiles(self) -> bool {
+    pub(in crate::kernels) fn has_bf16_tiles(self) -> bool {
         #[cfg(target_arch = "x86_64")]
         return self == Self::Amx;
         #[cfg(not(target_arch = "x86_64"))]
@@ -265,7 +265,7 @@ impl KernelSet {
     ///
     /// # Safety
     /// What the kernel asks for holds. A set is only ever made by [`KernelSet::available`], so the CPU has it.
-    pub(in crate::engine::kernels) unsafe fn run<K: Kernel>(self, kernel: K) -> K::Output {
+    pub(in crate::kernels) unsafe fn run<K: Kernel>(self, kernel: K) -> K::Output {
         // SAFETY: the CPU has the set; the rest is the caller's.
         unsafe {
             match self {
@@ -286,7 +286,7 @@ impl KernelSet {
     ///
     /// # Safety
     /// As [`run`](Self::run).
-    pub(in crate::engine::kernels) unsafe fn run_on_bytes<K: Kernel>(self, kernel: K) -> K::Output {
+    pub(in crate::kernels) unsafe fn run_on_bytes<K: Kernel>(self, kernel: K) -> K::Output {
         // SAFETY: as above.
         unsafe {
             match self {
@@ -308,7 +308,7 @@ impl KernelSet {
     ///
     /// # Safety
     /// As [`run`](Self::run).
-    pub(in crate::engine::kernels) unsafe fn run_on_pairs<K: Kernel>(self, kernel: K) -> K::Output {
+    pub(in crate::kernels) unsafe fn run_on_pairs<K: Kernel>(self, kernel: K) -> K::Output {
         assert!(self.has_bf16_pairs(), "{self} has no products of bf16");
         // SAFETY: as above.
         unsafe { super::avx512::Avx512Bf16::vectorize(kernel) }

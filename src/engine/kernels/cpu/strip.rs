@@ -4,7 +4,7 @@
 use super::destination::Destination;
 use super::linear::by_height;
 use super::simd::Simd;
-use crate::engine::kernels::compute::part;
+use crate::kernels::compute::part;
 use std::mem::MaybeUninit;
 use std::ops::Range;
 

@@ -3,7 +3,7 @@
 use super::simd::Simd;
 
 /// A number format that a tile can read a vector of.
-pub(in crate::engine::kernels) trait Element: Copy {
+pub(in crate::kernels) trait Element: Copy {
     /// Reads `LANES` numbers.
     ///
     /// # Safety
@@ -22,7 +22,7 @@ impl Element for f32 {
 /// The bits of a bf16 number.
 #[derive(Clone, Copy)]
 #[repr(transparent)]
-pub(in crate::engine::kernels) struct Bf16(u16);
+pub(in crate::kernels) struct Bf16(u16);
 
 impl Element for Bf16 {
     #[inline(always)]
@@ -35,7 +35,7 @@ impl Element for Bf16 {
 /// The bits of an f16 number.
 #[derive(Clone, Copy)]
 #[repr(transparent)]
-pub(in crate::engine::kernels) struct F16(u16);
+pub(in crate::kernels) struct F16(u16);
 
 impl Element for F16 {
     #[inline(always)]
@@ -48,7 +48,7 @@ impl Element for F16 {
 /// A signed byte.
 #[derive(Clone, Copy)]
 #[repr(transparent)]
-pub(in crate::engine::kernels) struct Int8(i8);
+pub(in crate::kernels) struct Int8(i8);
 
 impl Element for Int8 {
     #[inline(always)]

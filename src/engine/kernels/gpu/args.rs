@@ -4,12 +4,12 @@
 use std::ffi::c_void;
 
 /// `MASPO_NO_SLOT`.
-pub(in crate::engine) const NO_SLOT: u32 = u32::MAX;
+pub(crate) const NO_SLOT: u32 = u32::MAX;
 
 /// `MaspoType`.
 #[repr(u32)]
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(in crate::engine) enum Type {
+pub(crate) enum Type {
     F32 = 0,
     Bf16 = 1,
 }
@@ -17,7 +17,7 @@ pub(in crate::engine) enum Type {
 /// `MaspoFormat`.
 #[repr(u32)]
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(in crate::engine) enum Weights {
+pub(crate) enum Weights {
     RowsBf16 = 0,
     Bf16 = 1,
     Q8_0 = 2,
@@ -28,7 +28,7 @@ pub(in crate::engine) enum Weights {
 /// `MaspoEpilogue`.
 #[repr(u32)]
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(in crate::engine) enum Epilogue {
+pub(crate) enum Epilogue {
     StoreF32 = 0,
     StoreBf16 = 1,
     AddF32 = 2,
@@ -37,139 +37,139 @@ pub(in crate::engine) enum Epilogue {
 
 #[repr(C)]
 #[derive(Clone, Copy)]
-pub(in crate::engine) struct Embed {
-    pub(in crate::engine) table: *const c_void,
-    pub(in crate::engine) row_scales: *const f32,
-    pub(in crate::engine) tokens: *const u32,
-    pub(in crate::engine) out: *mut c_void,
-    pub(in crate::engine) rows: u32,
-    pub(in crate::engine) hidden: u32,
-    pub(in crate::engine) vocabulary: u32,
-    pub(in crate::engine) format: Weights,
-    pub(in crate::engine) out_type: Type,
+pub(crate) struct Embed {
+    pub(crate) table: *const c_void,
+    pub(crate) row_scales: *const f32,
+    pub(crate) tokens: *const u32,
+    pub(crate) out: *mut c_void,
+    pub(crate) rows: u32,
+    pub(crate) hidden: u32,
+    pub(crate) vocabulary: u32,
+    pub(crate) format: Weights,
+    pub(crate) out_type: Type,
 }
 
 #[repr(C)]
 #[derive(Clone, Copy)]
-pub(in crate::engine) struct AddNorm {
-    pub(in crate::engine) x: *mut f32,
-    pub(in crate::engine) addend: *const c_void,
-    pub(in crate::engine) weight: *const f32,
-    pub(in crate::engine) out: *mut u16,
-    pub(in crate::engine) pick: *const u32,
-    pub(in crate::engine) rows: u32,
-    pub(in crate::engine) n: u32,
-    pub(in crate::engine) addend_type: Type,
-    pub(in crate::engine) eps: f32,
+pub(crate) struct AddNorm {
+    pub(crate) x: *mut f32,
+    pub(crate) addend: *const c_void,
+    pub(crate) weight: *const f32,
+    pub(crate) out: *mut u16,
+    pub(crate) pick: *const u32,
+    pub(crate) rows: u32,
+    pub(crate) n: u32,
+    pub(crate) addend_type: Type,
+    pub(crate) eps: f32,
 }
 
 #[repr(C)]
 #[derive(Clone, Copy)]
-pub(in crate::engine) struct Rotate {
-    pub(in crate::engine) qkv: *const c_void,
-    pub(in crate::engine) q_norm: *const f32,
-    pub(in crate::engine) k_norm: *const f32,
-    pub(in crate::engine) cos: *const f32,
-    pub(in crate::engine) sin: *const f32,
-    pub(in crate::engine) positions: *const u32,
-    pub(in crate::engine) slots: *const u32,
-    pub(in crate::engine) q: *mut u16,
-    pub(in crate::engine) keys: *mut u16,
-    pub(in crate::engine) values: *mut u16,
-    pub(in crate::engine) rows: u32,
-    pub(in crate::engine) n_q: u32,
-    pub(in crate::engine) n_kv: u32,
-    pub(in crate::engine) d: u32,
-    pub(in crate::engine) block_tokens: u32,
-    pub(in crate::engine) qkv_type: Type,
-    pub(in crate::engine) eps: f32,
+pub(crate) struct Rotate {
+    pub(crate) qkv: *const c_void,
+    pub(crate) q_norm: *const f32,
+    pub(crate) k_norm: *const f32,
+    pub(crate) cos: *const f32,
+    pub(crate) sin: *const f32,
+    pub(crate) positions: *const u32,
+    pub(crate) slots: *const u32,
+    pub(crate) q: *mut u16,
+    pub(crate) keys: *mut u16,
+    pub(crate) values: *mut u16,
+    pub(crate) rows: u32,
+    pub(crate) n_q: u32,
+    pub(crate) n_kv: u32,
+    pub(crate) d: u32,
+    pub(crate) block_tokens: u32,
+    pub(crate) qkv_type: Type,
+    pub(crate) eps: f32,
 }
 
 #[repr(C)]
 #[derive(Clone, Copy)]
-pub(in crate::engine) struct DecodeAttention {
-    pub(in crate::engine) q: *const u16,
-    pub(in crate::engine) keys: *const u16,
-    pub(in crate::engine) values: *const u16,
-    pub(in crate::engine) lengths: *const u32,
-    pub(in crate::engine) table_starts: *const u32,
-    pub(in crate::engine) tables: *const u32,
-    pub(in crate::engine) out: *mut u16,
-    pub(in crate::engine) workspace: *mut c_void,
-    pub(in crate::engine) counters: *mut u32,
-    pub(in crate::engine) rows: u32,
-    pub(in crate::engine) n_q: u32,
-    pub(in crate::engine) n_kv: u32,
-    pub(in crate::engine) d: u32,
-    pub(in crate::engine) block_tokens: u32,
-    pub(in crate::engine) max_length: u32,
-    pub(in crate::engine) spread: u32,
+pub(crate) struct DecodeAttention {
+    pub(crate) q: *const u16,
+    pub(crate) keys: *const u16,
+    pub(crate) values: *const u16,
+    pub(crate) lengths: *const u32,
+    pub(crate) table_starts: *const u32,
+    pub(crate) tables: *const u32,
+    pub(crate) out: *mut u16,
+    pub(crate) workspace: *mut c_void,
+    pub(crate) counters: *mut u32,
+    pub(crate) rows: u32,
+    pub(crate) n_q: u32,
+    pub(crate) n_kv: u32,
+    pub(crate) d: u32,
+    pub(crate) block_tokens: u32,
+    pub(crate) max_length: u32,
+    pub(crate) spread: u32,
 }
 
 #[repr(C)]
 #[derive(Clone, Copy)]
-pub(in crate::engine) struct Tile {
-    pub(in crate::engine) first_row: u32,
-    pub(in crate::engine) tokens: u32,
-    pub(in crate::engine) position: u32,
-    pub(in crate::engine) table_start: u32,
+pub(crate) struct Tile {
+    pub(crate) first_row: u32,
+    pub(crate) tokens: u32,
+    pub(crate) position: u32,
+    pub(crate) table_start: u32,
 }
 
 #[repr(C)]
 #[derive(Clone, Copy)]
-pub(in crate::engine) struct PrefillAttention {
-    pub(in crate::engine) q: *const u16,
-    pub(in crate::engine) keys: *const u16,
-    pub(in crate::engine) values: *const u16,
-    pub(in crate::engine) tiles: *const Tile,
-    pub(in crate::engine) tables: *const u32,
-    pub(in crate::engine) out: *mut u16,
-    pub(in crate::engine) tile_count: u32,
-    pub(in crate::engine) n_q: u32,
-    pub(in crate::engine) n_kv: u32,
-    pub(in crate::engine) d: u32,
-    pub(in crate::engine) block_tokens: u32,
+pub(crate) struct PrefillAttention {
+    pub(crate) q: *const u16,
+    pub(crate) keys: *const u16,
+    pub(crate) values: *const u16,
+    pub(crate) tiles: *const Tile,
+    pub(crate) tables: *const u32,
+    pub(crate) out: *mut u16,
+    pub(crate) tile_count: u32,
+    pub(crate) n_q: u32,
+    pub(crate) n_kv: u32,
+    pub(crate) d: u32,
+    pub(crate) block_tokens: u32,
 }
 
 #[repr(C)]
 #[derive(Clone, Copy)]
-pub(in crate::engine) struct Silu {
-    pub(in crate::engine) gate_up: *const c_void,
-    pub(in crate::engine) out: *mut u16,
-    pub(in crate::engine) rows: u32,
-    pub(in crate::engine) n: u32,
-    pub(in crate::engine) r#type: Type,
+pub(crate) struct Silu {
+    pub(crate) gate_up: *const c_void,
+    pub(crate) out: *mut u16,
+    pub(crate) rows: u32,
+    pub(crate) n: u32,
+    pub(crate) r#type: Type,
 }
 
 #[repr(C)]
 #[derive(Clone, Copy)]
-pub(in crate::engine) struct Argmax {
-    pub(in crate::engine) logits: *const f32,
-    pub(in crate::engine) tokens: *mut u32,
-    pub(in crate::engine) largest: *mut f32,
-    pub(in crate::engine) workspace: *mut c_void,
-    pub(in crate::engine) counters: *mut u32,
-    pub(in crate::engine) rows: u32,
-    pub(in crate::engine) vocabulary: u32,
+pub(crate) struct Argmax {
+    pub(crate) logits: *const f32,
+    pub(crate) tokens: *mut u32,
+    pub(crate) largest: *mut f32,
+    pub(crate) workspace: *mut c_void,
+    pub(crate) counters: *mut u32,
+    pub(crate) rows: u32,
+    pub(crate) vocabulary: u32,
 }
 
 #[repr(C)]
 #[derive(Clone, Copy)]
-pub(in crate::engine) struct Linear {
-    pub(in crate::engine) x: *const u16,
-    pub(in crate::engine) weights: *const c_void,
-    pub(in crate::engine) row_scales: *const f32,
-    pub(in crate::engine) bias: *const f32,
-    pub(in crate::engine) y: *mut c_void,
-    pub(in crate::engine) workspace: *mut c_void,
-    pub(in crate::engine) counters: *mut u32,
-    pub(in crate::engine) rows: u32,
-    pub(in crate::engine) inputs: u32,
-    pub(in crate::engine) outputs: u32,
-    pub(in crate::engine) x_stride: u32,
-    pub(in crate::engine) y_stride: u32,
-    pub(in crate::engine) format: Weights,
-    pub(in crate::engine) epilogue: Epilogue,
-    pub(in crate::engine) splits: u32,
-    pub(in crate::engine) shared_limit: u32,
+pub(crate) struct Linear {
+    pub(crate) x: *const u16,
+    pub(crate) weights: *const c_void,
+    pub(crate) row_scales: *const f32,
+    pub(crate) bias: *const f32,
+    pub(crate) y: *mut c_void,
+    pub(crate) workspace: *mut c_void,
+    pub(crate) counters: *mut u32,
+    pub(crate) rows: u32,
+    pub(crate) inputs: u32,
+    pub(crate) outputs: u32,
+    pub(crate) x_stride: u32,
+    pub(crate) y_stride: u32,
+    pub(crate) format: Weights,
+    pub(crate) epilogue: Epilogue,
+    pub(crate) splits: u32,
+    pub(crate) shared_limit: u32,
 }

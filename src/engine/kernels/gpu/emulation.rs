@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 /// The orders in which threads and blocks are run: ascending, descending, mixed.
-pub(in crate::engine) const ORDERS: [u32; 3] = [0, 1, 41];
+pub(crate) const ORDERS: [u32; 3] = [0, 1, 41];
 
 /// What a library is made of.
 pub(super) struct Recipe {
@@ -22,7 +22,7 @@ pub(super) struct Recipe {
 
 /// The kernels' folders, `kernels/` being the first part of all paths.
 pub(super) fn files(folder: &str, extensions: &[&str]) -> Vec<PathBuf> {
-    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("kernels").join(folder);
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../kernels").join(folder);
     let entries =
         fs::read_dir(folder).expect("the kernels' folder").map(|entry| entry.expect("a readable folder").path());
     let extension =

@@ -13,32 +13,32 @@ use std::ffi::c_void;
     not(any(feature = "cuda", test)),
     expect(dead_code, reason = "Metal has no such library, and reads none of it")
 )]
-pub(in crate::engine) struct Gemm {
-    pub(in crate::engine) x: *const u16,
-    pub(in crate::engine) weights: *const u16,
-    pub(in crate::engine) y: *mut c_void,
-    pub(in crate::engine) rows: u32,
-    pub(in crate::engine) inputs: u32,
-    pub(in crate::engine) outputs: u32,
+pub(crate) struct Gemm {
+    pub(crate) x: *const u16,
+    pub(crate) weights: *const u16,
+    pub(crate) y: *mut c_void,
+    pub(crate) rows: u32,
+    pub(crate) inputs: u32,
+    pub(crate) outputs: u32,
     /// Any but `Gated`.
-    pub(in crate::engine) epilogue: Epilogue,
+    pub(crate) epilogue: Epilogue,
 }
 
 /// The sizes of the same product in BLAS's terms, `C = Aᵀ B + beta C` with columns first: a matrix whose rows lie one behind the other is
 /// there its own transpose. So A `[k, m]` is W, B `[k, n]` is x and C `[m, n]` is y; sums are f32.
 #[cfg(any(feature = "cuda", test))]
 #[derive(Clone, Copy, PartialEq, Debug)]
-pub(in crate::engine) struct BlasSizes {
-    pub(in crate::engine) m: c_int,
-    pub(in crate::engine) n: c_int,
-    pub(in crate::engine) k: c_int,
+pub(crate) struct BlasSizes {
+    pub(crate) m: c_int,
+    pub(crate) n: c_int,
+    pub(crate) k: c_int,
     /// From column to column of A, B and C.
-    pub(in crate::engine) lda: c_int,
-    pub(in crate::engine) ldb: c_int,
-    pub(in crate::engine) ldc: c_int,
-    pub(in crate::engine) beta: f32,
+    pub(crate) lda: c_int,
+    pub(crate) ldb: c_int,
+    pub(crate) ldc: c_int,
+    pub(crate) beta: f32,
     /// The type of C.
-    pub(in crate::engine) c_type: Type,
+    pub(crate) c_type: Type,
 }
 
 #[cfg(any(feature = "cuda", test))]
@@ -47,7 +47,7 @@ impl Gemm {
     ///
     /// # Panics
     /// A gated product, which BLAS does not have.
-    pub(in crate::engine) fn sizes(&self) -> BlasSizes {
+    pub(crate) fn sizes(&self) -> BlasSizes {
         let (beta, c_type) = match self.epilogue {
             Epilogue::StoreF32 => (0.0, Type::F32),
             Epilogue::AddF32 => (1.0, Type::F32),
@@ -64,7 +64,7 @@ impl Gemm {
 /// # Safety
 /// The addresses are those of memory of these sizes, on the host.
 #[cfg(test)]
-pub(in crate::engine) unsafe fn multiply(of: &Gemm) {
+pub(crate) unsafe fn multiply(of: &Gemm) {
     let BlasSizes { m, n, k, lda, ldb, ldc, beta, c_type } = of.sizes();
     let [m, n, k, lda, ldb, ldc] = [m, n, k, lda, ldb, ldc].map(|size| size as usize);
     let float = |bits: u16| half::bf16::from_bits(bits).to_f32();
@@ -89,7 +89,7 @@ pub(in crate::engine) unsafe fn multiply(of: &Gemm) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::engine::kernels::reference;
+    use crate::kernels::reference;
 
     #[test]
     fn blas_takes_rows_for_columns() {

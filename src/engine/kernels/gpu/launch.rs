@@ -5,7 +5,7 @@ use super::gemm::Gemm;
 
 /// A kernel and its arguments: addresses in device memory, sizes of the bucket, constants of the model.
 #[derive(Clone, Copy)]
-pub(in crate::engine) enum Launch {
+pub(crate) enum Launch {
     Embed(Embed),
     AddNorm(AddNorm),
     Rotate(Rotate),
@@ -23,7 +23,7 @@ unsafe impl Send for Launch {}
 
 impl Launch {
     /// The kernel's name.
-    pub(in crate::engine) fn name(&self) -> &'static str {
+    pub(crate) fn name(&self) -> &'static str {
         match self {
             Self::Embed(_) => "embed",
             Self::AddNorm(_) => "add_norm",

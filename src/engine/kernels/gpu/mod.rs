@@ -7,18 +7,18 @@ mod launch;
 mod rules;
 
 #[cfg(any(feature = "cuda", all(test, unix)))]
-pub(in crate::engine) mod cuda;
+pub(crate) mod cuda;
 #[cfg(any(metal, all(test, unix)))]
-pub(in crate::engine) mod metal;
+pub(crate) mod metal;
 
 #[cfg(all(test, unix))]
 mod emulation;
 #[cfg(all(test, unix))]
-pub(in crate::engine) mod suite;
+pub(crate) mod suite;
 
-pub(in crate::engine) use args::*;
-pub(in crate::engine) use gemm::Gemm;
+pub(crate) use args::*;
+pub(crate) use gemm::Gemm;
 #[cfg(all(test, unix))]
-pub(in crate::engine) use gemm::multiply;
-pub(in crate::engine) use launch::Launch;
-pub(in crate::engine) use rules::{KernelRules, LinearNeeds, Packed};
+pub(crate) use gemm::multiply;
+pub(crate) use launch::Launch;
+pub(crate) use rules::{KernelRules, LinearNeeds, Packed};

@@ -5,21 +5,21 @@ use super::args::Weights;
 
 /// Memory that a product wants besides its operands.
 #[derive(Clone, Copy, PartialEq, Eq, Default, Debug)]
-pub(in crate::engine) struct LinearNeeds {
-    pub(in crate::engine) workspace_bytes: usize,
-    pub(in crate::engine) counters: usize,
+pub(crate) struct LinearNeeds {
+    pub(crate) workspace_bytes: usize,
+    pub(crate) counters: usize,
 }
 
 /// Where packed rows go.
-pub(in crate::engine) struct Packed<'a> {
+pub(crate) struct Packed<'a> {
     /// As many as [`KernelRules::packed_bytes`] says.
-    pub(in crate::engine) bytes: &'a mut [u8],
+    pub(crate) bytes: &'a mut [u8],
     /// Those of e4m3 rows, one per packed row and up to the next multiple of 16; none of other formats.
-    pub(in crate::engine) scales: &'a mut [f32],
+    pub(crate) scales: &'a mut [f32],
 }
 
 /// The rules of one device's kernels. Sizes are in rows, numbers and keys; results in bytes where the name says so.
-pub(in crate::engine) trait KernelRules: Send + Sync {
+pub(crate) trait KernelRules: Send + Sync {
     /// Parts of the inputs of a product that fill `multiprocessors`: of the matrix and the device only, never of the batch.
     fn linear_splits(&self, packing: Weights, inputs: usize, outputs: usize, multiprocessors: u32) -> u32;
 

@@ -3,28 +3,28 @@
 use super::*;
 
 /// One sequence in scattered blocks.
-pub(in crate::engine::kernels) struct Sequence {
-    pub(in crate::engine::kernels) n_q: usize,
-    pub(in crate::engine::kernels) n_kv: usize,
-    pub(in crate::engine::kernels) d: usize,
-    pub(in crate::engine::kernels) block_tokens: usize,
-    pub(in crate::engine::kernels) tokens: usize,
+pub(in crate::kernels) struct Sequence {
+    pub(in crate::kernels) n_q: usize,
+    pub(in crate::kernels) n_kv: usize,
+    pub(in crate::kernels) d: usize,
+    pub(in crate::kernels) block_tokens: usize,
+    pub(in crate::kernels) tokens: usize,
     /// Its blocks, of `blocks` that there are.
-    pub(in crate::engine::kernels) table: Vec<u32>,
-    pub(in crate::engine::kernels) blocks: usize,
+    pub(in crate::kernels) table: Vec<u32>,
+    pub(in crate::kernels) blocks: usize,
     /// `[tokens, (n_q + 2 n_kv) d]`, neither normed nor rotated.
-    pub(in crate::engine::kernels) qkv: Vec<f32>,
-    pub(in crate::engine::kernels) q_norm: Vec<f32>,
-    pub(in crate::engine::kernels) k_norm: Vec<f32>,
+    pub(in crate::kernels) qkv: Vec<f32>,
+    pub(in crate::kernels) q_norm: Vec<f32>,
+    pub(in crate::kernels) k_norm: Vec<f32>,
 }
 
 impl Sequence {
     /// Constants of every sequence.
-    pub(in crate::engine::kernels) const EPS: f32 = 1e-6;
-    pub(in crate::engine::kernels) const THETA: f64 = 1e4;
+    pub(in crate::kernels) const EPS: f32 = 1e-6;
+    pub(in crate::kernels) const THETA: f64 = 1e4;
 
     /// Of so many tokens.
-    pub(in crate::engine::kernels) fn new(rng: &mut ChaCha8Rng, shapes: &Shapes, tokens: usize) -> Self {
+    pub(in crate::kernels) fn new(rng: &mut ChaCha8Rng, shapes: &Shapes, tokens: usize) -> Self {
         let (n_kv, group) = (rng.random_range(1..3), rng.random_range(1..=shapes.most_group));
         let d = match shapes.head_sizes {
             [] => 2 * rng.random_range(1..40),
@@ -35,7 +35,7 @@ impl Sequence {
     }
 
     /// Of these heads.
-    pub(in crate::engine::kernels) fn of(
+    pub(in crate::kernels) fn of(
         rng: &mut ChaCha8Rng,
         (n_q, n_kv, d): (usize, usize, usize),
         block_tokens: usize,
@@ -48,22 +48,22 @@ impl Sequence {
         Self { n_q, n_kv, d, block_tokens, tokens, table, blocks: 2 * used + 1, qkv, q_norm, k_norm }
     }
 
-    pub(in crate::engine::kernels) fn width(&self) -> usize {
+    pub(in crate::kernels) fn width(&self) -> usize {
         (self.n_q + 2 * self.n_kv) * self.d
     }
 
     /// Block number times tokens per block, and the place in the block.
-    pub(in crate::engine::kernels) fn slot(&self, position: usize) -> usize {
+    pub(in crate::kernels) fn slot(&self, position: usize) -> usize {
         self.table[position / self.block_tokens] as usize * self.block_tokens + position % self.block_tokens
     }
 
     /// A head of the raw numbers.
-    pub(in crate::engine::kernels) fn head(&self, row: usize, head: usize) -> &[f32] {
+    pub(in crate::kernels) fn head(&self, row: usize, head: usize) -> &[f32] {
         &self.qkv[row * self.width() + head * self.d..][..self.d]
     }
 
     /// The same normed and rotated, by the reference.
-    pub(in crate::engine::kernels) fn turned(&self, row: usize, head: usize, norm: &[f32]) -> Vec<f64> {
+    pub(in crate::kernels) fn turned(&self, row: usize, head: usize, norm: &[f32]) -> Vec<f64> {
         let normed = reference::rms_norm(self.head(row, head), norm, f64::from(Self::EPS));
         reference::rotate(&normed, row as u32, Self::THETA)
     }
@@ -108,7 +108,7 @@ impl Store {
 }
 
 /// Attention is right, and the same bit by bit for prefill in any pieces and for decoding.
-pub(in crate::engine::kernels) fn attention_is_right_and_one_for_all(family: &Family<'_>) {
+pub(in crate::kernels) fn attention_is_right_and_one_for_all(family: &Family<'_>) {
     family.cases(7, |rng| {
         // Around the ends of chunks and blocks, or anywhere.
         let tokens = match rng.random_range(0..8) {
@@ -122,7 +122,7 @@ pub(in crate::engine::kernels) fn attention_is_right_and_one_for_all(family: &Fa
 }
 
 /// The same of more chunks and parts of keys than any kernel has under way at once, with tokens on both sides of the end of a part.
-pub(in crate::engine::kernels) fn attention_goes_on_for_long_sequences(family: &Family<'_>) {
+pub(in crate::kernels) fn attention_goes_on_for_long_sequences(family: &Family<'_>) {
     let d = *family.shapes.head_sizes.first().unwrap_or(&20);
     let largest_block = *family.shapes.block_tokens.last().expect("there is a size");
     for (heads, block_tokens, tokens) in [((2, 1, 64), 16, 9 * 64 + 5), ((4, 2, d), largest_block, 2 * 512 + 3)] {
@@ -133,7 +133,7 @@ pub(in crate::engine::kernels) fn attention_goes_on_for_long_sequences(family: &
 }
 
 /// As many as any kernel takes, of which a tile has the fewest tokens.
-pub(in crate::engine::kernels) fn sixteen_query_heads_share_their_keys(family: &Family<'_>) {
+pub(in crate::kernels) fn sixteen_query_heads_share_their_keys(family: &Family<'_>) {
     let rng = &mut rng(4);
     let sequence = Sequence::of(rng, (16, 1, 64), 16, 70);
     check(family, rng, &sequence, sequence.tokens - 7);

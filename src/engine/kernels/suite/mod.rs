@@ -67,7 +67,7 @@ pub(super) struct Shapes {
 
 /// What weights are packed in.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(in crate::engine) enum Packing {
+pub(crate) enum Packing {
     Of(Format),
     /// e4m3 with a scale a row, made of bf16.
     F8,
@@ -140,7 +140,7 @@ impl Family<'_> {
 /// One test per check of the suite, for the family that `$family` gives if there is one.
 macro_rules! suite {
     ($family:expr) => {
-        $crate::engine::kernels::suite::suite! { $family;
+        $crate::kernels::suite::suite! { $family;
             products_are_right, gated_products_are_right, a_row_of_a_product_does_not_depend_on_the_others,
             a_row_that_is_no_number_spoils_no_other, a_packed_table_gives_its_rows_back, norms_are_right,
             the_largest_logit_is_found_and_the_lowest_of_equals, the_lowest_of_equals_is_found_in_a_whole_vocabulary,
@@ -152,7 +152,7 @@ macro_rules! suite {
         $(#[test]
         fn $check() {
             if let Some(family) = $family {
-                $crate::engine::kernels::suite::$check(&family);
+                $crate::kernels::suite::$check(&family);
             }
         })*
     };

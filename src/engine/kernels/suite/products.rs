@@ -4,28 +4,28 @@ use super::*;
 
 /// What is multiplied.
 #[derive(Clone, Copy)]
-pub(in crate::engine::kernels) struct Product<'a> {
-    pub(in crate::engine::kernels) packing: Packing,
-    pub(in crate::engine::kernels) inputs: usize,
+pub(in crate::kernels) struct Product<'a> {
+    pub(in crate::kernels) packing: Packing,
+    pub(in crate::kernels) inputs: usize,
     /// `[rows, inputs]`.
-    pub(in crate::engine::kernels) x: &'a [f32],
+    pub(in crate::kernels) x: &'a [f32],
     /// How many of the rows, the first ones, are of generated tokens.
-    pub(in crate::engine::kernels) generated: usize,
+    pub(in crate::kernels) generated: usize,
     /// `[outputs, inputs]`.
-    pub(in crate::engine::kernels) w: &'a [f32],
+    pub(in crate::kernels) w: &'a [f32],
     /// The other half of a gated product, silu(x Wᵀ) · (x upᵀ).
-    pub(in crate::engine::kernels) up: Option<&'a [f32]>,
-    pub(in crate::engine::kernels) bias: Option<&'a [f32]>,
+    pub(in crate::kernels) up: Option<&'a [f32]>,
+    pub(in crate::kernels) bias: Option<&'a [f32]>,
     /// What it is added to.
-    pub(in crate::engine::kernels) onto: Option<&'a [f32]>,
+    pub(in crate::kernels) onto: Option<&'a [f32]>,
 }
 
 impl Product<'_> {
-    pub(in crate::engine::kernels) fn rows(&self) -> usize {
+    pub(in crate::kernels) fn rows(&self) -> usize {
         self.x.len() / self.inputs
     }
 
-    pub(in crate::engine::kernels) fn outputs(&self) -> usize {
+    pub(in crate::kernels) fn outputs(&self) -> usize {
         self.w.len() / self.inputs
     }
 
@@ -65,7 +65,7 @@ impl Product<'_> {
     }
 
     /// Compares what each subject makes of it.
-    pub(in crate::engine::kernels) fn check(&self, family: &Family<'_>) {
+    pub(in crate::kernels) fn check(&self, family: &Family<'_>) {
         let mut known: Vec<(Arithmetic, Vec<f64>)> = Vec::new();
         for subject in &family.subjects {
             let found = subject.product(self);
@@ -85,7 +85,7 @@ impl Product<'_> {
     }
 }
 
-pub(in crate::engine::kernels) fn products_are_right(family: &Family<'_>) {
+pub(in crate::kernels) fn products_are_right(family: &Family<'_>) {
     family.cases(4, |rng| {
         // Often the least of everything.
         let (rows, outputs) = match rng.random_range(0..6) {
@@ -104,7 +104,7 @@ pub(in crate::engine::kernels) fn products_are_right(family: &Family<'_>) {
     });
 }
 
-pub(in crate::engine::kernels) fn gated_products_are_right(family: &Family<'_>) {
+pub(in crate::kernels) fn gated_products_are_right(family: &Family<'_>) {
     family.cases(3, |rng| {
         let (rows, outputs) = (rng.random_range(1..family.shapes.most_rows), rng.random_range(1..90));
         let inputs = family.inputs(rng, 480);
@@ -117,7 +117,7 @@ pub(in crate::engine::kernels) fn gated_products_are_right(family: &Family<'_>) 
 }
 
 /// Every size of the tiles of rows, and passes behind them: alone, in company, in another order.
-pub(in crate::engine::kernels) fn a_row_of_a_product_does_not_depend_on_the_others(family: &Family<'_>) {
+pub(in crate::kernels) fn a_row_of_a_product_does_not_depend_on_the_others(family: &Family<'_>) {
     // More than one brick or block of inputs in every packing, and padding where there may be some.
     let (total, outputs, inputs) = (89, 45, if family.shapes.inputs == 1 { 70 } else { 512 });
     let rng = &mut rng(3);
@@ -148,7 +148,7 @@ pub(in crate::engine::kernels) fn a_row_of_a_product_does_not_depend_on_the_othe
     }
 }
 
-pub(in crate::engine::kernels) fn a_row_that_is_no_number_spoils_no_other(family: &Family<'_>) {
+pub(in crate::kernels) fn a_row_that_is_no_number_spoils_no_other(family: &Family<'_>) {
     let rng = &mut rng(9);
     let (outputs, inputs) = (20, 256);
     let (x, w) = (numbers(rng, 3 * inputs), numbers(rng, outputs * inputs));

@@ -2,7 +2,7 @@
 
 use super::*;
 
-pub(in crate::engine::kernels) fn a_packed_table_gives_its_rows_back(family: &Family<'_>) {
+pub(in crate::kernels) fn a_packed_table_gives_its_rows_back(family: &Family<'_>) {
     family.cases(4, |rng| {
         let (outputs, inputs) = (rng.random_range(1..60), family.inputs(rng, 560));
         let w = numbers(rng, outputs * inputs);
@@ -19,7 +19,7 @@ pub(in crate::engine::kernels) fn a_packed_table_gives_its_rows_back(family: &Fa
     });
 }
 
-pub(in crate::engine::kernels) fn norms_are_right(family: &Family<'_>) {
+pub(in crate::kernels) fn norms_are_right(family: &Family<'_>) {
     family.cases(6, |rng| {
         let rows = rng.random_range(1..if family.slow { 4 } else { 40 });
         let n = family.inputs(rng, if family.slow { 4400 } else { 300 });
@@ -34,7 +34,7 @@ pub(in crate::engine::kernels) fn norms_are_right(family: &Family<'_>) {
     });
 }
 
-pub(in crate::engine::kernels) fn the_largest_logit_is_found_and_the_lowest_of_equals(family: &Family<'_>) {
+pub(in crate::kernels) fn the_largest_logit_is_found_and_the_lowest_of_equals(family: &Family<'_>) {
     family.cases(8, |rng| {
         let (rows, v) = (rng.random_range(1..4), rng.random_range(1..9000));
         let mut logits = numbers(rng, rows * v);
@@ -55,7 +55,7 @@ pub(in crate::engine::kernels) fn the_largest_logit_is_found_and_the_lowest_of_e
 
 /// Rows as wide as Qwen3's vocabulary, which kernels divide among blocks and threads that each take many columns: equal maxima in the
 /// columns of one thread, of its neighbours and of parts far apart, behind numbers that are none; and ties everywhere.
-pub(in crate::engine::kernels) fn the_lowest_of_equals_is_found_in_a_whole_vocabulary(family: &Family<'_>) {
+pub(in crate::kernels) fn the_lowest_of_equals_is_found_in_a_whole_vocabulary(family: &Family<'_>) {
     let v = 151_936;
     let maxima: [&[usize]; 6] = [
         &[v - 1],
@@ -92,7 +92,7 @@ fn check_argmax(family: &Family<'_>, logits: &[f32], v: usize) {
     }
 }
 
-pub(in crate::engine::kernels) fn rows_without_a_number_give_token_0(family: &Family<'_>) {
+pub(in crate::kernels) fn rows_without_a_number_give_token_0(family: &Family<'_>) {
     for subject in &family.subjects {
         assert_eq!(subject.argmax(&[f32::NAN; 300], 300), [0], "{}", subject.name());
         assert_eq!(subject.argmax(&[f32::NEG_INFINITY; 70], 35), [0, 0], "{}", subject.name());

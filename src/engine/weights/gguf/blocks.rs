@@ -1,8 +1,8 @@
 //! The bytes of GGUF tensors as numbers.
 
 use super::kind::Kind;
-use crate::engine::kernels::{Format, Rows};
-use crate::engine::weights::number::Number;
+use crate::kernels::{Format, Rows};
+use crate::weights::number::Number;
 use half::f16;
 use rayon::prelude::*;
 

@@ -4,7 +4,7 @@
 use super::kind::{Kind, READABLE};
 use super::metadata::{Metadata, Value, read_value};
 use super::reader::{Fault, Reader};
-use crate::engine::weights::WeightsError;
+use crate::weights::WeightsError;
 use std::collections::{BTreeMap, HashMap};
 use std::ops::Range;
 

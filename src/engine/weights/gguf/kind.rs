@@ -1,6 +1,6 @@
 //! The number formats of GGUF tensors: how many numbers a block has, and how many bytes.
 
-use crate::engine::kernels::Format;
+use crate::kernels::Format;
 
 /// The formats that can be read, as messages name them.
 pub(super) const READABLE: &str = "F32, F16, BF16, Q8_0, Q4_K and Q6_K";

@@ -2,7 +2,7 @@
 //! file until somebody asks.
 
 use super::reader::{Fault, Reader};
-use crate::engine::weights::WeightsError;
+use crate::weights::WeightsError;
 use std::collections::HashMap;
 use std::ops::Range;
 

@@ -6,10 +6,10 @@
 
 use super::kernels::{Kernels, Prepared};
 use super::memory::{Buffer, Device, Memory, contents};
-use crate::engine::executor::DeviceError;
-use crate::engine::executor::gpu::device::{Address, Facts, Fetch, Gpu, Graph, MOST_FETCHES};
-use crate::engine::kernels::gpu::metal::MetalRules;
-use crate::engine::kernels::gpu::{KernelRules, Launch};
+use crate::executor::DeviceError;
+use crate::executor::gpu::device::{Address, Facts, Fetch, Gpu, Graph, MOST_FETCHES};
+use crate::kernels::gpu::metal::MetalRules;
+use crate::kernels::gpu::{KernelRules, Launch};
 use objc2::rc::{Retained, autoreleasepool};
 use objc2::runtime::ProtocolObject;
 use objc2_metal::{
@@ -28,7 +28,7 @@ const STAGED_BYTES: usize = 1 << 20;
 const COPY_UNIT: usize = 4;
 
 /// Device, kernels, and what is under way.
-pub(in crate::engine) struct MetalGpu {
+pub(crate) struct MetalGpu {
     device: Device,
     queue: Retained<ProtocolObject<dyn MTLCommandQueue>>,
     kernels: Kernels,
@@ -57,11 +57,11 @@ struct Fetched {
 
 /// What a device is, for people.
 #[derive(Clone, PartialEq, Eq, Debug)]
-pub(in crate::engine) struct MetalDevice {
-    pub(in crate::engine) name: String,
+pub(crate) struct MetalDevice {
+    pub(crate) name: String,
     /// What Metal recommends to use at most.
-    pub(in crate::engine) memory_bytes: usize,
-    pub(in crate::engine) free_bytes: usize,
+    pub(crate) memory_bytes: usize,
+    pub(crate) free_bytes: usize,
 }
 
 // Without this framework no program finds a device.
@@ -73,7 +73,7 @@ impl MetalGpu {
     ///
     /// # Errors
     /// No device, one that the kernels are not made for, or kernels that it does not compile.
-    pub(in crate::engine) fn open() -> Result<Self, DeviceError> {
+    pub(crate) fn open() -> Result<Self, DeviceError> {
         autoreleasepool(|_| {
             let device = MTLCreateSystemDefaultDevice();
             let device = device.ok_or_else(|| DeviceError("there is no Metal device on this machine".to_string()))?;
@@ -99,7 +99,7 @@ impl MetalGpu {
     }
 
     /// What it is.
-    pub(in crate::engine) fn describe(&self) -> MetalDevice {
+    pub(crate) fn describe(&self) -> MetalDevice {
         autoreleasepool(|_| MetalDevice {
             name: self.device.name().to_string(),
             memory_bytes: self.device.recommendedMaxWorkingSetSize() as usize,

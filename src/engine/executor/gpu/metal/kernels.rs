@@ -1,9 +1,9 @@
 //! The kernels, compiled for the machine's GPU, and launches of them.
 
 use super::memory::{Buffer, Device, Memory, contents};
-use crate::engine::executor::DeviceError;
-use crate::engine::kernels::gpu::Launch;
-use crate::engine::kernels::gpu::metal::{Dispatch, FUNCTIONS, SIMD, arguments, source};
+use crate::executor::DeviceError;
+use crate::kernels::gpu::Launch;
+use crate::kernels::gpu::metal::{Dispatch, FUNCTIONS, SIMD, arguments, source};
 use objc2::rc::Retained;
 use objc2::runtime::ProtocolObject;
 use objc2_foundation::{NSError, NSString};

@@ -1,7 +1,7 @@
 //! Memory that CPU and GPU share, in a few large buffers: kernels find it by address, so that every buffer is named to each encoder.
 
-use crate::engine::executor::DeviceError;
-use crate::engine::executor::gpu::device::Address;
+use crate::executor::DeviceError;
+use crate::executor::gpu::device::Address;
 use objc2::rc::Retained;
 use objc2::runtime::ProtocolObject;
 use objc2_metal::{MTLBuffer, MTLDevice, MTLResourceOptions};

@@ -7,4 +7,4 @@ mod device;
 mod kernels;
 mod memory;
 
-pub(in crate::engine) use device::MetalGpu;
+pub(crate) use device::MetalGpu;

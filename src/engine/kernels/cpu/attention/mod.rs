@@ -11,45 +11,45 @@ mod state;
 use super::exp::exp;
 use super::simd::{Kernel, Simd};
 use super::tile::{Element, F16, Int8, accumulate};
-use crate::engine::blocks::BlockId;
-use crate::engine::kernels::{Heads, KvFormat, KvShape};
+use crate::blocks::BlockId;
+use crate::kernels::{Heads, KvFormat, KvShape};
 use state::{State, exp_one, place};
 use std::cell::Cell;
 use std::ops::Range;
 
-pub(in crate::engine::kernels) use state::{CombineTask, partial_len};
+pub(in crate::kernels) use state::{CombineTask, partial_len};
 
 /// Keys per chunk; a multiple of every block size and vector.
 const CHUNK: usize = 64;
 
 /// Keys per part: what one thread takes of a sequence. A constant, since results depend on it.
-pub(in crate::engine::kernels) const PART: usize = 8 * CHUNK;
+pub(in crate::kernels) const PART: usize = 8 * CHUNK;
 
 /// Blocks of a chunk at most.
 const BLOCKS: usize = CHUNK / 16;
 
 /// One tile.
-pub(in crate::engine::kernels) struct AttentionTask<'a> {
+pub(in crate::kernels) struct AttentionTask<'a> {
     /// `[tokens, q_width]`, whose first columns are the query heads.
-    pub(in crate::engine::kernels) q: &'a [f32],
-    pub(in crate::engine::kernels) q_width: usize,
-    pub(in crate::engine::kernels) tokens: usize,
+    pub(in crate::kernels) q: &'a [f32],
+    pub(in crate::kernels) q_width: usize,
+    pub(in crate::kernels) tokens: usize,
     /// The position of the first token.
-    pub(in crate::engine::kernels) position: usize,
+    pub(in crate::kernels) position: usize,
     /// Which keys: these of the parts that the tokens see.
-    pub(in crate::engine::kernels) parts: Range<usize>,
-    pub(in crate::engine::kernels) kv_head: usize,
-    pub(in crate::engine::kernels) table: &'a [BlockId],
-    pub(in crate::engine::kernels) shape: KvShape,
+    pub(in crate::kernels) parts: Range<usize>,
+    pub(in crate::kernels) kv_head: usize,
+    pub(in crate::kernels) table: &'a [BlockId],
+    pub(in crate::kernels) shape: KvShape,
     /// The whole layer, in the shape's format.
-    pub(in crate::engine::kernels) keys: *const u8,
-    pub(in crate::engine::kernels) values: *const u8,
-    pub(in crate::engine::kernels) to: AttentionOutput,
+    pub(in crate::kernels) keys: *const u8,
+    pub(in crate::kernels) values: *const u8,
+    pub(in crate::kernels) to: AttentionOutput,
 }
 
 /// Where attention goes.
 #[derive(Clone, Copy)]
-pub(in crate::engine::kernels) enum AttentionOutput {
+pub(in crate::kernels) enum AttentionOutput {
     /// `[tokens, width]`, of all parts; the task writes its heads only.
     Rows { out: *mut f32, width: usize },
     /// [`partial_len`] floats of one part of several.

@@ -1,11 +1,11 @@
 //! What the keys that were seen so far come to, and how that of a sequence's parts is put together.
 
-use crate::engine::kernels::cpu::exp::exp;
-use crate::engine::kernels::cpu::simd::{Kernel, Simd};
-use crate::engine::kernels::{Heads, KvShape};
+use crate::kernels::cpu::exp::exp;
+use crate::kernels::cpu::simd::{Kernel, Simd};
+use crate::kernels::{Heads, KvShape};
 
 /// Floats of what a part of the keys comes to, for some rows (token × head).
-pub(in crate::engine::kernels) fn partial_len(rows: usize, shape: KvShape) -> usize {
+pub(in crate::kernels) fn partial_len(rows: usize, shape: KvShape) -> usize {
     rows * (shape.d_padded() + 2)
 }
 
@@ -84,15 +84,15 @@ impl<'a> State<'a> {
 }
 
 /// Puts the parts of a tile together, in ascending order.
-pub(in crate::engine::kernels) struct CombineTask<'a> {
+pub(in crate::kernels) struct CombineTask<'a> {
     /// One after the other, [`partial_len`] floats each; the first is added up in place.
-    pub(in crate::engine::kernels) partials: &'a mut [f32],
-    pub(in crate::engine::kernels) rows: usize,
-    pub(in crate::engine::kernels) kv_head: usize,
-    pub(in crate::engine::kernels) shape: KvShape,
+    pub(in crate::kernels) partials: &'a mut [f32],
+    pub(in crate::kernels) rows: usize,
+    pub(in crate::kernels) kv_head: usize,
+    pub(in crate::kernels) shape: KvShape,
     /// `[tokens, out_width]`; the task writes its heads only.
-    pub(in crate::engine::kernels) out: *mut f32,
-    pub(in crate::engine::kernels) out_width: usize,
+    pub(in crate::kernels) out: *mut f32,
+    pub(in crate::kernels) out_width: usize,
 }
 
 impl Kernel for CombineTask<'_> {

@@ -1,23 +1,23 @@
 //! The C ABI of `kernels/cuda/maspo_cuda.h`: a table of its functions, out of the library that the build has linked or out of a
 //! shared one. What they mean is written there and only there.
 
-use crate::engine::kernels::gpu::Launch;
-use crate::engine::kernels::gpu::args::{
+use crate::kernels::gpu::Launch;
+use crate::kernels::gpu::args::{
     AddNorm, Argmax, DecodeAttention, Embed, Linear, PrefillAttention, Rotate, Silu, Tile,
 };
 use std::ffi::{c_char, c_int, c_void};
 
 /// `MASPO_CUDA_ABI`.
-pub(in crate::engine) const ABI: u32 = 1;
+pub(crate) const ABI: u32 = 1;
 /// `MASPO_BAD_SHAPE`.
 #[cfg(test)]
-pub(in crate::engine) const BAD_SHAPE: c_int = 10001;
+pub(crate) const BAD_SHAPE: c_int = 10001;
 /// `MASPO_FAULT`.
 #[cfg(test)]
-pub(in crate::engine) const FAULT: c_int = 10003;
+pub(crate) const FAULT: c_int = 10003;
 
 /// The sizes of the structs, in the order of `maspo_cuda_struct_bytes`.
-pub(in crate::engine) const STRUCT_BYTES: [usize; 9] = [
+pub(crate) const STRUCT_BYTES: [usize; 9] = [
     size_of::<Embed>(),
     size_of::<AddNorm>(),
     size_of::<Rotate>(),
@@ -35,7 +35,7 @@ type Launcher<A> = unsafe extern "C" fn(*const A, *mut c_void) -> c_int;
 macro_rules! api {
     ($($(#[$attribute:meta])* $name:ident = $symbol:ident: $type:ty,)*) => {
         /// The functions of the kernel library. They take device pointers (of the emulation: any), and launch without waiting.
-        pub(in crate::engine) struct Api { $($(#[$attribute])* pub(in crate::engine) $name: $type,)* }
+        pub(crate) struct Api { $($(#[$attribute])* pub(crate) $name: $type,)* }
 
         impl Api {
             /// Takes every function from where `symbol` finds it.
@@ -45,7 +45,7 @@ macro_rules! api {
             ///
             /// # Safety
             /// `symbol` gives the functions of a library that was made of these sources and stays loaded for good.
-            pub(in crate::engine) unsafe fn take(
+            pub(crate) unsafe fn take(
                 symbol: impl Fn(&str) -> Result<*mut c_void, String>,
             ) -> Result<Self, String> {
                 // SAFETY: the header declares every function with the type that is given here; `check` compares the versions of
@@ -62,7 +62,7 @@ macro_rules! api {
             /// # Errors
             /// A text for a library of another version.
             #[cfg(feature = "cuda")]
-            pub(in crate::engine) fn linked() -> Result<Self, String> {
+            pub(crate) fn linked() -> Result<Self, String> {
                 unsafe extern "C" {
                     $(static $symbol: c_void;)*
                 }
@@ -108,7 +108,7 @@ impl Api {
     ///
     /// # Safety
     /// The addresses are those of memory of the sizes that `maspo_cuda.h` asks for, on the stream's device.
-    pub(in crate::engine) unsafe fn start(&self, launch: &Launch, stream: *mut c_void) -> c_int {
+    pub(crate) unsafe fn start(&self, launch: &Launch, stream: *mut c_void) -> c_int {
         // SAFETY: the caller's.
         unsafe {
             match launch {

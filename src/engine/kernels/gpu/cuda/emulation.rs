@@ -3,17 +3,17 @@
 
 use super::api::{Api, FAULT};
 use super::device;
-use crate::engine::kernels::gpu::emulation::{Fibers, Recipe, files};
-use crate::engine::kernels::gpu::suite::Kernels;
-use crate::engine::kernels::gpu::{KernelRules, Launch, Weights};
-use crate::engine::kernels::suite::Packing;
-use crate::engine::kernels::{Format, Rows};
+use crate::kernels::gpu::emulation::{Fibers, Recipe, files};
+use crate::kernels::gpu::suite::Kernels;
+use crate::kernels::gpu::{KernelRules, Launch, Weights};
+use crate::kernels::suite::Packing;
+use crate::kernels::{Format, Rows};
 use std::ffi::{c_int, c_void};
 use std::ptr;
 use std::sync::OnceLock;
 
 /// The emulation beside the kernels.
-pub(in crate::engine) struct Emulation {
+pub(crate) struct Emulation {
     pub(super) fibers: Fibers,
     /// Runs a kernel with a mistake.
     pub(super) planted: unsafe extern "C" fn(u32, *const f32, *mut f32) -> c_int,
@@ -22,7 +22,7 @@ pub(in crate::engine) struct Emulation {
 static EMULATION: OnceLock<Emulation> = OnceLock::new();
 
 /// The loaded kernels; `None`, said once, without a compiler.
-pub(in crate::engine) fn kernels() -> Option<&'static Api> {
+pub(crate) fn kernels() -> Option<&'static Api> {
     static KERNELS: OnceLock<Option<Api>> = OnceLock::new();
     if device::wanted() {
         return Some(device::kernels());
@@ -45,7 +45,7 @@ fn emulated() -> Option<Api> {
 }
 
 /// The emulation; `None` where the kernels run on a device or cannot be compiled.
-pub(in crate::engine) fn emulation() -> Option<&'static Emulation> {
+pub(crate) fn emulation() -> Option<&'static Emulation> {
     kernels().and_then(|_| EMULATION.get())
 }
 

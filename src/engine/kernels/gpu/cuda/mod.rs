@@ -11,6 +11,6 @@ mod emulation;
 #[cfg(all(test, unix))]
 mod tests;
 
-pub(in crate::engine) use api::Api;
+pub(crate) use api::Api;
 #[cfg(all(test, unix))]
-pub(in crate::engine) use emulation::kernels;
+pub(crate) use emulation::kernels;

@@ -1,13 +1,13 @@
 //! The rules of the CUDA kernels: the library's own host functions.
 
 use super::Api;
-use crate::engine::kernels::gpu::{KernelRules, LinearNeeds, Packed, Weights};
+use crate::kernels::gpu::{KernelRules, LinearNeeds, Packed, Weights};
 use std::ffi::CStr;
 use std::ptr;
 
 impl Api {
     /// What a code of the library or of CUDA means.
-    pub(in crate::engine) fn meaning(&self, code: std::ffi::c_int) -> String {
+    pub(crate) fn meaning(&self, code: std::ffi::c_int) -> String {
         // SAFETY: the text is a constant of the library.
         unsafe { CStr::from_ptr((self.cuda_error)(code)) }.to_string_lossy().into_owned()
     }

@@ -1,10 +1,10 @@
 //! Which kernel function a launch is, on how many threadgroups and threads. Pure data: the emulation and a device run the same.
 
-use crate::engine::kernels::gpu::{Embed, Epilogue, Launch, Linear, Weights};
+use crate::kernels::gpu::{Embed, Epilogue, Launch, Linear, Weights};
 use std::ffi::c_void;
 
 /// Threads of a simdgroup.
-pub(in crate::engine) const SIMD: usize = 32;
+pub(crate) const SIMD: usize = 32;
 
 /// Rows of x that share one reading of the weights, by the last number of a product's function.
 const MOST_LINEAR_ROWS: usize = 8;
@@ -32,18 +32,18 @@ pub(super) const TILE_PAIRS: usize = 64;
 
 /// How a kernel is started.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(in crate::engine) struct Dispatch {
+pub(crate) struct Dispatch {
     /// The kernel's name.
-    pub(in crate::engine) function: &'static str,
-    pub(in crate::engine) threadgroups: [usize; 3],
+    pub(crate) function: &'static str,
+    pub(crate) threadgroups: [usize; 3],
     /// Of a threadgroup: whole simdgroups.
-    pub(in crate::engine) threads: usize,
+    pub(crate) threads: usize,
     /// Threadgroup memory: a multiple of 16; 0 where a kernel takes none.
-    pub(in crate::engine) threadgroup_bytes: usize,
+    pub(crate) threadgroup_bytes: usize,
 }
 
 /// Every function that a launch may be.
-pub(in crate::engine) const FUNCTIONS: [&str; 18] = [
+pub(crate) const FUNCTIONS: [&str; 18] = [
     "maspo_embed",
     "maspo_add_norm",
     "maspo_rotate",
@@ -76,7 +76,7 @@ impl Dispatch {
     ///
     /// # Errors
     /// A text for sizes or a format that the kernels are not made for.
-    pub(in crate::engine) fn of(launch: &Launch) -> Result<Option<Self>, String> {
+    pub(crate) fn of(launch: &Launch) -> Result<Option<Self>, String> {
         let dispatch = match launch {
             Launch::Embed(of) => embed(of)?,
             Launch::AddNorm(of) => {
@@ -157,7 +157,7 @@ fn wanted(holds: bool, rule: &str) -> Result<(), String> {
 }
 
 /// The argument struct of a launch: where it lies, and its bytes.
-pub(in crate::engine) fn arguments(launch: &Launch) -> (*const c_void, usize) {
+pub(crate) fn arguments(launch: &Launch) -> (*const c_void, usize) {
     fn of<T>(arguments: &T) -> (*const c_void, usize) {
         (std::ptr::from_ref(arguments).cast(), size_of::<T>())
     }

@@ -1,29 +1,29 @@
 //! `kernels/metal` under the emulation: the very text that a Mac compiles, with the geometry that a Mac is given.
 
 use super::{Dispatch, MetalRules, arguments, source};
-use crate::engine::kernels::gpu::emulation::{Fibers, Library, Recipe, files};
-use crate::engine::kernels::gpu::suite::Kernels;
-use crate::engine::kernels::gpu::{KernelRules, Launch, Packed, Weights};
-use crate::engine::kernels::suite::Packing;
-use crate::engine::kernels::{Format, Rows};
+use crate::kernels::gpu::emulation::{Fibers, Library, Recipe, files};
+use crate::kernels::gpu::suite::Kernels;
+use crate::kernels::gpu::{KernelRules, Launch, Packed, Weights};
+use crate::kernels::suite::Packing;
+use crate::kernels::{Format, Rows};
 use std::ffi::{CString, c_char, c_int, c_void};
 use std::sync::OnceLock;
 
 type Run = unsafe extern "C" fn(*const c_char, *const c_void, *const u32, u32, u32) -> c_int;
 
 /// The loaded kernels.
-pub(in crate::engine) struct EmulatedMetal {
+pub(crate) struct EmulatedMetal {
     fibers: Fibers,
     run: Run,
     struct_bytes: unsafe extern "C" fn(u32) -> usize,
 }
 
 /// The loaded kernels; `None`, said once, without a compiler.
-pub(in crate::engine) fn kernels() -> Option<&'static EmulatedMetal> {
+pub(crate) fn kernels() -> Option<&'static EmulatedMetal> {
     static KERNELS: OnceLock<Option<EmulatedMetal>> = OnceLock::new();
     let load = || {
         let inputs = [files("metal/emulated", &["cpp", ""]), files("cuda/emulated", &["h"]), fibers()].concat();
-        let flags = ["-Wno-attributes", "-I", concat!(env!("CARGO_MANIFEST_DIR"), "/kernels/metal/emulated")];
+        let flags = ["-Wno-attributes", "-I", concat!(env!("CARGO_MANIFEST_DIR"), "/../../kernels/metal/emulated")];
         let flags = flags.map(str::to_string).to_vec();
         let written = Some(("maspo.metal", source()));
         Recipe { kernels: "Metal", inputs, flags, written }.load().map(|library| EmulatedMetal::of(&library))

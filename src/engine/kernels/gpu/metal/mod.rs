@@ -6,12 +6,12 @@ mod rules;
 mod source;
 
 #[cfg(all(test, unix))]
-pub(in crate::engine) mod emulation;
+pub(crate) mod emulation;
 #[cfg(all(test, unix))]
 mod tests;
 
 #[cfg(metal)]
-pub(in crate::engine) use dispatch::SIMD;
-pub(in crate::engine) use dispatch::{Dispatch, FUNCTIONS, arguments};
-pub(in crate::engine) use rules::MetalRules;
-pub(in crate::engine) use source::source;
+pub(crate) use dispatch::SIMD;
+pub(crate) use dispatch::{Dispatch, FUNCTIONS, arguments};
+pub(crate) use rules::MetalRules;
+pub(crate) use source::source;

@@ -2,11 +2,11 @@
 //! copy.
 
 use super::dispatch::TILE_PAIRS;
-use crate::engine::kernels::Format;
-use crate::engine::kernels::gpu::{KernelRules, LinearNeeds, Packed, Weights};
+use crate::kernels::Format;
+use crate::kernels::gpu::{KernelRules, LinearNeeds, Packed, Weights};
 
 /// The rules; they know no device.
-pub(in crate::engine) struct MetalRules;
+pub(crate) struct MetalRules;
 
 impl KernelRules for MetalRules {
     fn linear_splits(&self, _packing: Weights, _inputs: usize, _outputs: usize, _multiprocessors: u32) -> u32 {

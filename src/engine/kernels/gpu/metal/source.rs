@@ -17,7 +17,7 @@ const FILES: [(&str, &str); 11] = [
 ];
 
 /// All kernels as one text. Compilers name the file and line of a mistake as they are in the tree.
-pub(in crate::engine) fn source() -> String {
+pub(crate) fn source() -> String {
     let mut text = "#include <metal_stdlib>\n".to_string();
     for (name, file) in FILES {
         text.push_str(&format!("#line 1 \"{name}\"\n"));
@@ -48,7 +48,7 @@ mod tests {
 
     #[test]
     fn no_kernel_of_the_tree_is_missing() {
-        let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/kernels/metal");
+        let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/../../kernels/metal");
         let names = std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap());
         let mut kernels: Vec<String> = names.filter(|name| name.ends_with(".metal") || name.ends_with(".h")).collect();
         let mut included: Vec<&str> = FILES.iter().map(|(name, _)| *name).collect();

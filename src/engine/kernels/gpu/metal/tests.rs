@@ -2,8 +2,8 @@
 
 use super::emulation::kernels;
 use super::{Dispatch, FUNCTIONS};
-use crate::engine::kernels::gpu::suite::{self, suite};
-use crate::engine::kernels::gpu::{
+use crate::kernels::gpu::suite::{self, suite};
+use crate::kernels::gpu::{
     AddNorm, Argmax, DecodeAttention, Embed, Epilogue, Launch, Linear, PrefillAttention, Rotate, Tile, Type, Weights,
 };
 use std::ptr;

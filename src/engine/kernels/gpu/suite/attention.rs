@@ -1,9 +1,9 @@
 //! Rotation and storing, and both kinds of attention over what was stored.
 
 use super::*;
-use crate::engine::kernels::Rotary;
-use crate::engine::kernels::gpu::{DecodeAttention, NO_SLOT, PrefillAttention, Rotate, Tile, Type};
-use crate::engine::kernels::suite::{Sequence, Shapes};
+use crate::kernels::Rotary;
+use crate::kernels::gpu::{DecodeAttention, NO_SLOT, PrefillAttention, Rotate, Tile, Type};
+use crate::kernels::suite::{Sequence, Shapes};
 
 /// Numbers of the pool that no kernel wrote: NaN, so that reading them shows.
 pub(super) const UNWRITTEN: u16 = 0x7fff;
@@ -76,7 +76,7 @@ pub(super) fn slots(sequence: &Sequence) -> Vec<u32> {
 pub(super) const SHAPES: Shapes =
     Shapes { inputs: 8, head_sizes: &[64, 128], block_tokens: &[16, 32, 64], most_group: 16, most_rows: 30 };
 
-pub(in crate::engine::kernels::gpu) fn heads_are_normed_rotated_and_stored(kernels: &dyn Kernels) {
+pub(in crate::kernels::gpu) fn heads_are_normed_rotated_and_stored(kernels: &dyn Kernels) {
     cases(6, |rng| {
         let tokens = rng.random_range(1..40);
         let mut sequence = Sequence::new(rng, &SHAPES, tokens);
@@ -205,7 +205,7 @@ pub(super) fn prefill(
 }
 
 /// For kernels that leave out what a row does not see, rather than weigh it with 0: also a later token of the same tile may be anything.
-pub(in crate::engine::kernels::gpu) fn a_token_that_is_no_number_spoils_no_earlier_row(kernels: &dyn Kernels) {
+pub(in crate::kernels::gpu) fn a_token_that_is_no_number_spoils_no_earlier_row(kernels: &dyn Kernels) {
     let sequence = Sequence::of(&mut rng(2), (3, 1, 64), 16, 70);
     let stored = rotate(kernels, &sequence, Type::F32, &slots(&sequence));
     let (clean, mut spoilt) = (prefill(kernels, &sequence, &stored, 60, 10), stored);

@@ -1,6 +1,6 @@
 //! Memory of the kernels under test.
 
-use crate::engine::kernels::gpu::cuda::device;
+use crate::kernels::gpu::cuda::device;
 use std::marker::PhantomData;
 
 /// Bytes between every memory of a kernel and its guards.
@@ -9,7 +9,7 @@ const GUARD_BYTE: u8 = 0xff;
 
 /// Memory of a kernel: aligned, with guards on both sides, whose bytes are NaN to whoever reads them and are checked afterwards. Of
 /// the host under the emulation; managed, so that the host sees it as well, on a device.
-pub(in crate::engine::kernels::gpu) struct Memory<T> {
+pub(in crate::kernels::gpu) struct Memory<T> {
     words: *mut u128,
     count: usize,
     len: usize,
@@ -17,7 +17,7 @@ pub(in crate::engine::kernels::gpu) struct Memory<T> {
 }
 
 impl<T: Copy> Memory<T> {
-    pub(in crate::engine::kernels::gpu) fn of(numbers: &[T]) -> Self {
+    pub(in crate::kernels::gpu) fn of(numbers: &[T]) -> Self {
         let count = (2 * GUARD + size_of_val(numbers)).div_ceil(16);
         let words = if device::wanted() {
             device::managed(count)
@@ -32,16 +32,16 @@ impl<T: Copy> Memory<T> {
         memory
     }
 
-    pub(in crate::engine::kernels::gpu) fn filled(len: usize, with: T) -> Self {
+    pub(in crate::kernels::gpu) fn filled(len: usize, with: T) -> Self {
         Self::of(&vec![with; len])
     }
 
-    pub(in crate::engine::kernels::gpu) fn at(&mut self) -> *mut T {
+    pub(in crate::kernels::gpu) fn at(&mut self) -> *mut T {
         // SAFETY: the first guard is inside of the memory.
         unsafe { self.words.byte_add(GUARD).cast() }
     }
 
-    pub(in crate::engine::kernels::gpu) fn get(&self) -> Vec<T> {
+    pub(in crate::kernels::gpu) fn get(&self) -> Vec<T> {
         // SAFETY: as `of` has laid it out; kernels write numbers of the type.
         unsafe { std::slice::from_raw_parts(self.words.byte_add(GUARD).cast::<T>(), self.len) }.to_vec()
     }

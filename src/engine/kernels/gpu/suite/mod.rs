@@ -15,16 +15,16 @@ pub(super) use subject::family;
 
 use super::emulation::ORDERS;
 use super::{KernelRules, Launch, Weights};
-use crate::engine::kernels::Rows;
+use crate::kernels::Rows;
 use half::bf16;
 use rand::RngExt;
 use rand_chacha::ChaCha8Rng;
 
-use crate::engine::kernels::suite::Packing;
-pub(super) use crate::engine::kernels::suite::{assert_close, numbers, rng};
+use crate::kernels::suite::Packing;
+pub(super) use crate::kernels::suite::{assert_close, numbers, rng};
 
 /// Kernels that can be run: under an emulation, or on a device whose memory the host sees.
-pub(in crate::engine) trait Kernels: Send + Sync {
+pub(crate) trait Kernels: Send + Sync {
     /// Whose they are, for people.
     fn name(&self) -> &'static str;
 
@@ -55,8 +55,8 @@ pub(in crate::engine) trait Kernels: Send + Sync {
 /// One test per check, for the kernels that `$kernels` gives if there are some: those of all kernels, and those of GPUs.
 macro_rules! suite {
     ($kernels:expr) => {
-        $crate::engine::kernels::suite::suite!($kernels.map(|kernels| $crate::engine::kernels::gpu::suite::family(kernels)));
-        $crate::engine::kernels::gpu::suite::suite! { $kernels;
+        $crate::kernels::suite::suite!($kernels.map(|kernels| $crate::kernels::gpu::suite::family(kernels)));
+        $crate::kernels::gpu::suite::suite! { $kernels;
             heads_are_normed_rotated_and_stored, products_end_in_every_way, passes_and_splits_change_no_row,
             rings_of_bricks_are_filled_again, tables_are_read_in_other_ways, sums_are_added_and_rows_picked,
             the_widest_rows_are_read_and_normed
@@ -66,7 +66,7 @@ macro_rules! suite {
         $(#[test]
         fn $check() {
             if let Some(kernels) = $kernels {
-                $crate::engine::kernels::gpu::suite::$check(kernels);
+                $crate::kernels::gpu::suite::$check(kernels);
             }
         })*
     };

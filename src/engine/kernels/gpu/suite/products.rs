@@ -1,9 +1,9 @@
 //! Products with packed weights.
 
 use super::*;
-use crate::engine::kernels::gpu::{Epilogue, Linear, Weights};
-use crate::engine::kernels::suite::Packing;
-use crate::engine::kernels::{Format, Rows, reference};
+use crate::kernels::gpu::{Epilogue, Linear, Weights};
+use crate::kernels::suite::Packing;
+use crate::kernels::{Format, Rows, reference};
 use std::ptr;
 
 /// A packed matrix.
@@ -17,7 +17,7 @@ pub(super) struct Packed {
 }
 
 /// As launches name it.
-pub(in crate::engine::kernels::gpu) fn weights(packing: Packing) -> Weights {
+pub(in crate::kernels::gpu) fn weights(packing: Packing) -> Weights {
     match packing {
         Packing::Of(Format::F32 | Format::F16) => unreachable!("no GPU has weights in f32 or f16"),
         Packing::Of(Format::Bf16) => Weights::Bf16,
@@ -108,7 +108,7 @@ impl<'a> Multiply<'a> {
 }
 
 /// Bricks along the inputs, in CUDA's packing.
-pub(in crate::engine::kernels::gpu) fn bricks(format: Weights, inputs: usize) -> u32 {
+pub(in crate::kernels::gpu) fn bricks(format: Weights, inputs: usize) -> u32 {
     let width = match format {
         Weights::Bf16 => 64,
         Weights::Q4K => 256,
@@ -118,7 +118,7 @@ pub(in crate::engine::kernels::gpu) fn bricks(format: Weights, inputs: usize) ->
 }
 
 /// With a bias, onto what is there, and in bf16: the same numbers to the last bit.
-pub(in crate::engine::kernels::gpu) fn products_end_in_every_way(kernels: &dyn Kernels) {
+pub(in crate::kernels::gpu) fn products_end_in_every_way(kernels: &dyn Kernels) {
     cases(4, |rng| {
         let (rows, outputs, inputs) = (rng.random_range(1..30), rng.random_range(1..150), 8 * rng.random_range(1..80));
         let (x, w, bias) = (numbers(rng, rows * inputs), numbers(rng, outputs * inputs), numbers(rng, outputs));
@@ -141,7 +141,7 @@ pub(in crate::engine::kernels::gpu) fn products_end_in_every_way(kernels: &dyn K
 }
 
 /// More rows than a device with less shared memory takes at once, in two parts of the inputs.
-pub(in crate::engine::kernels::gpu) fn passes_and_splits_change_no_row(kernels: &dyn Kernels) {
+pub(in crate::kernels::gpu) fn passes_and_splits_change_no_row(kernels: &dyn Kernels) {
     let rng = &mut rng(0);
     let (rows, outputs, inputs) = (89, 40, 512);
     let (x, w) = (bits(&numbers(rng, rows * inputs)), numbers(rng, outputs * inputs));
@@ -160,7 +160,7 @@ pub(in crate::engine::kernels::gpu) fn passes_and_splits_change_no_row(kernels: 
 
 /// So many inputs that a block takes every place of its ring of bricks several times, whatever the packing and the number of rows; whole,
 /// and in two parts.
-pub(in crate::engine::kernels::gpu) fn rings_of_bricks_are_filled_again(kernels: &dyn Kernels) {
+pub(in crate::kernels::gpu) fn rings_of_bricks_are_filled_again(kernels: &dyn Kernels) {
     let rng = &mut rng(6);
     let (most_rows, outputs, inputs) = (80, 20, 2120);
     let (x, w) = (numbers(rng, most_rows * inputs), numbers(rng, outputs * inputs));

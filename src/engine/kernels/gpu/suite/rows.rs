@@ -2,9 +2,9 @@
 
 use super::products::Packed;
 use super::*;
-use crate::engine::kernels::gpu::{AddNorm, Argmax, Embed, Type};
-use crate::engine::kernels::reference;
-use crate::engine::kernels::suite::Packing;
+use crate::kernels::gpu::{AddNorm, Argmax, Embed, Type};
+use crate::kernels::reference;
+use crate::kernels::suite::Packing;
 use std::ptr;
 
 pub(super) fn embed(kernels: &dyn Kernels, table: &mut Packed, tokens: &[u32], bf16: bool) -> Vec<f32> {
@@ -32,7 +32,7 @@ pub(super) fn embed(kernels: &dyn Kernels, table: &mut Packed, tokens: &[u32], b
 }
 
 /// As bf16, out of rows that are not packed, and where there is no such token.
-pub(in crate::engine::kernels::gpu) fn tables_are_read_in_other_ways(kernels: &dyn Kernels) {
+pub(in crate::kernels::gpu) fn tables_are_read_in_other_ways(kernels: &dyn Kernels) {
     cases(4, |rng| {
         let (outputs, inputs) = (rng.random_range(1..60), 8 * rng.random_range(1..70));
         let w = numbers(rng, outputs * inputs);
@@ -51,7 +51,7 @@ pub(in crate::engine::kernels::gpu) fn tables_are_read_in_other_ways(kernels: &d
 }
 
 /// For kernels that have e4m3, which has no type in Rust: its rows are near the numbers that they were made of.
-pub(in crate::engine::kernels::gpu) fn a_table_of_f8_is_near_what_it_was(kernels: &dyn Kernels) {
+pub(in crate::kernels::gpu) fn a_table_of_f8_is_near_what_it_was(kernels: &dyn Kernels) {
     cases(2, |rng| {
         let (outputs, inputs) = (21, 136);
         let w = numbers(rng, outputs * inputs);
@@ -109,7 +109,7 @@ pub(super) fn add_norm(
     Normed { x, out }
 }
 
-pub(in crate::engine::kernels::gpu) fn sums_are_added_and_rows_picked(kernels: &dyn Kernels) {
+pub(in crate::kernels::gpu) fn sums_are_added_and_rows_picked(kernels: &dyn Kernels) {
     cases(6, |rng| {
         let (rows, n) = (rng.random_range(1..4), 4 * rng.random_range(1..1100));
         let (x, addend, weight) = (numbers(rng, rows * n), numbers(rng, rows * n), numbers(rng, n));
@@ -130,7 +130,7 @@ pub(in crate::engine::kernels::gpu) fn sums_are_added_and_rows_picked(kernels: &
 }
 
 /// As wide as a hidden state may be, and wider than a block of the embedding takes at once.
-pub(in crate::engine::kernels::gpu) fn the_widest_rows_are_read_and_normed(kernels: &dyn Kernels) {
+pub(in crate::kernels::gpu) fn the_widest_rows_are_read_and_normed(kernels: &dyn Kernels) {
     let (rng, n) = (&mut rng(7), 8192);
     let (x, addend, weight) = (numbers(rng, 2 * n), numbers(rng, 2 * n), numbers(rng, n));
     let sum: Vec<f32> = x.iter().zip(&addend).map(|(a, b)| a + b).collect();

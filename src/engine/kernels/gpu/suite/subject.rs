@@ -4,14 +4,14 @@ use super::attention::{SHAPES, Stored, UNWRITTEN, decode, prefill, rotate, slots
 use super::products::{Multiply, Packed, bricks};
 use super::rows::{add_norm, argmax, embed};
 use super::*;
-use crate::engine::kernels::gpu::{Epilogue, Type};
-use crate::engine::kernels::suite::{Arithmetic, Family, Packing, Product, Sequence, Store, Subject, Way};
+use crate::kernels::gpu::{Epilogue, Type};
+use crate::kernels::suite::{Arithmetic, Family, Packing, Product, Sequence, Store, Subject, Way};
 
 /// Rows that are decoded in one launch.
 const TOGETHER: usize = 5;
 
 /// The kernels as a family of one.
-pub(in crate::engine::kernels::gpu) fn family(kernels: &dyn Kernels) -> Family<'_> {
+pub(in crate::kernels::gpu) fn family(kernels: &dyn Kernels) -> Family<'_> {
     Family {
         subjects: vec![Box::new(Device(kernels))],
         packings: kernels.packings(),

@@ -2,8 +2,8 @@
 
 use super::super::api::FAULT;
 use super::super::emulation::{Emulation, emulation};
-use crate::engine::kernels::gpu::emulation::ORDERS;
-use crate::engine::kernels::gpu::suite::Memory;
+use crate::kernels::gpu::emulation::ORDERS;
+use crate::kernels::gpu::suite::Memory;
 
 /// The results in every order, or the fault of the first order that has one.
 fn planted(emulation: &Emulation, mistake: u32) -> Result<[Vec<f32>; 3], String> {

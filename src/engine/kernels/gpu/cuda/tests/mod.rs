@@ -4,6 +4,6 @@ mod found;
 mod own;
 
 use super::emulation::kernels;
-use crate::engine::kernels::gpu::suite::suite;
+use crate::kernels::gpu::suite::suite;
 
 suite!(kernels());

@@ -2,11 +2,11 @@
 
 use super::super::api::BAD_SHAPE;
 use super::super::emulation::{kernels, succeed};
-use crate::engine::kernels::gpu::suite::{
+use crate::kernels::gpu::suite::{
     self, BF16, Memory, assert_close, bits, bricks, floats, in_every_order, numbers, rng, rounded,
 };
-use crate::engine::kernels::gpu::{KernelRules, Silu, Type, Weights};
-use crate::engine::kernels::reference;
+use crate::kernels::gpu::{KernelRules, Silu, Type, Weights};
+use crate::kernels::reference;
 use rand::RngExt;
 use std::ptr;
 
@@ -76,7 +76,7 @@ fn shapes_that_are_not_supported_are_refused() {
 #[test]
 fn the_linked_kernels_pack_as_the_emulated_ones_do() {
     use super::super::Api;
-    use crate::engine::kernels::gpu::suite::Kernels;
+    use crate::kernels::gpu::suite::Kernels;
     let linked = Api::linked().expect("the kernels of this tree");
     let Some(emulated) = kernels() else { return };
     let (rows, inputs) = (45, 520);

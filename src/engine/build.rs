@@ -33,7 +33,7 @@ fn main() {
 }
 
 fn compile_cuda() {
-    println!("cargo::rerun-if-changed=kernels/cuda");
+    println!("cargo::rerun-if-changed=../../kernels/cuda");
     for variable in ["NVCC", "CUDA_HOME", "CUDA_PATH", "MASPO_CUDA_ARCHITECTURES"] {
         println!("cargo::rerun-if-env-changed={variable}");
     }
@@ -52,7 +52,7 @@ fn compile_cuda() {
 
     let out = PathBuf::from(env::var_os("OUT_DIR").expect("cargo sets it"));
     let mut objects = Vec::new();
-    for source in sources(Path::new("kernels/cuda")) {
+    for source in sources(Path::new("../../kernels/cuda")) {
         let object = out.join(source.file_name().expect("a file")).with_extension("o");
         let mut command = Command::new(&nvcc);
         command.args(["-std=c++17", "-O3", "-Xcompiler", "-fPIC"]).args(&code);

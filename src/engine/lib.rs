@@ -1,6 +1,10 @@
-//! The local engine: Qwen3 through candle, with continuous batching, a paged K/V pool and a prefix tree.
+//! `maspo-engine`: tokens in, tokens and log-probabilities out. A Qwen3 with continuous batching, a
+//! paged K/V pool and a prefix tree, on the CPU and on GPUs.
 //!
-//! Inside, each module imports only what stands above it in this list.
+//! Each module imports only what stands above it in this list. The engine knows no agents, no
+//! prompts to optimize and no files but a model's own.
+
+pub mod base;
 
 pub mod text;
 
@@ -24,23 +28,24 @@ mod embedded;
 mod files;
 #[cfg(any(gpu, all(test, unix)))]
 mod gpu_place;
-mod local_model;
 mod memory;
 mod opening;
 mod place;
 mod source;
 mod survey;
+mod text_engine;
 
 pub use agreement::{Agreement, Agreements, agreement};
 pub use bare::Bare;
 pub use executor::{DeviceChoice, DeviceError, UnknownDevice};
 pub use files::FilesError;
-pub use local_model::{LocalModel, OpenError, Text};
 pub use memory::{Resident, free as memory_free};
 pub use opening::{Choice, How, Opening};
+pub use sample::Sampling;
 pub use source::{ModelSource, SourceError};
 pub use survey::{DeviceReport, cuda_architectures, survey};
-pub use token_engine::{EngineError, EngineOptions, TokenRequest};
+pub use text_engine::{OpenError, Text, TextEngine};
+pub use token_engine::{EngineError, EngineOptions, FinishReason, TokenRequest};
 
 #[doc(hidden)]
 pub mod measure;

@@ -1,5 +1,5 @@
-//! A local model as a [`ChatModel`]: tokenizer and chat template before the token engine, detokenization behind it. The only
-//! place of the engine that knows both text and tensors.
+//! A running model with its text side: tokenizer and chat template before the token engine,
+//! detokenization behind it. The only place of the engine that knows both text and tensors.
 
 use super::executor::DeviceError;
 use super::files::{FilesError, ModelFiles, open_files};
@@ -11,18 +11,17 @@ use super::source::ModelSource;
 use super::text::{ChatTemplate, ChatText, TextError};
 use super::token_engine::{Counters, EngineError, EngineOptions, ScoreOutput, TokenEngine, TokenOutput, TokenRequest};
 use super::weights::WeightsError;
+use super::text::Message;
 use crate::base::{Digest, Hasher};
-use crate::chat::{ChatError, ChatModel, Completion, Message, ModelIdentity, Origin, Request, Scores, Usage};
-use futures::FutureExt;
 use futures::future::BoxFuture;
 use std::sync::Arc;
 
 /// To be raised when the forward pass gives other results than before: cached answers then no longer count.
 const COMPUTE_VERSION: u32 = 5;
 
-/// A running Qwen3 with its text side. Clones share it.
+/// A running model with its tokenizer and chat template. Clones share one engine.
 #[derive(Clone)]
-pub struct LocalModel {
+pub struct TextEngine {
     /// Absent only where the caller said that token ids are enough.
     text: Option<Arc<ChatText>>,
     engine: Arc<TokenEngine>,
@@ -31,9 +30,8 @@ pub struct LocalModel {
     /// On the CPU.
     compute: Option<Compute>,
     settled: Settled,
-    thinking: bool,
     name: String,
-    /// Of everything that can change an answer but `thinking`.
+    /// The digest of everything that can change an answer, except whether the template asks for thinking.
     digest: Digest,
 }
 
@@ -73,7 +71,7 @@ pub enum OpenError {
     Unsupported(String),
 }
 
-impl LocalModel {
+impl TextEngine {
     /// Opens a model: everything is read and checked before this returns.
     ///
     /// # Errors
@@ -81,36 +79,6 @@ impl LocalModel {
     pub fn open(
         source: &ModelSource,
         options: &EngineOptions,
-        dtype: Dtype,
-        thinking: bool,
-    ) -> Result<Self, OpenError> {
-        let how = How { dtype: Choice::Asked(dtype), compute: None, watch: &mut |_| () };
-        Self::open_as(source, options, thinking, Text::Needed, how)
-    }
-
-    /// The same, but a model without a tokenizer is taken too: then only token ids can be continued, and generated text is
-    /// empty.
-    ///
-    /// # Errors
-    /// As [`open`](Self::open).
-    pub fn open_for_tokens(
-        source: &ModelSource,
-        options: &EngineOptions,
-        dtype: Dtype,
-        thinking: bool,
-    ) -> Result<Self, OpenError> {
-        let how = How { dtype: Choice::Asked(dtype), compute: None, watch: &mut |_| () };
-        Self::open_as(source, options, thinking, Text::Optional, how)
-    }
-
-    /// The same, with all that can be said about how.
-    ///
-    /// # Errors
-    /// As [`open`](Self::open).
-    pub fn open_as(
-        source: &ModelSource,
-        options: &EngineOptions,
-        thinking: bool,
         needs: Text,
         how: How<'_>,
     ) -> Result<Self, OpenError> {
@@ -141,12 +109,7 @@ impl LocalModel {
         let loaded = load(place, &config, weights, settled, options, Some(&contents), how.watch)?;
         let engine = TokenEngine::start_on(loaded.executor, &config, eos, options, loaded.blocks)?;
         let (name, digest, engine) = (source.name(), hasher.finish(), Arc::new(engine));
-        Ok(Self { text, engine, config, device, compute, settled, thinking, name, digest })
-    }
-
-    /// The same model with thinking turned on or off: weights and engine are shared.
-    pub fn with_thinking(&self, thinking: bool) -> Self {
-        Self { thinking, ..self.clone() }
+        Ok(Self { text, engine, config, device, compute, settled, name, digest })
     }
 
     /// The model's shape.
@@ -186,6 +149,18 @@ impl LocalModel {
         Arc::get_mut(&mut self.engine).expect("an engine that nobody shares").restart(options)
     }
 
+    /// The model's name for people: its folder's or file's own name, or `embedded:NAME`.
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// The digest of everything that can change an answer (weights, configuration, tokenizer, chat
+    /// template, number format, device, version of the computation), except whether the template
+    /// asks for thinking.
+    pub fn digest(&self) -> Digest {
+        self.digest
+    }
+
     /// What the engine has done so far.
     pub fn counters(&self) -> Counters {
         self.engine.counters()
@@ -200,8 +175,8 @@ impl LocalModel {
     ///
     /// # Errors
     /// No tokenizer, or a template that is missing or fails.
-    pub fn encode_chat(&self, messages: &[Message]) -> Result<Vec<u32>, TextError> {
-        self.text()?.encode_chat(messages, self.thinking)
+    pub fn encode_chat(&self, messages: &[Message], thinking: bool) -> Result<Vec<u32>, TextError> {
+        self.text()?.encode_chat(messages, thinking)
     }
 
     /// The ids of raw text in which the texts of control tokens are control tokens.
@@ -266,69 +241,4 @@ fn open_text(files: &dyn ModelFiles, config: &Config) -> Result<Option<ChatText>
     }
     let template = files.template()?.map(|source| ChatTemplate::new(&source)).transpose()?;
     Ok(Some(ChatText::new(tokenizer, template)))
-}
-
-impl From<EngineError> for ChatError {
-    fn from(error: EngineError) -> Self {
-        match error {
-            EngineError::Overflow { prompt_tokens, new_tokens, limit } => {
-                Self::Overflow { prompt_tokens, new_tokens, limit }
-            }
-            other => Self::Model(other.to_string()),
-        }
-    }
-}
-
-impl From<TextError> for ChatError {
-    fn from(error: TextError) -> Self {
-        Self::Model(error.to_string())
-    }
-}
-
-impl ChatModel for LocalModel {
-    fn complete(&self, request: Request) -> BoxFuture<'_, Result<Completion, ChatError>> {
-        async move {
-            let prompt = self.encode_chat(&request.messages)?;
-            let output = self
-                .engine
-                .generate(TokenRequest {
-                    prompt,
-                    max_new_tokens: request.max_new_tokens,
-                    sampling: request.sampling,
-                    ignore_eos: false,
-                    stop: Vec::new(),
-                })
-                .await?;
-            let usage = Usage {
-                prompt_tokens: output.prompt_tokens,
-                reused_tokens: output.reused_tokens,
-                new_tokens: output.token_ids.len(),
-                origin: Origin::Model,
-            };
-            Ok(Completion { text: self.decode(&output.token_ids), finish_reason: output.finish_reason, usage })
-        }
-        .boxed()
-    }
-
-    fn score(&self, request: Request, answers: Vec<String>) -> BoxFuture<'_, Result<Scores, ChatError>> {
-        async move {
-            let prompt = self.encode_chat(&request.messages)?;
-            let answers = answers.iter().map(|answer| self.encode_answer(answer)).collect::<Result<Vec<_>, _>>()?;
-            let output = self.engine.score(prompt, answers).await?;
-            let usage = Usage {
-                prompt_tokens: output.prompt_tokens,
-                reused_tokens: output.reused_tokens,
-                new_tokens: 0,
-                origin: Origin::Model,
-            };
-            Ok(Scores { logprobs: output.logprobs, usage })
-        }
-        .boxed()
-    }
-
-    fn identity(&self) -> ModelIdentity {
-        let mut hasher = Hasher::new("maspo local model and thinking");
-        let digest = hasher.field(&self.digest.0).field(&[u8::from(self.thinking)]).finish();
-        ModelIdentity { name: self.name.clone(), digest }
-    }
 }

@@ -1,0 +1,148 @@
+//! The adapter from the local engine to the port [`ChatModel`].
+
+use crate::base::Hasher;
+use crate::chat::{ChatError, ChatModel, Completion, ModelIdentity, Origin, Request, Scores, Usage};
+use futures::FutureExt;
+use futures::future::BoxFuture;
+use maspo_engine::qwen3::Dtype;
+use maspo_engine::text::TextError;
+use maspo_engine::{
+    Choice, EngineError, EngineOptions, How, ModelSource, OpenError, Text, TextEngine, TokenRequest,
+};
+
+/// A model that runs in this process, as a [`ChatModel`]. Clones share one engine.
+#[derive(Clone)]
+pub struct LocalModel {
+    engine: TextEngine,
+    thinking: bool,
+}
+
+impl LocalModel {
+    /// Opens a model: everything is read and checked before this returns.
+    ///
+    /// # Errors
+    /// The first fault found in the model's files or in the options.
+    pub fn open(
+        source: &ModelSource,
+        options: &EngineOptions,
+        dtype: Dtype,
+        thinking: bool,
+    ) -> Result<Self, OpenError> {
+        let how = How { dtype: Choice::Asked(dtype), compute: None, watch: &mut |_| () };
+        Self::open_as(source, options, thinking, Text::Needed, how)
+    }
+
+    /// Opens a model that may lack a tokenizer: then only token ids can be continued, and generated
+    /// text is empty.
+    ///
+    /// # Errors
+    /// As [`open`](Self::open).
+    pub fn open_for_tokens(
+        source: &ModelSource,
+        options: &EngineOptions,
+        dtype: Dtype,
+        thinking: bool,
+    ) -> Result<Self, OpenError> {
+        let how = How { dtype: Choice::Asked(dtype), compute: None, watch: &mut |_| () };
+        Self::open_as(source, options, thinking, Text::Optional, how)
+    }
+
+    /// Opens a model with every option of loading spelled out.
+    ///
+    /// # Errors
+    /// As [`open`](Self::open).
+    pub fn open_as(
+        source: &ModelSource,
+        options: &EngineOptions,
+        thinking: bool,
+        needs: Text,
+        how: How<'_>,
+    ) -> Result<Self, OpenError> {
+        Ok(Self { engine: TextEngine::open(source, options, needs, how)?, thinking })
+    }
+
+    /// Returns this model with thinking turned on or off; weights and engine are shared.
+    pub fn with_thinking(&self, thinking: bool) -> Self {
+        Self { thinking, ..self.clone() }
+    }
+
+    /// The engine behind the port, for callers that work on token ids.
+    pub fn engine(&self) -> &TextEngine {
+        &self.engine
+    }
+
+    /// The engine behind the port, to be restarted.
+    pub fn engine_mut(&mut self) -> &mut TextEngine {
+        &mut self.engine
+    }
+
+    /// Whether the chat template asks the model to think before it answers.
+    pub fn thinking(&self) -> bool {
+        self.thinking
+    }
+}
+
+impl From<EngineError> for ChatError {
+    fn from(error: EngineError) -> Self {
+        match error {
+            EngineError::Overflow { prompt_tokens, new_tokens, limit } => {
+                Self::Overflow { prompt_tokens, new_tokens, limit }
+            }
+            other => Self::Model(other.to_string()),
+        }
+    }
+}
+
+impl From<TextError> for ChatError {
+    fn from(error: TextError) -> Self {
+        Self::Model(error.to_string())
+    }
+}
+
+impl ChatModel for LocalModel {
+    fn complete(&self, request: Request) -> BoxFuture<'_, Result<Completion, ChatError>> {
+        async move {
+            let prompt = self.engine.encode_chat(&request.messages, self.thinking)?;
+            let output = self
+                .engine
+                .generate(TokenRequest {
+                    prompt,
+                    max_new_tokens: request.max_new_tokens,
+                    sampling: request.sampling,
+                    ignore_eos: false,
+                    stop: Vec::new(),
+                })
+                .await?;
+            let usage = Usage {
+                prompt_tokens: output.prompt_tokens,
+                reused_tokens: output.reused_tokens,
+                new_tokens: output.token_ids.len(),
+                origin: Origin::Model,
+            };
+            Ok(Completion { text: self.engine.decode(&output.token_ids), finish_reason: output.finish_reason, usage })
+        }
+        .boxed()
+    }
+
+    fn score(&self, request: Request, answers: Vec<String>) -> BoxFuture<'_, Result<Scores, ChatError>> {
+        async move {
+            let prompt = self.engine.encode_chat(&request.messages, self.thinking)?;
+            let answers = answers.iter().map(|answer| self.engine.encode_answer(answer)).collect::<Result<Vec<_>, _>>()?;
+            let output = self.engine.score_tokens(prompt, answers).await?;
+            let usage = Usage {
+                prompt_tokens: output.prompt_tokens,
+                reused_tokens: output.reused_tokens,
+                new_tokens: 0,
+                origin: Origin::Model,
+            };
+            Ok(Scores { logprobs: output.logprobs, usage })
+        }
+        .boxed()
+    }
+
+    fn identity(&self) -> ModelIdentity {
+        let mut hasher = Hasher::new("maspo local model and thinking");
+        let digest = hasher.field(&self.engine.digest().0).field(&[u8::from(self.thinking)]).finish();
+        ModelIdentity { name: self.engine.name().to_string(), digest }
+    }
+}
