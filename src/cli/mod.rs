@@ -8,6 +8,7 @@ mod estimate;
 mod eval;
 mod exit;
 mod generate;
+mod init;
 mod interrupt;
 mod jsonl;
 mod loading;
@@ -22,7 +23,7 @@ mod settings;
 mod show;
 mod validate;
 
-use clap::{Parser, Subcommand};
+use clap::{CommandFactory, Parser, Subcommand};
 pub use exit::{CliError, Exit};
 use std::process::ExitCode;
 
@@ -36,6 +37,7 @@ struct Args {
 
 #[derive(Subcommand, Debug)]
 enum Command {
+    Init(init::Args),
     Optimize(optimize::Args),
     Eval(eval::Args),
     Compare(compare::Args),
@@ -48,12 +50,19 @@ enum Command {
     Doctor(doctor::Args),
 }
 
+/// Returns every command with its flags, defaults and choices, as `docs/cli.md` describes them.
+#[doc(hidden)]
+pub fn command() -> clap::Command {
+    Args::command()
+}
+
 /// Runs the program on the process's arguments.
 pub fn main() -> ExitCode {
     // Before any thread: the lock holds for every thread that starts after it.
     lock::apply();
     // clap itself exits with 2 on a wrong flag and 0 on --help.
     let outcome = match Args::parse().command {
+        Command::Init(args) => init::run(args),
         Command::Optimize(args) => optimize::run(args),
         Command::Eval(args) => eval::run(args),
         Command::Compare(args) => compare::run(args),

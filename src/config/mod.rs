@@ -18,6 +18,6 @@ mod tests;
 
 pub use error::{ConfigError, Place};
 pub use load::{ModelCheck, load};
-pub use models::ModelSpec;
+pub use models::{ModelSpec, check_model};
 pub use prompts::{PromptsError, read_prompts, write_prompts};
 pub use settings::Settings;
