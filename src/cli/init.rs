@@ -91,14 +91,12 @@ fn existing((path, _): &File) -> String {
 fn write_all(files: &[File]) -> Result<(), CliError> {
     for (done, file) in files.iter().enumerate() {
         if let Err(error) = write_new(file) {
-            for (path, _) in &files[..done] {
-                // The fault that is reported is the first one; a file that stays behind is named when `init` is tried again.
+            let theirs = error.kind() == io::ErrorKind::AlreadyExists;
+            for (path, _) in &files[..done + usize::from(!theirs)] {
+                // The fault that is reported is the first one. A file that stays behind is named when `init` is tried again.
                 let _ = fs::remove_file(path);
             }
-            return Err(match error.kind() {
-                io::ErrorKind::AlreadyExists => CliError::bad_input(existing(file)),
-                _ => unwritable(&file.0, &error),
-            });
+            return Err(if theirs { CliError::bad_input(existing(file)) } else { unwritable(&file.0, &error) });
         }
     }
     Ok(())
