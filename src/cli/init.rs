@@ -13,7 +13,7 @@ use std::path::{Path, PathBuf};
 
 /// Sessions of the embedded model's world in `pool.jsonl` and `test.jsonl`: enough to see a difference, few enough for seconds.
 const EMBEDDED_POOL_ROWS: usize = 40;
-const EMBEDDED_TEST_ROWS: usize = 100;
+const EMBEDDED_TEST_ROWS: usize = 60;
 
 /// Write a first experiment that runs at once.
 #[derive(clap::Args, Debug)]
