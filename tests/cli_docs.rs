@@ -52,8 +52,13 @@ fn section(command: &Command, text: &mut String) {
         command.get_arguments().filter(|argument| !argument.is_hide_set() && argument.get_id() != "help").collect();
     let positional = arguments.iter().filter(|argument| argument.is_positional());
     let usage: String = positional.map(|argument| format!(" {argument}")).collect();
-    write!(text, "\n## maspo {0}\n\n{1}\n\n```text\nmaspo {0}{usage} [OPTIONS]\n```\n\n", command.get_name(), about(command))
-        .unwrap();
+    write!(
+        text,
+        "\n## maspo {0}\n\n{1}\n\n```text\nmaspo {0}{usage} [OPTIONS]\n```\n\n",
+        command.get_name(),
+        about(command)
+    )
+    .unwrap();
     text.push_str("| argument | default | meaning |\n| --- | --- | --- |\n");
     for argument in arguments {
         let (name, default, meaning) = (name(argument), default(argument), meaning(argument));
