@@ -48,19 +48,15 @@ fn about(command: &Command) -> String {
 }
 
 fn section(command: &Command, text: &mut String) {
-    let arguments: Vec<&Arg> =
-        command.get_arguments().filter(|argument| !argument.is_hide_set() && argument.get_id() != "help").collect();
-    let positional = arguments.iter().filter(|argument| argument.is_positional());
-    let usage: String = positional.map(|argument| format!(" {argument}")).collect();
-    write!(
-        text,
-        "\n## maspo {0}\n\n{1}\n\n```text\nmaspo {0}{usage} [OPTIONS]\n```\n\n",
-        command.get_name(),
-        about(command)
-    )
-    .unwrap();
+    let shown = |argument: &&Arg| !argument.is_hide_set() && argument.get_id() != "help";
+    let (positional, flags): (Vec<&Arg>, Vec<&Arg>) =
+        command.get_arguments().filter(shown).partition(|argument| argument.is_positional());
+    let required = flags.iter().filter(|flag| flag.is_required_set());
+    let usage: String = positional.iter().chain(required).map(|argument| format!(" {}", name(argument))).collect();
+    let (command, about) = (command.get_name(), about(command));
+    write!(text, "\n## maspo {command}\n\n{about}.\n\n```text\nmaspo {command}{usage} [OPTIONS]\n```\n\n").unwrap();
     text.push_str("| argument | default | meaning |\n| --- | --- | --- |\n");
-    for argument in arguments {
+    for argument in positional.into_iter().chain(flags) {
         let (name, default, meaning) = (name(argument), default(argument), meaning(argument));
         writeln!(text, "| `{name}` | {default} | {meaning} |").unwrap();
     }
@@ -79,13 +75,17 @@ fn name(argument: &Arg) -> String {
 fn default(argument: &Arg) -> String {
     let values: Vec<String> =
         argument.get_default_values().iter().map(|value| format!("`{}`", value.to_string_lossy())).collect();
-    if argument.get_action().takes_values() { values.join(" ") } else { String::new() }
+    match argument.get_action().takes_values() {
+        true if values.is_empty() && argument.is_required_set() => "required".to_string(),
+        true => values.join(" "),
+        false => String::new(),
+    }
 }
 
 fn meaning(argument: &Arg) -> String {
     let help = argument.get_long_help().or(argument.get_help());
     let help = help.unwrap_or_else(|| panic!("`{}` has no description", argument.get_id())).to_string();
-    let mut text = help.split_whitespace().collect::<Vec<_>>().join(" ").replace('|', "\\|");
+    let mut text = help.split_whitespace().collect::<Vec<_>>().join(" ").replace('|', "\\|") + ".";
     let choices: Vec<String> = match argument.get_action().takes_values() {
         true => argument.get_possible_values().iter().map(|value| format!("`{}`", value.get_name())).collect(),
         false => Vec::new(),
