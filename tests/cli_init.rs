@@ -70,7 +70,16 @@ fn the_experiment_on_a_model_of_ones_own_is_sound() {
     let said: Value = serde_json::from_str(&stdout).unwrap();
     assert_eq!(said["models"]["worker"], model.to_str().unwrap());
     assert_eq!((&said["pool"], &said["test"]), (&16.into(), &12.into()));
-    assert_eq!(maspo(&folder.path().join("deep"), &["plan", "mine/experiment.toml"]).0, 0);
+
+    // Answers of a few tokens: the weights are random, and what they write is noise.
+    let agents = ["collector", "analyst", "decider"].map(|agent| format!("agent.{agent}.max_new_tokens=4"));
+    let small = ["propose.max_new_tokens=4", "data.test.limit=2", "search.batch=2", "search.final_check=2"];
+    let sets: Vec<&str> = agents.iter().map(String::as_str).chain(small).flat_map(|set| ["--set", set]).collect();
+    let (code, stdout, stderr) =
+        maspo(&folder.path().join("deep/mine"), &[&["optimize", "experiment.toml", "--json"][..], &sets].concat());
+    assert_eq!(code, 0, "{stderr}");
+    let result: Value = serde_json::from_str(&stdout).unwrap();
+    assert_eq!(result["steps"].as_array().unwrap().len(), 3, "one step for each agent");
 }
 
 #[test]
