@@ -56,6 +56,17 @@ fn the_guide_prints_what_it_says() {
 }
 
 #[test]
+fn what_the_guide_shows_of_an_experiment_file_is_toml() {
+    let blocks: Vec<&str> = GUIDE.split("\n```toml\n").skip(1).filter_map(|rest| rest.split("\n```").next()).collect();
+    assert!(!blocks.is_empty());
+    for block in blocks {
+        if let Err(error) = toml::from_str::<toml::Table>(block) {
+            panic!("{error}\n{block}");
+        }
+    }
+}
+
+#[test]
 fn ellipses_stand_for_text_and_for_lines() {
     let check = |expected: &str, printed: &str, result: bool| {
         let [lines, found] = [expected, printed].map(|text| text.lines().collect::<Vec<_>>());
