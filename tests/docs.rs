@@ -1,13 +1,15 @@
-//! `docs/cli.md` is made of what clap knows about every command, so it cannot say anything else than `--help` does.
+//! What the documents say of the program and of each other holds: `docs/cli.md` is made of what clap knows about every command, and no
+//! link leads nowhere.
 
 use clap::{Arg, Command};
 use expect_test::expect_file;
 use std::fmt::Write;
+use std::path::{Path, PathBuf};
 
 const HEAD: &str = "\
 # Commands
 
-<!-- Written by `UPDATE_EXPECT=1 cargo test --release --test cli_docs`. Do not edit by hand. -->
+<!-- Written by `UPDATE_EXPECT=1 cargo test --release --test docs`. Do not edit by hand. -->
 
 Data goes to stdout, everything else to stderr. Every command that takes `--json` then prints one
 JSON object with a version field. Colours are left out where `NO_COLOR` is set or the output is no
@@ -94,4 +96,52 @@ fn meaning(argument: &Arg) -> String {
         write!(text, " One of {}.", choices.join(", ")).unwrap();
     }
     text
+}
+
+#[test]
+fn links_between_documents_lead_somewhere() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let mut documents = Vec::new();
+    find_documents(root, &mut documents);
+    assert!(documents.len() > 10, "{documents:?}");
+    let mut broken = Vec::new();
+    for document in documents {
+        let text = std::fs::read_to_string(&document).expect("a document is UTF-8");
+        let folder = document.parent().expect("a file is in a folder");
+        for link in links(&text) {
+            let file = link.split('#').next().unwrap_or_default();
+            if !file.is_empty() && !folder.join(file).exists() {
+                broken.push(format!("{}: {link}", document.display()));
+            }
+        }
+    }
+    assert!(broken.is_empty(), "links that lead nowhere:\n{}", broken.join("\n"));
+}
+
+/// Finds the Markdown files below a folder, except in folders that are hidden or hold what was built.
+fn find_documents(folder: &Path, documents: &mut Vec<PathBuf>) {
+    for entry in std::fs::read_dir(folder).expect("a folder can be read") {
+        let path = entry.expect("a folder can be read").path();
+        let name = path.file_name().and_then(|name| name.to_str()).unwrap_or_default();
+        if path.is_dir() && !name.starts_with('.') && !["target", "runs", "shared", "vendor"].contains(&name) {
+            find_documents(&path, documents);
+        } else if path.extension().is_some_and(|extension| extension == "md") {
+            documents.push(path);
+        }
+    }
+}
+
+/// Returns the targets of the links to other files in a document, outside of fenced blocks.
+fn links(text: &str) -> Vec<&str> {
+    let mut fenced = false;
+    let mut found = Vec::new();
+    for line in text.lines() {
+        fenced ^= line.trim_start().starts_with("```");
+        if fenced {
+            continue;
+        }
+        let targets = line.split("](").skip(1).filter_map(|rest| rest.split(')').next());
+        found.extend(targets.filter(|target| !target.contains("://")));
+    }
+    found
 }
