@@ -56,12 +56,27 @@ fn section(command: &Command, text: &mut String) {
     let required = flags.iter().filter(|flag| flag.is_required_set());
     let usage: String = positional.iter().chain(required).map(|argument| format!(" {}", name(argument))).collect();
     let (command, about) = (command.get_name(), about(command));
+    let about = wrapped(&about);
     write!(text, "\n## maspo {command}\n\n{about}.\n\n```text\nmaspo {command}{usage} [OPTIONS]\n```\n\n").unwrap();
     text.push_str("| argument | default | meaning |\n| --- | --- | --- |\n");
     for argument in positional.into_iter().chain(flags) {
         let (name, default, meaning) = (name(argument), default(argument), meaning(argument));
         writeln!(text, "| `{name}` | {default} | {meaning} |").unwrap();
     }
+}
+
+/// Returns a sentence in lines of at most 99 columns, so that a full stop still fits.
+fn wrapped(text: &str) -> String {
+    let mut lines = vec![String::new()];
+    for word in text.split_whitespace() {
+        let line = lines.last_mut().expect("there is a line");
+        match line.chars().count() + 1 + word.chars().count() {
+            _ if line.is_empty() => line.push_str(word),
+            ..100 => *line += &format!(" {word}"),
+            _ => lines.push(word.to_string()),
+        }
+    }
+    lines.join("\n")
 }
 
 /// Returns an argument as it is written on a command line.
