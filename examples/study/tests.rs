@@ -174,7 +174,8 @@ fn tables_say_what_the_runs_are() {
         How the searches went: the accuracy of the optimized prompts before the final check, which may send
         a run back to the seed prompts; how often it did; how many runs ended with a trap clause in the
         optimized prompts; and the judge.
-    "#]].assert_eq(&tables);
+    "#]]
+    .assert_eq(&tables);
 }
 
 #[test]
