@@ -64,6 +64,8 @@ def suite(options):
             manifest = {"git": pack.git_of(binaries), "version": pack.version(binaries["maspo"])}
         setting = Setting(binaries, options.python, options.device, options.dry_run, folder, options.budget)
         setting.load["queries"] = options.queries or setting.load["queries"]
+        options.out.mkdir(parents=True, exist_ok=True)
+        setting.log = options.out / "gpu-suite.log"
         gpus = steps.nvidia_smi()
         found = {
             "schema": report.SCHEMA,
@@ -92,6 +94,7 @@ def suite(options):
                 stopped = True
                 break
             last = found["steps"][-1]
+            setting.note(json.dumps(last))
             say(f"{name}: {last['status']} after {last['seconds']:.1f} s" + (f": {last['reason']}" if last["reason"] else ""))
             found["seconds"] = round(time.monotonic() - started, 3)
             path = report.write(report.finish(found), options.out, whole)

@@ -75,32 +75,82 @@ def nvidia_smi():
 # --- 2: every kernel against the slow reference
 
 
+# Seconds that one test may take. The emulation compiles its kernels in the first one.
+TEST_S = 20
+DRY_TEST_S = 300
+
+
 def kernels(setting, found):
-    """The library's kernel suite on the device, and small models of the kernels beside the CPU's. A dry run lists it and runs its first test under the emulation."""
+    """The library's kernel suite on the device, and small models of the kernels beside the CPU's: each test in a process of its own,
+    since an error on a GPU stays with the process that made it. A dry run lists them and runs the first under the emulation."""
     setting.need_device()
-    command = [setting.tests, KERNEL_TESTS, MODEL_TESTS, "--test-threads=1", "--show-output"]
     environment = dict(setting.environment)
+    tests = listed_tests(setting, environment)
     if setting.dry_run:
-        listed = succeed(run([setting.tests, KERNEL_TESTS, "--list"], setting.left())).stdout
-        tests = [line.removesuffix(": test") for line in listed.splitlines() if line.endswith(": test")]
-        if not tests:
-            raise Failed(f"the tests have no `{KERNEL_TESTS}`: built from another tree?")
         found["listed"] = len(tests)
-        command = [setting.tests, tests[0], "--exact", "--show-output"]
+        tests = tests[:1]
     else:
         environment["MASPO_KERNELS"] = "device"
-    done = run(command, setting.left(), environment)
-    text = done.stdout + done.stderr
-    found.update(parse_tests(text))
-    skipped = next((line.strip() for line in text.splitlines() if line.startswith("SKIPPED:")), None)
-    if done.code or found["failed"]:
-        found["log"] = text[-8000:]
-        counts = f"{found['failed']} of {found['failed'] + found['passed']} tests failed"
-        raise Failed(f"{counts}: {', '.join(found['failures']) or tail(text)}")
+    found.update(passed=0, failed=0, ignored=0, failures=[])
+    skipped = None
+    for test in tests:
+        text, fault = kernel_test(setting, test, environment)
+        if fault is None and "SKIPPED:" in text:
+            skipped = skipped or next(line.strip() for line in text.splitlines() if "SKIPPED:" in line)
+            said = "skipped"
+        elif fault is None:
+            found["passed"] += 1
+            said = "passed"
+        else:
+            if not found["failures"]:
+                found["log"] = text[-8000:]
+            found["failed"] += 1
+            found["failures"].append(test)
+            said = f"failed: {fault}"
+        setting.note(f"{test}: {said}")
+    if found["failed"]:
+        if not setting.dry_run:
+            found["sanitizer"] = sanitize(setting, found["failures"][0], environment)
+        raise Failed(f"{found['failed']} of {len(tests)} tests failed: {', '.join(found['failures'])}")
     if skipped:
         raise Absent(skipped)
-    if not found["passed"]:
-        raise Failed(f"no test was run: {tail(text)}")
+
+
+def listed_tests(setting, environment):
+    """The names of the tests on the device, which each run by itself; the small models come after the kernels."""
+    names = []
+    for part in (KERNEL_TESTS, MODEL_TESTS):
+        listed = succeed(run([setting.tests, part, "--list"], setting.left(), environment)).stdout
+        lines = [line.removesuffix(": test") for line in listed.splitlines() if line.endswith(": test")]
+        if part == KERNEL_TESTS and not lines:
+            raise Failed(f"the tests have no `{KERNEL_TESTS}`: built from another tree?")
+        names += [line for line in lines if line not in names]
+    return names
+
+
+def kernel_test(setting, test, environment):
+    """What one test printed, and what was wrong with it in a line, or `None`."""
+    limit_s = min(DRY_TEST_S if setting.dry_run else TEST_S, setting.left())
+    try:
+        done = run([setting.tests, test, "--exact", "--show-output"], limit_s, environment)
+    except Failed as error:
+        return str(error), str(error)
+    text = done.stdout + done.stderr
+    counts = parse_tests(text)
+    if done.code == 0 and counts["passed"] == 1 and not counts["failed"]:
+        return text, None
+    return text, tail(text, lines=2) or f"exit code {done.code} and no word"
+
+
+def sanitize(setting, test, environment):
+    """The last words of NVIDIA's compute-sanitizer on a test that failed; says so where there is none."""
+    tool = shutil.which("compute-sanitizer") or "/usr/local/cuda/bin/compute-sanitizer"
+    try:
+        done = run([tool, setting.tests, test, "--exact", "--show-output"], min(60, setting.left()), environment)
+    except Failed as error:
+        return str(error)
+    setting.note(done.stdout[-8000:])
+    return (done.stdout + done.stderr)[-8000:]
 
 
 def parse_tests(text):
