@@ -29,6 +29,8 @@ def machine(setting, found):
     """The GPU by nvidia-smi, its driver, and what `maspo doctor` says of it."""
     found["system"] = system()
     found["nvidia_smi"] = nvidia_smi()
+    for command in (["nvidia-smi"], ["ldd", setting.maspo]):
+        setting.note(said_by(command))
     found["python"] = setting.versions()
     setting.need_device()
     found["doctor"] = doctor = setting.ask("doctor")
@@ -42,6 +44,15 @@ def machine(setting, found):
         raise Failed(f"`maspo doctor` does not find {name}, but nvidia-smi says {found['nvidia_smi'] or 'nothing'}")
     if device.get("problem"):
         raise Failed(f"`maspo doctor` on {name}: {device['problem']}")
+
+
+def said_by(command):
+    """All that a program says, for the log; why not, where it cannot run."""
+    try:
+        done = run(command, 20)
+    except Failed as error:
+        return str(error)
+    return done.stdout + done.stderr
 
 
 def system():
@@ -237,6 +248,12 @@ def decode(dtype):
     return step
 
 
+def first_decode(setting, found):
+    """The large shape in bf16 with ten sequences, deterministic: the first figure that a GPU has to show."""
+    setting.need_device()
+    found["runs"] = {"deterministic": bench(setting, "bf16", "deterministic", [10])}
+
+
 RUN_FIGURES = ("prefill_tokens_per_s", "decode_tokens_per_s", "ms_per_step", "bytes_per_step", "bandwidth_fraction")
 
 
@@ -329,15 +346,39 @@ STEPS = {
 }
 
 
-def choose(text):
+# What tells the most comes first. A stage's limits are kept by ending what outlasts them, so that their sum is what it takes at most.
+STAGES = {
+    1: {"machine": (machine, 30), "kernels": (kernels, 110), "bf16-x10": (first_decode, 60)},
+    2: {
+        "parity": (parity, 75),
+        **{f"decode-{dtype}": (decode(dtype), 50) for dtype in DTYPES},
+        "transformers": (transformers, 75),
+    },
+    3: {"workload": (workload, 420)},
+}
+
+STAGE_BATCHES = (1, 10, 40)
+
+
+def plan():
+    """The table of the stages' steps and seconds; its last line ends with the sum of stages 1 and 2."""
+    lines = []
+    for stage, chosen in STAGES.items():
+        lines += [f"stage {stage}  {name:<14} {limit_s:>4} s" for name, (_, limit_s) in chosen.items()]
+    most = sum(limit_s for stage in (1, 2) for _, limit_s in STAGES[stage].values())
+    return "\n".join([*lines, f"stages 1 and 2 take at most, in seconds: {most}"])
+
+
+def choose(text, steps=None):
     """Names of steps in their order, of a list in which a name or the part before a `-` may stand; `None` is all."""
+    steps = STEPS if steps is None else steps
     if text is None:
-        return list(STEPS)
+        return list(steps)
     wanted = text.split(",")
     for name in wanted:
-        if name not in STEPS and not any(step.split("-")[0] == name for step in STEPS):
-            raise ValueError(f"{name} is none of {', '.join(STEPS)}")
-    return [step for step in STEPS if step in wanted or step.split("-")[0] in wanted]
+        if name not in steps and not any(step.split("-")[0] == name for step in steps):
+            raise ValueError(f"{name} is none of {', '.join(steps)}")
+    return [step for step in steps if step in wanted or step.split("-")[0] in wanted]
 
 
 def take(name, setting, steps=None):

@@ -7,6 +7,7 @@ import io
 import json
 import os
 import pathlib
+import re
 import sys
 import tempfile
 import time
@@ -108,8 +109,8 @@ class Packing(unittest.TestCase):
             self.pack(limit_bytes=1000)
         self.assertEqual(sorted(path.name for path in self.folder.iterdir()), ["maspo", "maspo-1a2b"])
 
-    def test_the_limit_is_60_megabytes(self):
-        self.assertEqual(pack.LIMIT_BYTES, 60_000_000)
+    def test_the_limit_is_48_megabytes(self):
+        self.assertEqual(pack.LIMIT_BYTES, 48_000_000)
 
     def test_a_folder_with_something_else_is_left_alone(self):
         (self.folder / "pack").mkdir()
@@ -267,6 +268,19 @@ class Steps(unittest.TestCase):
         nothing = "test result: ok. 0 passed; 0 failed; 0 ignored\n"
         name = "kernels::gpu::cuda::one"
         self.assertEqual(self.kernels([name], {name: nothing})[0]["failures"], [name])
+
+    def test_the_plan_ends_with_the_seconds_of_stages_1_and_2(self):
+        lines = steps.plan().splitlines()
+        named = [re.fullmatch(r"stage (\d)  \S+ +(\d+) s", line).groups() for line in lines[:-1]]
+        sums = [sum(int(seconds) for stage, seconds in named if stage == wanted) for wanted in "12"]
+        self.assertLessEqual(sums[0], 200)
+        self.assertLessEqual(sums[1], 300)
+        self.assertEqual(int(lines[-1].split()[-1]), sum(sums))
+
+    def test_a_part_of_a_stage(self):
+        self.assertEqual(steps.choose("decode-q8_0,transformers", steps.STAGES[2]), ["decode-q8_0", "transformers"])
+        with self.assertRaisesRegex(ValueError, "workload is none of machine, kernels, bf16-x10"):
+            steps.choose("workload", steps.STAGES[1])
 
     def test_choosing(self):
         self.assertEqual(steps.choose("decode,machine"), ["machine", "decode-bf16", "decode-q8_0", "decode-q4_k"])
