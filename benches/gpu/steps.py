@@ -89,6 +89,8 @@ def nvidia_smi():
 # Seconds that one test may take. The emulation compiles its kernels in the first one.
 TEST_S = 20
 DRY_TEST_S = 300
+# Seconds that are kept for compute-sanitizer once a test has failed.
+SANITIZER_S = 30
 
 
 def kernels(setting, found):
@@ -104,7 +106,11 @@ def kernels(setting, found):
         environment["MASPO_KERNELS"] = "device"
     found.update(passed=0, failed=0, ignored=0, failures=[])
     skipped = None
-    for test in tests:
+    for index, test in enumerate(tests):
+        if setting.left() < (SANITIZER_S if found["failures"] else 0) + 1:
+            found["not_run"] = tests[index:]
+            setting.note(f"no time was left for: {', '.join(found['not_run'])}")
+            break
         text, fault = kernel_test(setting, test, environment)
         if fault is None and "SKIPPED:" in text:
             skipped = skipped or next(line.strip() for line in text.splitlines() if "SKIPPED:" in line)
@@ -123,6 +129,8 @@ def kernels(setting, found):
         if not setting.dry_run:
             found["sanitizer"] = sanitize(setting, found["failures"][0], environment)
         raise Failed(f"{found['failed']} of {len(tests)} tests failed: {', '.join(found['failures'])}")
+    if "not_run" in found:
+        raise Failed(f"no time was left for {len(found['not_run'])} of {len(tests)} tests, from {found['not_run'][0]} on")
     if skipped:
         raise Absent(skipped)
 
@@ -157,7 +165,7 @@ def sanitize(setting, test, environment):
     """The last words of NVIDIA's compute-sanitizer on a test that failed; says so where there is none."""
     tool = shutil.which("compute-sanitizer") or "/usr/local/cuda/bin/compute-sanitizer"
     try:
-        done = run([tool, setting.tests, test, "--exact", "--show-output"], min(60, setting.left()), environment)
+        done = run([tool, setting.tests, test, "--exact", "--show-output"], min(SANITIZER_S, setting.left()), environment)
     except Failed as error:
         return str(error)
     setting.note(done.stdout[-8000:])

@@ -263,6 +263,14 @@ class Steps(unittest.TestCase):
         self.assertIn(tests[1], runs[4][0])
         self.assertEqual(len(runs), 5)
 
+    def test_kernels_for_which_no_time_is_left_are_no_failures_of_theirs(self):
+        good = "test result: ok. 1 passed; 0 failed; 0 ignored\n"
+        tests = [f"kernels::gpu::cuda::{name}" for name in ("one", "two")]
+        with mock.patch.object(Setting, "left", side_effect=[9, 9, 9, 9, 0]):
+            found, _ = self.kernels(tests, dict.fromkeys(tests, good))
+        self.assertEqual((found["passed"], found["failures"], found["not_run"]), (1, [], tests[1:]))
+        self.assertIn("no time was left for 1 of 2 tests", found["reason"])
+
     def test_kernels_that_are_not_there_or_do_not_run_are_a_failure(self):
         self.assertIn("built from another tree", self.kernels([], {})[0]["reason"])
         nothing = "test result: ok. 0 passed; 0 failed; 0 ignored\n"
