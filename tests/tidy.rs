@@ -196,7 +196,7 @@ fn the_engine_is_layered_inside() {
 #[test]
 fn files_say_what_they_are_for_and_stay_readable() {
     let mut faults = Vec::new();
-    for folder in ["src", "tests", "benches", "examples"] {
+    for folder in ["src", "tests", "benches", "examples", "models", "studies"] {
         for path in rust_files(&root().join(folder)) {
             let text = fs::read_to_string(&path).expect("a readable file");
             if !text.starts_with("//!") {

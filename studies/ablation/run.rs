@@ -20,7 +20,7 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-/// The wordings of the trap clauses (`Clause::Brief` and `Clause::AtOnce` of `examples/triage`).
+/// The wordings of the trap clauses (`Clause::Brief` and `Clause::AtOnce` of `models/triage/tools`).
 const TRAPS: [&str; 6] =
     ["Be brief.", "Keep it short.", "Give only the gist.", "Answer at once.", "Answer right away.", "Skip the count."];
 
