@@ -45,6 +45,13 @@ const LAYERS: &[(&str, &[&str])] = &[
         ],
     ),
     (
+        "run",
+        &[
+            "cache", "chat", "config", "engine", "eval", "graph", "journal", "report", "rollout", "search", "store",
+            "task",
+        ],
+    ),
+    (
         "cli",
         &[
             "cache",
@@ -61,6 +68,7 @@ const LAYERS: &[(&str, &[&str])] = &[
             "report",
             "reward",
             "rollout",
+            "run",
             "search",
             "stats",
             "store",
