@@ -45,6 +45,13 @@ const LAYERS: &[(&str, &[&str])] = &[
         ],
     ),
     (
+        "run",
+        &[
+            "cache", "chat", "config", "engine", "eval", "graph", "journal", "report", "rollout", "search", "store",
+            "task",
+        ],
+    ),
+    (
         "cli",
         &[
             "cache",
@@ -61,6 +68,7 @@ const LAYERS: &[(&str, &[&str])] = &[
             "report",
             "reward",
             "rollout",
+            "run",
             "search",
             "stats",
             "store",
@@ -196,7 +204,7 @@ fn the_engine_is_layered_inside() {
 #[test]
 fn files_say_what_they_are_for_and_stay_readable() {
     let mut faults = Vec::new();
-    for folder in ["src", "tests", "benches", "examples"] {
+    for folder in ["src", "tests", "benches", "examples", "models", "studies"] {
         for path in rust_files(&root().join(folder)) {
             let text = fs::read_to_string(&path).expect("a readable file");
             if !text.starts_with("//!") {

@@ -1,4 +1,5 @@
-//! The command line: one file per command, progress and printing, exit codes. Data goes to stdout, everything else to stderr.
+//! The command line: one file per command, each from its arguments by way of settings to a run and its printing; progress;
+//! exit codes. Data goes to stdout, everything else to stderr, both in `output` only.
 
 mod bench;
 mod compare;
@@ -14,13 +15,14 @@ mod jsonl;
 mod loading;
 mod local;
 pub mod lock;
-mod models;
 mod optimize;
+mod output;
 mod plan;
 mod progress;
 mod score;
 mod settings;
 mod show;
+mod split;
 mod validate;
 
 use clap::{CommandFactory, Parser, Subcommand};
