@@ -136,7 +136,7 @@ def parse(arguments):
     parser.add_argument("--merge", type=path, nargs="+", metavar="JSON", help="put the parts of a run together")
     parser.add_argument("--dry-run", action="store_true", help="every step on the CPU with tiny shapes; no goal is met by it")
     parser.add_argument("--self-test", action="store_true", help="run the suite's own tests")
-    parser.add_argument("--out", type=path, metavar="DIR", help="the report goes into DIR/docs/benchmarks")
+    parser.add_argument("--out", type=path, metavar="DIR", help="the report goes into DIR/benches/results")
     parser.add_argument("--steps", metavar="A,B", help=f"of {', '.join(steps.STEPS)}; decode is all of its number formats")
     parser.add_argument("--stage", type=int, choices=list(steps.STAGES), help="a stage of --plan, or with --steps a part of one")
     parser.add_argument("--plan", action="store_true", help="print the stages, their steps and the seconds that they may take")

@@ -136,7 +136,7 @@ class Packing(unittest.TestCase):
         command = ["sh", self.folder / "pack" / "gpu-suite.sh", "--run", self.folder / "pack", "--dry-run", "--out", out]
         done = process.run([*command, "--steps", "machine,decode-bf16", "--python", program(self.folder, "nothing", NO_TORCH)], 60)
         self.assertEqual(done.code, 0, done.stderr)
-        (path,) = (out / "docs" / "benchmarks").iterdir()
+        (path,) = (out / "benches" / "results").iterdir()
         self.assertRegex(path.name, r"^gpu-dry-run-\d{4}-\d\d-\d\d-machine-decode-bf16\.json$")
 
 
@@ -392,7 +392,7 @@ class Whole(unittest.TestCase):
         self.ours = ["--maspo", found["maspo"], "--tests", found["maspo-tests"], "--python", no_torch]
 
     def written(self):
-        return sorted((self.out / "docs" / "benchmarks").iterdir())
+        return sorted((self.out / "benches" / "results").iterdir())
 
     def test_a_dry_run_of_everything(self):
         code, out, err = call("--dry-run", "--out", self.out, *self.ours)
@@ -421,7 +421,7 @@ class Whole(unittest.TestCase):
         self.assertEqual(len(parts), 3)
         code, out, err = call("--merge", *parts, "--out", self.folder / "merged")
         self.assertEqual(code, 0, err)
-        (path,) = (self.folder / "merged" / "docs" / "benchmarks").iterdir()
+        (path,) = (self.folder / "merged" / "benches" / "results").iterdir()
         found = json.loads(path.read_text())
         self.assertEqual(len(found["steps"]), len(steps.STEPS))
         self.assertEqual({goal["state"] for goal in found["goals"]}, {"not measured"})

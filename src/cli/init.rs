@@ -2,7 +2,7 @@
 //!
 //! The files are templates beside this one. Nothing that exists is overwritten, and nothing is written unless everything can be.
 
-use super::settings::print_json;
+use super::output::{print, print_json};
 use super::{CliError, Exit};
 use crate::config::check_model;
 use crate::engine::ModelSource;
@@ -35,7 +35,7 @@ pub(super) fn run(args: Args) -> Result<Exit, CliError> {
     refuse_existing(&files)?;
     fs::create_dir_all(&args.dir).map_err(|error| unwritable(&args.dir, &error))?;
     write_all(&files)?;
-    report(&args, &model);
+    report(&args, &model)?;
     Ok(Exit::Ok)
 }
 
@@ -113,16 +113,15 @@ fn unwritable(path: &Path, error: &io::Error) -> CliError {
     CliError::new(exit, format!("{} cannot be written: {error}", path.display()))
 }
 
-fn report(args: &Args, model: &str) {
+fn report(args: &Args, model: &str) -> Result<(), CliError> {
     let names = ["experiment.toml", "pool.jsonl", "test.jsonl"];
     let files = names.map(|name| args.dir.join(name).display().to_string());
     if args.json {
-        print_json(&json!({ "schema": 1, "command": "init", "model": model, "files": files }));
-        return;
+        return print_json(&json!({ "schema": 1, "command": "init", "model": model, "files": files }));
     }
-    println!("Wrote an experiment on {model}:");
+    let mut text = format!("Wrote an experiment on {model}:\n");
     for (file, what) in files.iter().zip(["agents, prompts, search", "unlabelled queries", "labelled cases"]) {
-        println!("  {file}  ({what})");
+        text += &format!("  {file}  ({what})\n");
     }
-    println!("Run it:\n  maspo optimize {}", files[0]);
+    print(text + &format!("Run it:\n  maspo optimize {}\n", files[0]))
 }
