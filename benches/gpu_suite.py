@@ -3,8 +3,9 @@
 there, and puts their results together. `scripts/gpu-suite.sh` calls it; docs/gpu-suite.md says how. Needs the standard library
 only; the transformers parts run in the Python of --python and are absent where that has no torch.
 
-    scripts/gpu-suite.sh --pack DIR                        # both built binaries and the suite itself, at most 60 MB
+    scripts/gpu-suite.sh --pack DIR                        # both built binaries and the suite itself, at most 48 MB
     sh DIR/gpu-suite.sh --run DIR --out OUT                # on the GPU machine, with Python 3.10 or newer; --steps a,b for a part
+    scripts/gpu-suite.sh --plan                            # the stages (--stage N of a run) and the seconds that they may take
     scripts/gpu-suite.sh --merge PART.json... --out OUT    # the parts of a run as one report
     scripts/gpu-suite.sh --dry-run --out OUT               # every step on this CPU with tiny shapes
     scripts/gpu-suite.sh --self-test                       # the suite's own tests, seconds
@@ -37,6 +38,9 @@ def main(arguments=None):
             return torch_side.work(json.loads(options.torch_side))
         if options.self_test:
             return self_test()
+        if options.plan:
+            print(steps.plan())
+            return 0
         if options.pack:
             pack.pack(options.pack, pack.built(options.maspo, options.tests), say=say)
             return 0
@@ -64,6 +68,10 @@ def suite(options):
             manifest = {"git": pack.git_of(binaries), "version": pack.version(binaries["maspo"])}
         setting = Setting(binaries, options.python, options.device, options.dry_run, folder, options.budget)
         setting.load["queries"] = options.queries or setting.load["queries"]
+        if options.stage:
+            setting.load["batches"] = list(steps.STAGE_BATCHES)
+        options.out.mkdir(parents=True, exist_ok=True)
+        setting.log = options.out / "gpu-suite.log"
         gpus = steps.nvidia_smi()
         found = {
             "schema": report.SCHEMA,
@@ -87,11 +95,12 @@ def suite(options):
         for name in options.steps:
             say(f"{name} ...")
             try:
-                found["steps"].append(steps.take(name, setting))
+                found["steps"].append(steps.take(name, setting, steps.STAGES.get(options.stage)))
             except KeyboardInterrupt:
                 stopped = True
                 break
             last = found["steps"][-1]
+            setting.note(json.dumps(last))
             say(f"{name}: {last['status']} after {last['seconds']:.1f} s" + (f": {last['reason']}" if last["reason"] else ""))
             found["seconds"] = round(time.monotonic() - started, 3)
             path = report.write(report.finish(found), options.out, whole)
@@ -127,8 +136,10 @@ def parse(arguments):
     parser.add_argument("--merge", type=path, nargs="+", metavar="JSON", help="put the parts of a run together")
     parser.add_argument("--dry-run", action="store_true", help="every step on the CPU with tiny shapes; no goal is met by it")
     parser.add_argument("--self-test", action="store_true", help="run the suite's own tests")
-    parser.add_argument("--out", type=path, metavar="DIR", help="the report goes into DIR/docs/benchmarks")
+    parser.add_argument("--out", type=path, metavar="DIR", help="the report goes into DIR/benches/results")
     parser.add_argument("--steps", metavar="A,B", help=f"of {', '.join(steps.STEPS)}; decode is all of its number formats")
+    parser.add_argument("--stage", type=int, choices=list(steps.STAGES), help="a stage of --plan, or with --steps a part of one")
+    parser.add_argument("--plan", action="store_true", help="print the stages, their steps and the seconds that they may take")
     parser.add_argument("--budget", type=float, metavar="S", help="seconds for all steps together")
     parser.add_argument("--device", metavar="D", help="of the GPU steps (default: cuda; in a dry run cpu)")
     parser.add_argument("--queries", type=int, metavar="N", help="of the recorded step's mini-batch (default: all)")
@@ -138,9 +149,9 @@ def parse(arguments):
     parser.add_argument("--tests", type=path, metavar="PATH", help="the library's tests (default: the newest in deps beside it)")
     parser.add_argument("--torch-side", metavar="JOB", help=argparse.SUPPRESS)
     options = parser.parse_args(arguments)
-    if options.pack or options.self_test or options.torch_side:
+    if options.pack or options.self_test or options.plan or options.torch_side:
         return options
-    if not (options.run or options.merge or options.dry_run or options.steps):
+    if not (options.run or options.merge or options.dry_run or options.steps or options.stage):
         parser.error("one of --pack, --run, --merge, --dry-run, --steps or --self-test is called for")
     if not options.out:
         parser.error("--out DIR is called for: where the report goes")
@@ -148,7 +159,7 @@ def parse(arguments):
     if options.dry_run and options.device != "cpu":
         parser.error("a dry run is on the CPU")
     try:
-        options.steps = steps.choose(options.steps)
+        options.steps = steps.choose(options.steps, steps.STAGES.get(options.stage))
     except ValueError as error:
         parser.error(f"--steps: {error}")
     return options

@@ -31,7 +31,9 @@ pub mod search;
 pub mod journal;
 pub mod throughput;
 
-pub mod config;
 pub mod report;
+
+pub mod config;
+pub mod run;
 
 pub mod cli;

@@ -7,7 +7,7 @@ use maspo::chat::{ChatModel, Message, Request, Sampling};
 use maspo::engine::qwen3::Dtype;
 use maspo::engine::{EngineOptions, LocalModel, ModelSource};
 
-#[path = "../examples/triage/templates.rs"]
+#[path = "../models/triage/tools/templates.rs"]
 mod templates;
 
 #[derive(serde::Deserialize)]

@@ -18,7 +18,7 @@ fn info(settings: &str) -> RunInfo {
     RunInfo {
         name: "tiny".into(),
         settings: Digest::of(settings.as_bytes()),
-        resume_command: "maspo optimize tiny.toml --resume".into(),
+        arguments: vec!["optimize".into(), "tiny.toml".into()],
     }
 }
 

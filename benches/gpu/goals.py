@@ -1,4 +1,4 @@
-"""The bars of issue 5 against a report of the GPU suite: each met, missed or not measured, with its figure. Arithmetic on plain
+"""The goals of the GPU suite against a report of it: each met, missed or not measured, with its figure. Arithmetic on plain
 dicts; knows nothing of how they were measured.
 """
 

@@ -16,12 +16,14 @@ import tempfile
 from gpu.process import Failed, InputError, json_object, run, succeed
 
 SCHEMA = 1
-LIMIT_BYTES = 60_000_000
+LIMIT_BYTES = 48_000_000
 MANIFEST = "manifest.json"
 BENCHES = pathlib.Path(__file__).resolve().parent.parent
 SHAPE = "qwen3-8b"
 # Name in the pack → what it is, for messages.
 BINARIES = {"maspo": "the program", "maspo-tests": "the library's tests"}
+# The test binaries of these packages are looked at, in this order.
+TEST_PACKAGES = ("maspo_engine", "maspo")
 KERNEL_TESTS = "kernels::gpu::cuda"
 # A whole model of them on the machine's own GPU.
 MODEL_TESTS = "this_machine"
@@ -139,7 +141,8 @@ def built(maspo, tests):
 
 def newest_tests(folder):
     """The newest executable there that lists kernel tests; the program's own tests and the program lie there too."""
-    found = [path for path in folder.glob("maspo-*") if "." not in path.name and os.access(path, os.X_OK)]
+    named = [path for package in TEST_PACKAGES for path in folder.glob(f"{package}-*")]
+    found = [path for path in named if "." not in path.name and os.access(path, os.X_OK)]
     for path in sorted(found, key=lambda path: path.stat().st_mtime, reverse=True):
         try:
             listed = succeed(run([path, KERNEL_TESTS, "--list"], 20)).stdout

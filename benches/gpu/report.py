@@ -27,8 +27,8 @@ def file_name(report, whole):
 
 
 def write(report, out, whole):
-    """Writes the report into `OUT/docs/benchmarks`; its path."""
-    path = pathlib.Path(out) / "docs" / "benchmarks" / file_name(report, whole)
+    """Writes the report into `OUT/benches/results`; its path."""
+    path = pathlib.Path(out) / "benches" / "results" / file_name(report, whole)
     path.parent.mkdir(parents=True, exist_ok=True)
     partial = path.with_name(path.name + ".part")
     partial.write_text(json.dumps(report, indent=1) + "\n")

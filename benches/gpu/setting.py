@@ -38,6 +38,7 @@ class Setting:
         self.ends = None if budget_s is None else time.monotonic() + budget_s
         self.step_ends = None
         self.torch = None
+        self.log = None
         self.environment = {"LD_LIBRARY_PATH": self.libraries()}
 
     @property
@@ -58,6 +59,14 @@ class Setting:
     def spent(self):
         """Whether the budget of the whole run is used up."""
         return self.ends is not None and time.monotonic() >= self.ends
+
+    # --- what is kept whatever happens
+
+    def note(self, line):
+        """A line of the log, which is on the disk at once: a run that is killed keeps it."""
+        if self.log:
+            with open(self.log, "a") as log:
+                log.write(line + "\n")
 
     # --- programs
 

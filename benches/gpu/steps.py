@@ -29,6 +29,8 @@ def machine(setting, found):
     """The GPU by nvidia-smi, its driver, and what `maspo doctor` says of it."""
     found["system"] = system()
     found["nvidia_smi"] = nvidia_smi()
+    for command in (["nvidia-smi"], ["ldd", setting.maspo]):
+        setting.note(said_by(command))
     found["python"] = setting.versions()
     setting.need_device()
     found["doctor"] = doctor = setting.ask("doctor")
@@ -42,6 +44,15 @@ def machine(setting, found):
         raise Failed(f"`maspo doctor` does not find {name}, but nvidia-smi says {found['nvidia_smi'] or 'nothing'}")
     if device.get("problem"):
         raise Failed(f"`maspo doctor` on {name}: {device['problem']}")
+
+
+def said_by(command):
+    """All that a program says, for the log; why not, where it cannot run."""
+    try:
+        done = run(command, 20)
+    except Failed as error:
+        return str(error)
+    return done.stdout + done.stderr
 
 
 def system():
@@ -75,32 +86,90 @@ def nvidia_smi():
 # --- 2: every kernel against the slow reference
 
 
+# Seconds that one test may take. The emulation compiles its kernels in the first one.
+TEST_S = 20
+DRY_TEST_S = 300
+# Seconds that are kept for compute-sanitizer once a test has failed.
+SANITIZER_S = 30
+
+
 def kernels(setting, found):
-    """The library's kernel suite on the device, and small models of the kernels beside the CPU's. A dry run lists it and runs its first test under the emulation."""
+    """The library's kernel suite on the device, and small models of the kernels beside the CPU's: each test in a process of its own,
+    since an error on a GPU stays with the process that made it. A dry run lists them and runs the first under the emulation."""
     setting.need_device()
-    command = [setting.tests, KERNEL_TESTS, MODEL_TESTS, "--test-threads=1", "--show-output"]
     environment = dict(setting.environment)
+    tests = listed_tests(setting, environment)
     if setting.dry_run:
-        listed = succeed(run([setting.tests, KERNEL_TESTS, "--list"], setting.left())).stdout
-        tests = [line.removesuffix(": test") for line in listed.splitlines() if line.endswith(": test")]
-        if not tests:
-            raise Failed(f"the tests have no `{KERNEL_TESTS}`: built from another tree?")
         found["listed"] = len(tests)
-        command = [setting.tests, tests[0], "--exact", "--show-output"]
+        tests = tests[:1]
     else:
         environment["MASPO_KERNELS"] = "device"
-    done = run(command, setting.left(), environment)
-    text = done.stdout + done.stderr
-    found.update(parse_tests(text))
-    skipped = next((line.strip() for line in text.splitlines() if line.startswith("SKIPPED:")), None)
-    if done.code or found["failed"]:
-        found["log"] = text[-8000:]
-        counts = f"{found['failed']} of {found['failed'] + found['passed']} tests failed"
-        raise Failed(f"{counts}: {', '.join(found['failures']) or tail(text)}")
+    found.update(passed=0, failed=0, ignored=0, failures=[])
+    skipped = None
+    for index, test in enumerate(tests):
+        if setting.left() < (SANITIZER_S if found["failures"] else 0) + 1:
+            found["not_run"] = tests[index:]
+            setting.note(f"no time was left for: {', '.join(found['not_run'])}")
+            break
+        text, fault = kernel_test(setting, test, environment)
+        if fault is None and "SKIPPED:" in text:
+            skipped = skipped or next(line.strip() for line in text.splitlines() if "SKIPPED:" in line)
+            said = "skipped"
+        elif fault is None:
+            found["passed"] += 1
+            said = "passed"
+        else:
+            if not found["failures"]:
+                found["log"] = text[-8000:]
+            found["failed"] += 1
+            found["failures"].append(test)
+            said = f"failed: {fault}"
+        setting.note(f"{test}: {said}")
+    if found["failed"]:
+        if not setting.dry_run:
+            found["sanitizer"] = sanitize(setting, found["failures"][0], environment)
+        raise Failed(f"{found['failed']} of {len(tests)} tests failed: {', '.join(found['failures'])}")
+    if "not_run" in found:
+        raise Failed(f"no time was left for {len(found['not_run'])} of {len(tests)} tests, from {found['not_run'][0]} on")
     if skipped:
         raise Absent(skipped)
-    if not found["passed"]:
-        raise Failed(f"no test was run: {tail(text)}")
+
+
+def listed_tests(setting, environment):
+    """The names of the tests on the device, which each run by itself; the small models come after the kernels."""
+    names = []
+    for part in (KERNEL_TESTS, MODEL_TESTS):
+        listed = succeed(run([setting.tests, part, "--list"], setting.left(), environment)).stdout
+        lines = [line.removesuffix(": test") for line in listed.splitlines() if line.endswith(": test")]
+        if part == KERNEL_TESTS and not lines:
+            raise Failed(f"the tests have no `{KERNEL_TESTS}`: built from another tree?")
+        names += [line for line in lines if line not in names]
+    return names
+
+
+def kernel_test(setting, test, environment):
+    """What one test printed, and what was wrong with it in a line, or `None`."""
+    limit_s = min(DRY_TEST_S if setting.dry_run else TEST_S, setting.left())
+    try:
+        done = run([setting.tests, test, "--exact", "--show-output"], limit_s, environment)
+    except Failed as error:
+        return str(error), str(error)
+    text = done.stdout + done.stderr
+    counts = parse_tests(text)
+    if done.code == 0 and counts["passed"] == 1 and not counts["failed"]:
+        return text, None
+    return text, tail(text, lines=2) or f"exit code {done.code} and no word"
+
+
+def sanitize(setting, test, environment):
+    """The last words of NVIDIA's compute-sanitizer on a test that failed; says so where there is none."""
+    tool = shutil.which("compute-sanitizer") or "/usr/local/cuda/bin/compute-sanitizer"
+    try:
+        done = run([tool, setting.tests, test, "--exact", "--show-output"], min(SANITIZER_S, setting.left()), environment)
+    except Failed as error:
+        return str(error)
+    setting.note(done.stdout[-8000:])
+    return (done.stdout + done.stderr)[-8000:]
 
 
 def parse_tests(text):
@@ -185,6 +254,12 @@ def decode(dtype):
 
     step.__doc__ = f"Random weights of the large shape in {dtype}: every batch size, deterministic and --fast."
     return step
+
+
+def first_decode(setting, found):
+    """The large shape in bf16 with ten sequences, deterministic: the first figure that a GPU has to show."""
+    setting.need_device()
+    found["runs"] = {"deterministic": bench(setting, "bf16", "deterministic", [10])}
 
 
 RUN_FIGURES = ("prefill_tokens_per_s", "decode_tokens_per_s", "ms_per_step", "bytes_per_step", "bandwidth_fraction")
@@ -279,15 +354,39 @@ STEPS = {
 }
 
 
-def choose(text):
+# What tells the most comes first. A stage's limits are kept by ending what outlasts them, so that their sum is what it takes at most.
+STAGES = {
+    1: {"machine": (machine, 30), "kernels": (kernels, 110), "bf16-x10": (first_decode, 60)},
+    2: {
+        "parity": (parity, 75),
+        **{f"decode-{dtype}": (decode(dtype), 50) for dtype in DTYPES},
+        "transformers": (transformers, 75),
+    },
+    3: {"workload": (workload, 420)},
+}
+
+STAGE_BATCHES = (1, 10, 40)
+
+
+def plan():
+    """The table of the stages' steps and seconds; its last line ends with the sum of stages 1 and 2."""
+    lines = []
+    for stage, chosen in STAGES.items():
+        lines += [f"stage {stage}  {name:<14} {limit_s:>4} s" for name, (_, limit_s) in chosen.items()]
+    most = sum(limit_s for stage in (1, 2) for _, limit_s in STAGES[stage].values())
+    return "\n".join([*lines, f"stages 1 and 2 take at most, in seconds: {most}"])
+
+
+def choose(text, steps=None):
     """Names of steps in their order, of a list in which a name or the part before a `-` may stand; `None` is all."""
+    steps = STEPS if steps is None else steps
     if text is None:
-        return list(STEPS)
+        return list(steps)
     wanted = text.split(",")
     for name in wanted:
-        if name not in STEPS and not any(step.split("-")[0] == name for step in STEPS):
-            raise ValueError(f"{name} is none of {', '.join(STEPS)}")
-    return [step for step in STEPS if step in wanted or step.split("-")[0] in wanted]
+        if name not in steps and not any(step.split("-")[0] == name for step in steps):
+            raise ValueError(f"{name} is none of {', '.join(steps)}")
+    return [step for step in steps if step in wanted or step.split("-")[0] in wanted]
 
 
 def take(name, setting, steps=None):

@@ -7,6 +7,7 @@ import io
 import json
 import os
 import pathlib
+import re
 import sys
 import tempfile
 import time
@@ -108,8 +109,8 @@ class Packing(unittest.TestCase):
             self.pack(limit_bytes=1000)
         self.assertEqual(sorted(path.name for path in self.folder.iterdir()), ["maspo", "maspo-1a2b"])
 
-    def test_the_limit_is_60_megabytes(self):
-        self.assertEqual(pack.LIMIT_BYTES, 60_000_000)
+    def test_the_limit_is_48_megabytes(self):
+        self.assertEqual(pack.LIMIT_BYTES, 48_000_000)
 
     def test_a_folder_with_something_else_is_left_alone(self):
         (self.folder / "pack").mkdir()
@@ -135,7 +136,7 @@ class Packing(unittest.TestCase):
         command = ["sh", self.folder / "pack" / "gpu-suite.sh", "--run", self.folder / "pack", "--dry-run", "--out", out]
         done = process.run([*command, "--steps", "machine,decode-bf16", "--python", program(self.folder, "nothing", NO_TORCH)], 60)
         self.assertEqual(done.code, 0, done.stderr)
-        (path,) = (out / "docs" / "benchmarks").iterdir()
+        (path,) = (out / "benches" / "results").iterdir()
         self.assertRegex(path.name, r"^gpu-dry-run-\d{4}-\d\d-\d\d-machine-decode-bf16\.json$")
 
 
@@ -229,16 +230,65 @@ class Steps(unittest.TestCase):
         self.assertEqual(steps.parse_tests(text), {"passed": 1, "failed": 1, "ignored": 2, "failures": ["a::c"]})
         self.assertEqual(steps.parse_tests("no such library"), {"passed": 0, "failed": 0, "ignored": 0, "failures": []})
 
-    def test_kernels_that_fail_are_named_and_no_kernels_are_a_failure(self):
-        setting = self.setting()
-        failing = "test a::c ... FAILED\ntest result: FAILED. 1 passed; 1 failed; 0 ignored\n"
-        for text, reason in ((failing, "1 of 2 tests failed: a::c"), ("", "no test was run")):
-            done = process.Done([], int(bool(text)), text, "", 0.0)
-            listed = process.Done([], 0, "kernels::gpu::cuda::one: test\n", "", 0.0)
-            with mock.patch("gpu.steps.run", side_effect=[listed, done]):
-                found = steps.take("kernels", setting)
-            self.assertEqual(found["status"], "failed")
-            self.assertIn(reason, found["reason"])
+    def kernels(self, tests, answers):
+        """The step on a GPU with these tests, whose runs come out like this; and the children that it started."""
+        setting = self.setting(device="cuda", dry_run=False)
+        started = []
+
+        def run(command, limit_s, env=None, cwd=None):
+            started.append((command, limit_s, env))
+            if "--list" in command:
+                names = [test for test in tests if command[1] in test]
+                return process.Done(command, 0, "".join(f"{name}: test\n" for name in names), "", 0.0)
+            answer = answers[next(test for test in tests if test in command)]
+            if isinstance(answer, Exception):
+                raise answer
+            return process.Done(command, int("FAILED" in answer), answer, "", 0.0)
+
+        with mock.patch.object(setting, "need_device"), mock.patch("gpu.steps.run", side_effect=run):
+            return steps.take("kernels", setting), started
+
+    def test_kernels_run_each_in_a_process_of_its_own(self):
+        good = "test a ... ok\ntest result: ok. 1 passed; 0 failed; 0 ignored\n"
+        bad = "test a ... FAILED\ntest result: FAILED. 0 passed; 1 failed; 0 ignored\n"
+        tests = [f"kernels::gpu::cuda::{name}" for name in ("one", "two", "three")] + ["tests::on_this_machine"]
+        slow = Failed("no answer within 20 s")
+        found, started = self.kernels(tests, dict(zip(tests, (good, bad, slow, good))))
+        self.assertEqual((found["status"], found["passed"], found["failed"]), ("failed", 2, 2))
+        self.assertEqual(found["failures"], tests[1:3])
+        runs = [(command, limit_s, env) for command, limit_s, env in started if "--list" not in command]
+        self.assertEqual([command[1] for command, _, _ in runs[:4]], tests)
+        self.assertTrue(all(limit_s <= steps.TEST_S and env["MASPO_KERNELS"] == "device" for _, limit_s, env in runs[:4]))
+        self.assertIn("compute-sanitizer", runs[4][0][0])
+        self.assertIn(tests[1], runs[4][0])
+        self.assertEqual(len(runs), 5)
+
+    def test_kernels_for_which_no_time_is_left_are_no_failures_of_theirs(self):
+        good = "test result: ok. 1 passed; 0 failed; 0 ignored\n"
+        tests = [f"kernels::gpu::cuda::{name}" for name in ("one", "two")]
+        with mock.patch.object(Setting, "left", side_effect=[9, 9, 9, 9, 0]):
+            found, _ = self.kernels(tests, dict.fromkeys(tests, good))
+        self.assertEqual((found["passed"], found["failures"], found["not_run"]), (1, [], tests[1:]))
+        self.assertIn("no time was left for 1 of 2 tests", found["reason"])
+
+    def test_kernels_that_are_not_there_or_do_not_run_are_a_failure(self):
+        self.assertIn("built from another tree", self.kernels([], {})[0]["reason"])
+        nothing = "test result: ok. 0 passed; 0 failed; 0 ignored\n"
+        name = "kernels::gpu::cuda::one"
+        self.assertEqual(self.kernels([name], {name: nothing})[0]["failures"], [name])
+
+    def test_the_plan_ends_with_the_seconds_of_stages_1_and_2(self):
+        lines = steps.plan().splitlines()
+        named = [re.fullmatch(r"stage (\d)  \S+ +(\d+) s", line).groups() for line in lines[:-1]]
+        sums = [sum(int(seconds) for stage, seconds in named if stage == wanted) for wanted in "12"]
+        self.assertLessEqual(sums[0], 200)
+        self.assertLessEqual(sums[1], 300)
+        self.assertEqual(int(lines[-1].split()[-1]), sum(sums))
+
+    def test_a_part_of_a_stage(self):
+        self.assertEqual(steps.choose("decode-q8_0,transformers", steps.STAGES[2]), ["decode-q8_0", "transformers"])
+        with self.assertRaisesRegex(ValueError, "workload is none of machine, kernels, bf16-x10"):
+            steps.choose("workload", steps.STAGES[1])
 
     def test_choosing(self):
         self.assertEqual(steps.choose("decode,machine"), ["machine", "decode-bf16", "decode-q8_0", "decode-q4_k"])
@@ -342,7 +392,7 @@ class Whole(unittest.TestCase):
         self.ours = ["--maspo", found["maspo"], "--tests", found["maspo-tests"], "--python", no_torch]
 
     def written(self):
-        return sorted((self.out / "docs" / "benchmarks").iterdir())
+        return sorted((self.out / "benches" / "results").iterdir())
 
     def test_a_dry_run_of_everything(self):
         code, out, err = call("--dry-run", "--out", self.out, *self.ours)
@@ -371,7 +421,7 @@ class Whole(unittest.TestCase):
         self.assertEqual(len(parts), 3)
         code, out, err = call("--merge", *parts, "--out", self.folder / "merged")
         self.assertEqual(code, 0, err)
-        (path,) = (self.folder / "merged" / "docs" / "benchmarks").iterdir()
+        (path,) = (self.folder / "merged" / "benches" / "results").iterdir()
         found = json.loads(path.read_text())
         self.assertEqual(len(found["steps"]), len(steps.STEPS))
         self.assertEqual({goal["state"] for goal in found["goals"]}, {"not measured"})

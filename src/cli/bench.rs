@@ -6,11 +6,12 @@ mod workload;
 
 use super::device::DeviceArgs;
 use super::loading::Loading;
-use super::local::{open_error, use_threads};
+use super::output::{note, print_line};
 use super::{CliError, Exit};
 use crate::base::Seed;
 use crate::engine::qwen3::Dtype;
 use crate::engine::{Bare, DeviceError, EngineOptions, ModelSource, OpenError};
+use crate::run::use_threads;
 use crate::throughput::{Figures, Load, Spread, Traffic, measure, read_bandwidth};
 use serde_json::{Value, json};
 use std::path::PathBuf;
@@ -116,15 +117,15 @@ fn rates(args: &Args) -> Result<Exit, CliError> {
         return Err(CliError::bad_input(message));
     }
     let bandwidth = bandwidth(opened.read_bandwidth.as_ref(), opened.threads)?;
-    say(args, &headline(args, &source, &opened));
-    say(args, &format!("read bandwidth {:.1} GB/s, weights {:.1} MB a step", bandwidth / 1e9, weights_mb(&opened)));
+    say(args, &headline(args, &source, &opened))?;
+    say(args, &format!("read bandwidth {:.1} GB/s, weights {:.1} MB a step", bandwidth / 1e9, weights_mb(&opened)))?;
     if let (Some(packed), Some(resident)) = (opened.packed_bytes, opened.resident) {
         let [packed, now, peak] = [packed as u64, resident.bytes, resident.peak_bytes].map(|bytes| bytes as f64 / 1e6);
         let line =
             format!("packed weights {packed:.1} MB; resident when loaded {now:.1} MB, at most until then {peak:.1} MB");
-        say(args, &line);
+        say(args, &line)?;
     }
-    say(args, "batch   prefill tok/s   decode tok/s   ms/step   MB/step   of bandwidth");
+    say(args, "batch   prefill tok/s   decode tok/s   ms/step   MB/step   of bandwidth")?;
     let (weights, kv_per_token) = (opened.weight_bytes_per_step, opened.kv_bytes_per_token);
     let traffic = Traffic { weights, kv_per_token, bandwidth };
     let mut runs = Vec::with_capacity(args.batch.len());
@@ -132,7 +133,7 @@ fn rates(args: &Args) -> Result<Exit, CliError> {
         let load = Load { batch, prompt_tokens: args.prompt_tokens, new_tokens: args.new_tokens };
         let figures = measure(&opened.engine, &opened.config, load, SEED, traffic)
             .map_err(|error| CliError::new(Exit::RunFailed, error))?;
-        say(args, &row(&figures));
+        say(args, &row(&figures))?;
         runs.push(figures);
     }
     let figures = json!({
@@ -144,7 +145,7 @@ fn rates(args: &Args) -> Result<Exit, CliError> {
         "kv_bytes_per_token": opened.kv_bytes_per_token,
         "runs": runs,
     });
-    print_json(args, &source, &opened, figures);
+    print_json(args, &source, &opened, figures)?;
     Ok(Exit::Ok)
 }
 
@@ -155,7 +156,7 @@ fn cannot_open(error: OpenError) -> CliError {
             let hint = "`bench` makes room for --batch times (--prompt-tokens + --new-tokens): lower these, or choose a smaller --dtype";
             CliError::new(Exit::Environment, format!("{error}; {hint}"))
         }
-        _ => open_error(error),
+        _ => error.into(),
     }
 }
 
@@ -201,7 +202,7 @@ fn headline(args: &Args, source: &ModelSource, opened: &Bare) -> String {
 }
 
 /// With `--json`: what ran where, and an object of `figures`.
-fn print_json(args: &Args, source: &ModelSource, opened: &Bare, figures: Value) {
+fn print_json(args: &Args, source: &ModelSource, opened: &Bare, figures: Value) -> Result<(), CliError> {
     let head = json!({
         "model": source.name(),
         "random_weights": args.random_weights,
@@ -213,13 +214,13 @@ fn print_json(args: &Args, source: &ModelSource, opened: &Bare, figures: Value) 
         "resident_bytes": opened.resident.map(|resident| resident.bytes),
         "peak_resident_bytes": opened.resident.map(|resident| resident.peak_bytes),
     });
-    print_object(args, head, figures);
+    print_object(args, head, figures)
 }
 
 /// With `--json`: one object of the fields of both.
-fn print_object(args: &Args, head: Value, figures: Value) {
+fn print_object(args: &Args, head: Value, figures: Value) -> Result<(), CliError> {
     if !args.json {
-        return;
+        return Ok(());
     }
     let mut object = json!({ "schema": 1, "command": "bench" });
     for fields in [head, figures] {
@@ -227,7 +228,7 @@ fn print_object(args: &Args, head: Value, figures: Value) {
             object.extend(fields);
         }
     }
-    println!("{object}");
+    print_line(object)
 }
 
 /// What is wrong with `--draft-tokens`.
@@ -241,8 +242,12 @@ fn spread(spread: Spread, unit: &str) -> String {
 }
 
 /// The table is data, unless `--json` takes standard output.
-fn say(args: &Args, line: &str) {
-    if args.json { eprintln!("{line}") } else { println!("{line}") }
+fn say(args: &Args, line: &str) -> Result<(), CliError> {
+    if args.json {
+        note(line);
+        return Ok(());
+    }
+    print_line(line)
 }
 
 fn weights_mb(opened: &Bare) -> f64 {

@@ -28,24 +28,6 @@ impl DeviceArgs {
         options.deterministic = (options.deterministic || self.deterministic) && !self.fast;
     }
 
-    /// The flags as they were given, to be said again.
-    pub(super) fn words(&self) -> String {
-        let mut words = String::new();
-        if let Some(device) = self.device {
-            words += &format!(" --device {device}");
-        }
-        if self.deterministic {
-            words += " --deterministic";
-        }
-        if self.fast {
-            words += " --fast";
-        }
-        if let Some(kv_dtype) = self.kv_dtype {
-            words += &format!(" --kv-dtype {kv_dtype}");
-        }
-        words
-    }
-
     /// `options` with the flags.
     pub(super) fn with(&self, mut options: EngineOptions) -> EngineOptions {
         self.apply(&mut options);
@@ -70,14 +52,6 @@ mod tests {
         let found = line.device.with(EngineOptions { deterministic: of_file, ..EngineOptions::default() });
         assert_eq!(found.deterministic, expected, "{of_file} {flags:?}");
         assert_eq!(found.device, EngineOptions::default().device);
-    }
-
-    #[test]
-    fn flags_are_said_again_as_they_were_given() {
-        for flags in [&[][..], &["--device", "cuda:1", "--fast"], &["--deterministic", "--kv-dtype", "int8"]] {
-            let line = Line::parse_from([&["maspo"], flags].concat());
-            assert_eq!(line.device.words(), flags.iter().map(|flag| format!(" {flag}")).collect::<String>());
-        }
     }
 
     #[test]

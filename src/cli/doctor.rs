@@ -1,5 +1,6 @@
 //! `maspo doctor`: Say what this machine has and what is missing.
 
+use super::output::{print, print_line};
 use super::{CliError, Exit};
 use crate::engine::kernels::{Compute, KernelSet};
 use crate::engine::{DeviceReport, cuda_architectures, memory_free, survey};
@@ -38,20 +39,19 @@ pub(super) fn run(args: Args) -> Result<Exit, CliError> {
             "cpu": cpu,
             "devices": devices,
         });
-        println!("{object}");
+        print_line(object)?;
         return Ok(Exit::Ok);
     }
-    println!(
-        "maspo {}, CUDA kernels for {}",
-        env!("CARGO_PKG_VERSION"),
-        cuda_architectures().map_or("no GPU".to_string(), |list| format!("{list} (newer GPUs by PTX)"))
-    );
-    println!("cpu      {} threads, kernels {} (of {})", compute.threads(), compute.kernels().name(), sets.join(", "));
+    let architectures = cuda_architectures().map_or("no GPU".to_string(), |list| format!("{list} (newer GPUs by PTX)"));
+    let mut text = format!("maspo {}, CUDA kernels for {architectures}\n", env!("CARGO_PKG_VERSION"));
+    let (threads, kernels) = (compute.threads(), compute.kernels().name());
+    text += &format!("cpu      {threads} threads, kernels {kernels} (of {})\n", sets.join(", "));
     let memory = memory_free().map_or("memory unknown".to_string(), |free| format!("{} free", gib(free as f64)));
-    println!("         {memory}, read at {:.1} GB/s", bandwidth / 1e9);
+    text += &format!("         {memory}, read at {:.1} GB/s\n", bandwidth / 1e9);
     for device in &devices {
-        println!("{:<8} {}", device.device, line(device));
+        text += &format!("{:<8} {}\n", device.device, line(device));
     }
+    print(text)?;
     Ok(Exit::Ok)
 }
 

@@ -1,16 +1,13 @@
 //! `maspo eval`: Score prompts on labelled cases.
 
-use super::interrupt::cancel_on_ctrl_c;
-use super::models::open_models;
-use super::settings::{ExperimentArgs, accuracy_line, bill_line, chat_error, labelled, print_json, prompts};
+use super::output::{print, print_json};
+use super::progress::Progress;
+use super::settings::{ExperimentArgs, accuracy_line, bill_line, chat_error, labelled, prompts};
+use super::split::Split;
 use super::{CliError, Exit};
-use crate::chat::{Ledger, Metered, ModelRole};
 use crate::config::ModelCheck;
-use crate::eval::evaluate;
-use crate::rollout::Runner;
-use futures::executor::block_on;
+use crate::run::LabelledRun;
 use serde_json::json;
-use std::sync::Arc;
 
 /// Score prompts on labelled cases.
 #[derive(clap::Args, Debug)]
@@ -21,39 +18,39 @@ pub(super) struct Args {
     #[arg(long)]
     prompts: Option<std::path::PathBuf>,
     /// Which labelled cases.
-    #[arg(long, default_value = "test", value_parser = ["train", "test"])]
-    split: String,
+    #[arg(long, value_enum, default_value_t)]
+    split: Split,
 }
 
 pub(super) fn run(args: Args) -> Result<Exit, CliError> {
     let settings = args.experiment.load(ModelCheck::Files)?;
-    let (cases, scorer) = labelled(&settings, &args.split)?;
+    let labelled = labelled(&settings, args.split.name())?;
     let prompts = prompts(&settings, args.prompts.as_deref())?;
-    let model = open_models(&settings, &[ModelRole::Worker], None)?.role(&settings, ModelRole::Worker);
-    let identity = model.identity();
-    let ledger = Ledger::new();
-    let worker = Metered::new(model, ModelRole::Worker, ledger.clone(), cancel_on_ctrl_c()?);
-    let runner = Runner::new(settings.graph.clone(), Arc::new(worker), settings.options.rollout.clone());
-    let evaluation = block_on(evaluate(&runner, &prompts, cases, scorer)).map_err(chat_error)?;
+    let run = LabelledRun::open(&settings, labelled, &mut Progress::new()?)?;
+    let evaluation = run.score(&prompts).map_err(chat_error)?;
 
     let file = args.prompts.map_or("seed".to_string(), |file| file.display().to_string());
-    let bill = ledger.line(ModelRole::Worker);
+    let (identity, bill) = (run.identity(), run.bill());
     if args.experiment.json {
         print_json(&json!({
             "schema": 1,
             "command": "eval",
             "name": settings.name,
-            "split": args.split,
+            "split": args.split.name(),
             "prompts": file,
             "model": identity,
             "accuracy": evaluation.accuracy,
             "items": evaluation.items,
             "ledger": {"worker": bill},
-        }));
+        }))?;
     } else {
-        println!("{}: `{}` cases with prompts {file} on {}", settings.name, args.split, identity.name);
-        println!("accuracy   {}", accuracy_line(&evaluation.accuracy));
-        println!("worker     {}", bill_line(&bill));
+        let head = format!("{}: `{}` cases with prompts {file}", settings.name, args.split.name());
+        print(format_args!(
+            "{head} on {}\naccuracy   {}\nworker     {}\n",
+            identity.name,
+            accuracy_line(&evaluation.accuracy),
+            bill_line(&bill)
+        ))?;
     }
     Ok(Exit::Ok)
 }

@@ -1,5 +1,10 @@
 //! Exit codes and the one error type that carries one.
 
+use super::output::note;
+use crate::engine::OpenError;
+use crate::engine::kernels::ComputeError;
+use crate::run::RunError;
+use crate::search::SearchError;
 use std::fmt::Display;
 use std::process::ExitCode;
 
@@ -31,6 +36,39 @@ impl Exit {
     }
 }
 
+impl From<RunError> for CliError {
+    fn from(error: RunError) -> Self {
+        let exit = match &error {
+            RunError::Open(error) => open_exit(error),
+            RunError::NotRecorded(_) | RunError::NotRemoved { .. } => Exit::Environment,
+            RunError::Journal(error) if error.is_environment() => Exit::Environment,
+            RunError::Search(SearchError::Cancelled) => Exit::Interrupted,
+            RunError::Search(SearchError::Chat(_)) => Exit::RunFailed,
+            RunError::Search(_)
+            | RunError::Journal(_)
+            | RunError::Unfinished { .. }
+            | RunError::NothingToResume { .. }
+            | RunError::Finished { .. }
+            | RunError::OtherRun { .. } => Exit::BadInput,
+        };
+        Self::new(exit, error)
+    }
+}
+
+/// The exit code of a model that cannot be opened.
+fn open_exit(error: &OpenError) -> Exit {
+    match error {
+        OpenError::Compute(ComputeError::Spawn(_)) | OpenError::Device(_) => Exit::Environment,
+        _ => Exit::BadInput,
+    }
+}
+
+impl From<OpenError> for CliError {
+    fn from(error: OpenError) -> Self {
+        Self::new(open_exit(&error), error)
+    }
+}
+
 /// An error with the exit code it stands for. The error's chain is printed on one `error:` line per fault.
 #[derive(Debug)]
 pub struct CliError {
@@ -54,10 +92,15 @@ impl CliError {
         Self { exit: Exit::BadInput, messages: messages.into_iter().map(|message| message.to_string()).collect() }
     }
 
+    /// The reader of standard output is gone: there is nobody to say it to, and nothing went wrong.
+    pub(super) fn nobody_reads() -> Self {
+        Self { exit: Exit::Ok, messages: Vec::new() }
+    }
+
     /// Prints the faults on stderr and gives the exit code.
     pub fn report(&self) -> ExitCode {
         for message in &self.messages {
-            eprintln!("error: {message}");
+            note(format_args!("error: {message}"));
         }
         self.exit.code()
     }

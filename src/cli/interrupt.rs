@@ -1,6 +1,7 @@
 //! Ctrl-C: the first asks for a stop after the calls under way, the second ends the program at once (what was acknowledged is
 //! durable either way).
 
+use super::output::note;
 use super::{CliError, Exit};
 use crate::base::CancelToken;
 
@@ -16,7 +17,7 @@ pub(super) fn cancel_on_ctrl_c() -> Result<CancelToken, CliError> {
             std::process::exit(INTERRUPTED);
         }
         handler.cancel();
-        eprintln!("\nstopping after the calls under way; press ctrl-C again to stop at once");
+        note("\nstopping after the calls under way; press ctrl-C again to stop at once");
     })
     .map_err(|error| CliError::new(Exit::Environment, format!("ctrl-C cannot be caught: {error}")))?;
     Ok(cancel)

@@ -1,6 +1,7 @@
 //! Requests as JSON lines in, answers as JSON lines out, in the order of the input: every line is checked before the first is
 //! run, a bounded number is under way, and neither the input nor the output has to fit into memory.
 
+use super::output::{self, note};
 use super::{CliError, Exit};
 use crate::base::CancelToken;
 use futures::executor::block_on;
@@ -91,10 +92,43 @@ impl Input {
     }
 }
 
+/// Why a line could not be read.
+#[derive(Debug, thiserror::Error)]
+enum LineError {
+    /// The system failed; there is no next line.
+    #[error("cannot be read: {0}")]
+    Unreadable(#[from] io::Error),
+    /// Where the next line begins is not known.
+    #[error("the line is longer than 64 MiB")]
+    TooLong,
+    /// The next line may well be right.
+    #[error("not UTF-8: byte {byte} of the line is wrong")]
+    NotUtf8 {
+        /// Counted from 1.
+        byte: usize,
+    },
+}
+
 struct Lines<'a> {
     reader: Box<dyn BufRead + 'a>,
     line: usize,
     ended: bool,
+}
+
+impl Lines<'_> {
+    /// The next line as text; `None` at the end.
+    fn read(&mut self) -> Option<Result<String, LineError>> {
+        let mut bytes = Vec::new();
+        match self.reader.by_ref().take(MAX_LINE_BYTES).read_until(b'\n', &mut bytes) {
+            Err(error) => Some(Err(error.into())),
+            Ok(0) => None,
+            Ok(read) if read as u64 == MAX_LINE_BYTES => Some(Err(LineError::TooLong)),
+            Ok(_) => Some(
+                String::from_utf8(bytes)
+                    .map_err(|error| LineError::NotUtf8 { byte: error.utf8_error().valid_up_to() + 1 }),
+            ),
+        }
+    }
 }
 
 impl Iterator for Lines<'_> {
@@ -103,22 +137,12 @@ impl Iterator for Lines<'_> {
     fn next(&mut self) -> Option<Self::Item> {
         while !self.ended {
             self.line += 1;
-            let mut bytes = Vec::new();
-            let read = self.reader.by_ref().take(MAX_LINE_BYTES).read_until(b'\n', &mut bytes);
-            let text = match read {
-                Err(error) => Err(format!("cannot be read: {error}")),
-                Ok(0) => return None,
-                Ok(read) if read as u64 == MAX_LINE_BYTES => Err("the line is longer than 64 MiB".to_string()),
-                Ok(_) => String::from_utf8(bytes).map_err(|error| {
-                    format!("not UTF-8: byte {} of the line is wrong", error.utf8_error().valid_up_to() + 1)
-                }),
-            };
-            match text {
+            match self.read()? {
                 Ok(text) if text.trim().is_empty() => {}
                 Ok(text) => return Some((self.line, Ok(text))),
-                Err(fault) => {
-                    self.ended = !fault.starts_with("not UTF-8");
-                    return Some((self.line, Err(fault)));
+                Err(error) => {
+                    self.ended = !matches!(error, LineError::NotUtf8 { .. });
+                    return Some((self.line, Err(error.to_string())));
                 }
             }
         }
@@ -161,10 +185,10 @@ impl Output {
                 Some(Box::new(BufWriter::new(file)))
             }
             None if json => None,
-            None => Some(Box::new(BufWriter::new(io::stdout()))),
+            None => Some(Box::new(BufWriter::new(output::stdout()))),
         };
         let object: Option<(Box<dyn Write>, bool)> =
-            json.then(|| (Box::new(BufWriter::new(io::stdout())) as Box<dyn Write>, path.is_none()));
+            json.then(|| (Box::new(BufWriter::new(output::stdout())) as Box<dyn Write>, path.is_none()));
         Ok(Self { lines, object })
     }
 
@@ -297,12 +321,14 @@ where
         json!({ "answered": written - refused.len(), "refused": refused.len(), "interrupted": cancel.is_cancelled() });
     output.end(&tail.as_object().cloned().unwrap_or_default()).map_err(unwritable)?;
     if cancel.is_cancelled() {
-        eprintln!("stopped: the answers to the first {written} requests are written; run the rest again to go on");
+        note(format_args!(
+            "stopped: the answers to the first {written} requests are written; run the rest again to go on"
+        ));
         return Ok(Exit::Interrupted);
     }
     if refused.is_empty() { Ok(Exit::Ok) } else { Err(CliError::bad_inputs(refused)) }
 }
 
 fn unwritable(error: io::Error) -> CliError {
-    CliError::new(Exit::Environment, format!("the output cannot be written: {error}"))
+    output::unwritable("the output", &error)
 }

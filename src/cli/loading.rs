@@ -1,10 +1,10 @@
 //! What opening a model says on stderr: a warning when its weights have no room, what `auto` became, and of a large model how far it is:
 //! one moving line on a terminal, a line for every tenth elsewhere.
 
+use super::output;
 use crate::engine::Opening;
 use crate::engine::qwen3::{Dtype, Settled};
 use indicatif::{ProgressBar, ProgressStyle};
-use std::io::IsTerminal;
 
 /// Smaller models are there at once.
 const WORTH_SHOWING: u64 = 200_000_000;
@@ -30,14 +30,14 @@ impl Loading {
         match heard {
             Opening::Settled(settled) => {
                 if let Some(warning) = warning(&self.name, settled) {
-                    eprintln!("{warning}");
+                    output::note(warning);
                 }
                 self.settled = Some(settled);
             }
-            Opening::Loaded { done, all } if std::io::stderr().is_terminal() => self.show_bar(done, all),
+            Opening::Loaded { done, all } if output::has_moving_lines() => self.show_bar(done, all),
             Opening::Loaded { done, all } => {
                 if let Some(line) = self.line(done, all) {
-                    eprintln!("{line}");
+                    output::note(line);
                 }
             }
         }
@@ -46,7 +46,7 @@ impl Loading {
     /// The model is there: says what `auto` became.
     pub(super) fn finish(self) {
         if let Some(note) = self.settled.and_then(note) {
-            eprintln!("{note}");
+            output::note(note);
         }
     }
 

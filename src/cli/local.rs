@@ -1,13 +1,14 @@
 //! What `generate` and `score` share: opening a model, and a request's prompt in its three forms.
 
+use super::CliError;
 use super::device::DeviceArgs;
 use super::jsonl::Fault;
 use super::loading::Loading;
-use super::{CliError, Exit};
+use super::output::note;
 use crate::chat::Message;
-use crate::engine::kernels::ComputeError;
 use crate::engine::qwen3::Dtype;
-use crate::engine::{Choice, EngineError, EngineOptions, How, LocalModel, ModelSource, OpenError, Text};
+use crate::engine::{Choice, EngineError, EngineOptions, How, LocalModel, ModelSource, Text};
+use crate::run::use_threads;
 use serde_json::{Value, json};
 use std::path::PathBuf;
 
@@ -48,29 +49,14 @@ pub(super) fn open_model(args: &EngineArgs, thinking: bool) -> Result<LocalModel
     use_threads(options.threads);
     let mut loading = Loading::new(source.name());
     let how = How { dtype: Choice::Asked(args.dtype), compute: None, watch: &mut |heard| loading.show(heard) };
-    let model = LocalModel::open_as(&source, &options, thinking, Text::Optional, how).map_err(open_error)?;
+    let model = LocalModel::open_as(&source, &options, thinking, Text::Optional, how)?;
     loading.finish();
     if !model.has_text() {
-        eprintln!("warning: {source} has no tokenizer.json: only `input_ids` can be continued, and `text` stays empty");
+        note(format_args!(
+            "warning: {source} has no tokenizer.json: only `input_ids` can be continued, and `text` stays empty"
+        ));
     }
     Ok(model)
-}
-
-/// To be called before anything is read: what reads and converts weights keeps to `--threads` as well. (A number out of range is refused
-/// when the model is opened.)
-pub(super) fn use_threads(threads: Option<usize>) {
-    if let Some(threads @ 1..=1024) = threads {
-        // Only the first call in a process counts, and there is one command in a process.
-        let _ = rayon::ThreadPoolBuilder::new().num_threads(threads).build_global();
-    }
-}
-
-/// An error of opening with its exit code.
-pub(super) fn open_error(error: OpenError) -> CliError {
-    match error {
-        OpenError::Compute(ComputeError::Spawn(_)) | OpenError::Device(_) => CliError::new(Exit::Environment, error),
-        _ => CliError::bad_input(error),
-    }
 }
 
 /// The `model` field of `--json`.

@@ -1,4 +1,5 @@
-//! The command line: one file per command, progress and printing, exit codes. Data goes to stdout, everything else to stderr.
+//! The command line: one file per command, each from its arguments by way of settings to a run and its printing; progress;
+//! exit codes. Data goes to stdout, everything else to stderr, both in `output` only.
 
 mod bench;
 mod compare;
@@ -8,21 +9,23 @@ mod estimate;
 mod eval;
 mod exit;
 mod generate;
+mod init;
 mod interrupt;
 mod jsonl;
 mod loading;
 mod local;
 pub mod lock;
-mod models;
 mod optimize;
+mod output;
 mod plan;
 mod progress;
 mod score;
 mod settings;
 mod show;
+mod split;
 mod validate;
 
-use clap::{Parser, Subcommand};
+use clap::{CommandFactory, Parser, Subcommand};
 pub use exit::{CliError, Exit};
 use std::process::ExitCode;
 
@@ -36,6 +39,7 @@ struct Args {
 
 #[derive(Subcommand, Debug)]
 enum Command {
+    Init(init::Args),
     Optimize(optimize::Args),
     Eval(eval::Args),
     Compare(compare::Args),
@@ -48,12 +52,19 @@ enum Command {
     Doctor(doctor::Args),
 }
 
+/// Returns every command with its flags, defaults and choices, as `docs/cli.md` describes them.
+#[doc(hidden)]
+pub fn command() -> clap::Command {
+    Args::command()
+}
+
 /// Runs the program on the process's arguments.
 pub fn main() -> ExitCode {
     // Before any thread: the lock holds for every thread that starts after it.
     lock::apply();
     // clap itself exits with 2 on a wrong flag and 0 on --help.
     let outcome = match Args::parse().command {
+        Command::Init(args) => init::run(args),
         Command::Optimize(args) => optimize::run(args),
         Command::Eval(args) => eval::run(args),
         Command::Compare(args) => compare::run(args),

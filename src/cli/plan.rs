@@ -1,7 +1,8 @@
 //! `maspo plan`: Say how many calls and tokens a run takes at most.
 
 use super::estimate::longest_prompt;
-use super::settings::{ExperimentArgs, print_json};
+use super::output::{print, print_json};
+use super::settings::ExperimentArgs;
 use super::{CliError, Exit};
 use crate::base::AgentId;
 use crate::chat::ModelRole;
@@ -49,9 +50,9 @@ pub(super) fn run(args: Args) -> Result<Exit, CliError> {
             "steps": plan.steps,
             "candidates_at_most": plan.candidates,
             "roles": lines,
-        }));
+        }))?;
     } else {
-        print!("{}", table(&settings, &plan, &lines));
+        print(table(&settings, &plan, &lines))?;
     }
     Ok(Exit::Ok)
 }

@@ -1,16 +1,76 @@
 //! What a running search shows on stderr: one moving line on a terminal, one plain line per step elsewhere.
 
-use crate::base::Stopwatch;
+use super::CliError;
+use super::interrupt::cancel_on_ctrl_c;
+use super::loading::Loading;
+use super::output::{has_moving_lines, note};
+use crate::base::{CancelToken, Stopwatch};
 use crate::chat::{Ledger, ModelRole};
+use crate::engine::Opening;
 use crate::graph::Graph;
-use crate::search::{Event, Outcome, Refreshed, Step};
+use crate::run::Observer;
+use crate::search::{Event, Outcome, Plan, Refreshed, Step};
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
-use std::io::IsTerminal;
 use std::sync::Arc;
 use std::time::Duration;
 
-/// Progress of one run.
+/// Watches a run for the person at the terminal: models that are loading, steps of the search, and ctrl-C.
 pub(super) struct Progress {
+    cancel: CancelToken,
+    loading: Option<Loading>,
+    search: Option<Search>,
+}
+
+impl Progress {
+    /// Catches ctrl-C from here on, so there is one in a process.
+    ///
+    /// # Errors
+    /// Signals cannot be caught.
+    pub(super) fn new() -> Result<Self, CliError> {
+        Ok(Self { cancel: cancel_on_ctrl_c()?, loading: None, search: None })
+    }
+}
+
+impl Observer for Progress {
+    fn cancel(&self) -> CancelToken {
+        self.cancel.clone()
+    }
+
+    fn opening(&mut self, model: &str, news: Opening) {
+        self.loading.get_or_insert_with(|| Loading::new(model.to_string())).show(news);
+    }
+
+    fn opened(&mut self) {
+        if let Some(loading) = self.loading.take() {
+            loading.finish();
+        }
+    }
+
+    fn started(&mut self, graph: &Arc<Graph>, plan: &Plan, ledger: &Ledger) {
+        self.search = Some(Search::new(graph.clone(), ledger.clone(), plan.steps));
+    }
+
+    fn event(&mut self, event: &Event) {
+        if let Some(search) = &mut self.search {
+            search.show(event);
+        }
+    }
+
+    fn scoring(&mut self, prompts: &str, cases: usize) {
+        if let Some(search) = &self.search {
+            search.say(format!("{prompts} prompts on {cases} held-out cases"));
+        }
+    }
+
+    fn scored(&mut self) {
+        if let Some(search) = &self.search {
+            search.bar.finish_and_clear();
+        }
+    }
+}
+
+/// Progress of one search.
+struct Search {
     graph: Arc<Graph>,
     ledger: Ledger,
     watch: Stopwatch,
@@ -19,11 +79,9 @@ pub(super) struct Progress {
     done: u64,
 }
 
-impl Progress {
-    /// Progress over `steps` search steps.
-    pub(super) fn new(graph: Arc<Graph>, ledger: Ledger, steps: usize) -> Self {
-        let target =
-            if std::io::stderr().is_terminal() { ProgressDrawTarget::stderr() } else { ProgressDrawTarget::hidden() };
+impl Search {
+    fn new(graph: Arc<Graph>, ledger: Ledger, steps: usize) -> Self {
+        let target = if has_moving_lines() { ProgressDrawTarget::stderr() } else { ProgressDrawTarget::hidden() };
         let bar = ProgressBar::with_draw_target(Some(steps as u64), target);
         let style = ProgressStyle::with_template("{bar:24} {pos}/{len} steps  {msg}").expect("a valid template");
         bar.set_style(style);
@@ -32,7 +90,7 @@ impl Progress {
     }
 
     /// Shows one event.
-    pub(super) fn show(&mut self, event: &Event) {
+    fn show(&mut self, event: &Event) {
         match event {
             Event::Started(started) => {
                 self.say(format!(
@@ -61,17 +119,12 @@ impl Progress {
     }
 
     /// Shows what is going on between events.
-    pub(super) fn say(&self, line: String) {
+    fn say(&self, line: String) {
         if self.bar.is_hidden() {
-            eprintln!("{line}");
+            note(line);
         } else {
             self.bar.set_message(line);
         }
-    }
-
-    /// Clears the moving line.
-    pub(super) fn clear(&self) {
-        self.bar.finish_and_clear();
     }
 
     fn step(&self, step: &Step) -> String {

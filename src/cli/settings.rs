@@ -1,6 +1,7 @@
 //! What the commands that read an experiment file share: loading it, saying its warnings, printing figures.
 
 use super::device::DeviceArgs;
+use super::output::note;
 use super::{CliError, Exit};
 use crate::chat::{ChatError, LedgerLine};
 use crate::config::{self, ModelCheck, Settings};
@@ -44,15 +45,10 @@ impl ExperimentArgs {
         settings.engine.weight_cache &= !self.no_weight_cache;
         self.device.apply(&mut settings.engine);
         for warning in &settings.warnings {
-            eprintln!("warning: {warning}");
+            note(format_args!("warning: {warning}"));
         }
         Ok(settings)
     }
-}
-
-/// Prints one JSON object on stdout.
-pub(super) fn print_json(value: &serde_json::Value) {
-    println!("{}", serde_json::to_string_pretty(value).expect("a JSON value can be written"));
 }
 
 /// The prompts in `file`, which must fit the experiment's graph; the seed prompts for `None` and for `seed`.

@@ -1,10 +1,10 @@
 //! `maspo show`: Print a run again, finished or not. It needs the run's folder only: no model, no experiment file.
 
+use super::output::{colour, print};
 use super::{CliError, Exit};
 use crate::journal::{self, JournalError};
 use crate::report::{Colour, Files, Progress, RunReport};
 use crate::search::SearchResult;
-use std::io::{ErrorKind, IsTerminal, Write};
 use std::path::Path;
 
 /// Print a run again, finished or not.
@@ -18,7 +18,7 @@ pub(super) struct Args {
 }
 
 pub(super) fn run(args: Args) -> Result<Exit, CliError> {
-    print(&render(&args.run, args.json, stdout_colour())?)?;
+    print(render(&args.run, args.json, colour())?)?;
     Ok(Exit::Ok)
 }
 
@@ -46,24 +46,6 @@ pub(super) fn journal_fault(error: &JournalError) -> CliError {
     CliError::new(if error.is_environment() { Exit::Environment } else { Exit::BadInput }, error)
 }
 
-/// Colour on a terminal, unless the user asked for none (<https://no-color.org>).
-pub(super) fn stdout_colour() -> Colour {
-    let refused = std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
-    let dumb = std::env::var_os("TERM").is_some_and(|value| value == "dumb");
-    if std::io::stdout().is_terminal() && !refused && !dumb { Colour::On } else { Colour::Off }
-}
-
-/// Data for stdout. A reader that has seen enough (`head`) is no fault.
-pub(super) fn print(text: &str) -> Result<(), CliError> {
-    let mut stdout = std::io::stdout().lock();
-    match stdout.write_all(text.as_bytes()).and_then(|()| stdout.flush()) {
-        Err(error) if error.kind() != ErrorKind::BrokenPipe => {
-            Err(CliError::new(Exit::Environment, format!("standard output cannot be written: {error}")))
-        }
-        _ => Ok(()),
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -80,7 +62,7 @@ mod tests {
         let info = RunInfo {
             name: "tiny".into(),
             settings: Digest::of(b"settings"),
-            resume_command: "maspo optimize tiny.toml --resume".into(),
+            arguments: vec!["optimize".into(), "tiny.toml".into()],
         };
         block_on(Journal::begin(Arc::new(Store::open(dir).unwrap()), &info)).unwrap()
     }

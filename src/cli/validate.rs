@@ -1,6 +1,7 @@
 //! `maspo validate`: Check an experiment file and everything it names.
 
-use super::settings::{ExperimentArgs, print_json};
+use super::output::{print, print_json};
+use super::settings::ExperimentArgs;
 use super::{CliError, Exit};
 use crate::chat::ModelRole;
 use crate::config::{ModelCheck, Settings};
@@ -17,9 +18,9 @@ pub(super) struct Args {
 pub(super) fn run(args: Args) -> Result<Exit, CliError> {
     let settings = args.experiment.load(ModelCheck::Files)?;
     if args.experiment.json {
-        print_json(&facts(&settings));
+        print_json(&facts(&settings))?;
     } else {
-        print!("{}", summary(&settings));
+        print(summary(&settings))?;
     }
     Ok(Exit::Ok)
 }

@@ -57,17 +57,24 @@ fn path(section: &Section<'_>, check_files: bool) -> Option<ModelSource> {
             return None;
         }
     };
-    let checked = match &source {
-        ModelSource::Folder(folder) if check_files => check_folder(&source, folder),
-        ModelSource::Gguf(file) if check_files && !file.is_file() => Err(format!("names no file: {}", file.display())),
-        _ => Ok(()),
-    };
-    match checked {
+    match if check_files { check_model(&source) } else { Ok(()) } {
         Ok(()) => Some(source),
         Err(problem) => {
             section.fault("path", &problem);
             None
         }
+    }
+}
+
+/// Checks that the files of a model are there; the fault reads on after the name of the key or flag that names the model.
+///
+/// # Errors
+/// What is missing.
+pub fn check_model(source: &ModelSource) -> Result<(), String> {
+    match source {
+        ModelSource::Folder(folder) => check_folder(source, folder),
+        ModelSource::Gguf(file) if !file.is_file() => Err(format!("names no file: {}", file.display())),
+        ModelSource::Gguf(_) | ModelSource::Embedded(_) => Ok(()),
     }
 }
 

@@ -4,12 +4,14 @@
 //! journaled come again, and [`Journal`] holds each against its record, byte for byte: a run that would silently become
 //! another one ends with an error instead. Knows rows, events and files; not the terminal, not the configuration.
 
+mod command;
 mod error;
 mod files;
 mod record;
 mod sink;
 
+pub use command::resume_command;
 pub use error::JournalError;
 pub use files::write_file;
-pub use record::{Record, read};
+pub use record::{Record, read, recorded_command};
 pub use sink::{Journal, RunInfo, RunStatus, status};

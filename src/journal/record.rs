@@ -1,6 +1,6 @@
 //! The reading side: everything a directory says about its run, without the model or the configuration.
 
-use super::JournalError;
+use super::{JournalError, resume_command};
 use crate::search::Event;
 use crate::store::Reader;
 use std::collections::BTreeMap;
@@ -8,7 +8,9 @@ use std::path::{Path, PathBuf};
 
 pub(super) const NAME: &str = "name";
 pub(super) const SETTINGS: &str = "settings";
-pub(super) const COMMAND: &str = "resume_command";
+pub(super) const ARGUMENTS: &str = "arguments";
+/// Journals of before `arguments` hold the whole command as text.
+const COMMAND: &str = "resume_command";
 pub(super) const DTYPES: &str = "model_dtypes";
 pub(super) const RESULT: &str = "result";
 pub(super) const EVALUATION: &str = "evaluation.";
@@ -32,6 +34,20 @@ pub struct Record {
     pub calls: u64,
 }
 
+/// The shell command that goes on with the run of a directory; `None` where there is no run.
+///
+/// # Errors
+/// The database cannot be read, or is damaged.
+pub fn recorded_command(reader: &Reader) -> Result<Option<String>, JournalError> {
+    let Some(json) = reader.meta(ARGUMENTS)? else { return Ok(reader.meta(COMMAND)?) };
+    let arguments: Vec<String> = serde_json::from_str(&json).map_err(|error| JournalError::Malformed {
+        path: reader.path().to_path_buf(),
+        what: ARGUMENTS.to_string(),
+        reason: error.to_string(),
+    })?;
+    Ok(Some(resume_command(&arguments)))
+}
+
 /// Reads a run, finished, unfinished or live. `Ok(None)` where the directory has a database and no run in it.
 ///
 /// # Errors
@@ -51,7 +67,7 @@ pub fn read(dir: &Path) -> Result<Option<Record>, JournalError> {
     Ok(Some(Record {
         dir: dir.to_path_buf(),
         name,
-        resume_command: reader.meta(COMMAND)?.unwrap_or_default(),
+        resume_command: recorded_command(&reader)?.unwrap_or_default(),
         events,
         result: reader.meta(RESULT)?,
         evaluations,

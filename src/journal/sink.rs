@@ -1,7 +1,7 @@
 //! The writing side: a sink for events that makes each durable, or holds it against its record.
 
 use super::JournalError;
-use super::record::{COMMAND, DTYPES, EVALUATION, NAME, RESULT, SETTINGS};
+use super::record::{ARGUMENTS, DTYPES, EVALUATION, NAME, RESULT, SETTINGS};
 use crate::base::Digest;
 use crate::chat::ChatError;
 use crate::search::{Event, EventSink};
@@ -20,8 +20,8 @@ pub struct RunInfo {
     pub name: String,
     /// Digest of everything that decides the result: settings, data, prompts, model identities.
     pub settings: Digest,
-    /// The exact command that goes on with this run.
-    pub resume_command: String,
+    /// The program's arguments that the run is started with, without those that say what becomes of an earlier run.
+    pub arguments: Vec<String>,
 }
 
 /// What is in a run directory, seen from a run with given settings.
@@ -70,9 +70,10 @@ impl Journal {
     /// The database cannot be written.
     pub async fn begin(store: Arc<Store>, info: &RunInfo) -> Result<Self, JournalError> {
         store.restart().await?;
-        let RunInfo { name, settings, resume_command } = info;
+        let RunInfo { name, settings, arguments } = info;
         let (settings, none) = (settings.to_string(), String::new());
-        let values = [(NAME, name.clone()), (SETTINGS, settings), (COMMAND, resume_command.clone()), (DTYPES, none)];
+        let arguments = serde_json::to_string(arguments).expect("arguments are plain data");
+        let values = [(NAME, name.clone()), (SETTINGS, settings), (ARGUMENTS, arguments), (DTYPES, none)];
         store.put_meta(values.map(|(name, value)| (name.to_string(), value)).into()).await?;
         Ok(Self { store, next: 0, recorded: 0 })
     }

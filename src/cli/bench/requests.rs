@@ -2,11 +2,12 @@
 
 use super::super::jsonl::{Input, parse};
 use super::super::loading::Loading;
-use super::super::local::{open_error, use_threads};
+use super::super::output::note;
 use super::super::{CliError, Exit};
 use super::{Args, MAX_ROUNDS, draft_faults, print_object, say, spread};
 use crate::chat::{Message, Sampling};
 use crate::engine::{Choice, EngineOptions, How, LocalModel, ModelSource, Text, TokenRequest};
+use crate::run::use_threads;
 use crate::throughput::{DraftFigures, Drafting, measure_drafting};
 use serde::Deserialize;
 use serde_json::json;
@@ -29,7 +30,7 @@ pub(super) fn run(args: &Args) -> Result<Exit, CliError> {
     use_threads(options.threads);
     let mut loading = Loading::new(source.name());
     let how = How { dtype: Choice::Asked(args.dtype), compute: None, watch: &mut |heard| loading.show(heard) };
-    let mut model = LocalModel::open_as(&source, &options, false, Text::Needed, how).map_err(open_error)?;
+    let mut model = LocalModel::open_as(&source, &options, false, Text::Needed, how)?;
     loading.finish();
     let requests = read(args, &model)?;
     let (longest, limit) = (requests.iter().map(|request| request.prompt.len()).max().unwrap_or(0), model.limit());
@@ -40,23 +41,23 @@ pub(super) fn run(args: &Args) -> Result<Exit, CliError> {
     }
     let ways = ways(args, &options);
     let head = format!("{source}, {}, {}", model.dtype(), model.device());
-    say(args, &format!("{head}: {} requests, medians (least-greatest) of {} rounds", requests.len(), args.rounds));
-    let note = |round, way: Drafting, seconds| {
-        eprintln!("round {round}: {} at once, drafts of {}: {seconds:.3} s", way.batch, way.draft_tokens);
+    say(args, &format!("{head}: {} requests, medians (least-greatest) of {} rounds", requests.len(), args.rounds))?;
+    let heard = |round, way: Drafting, seconds| {
+        note(format_args!("round {round}: {} at once, drafts of {}: {seconds:.3} s", way.batch, way.draft_tokens));
     };
-    let figures = measure_drafting(&mut model, &options, &requests, &ways, args.rounds, note)
+    let figures = measure_drafting(&mut model, &options, &requests, &ways, args.rounds, heard)
         .map_err(|error| CliError::new(Exit::RunFailed, error))?;
     say(
         args,
         "at once   drafts   rows   steps   decoded   drafted   accepted   seconds                   faster by                processor seconds",
-    );
+    )?;
     for figures in &figures {
-        say(args, &row(figures));
+        say(args, &row(figures))?;
     }
-    say(args, "all ways gave the same tokens");
+    say(args, "all ways gave the same tokens")?;
     let head = json!({ "model": source.name(), "dtype": model.dtype(), "device": model.device() });
     let figures = json!({ "requests": requests.len(), "rounds": args.rounds, "ways": figures });
-    print_object(args, head, figures);
+    print_object(args, head, figures)?;
     Ok(Exit::Ok)
 }
 

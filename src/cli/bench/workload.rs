@@ -1,6 +1,6 @@
 //! `maspo bench --workload maspo`: a recorded step of a search, replayed in every mode.
 
-use super::super::local::open_error;
+use super::super::output::note;
 use super::super::{CliError, Exit};
 use super::{Args, MAX_ROUNDS, draft_faults, headline, open, print_json, say, spread};
 use crate::chat::ModelRole;
@@ -30,7 +30,7 @@ pub(super) fn run(args: &Args, Recording::Maspo: Recording) -> Result<Exit, CliE
         ..EngineOptions::default()
     };
     let options = args.device.with(options);
-    let mut opened = open(args, &source, args.dtype, &options).map_err(open_error)?;
+    let mut opened = open(args, &source, args.dtype, &options)?;
     let (longest, limit) = (workload.longest(), opened.engine.limit());
     if longest > limit {
         let message = format!("the recorded step has a call of {longest} tokens, but {limit} fit into the model");
@@ -38,22 +38,24 @@ pub(super) fn run(args: &Args, Recording::Maspo: Recording) -> Result<Exit, CliE
     }
     let [worker, optimizer, judge] = ModelRole::ALL.map(|role| workload.count(role));
     let calls = format!("{worker} worker, {optimizer} optimizer and {judge} judge calls");
-    say(args, &headline(args, &source, &opened));
+    say(args, &headline(args, &source, &opened))?;
     say(
         args,
         &format!("recorded step of {queries} queries: {calls}; median (least-greatest), rounds: {}", args.rounds),
-    );
-    let note = |round, mode: Mode, seconds| eprintln!("round {round}: {:<24} {seconds:>10.3} s", mode.name());
-    let figures = measure_step(&mut opened, &options, &workload, args.rounds, note)
+    )?;
+    let heard = |round, mode: Mode, seconds| {
+        note(format_args!("round {round}: {:<24} {seconds:>10.3} s", mode.name()));
+    };
+    let figures = measure_step(&mut opened, &options, &workload, args.rounds, heard)
         .map_err(|error| CliError::new(Exit::RunFailed, error))?;
     say(
         args,
         "calls made                prefilled     reused    decoded    drafted   accepted   seconds                     of the first",
-    );
+    )?;
     for figures in &figures {
-        say(args, &row(figures));
+        say(args, &row(figures))?;
     }
-    say(args, "all modes gave the same tokens and scores");
+    say(args, "all modes gave the same tokens and scores")?;
     let modes: Vec<_> = figures.iter().map(named).collect();
     let figures = json!({
         "workload": "maspo",
@@ -64,7 +66,7 @@ pub(super) fn run(args: &Args, Recording::Maspo: Recording) -> Result<Exit, CliE
         "answers_identical": true,
         "modes": modes,
     });
-    print_json(args, &source, &opened, figures);
+    print_json(args, &source, &opened, figures)?;
     Ok(Exit::Ok)
 }
 

@@ -8,8 +8,8 @@ use crate::blocks::Blocks;
 #[cfg(gpu)]
 use crate::executor::DeviceError;
 use crate::executor::{CpuExecutor, Executor};
-use crate::kernels::Compute;
 use crate::kernels::gpu::Weights;
+use crate::kernels::{Compute, KernelSet};
 use crate::qwen3::testing::{RandomTensors, plain_config};
 use crate::qwen3::{Config, Dtype, Model};
 use crate::schedule::{Limits, Scheduler};
@@ -147,8 +147,16 @@ fn logits_are_those_of_the_cpu(allowed: &[(Dtype, f32)], device: impl Fn(&Config
     }
 }
 
+/// The CPU beside which a device is looked at. `MASPO_KERNELS=device` speaks of the device alone, and names no set of the CPU's.
+fn cpu() -> Compute {
+    match std::env::var("MASPO_KERNELS").as_deref() {
+        Ok("device") => Compute::with_kernels(Some(2), KernelSet::available()[0]).unwrap(),
+        _ => Compute::cpu(Some(2)).unwrap(),
+    }
+}
+
 fn on_the_cpu(config: &Config, dtype: Dtype) -> CpuExecutor {
-    let model = Model::load(config, &mut RandomTensors::new(), dtype, &Compute::cpu(Some(2)).unwrap()).unwrap();
+    let model = Model::load(config, &mut RandomTensors::new(), dtype, &cpu()).unwrap();
     CpuExecutor::new(model, OPTIONS.block_tokens, OPTIONS.blocks)
 }
 

@@ -5,22 +5,19 @@ use crate::arms::{Arm, Source};
 use crate::memo::Memo;
 use crate::results::{Record, Results, Search, VERSION};
 use anyhow::{Context, anyhow};
-use futures::FutureExt;
-use futures::future::BoxFuture;
 use futures::stream::{self, StreamExt};
-use maspo::base::{CancelToken, Hasher, Stopwatch};
-use maspo::chat::{ChatError, ChatModel, Ledger, Metered, ModelRole};
+use maspo::base::{Hasher, Stopwatch};
+use maspo::chat::{ChatModel, ModelRole};
 use maspo::config::{ModelCheck, Settings, load};
-use maspo::eval::evaluate;
 use maspo::graph::Graph;
 use maspo::prompt::Template;
-use maspo::rollout::{Prompts, Runner};
-use maspo::search::{Event, EventSink, SearchInput, optimize};
+use maspo::rollout::Prompts;
+use maspo::run::{Ignored, Optimizer, score};
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-/// The wordings of the trap clauses (`Clause::Brief` and `Clause::AtOnce` of `examples/triage`).
+/// The wordings of the trap clauses (`Clause::Brief` and `Clause::AtOnce` of `models/triage/tools`).
 const TRAPS: [&str; 6] =
     ["Be brief.", "Keep it short.", "Give only the gist.", "Answer at once.", "Answer right away.", "Skip the count."];
 
@@ -46,15 +43,6 @@ struct Cell {
     /// The prompts, where none are searched for.
     fixed: Option<Prompts>,
     record: Record,
-}
-
-/// A search's events are of no use here; its result has them.
-struct Silent;
-
-impl EventSink for Silent {
-    fn emit(&mut self, _: &Event) -> BoxFuture<'_, Result<(), ChatError>> {
-        async { Ok(()) }.boxed()
-    }
 }
 
 /// The settings of the experiment file with `sets`, or everything that is wrong with them.
@@ -158,24 +146,12 @@ impl Study {
     }
 
     async fn search(&self, settings: &Settings) -> anyhow::Result<(Prompts, Search)> {
-        let (ledger, cancel, watch) = (Ledger::new(), CancelToken::new(), Stopwatch::start());
-        let role = |role| -> Arc<dyn ChatModel> {
-            Arc::new(Metered::new(self.memo.clone(), role, ledger.clone(), cancel.clone()))
-        };
-        let input = SearchInput {
-            graph: settings.graph.clone(),
-            pool: settings.pool.iter().map(|query| query.question.clone()).collect(),
-            worker: role(ModelRole::Worker),
-            optimizer: role(ModelRole::Optimizer),
-            judge: role(ModelRole::Judge),
-            seed: settings.seed,
-            options: settings.options.clone(),
-            cancel: cancel.clone(),
-        };
-        let result = optimize(input, &mut Silent).await?;
+        let watch = Stopwatch::start();
+        let optimizer = Optimizer::of_settings(settings, ModelRole::ALL.map(|_| self.model()));
+        let result = optimizer.search(&mut Ignored).await?;
         let seconds = watch.seconds();
         let check = result.final_check.context("a finished search has its final check")?;
-        let bill = |role| ledger.line(role).into();
+        let bill = |role| optimizer.ledger().line(role).into();
         let search = Search {
             verdict: check.verdict,
             correct_before_check: self.correct(settings, &check.optimized).await?,
@@ -193,8 +169,12 @@ impl Study {
     async fn correct(&self, settings: &Settings, prompts: &Prompts) -> anyhow::Result<usize> {
         let cases = settings.test.as_deref().context("the experiment file names no test set")?;
         let scorer = settings.scorer.as_ref().context("the experiment file names no scorer")?;
-        let runner = Runner::new(settings.graph.clone(), self.memo.clone(), settings.options.rollout.clone());
-        Ok(evaluate(&runner, prompts, cases, scorer).await?.accuracy.correct)
+        Ok(score(settings, self.model(), prompts, (cases, scorer)).await?.accuracy.correct)
+    }
+
+    /// The one model, in any role.
+    fn model(&self) -> Arc<dyn ChatModel> {
+        self.memo.clone()
     }
 
     fn ideal_prompts(&self, graph: &Graph) -> anyhow::Result<Prompts> {

@@ -1,26 +1,28 @@
 //! Opens the models of an experiment's roles; a model that plays several is opened once, and all of them compute with the same threads.
 
-use super::CliError;
-use super::loading::Loading;
-use super::local::{open_error, use_threads};
+use super::Observer;
 use crate::chat::{ChatModel, ModelRole};
 use crate::config::{ModelSpec, Settings};
 use crate::engine::qwen3::Dtype;
-use crate::engine::{Choice, How, LocalModel, Text};
+use crate::engine::{Choice, How, LocalModel, OpenError, Text};
 use std::sync::Arc;
 
 /// The opened models.
-pub(super) struct Models {
+pub struct Models {
     opened: Vec<(ModelSpec, Arc<LocalModel>)>,
 }
 
-/// Opens the models that play `roles`. All of them share the settings' engine options. `settled` is what the weights of every role were
-/// kept in when the run began, if it began before.
-pub(super) fn open_models(
+/// Opens the models that play `roles`. All of them share the settings' engine options. `settled` holds the formats that the
+/// weights of every role were kept in when the run began, if it began before.
+///
+/// # Errors
+/// A model that cannot be opened.
+pub fn open_models(
     settings: &Settings,
     roles: &[ModelRole],
     settled: Option<[Dtype; 3]>,
-) -> Result<Models, CliError> {
+    observer: &mut dyn Observer,
+) -> Result<Models, OpenError> {
     use_threads(settings.engine.threads);
     let mut models = Models { opened: Vec::new() };
     for &role in roles {
@@ -30,7 +32,7 @@ pub(super) fn open_models(
         }
         let model = match models.opened.iter().find(|(opened, _)| same_weights(opened, spec)) {
             Some((_, model)) => model.with_thinking(spec.thinking),
-            None => open(settings, spec, settled.map(|settled| settled[role as usize]), models.compute())?,
+            None => open(settings, spec, settled.map(|settled| settled[role as usize]), models.compute(), observer)?,
         };
         models.opened.push((spec.clone(), Arc::new(model)));
     }
@@ -42,14 +44,24 @@ fn open(
     spec: &ModelSpec,
     settled: Option<Dtype>,
     compute: Option<crate::engine::kernels::Compute>,
-) -> Result<LocalModel, CliError> {
+    observer: &mut dyn Observer,
+) -> Result<LocalModel, OpenError> {
     let ModelSpec { source, dtype, thinking } = spec;
-    let mut loading = Loading::new(source.name());
+    let name = source.name();
     let dtype = settled.map_or(Choice::Asked(*dtype), Choice::Settled);
-    let how = How { dtype, compute, watch: &mut |heard| loading.show(heard) };
-    let model = LocalModel::open_as(source, &settings.engine, *thinking, Text::Needed, how).map_err(open_error)?;
-    loading.finish();
+    let how = How { dtype, compute, watch: &mut |news| observer.opening(&name, news) };
+    let model = LocalModel::open_as(source, &settings.engine, *thinking, Text::Needed, how)?;
+    observer.opened();
     Ok(model)
+}
+
+/// Limits what reads and converts weights to `threads` as well. To be called before a model is opened. (A number out of
+/// range is refused when the model is opened.)
+pub fn use_threads(threads: Option<usize>) {
+    if let Some(threads @ 1..=1024) = threads {
+        // Only the first call in a process counts, and there is one command in a process.
+        let _ = rayon::ThreadPoolBuilder::new().num_threads(threads).build_global();
+    }
 }
 
 impl Models {
@@ -57,12 +69,12 @@ impl Models {
     ///
     /// # Panics
     /// If no model was opened for it: a programmer's error.
-    pub(super) fn role(&self, settings: &Settings, role: ModelRole) -> Arc<dyn ChatModel> {
+    pub fn role(&self, settings: &Settings, role: ModelRole) -> Arc<dyn ChatModel> {
         self.model(settings, role).clone()
     }
 
     /// What the weights of every role are kept in.
-    pub(super) fn dtypes(&self, settings: &Settings) -> [Dtype; 3] {
+    pub fn dtypes(&self, settings: &Settings) -> [Dtype; 3] {
         ModelRole::ALL.map(|role| self.model(settings, role).dtype())
     }
 

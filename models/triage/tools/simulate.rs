@@ -183,14 +183,14 @@ pub(crate) fn accuracy(prompts: &[Prompt], sessions: &[Session]) -> f64 {
 pub(crate) fn report(seeds: u64, size: Size, seed: Seed) -> String {
     let Size { rounds, steps, beam, candidates, batch } = size;
     format!(
-        "# The study in symbols\n\nWritten by `cargo run --release --example triage -- simulate --seeds {seeds} --size {rounds} {steps} \
-         {beam} {candidates} {batch} --seed {}`: exact\nagents, judge and optimizer; {seeds} paired runs per arm; accuracy on 600 held-out \
-         sessions; normal intervals of the mean.\n`trapped`: runs that end with the trap in a prompt; `least`: the worst run.\n\
+        "# The study in symbols\n\nWritten by `cargo run --release --example triage -- simulate --seeds {seeds} --size {rounds} \
+         {steps}\n{beam} {candidates} {batch} --seed {}`: exact agents, judge and optimizer; {seeds} paired runs per arm; accuracy\n\
+         on 600 held-out sessions; normal intervals of the mean.\n`trapped`: runs that end with the trap in a prompt; `least`: the worst run.\n\
          Size: {rounds} rounds, {steps} steps, beam {beam}, {candidates} candidates, batch {batch}.\n\n\
          ## Chain: extract, assess, verdict\n\n{}\n\
          ## Hierarchical: client, traffic and origin beside each other, then verdict\n\n\
-         Successor and terminal agent are one here, so lookahead and global compare the same texts, and no trap is proposed to\n\
-         specialists: the arms differ little by design.\n\n{}",
+         Successor and terminal agent are one here, so lookahead and global compare the same texts, and no\n\
+         trap is proposed to specialists: the arms differ little by design.\n\n{}",
         seed.0,
         table(&Role::CHAIN, seeds, size, seed),
         table(&Role::TEAM, seeds, size, seed),

@@ -45,9 +45,10 @@ fn basis(records: &[Record]) -> String {
     };
     let seeds: BTreeSet<u64> = records.iter().map(|record| record.seed).collect();
     format!(
-        "Runs: {}. Seeds: {} ({} to {}). Model: {}. Held-out cases per run: {}. A seed decides the mini-batches and the \
-         optimizer's sampling; pool, test set and model are the same for all, so the seed prompts and the ideal prompts have \
-         no spread. Intervals are Student's 95 % over seeds; differences are paired by seed.",
+        "Runs: {}. Seeds: {} ({} to {}). Model: {}. Held-out cases per run: {}.\n\
+         A seed decides the mini-batches and the optimizer's sampling; pool, test set and model are the\n\
+         same for all, so the seed prompts and the ideal prompts have no spread. Intervals are Student's\n\
+         95 % over seeds; differences are paired by seed.",
         records.len(),
         seeds.len(),
         seeds.first().copied().unwrap_or_default(),
@@ -94,7 +95,7 @@ fn bars_table(records: &[Record]) -> String {
         let answer = value.map_or("–", |value| if met(value) { "yes" } else { "no" });
         format!("| {name} | {} | {must} | {aim} | {answer} |\n", number(value, 3))
     };
-    let mut text = String::from("| bar | measured | must | aim | met |\n| --- | ---: | ---: | ---: | --- |\n");
+    let mut text = String::from("| goal | measured | needed | aimed at | met |\n| --- | ---: | ---: | ---: | --- |\n");
     text.push_str(&bar("ideal prompts, mean", mean("ideal"), |value| value >= 0.95, "≥ 0.95", ""));
     text.push_str(&bar("seed prompts, mean", mean("seed"), |value| value <= 0.60, "≤ 0.60", ""));
     text.push_str(&bar("joint − seed prompts, lower bound", low("seed"), |value| value >= 0.25, "≥ 0.25", "0.40"));
@@ -106,8 +107,9 @@ fn bars_table(records: &[Record]) -> String {
 /// How the searches went, and what the final check did.
 fn search_table(records: &[Record], arms: &[Arm]) -> String {
     let mut text = String::from(
-        "Of the searches: accuracy of the optimized prompts before the final check against the seed prompts may send the run \
-         back to them; how often it did; how many runs ended with a trap clause in the optimized prompts; and the judge.\n\n\
+        "How the searches went: the accuracy of the optimized prompts before the final check, which may send\n\
+         a run back to the seed prompts; how often it did; how many runs ended with a trap clause in the\n\
+         optimized prompts; and the judge.\n\n\
          | arm | runs | before the check | 95 % | back to the seed | trapped | judge consistent in both orders | ties | \
          unparsable |\n| --- | ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: |\n",
     );
@@ -135,8 +137,8 @@ fn search_table(records: &[Record], arms: &[Arm]) -> String {
 
 fn cost_table(records: &[Record], arms: &[Arm]) -> String {
     let mut text = String::from(
-        "What a search costs, in the mean, when no answer is remembered: calls per role, and thousands of tokens of all roles. \
-         Evaluation on the test set is not in it.\n\n\
+        "What a search costs, in the mean, when no answer is remembered: calls per role, and thousands of\n\
+         tokens of all roles. Evaluation on the test set is not in it.\n\n\
          | arm | worker calls | optimizer calls | judge calls | thousand tokens read | written |\n\
          | --- | ---: | ---: | ---: | ---: | ---: |\n",
     );
@@ -162,12 +164,13 @@ fn cost_table(records: &[Record], arms: &[Arm]) -> String {
 }
 
 fn values_list(arms: &[Arm]) -> String {
-    let mut text = String::from("What each searching arm changes in the experiment file:\n\n");
+    let mut text =
+        String::from("What each searching arm changes in the experiment file:\n\n| arm | change |\n| --- | --- |\n");
     for arm in arms {
         if let Source::Search(values) = arm.prompts {
             let values: Vec<_> = values.iter().map(|value| format!("`--set {value}`")).collect();
             let values = if values.is_empty() { "nothing".to_string() } else { values.join(" ") };
-            text.push_str(&format!("- {}: {values}\n", arm.title));
+            text.push_str(&format!("| {} | {values} |\n", arm.title));
         }
     }
     text

@@ -1,0 +1,36 @@
+//! The command that goes on with a run: the arguments that it was started with, and `--resume`.
+
+/// The shell command that goes on with a run that was started with these arguments of the program. Every argument is said
+/// again as it was given, so no flag can be forgotten.
+pub fn resume_command(arguments: &[String]) -> String {
+    // What follows `--` is no flag.
+    let end = arguments.iter().position(|argument| argument == "--").unwrap_or(arguments.len());
+    let (flags, rest) = arguments.split_at(end);
+    let flags = flags.iter().map(String::as_str);
+    let words: Vec<&str> =
+        ["maspo"].into_iter().chain(flags).chain(["--resume"]).chain(rest.iter().map(String::as_str)).collect();
+    // An argument of a process cannot hold the NUL byte, the only one that a shell cannot be given.
+    shlex::try_join(words.iter().copied()).unwrap_or_else(|_| words.join(" "))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn command(arguments: &[&str]) -> String {
+        resume_command(&arguments.iter().map(ToString::to_string).collect::<Vec<_>>())
+    }
+
+    #[test]
+    fn every_argument_is_said_again_as_it_was_given() {
+        assert_eq!(command(&["optimize", "a.toml", "--fast"]), "maspo optimize a.toml --fast --resume");
+        assert_eq!(command(&["optimize", "--", "-a.toml"]), "maspo optimize --resume -- -a.toml");
+    }
+
+    #[test]
+    fn a_shell_reads_the_arguments_again() {
+        let arguments = ["optimize", "it's here.toml", "--set", r#"model.path="a b""#, "--out", "$HOME & more", ""];
+        let expected = [&["maspo"][..], &arguments, &["--resume"]].concat();
+        assert_eq!(shlex::split(&command(&arguments)).unwrap(), expected);
+    }
+}

@@ -1,0 +1,40 @@
+//! Who watches a run: what it shows to people, and how it is stopped.
+
+use crate::base::CancelToken;
+use crate::chat::Ledger;
+use crate::engine::Opening;
+use crate::graph::Graph;
+use crate::search::{Event, Plan};
+use std::sync::Arc;
+
+/// Watches a run. Every method does nothing unless it is overridden, and none of them can change a result.
+pub trait Observer: Send {
+    /// The token that stops the run once it is cancelled. It is taken once, at the start.
+    fn cancel(&self) -> CancelToken {
+        CancelToken::new()
+    }
+
+    /// The model of this name is being opened; `news` says how far it is.
+    fn opening(&mut self, _model: &str, _news: Opening) {}
+
+    /// The model that was being opened is ready.
+    fn opened(&mut self) {}
+
+    /// The search begins.
+    fn started(&mut self, _graph: &Arc<Graph>, _plan: &Plan, _ledger: &Ledger) {}
+
+    /// An event of the search has become durable.
+    fn event(&mut self, _event: &Event) {}
+
+    /// Prompts (`seed` or `optimized`) are about to be scored on held-out cases.
+    fn scoring(&mut self, _prompts: &str, _cases: usize) {}
+
+    /// The last held-out case is scored.
+    fn scored(&mut self) {}
+}
+
+/// Watches nothing.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Silent;
+
+impl Observer for Silent {}

@@ -1,0 +1,143 @@
+//! One search with its models and its bill.
+
+use crate::base::{CancelToken, Seed};
+use crate::chat::{ChatError, ChatModel, Ledger, Metered, ModelRole};
+use crate::config::Settings;
+use crate::graph::Graph;
+use crate::search::{self, Event, EventSink, Options, Plan, SearchError, SearchInput, SearchResult};
+use futures::FutureExt;
+use futures::executor::block_on;
+use futures::future::BoxFuture;
+use std::sync::Arc;
+
+/// Optimizes the prompts of an agent graph on unlabelled queries.
+///
+/// One model plays all three roles (it runs the agents, writes candidate prompts and judges answers) unless
+/// [`model`](Self::model) gives a role to another one. The same optimizer gives the same result, bit for bit.
+#[derive(Clone)]
+pub struct Optimizer {
+    graph: Arc<Graph>,
+    pool: Vec<Arc<str>>,
+    models: [Arc<dyn ChatModel>; 3],
+    seed: Seed,
+    options: Options,
+    cancel: CancelToken,
+    ledger: Ledger,
+}
+
+impl Optimizer {
+    /// An optimizer of `graph` whose only model is `model`, with default options, seed 1 and no queries yet.
+    pub fn new(graph: Graph, model: impl ChatModel + 'static) -> Self {
+        let model: Arc<dyn ChatModel> = Arc::new(model);
+        Self {
+            graph: Arc::new(graph),
+            pool: Vec::new(),
+            models: ModelRole::ALL.map(|_| Arc::clone(&model)),
+            seed: Seed(1),
+            options: Options::default(),
+            cancel: CancelToken::new(),
+            ledger: Ledger::new(),
+        }
+    }
+
+    /// The optimizer that an experiment file describes, with the models of [`ModelRole::ALL`] in that order.
+    #[doc(hidden)]
+    pub fn of_settings(settings: &Settings, models: [Arc<dyn ChatModel>; 3]) -> Self {
+        Self {
+            graph: settings.graph.clone(),
+            pool: settings.pool.iter().map(|query| query.question.clone()).collect(),
+            models,
+            seed: settings.seed,
+            options: settings.options.clone(),
+            cancel: CancelToken::new(),
+            ledger: Ledger::new(),
+        }
+    }
+
+    /// Adds unlabelled queries to optimize on.
+    #[must_use]
+    pub fn queries(mut self, queries: impl IntoIterator<Item: Into<Arc<str>>>) -> Self {
+        self.pool.extend(queries.into_iter().map(Into::into));
+        self
+    }
+
+    /// Gives one role to another model.
+    #[must_use]
+    pub fn model(mut self, role: ModelRole, model: impl ChatModel + 'static) -> Self {
+        self.models[role as usize] = Arc::new(model);
+        self
+    }
+
+    /// Sets the seed that every random draw of the search derives from.
+    #[must_use]
+    pub fn seed(mut self, seed: u64) -> Self {
+        self.seed = Seed(seed);
+        self
+    }
+
+    /// Sets all options of the search and of its parts.
+    #[must_use]
+    pub fn options(mut self, options: Options) -> Self {
+        self.options = options;
+        self
+    }
+
+    /// Sets the token that stops the search before its next step.
+    #[must_use]
+    pub fn cancel(mut self, cancel: CancelToken) -> Self {
+        self.cancel = cancel;
+        self
+    }
+
+    /// The steps of the search and the most calls and tokens that they take.
+    pub fn plan(&self) -> Plan {
+        search::plan(&self.graph, &self.options, self.pool.len())
+    }
+
+    /// What every role has cost so far.
+    pub fn ledger(&self) -> &Ledger {
+        &self.ledger
+    }
+
+    /// The model that plays `role`; its calls are on the bill.
+    pub fn metered(&self, role: ModelRole) -> Arc<dyn ChatModel> {
+        let model = Arc::clone(&self.models[role as usize]);
+        Arc::new(Metered::new(model, role, self.ledger.clone(), self.cancel.clone()))
+    }
+
+    /// Runs the search and returns its result.
+    ///
+    /// # Errors
+    /// No queries, no agent that may be optimized, a size of 0, a model that failed, or a cancelled token.
+    pub fn run(&self) -> Result<SearchResult, SearchError> {
+        block_on(self.search(&mut Ignored))
+    }
+
+    /// Runs the search; every event goes to `events` before the next step begins.
+    ///
+    /// # Errors
+    /// As [`run`](Self::run), and an event that `events` refused.
+    pub async fn search(&self, events: &mut dyn EventSink) -> Result<SearchResult, SearchError> {
+        let input = SearchInput {
+            graph: self.graph.clone(),
+            pool: self.pool.clone(),
+            worker: self.metered(ModelRole::Worker),
+            optimizer: self.metered(ModelRole::Optimizer),
+            judge: self.metered(ModelRole::Judge),
+            seed: self.seed,
+            options: self.options.clone(),
+            cancel: self.cancel.clone(),
+        };
+        search::optimize(input, events).await
+    }
+}
+
+/// Drops events; the result of a search holds what they say.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Ignored;
+
+impl EventSink for Ignored {
+    fn emit(&mut self, _: &Event) -> BoxFuture<'_, Result<(), ChatError>> {
+        async { Ok(()) }.boxed()
+    }
+}

@@ -1,0 +1,212 @@
+//! One run with a folder: journal, response cache, search, held-out scoring and the result's files.
+
+use super::models::{Models, open_models};
+use super::{Observer, Optimizer, RunError, score};
+use crate::base::{CancelToken, Stopwatch};
+use crate::cache::CachedModel;
+use crate::chat::{ChatError, ChatModel, Ledger, ModelRole};
+use crate::config::Settings;
+use crate::eval::{Evaluation, compare};
+use crate::journal::{self, Journal, JournalError, RunInfo, RunStatus, resume_command, status, write_file};
+use crate::report::{Accuracy, Bill, Difference, EgressLock, Files, Inputs, RunReport};
+use crate::rollout::Prompts;
+use crate::search::{Event, EventSink, SearchResult};
+use crate::store::Store;
+use futures::FutureExt;
+use futures::executor::block_on;
+use futures::future::BoxFuture;
+use std::path::Path;
+use std::sync::Arc;
+
+/// What is to become of a run that the folder already holds.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Start {
+    /// A folder with a run is refused.
+    Begin,
+    /// An unfinished run goes on.
+    Resume,
+    /// The run is replaced; its answered calls are used again.
+    Replace,
+}
+
+/// A run that is to be made, and its folder.
+pub struct RecordedRun<'a> {
+    /// The experiment.
+    pub settings: &'a Settings,
+    /// The run folder.
+    pub dir: &'a Path,
+    /// What is to become of a run that is there already.
+    pub start: Start,
+    /// The program's arguments that this run is started with; the journal keeps them for whoever goes on with it.
+    pub arguments: &'a [String],
+    /// Asks, at the end, whether this process could have reached a network.
+    pub egress_lock: fn() -> EgressLock,
+}
+
+impl RecordedRun<'_> {
+    /// Makes the run: opens the models, searches, scores both sets of prompts on the held-out cases and writes the files.
+    ///
+    /// # Errors
+    /// Everything in [`RunError`]. What was acknowledged before is kept.
+    pub fn carry_out(&self, observer: &mut dyn Observer) -> Result<RunReport, RunError> {
+        let store = Arc::new(Store::open(self.dir).map_err(JournalError::from)?);
+        let journal = self.open_journal(store.clone())?;
+        // Another format gives other answers: a run goes on in those that it began in, however much memory is free today.
+        let began_in = if self.start == Start::Resume { journal.dtypes()? } else { None };
+        let cancel = observer.cancel();
+        let models = open_models(self.settings, &ModelRole::ALL, began_in, observer)?;
+        block_on(journal.put_dtypes(&models.dtypes(self.settings)))?;
+        block_on(self.search(&models, store, journal, cancel, observer))
+    }
+
+    /// Decides, from what the folder holds and what the user asked for, whether to begin, to go on, or to refuse.
+    fn open_journal(&self, store: Arc<Store>) -> Result<Journal, RunError> {
+        let settings = self.settings.digest();
+        let info = RunInfo { name: self.settings.name.clone(), settings, arguments: self.arguments.to_vec() };
+        let dir = || self.dir.to_path_buf();
+        let found = status(store.reader(), &info.settings)?;
+        match (found, self.start) {
+            (_, Start::Replace) => {
+                remove_results(self.dir)?;
+                Ok(block_on(Journal::begin(store, &info))?)
+            }
+            (RunStatus::Empty, _) => Ok(block_on(Journal::begin(store, &info))?),
+            (RunStatus::Unfinished, Start::Resume) => Ok(Journal::resume(store, &info)?),
+            (RunStatus::Unfinished, Start::Begin) => {
+                let recorded = journal::recorded_command(store.reader())?;
+                let resume_command = recorded.unwrap_or_else(|| resume_command(self.arguments));
+                Err(RunError::Unfinished { dir: dir(), resume_command })
+            }
+            (RunStatus::Finished, Start::Resume) => Err(RunError::NothingToResume { dir: dir() }),
+            (RunStatus::Finished | RunStatus::OtherSettings { finished: true }, _) => {
+                Err(RunError::Finished { dir: dir() })
+            }
+            (RunStatus::OtherSettings { finished: false }, _) => Err(RunError::OtherRun { dir: dir() }),
+        }
+    }
+
+    async fn search(
+        &self,
+        models: &Models,
+        store: Arc<Store>,
+        journal: Journal,
+        cancel: CancelToken,
+        observer: &mut dyn Observer,
+    ) -> Result<RunReport, RunError> {
+        let (settings, watch) = (self.settings, Stopwatch::start());
+        let cached = ModelRole::ALL.map(|role| -> Arc<dyn ChatModel> {
+            Arc::new(CachedModel::new(models.role(settings, role), store.clone()))
+        });
+        let optimizer = Optimizer::of_settings(settings, cached).cancel(cancel);
+        observer.started(&settings.graph, &optimizer.plan(), optimizer.ledger());
+        let mut recorder = Recorder { journal, observer };
+        let result = optimizer.search(&mut recorder).await?;
+        let held_out = self.held_out(&result, &optimizer, &mut recorder).await?;
+        let report = self.report(&result, held_out.as_ref(), optimizer.ledger(), watch);
+        self.write(&report, &recorder.journal).await?;
+        Ok(report)
+    }
+
+    /// Seed and optimized prompts on the test set; `None` where there is none.
+    async fn held_out(
+        &self,
+        result: &SearchResult,
+        optimizer: &Optimizer,
+        recorder: &mut Recorder<'_>,
+    ) -> Result<Option<HeldOut>, RunError> {
+        let settings = self.settings;
+        let (Some(cases), Some(scorer)) = (settings.split("test"), settings.scorer.as_ref()) else { return Ok(None) };
+        let mut scored = async |name: &str, prompts: &Prompts| -> Result<Evaluation, RunError> {
+            recorder.observer.scoring(name, cases.len());
+            let worker = optimizer.metered(ModelRole::Worker);
+            let evaluation = score(settings, worker, prompts, (cases, scorer)).await?;
+            recorder.journal.put_evaluation(name, &evaluation).await?;
+            Ok(evaluation)
+        };
+        let seed = scored("seed", &result.seed_prompts).await?;
+        let optimized = scored("optimized", &result.prompts).await?;
+        recorder.observer.scored();
+        Ok(Some(HeldOut { seed, optimized }))
+    }
+
+    fn report(
+        &self,
+        result: &SearchResult,
+        held_out: Option<&HeldOut>,
+        ledger: &Ledger,
+        watch: Stopwatch,
+    ) -> RunReport {
+        let seed_cases = held_out.map(|held_out| correct(&held_out.seed));
+        let optimized_cases = held_out.map(|held_out| correct(&held_out.optimized));
+        RunReport::new(Inputs {
+            name: &self.settings.name,
+            result,
+            seed_accuracy: held_out.map(|h| accuracy(&h.seed)).zip(seed_cases.as_deref()),
+            optimized_accuracy: held_out.map(|h| accuracy(&h.optimized)).zip(optimized_cases.as_deref()),
+            difference: held_out.map(|h| {
+                let difference = compare(&h.seed, &h.optimized, self.settings.seed);
+                Difference { value: difference.value, ci95: difference.ci95, mcnemar_p: difference.mcnemar_p }
+            }),
+            bill: Bill::of(ledger),
+            egress_lock: (self.egress_lock)(),
+            seconds: watch.seconds(),
+            warnings: self.settings.warnings.clone(),
+            dir: self.dir,
+        })
+    }
+
+    /// The files first, then the journal's last word: a run counts as finished only when its files are there.
+    async fn write(&self, report: &RunReport, journal: &Journal) -> Result<(), RunError> {
+        write_file(&report.files.prompts, &report.prompts_json())?;
+        write_file(&report.files.result, &report.json())?;
+        journal.finish(report.json()).await?;
+        Ok(())
+    }
+}
+
+/// Removes the results of the run that is being replaced: they must not outlive it.
+fn remove_results(dir: &Path) -> Result<(), RunError> {
+    let files = Files::in_dir(dir);
+    for path in [files.prompts, files.result] {
+        match std::fs::remove_file(&path) {
+            Err(source) if source.kind() != std::io::ErrorKind::NotFound => {
+                return Err(RunError::NotRemoved { path, source });
+            }
+            _ => {}
+        }
+    }
+    Ok(())
+}
+
+/// Seed and optimized prompts on the same cases.
+struct HeldOut {
+    seed: Evaluation,
+    optimized: Evaluation,
+}
+
+fn correct(evaluation: &Evaluation) -> Vec<bool> {
+    evaluation.items.iter().map(|item| item.is_correct()).collect()
+}
+
+fn accuracy(evaluation: &Evaluation) -> Accuracy {
+    let crate::eval::Accuracy { n, correct, accuracy, ci95, .. } = evaluation.accuracy;
+    Accuracy { n, correct, accuracy, ci95 }
+}
+
+/// Makes every event durable, then shows it.
+struct Recorder<'a> {
+    journal: Journal,
+    observer: &'a mut dyn Observer,
+}
+
+impl EventSink for Recorder<'_> {
+    fn emit(&mut self, event: &Event) -> BoxFuture<'_, Result<(), ChatError>> {
+        let event = event.clone();
+        async move {
+            self.journal.emit(&event).await?;
+            self.observer.event(&event);
+            Ok(())
+        }
+        .boxed()
+    }
+}

@@ -1,0 +1,69 @@
+//! Prompts scored on labelled cases. Gold answers are seen here and in `eval` only; the search never gets them.
+
+use super::models::open_models;
+use super::{Observer, RunError};
+use crate::chat::{ChatError, ChatModel, Ledger, LedgerLine, Metered, ModelIdentity, ModelRole};
+use crate::config::Settings;
+use crate::eval::{Evaluation, evaluate};
+use crate::rollout::{Prompts, Runner};
+use crate::task::{Case, Scorer};
+use futures::executor::block_on;
+use std::sync::Arc;
+
+/// Scores `prompts` on labelled cases; `worker` runs the agents.
+///
+/// # Errors
+/// A call that failed, other than by a prompt that is too long.
+pub async fn score(
+    settings: &Settings,
+    worker: Arc<dyn ChatModel>,
+    prompts: &Prompts,
+    (cases, scorer): (&[Case], &Scorer),
+) -> Result<Evaluation, ChatError> {
+    let runner = Runner::new(settings.graph.clone(), worker, settings.options.rollout.clone());
+    evaluate(&runner, prompts, cases, scorer).await
+}
+
+/// Labelled cases and an opened worker model whose calls are on a bill.
+pub struct LabelledRun<'a> {
+    settings: &'a Settings,
+    labelled: (&'a [Case], &'a Scorer),
+    worker: Arc<dyn ChatModel>,
+    identity: ModelIdentity,
+    ledger: Ledger,
+}
+
+impl<'a> LabelledRun<'a> {
+    /// Opens the settings' worker model.
+    ///
+    /// # Errors
+    /// A model that cannot be opened.
+    pub fn open(
+        settings: &'a Settings,
+        labelled: (&'a [Case], &'a Scorer),
+        observer: &mut dyn Observer,
+    ) -> Result<Self, RunError> {
+        let model = open_models(settings, &[ModelRole::Worker], None, observer)?.role(settings, ModelRole::Worker);
+        let (identity, ledger) = (model.identity(), Ledger::new());
+        let worker = Metered::new(model, ModelRole::Worker, ledger.clone(), observer.cancel());
+        Ok(Self { settings, labelled, worker: Arc::new(worker), identity, ledger })
+    }
+
+    /// Scores `prompts` on the cases.
+    ///
+    /// # Errors
+    /// A call that failed, other than by a prompt that is too long.
+    pub fn score(&self, prompts: &Prompts) -> Result<Evaluation, ChatError> {
+        block_on(score(self.settings, self.worker.clone(), prompts, self.labelled))
+    }
+
+    /// The name and the digest of the model.
+    pub fn identity(&self) -> &ModelIdentity {
+        &self.identity
+    }
+
+    /// What the worker has cost so far.
+    pub fn bill(&self) -> LedgerLine {
+        self.ledger.line(ModelRole::Worker)
+    }
+}
