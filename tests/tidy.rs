@@ -47,8 +47,8 @@ const LAYERS: &[(&str, &[&str])] = &[
     (
         "run",
         &[
-            "cache", "chat", "config", "engine", "eval", "graph", "journal", "report", "rollout", "search", "store",
-            "task",
+            "cache", "chat", "config", "engine", "eval", "graph", "journal", "propose", "report", "rollout", "search",
+            "store", "task",
         ],
     ),
     (

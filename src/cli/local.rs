@@ -1,6 +1,7 @@
 //! What `generate` and `score` share: opening a model, and a request's prompt in its three forms.
 
 use super::CliError;
+use super::choice::dtype;
 use super::device::DeviceArgs;
 use super::jsonl::Fault;
 use super::loading::Loading;
@@ -25,7 +26,7 @@ pub(super) struct EngineArgs {
     #[arg(long)]
     pub(super) output: Option<PathBuf>,
     /// What the weights are kept in: auto (as in the file, or smaller where memory is short), f32, bf16, q8_0, q4_k, or f8 (NVIDIA GPUs only).
-    #[arg(long, default_value_t)]
+    #[arg(long, default_value_t, value_parser = dtype())]
     pub(super) dtype: Dtype,
     /// Do not keep quantized weights on disk.
     #[arg(long)]

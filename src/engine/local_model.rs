@@ -1,7 +1,7 @@
 //! A local model as a [`ChatModel`]: tokenizer and chat template before the token engine, detokenization behind it. The only
 //! place of the engine that knows both text and tensors.
 
-use super::executor::DeviceError;
+use super::executor::{DeviceError, OutOfMemory};
 use super::files::{FilesError, ModelFiles, open_files};
 use super::kernels::{Compute, ComputeError};
 use super::opening::{Choice, How, load};
@@ -65,9 +65,12 @@ pub enum OpenError {
     /// Threads or instruction set.
     #[error(transparent)]
     Compute(#[from] ComputeError),
-    /// A device that is not there, that this build cannot use, or that has too little memory.
+    /// A device that is not there or that this build cannot use.
     #[error(transparent)]
     Device(#[from] DeviceError),
+    /// A device that has too little memory.
+    #[error(transparent)]
+    Memory(#[from] OutOfMemory),
     /// A shape or format that the device has no kernels for.
     #[error("{0}")]
     Unsupported(String),

@@ -33,7 +33,7 @@ mod survey;
 
 pub use agreement::{Agreement, Agreements, agreement};
 pub use bare::Bare;
-pub use executor::{DeviceChoice, DeviceError, UnknownDevice};
+pub use executor::{DeviceChoice, DeviceError, OutOfMemory, UnknownDevice};
 pub use files::FilesError;
 pub use local_model::{LocalModel, OpenError, Text};
 pub use memory::{Resident, free as memory_free};
