@@ -475,7 +475,8 @@ fn keys_and_values_in_bytes_take_less_memory_and_answer_alike() {
     desk.refuses_args(
         &["bench", "--model", "model", "--kv-dtype", "q8_0"],
         expect![[r#"
-        error: invalid value 'q8_0' for '--kv-dtype <DTYPE>': kv_dtype `q8_0` is not known: it is one of auto, int8
+        error: invalid value 'q8_0' for '--kv-dtype <DTYPE>'
+          [possible values: auto, int8]
 
         For more information, try '--help'.
     "#]],

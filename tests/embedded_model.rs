@@ -5,7 +5,8 @@ use futures::executor::block_on;
 use futures::future::join_all;
 use maspo::chat::{ChatModel, Message, Request, Sampling};
 use maspo::engine::qwen3::Dtype;
-use maspo::engine::{EngineOptions, LocalModel, ModelSource};
+use maspo::engine::{EngineOptions, ModelSource};
+use maspo::local::LocalModel;
 
 #[path = "../models/triage/tools/templates.rs"]
 mod templates;

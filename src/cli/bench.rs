@@ -4,6 +4,7 @@ mod against;
 mod requests;
 mod workload;
 
+use super::choice::dtype;
 use super::device::DeviceArgs;
 use super::loading::Loading;
 use super::output::{note, print_line};
@@ -28,7 +29,7 @@ pub(super) struct Args {
     #[arg(long)]
     random_weights: bool,
     /// What the weights are kept in: auto, f32, bf16, q8_0, q4_k, or f8 (NVIDIA GPUs only).
-    #[arg(long, default_value_t)]
+    #[arg(long, default_value_t, value_parser = dtype())]
     dtype: Dtype,
     /// Batch sizes.
     #[arg(long, value_delimiter = ',', default_value = "1,10,40")]
@@ -63,7 +64,7 @@ pub(super) struct Args {
     #[arg(long, requires = "replay")]
     kv_tokens: Option<usize>,
     /// Time nothing; say how far the logits are from those of the same weights kept in this (mostly f32).
-    #[arg(long, value_name = "DTYPE", conflicts_with_all = ["batch", "prompt_tokens", "new_tokens", "workload", "requests"])]
+    #[arg(long, value_name = "DTYPE", value_parser = dtype(), conflicts_with_all = ["batch", "prompt_tokens", "new_tokens", "workload", "requests"])]
     against: Option<Dtype>,
     #[command(flatten)]
     device: DeviceArgs,
@@ -152,7 +153,7 @@ fn rates(args: &Args) -> Result<Exit, CliError> {
 /// Keys and values are as many here as the load asks for, and no file has their options.
 fn cannot_open(error: OpenError) -> CliError {
     match &error {
-        OpenError::Device(device) if device.is_of_memory() => {
+        OpenError::Memory(_) => {
             let hint = "`bench` makes room for --batch times (--prompt-tokens + --new-tokens): lower these, or choose a smaller --dtype";
             CliError::new(Exit::Environment, format!("{error}; {hint}"))
         }
@@ -269,6 +270,7 @@ fn row(figures: &Figures) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::engine::OutOfMemory;
 
     /// A GPU whose memory could not be timed must not be measured by the CPU's: fractions would be off by tens.
     #[test]
@@ -282,12 +284,19 @@ mod tests {
 
     #[test]
     fn too_little_memory_names_the_flags_of_the_load() {
-        let said = |text: &str| format!("{:?}", cannot_open(DeviceError(text.to_string()).into()));
-        let found =
-            said("no memory: 9000.0 MiB are wanted for keys and values (lower `engine.kv_tokens`), 12.0 MiB are free");
+        let said = |error: OpenError| format!("{:?}", cannot_open(error));
+        let memory = OutOfMemory {
+            reason: DeviceError("no memory".to_string()),
+            what: "keys and values (lower `engine.kv_tokens`)".to_string(),
+            wanted_bytes: 9000 << 20,
+            free_bytes: 12 << 20,
+        };
+        let found = said(memory.into());
+        let text = "no memory: 9000.0 MiB are wanted for keys and values (lower `engine.kv_tokens`), 12.0 MiB are free";
+        assert!(found.contains(text), "{found}");
         for flag in ["--batch", "--prompt-tokens", "--new-tokens", "--dtype"] {
             assert!(found.contains(flag), "{found}");
         }
-        assert!(!said("there is no CUDA device 7").contains("--batch"));
+        assert!(!said(DeviceError("there is no CUDA device 7".to_string()).into()).contains("--batch"));
     }
 }

@@ -1,9 +1,9 @@
 //! `maspo compare`: Compare two sets of prompts on the same labelled cases.
 
+use super::choice::Split;
 use super::output::{print, print_json};
 use super::progress::Progress;
 use super::settings::{ExperimentArgs, accuracy_line, bill_line, chat_error, difference_line, labelled, prompts};
-use super::split::Split;
 use super::{CliError, Exit};
 use crate::config::ModelCheck;
 use crate::eval::compare;

@@ -1,5 +1,6 @@
 //! The flags that say where a model runs and what its context is kept in.
 
+use super::choice::kv_dtype;
 use crate::engine::qwen3::KvDtype;
 use crate::engine::{DeviceChoice, EngineOptions};
 
@@ -16,7 +17,7 @@ pub(super) struct DeviceArgs {
     #[arg(long)]
     fast: bool,
     /// What keys and values are kept in: auto (floats) or int8 (about half the memory of 16-bit floats; the CPU only).
-    #[arg(long, value_name = "DTYPE")]
+    #[arg(long, value_name = "DTYPE", value_parser = kv_dtype())]
     kv_dtype: Option<KvDtype>,
 }
 

@@ -58,7 +58,7 @@ impl From<RunError> for CliError {
 /// The exit code of a model that cannot be opened.
 fn open_exit(error: &OpenError) -> Exit {
     match error {
-        OpenError::Compute(ComputeError::Spawn(_)) | OpenError::Device(_) => Exit::Environment,
+        OpenError::Compute(ComputeError::Spawn(_)) | OpenError::Device(_) | OpenError::Memory(_) => Exit::Environment,
         _ => Exit::BadInput,
     }
 }

@@ -5,7 +5,8 @@ use super::jsonl::{Input, Output, Prepared, answer_all, check_all, parse};
 use super::local::{EngineArgs, fault, model_fields, open_model, prompt_ids};
 use super::{CliError, Exit};
 use crate::chat::{Message, Sampling};
-use crate::engine::{EngineOptions, LocalModel, TokenRequest};
+use crate::engine::{EngineOptions, TokenRequest};
+use crate::local::LocalModel;
 use serde::Deserialize;
 use serde_json::{Value, json};
 

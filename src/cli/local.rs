@@ -1,13 +1,15 @@
 //! What `generate` and `score` share: opening a model, and a request's prompt in its three forms.
 
 use super::CliError;
+use super::choice::dtype;
 use super::device::DeviceArgs;
 use super::jsonl::Fault;
 use super::loading::Loading;
 use super::output::note;
 use crate::chat::Message;
 use crate::engine::qwen3::Dtype;
-use crate::engine::{Choice, EngineError, EngineOptions, How, LocalModel, ModelSource, Text};
+use crate::engine::{Choice, EngineError, EngineOptions, How, ModelSource, Text};
+use crate::local::LocalModel;
 use crate::run::use_threads;
 use serde_json::{Value, json};
 use std::path::PathBuf;
@@ -25,7 +27,7 @@ pub(super) struct EngineArgs {
     #[arg(long)]
     pub(super) output: Option<PathBuf>,
     /// What the weights are kept in: auto (as in the file, or smaller where memory is short), f32, bf16, q8_0, q4_k, or f8 (NVIDIA GPUs only).
-    #[arg(long, default_value_t)]
+    #[arg(long, default_value_t, value_parser = dtype())]
     pub(super) dtype: Dtype,
     /// Do not keep quantized weights on disk.
     #[arg(long)]

@@ -2,6 +2,7 @@
 //! exit codes. Data goes to stdout, everything else to stderr, both in `output` only.
 
 mod bench;
+mod choice;
 mod compare;
 mod device;
 mod doctor;
@@ -22,7 +23,6 @@ mod progress;
 mod score;
 mod settings;
 mod show;
-mod split;
 mod validate;
 
 use clap::{CommandFactory, Parser, Subcommand};

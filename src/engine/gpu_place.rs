@@ -131,6 +131,7 @@ impl GpuPlace {
         let executor = GpuExecutor::load(self.gpu, config, source, dtype, wanted).map_err(|error| match error {
             LoadError::Weights(error) => error.into(),
             LoadError::Device(error) => error.into(),
+            LoadError::Memory(error) => error.into(),
             shape @ LoadError::Shape { .. } => OpenError::Unsupported(shape.to_string()),
         })?;
         Ok(Loaded {

@@ -37,7 +37,7 @@ mod text_engine;
 
 pub use agreement::{Agreement, Agreements, agreement};
 pub use bare::Bare;
-pub use executor::{DeviceChoice, DeviceError, UnknownDevice};
+pub use executor::{DeviceChoice, DeviceError, OutOfMemory, UnknownDevice};
 pub use files::FilesError;
 pub use memory::{Resident, free as memory_free};
 pub use opening::{Choice, How, Opening};

@@ -1,17 +1,16 @@
 //! A running model with its text side: tokenizer and chat template before the token engine,
 //! detokenization behind it. The only place of the engine that knows both text and tensors.
 
-use super::executor::DeviceError;
+use super::executor::{DeviceError, OutOfMemory};
 use super::files::{FilesError, ModelFiles, open_files};
 use super::kernels::{Compute, ComputeError};
-use super::opening::{Choice, How, load};
+use super::opening::{How, load};
 use super::place::Place;
 use super::qwen3::{Config, Dtype, Settled};
 use super::source::ModelSource;
-use super::text::{ChatTemplate, ChatText, TextError};
+use super::text::{ChatTemplate, ChatText, Message, TextError};
 use super::token_engine::{Counters, EngineError, EngineOptions, ScoreOutput, TokenEngine, TokenOutput, TokenRequest};
 use super::weights::WeightsError;
-use super::text::Message;
 use crate::base::{Digest, Hasher};
 use futures::future::BoxFuture;
 use std::sync::Arc;
@@ -63,9 +62,12 @@ pub enum OpenError {
     /// Threads or instruction set.
     #[error(transparent)]
     Compute(#[from] ComputeError),
-    /// A device that is not there, that this build cannot use, or that has too little memory.
+    /// A device that is not there or that this build cannot use.
     #[error(transparent)]
     Device(#[from] DeviceError),
+    /// A device that has too little memory.
+    #[error(transparent)]
+    Memory(#[from] OutOfMemory),
     /// A shape or format that the device has no kernels for.
     #[error("{0}")]
     Unsupported(String),
@@ -76,12 +78,7 @@ impl TextEngine {
     ///
     /// # Errors
     /// The first fault found in the model's files or in the options.
-    pub fn open(
-        source: &ModelSource,
-        options: &EngineOptions,
-        needs: Text,
-        how: How<'_>,
-    ) -> Result<Self, OpenError> {
+    pub fn open(source: &ModelSource, options: &EngineOptions, needs: Text, how: How<'_>) -> Result<Self, OpenError> {
         let mut files = open_files(source)?;
         let config = files.config()?;
         let eos = files.eos()?;

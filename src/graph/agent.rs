@@ -21,7 +21,23 @@ pub struct Agent {
     pub optimize: bool,
 }
 
+/// New tokens of one answer, where nothing else is said.
+const MAX_NEW_TOKENS: usize = 256;
+
 impl Agent {
+    /// An agent that the search may change in every word. `prompt` holds the slots `{question}` and `{context}`, of which the
+    /// agents without predecessors need the first and all others the second.
+    pub fn new(name: impl Into<String>, role: impl Into<String>, prompt: impl Into<String>) -> Self {
+        Self {
+            name: name.into(),
+            role: role.into(),
+            seed_prompt: Template::new(prompt),
+            frozen: Vec::new(),
+            max_new_tokens: MAX_NEW_TOKENS,
+            optimize: true,
+        }
+    }
+
     /// The rules that this agent's prompts obey: the seed prompt's own slots, each exactly once.
     pub fn constraints(&self, max_prompt_bytes: usize) -> Constraints {
         let slots = Slot::ALL.into_iter().filter(|slot| self.seed_prompt.count(*slot) > 0).collect();

@@ -6,9 +6,7 @@ use futures::FutureExt;
 use futures::future::BoxFuture;
 use maspo_engine::qwen3::Dtype;
 use maspo_engine::text::TextError;
-use maspo_engine::{
-    Choice, EngineError, EngineOptions, How, ModelSource, OpenError, Text, TextEngine, TokenRequest,
-};
+use maspo_engine::{Choice, EngineError, EngineOptions, How, ModelSource, OpenError, Text, TextEngine, TokenRequest};
 
 /// A model that runs in this process, as a [`ChatModel`]. Clones share one engine.
 #[derive(Clone)]
@@ -127,7 +125,8 @@ impl ChatModel for LocalModel {
     fn score(&self, request: Request, answers: Vec<String>) -> BoxFuture<'_, Result<Scores, ChatError>> {
         async move {
             let prompt = self.engine.encode_chat(&request.messages, self.thinking)?;
-            let answers = answers.iter().map(|answer| self.engine.encode_answer(answer)).collect::<Result<Vec<_>, _>>()?;
+            let answers =
+                answers.iter().map(|answer| self.engine.encode_answer(answer)).collect::<Result<Vec<_>, _>>()?;
             let output = self.engine.score_tokens(prompt, answers).await?;
             let usage = Usage {
                 prompt_tokens: output.prompt_tokens,

@@ -2,6 +2,7 @@
 //! with its models and its bill; [`RecordedRun`] is one with a run folder. Both take settings as values and report to an
 //! [`Observer`]. Knows nothing of flags, of printing or of exit codes.
 
+mod chain;
 mod error;
 mod models;
 mod observer;
@@ -9,6 +10,7 @@ mod optimizer;
 mod recorded;
 mod scoring;
 
+pub use chain::{ChainError, chain};
 pub use error::RunError;
 pub use models::{Models, open_models, use_threads};
 pub use observer::{Observer, Silent};

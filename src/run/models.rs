@@ -4,7 +4,8 @@ use super::Observer;
 use crate::chat::{ChatModel, ModelRole};
 use crate::config::{ModelSpec, Settings};
 use crate::engine::qwen3::Dtype;
-use crate::engine::{Choice, How, LocalModel, OpenError, Text};
+use crate::engine::{Choice, How, OpenError, Text};
+use crate::local::LocalModel;
 use std::sync::Arc;
 
 /// The opened models.

@@ -5,7 +5,8 @@
 use super::step::{Spread, StepError};
 use crate::base::{Stopwatch, processor_seconds};
 use crate::engine::token_engine::Counters;
-use crate::engine::{EngineError, EngineOptions, LocalModel, TokenRequest};
+use crate::engine::{EngineError, EngineOptions, TokenRequest};
+use crate::local::LocalModel;
 use futures::executor::block_on;
 use futures::stream::{self, StreamExt, TryStreamExt};
 use serde::Serialize;

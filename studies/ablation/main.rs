@@ -18,7 +18,7 @@ use clap::{Parser, Subcommand};
 use futures::executor::block_on;
 use maspo::chat::{ChatModel, ModelRole};
 use maspo::config::Settings;
-use maspo::engine::LocalModel;
+use maspo::local::LocalModel;
 use memo::Memo;
 use results::Results;
 use run::Study;

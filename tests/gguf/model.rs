@@ -10,7 +10,8 @@ use maspo::chat::{ChatModel, FinishReason, Sampling};
 use maspo::engine::kernels::{Compute, Format, KernelSet};
 use maspo::engine::qwen3::{Config, Dtype};
 use maspo::engine::weights::{FileBytes, GgufFile, Leftover, RandomWeights, TensorSource, WeightFiles, WeightsError};
-use maspo::engine::{Choice, EngineOptions, How, LocalModel, ModelSource, Text, TokenRequest};
+use maspo::engine::{Choice, EngineOptions, How, ModelSource, Text, TokenRequest};
+use maspo::local::LocalModel;
 use serde_json::json;
 use std::path::Path;
 

@@ -5,7 +5,8 @@ use crate::writer::{Put, Writer};
 use candle_core::quantized::GgmlDType;
 use maspo::chat::Message;
 use maspo::engine::qwen3::Dtype;
-use maspo::engine::{EngineOptions, LocalModel, ModelSource};
+use maspo::engine::{EngineOptions, ModelSource};
+use maspo::local::LocalModel;
 use serde::Deserialize;
 use std::path::Path;
 

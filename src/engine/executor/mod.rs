@@ -57,12 +57,20 @@ pub(crate) trait Executor: Send {
 #[error("{0}")]
 pub struct DeviceError(pub(crate) String);
 
-/// What every error says that has too little memory of a device behind it.
-pub(crate) const WANTED: &str = " MiB are wanted for ";
+/// A device has too little memory for a model and its context.
+#[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
+#[error("{reason}: {:.1} MiB are wanted for {what}, {:.1} MiB are free", mib(*wanted_bytes), mib(*free_bytes))]
+pub struct OutOfMemory {
+    /// What the device said.
+    pub reason: DeviceError,
+    /// What the memory is for, and what to lower.
+    pub what: String,
+    /// Bytes that were wanted.
+    pub wanted_bytes: usize,
+    /// Bytes that were free.
+    pub free_bytes: usize,
+}
 
-impl DeviceError {
-    /// Whether there was too little memory.
-    pub fn is_of_memory(&self) -> bool {
-        self.0.contains(WANTED)
-    }
+fn mib(bytes: usize) -> f64 {
+    bytes as f64 / f64::from(1 << 20)
 }

@@ -85,11 +85,7 @@ impl<'a> Tensors<'a> {
     }
 
     /// Matrices of one width, all in the same format: the finest that any of them needs.
-    pub(crate) fn matrices(
-        &mut self,
-        parts: &[(&str, usize)],
-        inputs: usize,
-    ) -> Result<Vec<Rows>, WeightsError> {
+    pub(crate) fn matrices(&mut self, parts: &[(&str, usize)], inputs: usize) -> Result<Vec<Rows>, WeightsError> {
         let names: Vec<&str> = parts.iter().map(|(name, _)| *name).collect();
         let format = self.keeping.format(self.source, &names);
         parts.iter().map(|(name, outputs)| self.source.matrix(name, (*outputs, inputs), format)).collect()

@@ -1,7 +1,7 @@
 //! The model's own chat template, run by minijinja with bounded time (fuel) and bounded output.
 
-use super::TextError;
 use super::Speaker;
+use super::TextError;
 use minijinja::syntax::SyntaxConfig;
 use minijinja::{Environment, Error, ErrorKind, context};
 use serde_json::Value;

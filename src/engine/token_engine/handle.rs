@@ -1,9 +1,9 @@
 //! The handle that callers hold: checks a request, queues it, waits for the answer.
 
+use super::FinishReason;
 use super::jobs::Job;
 use super::worker::Worker;
 use super::{Counters, EngineError, EngineOptions, ScoreOutput, TokenOutput, TokenRequest};
-use super::FinishReason;
 #[cfg(test)]
 use crate::executor::CpuExecutor;
 use crate::executor::{DeviceError, Executor};

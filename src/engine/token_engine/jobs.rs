@@ -1,8 +1,8 @@
 //! What callers wait for: generations and scores, and how logits become their answers.
 
+use super::FinishReason;
 use super::draft::Drafter;
 use super::{ScoreOutput, TokenOutput, TokenRequest};
-use super::FinishReason;
 use crate::executor::{DeviceError, Executor};
 use crate::sample::{choose, log_probability};
 use futures::channel::oneshot;

@@ -1,12 +1,12 @@
 //! What callers rely on: a request's result is its own, whatever else is going on.
 
-use super::*;
 use super::FinishReason;
-use crate::sample::Sampling;
+use super::*;
 use crate::executor::{CpuExecutor, DeviceError, Executor};
 use crate::kernels::{Compute, KernelSet};
 use crate::qwen3::testing::{RandomTensors, odd_config, plain_config, random_model};
 use crate::qwen3::{Config, Dtype, KvDtype, Model};
+use crate::sample::Sampling;
 use crate::schedule::StepPlan;
 use futures::executor::block_on;
 use futures::future::{join_all, select};

@@ -3,7 +3,7 @@
 use super::device::{Address, Gpu, allocate};
 use super::options::{GpuOptions, Shared};
 use super::weights::Weights;
-use crate::executor::DeviceError;
+use crate::executor::OutOfMemory;
 use crate::qwen3::Config;
 
 /// Numbers that a step plan gives for each row, `[rows]` each, one behind the other.
@@ -58,7 +58,7 @@ impl Buffers {
         config: &Config,
         weights: &Weights,
         options: &GpuOptions,
-    ) -> Result<Self, DeviceError> {
+    ) -> Result<Self, OutOfMemory> {
         let rows = options.rows();
         let d = config.head_dim;
         let (q, kv) = (config.num_attention_heads * d, config.num_key_value_heads * d);

@@ -1,6 +1,6 @@
 //! What a device can do for the executor. Everything happens in the order in which it was asked for, on one stream.
 
-use crate::executor::{DeviceError, WANTED};
+use crate::executor::{DeviceError, OutOfMemory};
 use crate::kernels::gpu::{KernelRules, Launch};
 
 /// An address in device memory; 0 is none.
@@ -128,10 +128,12 @@ pub(crate) trait Gpu: Send {
 ///
 /// # Errors
 /// Not enough memory.
-pub(super) fn allocate(gpu: &mut dyn Gpu, what: &str, bytes: usize) -> Result<Address, DeviceError> {
-    let free = gpu.free_bytes();
-    gpu.allocate(bytes).map_err(|error| {
-        let mib = |bytes: usize| bytes as f64 / f64::from(1 << 20);
-        DeviceError(format!("{error}: {:.1}{WANTED}{what}, {:.1} MiB are free", mib(bytes), mib(free)))
+pub(super) fn allocate(gpu: &mut dyn Gpu, what: &str, bytes: usize) -> Result<Address, OutOfMemory> {
+    let free_bytes = gpu.free_bytes();
+    gpu.allocate(bytes).map_err(|reason| OutOfMemory {
+        reason,
+        what: what.to_string(),
+        wanted_bytes: bytes,
+        free_bytes,
     })
 }

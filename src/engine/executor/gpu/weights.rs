@@ -1,7 +1,7 @@
 //! The weights on the device, packed for its kernels.
 
 use super::device::{Address, Gpu, allocate};
-use crate::executor::DeviceError;
+use crate::executor::{DeviceError, OutOfMemory};
 use crate::kernels::gpu::{KernelRules, Packed, Weights as Packing};
 use crate::kernels::{Format, Rotary, Rows};
 use crate::qwen3::{Config, Dtype, Tensors};
@@ -17,9 +17,12 @@ pub(crate) enum LoadError {
     /// Tensors.
     #[error(transparent)]
     Weights(#[from] WeightsError),
-    /// The device, or its memory.
+    /// The device.
     #[error(transparent)]
     Device(#[from] DeviceError),
+    /// The device's memory.
+    #[error(transparent)]
+    Memory(#[from] OutOfMemory),
     /// A shape that the kernels are not made for.
     #[error("config.json: `{key}` is {value}: the GPU kernels are made for {rule}")]
     Shape { key: &'static str, value: usize, rule: &'static str },
@@ -106,12 +109,7 @@ impl Weights {
     }
 
     /// Adds the cosines and sines of positions below `positions`; to be called once, before any step.
-    pub(super) fn add_rotary(
-        &mut self,
-        gpu: &mut dyn Gpu,
-        config: &Config,
-        positions: usize,
-    ) -> Result<(), DeviceError> {
+    pub(super) fn add_rotary(&mut self, gpu: &mut dyn Gpu, config: &Config, positions: usize) -> Result<(), LoadError> {
         let mut rotary = Rotary::new(config.head_dim, config.rope_theta);
         let last = u32::try_from(positions - 1).map_err(|_| DeviceError("there are too many positions".to_string()))?;
         rotary.reach(last);
@@ -327,7 +325,7 @@ fn pack(rules: &dyn KernelRules, packing: Packing, rows: &Rows, up: Option<&Rows
     }
 }
 
-fn upload(gpu: &mut dyn Gpu, bytes: &[u8]) -> Result<Address, DeviceError> {
+fn upload(gpu: &mut dyn Gpu, bytes: &[u8]) -> Result<Address, LoadError> {
     let address = allocate(gpu, "weights (choose a smaller `model.dtype`)", bytes.len())?;
     gpu.write(address, bytes)?;
     Ok(address)
