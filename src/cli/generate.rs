@@ -50,9 +50,9 @@ pub(super) fn run(args: Args) -> Result<Exit, CliError> {
     let head = json!({ "schema": 1, "command": "generate", "model": model_fields(&model) });
     let in_flight = EngineOptions::default().queue;
     answer_all(&input, &mut output, head, in_flight, &cancel, &prepare, async |request| {
-        let result = model.generate(request).await.map_err(fault)?;
+        let result = model.engine().generate(request).await.map_err(fault)?;
         let answer = json!({
-            "text": model.decode(&result.token_ids),
+            "text": model.engine().decode(&result.token_ids),
             "token_ids": result.token_ids,
             "finish_reason": result.finish_reason,
             "prompt_tokens": result.prompt_tokens,

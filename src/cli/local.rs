@@ -53,7 +53,7 @@ pub(super) fn open_model(args: &EngineArgs, thinking: bool) -> Result<LocalModel
     let how = How { dtype: Choice::Asked(args.dtype), compute: None, watch: &mut |heard| loading.show(heard) };
     let model = LocalModel::open_as(&source, &options, thinking, Text::Optional, how)?;
     loading.finish();
-    if !model.has_text() {
+    if !model.engine().has_text() {
         note(format_args!(
             "warning: {source} has no tokenizer.json: only `input_ids` can be continued, and `text` stays empty"
         ));
@@ -74,14 +74,15 @@ pub(super) fn prompt_ids(
     prompt: Option<String>,
     input_ids: Option<Vec<u32>>,
 ) -> Result<Vec<u32>, String> {
+    let engine = model.engine();
     let ids = match (messages, prompt, input_ids) {
-        (Some(messages), None, None) => model.encode_chat(&messages).map_err(|error| error.to_string())?,
-        (None, Some(prompt), None) => model.encode_raw(&prompt).map_err(|error| error.to_string())?,
+        (Some(messages), None, None) => engine.encode_chat(&messages, model.thinking()).map_err(|error| error.to_string())?,
+        (None, Some(prompt), None) => engine.encode_raw(&prompt).map_err(|error| error.to_string())?,
         (None, None, Some(ids)) => ids,
         (None, None, None) => return Err("one of `messages`, `prompt`, `input_ids` is called for".to_string()),
         _ => return Err("only one of `messages`, `prompt`, `input_ids` can be given".to_string()),
     };
-    let vocab_size = model.config().vocab_size;
+    let vocab_size = engine.config().vocab_size;
     match ids.iter().find(|id| **id as usize >= vocab_size) {
         Some(&id) => Err(EngineError::Token { id, vocab_size }.to_string()),
         None if ids.is_empty() => Err(EngineError::EmptyPrompt.to_string()),

@@ -43,7 +43,7 @@ pub(super) fn run(args: Args) -> Result<Exit, CliError> {
     let head = json!({ "schema": 1, "command": "score", "model": model_fields(&model) });
     let in_flight = EngineOptions::default().queue;
     answer_all(&input, &mut output, head, in_flight, &cancel, &prepare, async |request: ScoreRequest| {
-        let result = model.score_tokens(request.prompt, request.answers).await.map_err(fault)?;
+        let result = model.engine().score_tokens(request.prompt, request.answers).await.map_err(fault)?;
         let answer = json!({ "logprobs": result.logprobs });
         Ok(answer.as_object().cloned().unwrap_or_default())
     })
@@ -57,7 +57,7 @@ fn prepare(model: &LocalModel, line: &str) -> Result<Prepared<ScoreRequest>, Str
     let prompt = prompt_ids(model, line.messages, line.prompt, line.input_ids)?;
     let mut answers = Vec::with_capacity(line.answers.len());
     for (index, answer) in line.answers.iter().enumerate() {
-        let ids = model.encode_answer(answer).map_err(|error| error.to_string())?;
+        let ids = model.engine().encode_answer(answer).map_err(|error| error.to_string())?;
         if ids.is_empty() {
             return Err(EngineError::EmptyAnswer(index).to_string());
         }

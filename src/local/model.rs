@@ -69,11 +69,6 @@ impl LocalModel {
         &self.engine
     }
 
-    /// The engine behind the port, to be restarted.
-    pub fn engine_mut(&mut self) -> &mut TextEngine {
-        &mut self.engine
-    }
-
     /// Whether the chat template asks the model to think before it answers.
     pub fn thinking(&self) -> bool {
         self.thinking

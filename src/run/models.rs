@@ -76,7 +76,7 @@ impl Models {
 
     /// What the weights of every role are kept in.
     pub fn dtypes(&self, settings: &Settings) -> [Dtype; 3] {
-        ModelRole::ALL.map(|role| self.model(settings, role).dtype())
+        ModelRole::ALL.map(|role| self.model(settings, role).engine().dtype())
     }
 
     fn model(&self, settings: &Settings, role: ModelRole) -> &Arc<LocalModel> {
@@ -90,7 +90,7 @@ impl Models {
 
     /// The threads that the first of them computes with.
     fn compute(&self) -> Option<crate::engine::kernels::Compute> {
-        self.opened.iter().find_map(|(_, model)| model.compute().cloned())
+        self.opened.iter().find_map(|(_, model)| model.engine().compute().cloned())
     }
 }
 

@@ -5,8 +5,7 @@
 use super::step::{Spread, StepError};
 use crate::base::{Stopwatch, processor_seconds};
 use crate::engine::token_engine::Counters;
-use crate::engine::{EngineError, EngineOptions, TokenRequest};
-use crate::local::LocalModel;
+use crate::engine::{EngineError, EngineOptions, TextEngine, TokenRequest};
 use futures::executor::block_on;
 use futures::stream::{self, StreamExt, TryStreamExt};
 use serde::Serialize;
@@ -62,7 +61,7 @@ struct Run {
 /// # Errors
 /// An engine that fails, or tokens that differ.
 pub fn measure_drafting(
-    model: &mut LocalModel,
+    model: &mut TextEngine,
     options: &EngineOptions,
     requests: &[TokenRequest],
     ways: &[Drafting],
@@ -90,7 +89,7 @@ pub fn measure_drafting(
     Ok((0..ways.len()).filter_map(|at| figures(ways, &runs, at)).collect())
 }
 
-fn run(model: &LocalModel, requests: &[TokenRequest], batch: usize) -> Result<Run, EngineError> {
+fn run(model: &TextEngine, requests: &[TokenRequest], batch: usize) -> Result<Run, EngineError> {
     let answer = |most: usize| -> Result<Vec<Vec<u32>>, EngineError> {
         let requests = requests.iter().map(|request| {
             let max_new_tokens = request.max_new_tokens.min(most);

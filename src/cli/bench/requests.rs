@@ -6,8 +6,7 @@ use super::super::output::note;
 use super::super::{CliError, Exit};
 use super::{Args, MAX_ROUNDS, draft_faults, print_object, say, spread};
 use crate::chat::{Message, Sampling};
-use crate::engine::{Choice, EngineOptions, How, ModelSource, Text, TokenRequest};
-use crate::local::LocalModel;
+use crate::engine::{Choice, EngineOptions, How, ModelSource, Text, TextEngine, TokenRequest};
 use crate::run::use_threads;
 use crate::throughput::{DraftFigures, Drafting, measure_drafting};
 use serde::Deserialize;
@@ -31,7 +30,7 @@ pub(super) fn run(args: &Args) -> Result<Exit, CliError> {
     use_threads(options.threads);
     let mut loading = Loading::new(source.name());
     let how = How { dtype: Choice::Asked(args.dtype), compute: None, watch: &mut |heard| loading.show(heard) };
-    let mut model = LocalModel::open_as(&source, &options, false, Text::Needed, how)?;
+    let mut model = TextEngine::open(&source, &options, Text::Needed, how)?;
     loading.finish();
     let requests = read(args, &model)?;
     let (longest, limit) = (requests.iter().map(|request| request.prompt.len()).max().unwrap_or(0), model.limit());
@@ -89,11 +88,11 @@ fn ways(args: &Args, options: &EngineOptions) -> Vec<Drafting> {
 }
 
 /// All requests of all files, greedy.
-fn read(args: &Args, model: &LocalModel) -> Result<Vec<TokenRequest>, CliError> {
+fn read(args: &Args, model: &TextEngine) -> Result<Vec<TokenRequest>, CliError> {
     let (mut requests, mut faults) = (Vec::new(), Vec::new());
     let request = |line: &str| {
         let Line { messages } = parse(line)?;
-        let prompt = model.encode_chat(&messages).map_err(|error| error.to_string())?;
+        let prompt = model.encode_chat(&messages, false).map_err(|error| error.to_string())?;
         let (max_new_tokens, sampling) = (args.new_tokens, Sampling::GREEDY);
         Ok(TokenRequest { prompt, max_new_tokens, sampling, ignore_eos: false, stop: Vec::new() })
     };
