@@ -4,7 +4,7 @@
 use candle_core::quantized::{GgmlDType, QMatMul, QTensor};
 use candle_core::{Device, Module, Tensor};
 use criterion::{Bencher, Criterion, Throughput, criterion_group, criterion_main};
-use maspo::base::{Seed, Stage};
+use maspo::engine::base::{Seed, Stage};
 use maspo::engine::kernels::{Compute, Format};
 use maspo::engine::measure::{Attention, Forward, Product, schedule};
 use maspo::engine::qwen3::{Config, Dtype, Model};

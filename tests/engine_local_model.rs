@@ -25,7 +25,7 @@ fn a_completion_says_what_it_cost_and_repeats() {
     let folder = tempfile::tempdir().unwrap();
     TinyModel::default().write(folder.path());
     let model = open(folder.path(), false);
-    let prompt_tokens = model.encode_chat(&[Message::user("The capital of France?")]).unwrap().len();
+    let prompt_tokens = model.engine().encode_chat(&[Message::user("The capital of France?")], false).unwrap().len();
     let first = block_on(model.complete(request("The capital of France?", 12))).unwrap();
     assert_eq!(first.usage.prompt_tokens, prompt_tokens);
     match first.finish_reason {
@@ -42,12 +42,12 @@ fn an_answer_of_two_tokens_has_the_product_of_their_probabilities() {
     let folder = tempfile::tempdir().unwrap();
     TinyModel::default().write(folder.path());
     let model = open(folder.path(), false);
-    let ids = model.encode_answer("33").unwrap();
+    let ids = model.engine().encode_answer("33").unwrap();
     assert_eq!(ids.len(), 2, "digits are tokens of their own");
     let scores = block_on(model.score(request("How many?", 1), vec!["33".into(), "3".into()])).unwrap();
-    let mut longer = model.encode_chat(&[Message::user("How many?")]).unwrap();
+    let mut longer = model.engine().encode_chat(&[Message::user("How many?")], false).unwrap();
     longer.push(ids[0]);
-    let second = block_on(model.score_tokens(longer, vec![vec![ids[1]]])).unwrap().logprobs[0];
+    let second = block_on(model.engine().score_tokens(longer, vec![vec![ids[1]]])).unwrap().logprobs[0];
     assert!((scores.logprobs[0] - scores.logprobs[1] - second).abs() < 1e-6);
 }
 

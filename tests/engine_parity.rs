@@ -54,7 +54,7 @@ fn check(case: &Case) {
         let at = format!("{}, {} tokens", case.name, prompt.len());
         // Every token as an answer of its own gives the whole distribution.
         let answers = (0..logits.len() as u32).map(|id| vec![id]).collect();
-        let scores = block_on(model.score_tokens(prompt.clone(), answers)).unwrap();
+        let scores = block_on(model.engine().score_tokens(prompt.clone(), answers)).unwrap();
         let largest = logits.iter().fold(0.0f64, |largest, logit| largest.max(logit.abs()));
         for (id, (ours, theirs)) in scores.logprobs.iter().zip(log_softmax(logits)).enumerate() {
             let error = (ours - theirs).abs() / largest;
@@ -67,7 +67,7 @@ fn check(case: &Case) {
             ignore_eos: true,
             stop: Vec::new(),
         };
-        assert_eq!(&block_on(model.generate(request)).unwrap().token_ids, greedy, "{at}");
+        assert_eq!(&block_on(model.engine().generate(request)).unwrap().token_ids, greedy, "{at}");
     }
 }
 

@@ -49,7 +49,7 @@ impl Desk {
             stop: Vec::new(),
         };
         assert_ne!(model.identity().digest, model.with_thinking(true).identity().digest);
-        (block_on(model.generate(request)).unwrap().token_ids, heard)
+        (block_on(model.engine().generate(request)).unwrap().token_ids, heard)
     }
 
     /// Every file that is kept, and when it was written.

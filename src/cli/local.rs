@@ -76,7 +76,9 @@ pub(super) fn prompt_ids(
 ) -> Result<Vec<u32>, String> {
     let engine = model.engine();
     let ids = match (messages, prompt, input_ids) {
-        (Some(messages), None, None) => engine.encode_chat(&messages, model.thinking()).map_err(|error| error.to_string())?,
+        (Some(messages), None, None) => {
+            engine.encode_chat(&messages, model.thinking()).map_err(|error| error.to_string())?
+        }
         (None, Some(prompt), None) => engine.encode_raw(&prompt).map_err(|error| error.to_string())?,
         (None, None, Some(ids)) => ids,
         (None, None, None) => return Err("one of `messages`, `prompt`, `input_ids` is called for".to_string()),

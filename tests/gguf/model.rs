@@ -37,7 +37,7 @@ fn greedy(model: &LocalModel, count: usize, ignore_eos: bool) -> (Vec<u32>, Fini
         ignore_eos,
         stop: Vec::new(),
     };
-    let output = block_on(model.generate(request)).unwrap();
+    let output = block_on(model.engine().generate(request)).unwrap();
     (output.token_ids, output.finish_reason)
 }
 
@@ -56,7 +56,7 @@ fn in_f32_both_give_the_same_tokens() {
         let writer = Writer::model(&model, |_| GgmlDType::F32).with_text(416);
         std::fs::write(alone.join("m.gguf"), writer.bytes()).unwrap();
         let (one, other) = (open(&hugging_face), open(&alone.join("m.gguf")));
-        assert_eq!(one.config(), other.config());
+        assert_eq!(one.engine().config(), other.engine().config());
         assert_eq!(greedy(&one, 24, true), greedy(&other, 24, true));
         assert_ne!(one.identity().digest, other.identity().digest);
         assert_eq!(other.identity().digest, open(&alone).identity().digest, "a folder with one GGUF file is that file");
@@ -159,7 +159,7 @@ fn scores(path: &Path, dtype: Dtype, compute: Compute) -> Vec<f64> {
     let model = LocalModel::open_as(&source, &EngineOptions::default(), false, Text::Optional, how).unwrap();
     let prompts = [(0..50).map(|i| i * 7 % 416).collect::<Vec<u32>>(), vec![5]];
     let answers: Vec<Vec<u32>> = (0..100).map(|id| vec![id * 4]).chain([vec![1, 2, 3, 4]]).collect();
-    let score = |prompt| block_on(model.score_tokens(prompt, answers.clone())).unwrap().logprobs;
+    let score = |prompt| block_on(model.engine().score_tokens(prompt, answers.clone())).unwrap().logprobs;
     prompts.into_iter().flat_map(score).collect()
 }
 
@@ -188,7 +188,7 @@ fn matrices_that_become_one_are_kept_in_the_finest_format_that_one_of_them_needs
         std::fs::write(&path, Writer::model(&blocky(), kind).bytes()).unwrap();
         let source = ModelSource::parse(path.to_str().unwrap()).unwrap();
         let options = EngineOptions::default();
-        LocalModel::open_for_tokens(&source, &options, Dtype::Auto, false).unwrap().settled().bytes
+        LocalModel::open_for_tokens(&source, &options, Dtype::Auto, false).unwrap().engine().settled().bytes
     };
     // In rows of 256 inputs: q, k and v of a layer have 512, o_proj 256, gate and up 1,024, down_proj 512 (its own are twice as wide),
     // each of the two tables 416.
@@ -206,7 +206,7 @@ fn matrices_that_become_one_are_kept_in_the_finest_format_that_one_of_them_needs
     std::fs::write(&path, Writer::model(&blocky(), kind).bytes()).unwrap();
     let source = ModelSource::parse(path.to_str().unwrap()).unwrap();
     let model = LocalModel::open_for_tokens(&source, &EngineOptions::default(), Dtype::Auto, false).unwrap();
-    assert_eq!(model.settled().bytes, without + 2 * 512 * 4 * 256);
+    assert_eq!(model.engine().settled().bytes, without + 2 * 512 * 4 * 256);
 }
 
 /// What is said about the configuration of a file with one change.

@@ -48,11 +48,16 @@ fn texts_give_the_ids_of_transformers() {
     let (calm, thinking) = (open(folder.path(), false).unwrap(), open(folder.path(), true).unwrap());
     for case in &golden.chat {
         let model = if case.thinking { &thinking } else { &calm };
-        assert_eq!(model.encode_chat(&case.messages).unwrap(), case.ids, "{:?}", case.messages);
+        assert_eq!(
+            model.engine().encode_chat(&case.messages, model.thinking()).unwrap(),
+            case.ids,
+            "{:?}",
+            case.messages
+        );
     }
     for case in &golden.raw {
-        assert_eq!(calm.encode_raw(&case.prompt).unwrap(), case.ids, "{:?}", case.prompt);
-        assert_eq!(calm.decode(&case.ids), case.decoded, "{:?}", case.prompt);
+        assert_eq!(calm.engine().encode_raw(&case.prompt).unwrap(), case.ids, "{:?}", case.prompt);
+        assert_eq!(calm.engine().decode(&case.ids), case.decoded, "{:?}", case.prompt);
     }
 }
 
@@ -69,10 +74,13 @@ fn files_beside_the_gguf_win() {
     let golden = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden/tokenizer/tokenizer.json");
     std::fs::copy(golden, folder.path().join("tokenizer.json")).unwrap();
     let model = open(folder.path(), false).unwrap();
-    let from_metadata = model.encode_chat(&[Message::user("1")]).unwrap();
+    let from_metadata = model.engine().encode_chat(&[Message::user("1")], false).unwrap();
     assert!(from_metadata.len() > 1);
     std::fs::write(folder.path().join("chat_template.jinja"), "{{ messages[0].content }}").unwrap();
-    assert_eq!(open(folder.path(), false).unwrap().encode_chat(&[Message::user("1")]).unwrap().len(), 1);
+    assert_eq!(
+        open(folder.path(), false).unwrap().engine().encode_chat(&[Message::user("1")], false).unwrap().len(),
+        1
+    );
 }
 
 #[test]
@@ -89,5 +97,10 @@ fn a_file_without_a_tokenizer_takes_token_ids_only() {
         )
     );
     let options = EngineOptions::default();
-    assert!(!LocalModel::open_for_tokens(&ModelSource::Gguf(name), &options, Dtype::F32, false).unwrap().has_text());
+    assert!(
+        !LocalModel::open_for_tokens(&ModelSource::Gguf(name), &options, Dtype::F32, false)
+            .unwrap()
+            .engine()
+            .has_text()
+    );
 }

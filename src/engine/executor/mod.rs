@@ -55,7 +55,7 @@ pub(crate) trait Executor: Send {
 /// What a device said when it failed.
 #[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
 #[error("{0}")]
-pub struct DeviceError(pub(crate) String);
+pub struct DeviceError(pub String);
 
 /// A device has too little memory for a model and its context.
 #[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
