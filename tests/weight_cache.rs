@@ -6,7 +6,7 @@ mod support;
 use futures::executor::block_on;
 use maspo::chat::{ChatModel, Sampling};
 use maspo::engine::qwen3::Dtype;
-use maspo::engine::{Choice, EngineOptions, How, ModelSource, Opening, Text, TokenRequest};
+use maspo::engine::{DtypeRequest, EngineOptions, LoadOptions, LoadProgress, ModelSource, Text, TokenRequest};
 use maspo::local::LocalModel;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -29,7 +29,7 @@ impl Desk {
     }
 
     /// Opens the model in 8 bits; returns what it generates and what was heard.
-    fn open(&self, weight_cache: bool) -> (Vec<u32>, Vec<Opening>) {
+    fn open(&self, weight_cache: bool) -> (Vec<u32>, Vec<LoadProgress>) {
         let options = EngineOptions {
             weight_cache,
             worth_keeping: 1,
@@ -39,7 +39,11 @@ impl Desk {
         };
         let source = ModelSource::parse(self.path("model").to_str().unwrap()).unwrap();
         let mut heard = Vec::new();
-        let how = How { dtype: Choice::Asked(Dtype::Q8_0), compute: None, watch: &mut |event| heard.push(event) };
+        let how = LoadOptions {
+            dtype: DtypeRequest::Requested(Dtype::Q8_0),
+            compute: None,
+            watch: &mut |event| heard.push(event),
+        };
         let model = LocalModel::open_as(&source, &options, false, Text::Needed, how).unwrap();
         let request = TokenRequest {
             prompt: vec![5, 9, 300, 17],
@@ -92,12 +96,14 @@ fn the_second_start_converts_nothing_that_the_first_has_kept() {
     let changed: Vec<_> = first.keys().filter(|path| first[*path] != mended[*path]).collect();
     assert_eq!((changed, mended.len()), (vec![damaged], 15));
 
-    assert!(matches!(heard[0], Opening::Settled(settled) if settled.dtype == Dtype::Q8_0 && settled.bytes > 0));
+    assert!(
+        matches!(heard[0], LoadProgress::Resolved(resolved) if resolved.dtype == Dtype::Q8_0 && resolved.bytes > 0)
+    );
     let done: Vec<(u64, u64)> = heard[1..]
         .iter()
         .map(|event| match event {
-            Opening::Loaded { done, all } => (*done, *all),
-            Opening::Settled(_) => panic!("once is enough"),
+            LoadProgress::Loaded { done, all } => (*done, *all),
+            LoadProgress::Resolved(_) => panic!("once is enough"),
         })
         .collect();
     assert!(done.len() > 15 && done.is_sorted(), "{done:?}");

@@ -11,7 +11,7 @@ use super::output::{note, print_line};
 use super::{CliError, Exit};
 use crate::base::Seed;
 use crate::engine::qwen3::Dtype;
-use crate::engine::{Bare, DeviceError, EngineOptions, ModelSource, OpenError};
+use crate::engine::{BareEngine, DeviceError, EngineOptions, ModelSource, OpenError};
 use crate::run::use_threads;
 use crate::throughput::{Figures, Load, Spread, Traffic, measure, read_bandwidth};
 use serde_json::{Value, json};
@@ -185,29 +185,29 @@ fn check(args: &Args) -> Result<(), CliError> {
 }
 
 /// Opens the model of `--model`, and says what `auto` became.
-fn open(args: &Args, source: &ModelSource, dtype: Dtype, options: &EngineOptions) -> Result<Bare, OpenError> {
+fn open(args: &Args, source: &ModelSource, dtype: Dtype, options: &EngineOptions) -> Result<BareEngine, OpenError> {
     use_threads(options.threads);
     let mut loading = Loading::new(source.name());
     let random = args.random_weights.then_some(SEED);
-    let opened = Bare::open(source, random, dtype, options, &mut |heard| loading.show(heard))?;
+    let opened = BareEngine::open(source, random, dtype, options, &mut |heard| loading.show(heard))?;
     loading.finish();
     Ok(opened)
 }
 
 /// What runs where.
-fn headline(args: &Args, source: &ModelSource, opened: &Bare) -> String {
+fn headline(args: &Args, source: &ModelSource, opened: &BareEngine) -> String {
     let weights = if args.random_weights { "random weights" } else { "its own weights" };
-    let Bare { device, threads, kernels, .. } = opened;
-    let dtype = opened.settled.dtype;
+    let BareEngine { device, threads, kernels, .. } = opened;
+    let dtype = opened.resolved.dtype;
     format!("{source}, {weights}, {dtype}, {device}, {threads} threads, {kernels} kernels")
 }
 
 /// With `--json`: what ran where, and an object of `figures`.
-fn print_json(args: &Args, source: &ModelSource, opened: &Bare, figures: Value) -> Result<(), CliError> {
+fn print_json(args: &Args, source: &ModelSource, opened: &BareEngine, figures: Value) -> Result<(), CliError> {
     let head = json!({
         "model": source.name(),
         "random_weights": args.random_weights,
-        "dtype": opened.settled.dtype,
+        "dtype": opened.resolved.dtype,
         "device": opened.device,
         "threads": opened.threads,
         "kernels": opened.kernels,
@@ -251,7 +251,7 @@ fn say(args: &Args, line: &str) -> Result<(), CliError> {
     print_line(line)
 }
 
-fn weights_mb(opened: &Bare) -> f64 {
+fn weights_mb(opened: &BareEngine) -> f64 {
     opened.weight_bytes_per_step as f64 / 1e6
 }
 

@@ -2,8 +2,8 @@
 //! one moving line on a terminal, a line for every tenth elsewhere.
 
 use super::output;
-use crate::engine::Opening;
-use crate::engine::qwen3::{Dtype, Settled};
+use crate::engine::LoadProgress;
+use crate::engine::qwen3::{Dtype, ResolvedDtype};
 use indicatif::{ProgressBar, ProgressStyle};
 
 /// Smaller models are there at once.
@@ -16,26 +16,26 @@ pub(super) struct Loading {
     bar: Option<ProgressBar>,
     /// Tenths that were told.
     tenths: u64,
-    settled: Option<Settled>,
+    resolved: Option<ResolvedDtype>,
 }
 
 impl Loading {
     /// Of the model `name`.
     pub(super) fn new(name: String) -> Self {
-        Self { name, worth_showing: WORTH_SHOWING, bar: None, tenths: 0, settled: None }
+        Self { name, worth_showing: WORTH_SHOWING, bar: None, tenths: 0, resolved: None }
     }
 
     /// Shows what was heard.
-    pub(super) fn show(&mut self, heard: Opening) {
+    pub(super) fn show(&mut self, heard: LoadProgress) {
         match heard {
-            Opening::Settled(settled) => {
-                if let Some(warning) = warning(&self.name, settled) {
+            LoadProgress::Resolved(resolved) => {
+                if let Some(warning) = warning(&self.name, resolved) {
                     output::note(warning);
                 }
-                self.settled = Some(settled);
+                self.resolved = Some(resolved);
             }
-            Opening::Loaded { done, all } if output::has_moving_lines() => self.show_bar(done, all),
-            Opening::Loaded { done, all } => {
+            LoadProgress::Loaded { done, all } if output::has_moving_lines() => self.show_bar(done, all),
+            LoadProgress::Loaded { done, all } => {
                 if let Some(line) = self.line(done, all) {
                     output::note(line);
                 }
@@ -45,7 +45,7 @@ impl Loading {
 
     /// The model is there: says what `auto` became.
     pub(super) fn finish(self) {
-        if let Some(note) = self.settled.and_then(note) {
+        if let Some(note) = self.resolved.and_then(note) {
             output::note(note);
         }
     }
@@ -80,9 +80,9 @@ impl Drop for Loading {
 }
 
 /// Said before anything is loaded.
-fn warning(name: &str, settled: Settled) -> Option<String> {
-    let Settled { asked, dtype, bytes, free: Some(free), .. } = settled else { return None };
-    if settled.fits() {
+fn warning(name: &str, resolved: ResolvedDtype) -> Option<String> {
+    let ResolvedDtype { asked, dtype, bytes, free: Some(free), .. } = resolved else { return None };
+    if resolved.fits() {
         return None;
     }
     let kept = if dtype == Dtype::Auto { "as in the file".to_string() } else { format!("in {dtype}") };
@@ -94,8 +94,8 @@ fn warning(name: &str, settled: Settled) -> Option<String> {
 }
 
 /// What became of `auto`.
-fn note(settled: Settled) -> Option<String> {
-    let Settled { asked, dtype, bytes, stored_bytes, free } = settled;
+fn note(resolved: ResolvedDtype) -> Option<String> {
+    let ResolvedDtype { asked, dtype, bytes, stored_bytes, free } = resolved;
     match (asked, dtype) {
         (Dtype::Auto, Dtype::Auto) => {
             Some(format!("note: dtype auto: the weights are kept as in the file, {}", size(bytes)))
@@ -125,15 +125,16 @@ mod tests {
 
     #[test]
     fn what_auto_became_is_said_and_what_does_not_fit_before() {
-        let settled = |asked, dtype, bytes, free| Settled { asked, dtype, bytes, stored_bytes: 16_000_000_000, free };
-        let said = |settled| (warning("m", settled), note(settled));
+        let resolved =
+            |asked, dtype, bytes, free| ResolvedDtype { asked, dtype, bytes, stored_bytes: 16_000_000_000, free };
+        let said = |resolved| (warning("m", resolved), note(resolved));
         let (auto, q4, f32) = (Dtype::Auto, Dtype::Q4K, Dtype::F32);
-        assert_eq!(said(settled(f32, f32, 5, Some(6))), (None, None));
+        assert_eq!(said(resolved(f32, f32, 5, Some(6))), (None, None));
         assert_eq!(
-            said(settled(auto, auto, 7_400_000, Some(1_000_000_000))),
+            said(resolved(auto, auto, 7_400_000, Some(1_000_000_000))),
             (None, Some("note: dtype auto: the weights are kept as in the file, 7.4 MB".to_string()))
         );
-        let (warned, noted) = said(settled(auto, q4, 5_000_000_000, Some(6_000_000_000)));
+        let (warned, noted) = said(resolved(auto, q4, 5_000_000_000, Some(6_000_000_000)));
         assert_eq!(
             warned.unwrap(),
             "warning: m may not fit: even in q4_k its weights take 5.0 GB, and 6.0 GB of memory are free for them and for keys and values"
@@ -142,7 +143,7 @@ mod tests {
             noted.unwrap(),
             "note: dtype auto: the weights are kept in q4_k, 5.0 GB; as in the file they would take 16.0 GB, and free memory is 6.0 GB"
         );
-        let (warned, noted) = said(settled(f32, f32, 5_000_000_000, Some(4_000_000_000)));
+        let (warned, noted) = said(resolved(f32, f32, 5_000_000_000, Some(4_000_000_000)));
         assert!(
             warned.unwrap().starts_with("warning: m may not fit: in f32 its weights take 5.0 GB") && noted.is_none()
         );

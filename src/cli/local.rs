@@ -8,7 +8,7 @@ use super::loading::Loading;
 use super::output::note;
 use crate::chat::Message;
 use crate::engine::qwen3::Dtype;
-use crate::engine::{Choice, EngineError, EngineOptions, How, ModelSource, Text};
+use crate::engine::{DtypeRequest, EngineError, EngineOptions, LoadOptions, ModelSource, Text};
 use crate::local::LocalModel;
 use crate::run::use_threads;
 use serde_json::{Value, json};
@@ -50,7 +50,11 @@ pub(super) fn open_model(args: &EngineArgs, thinking: bool) -> Result<LocalModel
     let options = args.device.with(options);
     use_threads(options.threads);
     let mut loading = Loading::new(source.name());
-    let how = How { dtype: Choice::Asked(args.dtype), compute: None, watch: &mut |heard| loading.show(heard) };
+    let how = LoadOptions {
+        dtype: DtypeRequest::Requested(args.dtype),
+        compute: None,
+        watch: &mut |heard| loading.show(heard),
+    };
     let model = LocalModel::open_as(&source, &options, thinking, Text::Optional, how)?;
     loading.finish();
     if !model.engine().has_text() {

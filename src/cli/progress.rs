@@ -6,7 +6,7 @@ use super::loading::Loading;
 use super::output::{has_moving_lines, note};
 use crate::base::{CancelToken, Stopwatch};
 use crate::chat::{Ledger, ModelRole};
-use crate::engine::Opening;
+use crate::engine::LoadProgress;
 use crate::graph::Graph;
 use crate::run::Observer;
 use crate::search::{Event, Outcome, Plan, Refreshed, Step};
@@ -36,7 +36,7 @@ impl Observer for Progress {
         self.cancel.clone()
     }
 
-    fn opening(&mut self, model: &str, news: Opening) {
+    fn opening(&mut self, model: &str, news: LoadProgress) {
         self.loading.get_or_insert_with(|| Loading::new(model.to_string())).show(news);
     }
 

@@ -22,30 +22,21 @@ pub(crate) mod sample;
 
 pub mod token_engine;
 
-mod agreement;
-mod bare;
-mod embedded;
 mod files;
-#[cfg(any(gpu, all(test, unix)))]
-mod gpu_place;
-mod memory;
-mod opening;
-mod place;
-mod source;
-mod survey;
+
+mod device;
+
 mod text_engine;
 
-pub use agreement::{Agreement, Agreements, agreement};
-pub use bare::Bare;
-pub use executor::{DeviceChoice, DeviceError, OutOfMemory, UnknownDevice};
-pub use files::FilesError;
-pub use memory::{Resident, free as memory_free};
-pub use opening::{Choice, How, Opening};
-pub use sample::Sampling;
-pub use source::{ModelSource, SourceError};
-pub use survey::{DeviceReport, cuda_architectures, survey};
-pub use text_engine::{OpenError, Text, TextEngine};
-pub use token_engine::{EngineError, EngineOptions, FinishReason, TokenRequest};
-
 #[doc(hidden)]
-pub mod measure;
+pub mod bench;
+
+pub use bench::{BareEngine, LogitDivergence, LogitDivergences, logit_divergence};
+pub use device::{
+    DeviceReport, DtypeRequest, LoadOptions, LoadProgress, OpenError, Resident, cuda_architectures, memory_free, survey,
+};
+pub use executor::{DeviceChoice, DeviceError, OutOfMemory, UnknownDevice};
+pub use files::{FilesError, ModelSource, SourceError};
+pub use sample::Sampling;
+pub use text_engine::{Text, TextEngine};
+pub use token_engine::{EngineError, EngineOptions, FinishReason, TokenRequest};

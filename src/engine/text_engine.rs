@@ -1,17 +1,13 @@
 //! A running model with its text side: tokenizer and chat template before the token engine,
 //! detokenization behind it. The only place of the engine that knows both text and tensors.
 
-use super::executor::{DeviceError, OutOfMemory};
-use super::files::{FilesError, ModelFiles, open_files};
-use super::kernels::{Compute, ComputeError};
-use super::opening::{How, load};
-use super::place::Place;
-use super::qwen3::{Config, Dtype, Settled};
-use super::source::ModelSource;
-use super::text::{ChatTemplate, ChatText, Message, TextError};
-use super::token_engine::{Counters, EngineError, EngineOptions, ScoreOutput, TokenEngine, TokenOutput, TokenRequest};
-use super::weights::WeightsError;
 use crate::base::{Digest, Hasher};
+use crate::device::{LoadOptions, OpenError, choose, load};
+use crate::files::{ModelFiles, ModelSource, open_files};
+use crate::kernels::Compute;
+use crate::qwen3::{Config, Dtype, ResolvedDtype};
+use crate::text::{ChatTemplate, ChatText, Message, TextError};
+use crate::token_engine::{Counters, EngineError, EngineOptions, ScoreOutput, TokenEngine, TokenOutput, TokenRequest};
 use futures::future::BoxFuture;
 use std::sync::Arc;
 
@@ -28,49 +24,10 @@ pub struct TextEngine {
     device: String,
     /// On the CPU.
     compute: Option<Compute>,
-    settled: Settled,
+    resolved: ResolvedDtype,
     name: String,
     /// The digest of everything that can change an answer, except whether the template asks for thinking.
     digest: Digest,
-}
-
-/// Why a model cannot be opened. All of these are faults of the model's files or of what was asked for.
-#[derive(Debug, thiserror::Error)]
-pub enum OpenError {
-    /// Files that are missing, unreadable or not those of a supported model.
-    #[error(transparent)]
-    Files(#[from] FilesError),
-    /// Weights that do not fit the configuration.
-    #[error(transparent)]
-    Weights(#[from] WeightsError),
-    /// A chat template that is none.
-    #[error(transparent)]
-    Text(#[from] TextError),
-    /// Engine options.
-    #[error(transparent)]
-    Engine(#[from] EngineError),
-    /// The tokenizer knows ids that the model has no row for.
-    #[error(
-        "the tokenizer has the token id {largest}, but the model's vocabulary has {vocab_size} entries: they do not belong together"
-    )]
-    Vocabulary {
-        /// The largest id.
-        largest: u32,
-        /// Rows of the embedding table.
-        vocab_size: usize,
-    },
-    /// Threads or instruction set.
-    #[error(transparent)]
-    Compute(#[from] ComputeError),
-    /// A device that is not there or that this build cannot use.
-    #[error(transparent)]
-    Device(#[from] DeviceError),
-    /// A device that has too little memory.
-    #[error(transparent)]
-    Memory(#[from] OutOfMemory),
-    /// A shape or format that the device has no kernels for.
-    #[error("{0}")]
-    Unsupported(String),
 }
 
 impl TextEngine {
@@ -78,7 +35,12 @@ impl TextEngine {
     ///
     /// # Errors
     /// The first fault found in the model's files or in the options.
-    pub fn open(source: &ModelSource, options: &EngineOptions, needs: Text, how: How<'_>) -> Result<Self, OpenError> {
+    pub fn open(
+        source: &ModelSource,
+        options: &EngineOptions,
+        needs: Text,
+        how: LoadOptions<'_>,
+    ) -> Result<Self, OpenError> {
         let mut files = open_files(source)?;
         let config = files.config()?;
         let eos = files.eos()?;
@@ -86,12 +48,12 @@ impl TextEngine {
         if text.is_none() && needs == Text::Needed {
             return Err(files.no_tokenizer().into());
         }
-        let place = Place::choose(options, how.compute.as_ref())?;
-        let settled = how.dtype.settle(&place, &config, files.weights()?)?;
+        let placement = choose(options, how.compute.as_ref())?;
+        let resolved = how.dtype.resolve(&*placement, &config, files.weights()?)?;
 
         let mut hasher = Hasher::new("maspo local model");
-        hasher.field(settled.dtype.name().as_bytes());
-        place.identify(options, &mut hasher);
+        hasher.field(resolved.dtype.name().as_bytes());
+        placement.identify(options, &mut hasher);
         hasher.field(&COMPUTE_VERSION.to_le_bytes());
         files.digest(&mut hasher)?;
         let template = text.as_deref().and_then(ChatText::template).map(ChatTemplate::source);
@@ -102,11 +64,11 @@ impl TextEngine {
             hasher.field(&digest.0);
         }
 
-        let (device, compute) = (place.device(), place.compute().cloned());
-        let loaded = load(place, &config, weights, settled, options, Some(&contents), how.watch)?;
+        let (device, compute) = (placement.name(), placement.compute().cloned());
+        let loaded = load(placement, &config, weights, resolved, options, Some(&contents), how.watch)?;
         let engine = TokenEngine::start_on(loaded.executor, &config, eos, options, loaded.blocks)?;
         let (name, digest, engine) = (source.name(), hasher.finish(), Arc::new(engine));
-        Ok(Self { text, engine, config, device, compute, settled, name, digest })
+        Ok(Self { text, engine, config, device, compute, resolved, name, digest })
     }
 
     /// The model's shape.
@@ -121,12 +83,12 @@ impl TextEngine {
 
     /// What the matrices are kept in; `auto` means: as in the file.
     pub fn dtype(&self) -> Dtype {
-        self.settled.dtype
+        self.resolved.dtype
     }
 
     /// What was asked for, what became of it and what it takes.
-    pub fn settled(&self) -> Settled {
-        self.settled
+    pub fn resolved_dtype(&self) -> ResolvedDtype {
+        self.resolved
     }
 
     /// The threads it computes with, for other models to share; `None` on a GPU.

@@ -6,7 +6,9 @@ use futures::FutureExt;
 use futures::future::BoxFuture;
 use maspo_engine::qwen3::Dtype;
 use maspo_engine::text::TextError;
-use maspo_engine::{Choice, EngineError, EngineOptions, How, ModelSource, OpenError, Text, TextEngine, TokenRequest};
+use maspo_engine::{
+    DtypeRequest, EngineError, EngineOptions, LoadOptions, ModelSource, OpenError, Text, TextEngine, TokenRequest,
+};
 
 /// A model that runs in this process, as a [`ChatModel`]. Clones share one engine.
 #[derive(Clone)]
@@ -26,7 +28,7 @@ impl LocalModel {
         dtype: Dtype,
         thinking: bool,
     ) -> Result<Self, OpenError> {
-        let how = How { dtype: Choice::Asked(dtype), compute: None, watch: &mut |_| () };
+        let how = LoadOptions { dtype: DtypeRequest::Requested(dtype), compute: None, watch: &mut |_| () };
         Self::open_as(source, options, thinking, Text::Needed, how)
     }
 
@@ -41,7 +43,7 @@ impl LocalModel {
         dtype: Dtype,
         thinking: bool,
     ) -> Result<Self, OpenError> {
-        let how = How { dtype: Choice::Asked(dtype), compute: None, watch: &mut |_| () };
+        let how = LoadOptions { dtype: DtypeRequest::Requested(dtype), compute: None, watch: &mut |_| () };
         Self::open_as(source, options, thinking, Text::Optional, how)
     }
 
@@ -54,7 +56,7 @@ impl LocalModel {
         options: &EngineOptions,
         thinking: bool,
         needs: Text,
-        how: How<'_>,
+        how: LoadOptions<'_>,
     ) -> Result<Self, OpenError> {
         Ok(Self { engine: TextEngine::open(source, options, needs, how)?, thinking })
     }

@@ -4,7 +4,7 @@ use super::Observer;
 use crate::chat::{ChatModel, ModelRole};
 use crate::config::{ModelSpec, Settings};
 use crate::engine::qwen3::Dtype;
-use crate::engine::{Choice, How, OpenError, Text};
+use crate::engine::{DtypeRequest, LoadOptions, OpenError, Text};
 use crate::local::LocalModel;
 use std::sync::Arc;
 
@@ -13,7 +13,7 @@ pub struct Models {
     opened: Vec<(ModelSpec, Arc<LocalModel>)>,
 }
 
-/// Opens the models that play `roles`. All of them share the settings' engine options. `settled` holds the formats that the
+/// Opens the models that play `roles`. All of them share the settings' engine options. `resolved` holds the formats that the
 /// weights of every role were kept in when the run began, if it began before.
 ///
 /// # Errors
@@ -21,7 +21,7 @@ pub struct Models {
 pub fn open_models(
     settings: &Settings,
     roles: &[ModelRole],
-    settled: Option<[Dtype; 3]>,
+    resolved: Option<[Dtype; 3]>,
     observer: &mut dyn Observer,
 ) -> Result<Models, OpenError> {
     use_threads(settings.engine.threads);
@@ -33,7 +33,7 @@ pub fn open_models(
         }
         let model = match models.opened.iter().find(|(opened, _)| same_weights(opened, spec)) {
             Some((_, model)) => model.with_thinking(spec.thinking),
-            None => open(settings, spec, settled.map(|settled| settled[role as usize]), models.compute(), observer)?,
+            None => open(settings, spec, resolved.map(|resolved| resolved[role as usize]), models.compute(), observer)?,
         };
         models.opened.push((spec.clone(), Arc::new(model)));
     }
@@ -43,14 +43,14 @@ pub fn open_models(
 fn open(
     settings: &Settings,
     spec: &ModelSpec,
-    settled: Option<Dtype>,
+    resolved: Option<Dtype>,
     compute: Option<crate::engine::kernels::Compute>,
     observer: &mut dyn Observer,
 ) -> Result<LocalModel, OpenError> {
     let ModelSpec { source, dtype, thinking } = spec;
     let name = source.name();
-    let dtype = settled.map_or(Choice::Asked(*dtype), Choice::Settled);
-    let how = How { dtype, compute, watch: &mut |news| observer.opening(&name, news) };
+    let dtype = resolved.map_or(DtypeRequest::Requested(*dtype), DtypeRequest::Resolved);
+    let how = LoadOptions { dtype, compute, watch: &mut |news| observer.opening(&name, news) };
     let model = LocalModel::open_as(source, &settings.engine, *thinking, Text::Needed, how)?;
     observer.opened();
     Ok(model)

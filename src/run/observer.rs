@@ -2,7 +2,7 @@
 
 use crate::base::CancelToken;
 use crate::chat::Ledger;
-use crate::engine::Opening;
+use crate::engine::LoadProgress;
 use crate::graph::Graph;
 use crate::search::{Event, Plan};
 use std::sync::Arc;
@@ -15,7 +15,7 @@ pub trait Observer: Send {
     }
 
     /// The model of this name is being opened; `news` says how far it is.
-    fn opening(&mut self, _model: &str, _news: Opening) {}
+    fn opening(&mut self, _model: &str, _news: LoadProgress) {}
 
     /// The model that was being opened is ready.
     fn opened(&mut self) {}

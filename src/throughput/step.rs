@@ -3,7 +3,7 @@
 
 use super::replay::{Answer, Mode, Replayed, replay};
 use super::workload::Workload;
-use crate::engine::{Bare, EngineError, EngineOptions};
+use crate::engine::{BareEngine, EngineError, EngineOptions};
 use crate::stats::quantile;
 use serde::Serialize;
 use std::sync::Arc;
@@ -83,7 +83,7 @@ pub enum StepError {
 /// # Errors
 /// An engine that fails, or answers that differ between the modes.
 pub fn measure_step(
-    bare: &mut Bare,
+    bare: &mut BareEngine,
     options: &EngineOptions,
     workload: &Workload,
     rounds: usize,

@@ -10,7 +10,7 @@ use maspo::chat::{ChatModel, FinishReason, Sampling};
 use maspo::engine::kernels::{Compute, Format, KernelSet};
 use maspo::engine::qwen3::{Config, Dtype};
 use maspo::engine::weights::{FileBytes, GgufFile, Leftover, RandomWeights, TensorSource, WeightFiles, WeightsError};
-use maspo::engine::{Choice, EngineOptions, How, ModelSource, Text, TokenRequest};
+use maspo::engine::{DtypeRequest, EngineOptions, LoadOptions, ModelSource, Text, TokenRequest};
 use maspo::local::LocalModel;
 use serde_json::json;
 use std::path::Path;
@@ -155,7 +155,7 @@ fn a_mixed_file_runs() {
 /// The log-probabilities of a hundred tokens after two prompts, long and short, and those of an answer of several tokens.
 fn scores(path: &Path, dtype: Dtype, compute: Compute) -> Vec<f64> {
     let source = ModelSource::parse(path.to_str().unwrap()).unwrap();
-    let how = How { dtype: Choice::Asked(dtype), compute: Some(compute), watch: &mut |_| () };
+    let how = LoadOptions { dtype: DtypeRequest::Requested(dtype), compute: Some(compute), watch: &mut |_| () };
     let model = LocalModel::open_as(&source, &EngineOptions::default(), false, Text::Optional, how).unwrap();
     let prompts = [(0..50).map(|i| i * 7 % 416).collect::<Vec<u32>>(), vec![5]];
     let answers: Vec<Vec<u32>> = (0..100).map(|id| vec![id * 4]).chain([vec![1, 2, 3, 4]]).collect();
@@ -188,7 +188,7 @@ fn matrices_that_become_one_are_kept_in_the_finest_format_that_one_of_them_needs
         std::fs::write(&path, Writer::model(&blocky(), kind).bytes()).unwrap();
         let source = ModelSource::parse(path.to_str().unwrap()).unwrap();
         let options = EngineOptions::default();
-        LocalModel::open_for_tokens(&source, &options, Dtype::Auto, false).unwrap().engine().settled().bytes
+        LocalModel::open_for_tokens(&source, &options, Dtype::Auto, false).unwrap().engine().resolved_dtype().bytes
     };
     // In rows of 256 inputs: q, k and v of a layer have 512, o_proj 256, gate and up 1,024, down_proj 512 (its own are twice as wide),
     // each of the two tables 416.
@@ -206,7 +206,7 @@ fn matrices_that_become_one_are_kept_in_the_finest_format_that_one_of_them_needs
     std::fs::write(&path, Writer::model(&blocky(), kind).bytes()).unwrap();
     let source = ModelSource::parse(path.to_str().unwrap()).unwrap();
     let model = LocalModel::open_for_tokens(&source, &EngineOptions::default(), Dtype::Auto, false).unwrap();
-    assert_eq!(model.engine().settled().bytes, without + 2 * 512 * 4 * 256);
+    assert_eq!(model.engine().resolved_dtype().bytes, without + 2 * 512 * 4 * 256);
 }
 
 /// What is said about the configuration of a file with one change.

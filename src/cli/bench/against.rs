@@ -3,7 +3,7 @@
 use super::super::{CliError, Exit};
 use super::{Args, SEED, headline, open, print_json, say};
 use crate::engine::qwen3::{Dtype, KvDtype};
-use crate::engine::{EngineOptions, ModelSource, agreement};
+use crate::engine::{EngineOptions, ModelSource, logit_divergence};
 use serde_json::json;
 
 /// Sequences that are compared, 64 positions each.
@@ -16,9 +16,9 @@ pub(super) fn run(args: &Args, reference: Dtype) -> Result<Exit, CliError> {
     let floats = EngineOptions { kv_dtype: KvDtype::Auto, ..options.clone() };
     let reference = open(args, &source, reference, &floats)?;
     let opened = open(args, &source, args.dtype, &options)?;
-    let found =
-        agreement(&reference, &opened, SEQUENCES, SEED).map_err(|error| CliError::new(Exit::RunFailed, error))?;
-    say(args, &format!("{}, beside {}", headline(args, &source, &opened), reference.settled.dtype))?;
+    let found = logit_divergence(&reference, &opened, SEQUENCES, SEED)
+        .map_err(|error| CliError::new(Exit::RunFailed, error))?;
+    say(args, &format!("{}, beside {}", headline(args, &source, &opened), reference.resolved.dtype))?;
     for (rows, found) in [("tokens of prompts", found.prompts), ("generated tokens", found.generated)] {
         say(args, &format!("{rows}, {} positions", found.positions))?;
         say(args, &format!("  same greedy token    {:.1} %", 100.0 * found.greedy))?;
@@ -29,7 +29,7 @@ pub(super) fn run(args: &Args, reference: Dtype) -> Result<Exit, CliError> {
         args,
         &source,
         &opened,
-        json!({ "against": reference.settled.dtype, "kv_dtype": options.kv_dtype, "agreement": found }),
+        json!({ "against": reference.resolved.dtype, "kv_dtype": options.kv_dtype, "agreement": found }),
     )?;
     Ok(Exit::Ok)
 }

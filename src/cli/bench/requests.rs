@@ -6,7 +6,7 @@ use super::super::output::note;
 use super::super::{CliError, Exit};
 use super::{Args, MAX_ROUNDS, draft_faults, print_object, say, spread};
 use crate::chat::{Message, Sampling};
-use crate::engine::{Choice, EngineOptions, How, ModelSource, Text, TextEngine, TokenRequest};
+use crate::engine::{DtypeRequest, EngineOptions, LoadOptions, ModelSource, Text, TextEngine, TokenRequest};
 use crate::run::use_threads;
 use crate::throughput::{DraftFigures, Drafting, measure_drafting};
 use serde::Deserialize;
@@ -29,7 +29,11 @@ pub(super) fn run(args: &Args) -> Result<Exit, CliError> {
     let source = ModelSource::parse(&args.model).map_err(CliError::bad_input)?;
     use_threads(options.threads);
     let mut loading = Loading::new(source.name());
-    let how = How { dtype: Choice::Asked(args.dtype), compute: None, watch: &mut |heard| loading.show(heard) };
+    let how = LoadOptions {
+        dtype: DtypeRequest::Requested(args.dtype),
+        compute: None,
+        watch: &mut |heard| loading.show(heard),
+    };
     let mut model = TextEngine::open(&source, &options, Text::Needed, how)?;
     loading.finish();
     let requests = read(args, &model)?;

@@ -1,7 +1,7 @@
 //! What can be wrong with a model's files.
 
+use super::source::SourceError;
 use crate::qwen3::ConfigError;
-use crate::source::SourceError;
 use crate::text::TextError;
 use crate::weights::WeightsError;
 

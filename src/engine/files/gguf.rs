@@ -1,10 +1,10 @@
 //! A GGUF file, which has everything in it. Text files of Hugging Face's kind that stand beside it take precedence: they are what
 //! a user puts there to mend the file.
 
+use super::source::ModelSource;
 use super::{FilesError, ModelFiles};
 use crate::base::Hasher;
 use crate::qwen3::Config;
-use crate::source::ModelSource;
 use crate::text::{GgmlVocabulary, Tokenizer, eos_ids, template_source};
 use crate::weights::{GgufFile, WeightFiles, WeightsError, digest_bytes};
 

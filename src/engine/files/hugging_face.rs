@@ -1,9 +1,9 @@
 //! A Hugging Face folder: `config.json`, `tokenizer.json`, safetensors and what may stand beside them.
 
+use super::source::ModelSource;
 use super::{FilesError, ModelFiles};
 use crate::base::Hasher;
 use crate::qwen3::Config;
-use crate::source::ModelSource;
 use crate::text::{Tokenizer, eos_ids, template_source};
 use crate::weights::{Checkpoint, WeightFiles, digest_bytes};
 

@@ -1,20 +1,22 @@
 //! What a model is made of, whatever its files are: configuration, end-of-turn ids, tokenizer, chat template, weights. Knows the
 //! kinds of model files, and nothing of how a model is run.
 
+mod embedded;
 mod error;
 mod gguf;
 mod hugging_face;
+mod source;
 
 pub use error::FilesError;
+pub use source::{ModelSource, SourceError};
 
-use super::qwen3::Config;
-use super::source::ModelSource;
-use super::text::Tokenizer;
-use super::weights::{GgufFile, WeightFiles};
 use crate::base::Hasher;
+use crate::qwen3::Config;
+use crate::text::Tokenizer;
+use crate::weights::{GgufFile, WeightFiles};
 
 /// The files of one model. Each part is read and checked when it is asked for.
-pub(super) trait ModelFiles {
+pub(crate) trait ModelFiles {
     /// The model's shape.
     fn config(&self) -> Result<Config, FilesError>;
 
@@ -38,7 +40,7 @@ pub(super) trait ModelFiles {
 }
 
 /// The files at `source`: of a GGUF file, or of a folder that has one and no safetensors, or else of Hugging Face's kind.
-pub(super) fn open_files(source: &ModelSource) -> Result<Box<dyn ModelFiles>, FilesError> {
+pub(crate) fn open_files(source: &ModelSource) -> Result<Box<dyn ModelFiles>, FilesError> {
     match source.gguf()? {
         Some(path) => Ok(Box::new(gguf::Gguf::new(source.clone(), GgufFile::open(&path)?))),
         None => Ok(Box::new(hugging_face::HuggingFace::new(source.clone()))),

@@ -34,7 +34,7 @@ const WEIGHT_SHARE: f64 = 0.7;
 
 /// What the weights are to be kept in, and what that takes.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub struct Settled {
+pub struct ResolvedDtype {
     /// What was asked for.
     pub asked: Dtype,
     /// What became of it; `auto` means: as in the file.
@@ -47,7 +47,7 @@ pub struct Settled {
     pub free: Option<u64>,
 }
 
-impl Settled {
+impl ResolvedDtype {
     /// Whether the weights have room: of what is free, those that `auto` chose for may take a share only.
     pub fn fits(&self) -> bool {
         let share = if self.asked == Dtype::Auto { WEIGHT_SHARE } else { 1.0 };
@@ -73,14 +73,14 @@ impl Dtype {
 
     /// Decides what `auto` means for a model whose packed matrices take `bytes` of each choice, with `free` bytes of memory: itself when
     /// that fits, else the finest that does, else the smallest.
-    pub fn settle(self, bytes: impl Fn(Self) -> u64, free: Option<u64>) -> Settled {
+    pub fn resolve(self, bytes: impl Fn(Self) -> u64, free: Option<u64>) -> ResolvedDtype {
         let stored_bytes = bytes(Self::Auto);
-        let of = |dtype: Self| Settled { asked: self, dtype, bytes: bytes(dtype), stored_bytes, free };
+        let of = |dtype: Self| ResolvedDtype { asked: self, dtype, bytes: bytes(dtype), stored_bytes, free };
         if self != Self::Auto || of(self).fits() {
             return of(self);
         }
-        let mut coarser = COARSER.into_iter().map(of).filter(|settled| settled.bytes < stored_bytes);
-        let fits = coarser.clone().find(Settled::fits);
+        let mut coarser = COARSER.into_iter().map(of).filter(|resolved| resolved.bytes < stored_bytes);
+        let fits = coarser.clone().find(ResolvedDtype::fits);
         fits.or(coarser.next_back()).unwrap_or(of(self))
     }
 
@@ -148,14 +148,14 @@ mod tests {
                 _ => stored,
             }
         };
-        let settle = |stored, free| Dtype::Auto.settle(bytes(stored), Some(free));
-        let found = |stored, free| (settle(stored, free).dtype.name(), settle(stored, free).fits());
+        let resolve = |stored, free| Dtype::Auto.resolve(bytes(stored), Some(free));
+        let found = |stored, free| (resolve(stored, free).dtype.name(), resolve(stored, free).fits());
         let expected = [("auto", true), ("q8_0", true), ("q4_k", true), ("q4_k", false)];
         assert_eq!([300, 280, 120, 80].map(|free| found(200, free)), expected);
         assert_eq!(found(58, 10), ("auto", false), "what is smaller than all choices stays");
         assert_eq!(found(100, 100), ("q4_k", true));
-        assert!(Dtype::Auto.settle(bytes(200), None).fits());
-        let asked = |free| Dtype::F32.settle(bytes(200), Some(free));
+        assert!(Dtype::Auto.resolve(bytes(200), None).fits());
+        let asked = |free| Dtype::F32.resolve(bytes(200), Some(free));
         assert_eq!((asked(399).dtype, asked(399).fits(), asked(400).fits()), (Dtype::F32, false, true));
     }
 }

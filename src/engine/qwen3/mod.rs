@@ -15,10 +15,10 @@ pub(crate) mod testing;
 mod tests;
 
 pub use config::{Config, ConfigError};
-pub use dtype::{Dtype, Settled, UnknownDtype};
+pub use dtype::{Dtype, ResolvedDtype, UnknownDtype};
 pub use kv_dtype::{KvDtype, UnknownKvDtype};
 pub use model::Model;
 #[cfg(any(gpu, all(test, unix)))]
 pub(crate) use model::Tensors;
 pub(crate) use model::{Logits, Workspace};
-pub(crate) use size::Keeping;
+pub(crate) use size::StoragePolicy;

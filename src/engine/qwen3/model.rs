@@ -1,7 +1,7 @@
 //! The model: weights packed for the device, and the forward pass over one step's packed tokens.
 
 use super::decoder::{Decoder, logit_spans};
-use super::size::Keeping;
+use super::size::StoragePolicy;
 use super::{Config, Dtype, KvDtype};
 use crate::kernels::{
     Compute, Format, Heads, KvFormat, KvShape, Linear, Matrix, Rotary, Rows, embed, linear_argmax, rms_norm,
@@ -70,13 +70,13 @@ impl Logits {
 /// Takes tensors out of a source, under Hugging Face's names.
 pub(crate) struct Tensors<'a> {
     source: &'a mut dyn TensorSource,
-    keeping: Keeping,
+    keeping: StoragePolicy,
 }
 
 impl<'a> Tensors<'a> {
     /// With the matrices in `dtype`, but in nothing wider than `widest`.
     pub(crate) fn new(source: &'a mut dyn TensorSource, dtype: Dtype, widest: Format) -> Self {
-        Self { source, keeping: Keeping { dtype, widest } }
+        Self { source, keeping: StoragePolicy { dtype, widest } }
     }
 
     /// A vector, as plain floats.

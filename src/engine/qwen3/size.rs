@@ -6,13 +6,13 @@ use crate::weights::TensorSource;
 
 /// How matrices are kept.
 #[derive(Clone, Copy)]
-pub(crate) struct Keeping {
+pub(crate) struct StoragePolicy {
     pub(crate) dtype: Dtype,
     /// What matrices are kept in that would be kept in f32; where that is another format, in f16 as well.
     pub(crate) widest: Format,
 }
 
-impl Keeping {
+impl StoragePolicy {
     /// Of matrices that become one: the finest that any of them needs.
     pub(super) fn format(self, source: &dyn TensorSource, names: &[&str]) -> Format {
         let formats = names.iter().map(|name| self.dtype.format(source.stored_format(name)));
@@ -87,7 +87,7 @@ mod tests {
             };
             for dtype in [Dtype::Auto, Dtype::Bf16, Dtype::Q8_0, Dtype::Q4K] {
                 let mut source = RandomWeights::new(Seed(1));
-                let found = Keeping { dtype, widest: Format::F32 }.packed_bytes(&config, &source) as f64;
+                let found = StoragePolicy { dtype, widest: Format::F32 }.packed_bytes(&config, &source) as f64;
                 let model = Model::load(&config, &mut source, dtype, &compute).unwrap();
                 let packed = model.packed_bytes() as f64;
                 // Packed, a block of Q4_K has whole bytes for its scales and minima: 148 in place of 144.

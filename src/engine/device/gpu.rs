@@ -1,28 +1,27 @@
-//! A GPU as the place of a model: which one, how its memory is divided, what fits.
+//! A GPU as the device of a model: which one, how its memory is divided, what fits.
 
 use super::OpenError;
-use super::executor::DeviceError;
-use super::executor::Executor;
-use super::executor::gpu::{Gpu, GpuExecutor, GpuOptions, LoadError};
-use super::kernels::Format;
-use super::place::Loaded;
-use super::qwen3::{Config, Dtype, Keeping, KvDtype, Settled};
-use super::token_engine::EngineOptions;
-use super::weights::TensorSource;
+use super::placement::{Loaded, Placement};
 use crate::base::Hasher;
+use crate::executor::gpu::{Gpu, GpuExecutor, GpuOptions, LoadError};
+use crate::executor::{DeviceError, Executor};
+use crate::kernels::Format;
+use crate::qwen3::{Config, Dtype, KvDtype, ResolvedDtype, StoragePolicy};
+use crate::token_engine::EngineOptions;
+use crate::weights::TensorSource;
 
 /// A GPU that was opened.
-pub(super) struct GpuPlace {
+pub(super) struct GpuPlacement {
     gpu: Box<dyn Gpu>,
     /// Such as `cuda:0`.
-    pub(super) name: String,
+    name: String,
     /// What the kernels' results depend on, for people.
-    pub(super) kernels: String,
+    kernels: String,
     /// The device's own library of products, and its version.
     library: Option<String>,
 }
 
-impl GpuPlace {
+impl GpuPlacement {
     /// The GPU that is taken where none is named: NVIDIA's first, if there is one. Metal has to be asked for until a Mac has run it.
     ///
     /// # Errors
@@ -30,19 +29,11 @@ impl GpuPlace {
     #[cfg(gpu)]
     pub(super) fn first() -> Result<Option<Self>, DeviceError> {
         #[cfg(feature = "cuda")]
-        if super::executor::gpu::cuda::count().is_ok_and(|count| count > 0) {
+        if crate::executor::gpu::cuda::count().is_ok_and(|count| count > 0) {
             let hint = |error| DeviceError(format!("{error} (`--device cpu` does without it)"));
             return Self::cuda(0).map(Some).map_err(hint);
         }
         Ok(None)
-    }
-
-    /// Bytes per second that its memory is read at, measured now.
-    ///
-    /// # Errors
-    /// Too little memory, or a device that failed.
-    pub(super) fn bandwidth(&mut self) -> Result<f64, DeviceError> {
-        self.gpu.read_bandwidth()
     }
 
     /// An NVIDIA GPU.
@@ -51,11 +42,11 @@ impl GpuPlace {
     /// No driver, no such device, or one that the kernels are not made for.
     #[cfg(feature = "cuda")]
     pub(super) fn cuda(number: usize) -> Result<Self, DeviceError> {
-        use super::executor::gpu::cuda::CudaGpu;
+        use crate::executor::gpu::cuda::CudaGpu;
         let gpu = CudaGpu::open(number)?;
         let device = gpu.describe()?;
         let kernels = format!("{}, capability {}", device.name, device.compute_capability);
-        let library = super::executor::gpu::cublas::version().map(|version| format!("cuBLAS {version}"));
+        let library = crate::executor::gpu::cublas::version().map(|version| format!("cuBLAS {version}"));
         Ok(Self { gpu: Box::new(gpu), name: format!("cuda:{number}"), kernels, library })
     }
 
@@ -65,7 +56,7 @@ impl GpuPlace {
     /// No device, one that the kernels are not made for, or kernels that it does not compile.
     #[cfg(metal)]
     pub(super) fn metal() -> Result<Self, DeviceError> {
-        use super::executor::gpu::metal::MetalGpu;
+        use crate::executor::gpu::metal::MetalGpu;
         let gpu = MetalGpu::open()?;
         let kernels = gpu.describe().name;
         Ok(Self { gpu: Box::new(gpu), name: "metal".to_string(), kernels, library: None })
@@ -76,24 +67,32 @@ impl GpuPlace {
     pub(super) fn of(gpu: Box<dyn Gpu>, name: &str, kernels: &str) -> Self {
         Self { gpu, name: name.to_string(), kernels: kernels.to_string(), library: Some("BLAS".to_string()) }
     }
+}
 
-    /// What results depend on: the kernels, how many multiprocessors there are (the inputs of a product are divided by that, and sums of
-    /// parts round differently), and with `--fast` the library that multiplies.
-    pub(super) fn identify(&self, deterministic: bool, hasher: &mut Hasher) {
+impl Placement for GpuPlacement {
+    fn name(&self) -> String {
+        self.name.clone()
+    }
+
+    fn kernels(&self) -> String {
+        self.kernels.clone()
+    }
+
+    fn bandwidth(&mut self) -> Option<Result<f64, DeviceError>> {
+        Some(self.gpu.read_bandwidth())
+    }
+
+    // The kernels, how many SMs there are (the inputs of a product are divided by that, and sums of parts
+    // round differently), and with `--fast` the library that multiplies.
+    fn identify(&self, options: &EngineOptions, hasher: &mut Hasher) {
         let kind = self.name.split(':').next().unwrap_or_default();
-        hasher.field(kind.as_bytes()).field(self.kernels.as_bytes()).field(&[u8::from(deterministic)]);
+        hasher.field(kind.as_bytes()).field(self.kernels.as_bytes()).field(&[u8::from(options.deterministic)]);
         hasher.field(&self.gpu.facts().multiprocessors.to_le_bytes());
-        let library = if deterministic { None } else { self.library.as_deref() };
+        let library = if options.deterministic { None } else { self.library.as_deref() };
         hasher.field(library.unwrap_or("none").as_bytes());
     }
 
-    /// As [`Dtype::settle`] does it, where nothing is wider than bf16.
-    pub(super) fn settle(
-        &self,
-        dtype: Dtype,
-        config: &Config,
-        source: &dyn TensorSource,
-    ) -> Result<Settled, OpenError> {
+    fn resolve(&self, dtype: Dtype, config: &Config, source: &dyn TensorSource) -> Result<ResolvedDtype, OpenError> {
         if dtype == Dtype::F32 {
             return Err(OpenError::Unsupported(format!(
                 "dtype f32 is not kept on {}: choose bf16, q8_0 or q4_k, or `--device cpu`",
@@ -106,16 +105,12 @@ impl GpuPlace {
                 self.name
             )));
         }
-        let bytes = |dtype| Keeping { dtype, widest: Format::Bf16 }.packed_bytes(config, source);
-        Ok(dtype.settle(bytes, Some(self.gpu.free_bytes() as u64)))
+        let bytes = |dtype| StoragePolicy { dtype, widest: Format::Bf16 }.packed_bytes(config, source);
+        Ok(dtype.resolve(bytes, Some(self.gpu.free_bytes() as u64)))
     }
 
-    /// Loads the model, and takes as much memory for keys and values as `options` ask for or as is useful and free.
-    ///
-    /// # Errors
-    /// Weights that do not fit the configuration, a shape that there are no kernels for, too little memory.
-    pub(super) fn load(
-        self,
+    fn load(
+        self: Box<Self>,
         config: &Config,
         source: &mut dyn TensorSource,
         dtype: Dtype,

@@ -65,7 +65,7 @@ fn cuda() -> Vec<DeviceReport> {
 
 #[cfg(feature = "cuda")]
 fn cuda() -> Vec<DeviceReport> {
-    use super::executor::gpu::cuda;
+    use crate::executor::gpu::cuda;
     match cuda::count() {
         Err(problem) => vec![DeviceReport::missing("cuda", problem)],
         Ok(0) => vec![DeviceReport::missing("cuda", "NVIDIA's driver finds no device")],
@@ -75,7 +75,7 @@ fn cuda() -> Vec<DeviceReport> {
 
 #[cfg(feature = "cuda")]
 fn cuda_device(number: usize) -> DeviceReport {
-    use super::executor::gpu::{Gpu, cublas, cuda};
+    use crate::executor::gpu::{Gpu, cublas, cuda};
     let name = format!("cuda:{number}");
     let opened = cuda::CudaGpu::open(number).and_then(|gpu| Ok((gpu.describe()?, gpu)));
     match opened {
@@ -103,7 +103,7 @@ fn metal() -> DeviceReport {
 
 #[cfg(metal)]
 fn metal() -> DeviceReport {
-    use super::executor::gpu::{Gpu, metal::MetalGpu};
+    use crate::executor::gpu::{Gpu, metal::MetalGpu};
     match MetalGpu::open() {
         Err(problem) => DeviceReport::missing("metal", problem),
         Ok(mut gpu) => {

@@ -63,7 +63,7 @@ pub struct Resident {
 }
 
 /// What of this process lies in memory; `None` where the system does not say.
-pub(super) fn resident() -> Option<Resident> {
+pub(crate) fn resident() -> Option<Resident> {
     let of = |name| field("/proc/self/status", name);
     Some(Resident { bytes: of("VmRSS:")?, peak_bytes: of("VmHWM:")? })
 }

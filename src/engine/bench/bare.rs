@@ -1,19 +1,15 @@
 //! A token engine without a text side, for measurements: its weights may be random.
 
-use super::OpenError;
-use super::executor::DeviceError;
-use super::files::open_files;
-use super::memory::{self, Resident};
-use super::opening::{Opening, load};
-use super::place::{Loaded, Place};
-use super::qwen3::{Config, Dtype, Model, Settled};
-use super::source::ModelSource;
-use super::token_engine::{EngineError, EngineOptions, TokenEngine};
-use super::weights::{RandomWeights, WatchedWeights};
 use crate::base::Seed;
+use crate::device::{self, LoadProgress, Loaded, OpenError, Resident};
+use crate::executor::DeviceError;
+use crate::files::{ModelSource, open_files};
+use crate::qwen3::{Config, Dtype, Model, ResolvedDtype};
+use crate::token_engine::{EngineError, EngineOptions, TokenEngine};
+use crate::weights::{RandomWeights, WatchedWeights};
 
 /// A running token engine and what it runs on.
-pub struct Bare {
+pub struct BareEngine {
     /// The engine.
     pub engine: TokenEngine,
     /// What it runs, on the CPU; shares its weights with the engine.
@@ -21,7 +17,7 @@ pub struct Bare {
     /// The model's shape.
     pub config: Config,
     /// What the matrices are kept in.
-    pub settled: Settled,
+    pub resolved: ResolvedDtype,
     /// Bytes of all packed matrices, on the CPU.
     pub packed_bytes: Option<usize>,
     /// What the process held when the model was loaded.
@@ -40,7 +36,7 @@ pub struct Bare {
     pub kernels: String,
 }
 
-impl Bare {
+impl BareEngine {
     /// Starts the model of `source`; with a seed, on random weights, and then only its configuration is read. `watch` hears how far it is.
     ///
     /// # Errors
@@ -50,37 +46,38 @@ impl Bare {
         random: Option<Seed>,
         dtype: Dtype,
         options: &EngineOptions,
-        watch: &mut dyn FnMut(Opening),
+        watch: &mut dyn FnMut(LoadProgress),
     ) -> Result<Self, OpenError> {
         let mut files = open_files(source)?;
         let config = files.config()?;
-        let mut place = Place::choose(options, None)?;
-        let (device, read_bandwidth) = (place.device(), place.bandwidth());
-        let (threads, kernels) = (place.threads(), place.kernels());
-        let (loaded, settled) = match random {
+        let mut placement = device::choose(options, None)?;
+        let (device, read_bandwidth) = (placement.name(), placement.bandwidth());
+        let (threads, kernels) = (placement.threads(), placement.kernels());
+        let (loaded, resolved) = match random {
             Some(seed) => {
+                options.check()?;
                 let mut weights = RandomWeights::new(seed);
-                let settled = place.settle(dtype, &config, &weights)?;
-                watch(Opening::Settled(settled));
+                let resolved = placement.resolve(dtype, &config, &weights)?;
+                watch(LoadProgress::Resolved(resolved));
                 let all = config.parameters() as u64;
-                let mut tell = |done| watch(Opening::Loaded { done, all });
+                let mut tell = |done| watch(LoadProgress::Loaded { done, all });
                 let mut weights = WatchedWeights::new(&mut weights, &mut tell);
-                (place.load(&config, &mut weights, settled.dtype, options)?, settled)
+                (placement.load(&config, &mut weights, resolved.dtype, options)?, resolved)
             }
             None => {
                 let weights = files.weights()?;
-                let settled = place.settle(dtype, &config, weights)?;
-                (load(place, &config, weights, settled, options, None, watch)?, settled)
+                let resolved = placement.resolve(dtype, &config, weights)?;
+                (device::load(placement, &config, weights, resolved, options, None, watch)?, resolved)
             }
         };
         let Loaded { executor, blocks, model, packed_bytes, weight_bytes_per_step, kv_bytes_per_token } = loaded;
-        let resident = memory::resident();
+        let resident = device::resident();
         let engine = TokenEngine::start_on(executor, &config, Vec::new(), options, blocks)?;
         Ok(Self {
             engine,
             model,
             config,
-            settled,
+            resolved,
             packed_bytes,
             resident,
             weight_bytes_per_step,

@@ -1,14 +1,14 @@
 //! Pieces of the engine made ready to be timed, for `benches/`. Not part of the library's interface. Random weights, never zeros.
 
-use super::blocks::{BlockId, Blocks};
-use super::kernels::{
+use crate::base::{Seed, Stage};
+use crate::blocks::{BlockId, Blocks};
+use crate::kernels::{
     Attend, Compute, Format, Heads, KvFormat, KvLayer, KvShape, Linear, Matrix, Norms, Output, Rotary, Rows, attention,
     linear, rotate_and_store,
 };
-use super::kv::KvPool;
-use super::qwen3::{Logits, Model, Workspace};
-use super::schedule::{Limits, Scheduler, StepPlan};
-use crate::base::{Seed, Stage};
+use crate::kv::KvPool;
+use crate::qwen3::{Logits, Model, Workspace};
+use crate::schedule::{Limits, Scheduler, StepPlan};
 use rand::RngExt;
 
 fn numbers(count: usize) -> Vec<f32> {

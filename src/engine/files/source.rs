@@ -1,7 +1,7 @@
 //! Where a model's files are: a Hugging Face folder, a GGUF file, or the program itself.
 
 use super::embedded::{EMBEDDED, EmbeddedModel};
-use super::weights::{Checkpoint, FileBytes, WeightsError};
+use crate::weights::{Checkpoint, FileBytes, WeightsError};
 use std::fmt;
 use std::path::{Path, PathBuf};
 

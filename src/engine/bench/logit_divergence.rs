@@ -2,14 +2,14 @@
 //! and both say what they expect after every token of that. A kernel set may compute rows of prompts otherwise than rows of generated
 //! tokens, so the tokens come in both ways.
 
-use super::Bare;
-use super::blocks::Blocks;
-use super::executor::DeviceError;
-use super::qwen3::{Logits, Workspace};
-use super::schedule::{Limits, Scheduler};
-use super::token_engine::{EngineError, TokenRequest};
+use super::bare::BareEngine;
 use crate::base::{Seed, Stage};
+use crate::blocks::Blocks;
+use crate::executor::DeviceError;
+use crate::qwen3::{Logits, Workspace};
 use crate::sample::Sampling;
+use crate::schedule::{Limits, Scheduler};
+use crate::token_engine::{EngineError, TokenRequest};
 use futures::executor::block_on;
 use rand::RngExt;
 use serde::Serialize;
@@ -20,7 +20,7 @@ const POSITIONS: usize = 64;
 
 /// Logits of one model beside those of a reference, over all compared positions.
 #[derive(Clone, Copy, PartialEq, Debug, Default, Serialize)]
-pub struct Agreement {
+pub struct LogitDivergence {
     /// Positions compared.
     pub positions: usize,
     /// Share of positions where both choose the same token.
@@ -33,18 +33,23 @@ pub struct Agreement {
 
 /// The same for tokens of a prompt and for tokens that were generated one by one.
 #[derive(Clone, Copy, PartialEq, Debug, Default, Serialize)]
-pub struct Agreements {
+pub struct LogitDivergences {
     /// As one prompt.
-    pub prompts: Agreement,
+    pub prompts: LogitDivergence,
     /// One by one.
-    pub generated: Agreement,
+    pub generated: LogitDivergence,
 }
 
 /// Compares `other` with `reference` on `sequences` sequences.
 ///
 /// # Errors
 /// A context that is too short, an engine that fails, or a model that is not on the CPU.
-pub fn agreement(reference: &Bare, other: &Bare, sequences: usize, seed: Seed) -> Result<Agreements, EngineError> {
+pub fn logit_divergence(
+    reference: &BareEngine,
+    other: &BareEngine,
+    sequences: usize,
+    seed: Seed,
+) -> Result<LogitDivergences, EngineError> {
     let vocab = reference.config.vocab_size;
     let (mut prompts, mut generated) = (Sums::default(), Sums::default());
     for sequence in 0..sequences {
@@ -66,7 +71,7 @@ pub fn agreement(reference: &Bare, other: &Bare, sequences: usize, seed: Seed) -
             }
         }
     }
-    Ok(Agreements { prompts: prompts.means(), generated: generated.means() })
+    Ok(LogitDivergences { prompts: prompts.means(), generated: generated.means() })
 }
 
 /// Over positions.
@@ -89,9 +94,9 @@ impl Sums {
         self.divergence += divergence(expected, found);
     }
 
-    fn means(&self) -> Agreement {
+    fn means(&self) -> LogitDivergence {
         let positions = self.positions as f64;
-        Agreement {
+        LogitDivergence {
             positions: self.positions,
             greedy: self.same as f64 / positions,
             relative_error: (self.squares / self.variance).sqrt(),
@@ -102,7 +107,7 @@ impl Sums {
 
 /// The logits after every token from the last one of the start, one row after the other; those after the start come as one prompt with it
 /// or `one_by_one`.
-fn logits(bare: &Bare, tokens: &[u32], one_by_one: bool) -> Result<Vec<f32>, EngineError> {
+fn logits(bare: &BareEngine, tokens: &[u32], one_by_one: bool) -> Result<Vec<f32>, EngineError> {
     let elsewhere =
         || EngineError::Device(DeviceError("logits are compared on the CPU: choose `--device cpu`".to_string()));
     let mut model = bare.model.clone().ok_or_else(elsewhere)?;
@@ -149,18 +154,18 @@ mod tests {
     use crate::qwen3::Dtype;
     use crate::{EngineOptions, ModelSource};
 
-    fn open(dtype: Dtype) -> Bare {
+    fn open(dtype: Dtype) -> BareEngine {
         let source = ModelSource::parse("embedded:triage").unwrap();
         let options = EngineOptions { draft_tokens: 0, ..EngineOptions::default() };
-        Bare::open(&source, None, dtype, &options, &mut |_| ()).unwrap()
+        BareEngine::open(&source, None, dtype, &options, &mut |_| ()).unwrap()
     }
 
     #[test]
     fn finer_weights_are_nearer_to_the_reference() {
         let reference = open(Dtype::F32);
-        let of = |dtype| agreement(&reference, &open(dtype), 2, Seed(1)).unwrap();
+        let of = |dtype| logit_divergence(&reference, &open(dtype), 2, Seed(1)).unwrap();
         let all = [Dtype::F32, Dtype::Bf16, Dtype::Q8_0, Dtype::Q4K].map(of);
-        for kind in [|both: Agreements| both.prompts, |both: Agreements| both.generated] {
+        for kind in [|both: LogitDivergences| both.prompts, |both: LogitDivergences| both.generated] {
             let [same, half, bytes, nibbles] = all.map(kind);
             assert_eq!((same.positions, same.greedy, same.relative_error), (2 * POSITIONS, 1.0, 0.0));
             assert!(same.divergence.abs() < 1e-12);

@@ -1,0 +1,19 @@
+//! The device that a model runs on: the choice among what the machine has, free memory, and loading
+//! the weights there. Knows no text.
+
+mod cpu;
+mod error;
+#[cfg(any(gpu, all(test, unix)))]
+mod gpu;
+mod load;
+mod memory;
+mod placement;
+mod survey;
+
+pub use error::OpenError;
+pub(crate) use load::load;
+pub use load::{DtypeRequest, LoadOptions, LoadProgress};
+pub(crate) use memory::resident;
+pub use memory::{Resident, free as memory_free};
+pub(crate) use placement::{Loaded, choose};
+pub use survey::{DeviceReport, cuda_architectures, survey};
