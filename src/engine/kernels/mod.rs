@@ -1,28 +1,19 @@
-//! The kernels: one file per operation of the CPU. A file of this level holds the operation's signature; `cpu/` holds the
-//! implementations, `reference` the plain ones that all kernels are tested against by one `suite`. `gpu/` is the way to the kernels of the
-//! package's `kernels/`, which work on a device's memory and are launched by its executor.
+//! The kernels, in strata: `layout/` says how numbers lie in memory, `cpu/` holds the CPU's kernel sets and
+//! the threads they run on, `ops/` one operation of a forward pass per file. `gpu/` is the way to the
+//! kernels of the repository's `kernels/` folder, which work on a device's memory and are launched by its
+//! executor. `reference` holds the plain implementations that one `suite` tests all kernels against.
 //!
-//! The shape alphabet: t tokens (rows of a step), n_q query heads, n_kv key/value heads, d head size, v vocabulary.
+//! The shape alphabet: t tokens (rows of a step), n_q query heads, n_kv key/value heads, d head size,
+//! v vocabulary.
 
-mod argmax;
-mod attention;
-#[cfg(target_arch = "x86_64")]
-mod bf16_rows;
-mod compute;
+mod layout;
+
 mod cpu;
-mod embedding;
-mod format;
+
+mod ops;
+
 #[cfg(any(gpu, all(test, unix)))]
 pub(crate) mod gpu;
-mod int8_rows;
-mod kv_layout;
-mod linear;
-mod matrix;
-mod norm;
-mod panels;
-mod rotary;
-mod rows;
-mod threads;
 
 #[cfg(test)]
 mod reference;
@@ -31,14 +22,11 @@ mod suite;
 #[cfg(test)]
 mod tests;
 
-pub(crate) use attention::{Attend, attention};
-pub use compute::{Compute, ComputeError};
-pub use cpu::simd::KernelSet;
-pub(crate) use embedding::embed;
-pub use format::Format;
-pub(crate) use kv_layout::{Heads, KvFormat, KvLayer, KvShape};
-pub(crate) use linear::{Linear, Output, linear, linear_argmax};
-pub(crate) use matrix::Matrix;
-pub(crate) use norm::{rms_norm, select_rows};
-pub(crate) use rotary::{Norms, Rotary, rotate_and_store};
-pub use rows::Rows;
+pub use cpu::compute::{Compute, ComputeError};
+pub(crate) use cpu::rotary::Norms;
+pub use cpu::set::KernelSet;
+pub use layout::{Format, Rows};
+pub(crate) use layout::{Heads, KvFormat, KvLayer, KvShape, Matrix};
+pub(crate) use ops::{
+    Attend, Linear, Output, Rotary, attention, embed, linear, linear_argmax, rms_norm, rotate_and_store, select_rows,
+};

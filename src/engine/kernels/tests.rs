@@ -1,7 +1,7 @@
 //! The CPU's kernel sets in the suite, and what only they promise: that vectors of one length give one result, and threads none of
 //! their own.
 
-use super::argmax::Best;
+use super::ops::Best;
 use super::suite::{Arithmetic, Family, Packing, Product, Sequence, Shapes, Store, Subject, Way, numbers, rng, suite};
 use super::*;
 use crate::blocks::BlockId;

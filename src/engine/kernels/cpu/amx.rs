@@ -8,8 +8,8 @@
 use super::int8::{Int8Task, Q4Panel};
 use super::simd::Simd;
 use super::strip::{AHEAD, far_pairs};
-use crate::kernels::int8_rows::{BLOCK, TILE};
-use crate::kernels::panels::PartLayout;
+use crate::kernels::layout::int8_rows::{BLOCK, TILE};
+use crate::kernels::layout::panels::PartLayout;
 use std::arch::asm;
 use std::hint::black_box;
 use std::mem::MaybeUninit;

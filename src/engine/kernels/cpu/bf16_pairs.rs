@@ -5,8 +5,8 @@ use super::avx512::Avx512Bf16;
 use super::destination::Destination;
 use super::simd::{Kernel, Simd};
 use super::strip::{self, Blocks, Fetch, Sums};
-use crate::kernels::bf16_rows::{Bf16Rows, STRIP};
-use crate::kernels::int8_rows::BLOCK;
+use crate::kernels::layout::bf16_rows::{Bf16Rows, STRIP};
+use crate::kernels::layout::int8_rows::BLOCK;
 use std::arch::x86_64::*;
 use std::ops::Range;
 

@@ -1,7 +1,7 @@
 //! Activations to bf16.
 
 use super::simd::{Kernel, Simd};
-use crate::kernels::{bf16_rows::STRIP, int8_rows::BLOCK};
+use crate::kernels::layout::{bf16_rows::STRIP, int8_rows::BLOCK};
 
 /// One row. Block b is written `b * STRIP` places after the pointer.
 pub(in crate::kernels) struct RoundTask<'a> {

@@ -5,8 +5,8 @@
 use super::destination::Destination;
 use super::simd::{Kernel, Simd};
 use super::strip::{self, Blocks, Fetch, Sums};
-use crate::kernels::int8_rows::{BLOCK, Int8Rows, TILE};
-use crate::kernels::panels::{PartLayout, Q4_PARTS};
+use crate::kernels::layout::int8_rows::{BLOCK, Int8Rows, TILE};
+use crate::kernels::layout::panels::{PartLayout, Q4_PARTS};
 use std::ops::Range;
 
 /// A rectangle of a product: some rows by some panels.

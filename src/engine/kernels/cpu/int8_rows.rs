@@ -1,7 +1,7 @@
 //! Activations to signed bytes: 32 at a time, with one scale.
 
 use super::simd::{Kernel, Simd};
-use crate::kernels::int8_rows::{BLOCK, TILE};
+use crate::kernels::layout::int8_rows::{BLOCK, TILE};
 
 /// One row. What is written of block b lies `b * TILE` places after the pointers.
 pub(in crate::kernels) struct QuantizeTask<'a> {

@@ -4,6 +4,7 @@
 
 pub(super) mod argmax;
 pub(super) mod attention;
+pub(super) mod compute;
 pub(super) mod destination;
 pub(super) mod exp;
 pub(super) mod int8;
@@ -11,8 +12,10 @@ pub(super) mod int8_rows;
 pub(super) mod linear;
 pub(super) mod norm;
 pub(super) mod rotary;
+pub(super) mod set;
 pub(super) mod simd;
 mod strip;
+mod threads;
 pub(super) mod tile;
 
 #[cfg(target_arch = "x86_64")]

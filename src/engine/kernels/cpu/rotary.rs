@@ -3,7 +3,18 @@
 use super::int8_rows::{scale_of, to_bytes};
 use super::norm::rms_norm;
 use super::simd::{Kernel, Simd};
-use crate::kernels::{Heads, KvFormat, KvShape, Norms};
+use crate::kernels::layout::{Heads, KvFormat, KvShape};
+
+/// The per-head norms of a layer.
+#[derive(Clone, Copy)]
+pub(crate) struct Norms<'a> {
+    /// Weights of the query norm, d of them.
+    pub(crate) query: &'a [f32],
+    /// Weights of the key norm, d of them.
+    pub(crate) key: &'a [f32],
+    /// Added to the mean square.
+    pub(crate) eps: f32,
+}
 
 /// One token.
 pub(in crate::kernels) struct RotaryTask<'a> {

@@ -1,10 +1,10 @@
 //! How products go through packed weights: a strip of rows goes through a panel together, in register tiles, a few blocks of inputs
 //! after the other. What a tile does with a block is a [`Blocks`]'; where it is in memory by then is decided here.
 
+use super::compute::part;
 use super::destination::Destination;
 use super::linear::by_height;
 use super::simd::Simd;
-use crate::kernels::compute::part;
 use std::mem::MaybeUninit;
 use std::ops::Range;
 

@@ -12,7 +12,7 @@ use super::exp::exp;
 use super::simd::{Kernel, Simd};
 use super::tile::{Element, F16, Int8, accumulate};
 use crate::blocks::BlockId;
-use crate::kernels::{Heads, KvFormat, KvShape};
+use crate::kernels::layout::{Heads, KvFormat, KvShape};
 use state::{State, exp_one, place};
 use std::cell::Cell;
 use std::ops::Range;

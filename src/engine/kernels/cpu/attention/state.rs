@@ -2,7 +2,7 @@
 
 use crate::kernels::cpu::exp::exp;
 use crate::kernels::cpu::simd::{Kernel, Simd};
-use crate::kernels::{Heads, KvShape};
+use crate::kernels::layout::{Heads, KvShape};
 
 /// Floats of what a part of the keys comes to, for some rows (token × head).
 pub(in crate::kernels) fn partial_len(rows: usize, shape: KvShape) -> usize {

@@ -1,8 +1,8 @@
 //! RMSNorm over rows, and the choice of rows.
 
-use super::cpu::norm::RmsNormTask;
-use super::matrix::Shared;
-use super::{Compute, Matrix};
+use crate::kernels::cpu::compute::Compute;
+use crate::kernels::cpu::norm::RmsNormTask;
+use crate::kernels::layout::matrix::{Matrix, Shared};
 
 /// Rows per task.
 const ROWS: usize = 4;

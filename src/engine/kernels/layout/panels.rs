@@ -7,23 +7,23 @@
 //!   16 half bytes: input i of the first half of the part in the lower, input i + 16 in the upper half.
 
 use super::int8_rows::BLOCK;
-use super::matrix::{Buffer, Shared};
+use super::matrix::Buffer;
 use super::rows::{Q4Block, Q8Block};
-use super::{Compute, Format, Rows};
+use super::{Format, Rows};
 
 /// Parts of 32 inputs in a block of Q4_K.
-pub(super) const Q4_PARTS: usize = 8;
+pub(in crate::kernels) const Q4_PARTS: usize = 8;
 
 /// The layout of a panel of bytes.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(super) enum PartLayout {
+pub(in crate::kernels) enum PartLayout {
     Q8_0,
     Q4K,
 }
 
 impl PartLayout {
     /// Bytes of a panel of `width` outputs and `blocks` blocks of 32 inputs.
-    pub(super) fn panel_bytes(self, blocks: usize, width: usize) -> usize {
+    pub(in crate::kernels) fn panel_bytes(self, blocks: usize, width: usize) -> usize {
         match self {
             Self::Q8_0 => blocks * (2 + BLOCK) * width,
             Self::Q4K => blocks / Q4_PARTS * (4 + Q4_PARTS * (2 + BLOCK / 2)) * width,
@@ -32,7 +32,7 @@ impl PartLayout {
 }
 
 /// Packed weights.
-pub(super) struct Panels {
+pub(in crate::kernels) struct Panels {
     format: Format,
     /// Whether they are bf16 in pairs of inputs.
     in_pairs: bool,
@@ -44,41 +44,48 @@ pub(super) struct Panels {
 }
 
 impl Panels {
-    /// Packs `columns` outputs, of which `column(i)` is row `j` of a matrix, or padding.
-    pub(super) fn pack<'a>(
-        compute: &Compute,
+    /// Returns room for `columns` outputs in panels of `width` outputs, all weights zero. `in_pairs` says
+    /// whether bf16 weights lie in pairs of inputs.
+    pub(in crate::kernels) fn zeros(
         (format, inputs): (Format, usize),
         columns: usize,
-        column: impl Fn(usize) -> Option<(&'a Rows, usize)> + Sync,
+        width: usize,
+        in_pairs: bool,
     ) -> Self {
-        let width = 2 * compute.kernels().lanes();
-        let in_pairs = format == Format::Bf16 && compute.kernels().has_bf16_pairs();
+        let in_pairs = in_pairs && format == Format::Bf16;
         let block = if in_pairs { BLOCK } else { format.block() };
         let blocks = inputs.div_ceil(block) * block / BLOCK;
         let mut panels = Self { format, in_pairs, blocks, width, inputs, bytes: Buffer::default() };
-        let (count, size) = (columns.div_ceil(width), panels.panel_bytes());
-        panels.bytes = Buffer::zeros(count * size.div_ceil(size_of::<f32>()));
-        let shared = Shared::new(panels.bytes.as_mut_slice());
-        compute.parallel(count, count * size, |panel| {
-            // SAFETY: every task has a panel of its own, inside the buffer.
-            let to = unsafe { std::slice::from_raw_parts_mut(shared.get().cast::<u8>().add(panel * size), size) };
-            for lane in 0..width {
-                if let Some((rows, row)) = column(panel * width + lane) {
-                    match format {
-                        Format::Bf16 if in_pairs => put_pairs(rows.row(row), to, width, lane),
-                        Format::F32 => put::<4>(rows.row(row), to, width, lane),
-                        Format::F16 | Format::Bf16 => put::<2>(rows.row(row), to, width, lane),
-                        Format::Q8_0 => put_q8_0(rows.row(row), to, width, lane),
-                        Format::Q4K => put_q4_k(rows.row(row), to, width, lane),
-                    }
-                }
-            }
-        });
+        let size = panels.panel_bytes();
+        panels.bytes = Buffer::zeros(columns.div_ceil(width) * size.div_ceil(size_of::<f32>()));
         panels
     }
 
+    /// Returns the function that writes one output's weights, a row of a matrix in the panels' format,
+    /// into a panel's bytes.
+    pub(in crate::kernels) fn writer(&self) -> impl Fn(&Rows, usize, &mut [u8], usize) + Sync + use<> {
+        let (format, in_pairs, width) = (self.format, self.in_pairs, self.width);
+        move |rows, row, to, lane| match format {
+            Format::Bf16 if in_pairs => put_pairs(rows.row(row), to, width, lane),
+            Format::F32 => put::<4>(rows.row(row), to, width, lane),
+            Format::F16 | Format::Bf16 => put::<2>(rows.row(row), to, width, lane),
+            Format::Q8_0 => put_q8_0(rows.row(row), to, width, lane),
+            Format::Q4K => put_q4_k(rows.row(row), to, width, lane),
+        }
+    }
+
+    /// The panels' memory, to be written.
+    pub(in crate::kernels) fn as_mut_floats(&mut self) -> &mut [f32] {
+        self.bytes.as_mut_slice()
+    }
+
+    /// Outputs per panel.
+    pub(in crate::kernels) fn width(&self) -> usize {
+        self.width
+    }
+
     /// Bytes of a panel.
-    fn panel_bytes(&self) -> usize {
+    pub(in crate::kernels) fn panel_bytes(&self) -> usize {
         match self.format {
             Format::Bf16 if self.in_pairs => self.blocks * BLOCK * self.width * 2,
             Format::F32 | Format::F16 | Format::Bf16 => self.inputs * self.width * self.format.block_bytes(),
@@ -88,32 +95,27 @@ impl Panels {
     }
 
     /// The format.
-    pub(super) fn format(&self) -> Format {
+    pub(in crate::kernels) fn format(&self) -> Format {
         self.format
     }
 
-    /// Whether they are bf16 in pairs of inputs.
-    pub(super) fn in_pairs(&self) -> bool {
-        self.in_pairs
-    }
-
     /// Blocks of 32 inputs.
-    pub(super) fn blocks(&self) -> usize {
+    pub(in crate::kernels) fn blocks(&self) -> usize {
         self.blocks
     }
 
     /// All of it.
-    pub(super) fn bytes(&self) -> &[u8] {
+    pub(in crate::kernels) fn bytes(&self) -> &[u8] {
         self.bytes.as_bytes()
     }
 
     /// Number of weights, padding included.
-    pub(super) fn weights(&self) -> usize {
+    pub(in crate::kernels) fn weights(&self) -> usize {
         self.bytes().len() / self.panel_bytes().max(1) * self.width * self.inputs
     }
 
     /// The weights of packed column `column`.
-    pub(super) fn copy_column(&self, column: usize, to: &mut [f32]) {
+    pub(in crate::kernels) fn copy_column(&self, column: usize, to: &mut [f32]) {
         let (size, width, lane) = (self.panel_bytes(), self.width, column % self.width);
         let panel = &self.bytes()[column / width * size..][..size];
         match self.format {

@@ -69,32 +69,32 @@ impl KvShape {
     }
 
     /// Numbers of a block's keys of one head.
-    pub(super) fn key_numbers(&self) -> usize {
+    pub(in crate::kernels) fn key_numbers(&self) -> usize {
         self.heads.d * self.block_tokens
     }
 
     /// Numbers of a block's values of one head.
-    pub(super) fn value_numbers(&self) -> usize {
+    pub(in crate::kernels) fn value_numbers(&self) -> usize {
         self.block_tokens * self.d_padded()
     }
 
     /// Bytes of a block's keys of one head, a multiple of 4.
-    pub(super) fn key_head_bytes(&self) -> usize {
+    pub(in crate::kernels) fn key_head_bytes(&self) -> usize {
         self.key_numbers() * self.format.bytes() + self.block_tokens * self.format.scale_bytes()
     }
 
     /// Bytes of a block's values of one head, a multiple of 4.
-    pub(super) fn value_head_bytes(&self) -> usize {
+    pub(in crate::kernels) fn value_head_bytes(&self) -> usize {
         self.value_numbers() * self.format.bytes() + self.block_tokens * self.format.scale_bytes()
     }
 
     /// Where a block's keys of one head start, in bytes.
-    pub(super) fn keys_at(&self, block: usize, kv_head: usize) -> usize {
+    pub(in crate::kernels) fn keys_at(&self, block: usize, kv_head: usize) -> usize {
         (block * self.heads.n_kv + kv_head) * self.key_head_bytes()
     }
 
     /// Where a block's values of one head start, in bytes.
-    pub(super) fn values_at(&self, block: usize, kv_head: usize) -> usize {
+    pub(in crate::kernels) fn values_at(&self, block: usize, kv_head: usize) -> usize {
         (block * self.heads.n_kv + kv_head) * self.value_head_bytes()
     }
 
@@ -114,17 +114,17 @@ pub(crate) struct KvLayer {
 
 impl KvLayer {
     /// How many blocks it has room for.
-    pub(super) fn blocks(&self) -> usize {
+    pub(in crate::kernels) fn blocks(&self) -> usize {
         self.blocks
     }
 
     /// Keys and values, for those who know the shape.
-    pub(super) fn memory(&self) -> [*const u8; 2] {
+    pub(in crate::kernels) fn memory(&self) -> [*const u8; 2] {
         [&self.keys, &self.values].map(|buffer| buffer.as_bytes().as_ptr())
     }
 
     /// The same, to write.
-    pub(super) fn memory_mut(&mut self) -> [&mut [f32]; 2] {
+    pub(in crate::kernels) fn memory_mut(&mut self) -> [&mut [f32]; 2] {
         [&mut self.keys, &mut self.values].map(Buffer::as_mut_slice)
     }
 }

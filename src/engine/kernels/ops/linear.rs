@@ -1,21 +1,26 @@
 //! Matrix products with weights packed once: `y = x · Wᵀ`, alone, added to `y`, or as the gated half of an MLP.
 
+use super::activations::quantize;
+#[cfg(target_arch = "x86_64")]
+use super::activations::round;
 use super::argmax::Best;
+use super::pack::pack;
 #[cfg(target_arch = "x86_64")]
-use super::bf16_rows::{Bf16Rows, STRIP};
-use super::compute::part;
+use crate::kernels::cpu::amx_bf16::Bf16Task;
 #[cfg(target_arch = "x86_64")]
-use super::cpu::amx_bf16::Bf16Task;
+use crate::kernels::cpu::bf16_pairs::Bf16PairsTask;
+use crate::kernels::cpu::compute::{Compute, part};
+use crate::kernels::cpu::destination::{Destination, Target};
+use crate::kernels::cpu::int8::Int8Task;
+use crate::kernels::cpu::linear::LinearTask;
+use crate::kernels::cpu::set::KernelSet;
+use crate::kernels::cpu::tile::{Bf16, Element, F16};
 #[cfg(target_arch = "x86_64")]
-use super::cpu::bf16_pairs::Bf16PairsTask;
-use super::cpu::destination::{Destination, Target};
-use super::cpu::int8::Int8Task;
-use super::cpu::linear::LinearTask;
-use super::cpu::tile::{Bf16, Element, F16};
-use super::int8_rows::{Int8Rows, TILE};
-use super::matrix::{Matrix, Shared};
-use super::panels::{Panels, PartLayout};
-use super::{Compute, Format, KernelSet, Rows};
+use crate::kernels::layout::bf16_rows::{Bf16Rows, STRIP};
+use crate::kernels::layout::int8_rows::{Int8Rows, TILE};
+use crate::kernels::layout::matrix::{Matrix, Shared};
+use crate::kernels::layout::panels::{Panels, PartLayout};
+use crate::kernels::layout::{Format, Rows};
 use std::cell::Cell;
 use std::ops::Range;
 use std::sync::Mutex;
@@ -46,7 +51,7 @@ impl Linear {
         assert!(parts.iter().all(|part| (part.format(), part.inputs()) == (format, inputs)), "parts are alike");
         let rows: Vec<(&Rows, usize)> =
             parts.iter().flat_map(|part| (0..part.outputs()).map(move |row| (*part, row))).collect();
-        let panels = Panels::pack(compute, (format, inputs), rows.len(), |output| rows.get(output).copied());
+        let panels = pack(compute, (format, inputs), rows.len(), |output| rows.get(output).copied());
         Self { kernels: compute.kernels(), outputs: rows.len(), inputs, panels, bias, gated: false }
     }
 
@@ -56,7 +61,7 @@ impl Linear {
         let (outputs, inputs, format) = (gate.outputs(), gate.inputs(), gate.format());
         assert_eq!((outputs, inputs, format), (up.outputs(), up.inputs(), up.format()), "gate and up are alike");
         let lanes = compute.kernels().lanes();
-        let panels = Panels::pack(compute, (format, inputs), outputs.next_multiple_of(lanes) * 2, |column| {
+        let panels = pack(compute, (format, inputs), outputs.next_multiple_of(lanes) * 2, |column| {
             let (panel, lane) = (column / (2 * lanes), column % (2 * lanes));
             let part = if lane < lanes { gate } else { up };
             let output = panel * lanes + lane % lanes;
@@ -119,32 +124,76 @@ pub(crate) fn linear(
         (false, Output::Add) => Target::Add,
     };
     let y = y.as_mut_slice();
-    let mut product = |rows: Range<usize>| {
+    let mut product = |rows: Range<usize>, kernel| {
         let y = Shared::new(&mut y[rows.start * weights.outputs..]);
-        Product { compute, weights, rows: rows.len(), y, target }
+        Product { compute, weights, first: rows.start, rows: rows.len(), y, target }.run(x, kernel);
     };
-    let layout = match weights.panels.format() {
-        Format::F32 => return product(0..x.rows()).of_floats::<f32>(x),
-        Format::F16 => return product(0..x.rows()).of_floats::<F16>(x),
-        Format::Bf16 if !weights.panels.in_pairs() => return product(0..x.rows()).of_floats::<Bf16>(x),
-        Format::Bf16 => None,
-        Format::Q8_0 => Some(PartLayout::Q8_0),
-        Format::Q4K => Some(PartLayout::Q4K),
+    let format = weights.panels.format();
+    let [decode, prefill] = RowKind::ALL.map(|kind| product_kernel(format, compute.kernels(), kind));
+    let all = 0..x.rows();
+    let parts = if decode == prefill {
+        [(all.clone(), decode), (all.end..all.end, prefill)]
+    } else {
+        [(0..generated, decode), (generated..all.end, prefill)]
     };
-    let in_vectors = if compute.kernels().has_bf16_tiles() { generated } else { x.rows() };
-    if in_vectors > 0 {
-        let product = product(0..in_vectors);
-        match layout {
-            Some(layout) => product.of_bytes(x, layout),
-            #[cfg(target_arch = "x86_64")]
-            None => product.of_pairs(x),
-            #[cfg(not(target_arch = "x86_64"))]
-            None => unreachable!("no set of this machine packs pairs"),
+    for (rows, kernel) in parts.into_iter().filter(|(rows, _)| !rows.is_empty()) {
+        product(rows, kernel);
+    }
+}
+
+/// The two kinds of rows, in the order in which a step lists them.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum RowKind {
+    /// Tokens that were generated or drafted: few rows, which wait for the weights to be read.
+    Decode,
+    /// Tokens of prompts: many rows, which share the work of converting weights.
+    Prefill,
+}
+
+impl RowKind {
+    const ALL: [Self; 2] = [Self::Decode, Self::Prefill];
+}
+
+/// The kernels of a product, by the numbers that they multiply.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum ProductKernel {
+    /// f32 weights with f32 activations.
+    F32,
+    /// f16 weights, widened.
+    F16,
+    /// bf16 weights, widened.
+    Bf16,
+    /// Quantized weights as int8 with activations quantized to int8.
+    Int8(PartLayout),
+    /// bf16 weights in pairs of inputs with activations rounded to bf16.
+    #[cfg(target_arch = "x86_64")]
+    Bf16Pairs,
+    /// Weights as bf16 (quantized ones converted) on tiles with activations rounded to bf16.
+    #[cfg(target_arch = "x86_64")]
+    Bf16Tiles(Option<PartLayout>),
+}
+
+/// Chooses a product's kernel by the weights' format, the kernel set and the kind of the rows. A row's
+/// kind follows from its own request, so the choice never depends on the batch.
+fn product_kernel(format: Format, set: KernelSet, kind: RowKind) -> ProductKernel {
+    #[cfg(target_arch = "x86_64")]
+    {
+        let tiles = kind == RowKind::Prefill && set.has_bf16_tiles();
+        match format {
+            Format::Bf16 if tiles => return ProductKernel::Bf16Tiles(None),
+            Format::Q8_0 if tiles => return ProductKernel::Bf16Tiles(Some(PartLayout::Q8_0)),
+            Format::Q4K if tiles => return ProductKernel::Bf16Tiles(Some(PartLayout::Q4K)),
+            Format::Bf16 if set.has_bf16_pairs() => return ProductKernel::Bf16Pairs,
+            _ => {}
         }
     }
-    #[cfg(target_arch = "x86_64")]
-    if in_vectors < x.rows() {
-        product(in_vectors..x.rows()).on_tiles(x, in_vectors, layout);
+    let _every_set_is_alike = (set, kind);
+    match format {
+        Format::F32 => ProductKernel::F32,
+        Format::F16 => ProductKernel::F16,
+        Format::Bf16 => ProductKernel::Bf16,
+        Format::Q8_0 => ProductKernel::Int8(PartLayout::Q8_0),
+        Format::Q4K => ProductKernel::Int8(PartLayout::Q4K),
     }
 }
 
@@ -167,26 +216,48 @@ pub(crate) fn linear_argmax(compute: &Compute, x: &Matrix, head: &Linear, logits
 struct Product<'a> {
     compute: &'a Compute,
     weights: &'a Linear,
+    /// The first of the rows in `x`.
+    first: usize,
     rows: usize,
+    /// The first row's outputs.
     y: Shared,
     target: Target,
 }
 
 impl Product<'_> {
+    fn run(&self, x: &Matrix, kernel: ProductKernel) {
+        match kernel {
+            ProductKernel::F32 => self.of_floats::<f32>(x),
+            ProductKernel::F16 => self.of_floats::<F16>(x),
+            ProductKernel::Bf16 => self.of_floats::<Bf16>(x),
+            ProductKernel::Int8(layout) => self.of_bytes(x, layout),
+            #[cfg(target_arch = "x86_64")]
+            ProductKernel::Bf16Pairs => self.of_pairs(x),
+            #[cfg(target_arch = "x86_64")]
+            ProductKernel::Bf16Tiles(layout) => self.on_tiles(x, layout),
+        }
+    }
+
     fn of_floats<E: Element>(&self, x: &Matrix) {
         self.split(1, |rows, range| {
             let panels = self.weights.panels.bytes().as_ptr().cast::<E>();
             let to = self.destination();
-            let task = LinearTask { x: x.as_slice(), rows, inputs: self.weights.inputs, panels, range, to };
+            let task = LinearTask {
+                x: &x.as_slice()[self.first * self.weights.inputs..],
+                rows,
+                inputs: self.weights.inputs,
+                panels,
+                range,
+                to,
+            };
             // SAFETY: tasks cover disjoint rectangles of `y`, and `task` describes memory of the right shape.
             unsafe { self.compute.kernels().run(task) }
         });
     }
 
-    /// Of the first rows of `x`.
     fn of_bytes(&self, x: &Matrix, layout: PartLayout) {
         let mut bytes = INT8_ROWS.take();
-        bytes.fill(self.compute, x, self.rows, self.weights.panels.blocks());
+        quantize(self.compute, x, self.rows(), self.weights.panels.blocks(), &mut bytes);
         self.split(TILE, |rows, range| {
             let panels = self.weights.panels.bytes();
             let task = Int8Task { x: &bytes, rows, panels, layout, range, to: self.destination() };
@@ -196,11 +267,10 @@ impl Product<'_> {
         INT8_ROWS.set(bytes);
     }
 
-    /// Of the first rows of `x`.
     #[cfg(target_arch = "x86_64")]
     fn of_pairs(&self, x: &Matrix) {
         let mut numbers = BF16_ROWS.take();
-        numbers.fill(self.compute, x, 0..self.rows, self.weights.panels.blocks());
+        round(self.compute, x, self.rows(), self.weights.panels.blocks(), &mut numbers);
         self.split(1, |rows, range| {
             let panels = self.weights.panels.bytes();
             let task = Bf16PairsTask { x: &numbers, rows, panels, range, to: self.destination() };
@@ -210,11 +280,10 @@ impl Product<'_> {
         BF16_ROWS.set(numbers);
     }
 
-    /// Of the rows of `x` from `first` on.
     #[cfg(target_arch = "x86_64")]
-    fn on_tiles(&self, x: &Matrix, first: usize, layout: Option<PartLayout>) {
+    fn on_tiles(&self, x: &Matrix, layout: Option<PartLayout>) {
         let mut numbers = BF16_ROWS.take();
-        numbers.fill(self.compute, x, first..x.rows(), self.weights.panels.blocks());
+        round(self.compute, x, self.rows(), self.weights.panels.blocks(), &mut numbers);
         self.split(STRIP, |rows, range| {
             let panels = self.weights.panels.bytes();
             let task = Bf16Task { x: &numbers, rows, panels, layout, range, to: self.destination() };
@@ -222,6 +291,11 @@ impl Product<'_> {
             unsafe { self.compute.kernels().run_on_bytes(task) }
         });
         BF16_ROWS.set(numbers);
+    }
+
+    /// The rows in `x`.
+    fn rows(&self) -> Range<usize> {
+        self.first..self.first + self.rows
     }
 
     fn destination(&self) -> Destination<'_> {

@@ -83,7 +83,7 @@ impl Rows {
     }
 
     /// One row as it is kept.
-    pub(super) fn row(&self, row: usize) -> &[u8] {
+    pub(in crate::kernels) fn row(&self, row: usize) -> &[u8] {
         let size = self.format.row_bytes(self.inputs);
         &self.bytes[row * size..(row + 1) * size]
     }
@@ -137,16 +137,16 @@ fn half_at(bytes: &[u8], at: usize) -> f32 {
 
 /// 32 weights: `scale * q[i]`.
 #[derive(Clone, Copy)]
-pub(super) struct Q8Block<'a>(pub(super) &'a [u8; 34]);
+pub(in crate::kernels) struct Q8Block<'a>(pub(in crate::kernels) &'a [u8; 34]);
 
 impl Q8Block<'_> {
     /// Bits of the f16 scale.
-    pub(super) fn scale_bits(self) -> u16 {
+    pub(in crate::kernels) fn scale_bits(self) -> u16 {
         u16::from_le_bytes([self.0[0], self.0[1]])
     }
 
     /// The signed bytes.
-    pub(super) fn weights(self) -> [i8; 32] {
+    pub(in crate::kernels) fn weights(self) -> [i8; 32] {
         std::array::from_fn(|i| self.0[2 + i].cast_signed())
     }
 
@@ -158,16 +158,16 @@ impl Q8Block<'_> {
 
 /// 256 weights in eight parts of 32: `d * scale[part] * q[i] - d_min * minimum[part]`.
 #[derive(Clone, Copy)]
-pub(super) struct Q4Block<'a>(pub(super) &'a [u8; 144]);
+pub(in crate::kernels) struct Q4Block<'a>(pub(in crate::kernels) &'a [u8; 144]);
 
 impl Q4Block<'_> {
     /// Bits of the f16 factors of scales and minima.
-    pub(super) fn factor_bits(self) -> (u16, u16) {
+    pub(in crate::kernels) fn factor_bits(self) -> (u16, u16) {
         (u16::from_le_bytes([self.0[0], self.0[1]]), u16::from_le_bytes([self.0[2], self.0[3]]))
     }
 
     /// The 6-bit scale and minimum of a part: the first four lie whole in the lower bits, the others in two pieces.
-    pub(super) fn scale_and_minimum(self, part: usize) -> (u8, u8) {
+    pub(in crate::kernels) fn scale_and_minimum(self, part: usize) -> (u8, u8) {
         let packed = &self.0[4..16];
         if part < 4 {
             return (packed[part] & 63, packed[part + 4] & 63);
@@ -177,7 +177,7 @@ impl Q4Block<'_> {
     }
 
     /// The weights of a part, 0 to 15: parts come in pairs, the first in the lower halves of 32 bytes.
-    pub(super) fn weights(self, part: usize) -> [u8; 32] {
+    pub(in crate::kernels) fn weights(self, part: usize) -> [u8; 32] {
         let bytes = &self.0[16 + part / 2 * 32..][..32];
         std::array::from_fn(|i| if part.is_multiple_of(2) { bytes[i] & 15 } else { bytes[i] >> 4 })
     }

@@ -154,7 +154,7 @@ impl Matrix {
 
 /// A pointer that several tasks write through, each to places of its own.
 #[derive(Clone, Copy)]
-pub(super) struct Shared(*mut f32);
+pub(in crate::kernels) struct Shared(*mut f32);
 
 // SAFETY: whoever dereferences the pointer proves that no two tasks touch the same place.
 unsafe impl Send for Shared {}
@@ -163,19 +163,19 @@ unsafe impl Sync for Shared {}
 
 impl Shared {
     /// Over a slice that outlives the tasks.
-    pub(super) fn new(slice: &mut [f32]) -> Self {
+    pub(in crate::kernels) fn new(slice: &mut [f32]) -> Self {
         Self(slice.as_mut_ptr())
     }
 
     /// The pointer. A method, so that closures capture the whole of `self`.
-    pub(super) fn get(self) -> *mut f32 {
+    pub(in crate::kernels) fn get(self) -> *mut f32 {
         self.0
     }
 }
 
 /// A pointer that several tasks read through.
 #[derive(Clone, Copy)]
-pub(super) struct SharedBytes(pub(super) *const u8);
+pub(in crate::kernels) struct SharedBytes(pub(in crate::kernels) *const u8);
 
 // SAFETY: whoever dereferences the pointer proves that nobody writes there meanwhile.
 unsafe impl Send for SharedBytes {}
@@ -184,7 +184,7 @@ unsafe impl Sync for SharedBytes {}
 
 impl SharedBytes {
     /// The pointer. A method, so that closures capture the whole of `self`.
-    pub(super) fn get(self) -> *const u8 {
+    pub(in crate::kernels) fn get(self) -> *const u8 {
         self.0
     }
 }

@@ -1,9 +1,10 @@
 //! Causal attention over paged keys and values; the query heads of a group share every read of a key or value.
 
-use super::cpu::attention::{AttentionOutput, AttentionTask, CombineTask, PART, partial_len};
-use super::matrix::{Buffer, Matrix, Shared, SharedBytes};
-use super::{Compute, Heads, KvLayer, KvShape};
 use crate::blocks::BlockId;
+use crate::kernels::cpu::attention::{AttentionOutput, AttentionTask, CombineTask, PART, partial_len};
+use crate::kernels::cpu::compute::Compute;
+use crate::kernels::layout::matrix::{Buffer, Matrix, Shared, SharedBytes};
+use crate::kernels::layout::{Heads, KvLayer, KvShape};
 use std::cell::Cell;
 use std::ops::Range;
 

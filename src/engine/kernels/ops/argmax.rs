@@ -1,29 +1,29 @@
 //! Greedy choice: the largest logit of a row, found piece by piece on all threads.
 
-use super::KernelSet;
-use super::cpu::argmax::ArgmaxTask;
+use crate::kernels::cpu::argmax::ArgmaxTask;
+use crate::kernels::cpu::set::KernelSet;
 
 /// The largest logit of a piece of a row.
 #[derive(Clone, Copy, PartialEq, Debug)]
-pub(super) struct Best {
-    pub(super) logit: f32,
-    pub(super) output: u32,
+pub(in crate::kernels) struct Best {
+    pub(in crate::kernels) logit: f32,
+    pub(in crate::kernels) output: u32,
 }
 
 impl Best {
     /// Of a row of which no logit is a number.
-    pub(super) const NONE: Self = Self { logit: f32::NEG_INFINITY, output: 0 };
+    pub(in crate::kernels) const NONE: Self = Self { logit: f32::NEG_INFINITY, output: 0 };
 
     /// The largest of `logits`, the first of which is of output `first`; of equals the lowest output; what is not a number
     /// never wins.
-    pub(super) fn of(kernels: KernelSet, logits: &[f32], first: usize) -> Self {
+    pub(in crate::kernels) fn of(kernels: KernelSet, logits: &[f32], first: usize) -> Self {
         // SAFETY: the kernel reads the slice only.
         let (logit, at) = unsafe { kernels.run(ArgmaxTask { logits }) };
         if logit == f32::NEG_INFINITY { Self::NONE } else { Self { logit, output: (first + at) as u32 } }
     }
 
     /// The larger of two, of which `self` has the lower outputs.
-    pub(super) fn or(self, other: Self) -> Self {
+    pub(in crate::kernels) fn or(self, other: Self) -> Self {
         if other.logit > self.logit { other } else { self }
     }
 }

@@ -1,6 +1,6 @@
-//! Where and how work is computed: the device, the threads, the instruction set.
+//! Where and how work is computed on the CPU: the threads and the kernel set.
 
-use super::cpu::simd::KernelSet;
+use super::set::KernelSet;
 use super::threads::Threads;
 use candle_core::Device;
 use std::ops::Range;
@@ -85,7 +85,7 @@ impl Compute {
     }
 
     /// Calls `task` with `0..tasks`, in any order, on all threads when the whole `cost` is worth it.
-    pub(super) fn parallel(&self, tasks: usize, cost: usize, task: impl Fn(usize) + Sync + Send) {
+    pub(in crate::kernels) fn parallel(&self, tasks: usize, cost: usize, task: impl Fn(usize) + Sync + Send) {
         match &self.threads {
             Some(threads) if tasks > 1 && cost >= WORTH_A_THREAD => threads.each(tasks, &task),
             _ => (0..tasks).for_each(task),
@@ -94,6 +94,6 @@ impl Compute {
 }
 
 /// The `index`-th of `parts` nearly equal parts of `0..count`.
-pub(super) fn part(count: usize, parts: usize, index: usize) -> Range<usize> {
+pub(in crate::kernels) fn part(count: usize, parts: usize, index: usize) -> Range<usize> {
     count * index / parts..count * (index + 1) / parts
 }

@@ -1,10 +1,10 @@
 //! What happens between the QKV product and attention: RMSNorm of every query and key head, rotation by position, and the
 //! way of keys and values into the K/V pool.
 
-use super::Compute;
-use super::cpu::rotary::RotaryTask;
-use super::kv_layout::{Heads, KvLayer, KvShape};
-use super::matrix::{Matrix, Shared};
+use crate::kernels::cpu::compute::Compute;
+use crate::kernels::cpu::rotary::{Norms, RotaryTask};
+use crate::kernels::layout::matrix::{Matrix, Shared};
+use crate::kernels::layout::{Heads, KvLayer, KvShape};
 
 /// Cosines and sines by absolute position, made when first needed. Angles are rounded to f32 as Hugging Face rounds them; their
 /// cosines and sines are exact.
@@ -45,17 +45,6 @@ impl Rotary {
         let range = position as usize * half..(position as usize + 1) * half;
         (&self.cos[range.clone()], &self.sin[range])
     }
-}
-
-/// The per-head norms of a layer.
-#[derive(Clone, Copy)]
-pub(crate) struct Norms<'a> {
-    /// Weights of the query norm, d of them.
-    pub(crate) query: &'a [f32],
-    /// Weights of the key norm, d of them.
-    pub(crate) key: &'a [f32],
-    /// Added to the mean square.
-    pub(crate) eps: f32,
 }
 
 /// Takes `qkv [t, (n_q + 2 n_kv) * d]`: norms and rotates the queries in place, and the keys on their way to `slots`; copies the

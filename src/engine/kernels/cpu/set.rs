@@ -1,0 +1,176 @@
+//! The kernel sets of a CPU, and the choice among them at run time.
+
+use super::simd::{Kernel, Simd};
+use std::fmt;
+
+/// The instruction sets there are kernels for.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum KernelSet {
+    /// AVX-512 with VNNI, products of bf16, and AMX tiles of bytes and of bf16.
+    #[cfg(target_arch = "x86_64")]
+    Amx,
+    /// AVX-512 with VNNI and products of bf16.
+    #[cfg(target_arch = "x86_64")]
+    Avx512Bf16,
+    /// AVX-512 with VNNI.
+    #[cfg(target_arch = "x86_64")]
+    Avx512Vnni,
+    /// AVX-512 (F, BW, DQ, VL).
+    #[cfg(target_arch = "x86_64")]
+    Avx512,
+    /// AVX2 with FMA, F16C and AVX-VNNI.
+    #[cfg(target_arch = "x86_64")]
+    Avx2Vnni,
+    /// AVX2 with FMA and F16C.
+    #[cfg(target_arch = "x86_64")]
+    Avx2,
+    /// NEON.
+    #[cfg(target_arch = "aarch64")]
+    Neon,
+    /// Plain Rust.
+    Portable,
+}
+
+impl KernelSet {
+    /// All sets that this machine has, the best first.
+    pub fn available() -> Vec<Self> {
+        let mut sets = Vec::new();
+        #[cfg(target_arch = "x86_64")]
+        {
+            use std::arch::is_x86_feature_detected as has;
+            let avx2 = has!("avx2") && has!("fma") && has!("f16c");
+            let avx512 = avx2 && has!("avx512f") && has!("avx512bw") && has!("avx512dq") && has!("avx512vl");
+            let vnni = avx512 && has!("avx512vnni");
+            let bf16 = vnni && has!("avx512bf16");
+            let found = [
+                (Self::Amx, bf16 && super::amx::available()),
+                (Self::Avx512Bf16, bf16),
+                (Self::Avx512Vnni, vnni),
+                (Self::Avx512, avx512),
+                (Self::Avx2Vnni, avx2 && has!("avxvnni")),
+                (Self::Avx2, avx2),
+            ];
+            sets.extend(found.into_iter().filter(|(_, found)| *found).map(|(set, _)| set));
+        }
+        sets.extend([
+            #[cfg(target_arch = "aarch64")]
+            Self::Neon,
+            Self::Portable,
+        ]);
+        sets
+    }
+
+    /// The name, as `MASPO_KERNELS` takes it.
+    pub fn name(self) -> &'static str {
+        match self {
+            #[cfg(target_arch = "x86_64")]
+            Self::Amx => "amx",
+            #[cfg(target_arch = "x86_64")]
+            Self::Avx512Bf16 => "avx512bf16",
+            #[cfg(target_arch = "x86_64")]
+            Self::Avx512Vnni => "avx512vnni",
+            #[cfg(target_arch = "x86_64")]
+            Self::Avx512 => "avx512",
+            #[cfg(target_arch = "x86_64")]
+            Self::Avx2Vnni => "avx2vnni",
+            #[cfg(target_arch = "x86_64")]
+            Self::Avx2 => "avx2",
+            #[cfg(target_arch = "aarch64")]
+            Self::Neon => "neon",
+            Self::Portable => "portable",
+        }
+    }
+
+    /// What of the set results depend on, for caches that outlive the program: it changes when the arithmetic does.
+    pub(crate) fn arithmetic(self) -> &'static str {
+        if self.has_bf16_tiles() { "amx, prompts in bf16" } else { self.name() }
+    }
+
+    /// Floats per vector.
+    pub(crate) fn lanes(self) -> usize {
+        match self {
+            #[cfg(target_arch = "x86_64")]
+            Self::Amx | Self::Avx512Bf16 | Self::Avx512Vnni | Self::Avx512 => super::avx512::Avx512::LANES,
+            #[cfg(target_arch = "x86_64")]
+            Self::Avx2Vnni | Self::Avx2 => super::avx2::Avx2::LANES,
+            #[cfg(target_arch = "aarch64")]
+            Self::Neon => super::neon::Neon::LANES,
+            Self::Portable => super::portable::Portable::LANES,
+        }
+    }
+
+    /// Whether the set multiplies bf16 weights, two inputs at once, with activations that it rounds to bf16; they are packed for that.
+    pub(in crate::kernels) fn has_bf16_pairs(self) -> bool {
+        #[cfg(target_arch = "x86_64")]
+        return matches!(self, Self::Amx | Self::Avx512Bf16);
+        #[cfg(not(target_arch = "x86_64"))]
+        false
+    }
+
+    /// Whether the set multiplies the rows of prompts with quantized weights and those in bf16 on tiles of bf16.
+    pub(in crate::kernels) fn has_bf16_tiles(self) -> bool {
+        #[cfg(target_arch = "x86_64")]
+        return self == Self::Amx;
+        #[cfg(not(target_arch = "x86_64"))]
+        false
+    }
+
+    /// Runs a kernel of floats in this set. Sets that differ in products of bytes only share the code.
+    ///
+    /// # Safety
+    /// What the kernel asks for holds. A set is only ever made by [`KernelSet::available`], so the CPU has it.
+    pub(in crate::kernels) unsafe fn run<K: Kernel>(self, kernel: K) -> K::Output {
+        // SAFETY: the CPU has the set; the rest is the caller's.
+        unsafe {
+            match self {
+                #[cfg(target_arch = "x86_64")]
+                Self::Amx | Self::Avx512Bf16 | Self::Avx512Vnni | Self::Avx512 => {
+                    super::avx512::Avx512::vectorize(kernel)
+                }
+                #[cfg(target_arch = "x86_64")]
+                Self::Avx2Vnni | Self::Avx2 => super::avx2::Avx2::vectorize(kernel),
+                #[cfg(target_arch = "aarch64")]
+                Self::Neon => super::neon::Neon::vectorize(kernel),
+                Self::Portable => super::portable::Portable::vectorize(kernel),
+            }
+        }
+    }
+
+    /// Runs a kernel that multiplies bytes in this set.
+    ///
+    /// # Safety
+    /// As [`run`](Self::run).
+    pub(in crate::kernels) unsafe fn run_on_bytes<K: Kernel>(self, kernel: K) -> K::Output {
+        // SAFETY: as above.
+        unsafe {
+            match self {
+                #[cfg(target_arch = "x86_64")]
+                Self::Amx => super::avx512::Avx512Amx::vectorize(kernel),
+                #[cfg(target_arch = "x86_64")]
+                Self::Avx512Bf16 | Self::Avx512Vnni => super::avx512::Avx512Vnni::vectorize(kernel),
+                #[cfg(target_arch = "x86_64")]
+                Self::Avx2Vnni => super::avx2::Avx2Vnni::vectorize(kernel),
+                other => other.run(kernel),
+            }
+        }
+    }
+}
+
+#[cfg(target_arch = "x86_64")]
+impl KernelSet {
+    /// Runs a kernel that multiplies pairs of bf16; the set [has them](Self::has_bf16_pairs).
+    ///
+    /// # Safety
+    /// As [`run`](Self::run).
+    pub(in crate::kernels) unsafe fn run_on_pairs<K: Kernel>(self, kernel: K) -> K::Output {
+        assert!(self.has_bf16_pairs(), "{self} has no products of bf16");
+        // SAFETY: as above.
+        unsafe { super::avx512::Avx512Bf16::vectorize(kernel) }
+    }
+}
+
+impl fmt::Display for KernelSet {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name())
+    }
+}

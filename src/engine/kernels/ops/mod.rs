@@ -1,0 +1,19 @@
+//! The operations of a forward pass on the CPU, one file each: the signature, the work's division among
+//! threads, and the choice of the kernel.
+
+mod activations;
+mod argmax;
+mod attention;
+mod embedding;
+mod linear;
+mod norm;
+mod pack;
+mod rotary;
+
+#[cfg(test)]
+pub(in crate::kernels) use argmax::Best;
+pub(crate) use attention::{Attend, attention};
+pub(crate) use embedding::embed;
+pub(crate) use linear::{Linear, Output, linear, linear_argmax};
+pub(crate) use norm::{rms_norm, select_rows};
+pub(crate) use rotary::{Rotary, rotate_and_store};
