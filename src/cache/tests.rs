@@ -267,7 +267,7 @@ fn the_list_of_questions_under_way_empties() {
     let model = echo();
     let cached = open(dir.path(), &model);
     block_on(join_all((0..50).map(|i| cached.complete(request(&i.to_string())))));
-    assert_eq!(cached.under_way(), 0);
+    assert_eq!(cached.in_flight_count(), 0);
 }
 
 #[test]

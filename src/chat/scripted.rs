@@ -37,7 +37,7 @@ impl ScriptedModel {
         self.seen.lock().expect("no thread panics while it holds the list").clone()
     }
 
-    fn note(&self, request: &Request) -> usize {
+    fn record(&self, request: &Request) -> usize {
         self.seen.lock().expect("no thread panics while it holds the list").push(request.clone());
         request.messages.iter().map(|message| message.content.split_whitespace().count()).sum()
     }
@@ -46,7 +46,7 @@ impl ScriptedModel {
 impl ChatModel for ScriptedModel {
     fn complete(&self, request: Request) -> BoxFuture<'_, Result<Completion, ChatError>> {
         async move {
-            let prompt_tokens = self.note(&request);
+            let prompt_tokens = self.record(&request);
             let text = (self.complete)(&request);
             let new_tokens = text.split_whitespace().count();
             let usage = Usage { prompt_tokens, reused_tokens: 0, new_tokens, origin: Origin::Model };
@@ -57,7 +57,7 @@ impl ChatModel for ScriptedModel {
 
     fn score(&self, request: Request, answers: Vec<String>) -> BoxFuture<'_, Result<Scores, ChatError>> {
         async move {
-            let prompt_tokens = self.note(&request);
+            let prompt_tokens = self.record(&request);
             let logprobs = (self.score)(&request, &answers);
             let usage = Usage { prompt_tokens, reused_tokens: 0, new_tokens: 0, origin: Origin::Model };
             Ok(Scores { logprobs, usage })

@@ -2,8 +2,8 @@
 //! traces and no candidates.
 
 mod options;
+mod pairwise;
 mod reading;
-mod referee;
 mod stats;
 pub mod template;
 mod verdict;
@@ -12,6 +12,6 @@ mod verdict;
 mod tests;
 
 pub use options::{JudgeMode, JudgeOptions};
-pub use referee::Judge;
+pub use pairwise::Judge;
 pub use stats::JudgeStats;
 pub use verdict::{Verdict, VerdictKind};

@@ -4,5 +4,5 @@ mod optimizer;
 mod options;
 pub mod template;
 
-pub use optimizer::{Optimizer, Source};
+pub use optimizer::{Optimizer, ProposalContext};
 pub use options::ProposeOptions;

@@ -2,7 +2,7 @@
 //! nothing of scores and beams.
 
 use super::options::ProposeOptions;
-use super::template::{Brief, Evidence, PROMPT_TAG, render};
+use super::template::{Evidence, OptimizerInput, PROMPT_TAG, render};
 use crate::base::{AgentId, Seed, Stage};
 use crate::chat::{ChatError, ChatModel, Request, Sampling};
 use crate::graph::Graph;
@@ -20,7 +20,7 @@ pub struct Optimizer {
 
 /// What the candidates of one parent are written from.
 #[derive(Clone, Copy)]
-pub struct Source<'a> {
+pub struct ProposalContext<'a> {
     /// The graph.
     pub graph: &'a Graph,
     /// Whose prompt it is.
@@ -47,8 +47,12 @@ impl Optimizer {
     ///
     /// # Errors
     /// Every failure of the model except [`ChatError::Overflow`].
-    pub async fn propose(&self, source: Source<'_>, draw: &[u64]) -> Result<Result<Sanitized, Rejection>, ChatError> {
-        let request = self.request(source, draw);
+    pub async fn propose(
+        &self,
+        context: ProposalContext<'_>,
+        draw: &[u64],
+    ) -> Result<Result<Sanitized, Rejection>, ChatError> {
+        let request = self.request(context, draw);
         let completion = match self.model.complete(request).await {
             Ok(completion) => completion,
             Err(ChatError::Overflow { .. }) => return Ok(Err(Rejection::Overflow)),
@@ -57,26 +61,26 @@ impl Optimizer {
         let Some(text) = last_tagged(&completion.text, PROMPT_TAG) else {
             return Ok(Err(Rejection::Unparsable));
         };
-        let agent = source.graph.agent(source.agent);
+        let agent = context.graph.agent(context.agent);
         Ok(sanitize(text, &agent.constraints(self.options.max_prompt_bytes)))
     }
 
-    fn request(&self, source: Source<'_>, draw: &[u64]) -> Request {
+    fn request(&self, context: ProposalContext<'_>, draw: &[u64]) -> Request {
         let evidence = self.seed.derive(Stage::Evidence, draw);
-        let traces = self.draw_traces(source, evidence);
-        let agent = source.graph.agent(source.agent);
-        let brief = Brief {
+        let traces = self.draw_traces(context, evidence);
+        let agent = context.graph.agent(context.agent);
+        let input = OptimizerInput {
             agent: &agent.name,
             role: &agent.role,
-            parent: source.parent.text(),
+            parent: context.parent.text(),
             slots: &agent.constraints(self.options.max_prompt_bytes).slots,
             frozen: &agent.frozen,
             traces: traces.iter().map(show).collect(),
-            cases: source.cases.pick(evidence).into_iter().map(show).collect(),
+            cases: context.cases.pick(evidence).into_iter().map(show).collect(),
             excerpt_bytes: self.options.excerpt_bytes,
         };
         Request {
-            messages: render(&brief),
+            messages: render(&input),
             max_new_tokens: self.options.max_new_tokens,
             sampling: Sampling::at(self.options.temperature, self.seed.derive(Stage::Proposal, draw).0),
         }
@@ -84,11 +88,11 @@ impl Optimizer {
 
     /// [`ProposeOptions::traces`] of the parent's traces, in the order drawn. A trace in which the agent could not answer
     /// (overflow) shows nothing and is left out.
-    fn draw_traces(&self, source: Source<'_>, seed: Seed) -> Vec<Case> {
-        let usable: Vec<_> = source.traces.iter().filter(|trace| !trace.run(source.agent).overflow).collect();
+    fn draw_traces(&self, context: ProposalContext<'_>, seed: Seed) -> Vec<Case> {
+        let usable: Vec<_> = context.traces.iter().filter(|trace| !trace.run(context.agent).overflow).collect();
         let shown = self.options.traces.min(usable.len());
         let drawn = rand::seq::index::sample(&mut seed.rng(), usable.len(), shown);
-        drawn.into_iter().map(|at| Case::of(source.graph, source.agent, usable[at])).collect()
+        drawn.into_iter().map(|at| Case::of(context.graph, context.agent, usable[at])).collect()
     }
 }
 

@@ -3,7 +3,7 @@
 use crate::base::AgentId;
 use crate::judge::JudgeStats;
 use crate::prompt::{Rejection, Template};
-use crate::search::{Candidate, Lineage, MisalignmentRate, Outcome, Ranked, Refreshed, SearchResult, Step};
+use crate::search::{CandidateRecord, Lineage, MisalignmentRate, Outcome, Ranked, Refreshed, SearchResult, Step};
 use serde::{Deserialize, Serialize};
 
 /// One agent's prompt before and after.
@@ -31,7 +31,7 @@ pub struct StepLine {
     /// The mini-batch (positions in the pool).
     pub batch: Vec<usize>,
     /// Every candidate.
-    pub candidates: Vec<TriedLine>,
+    pub candidates: Vec<CandidateLine>,
     /// The beam after the step, best first.
     pub beam: Vec<Ranked>,
     /// The id of the agent's best prompt after the step.
@@ -42,7 +42,7 @@ pub struct StepLine {
 
 /// One candidate of a step.
 #[derive(Clone, Copy, PartialEq, Debug, Serialize, Deserialize)]
-pub struct TriedLine {
+pub struct CandidateLine {
     /// The id of the prompt it was made from.
     pub parent: usize,
     /// Its own id; `None` when it was rejected.
@@ -95,7 +95,7 @@ pub struct MisalignmentLine {
 
 /// How much the rankings of a beam before and after its refresh agree (Eq. 8).
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
-pub struct RankLine {
+pub struct RankCorrelationLine {
     /// d, from 1.
     pub round: usize,
     /// The agent's name.
@@ -145,8 +145,8 @@ impl JudgeLine {
     }
 }
 
-impl TriedLine {
-    fn of(candidate: &Candidate) -> Self {
+impl CandidateLine {
+    fn of(candidate: &CandidateRecord) -> Self {
         let parent = candidate.parent;
         match &candidate.outcome {
             Outcome::Scored { id, reward, score, .. } => {
@@ -183,7 +183,7 @@ impl Lines<'_> {
             agent: self.name(step.agent),
             step: step.step,
             batch: step.batch.clone(),
-            candidates: step.candidates.iter().map(TriedLine::of).collect(),
+            candidates: step.candidates.iter().map(CandidateLine::of).collect(),
             beam: step.beam.clone(),
             best: step.best,
             improved: step.improved,
@@ -207,8 +207,8 @@ impl Lines<'_> {
         self.0.misalignment.iter().map(line).collect()
     }
 
-    pub(super) fn ranks(&self) -> Vec<RankLine> {
-        let line = |refreshed: &Refreshed| RankLine {
+    pub(super) fn rank_correlations(&self) -> Vec<RankCorrelationLine> {
+        let line = |refreshed: &Refreshed| RankCorrelationLine {
             round: refreshed.round,
             agent: self.name(refreshed.agent),
             prompts: refreshed.after.len(),
@@ -220,7 +220,7 @@ impl Lines<'_> {
     }
 
     pub(super) fn copied(&self) -> Vec<CopiedLine> {
-        let line = |copied: &crate::search::Copied| CopiedLine {
+        let line = |copied: &crate::search::CopiedPassage| CopiedLine {
             agent: self.name(copied.agent),
             item: copied.item,
             text: copied.text.clone(),

@@ -18,7 +18,9 @@ mod tests;
 pub use accuracy::{Accuracy, Difference};
 pub use bill::Bill;
 pub use diff::Colour;
-pub use lines::{CopiedLine, JudgeLine, LineageLine, MisalignmentLine, PromptLine, RankLine, StepLine, TriedLine};
+pub use lines::{
+    CandidateLine, CopiedLine, JudgeLine, LineageLine, MisalignmentLine, PromptLine, RankCorrelationLine, StepLine,
+};
 pub use lock::EgressLock;
 pub use progress::{Progress, SearchSoFar};
 pub use run::{Files, Inputs, REPORT_SCHEMA, RunReport};

@@ -2,7 +2,9 @@
 
 use super::accuracy::{Accuracy, Difference};
 use super::bill::Bill;
-use super::lines::{CopiedLine, JudgeLine, LineageLine, Lines, MisalignmentLine, PromptLine, RankLine, StepLine};
+use super::lines::{
+    CopiedLine, JudgeLine, LineageLine, Lines, MisalignmentLine, PromptLine, RankCorrelationLine, StepLine,
+};
 use super::lock::EgressLock;
 use crate::base::{Digest, Seed, digest_json};
 use crate::prompt::{Rejection, Template};
@@ -69,7 +71,8 @@ pub struct RunReport {
     /// Misalignment rates per agent.
     pub misalignment: Vec<MisalignmentLine>,
     /// Rank agreement at each refresh.
-    pub rank_agreement: Vec<RankLine>,
+    #[serde(rename = "rank_agreement")]
+    pub rank_correlation: Vec<RankCorrelationLine>,
     /// What the judge did.
     pub judge: JudgeLine,
     /// Candidates that were not tried, per reason.
@@ -133,7 +136,7 @@ impl RunReport {
             steps: lines.steps(),
             lineage: lines.lineage(),
             misalignment: lines.misalignment(),
-            rank_agreement: lines.ranks(),
+            rank_correlation: lines.rank_correlations(),
             judge: JudgeLine::of(&result.judge),
             rejections: result.rejections.clone(),
             copied: lines.copied(),

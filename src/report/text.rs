@@ -72,7 +72,7 @@ impl RunReport {
                 counted(line.local_better, "answer", "answers")
             );
         }
-        for line in self.rank_agreement.iter().filter(|line| line.prompts > 1) {
+        for line in self.rank_correlation.iter().filter(|line| line.prompts > 1) {
             let tau = line.tau.map_or("undefined".to_string(), |tau| format!("{tau:+.2}"));
             let first = if line.top1 { "the same first" } else { "another first" };
             let applied = if line.applied { "" } else { " (measured only)" };

@@ -67,7 +67,7 @@ pub(super) fn rescore(beam: &[Node], rewards: &[Option<f64>]) -> Vec<Node> {
 
 /// Kendall's tau-b of two rankings of the same beam (`None` where it is not defined: fewer than two nodes, or all tied),
 /// and whether both have the same first. The nodes of `after` may stand in any order.
-pub(super) fn agreement(before: &[Node], after: &[Node]) -> (Option<f64>, bool) {
+pub(super) fn rank_correlation(before: &[Node], after: &[Node]) -> (Option<f64>, bool) {
     let score_after = |node: &Node| {
         let found = after.iter().find(|other| other.id == node.id);
         found.expect("a refresh keeps the nodes of the beam").score
@@ -139,12 +139,12 @@ mod tests {
         let after = rescore(&before, &[None, Some(0.2), Some(0.9)]);
         assert_eq!(text(&after), "5:p2:0.4 7:best:0 3:p1:-0.3 ");
         // Pairs: (best, p1) agrees, (best, p2) and (p1, p2) do not: tau = (1 − 2) / 3.
-        let (tau, top1) = agreement(&before, &after);
+        let (tau, top1) = rank_correlation(&before, &after);
         assert!((tau.unwrap() + 1.0 / 3.0).abs() < 1e-9 && !top1, "{tau:?}");
         let same = rescore(&before, &[None, Some(0.4), Some(0.2)]);
-        assert_eq!(agreement(&before, &same), (Some(1.0), true));
+        assert_eq!(rank_correlation(&before, &same), (Some(1.0), true));
         let tied = rescore(&before, &[None, Some(0.5), Some(0.5)]);
-        assert_eq!((text(&tied).as_str(), agreement(&before, &tied)), ("7:best:0 3:p1:0 5:p2:0 ", (None, true)));
-        assert_eq!(agreement(&before[..1], &rescore(&before[..1], &[None])), (None, true));
+        assert_eq!((text(&tied).as_str(), rank_correlation(&before, &tied)), ("7:best:0 3:p1:0 5:p2:0 ", (None, true)));
+        assert_eq!(rank_correlation(&before[..1], &rescore(&before[..1], &[None])), (None, true));
     }
 }

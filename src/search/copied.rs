@@ -13,7 +13,7 @@ const COPIED_CHARS: usize = 40;
 
 /// A passage that stands in a winning prompt and in a query of the pool, but not in the seed prompt.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
-pub struct Copied {
+pub struct CopiedPassage {
     /// Whose prompt.
     pub agent: AgentId,
     /// The query's index in the pool.
@@ -23,7 +23,7 @@ pub struct Copied {
 }
 
 /// One entry per agent and query that share a passage, in that order.
-pub(super) fn find(seed: &Prompts, prompts: &Prompts, pool: &[Arc<str>]) -> Vec<Copied> {
+pub(super) fn find(seed: &Prompts, prompts: &Prompts, pool: &[Arc<str>]) -> Vec<CopiedPassage> {
     let mut copied = Vec::new();
     for (agent, prompt) in prompts.iter().filter(|(agent, prompt)| *prompt != seed.get(*agent)) {
         let (text, own): (Vec<char>, Vec<char>) = (chars(prompt), chars(seed.get(agent)));
@@ -31,7 +31,7 @@ pub(super) fn find(seed: &Prompts, prompts: &Prompts, pool: &[Arc<str>]) -> Vec<
         let fresh: HashSet<&[char]> = text.windows(COPIED_CHARS).filter(|run| !own.contains(run)).collect();
         for (item, query) in pool.iter().enumerate() {
             let query: Vec<char> = query.chars().collect();
-            copied.extend(first_shared(&query, &fresh).map(|text| Copied { agent, item, text }));
+            copied.extend(first_shared(&query, &fresh).map(|text| CopiedPassage { agent, item, text }));
         }
     }
     copied

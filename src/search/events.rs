@@ -6,7 +6,7 @@
 //!
 //! [`SearchResult`]: super::SearchResult
 
-use super::copied::Copied;
+use super::copied::CopiedPassage;
 use super::plan::Plan;
 use crate::base::{AgentId, Seed};
 use crate::chat::{ChatError, ModelIdentity};
@@ -79,7 +79,7 @@ pub struct Started {
 }
 
 /// A prompt's place in a beam. The prompt's text stands where it was made: at [`Started::prompts`] for id 0, else at its
-/// [`Candidate`].
+/// [`CandidateRecord`].
 #[derive(Clone, Copy, PartialEq, Debug, Serialize, Deserialize)]
 pub struct Ranked {
     /// Order of creation within the agent; 0 is the seed prompt.
@@ -144,7 +144,7 @@ pub struct Step {
     /// The beam before.
     pub parents: Vec<Ranked>,
     /// Ksub candidates per parent, in the order of creation.
-    pub candidates: Vec<Candidate>,
+    pub candidates: Vec<CandidateRecord>,
     /// The beam after.
     pub beam: Vec<Ranked>,
     /// best_i after.
@@ -163,7 +163,7 @@ pub struct Step {
 
 /// One candidate and what became of it.
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
-pub struct Candidate {
+pub struct CandidateRecord {
     /// The id of the parent prompt.
     pub parent: usize,
     /// What became of it.
@@ -235,7 +235,7 @@ pub struct Finished {
     /// Whether the seed prompts won the final check and are therefore the prompts to use.
     pub kept_seed: bool,
     /// Optimized prompts that repeat a query word for word.
-    pub copied: Vec<Copied>,
+    pub copied: Vec<CopiedPassage>,
     /// The judge's counts.
     pub judge: JudgeStats,
     /// Worker calls avoided.

@@ -14,13 +14,13 @@ mod plan;
 
 mod ascent;
 mod copied;
-mod trial;
+mod evaluator;
 
 pub use ascent::optimize;
-pub use copied::Copied;
+pub use copied::CopiedPassage;
 pub use events::{
-    Candidate, Event, EventSink, FinalCheck, FinalVerdict, Finished, Models, Outcome, Proposed, Ranked, Refreshed,
-    Started, Step,
+    CandidateRecord, Event, EventSink, FinalCheck, FinalVerdict, Finished, Models, Outcome, Proposed, Ranked,
+    Refreshed, Started, Step,
 };
 pub use input::{Options, SearchError, SearchInput};
 pub use options::{Schedule, SearchOptions};

@@ -2,8 +2,8 @@
 //! finished or not.
 
 use super::beam::round_score;
-use super::copied::Copied;
-use super::events::{Candidate, Event, FinalCheck, Finished, Models, Outcome, Refreshed, Started, Step};
+use super::copied::CopiedPassage;
+use super::events::{CandidateRecord, Event, FinalCheck, Finished, Models, Outcome, Refreshed, Started, Step};
 use super::plan::Plan;
 use crate::base::{AgentId, Digest, Seed, digest_json};
 use crate::judge::JudgeStats;
@@ -51,7 +51,7 @@ pub struct SearchResult {
     /// Candidates that were not tried, per reason.
     pub rejections: BTreeMap<Rejection, usize>,
     /// Optimized prompts that repeat a query word for word.
-    pub copied: Vec<Copied>,
+    pub copied: Vec<CopiedPassage>,
     /// The judge's counts.
     pub judge: JudgeStats,
     /// Worker calls avoided.
@@ -192,7 +192,7 @@ impl SearchResult {
         (self.judge, self.avoided, self.overflows) = (step.judge, step.avoided, step.overflows);
     }
 
-    fn add_candidate(&mut self, step: &Step, candidate: &Candidate) {
+    fn add_candidate(&mut self, step: &Step, candidate: &CandidateRecord) {
         match &candidate.outcome {
             Outcome::Rejected { reason } => *self.rejections.entry(*reason).or_default() += 1,
             Outcome::Scored { id, prompt, reward, score, local_better, misaligned, .. } => {

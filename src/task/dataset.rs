@@ -94,38 +94,38 @@ fn load<T>(
     let mut lines = Lines::new(BufReader::new(File::open(file).map_err(unreadable)?), MAX_LINE_BYTES);
     let fields = Fields { id: source.id.as_deref(), question: &source.question, answer };
     let end = source.limit.map_or(usize::MAX, |limit| source.skip.saturating_add(limit));
-    let mut found = Found::default();
-    while found.seen < end {
+    let mut loading = Loading::default();
+    while loading.seen < end {
         let Some((line, text)) = lines.next().map_err(unreadable)? else { break };
         if text.as_ref().is_ok_and(|text| text.trim().is_empty()) {
             continue;
         }
-        found.seen += 1;
-        if found.seen > MAX_ROWS {
-            found.errors.push(LoadError::TooManyRows { file: file.clone(), limit: MAX_ROWS });
+        loading.seen += 1;
+        if loading.seen > MAX_ROWS {
+            loading.errors.push(LoadError::TooManyRows { file: file.clone(), limit: MAX_ROWS });
             break;
         }
-        if found.seen <= source.skip && text.is_ok() {
+        if loading.seen <= source.skip && text.is_ok() {
             continue;
         }
         let row_fault = |fault| LoadError::Row { file: file.clone(), line, fault };
         let row = text
             .map_err(|fault| LoadError::Line { file: file.clone(), line, fault })
             .and_then(|text| parse(&text, &fields).map_err(row_fault));
-        match row.and_then(|row| found.query(row, file, line)) {
+        match row.and_then(|row| loading.query(row, file, line)) {
             Ok((query, gold)) => match finish(query, gold) {
-                Ok(row) => found.rows.push(row),
-                Err(fault) => found.note_bad(row_fault(fault)),
+                Ok(row) => loading.rows.push(row),
+                Err(fault) => loading.record_bad(row_fault(fault)),
             },
-            Err(error) if error.is_bad_row() => found.note_bad(error),
-            Err(error) => found.errors.push(error),
+            Err(error) if error.is_bad_row() => loading.record_bad(error),
+            Err(error) => loading.errors.push(error),
         }
     }
-    found.finish(source)
+    loading.finish(source)
 }
 
 /// What loading has found so far.
-struct Found<T> {
+struct Loading<T> {
     rows: Vec<T>,
     /// The first bad rows, and how many there are.
     bad: Vec<LoadError>,
@@ -135,13 +135,13 @@ struct Found<T> {
     seen: usize,
 }
 
-impl<T> Default for Found<T> {
+impl<T> Default for Loading<T> {
     fn default() -> Self {
         Self { rows: vec![], bad: vec![], bad_count: 0, errors: vec![], lines_by_id: HashMap::new(), seen: 0 }
     }
 }
 
-impl<T> Found<T> {
+impl<T> Loading<T> {
     fn query(&mut self, row: Row, file: &Path, line: usize) -> Result<(Query, Option<String>), LoadError> {
         let id = row.id.unwrap_or_else(|| line.to_string());
         if let Some(&first_line) = self.lines_by_id.get(&id) {
@@ -151,7 +151,7 @@ impl<T> Found<T> {
         Ok((Query { id, question: row.question, line }, row.answer))
     }
 
-    fn note_bad(&mut self, error: LoadError) {
+    fn record_bad(&mut self, error: LoadError) {
         self.bad_count += 1;
         if self.bad.len() < LISTED_BAD_ROWS {
             self.bad.push(error);

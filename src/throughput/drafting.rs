@@ -31,9 +31,9 @@ pub struct DraftFigures {
     pub steps: u64,
     /// Tokens decoded.
     pub decoded_tokens: u64,
-    /// Tokens that were guessed and computed along, in the last round.
+    /// Tokens that were drafted, in the last round.
     pub drafted_tokens: u64,
-    /// Of these, those that came true.
+    /// Of these, those that were accepted.
     pub accepted_tokens: u64,
     /// Prompt tokens that were computed all the same, in the last round.
     pub prefilled_tokens: u64,
@@ -66,7 +66,7 @@ pub fn measure_drafting(
     requests: &[TokenRequest],
     ways: &[Drafting],
     rounds: usize,
-    mut note: impl FnMut(usize, Drafting, f64),
+    mut report: impl FnMut(usize, Drafting, f64),
 ) -> Result<Vec<DraftFigures>, StepError> {
     let mut runs: Vec<Vec<Run>> = ways.iter().map(|_| Vec::with_capacity(rounds)).collect();
     let mut expected: Option<Vec<Vec<u32>>> = None;
@@ -76,7 +76,7 @@ pub fn measure_drafting(
             let Drafting { batch, draft_tokens, draft_rows } = ways[at];
             model.restart(&EngineOptions { draft_tokens, draft_rows, ..options.clone() })?;
             let mut run = run(model, requests, batch)?;
-            note(round, ways[at], run.seconds);
+            report(round, ways[at], run.seconds);
             let answers = std::mem::take(&mut run.answers);
             let expected = expected.get_or_insert_with(|| answers.clone());
             if let Some(call) = answers.iter().zip(&*expected).position(|(answer, expected)| answer != expected) {

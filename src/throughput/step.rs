@@ -43,9 +43,9 @@ pub struct ModeFigures {
     pub decoded_tokens: u64,
     /// Forward passes, in the last round.
     pub steps: u64,
-    /// Tokens that were guessed and computed along, in the last round.
+    /// Tokens that were drafted, in the last round.
     pub drafted_tokens: u64,
-    /// Of these, those that came true.
+    /// Of these, those that were accepted.
     pub accepted_tokens: u64,
     /// Most sequences in one forward pass, in the last round.
     pub peak_running: u64,
@@ -78,7 +78,7 @@ pub enum StepError {
 }
 
 /// Replays `workload` in every mode, `rounds` times; figures in the order of [`Mode::ALL`]. The engine of `bare` is started
-/// anew with `options` for every run, but for prefix reuse. `note` hears of every run when it is over: round, mode, seconds.
+/// anew with `options` for every run, but for prefix reuse. `report` is called after every run with its round, mode and seconds.
 ///
 /// # Errors
 /// An engine that fails, or answers that differ between the modes.
@@ -87,7 +87,7 @@ pub fn measure_step(
     options: &EngineOptions,
     workload: &Workload,
     rounds: usize,
-    mut note: impl FnMut(usize, Mode, f64),
+    mut report: impl FnMut(usize, Mode, f64),
 ) -> Result<Vec<ModeFigures>, StepError> {
     let mut runs: [Vec<Replayed>; Mode::ALL.len()] = Default::default();
     let mut expected: Option<Vec<Arc<Answer>>> = None;
@@ -98,7 +98,7 @@ pub fn measure_step(
             let mode = Mode::ALL[at];
             bare.restart(&EngineOptions { prefix_reuse: mode.prefix_reuse, ..options.clone() })?;
             let mut run = replay(&bare.engine, workload, bare.config.vocab_size, mode.concurrent)?;
-            note(round, mode, run.seconds);
+            report(round, mode, run.seconds);
             let answers = std::mem::take(&mut run.answers);
             let expected = expected.get_or_insert_with(|| answers.clone());
             if let Some(call) = first_difference(&answers, expected) {

@@ -25,9 +25,9 @@ pub(crate) fn lively(shape: usize, seed: u64) -> World {
     (world.options.search.batch, world.options.search.final_check) = (3, 4);
     for role in ["a", "b", "c", "a1", "a2", "a3", "d"] {
         for digit in 0..10_u32 {
-            let taste =
+            let preferences =
                 f64::from((digit * 7 + u32::from(role.as_bytes()[role.len() - 1]) * 3 + seed as u32 % 13) % 5) - 2.0;
-            world = world.prefers(role, digit.to_string(), taste);
+            world = world.prefers(role, digit.to_string(), preferences);
         }
     }
     world

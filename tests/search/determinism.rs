@@ -15,11 +15,11 @@ proptest! {
         max_in_flight in 0_usize..9,
     ) {
         let plain = lively(shape, 5).run();
-        let late = lively(shape, 5).with(|world| {
+        let delayed = lively(shape, 5).with(|world| {
             world.shuffle = shuffle;
             world.options.rollout.max_in_flight = max_in_flight;
         });
-        prop_assert_eq!(&plain.events, &late.run().events);
+        prop_assert_eq!(&plain.events, &delayed.run().events);
     }
 }
 

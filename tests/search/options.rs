@@ -1,6 +1,6 @@
 //! Every ablation is a value of an option, and does what it says.
 
-use crate::world::{Ran, World, show};
+use crate::world::{RunOutcome, World, show};
 use maspo::judge::JudgeMode;
 use maspo::misalignment::Sampling;
 use maspo::search::{Event, Outcome, Schedule};
@@ -16,11 +16,11 @@ fn world() -> World {
         .prefers("c", "a1(q1", 1.0)
 }
 
-/// The queries of the cases that the briefs of step 2 show, and how many cases are kept after step 1.
+/// The queries of the cases that the optimizer_inputs of step 2 show, and how many cases are kept after step 1.
 fn shown(sampling: Sampling) -> (Vec<String>, usize) {
     let ran = world().with(|world| world.options.misalignment.sampling = sampling).run();
-    let brief = ran.briefs("a")[2];
-    let cases = brief.split("Mistakes to avoid.").nth(1).unwrap_or("").split("Current prompt").next().unwrap();
+    let input = ran.optimizer_inputs("a")[2];
+    let cases = input.split("Mistakes to avoid.").nth(1).unwrap_or("").split("Current prompt").next().unwrap();
     let queries = cases.split("Input:\n<data>\n").skip(1).map(|case| case[..2].to_string());
     (queries.collect(), ran.step(0).cases)
 }
@@ -56,11 +56,11 @@ fn at_most_k_mis_cases_are_shown_and_the_buffer_is_bounded() {
         .prefers("b", "a1(", -1.0)
         .run();
     assert_eq!(ran.step(0).cases, 4);
-    let cases = ran.briefs("a")[2].split("Mistakes to avoid.").nth(1).unwrap();
+    let cases = ran.optimizer_inputs("a")[2].split("Mistakes to avoid.").nth(1).unwrap();
     assert_eq!(cases.matches("Input:").count(), 2);
 }
 
-fn first_samples(ran: &Ran) -> Vec<[Option<f64>; 4]> {
+fn first_samples(ran: &RunOutcome) -> Vec<[Option<f64>; 4]> {
     let Outcome::Scored { reward, .. } = &ran.step(0).candidates[0].outcome else { panic!("a1 is tried") };
     reward.samples.iter().map(|s| [s.local, s.lookahead, s.global, Some(s.joint)]).collect()
 }

@@ -8,7 +8,7 @@ use crate::optimizer;
 use crate::world::{Label, Session, Share, Signal};
 use maspo::chat::Message;
 use maspo::judge::template::{LETTERS, Question, ReplyForm, render};
-use maspo::propose::template::{Brief, Evidence, PROMPT_TAG};
+use maspo::propose::template::{Evidence, OptimizerInput, PROMPT_TAG};
 use rand::RngExt;
 use rand::seq::IndexedRandom;
 use rand_chacha::ChaCha8Rng;
@@ -250,7 +250,7 @@ pub(crate) fn proposal(role: Role, source: Source, rng: &mut ChaCha8Rng) -> (Exa
     };
     let parent = prompts[at].text();
     let frozen = Prompt::frozen(role);
-    let brief = Brief {
+    let brief = OptimizerInput {
         agent: role.name(),
         role: role.text(),
         parent: &parent,

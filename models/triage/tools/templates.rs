@@ -5,7 +5,7 @@
 use maspo::base::Digest;
 use maspo::judge::template::{Question, ReplyForm, render};
 use maspo::prompt::Slot;
-use maspo::propose::template::{self, Brief, Evidence};
+use maspo::propose::template::{self, Evidence, OptimizerInput};
 use std::collections::BTreeMap;
 
 /// A digest per rendering, by a name that says which.
@@ -20,7 +20,7 @@ pub(crate) fn digests() -> BTreeMap<&'static str, String> {
         successors,
         answer,
     };
-    let brief = |cases, frozen| Brief {
+    let brief = |cases, frozen| OptimizerInput {
         agent: "name",
         role: "the role",
         parent: "do it\n{context}",

@@ -43,16 +43,16 @@ impl Judge {
         let verdict = if candidate == base {
             Verdict::tie(VerdictKind::Identical)
         } else if self.options.mode == JudgeMode::Coin {
-            self.toss(candidate < base, draw)
+            self.flip_coin(candidate < base, draw)
         } else {
             self.ask(question, candidate, base).await?
         };
-        self.note(|stats| stats.count(verdict.kind));
+        self.record(|stats| stats.count(verdict.kind));
         Ok(verdict)
     }
 
     /// A fair coin that names one of two texts, in whichever order they come.
-    fn toss(&self, candidate_first: bool, draw: &[u64]) -> Verdict {
+    fn flip_coin(&self, candidate_first: bool, draw: &[u64]) -> Verdict {
         let heads = self.seed.derive(Stage::Coin, draw).0 & 1 == 1;
         let value = if heads == candidate_first { 1.0 } else { 0.0 };
         Verdict { value, kind: VerdictKind::Coin, score: None }
@@ -84,7 +84,7 @@ impl Judge {
         if let [first, second] = &mut readings[..] {
             *second = second.flipped();
             if let (Some(one), Some(two)) = (first.sign(), second.sign()) {
-                self.note(|stats| *(if one == two { &mut stats.consistent } else { &mut stats.inconsistent }) += 1);
+                self.record(|stats| *(if one == two { &mut stats.consistent } else { &mut stats.inconsistent }) += 1);
             }
         }
         Ok(reading::mean(&readings, true))
@@ -104,7 +104,7 @@ impl Judge {
         let max_new_tokens = if text_mode { self.options.max_new_tokens } else { 1 };
         let request = Request { messages, max_new_tokens, sampling: Sampling::GREEDY };
         async move {
-            self.note(|stats| stats.asked += 1);
+            self.record(|stats| stats.asked += 1);
             let reading = if text_mode {
                 self.model.complete(request).await.map(|completion| read_choice(&completion.text))
             } else {
@@ -135,7 +135,7 @@ impl Judge {
         }
     }
 
-    fn note(&self, change: impl FnOnce(&mut JudgeStats)) {
+    fn record(&self, change: impl FnOnce(&mut JudgeStats)) {
         change(&mut self.stats.lock().expect("no thread panics while it holds the counts"));
     }
 }
