@@ -1,5 +1,6 @@
-//! The engine's pieces, timed: packed products (and candle's beside them), attention, the forward pass at the embedded model's shape, the scheduler.
-//! `cargo bench --bench engine`; `-- product` picks a group. Random weights.
+//! The engine's pieces, timed: packed products (and candle's beside them), attention, the forward
+//! pass at the embedded model's shape, the scheduler. `cargo bench --bench engine`; `-- product`
+//! picks a group. Random weights.
 
 use candle_core::quantized::{GgmlDType, QMatMul, QTensor};
 use candle_core::{Device, Module, Tensor};
@@ -34,7 +35,8 @@ fn embedded_model(compute: &Compute) -> Model {
     Model::load(&Config::from_json(config).unwrap(), &mut RandomTensors, Dtype::Auto, compute).unwrap()
 }
 
-/// The best of a sample's runs stands for all of them: what the code can do, not what else the machine was doing.
+/// The best of a sample's runs stands for all of them: what the code can do, not what else the
+/// machine was doing.
 fn best(bencher: &mut Bencher<'_>, mut run: impl FnMut()) {
     bencher.iter_custom(|runs| {
         let time = |()| {
@@ -63,8 +65,9 @@ fn products(c: &mut Criterion) {
     }
 }
 
-/// The same products by candle's quantized kernels (which repack the weights, too): where they win, they should be used. Two
-/// shapes of Qwen3-0.6B and its LM head, the largest of which does not fit in a cache.
+/// The same products by candle's quantized kernels (which repack the weights, too): where they win,
+/// they should be used. Two shapes of Qwen3-0.6B and its LM head, the largest of which does not fit
+/// in a cache.
 fn beside_candle(c: &mut Criterion) {
     let compute = Compute::cpu(None).unwrap();
     let mut group = c.benchmark_group("beside candle");

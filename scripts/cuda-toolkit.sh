@@ -1,6 +1,7 @@
 #!/bin/sh
-# Assembles a CUDA toolkit (nvcc, headers, the static runtime) from PyPI's wheels, for machines without one: enough to compile
-# kernels/cuda and to link the program, whose CUDA runtime is static and which looks for the driver when it runs. It needs no GPU and no root.
+# Assembles a CUDA toolkit (nvcc, headers, the static runtime) from PyPI's wheels, for machines
+# without one: enough to compile kernels/cuda and to link the program, whose CUDA runtime is static
+# and which looks for the driver when it runs. It needs no GPU and no root.
 #
 # What is built with it wants NVIDIA's driver 580 or newer where it runs (CUDA 13).
 #
@@ -42,7 +43,8 @@ if [ "$(cat "$stamp" 2>/dev/null || true)" != "$wheels" ]; then
         rm -rf "${home:?}/$part"
         mv "$unpacked/nvidia/cu13/$part" "$home/$part"
     done
-    # What wheels leave out: executable bits in some versions of pip, the names that linkers look for.
+    # What wheels leave out: executable bits in some versions of pip, the names that linkers look
+    # for.
     chmod +x "$home"/bin/* "$home"/nvvm/bin/* 2>/dev/null || true
     ln -sfn lib "$home/lib64"
     for library in "$home"/lib/lib*.so.*; do

@@ -1,4 +1,5 @@
-//! `maspo init`: the experiment that it writes is sound and runs, nothing is overwritten, and mistakes leave nothing behind.
+//! `maspo init`: the experiment that it writes is sound and runs, nothing is overwritten, and
+//! mistakes leave nothing behind.
 
 mod support;
 

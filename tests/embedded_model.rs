@@ -1,5 +1,6 @@
-//! The embedded model: it was trained on the product's templates, word for word (a change to one needs a new training), and in
-//! f32 it says what transformers says (`models/triage/train/reference.json`, written by `check.py`).
+//! The embedded model: it was trained on the product's templates, word for word (a change to one
+//! needs a new training), and in f32 it says what transformers says
+//! (`models/triage/train/reference.json`, written by `check.py`).
 
 use futures::executor::block_on;
 use futures::future::join_all;

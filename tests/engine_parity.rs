@@ -1,5 +1,6 @@
-//! The forward pass against Hugging Face transformers in f32 (`tests/golden/models.json`, made by `make_reference.py`): the
-//! logits after prompts of 1 to 2,000 tokens, and the tokens of greedy decoding, on random-weight models of several shapes.
+//! The forward pass against Hugging Face transformers in f32 (`tests/golden/models.json`, made by
+//! `make_reference.py`): the logits after prompts of 1 to 2,000 tokens, and the tokens of greedy
+//! decoding, on random-weight models of several shapes.
 
 mod support;
 

@@ -1,5 +1,5 @@
-//! Text to token ids and back, against Hugging Face transformers (`tests/golden/chat.json`), and the rule that data never
-//! becomes a control token.
+//! Text to token ids and back, against Hugging Face transformers (`tests/golden/chat.json`), and
+//! the rule that data never becomes a control token.
 
 use maspo::chat::Message;
 use maspo::engine::text::{ChatTemplate, ChatText, Tokenizer, template_source};
@@ -38,7 +38,8 @@ static TEXT: LazyLock<ChatText> = LazyLock::new(|| {
     ChatText::new(tokenizer, Some(ChatTemplate::new(&source).unwrap()))
 });
 
-/// `<|endoftext|>`, `<|im_start|>`, `<|im_end|>`, `<tool_call>`, `</tool_call>`, `<think>`, `</think>` are 400 to 406.
+/// `<|endoftext|>`, `<|im_start|>`, `<|im_end|>`, `<tool_call>`, `</tool_call>`, `<think>`,
+/// `</think>` are 400 to 406.
 fn control(ids: &[u32]) -> Vec<u32> {
     ids.iter().copied().filter(|id| *id >= 400).collect()
 }

@@ -22,7 +22,8 @@ fn info(settings: &str) -> RunInfo {
     }
 }
 
-/// Answers differ with the prompt, the optimizer's texts with its seed, the judge's letters with what it reads.
+/// Answers differ with the prompt, the optimizer's texts with its seed, the judge's letters with
+/// what it reads.
 fn model() -> Arc<ScriptedModel> {
     let number = |text: &str| u64::from_le_bytes(Digest::of(text.as_bytes()).0[..8].try_into().unwrap());
     let complete = move |request: &maspo::chat::Request| {

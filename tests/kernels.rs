@@ -1,5 +1,6 @@
-//! `MASPO_KERNELS` as a user meets it: every set that the machine has runs a model, a set that it lacks is refused, and sets that promise
-//! the same arithmetic give the same tokens. What a set computes is held against a plain reference inside the library.
+//! `MASPO_KERNELS` as a user meets it: every set that the machine has runs a model, a set that it
+//! lacks is refused, and sets that promise the same arithmetic give the same tokens. What a set
+//! computes is held against a plain reference inside the library.
 
 use maspo::engine::kernels::KernelSet;
 use serde_json::{Value, json};
@@ -9,8 +10,8 @@ use std::process::{Command, Output, Stdio};
 /// All that there are, as `Compute::cpu` documents them.
 const KNOWN: [&str; 8] = ["amx", "avx512bf16", "avx512vnni", "avx512", "avx2vnni", "avx2", "neon", "portable"];
 
-/// Sets whose vectors are of one length, which compute quantized weights to the same bits. AMX is not among them: it multiplies prompts as
-/// bf16.
+/// Sets whose vectors are of one length, which compute quantized weights to the same bits. AMX is
+/// not among them: it multiplies prompts as bf16.
 const ALIKE: [&[&str]; 2] = [&["avx512bf16", "avx512vnni", "avx512"], &["avx2vnni", "avx2"]];
 
 /// Continues conversations greedily with the embedded model.

@@ -1,5 +1,6 @@
-//! The egress lock, tried from inside: every way out is first shown to be open without the lock (where the machine allows
-//! it at all) and then to be shut with it. The attempts run in child processes, because a lock is for good.
+//! The egress lock, tried from inside: every way out is first shown to be open without the lock
+//! (where the machine allows it at all) and then to be shut with it. The attempts run in child
+//! processes, because a lock is for good.
 #![cfg(target_os = "linux")]
 
 use maspo::cli::lock::{self, LockState};
@@ -15,8 +16,8 @@ const PORT: &str = "MASPO_TEST_LOCK_PORT";
 /// Calls the kernel with a number and up to four plain arguments.
 fn call(number: libc::c_long, arguments: [libc::c_long; 4]) -> io::Result<()> {
     let [a, b, c, d] = arguments;
-    // SAFETY: every caller in this file passes plain integers, null pointers of length 0, or numbers that the kernel
-    // refuses; none of these calls reads or writes memory of this process.
+    // SAFETY: every caller in this file passes plain integers, null pointers of length 0, or
+    // numbers that the kernel refuses; none of these calls reads or writes memory of this process.
     let answer = unsafe { libc::syscall(number, a, b, c, d, 0, 0) };
     if answer < 0 { Err(io::Error::last_os_error()) } else { Ok(()) }
 }

@@ -1,5 +1,6 @@
-//! `maspo optimize` as a user meets it, on the embedded model in small: two runs agree, a killed run resumes to the same
-//! result, a second run is refused or served from the cache, ctrl-C says how to go on, hostile and overlong queries do no harm.
+//! `maspo optimize` as a user meets it, on the embedded model in small: two runs agree, a killed
+//! run resumes to the same result, a second run is refused or served from the cache, ctrl-C says
+//! how to go on, hostile and overlong queries do no harm.
 
 use serde_json::Value;
 use std::fs;
@@ -100,7 +101,8 @@ fn a_run_killed_at_twenty_points_ends_at_the_same_result() {
 
     let (mut kills, mut round) = (0, 0u64);
     while kills < KILLS {
-        // Points spread over the whole run by a low-discrepancy sequence, so that early, middle and late writes are hit.
+        // Points spread over the whole run by a low-discrepancy sequence, so that early, middle and
+        // late writes are hit.
         round += 1;
         let point = (round * 61_803) % 100_000;
         let mut child = bench.start("killed", &["--json", "--resume"]);
@@ -149,7 +151,8 @@ fn a_finished_run_is_kept_and_a_forced_one_comes_from_the_cache() {
 #[cfg(unix)]
 fn ctrl_c_keeps_what_was_done_and_says_how_to_go_on() {
     let bench = Bench::new();
-    // Ten rounds, stopped when the first one says it has done a step: much is done by then and much is left.
+    // Ten rounds, stopped when the first one says it has done a step: much is done by then and much
+    // is left.
     let rounds = ["--json", "--set", "search.rounds=10"];
     let whole = report(&bench.run("whole", &rounds));
     let mut child = bench.start("stopped", &rounds);

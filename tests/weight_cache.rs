@@ -1,5 +1,5 @@
-//! Quantized weights on disk, end to end: the second start finds them, a damaged one is made anew, and who refuses them gets none. A model
-//! counts as large here from the first weight on.
+//! Quantized weights on disk, end to end: the second start finds them, a damaged one is made anew,
+//! and who refuses them gets none. A model counts as large here from the first weight on.
 
 mod support;
 

@@ -1,4 +1,5 @@
-//! The recorded step of `maspo bench --workload maspo`: recorded here from the search itself, and replayed by the program.
+//! The recorded step of `maspo bench --workload maspo`: recorded here from the search itself, and
+//! replayed by the program.
 
 mod support;
 
@@ -25,7 +26,8 @@ fn counts(workload: &Workload) -> [usize; 3] {
 #[test]
 fn it_holds_every_call_of_a_step() {
     let step = Workload::recorded();
-    // Worker: 10 queries x 3 agents for 2 parents and 4 candidates; judge: local, lookahead and global of 4 x 10, both orders.
+    // Worker: 10 queries x 3 agents for 2 parents and 4 candidates; judge: local, lookahead and
+    // global of 4 x 10, both orders.
     assert_eq!((step.queries(), counts(&step)), (10, [10 * 3 * (2 + 4), 4, 3 * 40 * 2]));
     let of_phase = |phase| step.calls.iter().filter(|call| call.phase == phase).count();
     assert_eq!([0, 1, 2, 3].map(of_phase), [30, 30 + 4, 120, 240]);
@@ -77,7 +79,8 @@ fn prompts_begin_alike_where_the_search_makes_them_so() {
         let found = |call: &maspo::throughput::Call| (call.role, call.phase, call.item) == (role, phase, Some(item));
         step.calls.iter().position(found).unwrap()
     };
-    // One agent prompt over ten queries, one candidate over ten queries, one query compared in both orders.
+    // One agent prompt over ten queries, one candidate over ten queries, one query compared in both
+    // orders.
     for (phase, prompt) in [(0, 160), (2, 160)] {
         let (same, whole) = shared(find(ModelRole::Worker, phase, 0), find(ModelRole::Worker, phase, 1));
         assert!(same >= prompt && whole > same + 160, "phase {phase}: {same} of {whole}");

@@ -1,5 +1,5 @@
-//! A flag that ctrl-C sets and that every place about to start new work reads. It stops work from starting; it never
-//! interrupts a write.
+//! A flag that ctrl-C sets and that every place about to start new work reads. It stops work from
+//! starting; it never interrupts a write.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};

@@ -54,7 +54,8 @@ impl<'de> Deserialize<'de> for Digest {
     }
 }
 
-/// Hashes a sequence of fields so that no two different sequences give the same bytes (each field is length-prefixed).
+/// Hashes a sequence of fields so that no two different sequences give the same bytes (each field
+/// is length-prefixed).
 #[derive(Clone, Default)]
 pub struct Hasher(blake3::Hasher);
 
@@ -79,7 +80,8 @@ impl Hasher {
     }
 }
 
-/// The digest of a value's JSON text. Field order is the declaration order, so it is stable for a given type.
+/// The digest of a value's JSON text. Field order is the declaration order, so it is stable for a
+/// given type.
 ///
 /// # Panics
 /// If the value cannot be written as JSON (a map with non-string keys, say): a programmer's error.

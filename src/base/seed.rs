@@ -1,5 +1,5 @@
-//! Counter-based randomness: every draw comes from a seed derived from (run seed, stage, agent, step, item), so a result
-//! never depends on the order in which work was done.
+//! Counter-based randomness: every draw comes from a seed derived from (run seed, stage, agent,
+//! step, item), so a result never depends on the order in which work was done.
 
 use super::digest::Hasher;
 use rand_chacha::ChaCha8Rng;
@@ -50,7 +50,8 @@ impl Stage {
 pub struct Seed(pub u64);
 
 impl Seed {
-    /// The seed of one draw: `path` holds the counters (agent, round, step, item …) in the order the stage documents.
+    /// The seed of one draw: `path` holds the counters (agent, round, step, item …) in the order
+    /// the stage documents.
     pub fn derive(self, stage: Stage, path: &[u64]) -> Self {
         let mut hasher = Hasher::new("maspo seed");
         hasher.field(&self.0.to_le_bytes()).field(stage.name().as_bytes());

@@ -27,8 +27,8 @@ struct InFlightCalls {
     open: Mutex<HashMap<Digest, InFlightCall>>,
 }
 
-/// One call in flight. Identical calls poll the same future, so it continues when the first caller is
-/// dropped, and is dropped with the last one.
+/// One call in flight. Identical calls poll the same future, so it continues when the first caller
+/// is dropped, and is dropped with the last one.
 #[derive(Clone)]
 struct InFlightCall {
     outcome: WeakShared<BoxFuture<'static, Outcome>>,

@@ -38,7 +38,8 @@ struct StoredCompletion {
     usage: StoredUsage,
 }
 
-/// Log-probabilities are decimal texts that give back the same bits, minus infinity included; JSON numbers promise neither.
+/// Log-probabilities are decimal texts that give back the same bits, minus infinity included; JSON
+/// numbers promise neither.
 #[derive(Serialize, Deserialize)]
 struct StoredScores {
     logprobs: Vec<String>,
@@ -46,7 +47,8 @@ struct StoredScores {
 }
 
 impl Call {
-    /// A score ignores `max_new_tokens` and `sampling`, so questions that differ only there are made equal.
+    /// A score ignores `max_new_tokens` and `sampling`, so questions that differ only there are
+    /// made equal.
     pub(super) fn score(request: Request, answers: Vec<String>) -> Self {
         Self::Score(Request { max_new_tokens: 0, sampling: Sampling::GREEDY, ..request }, answers)
     }

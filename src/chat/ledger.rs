@@ -1,4 +1,5 @@
-//! The bill: calls, tokens and seconds per role. It wraps a model, watches every call and changes nothing.
+//! The bill: calls, tokens and seconds per role. It wraps a model, watches every call and changes
+//! nothing.
 
 use super::{ChatError, ChatModel, Completion, ModelIdentity, Origin, Request, Scores, Usage};
 use crate::base::{CancelToken, Stopwatch};
@@ -52,8 +53,8 @@ pub struct LedgerLine {
     pub reused_tokens: u64,
     /// Tokens decoded now.
     pub decoded_tokens: u64,
-    /// Wall seconds during which at least one call of this role was open. Roles overlap, so lines may add up to more than
-    /// the run.
+    /// Wall seconds during which at least one call of this role was open. Roles overlap, so lines
+    /// may add up to more than the run.
     pub seconds: f64,
 }
 
@@ -133,7 +134,8 @@ impl Drop for OpenCall<'_> {
     }
 }
 
-/// A model in one role of a run: counts every call in the [`Ledger`] and starts none after a cancellation.
+/// A model in one role of a run: counts every call in the [`Ledger`] and starts none after a
+/// cancellation.
 pub struct Metered {
     model: Arc<dyn ChatModel>,
     role: ModelRole,

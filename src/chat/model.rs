@@ -22,7 +22,8 @@ impl Sampling {
     /// The most likely token at every step; ties go to the lowest token id.
     pub const GREEDY: Self = Self { temperature: 0.0, top_k: 0, top_p: 1.0, seed: 0 };
 
-    /// Sampling at `temperature` from the whole vocabulary (greedy when it is 0, whatever the seed).
+    /// Sampling at `temperature` from the whole vocabulary (greedy when it is 0, whatever the
+    /// seed).
     pub fn at(temperature: f64, seed: u64) -> Self {
         if temperature == 0.0 { Self::GREEDY } else { Self { temperature, top_k: 0, top_p: 1.0, seed } }
     }
@@ -105,14 +106,16 @@ pub struct Scores {
 pub struct ModelIdentity {
     /// For people: the directory's name or the embedded model's.
     pub name: String,
-    /// Digest over weights, configuration, tokenizer, chat template, number format, backend and kernel version.
+    /// Digest over weights, configuration, tokenizer, chat template, number format, backend and
+    /// kernel version.
     pub digest: Digest,
 }
 
 /// Why a call gave no answer.
 #[derive(Clone, Debug, thiserror::Error)]
 pub enum ChatError {
-    /// This one request is longer than the model or the K/V pool can hold. Counted per item; the run goes on.
+    /// This one request is longer than the model or the K/V pool can hold. Counted per item; the
+    /// run goes on.
     #[error("the prompt has {prompt_tokens} tokens and {new_tokens} more are asked for, but {limit} fit")]
     Overflow {
         /// Tokens of the rendered prompt.
@@ -133,13 +136,14 @@ pub enum ChatError {
     Model(String),
 }
 
-/// A language model, wherever it runs. Implementations answer many calls at once; results never depend on which other
-/// calls are under way.
+/// A language model, wherever it runs. Implementations answer many calls at once; results never
+/// depend on which other calls are under way.
 pub trait ChatModel: Send + Sync {
     /// Continues the conversation.
     fn complete(&self, request: Request) -> BoxFuture<'_, Result<Completion, ChatError>>;
 
-    /// The log-probability of each of `answers` as the next tokens after the conversation: prefill only, nothing decoded.
+    /// The log-probability of each of `answers` as the next tokens after the conversation: prefill
+    /// only, nothing decoded.
     fn score(&self, request: Request, answers: Vec<String>) -> BoxFuture<'_, Result<Scores, ChatError>>;
 
     /// What this model is; constant for its lifetime.

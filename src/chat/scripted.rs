@@ -1,4 +1,5 @@
-//! A model whose answers are a function of the request: search logic is tested against it, without any network weights.
+//! A model whose answers are a function of the request: search logic is tested against it, without
+//! any network weights.
 
 use super::{ChatError, ChatModel, Completion, FinishReason, ModelIdentity, Origin, Request, Scores, Usage};
 use crate::base::Digest;
@@ -9,7 +10,8 @@ use std::sync::Mutex;
 type CompleteFn = dyn Fn(&Request) -> String + Send + Sync;
 type ScoreFn = dyn Fn(&Request, &[String]) -> Vec<f64> + Send + Sync;
 
-/// Answers by calling the functions it was made with, and remembers every request. A "token" is a word.
+/// Answers by calling the functions it was made with, and remembers every request. A "token" is a
+/// word.
 pub struct ScriptedModel {
     complete: Box<CompleteFn>,
     score: Box<ScoreFn>,

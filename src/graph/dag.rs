@@ -91,7 +91,8 @@ impl Graph {
         &self.agents[id.0]
     }
 
-    /// All edges, in the order they were given; a successor's context lists its predecessors in this order.
+    /// All edges, in the order they were given; a successor's context lists its predecessors in
+    /// this order.
     pub fn edges(&self) -> &[Edge] {
         &self.edges
     }
@@ -167,7 +168,8 @@ fn topological_order(agents: usize, edges: &[Edge]) -> Result<Vec<AgentId>, Vec<
 }
 
 fn find_cycle(agents: usize, edges: &[Edge], done: &[AgentId]) -> Vec<AgentId> {
-    // Every agent that is left has a predecessor that is left, so walking backwards must meet itself.
+    // Every agent that is left has a predecessor that is left, so walking backwards must meet
+    // itself.
     let start = (0..agents).map(AgentId).find(|id| !done.contains(id)).expect("some agent is left");
     let mut path = vec![start];
     loop {

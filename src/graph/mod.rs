@@ -1,4 +1,5 @@
-//! The agent graph G = (V, E): who the agents are, what each reads, in which order they run. Any DAG with one terminal agent.
+//! The agent graph G = (V, E): who the agents are, what each reads, in which order they run. Any
+//! DAG with one terminal agent.
 
 mod agent;
 mod dag;

@@ -14,8 +14,9 @@ pub fn hierarchical(agents: usize, view: EdgeView) -> Vec<Edge> {
     (0..last).map(|from| Edge { from: AgentId(from), to: AgentId(last), view }).collect()
 }
 
-/// A debate: layers of `debaters` agents, each reading everyone of the layer before; the last agent, the moderator, reads
-/// the last layer. `None` unless there are `debaters` × rounds + 1 agents with at least one round.
+/// A debate: layers of `debaters` agents, each reading everyone of the layer before; the last
+/// agent, the moderator, reads the last layer. `None` unless there are `debaters` × rounds + 1
+/// agents with at least one round.
 pub fn debate(agents: usize, debaters: usize, view: EdgeView) -> Option<Vec<Edge>> {
     if debaters == 0 || agents <= debaters || !(agents - 1).is_multiple_of(debaters) {
         return None;

@@ -5,8 +5,8 @@ use std::fs::File;
 use std::io::Write;
 use std::path::Path;
 
-/// Writes `text` into `path` by way of a file beside it, so that a kill or a full disk leaves either the old file or the
-/// new one. Durable when it returns.
+/// Writes `text` into `path` by way of a file beside it, so that a kill or a full disk leaves
+/// either the old file or the new one. Durable when it returns.
 ///
 /// # Errors
 /// The folder cannot be written, or the disk is full.

@@ -1,4 +1,5 @@
-//! The reading side: everything a directory says about its run, without the model or the configuration.
+//! The reading side: everything a directory says about its run, without the model or the
+//! configuration.
 
 use super::{JournalError, resume_command};
 use crate::search::Event;
@@ -48,7 +49,8 @@ pub fn recorded_command(reader: &Reader) -> Result<Option<String>, JournalError>
     Ok(Some(resume_command(&arguments)))
 }
 
-/// Reads a run, finished, unfinished or live. `Ok(None)` where the directory has a database and no run in it.
+/// Reads a run, finished, unfinished or live. `Ok(None)` where the directory has a database and no
+/// run in it.
 ///
 /// # Errors
 /// No run there, one of another schema, or a damaged one.

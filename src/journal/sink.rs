@@ -20,7 +20,8 @@ pub struct RunInfo {
     pub name: String,
     /// Digest of everything that decides the result: settings, data, prompts, model identities.
     pub settings: Digest,
-    /// The program's arguments that the run is started with, without those that say what becomes of an earlier run.
+    /// The program's arguments that the run is started with, without those that say what becomes of
+    /// an earlier run.
     pub arguments: Vec<String>,
 }
 
@@ -64,7 +65,8 @@ pub struct Journal {
 }
 
 impl Journal {
-    /// Begins a run. Events and the result of an earlier run in the same directory are deleted; its answered calls stay.
+    /// Begins a run. Events and the result of an earlier run in the same directory are deleted; its
+    /// answered calls stay.
     ///
     /// # Errors
     /// The database cannot be written.
@@ -106,7 +108,8 @@ impl Journal {
         Ok(self.store.put_meta(vec![(format!("{EVALUATION}{name}"), json)]).await?)
     }
 
-    /// What the weights of the models are kept in, role by role; `None` where the run did not come so far.
+    /// What the weights of the models are kept in, role by role; `None` where the run did not come
+    /// so far.
     ///
     /// # Errors
     /// The database cannot be read, or holds something else.

@@ -1,5 +1,5 @@
-//! The pairwise judge: which of two answers does the task better, asked in both orders, without labels. Knows no agents, no
-//! traces and no candidates.
+//! The pairwise judge: which of two answers does the task better, asked in both orders, without
+//! labels. Knows no agents, no traces and no candidates.
 
 mod options;
 mod pairwise;

@@ -21,15 +21,18 @@ pub enum JudgeMode {
 pub struct JudgeOptions {
     /// How the judge answers.
     pub mode: JudgeMode,
-    /// Ask in both orders and combine, which cancels an additive position bias. Off only for the ablation.
+    /// Ask in both orders and combine, which cancels an additive position bias. Off only for the
+    /// ablation.
     pub both_orders: bool,
     /// Logit mode: |s| below this (nats) is a tie.
     pub tie_band: f64,
-    /// Logit mode: when the two letters together have less probability than this, the reply is no answer: a tie, counted.
+    /// Logit mode: when the two letters together have less probability than this, the reply is no
+    /// answer: a tie, counted.
     pub min_letter_mass: f64,
     /// Text mode: most new tokens of a reply.
     pub max_new_tokens: usize,
-    /// Further sentences on what counts; each is asked on its own and the scores are averaged. Empty asks once without one.
+    /// Further sentences on what counts; each is asked on its own and the scores are averaged.
+    /// Empty asks once without one.
     pub rubrics: Vec<String>,
 }
 

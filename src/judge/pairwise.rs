@@ -9,7 +9,8 @@ use futures::FutureExt;
 use futures::future::{BoxFuture, try_join_all};
 use std::sync::{Arc, Mutex};
 
-/// Compares answers with one model. Every comparison is a pure function of its texts (and, for the coin, of its draw).
+/// Compares answers with one model. Every comparison is a pure function of its texts (and, for the
+/// coin, of its draw).
 pub struct Judge {
     model: Arc<dyn ChatModel>,
     options: JudgeOptions,
@@ -28,8 +29,9 @@ impl Judge {
         *self.stats.lock().expect("no thread panics while it holds the counts")
     }
 
-    /// Whether `candidate` does the task better than `base`. `draw` holds the counters of this one comparison, from which
-    /// the coin is seeded. With both orders, swapping the two answers gives 1 − the value.
+    /// Whether `candidate` does the task better than `base`. `draw` holds the counters of this one
+    /// comparison, from which the coin is seeded. With both orders, swapping the two answers gives
+    /// 1 − the value.
     ///
     /// # Errors
     /// Whatever the model answers, except an overflow, which is a tie.
@@ -68,7 +70,8 @@ impl Judge {
         Ok(self.decide(reading::mean(&readings, false)))
     }
 
-    /// One rubric in both orders: s = (l1 + l2) / 2, in which whatever the model adds to a position cancels.
+    /// One rubric in both orders: s = (l1 + l2) / 2, in which whatever the model adds to a position
+    /// cancels.
     async fn ask_rubric(
         &self,
         question: &Question<'_>,

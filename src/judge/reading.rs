@@ -1,5 +1,6 @@
-//! From what the model answered to a number: positive for the candidate, negative for the base. What a model writes is data,
-//! so everything that is no answer is a [`Reading::Failed`], never an error and never a panic.
+//! From what the model answered to a number: positive for the candidate, negative for the base.
+//! What a model writes is data, so everything that is no answer is a [`Reading::Failed`], never an
+//! error and never a panic.
 
 use super::VerdictKind;
 use crate::prompt::last_tagged;
@@ -55,8 +56,8 @@ impl Reading {
     }
 }
 
-/// The mean of all scores when `strict`, in which one failure fails the whole; else the mean of those that can be read. The
-/// first failure stands for several.
+/// The mean of all scores when `strict`, in which one failure fails the whole; else the mean of
+/// those that can be read. The first failure stands for several.
 pub(super) fn mean(readings: &[Reading], strict: bool) -> Reading {
     let failure = readings.iter().find(|reading| matches!(reading, Reading::Failed(_)));
     let scores = readings.iter().filter_map(|reading| match reading {

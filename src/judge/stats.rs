@@ -47,7 +47,8 @@ impl JudgeStats {
         rate(self.judged() - self.decided, self.judged())
     }
 
-    /// How many of the judged comparisons had a reply that named no answer (too little probability on the letters included).
+    /// How many of the judged comparisons had a reply that named no answer (too little probability
+    /// on the letters included).
     pub fn unparsable_rate(&self) -> Option<f64> {
         rate(self.unparsable + self.low_mass, self.judged())
     }

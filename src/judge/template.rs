@@ -1,7 +1,9 @@
-//! What the judge reads. The instructions come first and are the same for every comparison, the two answers come last, so
-//! that most of the prompt is prefilled once for a whole mini-batch and for both orders.
+//! What the judge reads. The instructions come first and are the same for every comparison, the two
+//! answers come last, so that most of the prompt is prefilled once for a whole mini-batch and for
+//! both orders.
 //!
-//! The embedded model is trained on exactly these texts: after a change here it must be retrained (a test says so).
+//! The embedded model is trained on exactly these texts: after a change here it must be retrained
+//! (a test says so).
 
 use crate::chat::Message;
 use crate::prompt::fence;
@@ -16,7 +18,8 @@ pub struct Question<'a> {
     pub role: &'a str,
     /// The query q.
     pub question: &'a str,
-    /// The context C_i that both answers were written from; `None` where the two had different contexts (lookahead, global).
+    /// The context C_i that both answers were written from; `None` where the two had different
+    /// contexts (lookahead, global).
     pub context: Option<&'a str>,
 }
 
@@ -29,8 +32,8 @@ pub enum ReplyForm {
     Tagged,
 }
 
-/// The one message of a comparison: `a` is shown as answer A, `b` as answer B. `rubric` is one more sentence on what counts;
-/// empty for none.
+/// The one message of a comparison: `a` is shown as answer A, `b` as answer B. `rubric` is one more
+/// sentence on what counts; empty for none.
 pub fn render(question: &Question<'_>, rubric: &str, a: &str, b: &str, form: ReplyForm) -> Vec<Message> {
     let mut text = String::from(
         "Compare two answers of an agent. Which answer does the task better for this input? \

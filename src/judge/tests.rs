@@ -1,5 +1,5 @@
-//! Worked examples of every mode, and the two laws of both orders: swapped answers mirror the verdict, and a position bias
-//! cancels.
+//! Worked examples of every mode, and the two laws of both orders: swapped answers mirror the
+//! verdict, and a position bias cancels.
 
 use super::template::Question;
 use super::*;
@@ -29,7 +29,8 @@ fn letters(l: f64) -> Vec<f64> {
     vec![a, a - l]
 }
 
-/// Reads answers as numbers; the larger is better by so many nats, and position A has `bias` nats more.
+/// Reads answers as numbers; the larger is better by so many nats, and position A has `bias` nats
+/// more.
 fn numbers(bias: f64) -> Arc<ScriptedModel> {
     Arc::new(ScriptedModel::new(|_| String::new()).with_scores(move |request, answers| {
         assert_eq!(answers, ["A", "B"]);
@@ -52,7 +53,8 @@ fn check(judge: &Judge, candidate: &str, base: &str, value: f64, kind: VerdictKi
     assert_eq!((verdict.value, verdict.kind), (value, kind));
 }
 
-/// By hand, with a bias of 2 for A: l1 = 0.8 + 2 = 2.8, l2 = −(−0.8 + 2) = −1.2, s = (2.8 − 1.2) / 2 = 0.8.
+/// By hand, with a bias of 2 for A: l1 = 0.8 + 2 = 2.8, l2 = −(−0.8 + 2) = −1.2, s = (2.8 − 1.2) /
+/// 2 = 0.8.
 #[test]
 fn both_orders_cancel_a_position_bias() {
     let judge = judge(numbers(2.0), JudgeOptions::default());

@@ -12,7 +12,8 @@ pub enum VerdictKind {
     Decided,
     /// The judge sees no difference, or the two orders contradict each other.
     Tie,
-    /// The answer letters had next to no probability: the reply would have been something else. A tie.
+    /// The answer letters had next to no probability: the reply would have been something else. A
+    /// tie.
     LowMass,
     /// The reply named no answer. A tie.
     Unparsable,
@@ -29,7 +30,8 @@ pub struct Verdict {
     pub value: f64,
     /// How it came about.
     pub kind: VerdictKind,
-    /// Logit mode: s in nats, positive when the candidate is better, averaged over orders and rubrics.
+    /// Logit mode: s in nats, positive when the candidate is better, averaged over orders and
+    /// rubrics.
     pub score: Option<f64>,
 }
 

@@ -1,5 +1,5 @@
-//! The bounded buffer of one agent. It decides which samples are kept and which cases are shown; it draws nothing but from
-//! the seed it is given.
+//! The bounded buffer of one agent. It decides which samples are kept and which cases are shown; it
+//! draws nothing but from the seed it is given.
 
 use super::case::{Case, is_misaligned, is_success};
 use super::options::{MisalignmentOptions, Sampling};
@@ -7,8 +7,8 @@ use crate::base::Seed;
 use crate::reward::SampleReward;
 use std::collections::VecDeque;
 
-/// The cases of one agent, newest first, at most [`MisalignmentOptions::capacity`]. It feeds this agent's own proposals
-/// and no other's.
+/// The cases of one agent, newest first, at most [`MisalignmentOptions::capacity`]. It feeds this
+/// agent's own proposals and no other's.
 #[derive(Clone, PartialEq, Debug)]
 pub struct Buffer {
     cases: VecDeque<Case>,
@@ -31,15 +31,16 @@ impl Buffer {
         }
     }
 
-    /// Keeps `case` as the newest one; a case that is there already moves to the front, and the oldest goes when it is full.
+    /// Keeps `case` as the newest one; a case that is there already moves to the front, and the
+    /// oldest goes when it is full.
     pub fn push(&mut self, case: Case) {
         self.cases.retain(|kept| *kept != case);
         self.cases.push_front(case);
         self.cases.truncate(self.options.capacity);
     }
 
-    /// At most [`MisalignmentOptions::shown`] cases for one proposal: the newest first, or with [`Sampling::Random`] any,
-    /// drawn by `seed`.
+    /// At most [`MisalignmentOptions::shown`] cases for one proposal: the newest first, or with
+    /// [`Sampling::Random`] any, drawn by `seed`.
     pub fn pick(&self, seed: Seed) -> Vec<&Case> {
         let shown = self.options.shown.min(self.cases.len());
         match self.options.sampling {

@@ -1,4 +1,5 @@
-//! One case, and which samples are cases (Eq. 6). Knows what an agent read and wrote, not how it was judged.
+//! One case, and which samples are cases (Eq. 6). Knows what an agent read and wrote, not how it
+//! was judged.
 
 use crate::base::AgentId;
 use crate::graph::Graph;
@@ -15,7 +16,8 @@ pub struct Case {
     pub context: String,
     /// The agent's output o'_i.
     pub output: String,
-    /// The direct successors' names and outputs, in topological order; empty for the terminal agent.
+    /// The direct successors' names and outputs, in topological order; empty for the terminal
+    /// agent.
     pub successors: Vec<(String, String)>,
     /// The system's final output; `None` for the terminal agent, whose output it is.
     pub answer: Option<String>,
@@ -36,13 +38,15 @@ impl Case {
     }
 }
 
-/// Eq. 6: better for the agent itself, worse for a successor or for the system. A term that was not judged is not worse.
+/// Eq. 6: better for the agent itself, worse for a successor or for the system. A term that was not
+/// judged is not worse.
 pub fn is_misaligned(sample: &SampleReward) -> bool {
     let worse = |term: Option<f64>| term.is_some_and(|value| value < 0.5);
     sample.local == Some(1.0) && (worse(sample.lookahead) || worse(sample.global))
 }
 
-/// The opposite, for the ablation: better for the agent itself and on every other term that was judged.
+/// The opposite, for the ablation: better for the agent itself and on every other term that was
+/// judged.
 pub fn is_success(sample: &SampleReward) -> bool {
     let better = |term: Option<f64>| term.is_none_or(|value| value > 0.5);
     sample.local == Some(1.0) && better(sample.lookahead) && better(sample.global)

@@ -1,5 +1,6 @@
-//! What a prompt must keep: each slot it needs exactly once, its frozen passages, a bounded length. Seed prompts are checked
-//! strictly; candidates written by a model are repaired where that is safe and rejected otherwise.
+//! What a prompt must keep: each slot it needs exactly once, its frozen passages, a bounded length.
+//! Seed prompts are checked strictly; candidates written by a model are repaired where that is safe
+//! and rejected otherwise.
 
 use super::template::{Slot, Template};
 use serde::{Deserialize, Serialize};
@@ -7,7 +8,8 @@ use serde::{Deserialize, Serialize};
 /// The rules for one agent's prompt.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Constraints {
-    /// Slots that must stand in the prompt exactly once; a slot not named here must not stand in it at all.
+    /// Slots that must stand in the prompt exactly once; a slot not named here must not stand in it
+    /// at all.
     pub slots: Vec<Slot>,
     /// Passages (an output format, say) that must survive verbatim.
     pub frozen: Vec<String>,
@@ -105,7 +107,8 @@ impl Constraints {
     }
 }
 
-/// Makes a candidate of what the optimizer wrote: trims it and appends slots that it dropped, or says why it cannot be used.
+/// Makes a candidate of what the optimizer wrote: trims it and appends slots that it dropped, or
+/// says why it cannot be used.
 ///
 /// # Errors
 /// The first [`Rejection`] that applies.

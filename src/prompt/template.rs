@@ -1,5 +1,5 @@
-//! Templates: only the exact texts `{question}` and `{context}` are slots, every other brace is literal, and what is put
-//! into a slot is never read again.
+//! Templates: only the exact texts `{question}` and `{context}` are slots, every other brace is
+//! literal, and what is put into a slot is never read again.
 
 use serde::{Deserialize, Serialize};
 use std::fmt;
@@ -39,7 +39,8 @@ impl fmt::Display for Slot {
 pub struct Template(String);
 
 impl Template {
-    /// Any text is a template; whether it has the slots it needs is for [`Constraints`](super::Constraints) to say.
+    /// Any text is a template; whether it has the slots it needs is for
+    /// [`Constraints`](super::Constraints) to say.
     pub fn new(text: impl Into<String>) -> Self {
         Self(text.into())
     }

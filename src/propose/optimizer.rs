@@ -1,5 +1,5 @@
-//! Asks the optimizer model for one candidate (Eq. 4) and makes a usable prompt of what it wrote, or says why not. Knows
-//! nothing of scores and beams.
+//! Asks the optimizer model for one candidate (Eq. 4) and makes a usable prompt of what it wrote,
+//! or says why not. Knows nothing of scores and beams.
 
 use super::options::ProposeOptions;
 use super::template::{Evidence, OptimizerInput, PROMPT_TAG, render};
@@ -39,11 +39,12 @@ impl Optimizer {
         Self { model, options, seed }
     }
 
-    /// One candidate. `draw` holds the counters (round, agent, step, parent, candidate) that make its draws its own: which
-    /// traces and cases it shows ([`Stage::Evidence`]) and how the model samples ([`Stage::Proposal`]).
+    /// One candidate. `draw` holds the counters (round, agent, step, parent, candidate) that make
+    /// its draws its own: which traces and cases it shows ([`Stage::Evidence`]) and how the model
+    /// samples ([`Stage::Proposal`]).
     ///
-    /// What the model writes is data: text without a usable prompt, and a brief longer than the model can read, are
-    /// rejections.
+    /// What the model writes is data: text without a usable prompt, and a brief longer than the
+    /// model can read, are rejections.
     ///
     /// # Errors
     /// Every failure of the model except [`ChatError::Overflow`].
@@ -86,8 +87,8 @@ impl Optimizer {
         }
     }
 
-    /// [`ProposeOptions::traces`] of the parent's traces, in the order drawn. A trace in which the agent could not answer
-    /// (overflow) shows nothing and is left out.
+    /// [`ProposeOptions::traces`] of the parent's traces, in the order drawn. A trace in which the
+    /// agent could not answer (overflow) shows nothing and is left out.
     fn draw_traces(&self, context: ProposalContext<'_>, seed: Seed) -> Vec<Case> {
         let usable: Vec<_> = context.traces.iter().filter(|trace| !trace.run(context.agent).overflow).collect();
         let shown = self.options.traces.min(usable.len());

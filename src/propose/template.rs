@@ -1,7 +1,9 @@
-//! What the optimizer reads when it writes a candidate (Eq. 4): the role, the parent prompt, traces of what it produced, and
-//! misalignment cases as hard negatives. Foreign text is fenced and clipped.
+//! What the optimizer reads when it writes a candidate (Eq. 4): the role, the parent prompt, traces
+//! of what it produced, and misalignment cases as hard negatives. Foreign text is fenced and
+//! clipped.
 //!
-//! The embedded model is trained on exactly these texts: after a change here it must be retrained (a test says so).
+//! The embedded model is trained on exactly these texts: after a change here it must be retrained
+//! (a test says so).
 
 use crate::chat::Message;
 use crate::prompt::{Slot, clip, fence};

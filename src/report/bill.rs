@@ -3,7 +3,8 @@
 use crate::chat::{Ledger, LedgerLine, ModelRole};
 use serde::{Deserialize, Serialize};
 
-/// What each role cost in the process that wrote the report; a resumed run's bill is that of its last part.
+/// What each role cost in the process that wrote the report; a resumed run's bill is that of its
+/// last part.
 #[derive(Clone, Copy, PartialEq, Debug, Default, Serialize, Deserialize)]
 pub struct Bill {
     /// Running the agents.

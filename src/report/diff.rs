@@ -1,4 +1,5 @@
-//! Prompts before and after. What a model wrote is shown, never obeyed: control characters are printed by their codes.
+//! Prompts before and after. What a model wrote is shown, never obeyed: control characters are
+//! printed by their codes.
 
 use similar::{ChangeTag, TextDiff};
 
@@ -15,7 +16,8 @@ const REMOVED: &str = "\x1b[31m";
 const ADDED: &str = "\x1b[32m";
 const RESET: &str = "\x1b[0m";
 
-/// Texts at least this much alike are shown as one text with marked words, others one after the other.
+/// Texts at least this much alike are shown as one text with marked words, others one after the
+/// other.
 const ALIKE: f32 = 0.5;
 
 /// The difference of two prompts, each line indented and ended.

@@ -83,7 +83,8 @@ pub struct RunReport {
     pub ledger: Bill,
     /// Worker calls that were not needed.
     pub avoided: Avoided,
-    /// Agent runs of the search whose prompt was too long for the model; their output counts as empty.
+    /// Agent runs of the search whose prompt was too long for the model; their output counts as
+    /// empty.
     pub overflows: u64,
     /// Wall seconds of the process that finished the run.
     pub seconds: f64,
@@ -93,7 +94,8 @@ pub struct RunReport {
     pub egress_lock: EgressLock,
     /// Where the files are.
     pub files: Files,
-    /// Digest over prompts and scores: equal for equal results, whatever the time, the machine's load or the cache.
+    /// Digest over prompts and scores: equal for equal results, whatever the time, the machine's
+    /// load or the cache.
     pub result_hash: Digest,
 }
 

@@ -8,7 +8,8 @@ use expect_test::{Expect, expect, expect_file};
 
 #[track_caller]
 fn check_diff(before: &str, after: &str, expected: Expect) {
-    // A line without indentation keeps `expect!` from taking the diff's own indentation for the source's.
+    // A line without indentation keeps `expect!` from taking the diff's own indentation for the
+    // source's.
     expected.assert_eq(&format!("diff\n{}", prompt_diff(before, after, Colour::Off)));
 }
 

@@ -11,8 +11,8 @@ use futures::FutureExt;
 use futures::future::{BoxFuture, try_join_all};
 use serde::{Deserialize, Serialize};
 
-/// What one query says about a candidate. Each term is 1 (better than the base), 0 (worse), ½ (a tie) or a mean of these;
-/// `None` where it does not exist or was not asked for.
+/// What one query says about a candidate. Each term is 1 (better than the base), 0 (worse), ½ (a
+/// tie) or a mean of these; `None` where it does not exist or was not asked for.
 #[derive(Clone, Copy, PartialEq, Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct SampleReward {
@@ -38,8 +38,9 @@ pub struct Reward {
     pub samples: Vec<SampleReward>,
 }
 
-/// Compares `new`, the re-runs with a candidate at `agent`, with `base`, the runs before, item by item. Only what bears
-/// weight is asked, or everything with `all_terms`. `draw` are the counters of this candidate, for the coin.
+/// Compares `new`, the re-runs with a candidate at `agent`, with `base`, the runs before, item by
+/// item. Only what bears weight is asked, or everything with `all_terms`. `draw` are the counters
+/// of this candidate, for the coin.
 ///
 /// # Errors
 /// Whatever the judge's model answers, except an overflow, which is a tie.
@@ -75,7 +76,8 @@ pub async fn joint_reward(
 struct Terms {
     /// The agent itself, in its context; with its weight.
     local: Option<(AgentId, f64)>,
-    /// Its successors up to the lookahead's depth, each without context; with the weight of their mean.
+    /// Its successors up to the lookahead's depth, each without context; with the weight of their
+    /// mean.
     lookahead: Option<(Vec<AgentId>, f64)>,
     /// The terminal agent, without context; with its weight.
     global: Option<(AgentId, f64)>,
@@ -138,7 +140,8 @@ fn within(graph: &Graph, agent: AgentId, depth: usize) -> Vec<AgentId> {
     graph.order().iter().copied().filter(|id| *id != agent && near.contains(id)).collect()
 }
 
-/// Whether `id`'s new output is better than before. No answer at all loses against an answer, without asking.
+/// Whether `id`'s new output is better than before. No answer at all loses against an answer,
+/// without asking.
 pub(crate) async fn compare(
     judge: &Judge,
     graph: &Graph,

@@ -2,7 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 
-/// Options of the `[reward]` section: α, β, θ of Eq. 5. They need not add up to 1; they are normalised.
+/// Options of the `[reward]` section: α, β, θ of Eq. 5. They need not add up to 1; they are
+/// normalised.
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct RewardOptions {
@@ -12,7 +13,8 @@ pub struct RewardOptions {
     pub lookahead: f64,
     /// θ: the system's final output.
     pub global: f64,
-    /// How many generations of successors the lookahead judges (1 in the paper; up to 3 for the ablation).
+    /// How many generations of successors the lookahead judges (1 in the paper; up to 3 for the
+    /// ablation).
     pub lookahead_depth: usize,
 }
 

@@ -83,7 +83,8 @@ fn the_terms_of_a_chain_add_up_by_their_weights() {
     case.check(0, &["1", "1", "1"], &["0", "1", "2"], [Some(0.0), Some(0.5), Some(1.0)], 0.4);
     // Different texts of equal worth: a tie that was asked.
     case.check(0, &["1", "1", "1"], &["1.0", "0", "0"], [Some(0.5), Some(0.0), Some(0.0)], 0.2);
-    // b's successor is the terminal: its lookahead and global are one comparison. 0.4 · 0 + 0.6 · 1 = 0.6.
+    // b's successor is the terminal: its lookahead and global are one comparison. 0.4 · 0 + 0.6 · 1
+    // = 0.6.
     case.check(1, &["1", "1", "1"], &["1", "0", "2"], [Some(0.0), Some(1.0), Some(1.0)], 0.6);
     // The terminal has one comparison, of weight 1.
     case.check(2, &["1", "1", "1"], &["1", "1", "2"], [Some(1.0), None, None], 1.0);
@@ -128,7 +129,8 @@ fn a_comparison_that_two_terms_share_is_asked_once() {
     assert_eq!(case.model.seen().len(), 2 * 2, "local and one for both others, in two orders");
 }
 
-/// Each comparison shows the role it is judged for; only the local one shows a context, since the others have two.
+/// Each comparison shows the role it is judged for; only the local one shows a context, since the
+/// others have two.
 #[test]
 fn the_judge_is_shown_what_each_term_is_about() {
     let case = Case::new(chain());

@@ -1,4 +1,5 @@
-//! Small graphs and a model that is slow, bounded and countable, for the tests of this module and of those above it.
+//! Small graphs and a model that is slow, bounded and countable, for the tests of this module and
+//! of those above it.
 
 use crate::base::{AgentId, Digest};
 use crate::chat::{ChatError, ChatModel, Completion, FinishReason, ModelIdentity, Request, Scores, Usage};
@@ -10,8 +11,8 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::task::Poll;
 
-/// Agents named by letters, `edges` as (from, to, view). An agent without predecessors has the prompt `<name> {question}`,
-/// any other `<name> {context}`; its role is `role <name>`.
+/// Agents named by letters, `edges` as (from, to, view). An agent without predecessors has the
+/// prompt `<name> {question}`, any other `<name> {context}`; its role is `role <name>`.
 pub(crate) fn graph(names: &str, edges: &[(usize, usize, EdgeView)]) -> Arc<Graph> {
     let agent = |(at, name): (usize, char)| {
         let slot = if edges.iter().any(|(_, to, _)| *to == at) { "{context}" } else { "{question}" };
@@ -52,7 +53,8 @@ pub(crate) async fn step_back(times: usize) {
 type Answer = dyn Fn(&str) -> Result<String, ChatError> + Send + Sync;
 type Delay = dyn Fn(&str) -> usize + Send + Sync;
 
-/// Completes with a function of the message's text, which may also be an error, after a delay that is another such function.
+/// Completes with a function of the message's text, which may also be an error, after a delay that
+/// is another such function.
 pub(crate) struct SlowModel {
     answer: Box<Answer>,
     delay: Box<Delay>,

@@ -1,5 +1,5 @@
-//! Runs agents as soon as what they read is there. One future per agent and query; nothing waits for a whole layer, and the
-//! result never depends on who finished first.
+//! Runs agents as soon as what they read is there. One future per agent and query; nothing waits
+//! for a whole layer, and the result never depends on who finished first.
 
 use super::view::{context, extracted, first_words, summary_request, summary_tokens};
 use super::{AgentRun, Prompts, RolloutOptions, Trace};
@@ -77,7 +77,8 @@ impl Runner {
         self.counters.overflows.load(Ordering::Relaxed)
     }
 
-    /// Runs the whole graph on every item `(index in the pool, query)`; one trace per item, in their order.
+    /// Runs the whole graph on every item `(index in the pool, query)`; one trace per item, in
+    /// their order.
     ///
     /// # Errors
     /// Whatever the worker answers, except an overflow, which is data.
@@ -86,8 +87,9 @@ impl Runner {
         self.in_order(traces.collect()).await
     }
 
-    /// `base` as it would have been with `prompts`, which differ from the base's at `changed` only. An agent is called only
-    /// when its own input differs from its input in `base`; a re-run equals a full run of `prompts`.
+    /// `base` as it would have been with `prompts`, which differ from the base's at `changed` only.
+    /// An agent is called only when its own input differs from its input in `base`; a re-run equals
+    /// a full run of `prompts`.
     ///
     /// # Errors
     /// As [`Runner::run`].
@@ -178,7 +180,8 @@ impl Runner {
             let before = base.trace.shared_run(id);
             if before.input == input {
                 self.count_avoided(id, base);
-                // A prompt need not show its context, so the context may have changed under an equal input.
+                // A prompt need not show its context, so the context may have changed under an
+                // equal input.
                 let same = before.context == context;
                 return Ok(if same { before.clone() } else { Arc::new(AgentRun { context, ..(**before).clone() }) });
             }
@@ -207,7 +210,8 @@ impl Runner {
         }
         let words = self.options.summary_words;
         let summary = self.ask(summary_request(output, words), summary_tokens(words)).await?;
-        // An output that nearly fills the model leaves no room for the summary's instructions: its beginning stands in.
+        // An output that nearly fills the model leaves no room for the summary's instructions: its
+        // beginning stands in.
         Ok(first_words(summary.as_ref().unwrap_or(output), words).into())
     }
 

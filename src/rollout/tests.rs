@@ -1,4 +1,5 @@
-//! Worked examples by hand, and the law of the re-run: it equals a full run, and what it did not call it counts.
+//! Worked examples by hand, and the law of the re-run: it equals a full run, and what it did not
+//! call it counts.
 
 use super::fixture::{OVERFLOW, SlowModel, graph, text};
 use super::*;
@@ -156,7 +157,8 @@ fn any_other_error_ends_the_run() {
     assert!(matches!(result, Err(ChatError::Storage(_))));
 }
 
-/// b, a root, takes as long as it takes until x, two steps down the other branch, was asked. With waves it never would be.
+/// b, a root, takes as long as it takes until x, two steps down the other branch, was asked. With
+/// waves it never would be.
 #[test]
 fn a_successor_starts_while_others_of_its_depth_still_wait() {
     let graph = graph("axbd", &[(0, 1, Raw), (1, 3, Raw), (2, 3, Raw)]);
@@ -203,7 +205,8 @@ fn runs_can_be_moved_to_another_thread() {
     check(&runner.rerun_all(&[], AgentId(0), &prompts));
 }
 
-/// Up to six agents; every pair may have an edge; an agent that would be a second terminal feeds the last one.
+/// Up to six agents; every pair may have an edge; an agent that would be a second terminal feeds
+/// the last one.
 fn any_graph() -> impl Strategy<Value = Arc<Graph>> {
     let view = prop_oneof![Just(Raw), Just(Extracted), Just(Summary)];
     (1..7_usize, proptest::collection::vec((any::<bool>(), view), 15)).prop_map(|(agents, choices)| {
@@ -219,7 +222,8 @@ fn any_graph() -> impl Strategy<Value = Arc<Graph>> {
     })
 }
 
-/// A function of the message with few values, so that outputs, answers and summaries often coincide, and with overflows.
+/// A function of the message with few values, so that outputs, answers and summaries often
+/// coincide, and with overflows.
 fn any_answer(salt: u64, message: &str) -> Result<String, ChatError> {
     let mut bytes = message.as_bytes().to_vec();
     bytes.extend(salt.to_le_bytes());

@@ -13,7 +13,8 @@ pub struct AgentRun {
     pub output: String,
     /// The summary of the output, where some successor sees one.
     pub summary: Option<String>,
-    /// Whether its prompt was too long for the model: there is no answer, and the run went on without it.
+    /// Whether its prompt was too long for the model: there is no answer, and the run went on
+    /// without it.
     pub overflow: bool,
     /// Digest of the rendered prompt. Greedy decoding: equal inputs have equal outputs.
     pub input: Digest,

@@ -38,8 +38,8 @@ pub(super) fn first_words(text: &str, words: usize) -> &str {
     text
 }
 
-/// The context of an agent that sees `texts` of the predecessors `names`, both in the order of the edges: the text alone
-/// when there is one predecessor, else each under its name.
+/// The context of an agent that sees `texts` of the predecessors `names`, both in the order of the
+/// edges: the text alone when there is one predecessor, else each under its name.
 pub(super) fn context(names: &[&str], texts: Vec<String>) -> String {
     match <[String; 1]>::try_from(texts) {
         Ok([text]) => text,

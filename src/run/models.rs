@@ -1,4 +1,5 @@
-//! Opens the models of an experiment's roles; a model that plays several is opened once, and all of them compute with the same threads.
+//! Opens the models of an experiment's roles; a model that plays several is opened once, and all of
+//! them compute with the same threads.
 
 use super::Observer;
 use crate::chat::{ChatModel, ModelRole};
@@ -12,8 +13,9 @@ pub struct Models {
     opened: Vec<(ModelSpec, Arc<LocalModel>)>,
 }
 
-/// Opens the models that play `roles`. All of them share the settings' engine options. `settled` holds the formats that the
-/// weights of every role were kept in when the run began, if it began before.
+/// Opens the models that play `roles`. All of them share the settings' engine options. `settled`
+/// holds the formats that the weights of every role were kept in when the run began, if it began
+/// before.
 ///
 /// # Errors
 /// A model that cannot be opened.
@@ -55,8 +57,8 @@ fn open(
     Ok(model)
 }
 
-/// Limits what reads and converts weights to `threads` as well. To be called before a model is opened. (A number out of
-/// range is refused when the model is opened.)
+/// Limits what reads and converts weights to `threads` as well. To be called before a model is
+/// opened. (A number out of range is refused when the model is opened.)
 pub fn use_threads(threads: Option<usize>) {
     if let Some(threads @ 1..=1024) = threads {
         // Only the first call in a process counts, and there is one command in a process.

@@ -7,7 +7,8 @@ use crate::graph::Graph;
 use crate::search::{Event, Plan};
 use std::sync::Arc;
 
-/// Watches a run. Every method does nothing unless it is overridden, and none of them can change a result.
+/// Watches a run. Every method does nothing unless it is overridden, and none of them can change a
+/// result.
 pub trait Observer: Send {
     /// The token that stops the run once it is cancelled. It is taken once, at the start.
     fn cancel(&self) -> CancelToken {

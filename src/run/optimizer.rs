@@ -12,8 +12,9 @@ use std::sync::Arc;
 
 /// Optimizes the prompts of an agent graph on unlabelled queries.
 ///
-/// One model plays all three roles (it runs the agents, writes candidate prompts and judges answers) unless
-/// [`model`](Self::model) gives a role to another one. The same optimizer gives the same result, bit for bit.
+/// One model plays all three roles (it runs the agents, writes candidate prompts and judges
+/// answers) unless [`model`](Self::model) gives a role to another one. The same optimizer gives the
+/// same result, bit for bit.
 #[derive(Clone)]
 pub struct Optimizer {
     graph: Arc<Graph>,
@@ -26,7 +27,8 @@ pub struct Optimizer {
 }
 
 impl Optimizer {
-    /// An optimizer of `graph` whose only model is `model`, with default options, seed 1 and no queries yet.
+    /// An optimizer of `graph` whose only model is `model`, with default options, seed 1 and no
+    /// queries yet.
     pub fn new(graph: Graph, model: impl ChatModel + 'static) -> Self {
         let model: Arc<dyn ChatModel> = Arc::new(model);
         Self {
@@ -40,7 +42,8 @@ impl Optimizer {
         }
     }
 
-    /// The optimizer that an experiment file describes, with the models of [`ModelRole::ALL`] in that order.
+    /// The optimizer that an experiment file describes, with the models of [`ModelRole::ALL`] in
+    /// that order.
     #[doc(hidden)]
     pub fn of_settings(settings: &Settings, models: [Arc<dyn ChatModel>; 3]) -> Self {
         Self {
@@ -108,7 +111,8 @@ impl Optimizer {
     /// Runs the search and returns its result.
     ///
     /// # Errors
-    /// No queries, no agent that may be optimized, a size of 0, a model that failed, or a cancelled token.
+    /// No queries, no agent that may be optimized, a size of 0, a model that failed, or a cancelled
+    /// token.
     pub fn run(&self) -> Result<SearchResult, SearchError> {
         block_on(self.search(&mut Ignored))
     }

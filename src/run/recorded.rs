@@ -37,21 +37,24 @@ pub struct RecordedRun<'a> {
     pub dir: &'a Path,
     /// What is to become of a run that is there already.
     pub start: Start,
-    /// The program's arguments that this run is started with; the journal keeps them for whoever goes on with it.
+    /// The program's arguments that this run is started with; the journal keeps them for whoever
+    /// goes on with it.
     pub arguments: &'a [String],
     /// Asks, at the end, whether this process could have reached a network.
     pub egress_lock: fn() -> EgressLock,
 }
 
 impl RecordedRun<'_> {
-    /// Makes the run: opens the models, searches, scores both sets of prompts on the held-out cases and writes the files.
+    /// Makes the run: opens the models, searches, scores both sets of prompts on the held-out cases
+    /// and writes the files.
     ///
     /// # Errors
     /// Everything in [`RunError`]. What was acknowledged before is kept.
     pub fn carry_out(&self, observer: &mut dyn Observer) -> Result<RunReport, RunError> {
         let store = Arc::new(Store::open(self.dir).map_err(JournalError::from)?);
         let journal = self.open_journal(store.clone())?;
-        // Another format gives other answers: a run goes on in those that it began in, however much memory is free today.
+        // Another format gives other answers: a run goes on in those that it began in, however much
+        // memory is free today.
         let began_in = if self.start == Start::Resume { journal.dtypes()? } else { None };
         let cancel = observer.cancel();
         let models = open_models(self.settings, &ModelRole::ALL, began_in, observer)?;
@@ -59,7 +62,8 @@ impl RecordedRun<'_> {
         block_on(self.search(&models, store, journal, cancel, observer))
     }
 
-    /// Decides, from what the folder holds and what the user asked for, whether to begin, to go on, or to refuse.
+    /// Decides, from what the folder holds and what the user asked for, whether to begin, to go on,
+    /// or to refuse.
     fn open_journal(&self, store: Arc<Store>) -> Result<Journal, RunError> {
         let settings = self.settings.digest();
         let info = RunInfo { name: self.settings.name.clone(), settings, arguments: self.arguments.to_vec() };
@@ -155,7 +159,8 @@ impl RecordedRun<'_> {
         })
     }
 
-    /// The files first, then the journal's last word: a run counts as finished only when its files are there.
+    /// The files first, then the journal's last word: a run counts as finished only when its files
+    /// are there.
     async fn write(&self, report: &RunReport, journal: &Journal) -> Result<(), RunError> {
         write_file(&report.files.prompts, &report.prompts_json())?;
         write_file(&report.files.result, &report.json())?;

@@ -1,4 +1,5 @@
-//! Prompts scored on labelled cases. Gold answers are seen here and in `eval` only; the search never gets them.
+//! Prompts scored on labelled cases. Gold answers are seen here and in `eval` only; the search
+//! never gets them.
 
 use super::models::open_models;
 use super::{Observer, RunError};

@@ -134,8 +134,8 @@ impl CoordinateAscent<'_> {
         Ok(())
     }
 
-    /// Re-scores the beam of an agent that the search returns to (Eq. 8). With `search.refresh = false`
-    /// the new scores are measured and reported, but not used.
+    /// Re-scores the beam of an agent that the search returns to (Eq. 8). With `search.refresh =
+    /// false` the new scores are measured and reported, but not used.
     async fn refresh(&mut self, visit: Visit) -> Result<(), SearchError> {
         let Visit { round, agent, .. } = visit;
         let search = &self.input.options.search;
@@ -230,8 +230,8 @@ impl CoordinateAscent<'_> {
         Ok(())
     }
 
-    /// Compares the system's answers with the seed prompts and with the optimized prompts on a fresh
-    /// batch. The seed prompts win if the mean is below ½.
+    /// Compares the system's answers with the seed prompts and with the optimized prompts on a
+    /// fresh batch. The seed prompts win if the mean is below ½.
     async fn final_check(&mut self) -> Result<FinalCheck, SearchError> {
         self.stop_if_cancelled()?;
         let optimized = self.state.best.clone();

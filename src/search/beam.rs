@@ -1,5 +1,5 @@
-//! The beam of one agent and its arithmetic: J accumulates along the lineage, the top K stay, a refresh starts the scores
-//! anew (Eq. 8). Pure.
+//! The beam of one agent and its arithmetic: J accumulates along the lineage, the top K stay, a
+//! refresh starts the scores anew (Eq. 8). Pure.
 
 use super::events::Ranked;
 use crate::prompt::Template;
@@ -21,8 +21,8 @@ pub(super) fn ranks(beam: &[Node]) -> Vec<Ranked> {
     beam.iter().map(|node| Ranked { id: node.id, score: node.score }).collect()
 }
 
-/// Scores are kept to twelve decimals. Sums of the same terms in another order are then the same number, so that a tie is
-/// a tie, and a score survives being written as JSON and read back.
+/// Scores are kept to twelve decimals. Sums of the same terms in another order are then the same
+/// number, so that a tie is a tie, and a score survives being written as JSON and read back.
 pub(super) fn round_score(score: f64) -> f64 {
     // Adding zero turns -0 into 0.
     (score * 1e12).round() / 1e12 + 0.0
@@ -33,8 +33,8 @@ pub(super) fn child_score(parent: f64, reward: f64) -> f64 {
     round_score(parent + reward - 0.5)
 }
 
-/// The top `width` of parents and candidates by J. Ties go to the parents, in beam order, then to the candidate created
-/// first; a prompt text stands once.
+/// The top `width` of parents and candidates by J. Ties go to the parents, in beam order, then to
+/// the candidate created first; a prompt text stands once.
 pub(super) fn select(parents: &[Node], candidates: &[Node], width: usize) -> Vec<Node> {
     let mut beam: Vec<Node> = Vec::with_capacity(parents.len() + candidates.len());
     for node in parents.iter().chain(candidates) {
@@ -48,13 +48,14 @@ pub(super) fn select(parents: &[Node], candidates: &[Node], width: usize) -> Vec
     beam
 }
 
-/// best_i: the beam's first when it improves on the incumbent; a tie keeps the incumbent. `None` when the incumbent stays.
+/// best_i: the beam's first when it improves on the incumbent; a tie keeps the incumbent. `None`
+/// when the incumbent stays.
 pub(super) fn improvement<'a>(beam: &'a [Node], incumbent: &Node) -> Option<&'a Node> {
     beam.first().filter(|first| first.score > incumbent.score)
 }
 
-/// Eq. 8: every J is dropped; J(p) = R(p, best) − 0.5, and `None` stands for best itself, whose score is 0. Ranked anew,
-/// ties in the old order.
+/// Eq. 8: every J is dropped; J(p) = R(p, best) − 0.5, and `None` stands for best itself, whose
+/// score is 0. Ranked anew, ties in the old order.
 pub(super) fn rescore(beam: &[Node], rewards: &[Option<f64>]) -> Vec<Node> {
     let fresh = |(node, reward): (&Node, &Option<f64>)| Node {
         score: reward.map_or(0.0, |reward| child_score(0.0, reward)),
@@ -65,8 +66,9 @@ pub(super) fn rescore(beam: &[Node], rewards: &[Option<f64>]) -> Vec<Node> {
     beam
 }
 
-/// Kendall's tau-b of two rankings of the same beam (`None` where it is not defined: fewer than two nodes, or all tied),
-/// and whether both have the same first. The nodes of `after` may stand in any order.
+/// Kendall's tau-b of two rankings of the same beam (`None` where it is not defined: fewer than two
+/// nodes, or all tied), and whether both have the same first. The nodes of `after` may stand in any
+/// order.
 pub(super) fn rank_correlation(before: &[Node], after: &[Node]) -> (Option<f64>, bool) {
     let score_after = |node: &Node| {
         let found = after.iter().find(|other| other.id == node.id);
@@ -125,7 +127,8 @@ mod tests {
 
     #[test]
     fn scores_accumulate_along_the_lineage() {
-        // J(seed) = 0; R = 0.8 gives 0.3; R = 0.9 on top gives 0.7; R = 0.3 on top of that gives 0.5.
+        // J(seed) = 0; R = 0.8 gives 0.3; R = 0.9 on top gives 0.7; R = 0.3 on top of that gives
+        // 0.5.
         let first = child_score(0.0, 0.8);
         let second = child_score(first, 0.9);
         assert_eq!((first, second, child_score(second, 0.3)), (0.3, 0.7, 0.5));

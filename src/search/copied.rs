@@ -1,5 +1,5 @@
-//! Finds prompts that repeat a query word for word: a sign that the optimizer memorised an example instead of writing a
-//! rule. A warning, never a rejection.
+//! Finds prompts that repeat a query word for word: a sign that the optimizer memorised an example
+//! instead of writing a rule. A warning, never a rejection.
 
 use crate::base::AgentId;
 use crate::prompt::Template;
@@ -8,10 +8,12 @@ use serde::{Deserialize, Serialize};
 use std::collections::HashSet;
 use std::sync::Arc;
 
-/// Shortest run of equal characters that counts as copied. Terms of the trade and short formats stay below it.
+/// Shortest run of equal characters that counts as copied. Terms of the trade and short formats
+/// stay below it.
 const COPIED_CHARS: usize = 40;
 
-/// A passage that stands in a winning prompt and in a query of the pool, but not in the seed prompt.
+/// A passage that stands in a winning prompt and in a query of the pool, but not in the seed
+/// prompt.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub struct CopiedPassage {
     /// Whose prompt.

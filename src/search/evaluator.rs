@@ -1,6 +1,6 @@
-//! Evaluates prompts on a mini-batch: base traces, proposals, re-runs, comparisons. Independent calls
-//! run concurrently, and results come in index order. It measures; what follows from a measurement is
-//! decided in `ascent`.
+//! Evaluates prompts on a mini-batch: base traces, proposals, re-runs, comparisons. Independent
+//! calls run concurrently, and results come in index order. It measures; what follows from a
+//! measurement is decided in `ascent`.
 
 use super::beam::{Node, round_score};
 use super::input::SearchInput;
@@ -82,8 +82,8 @@ impl<'a> Evaluator<'a> {
     }
 
     /// Runs every parent on the batch and has the optimizer model write K_sub proposals for each
-    /// (Eq. 4). All parents see the same batch, so the agents upstream of this one run only once. The
-    /// proposals for a parent are requested as soon as its own traces are complete.
+    /// (Eq. 4). All parents see the same batch, so the agents upstream of this one run only once.
+    /// The proposals for a parent are requested as soon as its own traces are complete.
     pub(super) async fn propose(
         &self,
         step_id: StepId,
@@ -132,8 +132,8 @@ impl<'a> Evaluator<'a> {
         self.evaluate(step_id.agent, best, base, prompt, mining, &draw).await
     }
 
-    /// Measures R(p, best_i) for every node of the beam on one fresh batch (Eq. 8), with the reward of a
-    /// step; `None` for best_i itself.
+    /// Measures R(p, best_i) for every node of the beam on one fresh batch (Eq. 8), with the reward
+    /// of a step; `None` for best_i itself.
     pub(super) async fn refresh(
         &self,
         round: usize,

@@ -1,8 +1,9 @@
-//! What happens during a search, as values. The journal, the progress display, the report and [`SearchResult`] are all made
-//! from these events and from nothing else.
+//! What happens during a search, as values. The journal, the progress display, the report and
+//! [`SearchResult`] are all made from these events and from nothing else.
 //!
-//! A search is a function of its input, so the events of a resumed run are those of an uninterrupted one: it starts over,
-//! the response cache answers what was asked before, and events that were journaled come again, equal.
+//! A search is a function of its input, so the events of a resumed run are those of an
+//! uninterrupted one: it starts over, the response cache answers what was asked before, and events
+//! that were journaled come again, equal.
 //!
 //! [`SearchResult`]: super::SearchResult
 
@@ -26,7 +27,8 @@ pub trait EventSink: Send {
     fn emit(&mut self, event: &Event) -> BoxFuture<'_, Result<(), ChatError>>;
 }
 
-/// Something that happened. In JSON the field `kind` names the variant. Rounds and steps count from 1.
+/// Something that happened. In JSON the field `kind` names the variant. Rounds and steps count from
+/// 1.
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
 #[serde(tag = "kind", rename_all = "kebab-case")]
 pub enum Event {
@@ -78,8 +80,8 @@ pub struct Started {
     pub plan: Plan,
 }
 
-/// A prompt's place in a beam. The prompt's text stands where it was made: at [`Started::prompts`] for id 0, else at its
-/// [`CandidateRecord`].
+/// A prompt's place in a beam. The prompt's text stands where it was made: at [`Started::prompts`]
+/// for id 0, else at its [`CandidateRecord`].
 #[derive(Clone, Copy, PartialEq, Debug, Serialize, Deserialize)]
 pub struct Ranked {
     /// Order of creation within the agent; 0 is the seed prompt.
@@ -95,13 +97,15 @@ pub struct Refreshed {
     pub round: usize,
     /// Whose beam.
     pub agent: AgentId,
-    /// The fresh mini-batch (positions in the pool); empty when the beam has one prompt, which needs no comparison.
+    /// The fresh mini-batch (positions in the pool); empty when the beam has one prompt, which
+    /// needs no comparison.
     pub batch: Vec<usize>,
     /// The beam as it was left.
     pub before: Vec<Ranked>,
     /// The same prompts, scored and ranked anew.
     pub after: Vec<Ranked>,
-    /// Kendall's tau-b of the two rankings; `None` where it is not defined (one prompt, or all tied).
+    /// Kendall's tau-b of the two rankings; `None` where it is not defined (one prompt, or all
+    /// tied).
     pub tau: Option<f64>,
     /// Whether both rankings have the same first.
     pub top1: bool,
@@ -217,7 +221,8 @@ pub enum FinalVerdict {
 pub struct FinalCheck {
     /// The batch (positions in the pool); empty when there was nothing to compare.
     pub batch: Vec<usize>,
-    /// Per query: 1 where the optimized prompts answer better, 0 where the seed prompts do, ½ for a tie.
+    /// Per query: 1 where the optimized prompts answer better, 0 where the seed prompts do, ½ for a
+    /// tie.
     pub values: Vec<f64>,
     /// Their mean; `None` when there was nothing to compare.
     pub mean: Option<f64>,

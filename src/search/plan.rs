@@ -1,5 +1,6 @@
-//! What a run takes at most, worked out before it starts. Real runs stay below: duplicates are not tried, unchanged outputs
-//! are neither re-run nor judged, and the response cache answers repetitions.
+//! What a run takes at most, worked out before it starts. Real runs stay below: duplicates are not
+//! tried, unchanged outputs are neither re-run nor judged, and the response cache answers
+//! repetitions.
 
 use super::input::Options;
 use super::schedule::visits;
@@ -33,8 +34,8 @@ pub struct Plan {
     pub judge: RolePlan,
 }
 
-/// What optimizing `graph` on a pool of `pool` queries takes at most. It counts the search only: an evaluation on held-out
-/// cases is on top.
+/// What optimizing `graph` on a pool of `pool` queries takes at most. It counts the search only: an
+/// evaluation on held-out cases is on top.
 pub fn plan(graph: &Graph, options: &Options, pool: usize) -> Plan {
     let Options { search, propose, .. } = options;
     let (batch, check) = (search.batch.min(pool) as u64, search.final_check.min(pool) as u64);
@@ -94,8 +95,8 @@ fn run_cost(graph: &Graph, options: &Options, agents: &[AgentId]) -> RolePlan {
     cost
 }
 
-/// Pairs of answers that one sample compares for `agent`: its own, those of the agents below within the lookahead's depth,
-/// the final one.
+/// Pairs of answers that one sample compares for `agent`: its own, those of the agents below within
+/// the lookahead's depth, the final one.
 fn comparisons(graph: &Graph, options: &Options, agent: AgentId) -> u64 {
     let mut near = vec![agent];
     for _ in 0..options.reward.lookahead_depth.min(graph.agents().len()) {

@@ -1,5 +1,5 @@
-//! What a run comes to, gathered from its events alone: the same for a run that just ended and for one read from a journal,
-//! finished or not.
+//! What a run comes to, gathered from its events alone: the same for a run that just ended and for
+//! one read from a journal, finished or not.
 
 use super::beam::round_score;
 use super::copied::CopiedPassage;
@@ -56,7 +56,8 @@ pub struct SearchResult {
     pub judge: JudgeStats,
     /// Worker calls avoided.
     pub avoided: Avoided,
-    /// Worker calls whose prompt was too long for the model; such an answer is empty and loses every comparison.
+    /// Worker calls whose prompt was too long for the model; such an answer is empty and loses
+    /// every comparison.
     pub overflows: u64,
 }
 
@@ -99,8 +100,9 @@ pub struct MisalignmentRate {
 }
 
 impl SearchResult {
-    /// Gathers the result of the events so far; `None` when they do not begin with [`Event::Started`]. Events after a second
-    /// `Started` replace what came before: that run began again.
+    /// Gathers the result of the events so far; `None` when they do not begin with
+    /// [`Event::Started`]. Events after a second `Started` replace what came before: that run began
+    /// again.
     pub fn from_events(events: &[Event]) -> Option<Self> {
         let begin = events.iter().rposition(|event| matches!(event, Event::Started(_)))?;
         let Event::Started(started) = &events[begin] else { return None };
@@ -117,8 +119,8 @@ impl SearchResult {
         Some(result)
     }
 
-    /// The digest over prompts and scores. Nothing enters that may differ between two runs of the same settings: no time, no
-    /// token, no count that a cache changes.
+    /// The digest over prompts and scores. Nothing enters that may differ between two runs of the
+    /// same settings: no time, no token, no count that a cache changes.
     pub fn result_hash(&self) -> Digest {
         let refreshes: Vec<_> =
             self.refreshes.iter().map(|r| (r.round, r.agent, &r.batch, &r.after, r.tau, r.top1, r.applied)).collect();
@@ -127,8 +129,8 @@ impl SearchResult {
         digest_json("maspo result", &(&self.seed_prompts, steps, refreshes, check, self.kept_seed, &self.prompts))
     }
 
-    /// Calls that were not made because nothing they depend on had changed: worker calls of re-runs, and comparisons of equal
-    /// texts, of which each would have been at least one call.
+    /// Calls that were not made because nothing they depend on had changed: worker calls of
+    /// re-runs, and comparisons of equal texts, of which each would have been at least one call.
     pub fn calls_avoided(&self) -> u64 {
         self.avoided.upstream_reused + self.avoided.unchanged_skipped + self.judge.identical
     }

@@ -20,8 +20,8 @@ pub(super) fn optimizable(graph: &Graph) -> Vec<AgentId> {
     graph.order().iter().copied().filter(|id| graph.agent(*id).optimize).collect()
 }
 
-/// All visits of a run. In the sequential schedule an agent is never left and returned to: its rounds follow each other,
-/// nothing else has changed, and there is nothing to refresh.
+/// All visits of a run. In the sequential schedule an agent is never left and returned to: its
+/// rounds follow each other, nothing else has changed, and there is nothing to refresh.
 pub(super) fn visits(graph: &Graph, options: &SearchOptions) -> Vec<Visit> {
     let agents = optimizable(graph);
     let rounds = 1..=options.rounds;
@@ -36,7 +36,8 @@ pub(super) fn visits(graph: &Graph, options: &SearchOptions) -> Vec<Visit> {
     }
 }
 
-/// `size` different positions of a pool of `pool` queries, ascending; the whole pool when it is no larger than that.
+/// `size` different positions of a pool of `pool` queries, ascending; the whole pool when it is no
+/// larger than that.
 pub(super) fn draw_batch(pool: usize, size: usize, seed: Seed) -> Vec<usize> {
     let mut batch = rand::seq::index::sample(&mut seed.rng(), pool, size.min(pool)).into_vec();
     batch.sort_unstable();

@@ -1,7 +1,7 @@
 //! The exact test for paired right-or-wrong outcomes.
 
-/// McNemar's exact two-sided p-value: `b` cases that only the first got right, `c` that only the second did. 1 when they
-/// never differ.
+/// McNemar's exact two-sided p-value: `b` cases that only the first got right, `c` that only the
+/// second did. 1 when they never differ.
 pub fn mcnemar_exact(b: usize, c: usize) -> f64 {
     let n = b + c;
     let fewer = b.min(c);
@@ -38,7 +38,8 @@ mod tests {
 
     #[test]
     fn thousands_of_cases_do_not_underflow_into_nonsense() {
-        // Normal approximation with continuity correction: z = (200 - 1) / sqrt(4000) = 3.146, p = 0.00165.
+        // Normal approximation with continuity correction: z = (200 - 1) / sqrt(4000) = 3.146, p =
+        // 0.00165.
         let p = mcnemar_exact(1900, 2100);
         assert!((p - 0.00165).abs() < 2e-5, "{p}");
         assert!(mcnemar_exact(0, 5000) < 1e-300);

@@ -2,7 +2,8 @@
 
 use super::summary::Z_95;
 
-/// The 95 % Wilson score interval of `correct` out of `n`; (0, 1) when `n` is 0, since nothing is known then.
+/// The 95 % Wilson score interval of `correct` out of `n`; (0, 1) when `n` is 0, since nothing is
+/// known then.
 ///
 /// # Panics
 /// If `correct > n`.
@@ -15,7 +16,8 @@ pub fn wilson(correct: usize, n: usize) -> (f64, f64) {
     let (p, z2) = (k / n, Z_95 * Z_95);
     let centre = (p + z2 / (2.0 * n)) / (1.0 + z2 / n);
     let half = Z_95 / (1.0 + z2 / n) * (p * (1.0 - p) / n + z2 / (4.0 * n * n)).sqrt();
-    // At k = 0 and k = n one end is exactly 0 or 1; rounding may miss it by one unit in the last place.
+    // At k = 0 and k = n one end is exactly 0 or 1; rounding may miss it by one unit in the last
+    // place.
     let lo = if k == 0.0 { 0.0 } else { (centre - half).max(0.0) };
     let hi = if k == n { 1.0 } else { (centre + half).min(1.0) };
     (lo, hi)

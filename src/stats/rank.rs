@@ -1,7 +1,7 @@
 //! Agreement of two rankings.
 
-/// Kendall's tau-b, which corrects for ties: 1 same order, -1 opposite order. `None` when it is undefined: fewer than two
-/// items, or all items tied in one of the rankings.
+/// Kendall's tau-b, which corrects for ties: 1 same order, -1 opposite order. `None` when it is
+/// undefined: fewer than two items, or all items tied in one of the rankings.
 ///
 /// # Panics
 /// If the two slices differ in length.
@@ -48,7 +48,8 @@ mod tests {
         check(&[1.0, 2.0, 3.0], &[3.0, 2.0, 1.0], Some(-1.0));
         // One discordant pair of three: (2 - 1) / 3.
         check(&[1.0, 2.0, 3.0], &[1.0, 3.0, 2.0], Some(1.0 / 3.0));
-        // scipy.stats.kendalltau's example with ties: 2 concordant, 6 discordant, x tied in 2 pairs, y in 1.
+        // scipy.stats.kendalltau's example with ties: 2 concordant, 6 discordant, x tied in 2
+        // pairs, y in 1.
         check(&[12.0, 2.0, 1.0, 12.0, 2.0], &[1.0, 4.0, 7.0, 1.0, 0.0], Some(-4.0 / 72f64.sqrt()));
         check(&[1.0, 1.0], &[1.0, 2.0], None);
         check(&[0.0, -0.0], &[1.0, 2.0], None);

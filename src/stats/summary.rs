@@ -19,7 +19,8 @@ pub struct MeanInterval {
     pub n: usize,
     /// Their mean.
     pub mean: f64,
-    /// The interval by Student's t; the mean itself, twice, for a single value, whose spread is unknown.
+    /// The interval by Student's t; the mean itself, twice, for a single value, whose spread is
+    /// unknown.
     pub ci95: (f64, f64),
 }
 
@@ -37,7 +38,8 @@ pub fn mean_ci(values: &[f64]) -> Option<MeanInterval> {
     Some(MeanInterval { n, mean, ci95: (mean - half, mean + half) })
 }
 
-/// The `q`-quantile (0 ≤ q ≤ 1) with linear interpolation between order statistics; `None` without values.
+/// The `q`-quantile (0 ≤ q ≤ 1) with linear interpolation between order statistics; `None` without
+/// values.
 ///
 /// # Panics
 /// If `q` is outside 0..=1.
@@ -63,8 +65,8 @@ pub(super) fn quantile_of_sorted(sorted: &[f64], q: f64) -> f64 {
     sorted[below] + (place - below as f64) * (sorted[above] - sorted[below])
 }
 
-/// The 97.5 % quantile of Student's t: a table, then the normal quantile with Fisher's first three corrections (off by less
-/// than 1e-6 beyond 30 degrees of freedom).
+/// The 97.5 % quantile of Student's t: a table, then the normal quantile with Fisher's first three
+/// corrections (off by less than 1e-6 beyond 30 degrees of freedom).
 fn t_quantile(degrees: usize) -> f64 {
     if let Some(t) = T_95.get(degrees - 1) {
         return *t;

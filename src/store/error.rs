@@ -85,7 +85,8 @@ impl RunDirError {
         matches!(self, Self::Unwritable { .. } | Self::Unreadable { .. } | Self::Full { .. })
     }
 
-    /// The error that SQLite's answer stands for; `writing` says which of the two general ones is meant.
+    /// The error that SQLite's answer stands for; `writing` says which of the two general ones is
+    /// meant.
     pub(super) fn of_sqlite(path: &Path, error: &rusqlite::Error, writing: bool) -> Self {
         let path = path.to_path_buf();
         let reason = error.to_string();
@@ -99,8 +100,8 @@ impl RunDirError {
     }
 }
 
-/// Why a row was not written or read. A write that fails this way was not acknowledged; everything acknowledged before it
-/// is kept.
+/// Why a row was not written or read. A write that fails this way was not acknowledged; everything
+/// acknowledged before it is kept.
 #[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
 pub enum StoreError {
     /// The disk (or the quota) is full.

@@ -34,8 +34,8 @@ pub(super) struct DirLock(File);
 
 impl Drop for DirLock {
     fn drop(&mut self) {
-        // Closing the file is not enough: a program that another thread is starting just now has a copy of it until it runs. What
-        // cannot be unlocked is unlocked by the close.
+        // Closing the file is not enough: a program that another thread is starting just now has a
+        // copy of it until it runs. What cannot be unlocked is unlocked by the close.
         let _left_to_close = self.0.unlock();
     }
 }
@@ -94,8 +94,8 @@ pub(super) fn open_reader(dir: &Path) -> Result<Connection, RunDirError> {
     let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
     let plain = Connection::open_with_flags(&path, flags).and_then(|c| table_count(&c).map(|tables| (c, tables)));
     let (connection, tables) = match plain {
-        // In a read-only folder SQLite cannot make the index of its write-ahead log. Without a log to read, the file
-        // itself is everything, and may be read as one that nobody changes.
+        // In a read-only folder SQLite cannot make the index of its write-ahead log. Without a log
+        // to read, the file itself is everything, and may be read as one that nobody changes.
         Err(_) if !has_log(&path) => {
             Connection::open_with_flags(immutable_uri(&path), flags | OpenFlags::SQLITE_OPEN_URI)
                 .and_then(|c| table_count(&c).map(|tables| (c, tables)))

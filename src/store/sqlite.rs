@@ -24,20 +24,24 @@ pub struct CallRow {
     pub response: String,
 }
 
-/// The database of a run that this process has to itself. Dropping it waits for the writes under way.
+/// The database of a run that this process has to itself. Dropping it waits for the writes under
+/// way.
 pub struct Store {
-    // The order of the fields is the order of their end: the reader closes first, so that the writer's close is the last
-    // one and folds the log into the file; the lock goes at the very end.
+    // The order of the fields is the order of their end: the reader closes first, so that the
+    // writer's close is the last one and folds the log into the file; the lock goes at the very
+    // end.
     reader: Reader,
     writer: Writer,
     _lock: open::DirLock,
 }
 
 impl Store {
-    /// Opens or makes the database of a run directory, and locks the directory against a second run.
+    /// Opens or makes the database of a run directory, and locks the directory against a second
+    /// run.
     ///
     /// # Errors
-    /// The folder cannot be written, another run is live in it, or it holds something that is not a run of this schema.
+    /// The folder cannot be written, another run is live in it, or it holds something that is not a
+    /// run of this schema.
     pub fn open(dir: &Path) -> Result<Self, RunDirError> {
         Self::open_limited(dir, None)
     }
@@ -65,8 +69,8 @@ impl Store {
         &self.reader
     }
 
-    /// Stores an answer; resolves when it is durable. The write happens also when the future is dropped. A key that is
-    /// there already keeps its first answer.
+    /// Stores an answer; resolves when it is durable. The write happens also when the future is
+    /// dropped. A key that is there already keeps its first answer.
     pub fn put_call(&self, row: CallRow) -> impl Future<Output = Result<(), StoreError>> + Send + use<> {
         self.put(Write::Call(row))
     }
@@ -84,8 +88,8 @@ impl Store {
         self.put(Write::Meta(values))
     }
 
-    /// Deletes all events and everything in `meta` but the schema. Answered calls stay, so the next run is served from
-    /// them.
+    /// Deletes all events and everything in `meta` but the schema. Answered calls stay, so the next
+    /// run is served from them.
     pub fn restart(&self) -> impl Future<Output = Result<(), StoreError>> + Send + use<> {
         self.put(Write::Restart)
     }

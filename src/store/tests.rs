@@ -1,4 +1,5 @@
-//! What a user of the run directory would notice: nothing acknowledged is lost, and every fault has its own words.
+//! What a user of the run directory would notice: nothing acknowledged is lost, and every fault has
+//! its own words.
 
 use super::*;
 use crate::base::Digest;
@@ -202,8 +203,8 @@ fn a_folder_that_cannot_be_written_is_the_environments_fault() {
 
 const CHILD_DIR: &str = "MASPO_TEST_STORE_CHILD";
 
-/// The victim of the test below: puts rows eight at a time and says which are acknowledged. Without its variable it is
-/// not the victim, and there is nothing to do.
+/// The victim of the test below: puts rows eight at a time and says which are acknowledged. Without
+/// its variable it is not the victim, and there is nothing to do.
 #[test]
 fn child_that_is_killed() {
     let Some(dir) = std::env::var_os(CHILD_DIR) else { return };
@@ -229,7 +230,8 @@ fn nothing_acknowledged_is_lost_when_the_process_is_killed() {
             .stdout(Stdio::piped())
             .spawn()
             .unwrap();
-        // Killed after a varying number of acknowledgements and a varying moment after the last of them.
+        // Killed after a varying number of acknowledgements and a varying moment after the last of
+        // them.
         let mut groups = 1 + round * 7 % 23;
         for line in std::io::BufReader::new(child.stdout.take().unwrap()).lines() {
             let line = line.unwrap();

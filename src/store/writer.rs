@@ -1,4 +1,5 @@
-//! The writer thread: drains its queue into one transaction, and acknowledges every row of it after the commit.
+//! The writer thread: drains its queue into one transaction, and acknowledges every row of it after
+//! the commit.
 
 use super::{CallRow, StoreError};
 use futures::channel::oneshot;

@@ -7,11 +7,13 @@ pub(super) fn tagged(output: &str) -> Option<&str> {
     last_tagged(output, "answer").filter(|text| !text.is_empty())
 }
 
-/// The choice A–E that `text` (an answer, not a whole reply) names, in capitals; the last one where several are named.
+/// The choice A–E that `text` (an answer, not a whole reply) names, in capitals; the last one where
+/// several are named.
 ///
-/// A letter counts only where it stands as a choice: alone (`b`, `**B**`, `$B$`, `\boxed{B}`), in brackets (`(B)`), before
-/// the bracket, full stop or colon of an option's label (`B) 150 m`), or right after "option", "choice" or "answer (is)". A
-/// letter inside a word, or a capital A as an article, never counts.
+/// A letter counts only where it stands as a choice: alone (`b`, `**B**`, `$B$`, `\boxed{B}`), in
+/// brackets (`(B)`), before the bracket, full stop or colon of an option's label (`B) 150 m`), or
+/// right after "option", "choice" or "answer (is)". A letter inside a word, or a capital A as an
+/// article, never counts.
 pub(super) fn letter(text: &str) -> Option<char> {
     let text = text.trim();
     alone(text).or_else(|| last_anchored(text))

@@ -69,7 +69,8 @@ pub fn load_queries(source: &Source) -> Result<Dataset<Query>, Vec<LoadError>> {
     load(source, None, |query, _| Ok(query))
 }
 
-/// Loads questions with the gold answers in the field `answer`, which `scorer` must be able to give.
+/// Loads questions with the gold answers in the field `answer`, which `scorer` must be able to
+/// give.
 ///
 /// # Errors
 /// Everything that is wrong with the file, at most 20 rows listed one by one.

@@ -1,4 +1,5 @@
-//! Lines of a data file, bounded: no line and no file can make the program hold more than it says here.
+//! Lines of a data file, bounded: no line and no file can make the program hold more than it says
+//! here.
 
 use std::io::{self, BufRead, Read};
 

@@ -13,8 +13,8 @@ pub struct SharedRow<'a> {
     pub second: &'a Query,
 }
 
-/// The rows of `second` that stand in `first` too, in order: those with the same normalised text and, where `ids` says that
-/// the two sets number their rows together, those with the same id.
+/// The rows of `second` that stand in `first` too, in order: those with the same normalised text
+/// and, where `ids` says that the two sets number their rows together, those with the same id.
 pub fn shared_rows<'a>(
     first: impl IntoIterator<Item = &'a Query>,
     second: impl IntoIterator<Item = &'a Query>,

@@ -6,7 +6,8 @@ use std::sync::Arc;
 /// Deepest nesting of a row; the JSON reader's own limit.
 const MAX_DEPTH: usize = 128;
 
-/// Which fields of a row hold what. A name may be a dotted path into nested objects; a key that holds dots itself wins.
+/// Which fields of a row hold what. A name may be a dotted path into nested objects; a key that
+/// holds dots itself wins.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub(super) struct Fields<'a> {
     pub(super) id: Option<&'a str>,
@@ -98,7 +99,8 @@ pub(super) fn parse(line: &str, fields: &Fields<'_>) -> Result<Row, RowFault> {
     Ok(Row { id, question: question.into(), answer })
 }
 
-/// `text` in lower case with every run of white space as one blank: what counts as "the same text" between data sets.
+/// `text` in lower case with every run of white space as one blank: what counts as "the same text"
+/// between data sets.
 pub fn normalised(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
     for word in text.split_whitespace() {

@@ -15,7 +15,8 @@ pub enum Scorer {
     },
     /// The last `<answer>` names a choice A–E.
     Letter,
-    /// The last `<answer>`, or the whole output without one, equals the gold answer but for white space.
+    /// The last `<answer>`, or the whole output without one, equals the gold answer but for white
+    /// space.
     Text,
 }
 
@@ -52,7 +53,8 @@ impl Scorer {
         Scored { answer, outcome }
     }
 
-    /// The answer in `output`, in the form in which answers are compared (votes are taken over these).
+    /// The answer in `output`, in the form in which answers are compared (votes are taken over
+    /// these).
     pub fn answer(&self, output: &str) -> Option<String> {
         match self {
             Self::Label { labels } => label(labels, tagged(output)?),

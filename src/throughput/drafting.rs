@@ -1,6 +1,7 @@
-//! Times given requests with prompt lookup and without: what drafts save depends on how much of a text stood before, so it is measured
-//! on requests that somebody really makes. Only decoding is timed: the keys and values of the prompts' whole blocks are there, where the
-//! pool holds them all. Both ways must give the same tokens.
+//! Times given requests with prompt lookup and without: what drafts save depends on how much of a
+//! text stood before, so it is measured on requests that somebody really makes. Only decoding is
+//! timed: the keys and values of the prompts' whole blocks are there, where the pool holds them
+//! all. Both ways must give the same tokens.
 
 use super::step::{Spread, StepError};
 use crate::base::{Stopwatch, processor_seconds};
@@ -55,8 +56,8 @@ struct Run {
     answers: Vec<Vec<u32>>,
 }
 
-/// Makes `requests` in all of the `ways`, `rounds` times, in another order every round. `note` hears of every run when it is over: round,
-/// way, seconds.
+/// Makes `requests` in all of the `ways`, `rounds` times, in another order every round. `note`
+/// hears of every run when it is over: round, way, seconds.
 ///
 /// # Errors
 /// An engine that fails, or tokens that differ.

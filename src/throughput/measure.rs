@@ -1,5 +1,6 @@
-//! Timed runs of a token engine. Prefill is timed on prompts that the engine has not seen; decode as the difference between
-//! two runs on prompts whose keys and values are already there, one of them decoding a single token.
+//! Timed runs of a token engine. Prefill is timed on prompts that the engine has not seen; decode
+//! as the difference between two runs on prompts whose keys and values are already there, one of
+//! them decoding a single token.
 
 use crate::base::{Seed, Stage, Stopwatch};
 use crate::chat::Sampling;
@@ -36,7 +37,8 @@ pub struct Figures {
     pub decode_tokens_per_s: f64,
     /// One decode step (one new token for every sequence).
     pub ms_per_step: f64,
-    /// Weights, and keys and values half-way through the new tokens, in bytes: what a decode step has to read.
+    /// Weights, and keys and values half-way through the new tokens, in bytes: what a decode step
+    /// has to read.
     pub bytes_per_step: u64,
     /// `bytes_per_step` over the time of a step.
     pub bytes_per_s: f64,
@@ -72,7 +74,8 @@ pub fn measure(
         prefill_s.push(run(engine, &prompts, 1)?);
         let one = run(engine, &prompts, 1)?;
         let all = run(engine, &prompts, load.new_tokens)?;
-        // On a busy machine a tiny model's two runs can come out in the wrong order; no step takes less than a microsecond.
+        // On a busy machine a tiny model's two runs can come out in the wrong order; no step takes
+        // less than a microsecond.
         step_s.push((all - one).max(1e-6) / (load.new_tokens - 1) as f64);
     }
     let (prefill_s, step_s) = (median(prefill_s), median(step_s));

@@ -1,6 +1,7 @@
-//! How fast the engine is on this machine: prefill and decode rates at given batch sizes, how near they come to what the memory
-//! can deliver, and a recorded step of a search or given requests with and without what the engine does to make them fast. Knows no text and makes
-//! no claim about results.
+//! How fast the engine is on this machine: prefill and decode rates at given batch sizes, how near
+//! they come to what the memory can deliver, and a recorded step of a search or given requests with
+//! and without what the engine does to make them fast. Knows no text and makes no claim about
+//! results.
 
 mod bandwidth;
 mod measure;

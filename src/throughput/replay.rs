@@ -1,5 +1,5 @@
-//! Makes the calls of a recorded step on a token engine: as a search makes them, or one at a time. What a call writes goes
-//! into the prompts that read it.
+//! Makes the calls of a recorded step on a token engine: as a search makes them, or one at a time.
+//! What a call writes goes into the prompts that read it.
 
 use super::workload::{Call, Part, Workload};
 use crate::base::{Seed, Stage, Stopwatch};

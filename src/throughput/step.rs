@@ -1,5 +1,5 @@
-//! Times a recorded step in every mode and compares: each run starts from an empty prefix tree, the modes take turns, and all of
-//! them must give the same tokens and scores to the bit.
+//! Times a recorded step in every mode and compares: each run starts from an empty prefix tree, the
+//! modes take turns, and all of them must give the same tokens and scores to the bit.
 
 use super::replay::{Answer, Mode, Replayed, replay};
 use super::workload::Workload;
@@ -77,8 +77,9 @@ pub enum StepError {
     },
 }
 
-/// Replays `workload` in every mode, `rounds` times; figures in the order of [`Mode::ALL`]. The engine of `bare` is started
-/// anew with `options` for every run, but for prefix reuse. `report` is called after every run with its round, mode and seconds.
+/// Replays `workload` in every mode, `rounds` times; figures in the order of [`Mode::ALL`]. The
+/// engine of `bare` is started anew with `options` for every run, but for prefix reuse. `report` is
+/// called after every run with its round, mode and seconds.
 ///
 /// # Errors
 /// An engine that fails, or answers that differ between the modes.
@@ -93,7 +94,8 @@ pub fn measure_step(
     let mut expected: Option<Vec<Arc<Answer>>> = None;
     for round in 1..=rounds {
         for turn in 0..Mode::ALL.len() {
-            // Every round starts with another mode, so that a drift of the machine's speed meets all of them.
+            // Every round starts with another mode, so that a drift of the machine's speed meets
+            // all of them.
             let at = (turn + round - 1) % Mode::ALL.len();
             let mode = Mode::ALL[at];
             bare.restart(&EngineOptions { prefix_reuse: mode.prefix_reuse, ..options.clone() })?;

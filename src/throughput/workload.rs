@@ -1,7 +1,9 @@
-//! A recorded mini-batch step: which calls a search makes, which of them read what others wrote, and which tokens their prompts
-//! share. Lengths and structure only: the texts are random tokens, so it runs on any model and needs no tokenizer.
+//! A recorded mini-batch step: which calls a search makes, which of them read what others wrote,
+//! and which tokens their prompts share. Lengths and structure only: the texts are random tokens,
+//! so it runs on any model and needs no tokenizer.
 //!
-//! `benches/workloads/maspo-step.jsonl` holds the recording; `tests/workload.rs` makes it from the search itself.
+//! `benches/workloads/maspo-step.jsonl` holds the recording; `tests/workload.rs` makes it from the
+//! search itself.
 
 use crate::base::{Seed, Stage};
 use crate::chat::ModelRole;
@@ -19,7 +21,8 @@ const SEED: Seed = Seed(1);
 /// A step of a search.
 #[derive(Clone, PartialEq, Debug, Default)]
 pub struct Workload {
-    /// Tokens of every text that prompts are made of. Texts are lines of messages; two that are not equal share nothing.
+    /// Tokens of every text that prompts are made of. Texts are lines of messages; two that are not
+    /// equal share nothing.
     pub texts: Vec<usize>,
     /// The calls, in an order in which each reads only what earlier ones wrote.
     pub calls: Vec<Call>,
@@ -31,8 +34,9 @@ pub struct Workload {
 pub struct Call {
     /// What it is for.
     pub role: ModelRole,
-    /// Calls of a phase are made when those of all earlier phases are answered: 0 traces of the first parent, 1 those of the
-    /// others and the proposals, 2 re-runs with the candidates, 3 comparisons.
+    /// Calls of a phase are made when those of all earlier phases are answered: 0 traces of the
+    /// first parent, 1 those of the others and the proposals, 2 re-runs with the candidates, 3
+    /// comparisons.
     pub phase: usize,
     /// Which query of the mini-batch it is about; a proposal is about several.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -49,7 +53,8 @@ pub struct Call {
 pub enum Part {
     /// The text of this number.
     Text(usize),
-    /// Of what the call of this number wrote, the tokens from the second to before the third number.
+    /// Of what the call of this number wrote, the tokens from the second to before the third
+    /// number.
     Output(usize, usize, usize),
 }
 
@@ -101,8 +106,8 @@ impl Workload {
         })
     }
 
-    /// The same step over the first `queries` of its mini-batch. What a proposal quotes of a query that is left out becomes a
-    /// text of the same length.
+    /// The same step over the first `queries` of its mini-batch. What a proposal quotes of a query
+    /// that is left out becomes a text of the same length.
     pub fn with_queries(&self, queries: usize) -> Self {
         let mut texts = self.texts.clone();
         let mut numbers: Vec<Option<usize>> = Vec::with_capacity(self.calls.len());

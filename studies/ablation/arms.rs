@@ -1,5 +1,5 @@
-//! The arms of the study. A searching arm is a set of option values, the same that `maspo optimize --set` takes; there is one
-//! search loop. Knows nothing of how arms are run.
+//! The arms of the study. A searching arm is a set of option values, the same that `maspo optimize
+//! --set` takes; there is one search loop. Knows nothing of how arms are run.
 
 use std::str::FromStr;
 

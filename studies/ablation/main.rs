@@ -1,5 +1,6 @@
-//! The ablation study of the triage world: paired seeds, one model in all roles, held-out accuracy of the prompts that each arm
-//! of the search ends with. `run` adds finished runs to a results file, `report` makes the note and the plot of it.
+//! The ablation study of the triage world: paired seeds, one model in all roles, held-out accuracy
+//! of the prompts that each arm of the search ends with. `run` adds finished runs to a results
+//! file, `report` makes the note and the plot of it.
 //!
 //! `cargo run --release --example study -- run --seeds 1..20`
 

@@ -1,6 +1,7 @@
-//! A model that computes every distinct request once, in memory: arms of one seed, and test-set evaluations of equal prompts,
-//! share answers. Answers are pure functions of the request, so sharing changes no result. It is invisible to the bill: an
-//! answer comes with the usage it had when it was computed, and a run costs on paper what it would cost alone.
+//! A model that computes every distinct request once, in memory: arms of one seed, and test-set
+//! evaluations of equal prompts, share answers. Answers are pure functions of the request, so
+//! sharing changes no result. It is invisible to the bill: an answer comes with the usage it had
+//! when it was computed, and a run costs on paper what it would cost alone.
 
 use futures::FutureExt;
 use futures::future::{BoxFuture, Shared};
@@ -62,7 +63,8 @@ impl ChatModel for Memo {
     }
 }
 
-/// Two generations: when the young one is full it becomes the old one, whose answers are forgotten unless they were used.
+/// Two generations: when the young one is full it becomes the old one, whose answers are forgotten
+/// unless they were used.
 struct Answers<T> {
     limit: usize,
     generations: Mutex<[HashMap<Digest, Pending<T>>; 2]>,

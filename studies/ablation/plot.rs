@@ -1,4 +1,5 @@
-//! The study's plot: a row per arm, a dot per seed, the mean and its interval over seeds. Plain SVG text.
+//! The study's plot: a row per arm, a dot per seed, the mean and its interval over seeds. Plain SVG
+//! text.
 
 use crate::arms::{ARMS, Arm, JOINT};
 use crate::results::{Record, of_arm};
@@ -94,7 +95,8 @@ fn x(share: f64) -> f64 {
     LEFT + (RIGHT - LEFT) * share
 }
 
-/// The values with vertical offsets at which no two dots cover each other, as far as the band allows.
+/// The values with vertical offsets at which no two dots cover each other, as far as the band
+/// allows.
 fn swarm(values: &[f64]) -> Vec<(f64, f64)> {
     let mut sorted = values.to_vec();
     sorted.sort_by(f64::total_cmp);

@@ -1,5 +1,5 @@
-//! The results file: one JSON line per finished run, written at once, so that a study may be stopped, resumed and extended.
-//! Knows nothing of how runs are made and nothing of tables.
+//! The results file: one JSON line per finished run, written at once, so that a study may be
+//! stopped, resumed and extended. Knows nothing of how runs are made and nothing of tables.
 
 use crate::arms::Arm;
 use anyhow::{Context, ensure};
@@ -27,7 +27,8 @@ pub(crate) struct Record {
     pub(crate) arm: String,
     /// The model's name, for people.
     pub(crate) model: String,
-    /// Digest of everything that decides the result: model, settings (seed and arm among them), prompts, data.
+    /// Digest of everything that decides the result: model, settings (seed and arm among them),
+    /// prompts, data.
     pub(crate) setup: Digest,
     /// Test cases.
     pub(crate) cases: usize,

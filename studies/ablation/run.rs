@@ -1,5 +1,6 @@
-//! Runs the study: every (seed, arm) that the results file lacks, seed by seed, several at once on one model, and the held-out
-//! accuracy of the prompts each ends with. Only final prompts meet the test set. Knows nothing of tables.
+//! Runs the study: every (seed, arm) that the results file lacks, seed by seed, several at once on
+//! one model, and the held-out accuracy of the prompts each ends with. Only final prompts meet the
+//! test set. Knows nothing of tables.
 
 use crate::arms::{Arm, Source};
 use crate::memo::Memo;
@@ -17,7 +18,8 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-/// The wordings of the trap clauses (`Clause::Brief` and `Clause::AtOnce` of `models/triage/tools`).
+/// The wordings of the trap clauses (`Clause::Brief` and `Clause::AtOnce` of
+/// `models/triage/tools`).
 const TRAPS: [&str; 6] =
     ["Be brief.", "Keep it short.", "Give only the gist.", "Answer at once.", "Answer right away.", "Skip the count."];
 

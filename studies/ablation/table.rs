@@ -1,5 +1,5 @@
-//! The study's tables in Markdown, from whatever runs there are, and their place in the note. Knows nothing of how runs are
-//! made.
+//! The study's tables in Markdown, from whatever runs there are, and their place in the note. Knows
+//! nothing of how runs are made.
 
 use crate::arms::{ARMS, Arm, JOINT, Source};
 use crate::results::{Bill, Record, Search, of_arm};

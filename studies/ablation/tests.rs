@@ -1,4 +1,5 @@
-//! The study on a scripted model: it can be stopped, resumed and extended, and what it shows is what the model does.
+//! The study on a scripted model: it can be stopped, resumed and extended, and what it shows is
+//! what the model does.
 
 use crate::arms::{ARMS, Arm};
 use crate::memo::Memo;
@@ -40,7 +41,8 @@ batch = 2
 final_check = 4
 "#;
 
-/// Proposes "Be right." for whoever is asked; an agent with it answers "yes", which the judge prefers, and which is right.
+/// Proposes "Be right." for whoever is asked; an agent with it answers "yes", which the judge
+/// prefers, and which is right.
 fn model() -> ScriptedModel {
     let answer = |request: &Request| {
         let text = &request.messages[0].content;
@@ -150,8 +152,8 @@ fn fixture(seed: u64, arm: &str, correct: usize) -> Record {
 
 #[test]
 fn tables_say_what_the_runs_are() {
-    // Joint 0.8 and 1.0, seed prompts 0.4 and 0.4: differences 0.4 and 0.6, t(1) = 12.706, half width 12.706 · 0.1.
-    // The third seed has no pair.
+    // Joint 0.8 and 1.0, seed prompts 0.4 and 0.4: differences 0.4 and 0.6, t(1) = 12.706, half
+    // width 12.706 · 0.1. The third seed has no pair.
     let runs = [("seed", 1, 4), ("seed", 2, 4), ("joint", 1, 8), ("joint", 2, 10), ("local-only", 3, 9)];
     let records: Vec<_> = runs.map(|(arm, seed, correct)| fixture(seed, arm, correct)).into();
     let text = table::markdown(&records, "plot.svg");

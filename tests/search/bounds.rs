@@ -9,7 +9,8 @@ use maspo::judge::JudgeMode;
 use maspo::search::{Event, Schedule, SearchError, plan};
 use proptest::prelude::*;
 
-/// A world whose optimizer always has something new to say and whose judge likes some digits better than others.
+/// A world whose optimizer always has something new to say and whose judge likes some digits better
+/// than others.
 pub(crate) fn lively(shape: usize, seed: u64) -> World {
     let mut world = World::chain("abc", 5);
     let view = [EdgeView::Raw, EdgeView::Summary, EdgeView::Extracted][shape % 3];
@@ -76,7 +77,8 @@ fn the_plan_of_a_chain_by_hand() {
     // a → b → c, c alone optimized: one round, two steps, K = 2, Ksub = 2, |B| = 4, final check 4.
     let world = World::chain("c", 4).with(|world| world.options.search.steps = 2);
     let plan = plan(&world.graph(), &world.options, 4);
-    // Worker: 4·3 + 4·2, then 4·3 + 4·(1 + 4), and 2·4·3 at the end; judge in both orders: 2·(4·2 + 4·4) and 2·4.
+    // Worker: 4·3 + 4·2, then 4·3 + 4·(1 + 4), and 2·4·3 at the end; judge in both orders: 2·(4·2 +
+    // 4·4) and 2·4.
     assert_eq!((plan.worker.calls, plan.optimizer.calls, plan.judge.calls), (20 + 32 + 24, 2 + 4, 48 + 8));
     assert_eq!((plan.worker.new_tokens, plan.judge.new_tokens), (16 * 76, 0));
 }

@@ -1,4 +1,5 @@
-//! A run is a function of its input: not of the order in which answers come, nor of how many are under way.
+//! A run is a function of its input: not of the order in which answers come, nor of how many are
+//! under way.
 
 use crate::bounds::lively;
 use maspo::base::Seed;

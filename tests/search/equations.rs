@@ -1,4 +1,5 @@
-//! Worked examples of the paper's equations, in a chain a → b → c, so that lookahead (b) and global (c) differ.
+//! Worked examples of the paper's equations, in a chain a → b → c, so that lookahead (b) and global
+//! (c) differ.
 
 use crate::world::{RunOutcome, World, show};
 use expect_test::expect;
@@ -21,8 +22,8 @@ fn misaligned() -> World {
         .prefers("c", "a1(q0", -1.0)
 }
 
-/// The outcome of a candidate: one row per query with the terms of Eq. 5 (`-` for a term that was not
-/// judged), then R, J and the counts of Eq. 6.
+/// The outcome of a candidate: one row per query with the terms of Eq. 5 (`-` for a term that was
+/// not judged), then R, J and the counts of Eq. 6.
 fn outcome(ran: &RunOutcome, step: usize, candidate: usize) -> String {
     let candidate = &ran.step(step).candidates[candidate];
     let parent = candidate.parent;
@@ -85,7 +86,8 @@ fn scores_accumulate_along_the_lineage_and_duplicates_are_rejected() {
         .run();
     let step = ran.step(1);
     assert_eq!(show(&step.parents), "1:0.075 0:0");
-    // a3 against a1: better for a everywhere, for b on q0 and q1, for c on q0. R = (1 + 0.9 + 0.7 + 0.7) / 4; J = 0.075 + R − ½.
+    // a3 against a1: better for a everywhere, for b on q0 and q1, for c on q0. R = (1 + 0.9 + 0.7 +
+    // 0.7) / 4; J = 0.075 + R − ½.
     expect![[r#"
         3 from 1: a3: {question}
               local  lookahead  global  joint
@@ -235,8 +237,8 @@ fn parents_share_one_batch_and_upstream_is_never_run_again() {
         }
     }
     assert_eq!((ran.step(1).parents.len(), ran.step(1).candidates.len()), (2, 4));
-    // Nothing improves, so the final check runs nothing. Steps: a runs once per query; b and c once per query and prompt:
-    // 3·(1 + 2) and 3·(2 + 4).
+    // Nothing improves, so the final check runs nothing. Steps: a runs once per query; b and c once
+    // per query and prompt: 3·(1 + 2) and 3·(2 + 4).
     assert_eq!(["a", "b", "c"].map(|agent| ran.worker_calls(agent)), [6, 27, 27]);
     assert_eq!(ran.result().avoided.upstream_reused, 3 * 2 + 3 * (1 + 4));
     // Within a step no query outside its batch is run.
@@ -273,7 +275,8 @@ fn refresh_scores_the_beam_against_the_best_with_the_same_reward() {
     // a1: 0.4 + 0.2 + 0.1 everywhere, 0.2 more on q0; a2: 0.7.
     assert_eq!(show(&ran.step(0).beam), "1:0.25 2:0.2");
     let refresh = &ran.result().refreshes[0];
-    // a2 against a1: local 1; b prefers a1 on q0. R = (0.5 + 3·0.7) / 4 = 0.65, lookahead term included.
+    // a2 against a1: local 1; b prefers a1 on q0. R = (0.5 + 3·0.7) / 4 = 0.65, lookahead term
+    // included.
     assert_eq!((show(&refresh.before).as_str(), show(&refresh.after).as_str()), ("1:0.25 2:0.2", "2:0.15 1:0"));
     assert_eq!((refresh.tau, refresh.top1, refresh.applied), (Some(-1.0), false, true));
     assert_eq!(show(&ran.step(1).parents), "2:0.15 1:0");

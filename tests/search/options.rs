@@ -5,7 +5,8 @@ use maspo::judge::JudgeMode;
 use maspo::misalignment::Sampling;
 use maspo::search::{Event, Outcome, Schedule};
 
-/// One candidate a1 in step 1 of two: better for a everywhere; for b worse on q0, better on q1; for c better on q1.
+/// One candidate a1 in step 1 of two: better for a everywhere; for b worse on q0, better on q1; for
+/// c better on q1.
 fn world() -> World {
     World::chain("a", 3)
         .with(|world| world.options.search.steps = 2)
@@ -16,7 +17,8 @@ fn world() -> World {
         .prefers("c", "a1(q1", 1.0)
 }
 
-/// The queries of the cases that the optimizer_inputs of step 2 show, and how many cases are kept after step 1.
+/// The queries of the cases that the optimizer_inputs of step 2 show, and how many cases are kept
+/// after step 1.
 fn shown(sampling: Sampling) -> (Vec<String>, usize) {
     let ran = world().with(|world| world.options.misalignment.sampling = sampling).run();
     let input = ran.optimizer_inputs("a")[2];
@@ -106,7 +108,8 @@ fn a_position_bias_of_the_judge_decides_nothing() {
         .proposes([1, 0, 1, 0, 1], "a2: {question}")
         .prefers("a", "a2(", 1.0)
         .run();
-    // a1 is liked no better than a0: always showing it as A, the release's judge would have given it 1.
+    // a1 is liked no better than a0: always showing it as A, the release's judge would have given
+    // it 1.
     assert_eq!(first_samples(&ran)[0], [Some(0.5), Some(0.5), Some(0.5), Some(0.5)]);
     assert_eq!(show(&ran.step(0).beam), "2:0.2 0:0");
     assert_eq!(ran.result().judge.position_consistency(), Some(0.0));

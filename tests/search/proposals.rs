@@ -1,4 +1,5 @@
-//! What the optimizer writes is data: it is used, repaired, or rejected and counted. So is a query that fits nowhere.
+//! What the optimizer writes is data: it is used, repaired, or rejected and counted. So is a query
+//! that fits nowhere.
 
 use crate::world::World;
 use maspo::prompt::Rejection;

@@ -1,6 +1,6 @@
 //! A small world for the tests of the search. A prompt reads `a1: {question}`; the worker answers
-//! `a1(…)` around its input, so an answer shows which prompts produced it. The judge's preferences and
-//! the optimizer's proposals are tables.
+//! `a1(…)` around its input, so an answer shows which prompts produced it. The judge's preferences
+//! and the optimizer's proposals are tables.
 
 use futures::FutureExt;
 use futures::executor::block_on;
@@ -65,8 +65,8 @@ pub(crate) fn agent(name: &str, optimize: bool) -> Agent {
 }
 
 impl World {
-    /// The chain a → b → c, of which the agents in `optimized` are optimized: one round of one step,
-    /// with a pool of `pool` queries q0, q1, … that is one batch.
+    /// The chain a → b → c, of which the agents in `optimized` are optimized: one round of one
+    /// step, with a pool of `pool` queries q0, q1, … that is one batch.
     pub(crate) fn chain(optimized: &str, pool: usize) -> Self {
         let mut options = Options::default();
         (options.search.rounds, options.search.steps) = (1, 1);
@@ -94,7 +94,8 @@ impl World {
         self
     }
 
-    /// Sets the optimizer's reply to the proposal (round, agent, step, index of the parent, candidate).
+    /// Sets the optimizer's reply to the proposal (round, agent, step, index of the parent,
+    /// candidate).
     pub(crate) fn replies(mut self, draw: [u64; 5], reply: impl Into<String>) -> Self {
         self.replies.insert(self.seed.derive(Stage::Proposal, &draw).0, reply.into());
         self
@@ -194,7 +195,8 @@ fn answer(message: &str) -> String {
     format!("{}({input})", prompt.trim())
 }
 
-/// A text that differs from seed to seed: three digits, which a judge may prefer, and the whole seed in letters.
+/// A text that differs from seed to seed: three digits, which a judge may prefer, and the whole
+/// seed in letters.
 fn tail(seed: u64) -> String {
     let letters: String = format!("{seed:x}").bytes().map(|digit| char::from(b'A' + digit % 32)).collect();
     format!("{}{letters}", seed % 1000)
@@ -241,8 +243,8 @@ impl EventSink for Collector {
     }
 }
 
-/// A model that answers after a number of polls that depends on the request, and that has a limit on
-/// what it can read.
+/// A model that answers after a number of polls that depends on the request, and that has a limit
+/// on what it can read.
 struct DelayedModel {
     inner: Arc<ScriptedModel>,
     shuffle: u64,

@@ -1,5 +1,6 @@
-//! Small Qwen3 folders with random weights, made on the fly: `TinyModel::default().write(folder)`. The tokenizer is the one in
-//! `tests/golden/tokenizer` (407 ids); it is left out where the vocabulary is smaller.
+//! Small Qwen3 folders with random weights, made on the fly: `TinyModel::default().write(folder)`.
+//! The tokenizer is the one in `tests/golden/tokenizer` (407 ids); it is left out where the
+//! vocabulary is smaller.
 
 use half::{bf16, f16};
 use maspo::base::Seed;

@@ -1,9 +1,11 @@
-//! Runs the real search on pretended models whose every answer is made of words of its own, and notes each call of the second
-//! step as what it reads: which lines of text, and which words of which answers.
+//! Runs the real search on pretended models whose every answer is made of words of its own, and
+//! notes each call of the second step as what it reads: which lines of text, and which words of
+//! which answers.
 //!
-//! What is real: the calls, their order, the prompts around foreign texts (templates of optimizer and judge), both orders, the
-//! evidence of a proposal. What is chosen: the lengths below. A word or mark counts as one token, and Qwen3's chat template for
-//! answers without thinking is put around every message.
+//! What is real: the calls, their order, the prompts around foreign texts (templates of optimizer
+//! and judge), both orders, the evidence of a proposal. What is chosen: the lengths below. A word
+//! or mark counts as one token, and Qwen3's chat template for answers without thinking is put
+//! around every message.
 
 use futures::FutureExt;
 use futures::executor::block_on;
@@ -17,7 +19,8 @@ use maspo::throughput::{Call, Part, Workload};
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex};
 
-/// Words of an agent's prompt before and after its slots: that of a prompt which a search has worked on.
+/// Words of an agent's prompt before and after its slots: that of a prompt which a search has
+/// worked on.
 const PROMPT_WORDS: (usize, usize) = (160, 40);
 
 /// Words of a query, from a short record or problem to a longer one.
@@ -30,7 +33,8 @@ fn answer_words(call: usize) -> usize {
     64 + call * 13 % 65
 }
 
-/// `<|im_start|>user\n` and `<|im_end|>\n<|im_start|>assistant\n<think>\n\n</think>\n\n` in Qwen3's tokens.
+/// `<|im_start|>user\n` and `<|im_end|>\n<|im_start|>assistant\n<think>\n\n</think>\n\n` in Qwen3's
+/// tokens.
 const CHAT: [(&str, usize); 2] = [("before", 3), ("after", 9)];
 
 /// |D|, from which each step draws |B| = 10.
@@ -53,7 +57,8 @@ struct Recorder {
     workload: Workload,
 }
 
-/// The second step of a search as a workload; of the first seed whose first two steps draw no query in common.
+/// The second step of a search as a workload; of the first seed whose first two steps draw no query
+/// in common.
 pub(crate) fn record() -> Workload {
     (0..200).find_map(|seed| record_with(Seed(seed))).expect("one seed in twelve does")
 }
@@ -135,8 +140,9 @@ impl Recorder {
         written.join(" ")
     }
 
-    /// The judge likes what was written later where the first agent is judged, and what was written earlier elsewhere: then
-    /// every sample is misaligned, and proposals show as many cases as they can.
+    /// The judge likes what was written later where the first agent is judged, and what was written
+    /// earlier elsewhere: then every sample is misaligned, and proposals show as many cases as they
+    /// can.
     fn compare(&mut self, message: &str) -> Vec<f64> {
         let fresh = self.known.insert((ModelRole::Judge, message.to_string(), 0), 0).is_none();
         if self.on && fresh {

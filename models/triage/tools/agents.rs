@@ -1,5 +1,5 @@
-//! What an exact agent does: from a prompt's set of clauses and its input to its output, as a value and as text. The model is
-//! trained to do the same from the texts alone.
+//! What an exact agent does: from a prompt's set of clauses and its input to its output, as a value
+//! and as text. The model is trained to do the same from the texts alone.
 
 use crate::clauses::{Clause, Prompt, Role};
 use crate::world::{Fact, Label, Session, Signal, alert, leader};

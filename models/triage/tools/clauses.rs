@@ -1,5 +1,6 @@
-//! The prompts: a controlled vocabulary of clauses with paraphrases. What a prompt makes an agent do depends on the set of its
-//! clauses only, never on their order or wording. Knows nothing of what the clauses do (see `agents`).
+//! The prompts: a controlled vocabulary of clauses with paraphrases. What a prompt makes an agent
+//! do depends on the set of its clauses only, never on their order or wording. Knows nothing of
+//! what the clauses do (see `agents`).
 
 use crate::world::Signal;
 use maspo::base::Hasher;
@@ -132,8 +133,9 @@ impl Clause {
         texts.map(String::from)
     }
 
-    /// A clause that is written for other agents than `role`, as an optimizer now and then adds one. In an extractor's prompt
-    /// [`Clause::Point`] makes its answer one of another kind; the others change nothing.
+    /// A clause that is written for other agents than `role`, as an optimizer now and then adds
+    /// one. In an extractor's prompt [`Clause::Point`] makes its answer one of another kind; the
+    /// others change nothing.
     fn stray(role: Role, rng: &mut ChaCha8Rng) -> Self {
         if role == Role::Extract && rng.random_bool(0.5) {
             return Self::Point;
@@ -201,7 +203,8 @@ impl Prompt {
         Self::new(role, &Clause::useful(role))
     }
 
-    /// A random set of clauses in random order and wording; `trap` is how often the trap is among them.
+    /// A random set of clauses in random order and wording; `trap` is how often the trap is among
+    /// them.
     pub(crate) fn random(role: Role, trap: f64, rng: &mut ChaCha8Rng) -> Self {
         use rand::seq::SliceRandom;
         let mut clauses = Vec::new();
@@ -286,8 +289,8 @@ impl Prompt {
         if role == Role::Verdict { vec!["<answer>label</answer>".to_string()] } else { Vec::new() }
     }
 
-    /// Whether this combination of clauses is kept out of training: one in ten, by a hash of the set, so that the model can be
-    /// measured on combinations that it never saw.
+    /// Whether this combination of clauses is kept out of training: one in ten, by a hash of the
+    /// set, so that the model can be measured on combinations that it never saw.
     pub(crate) fn held_out(&self) -> bool {
         let set: BTreeSet<Clause> = self.clauses.iter().map(|(clause, _)| *clause).collect();
         let role = if self.role.is_specialist() { "specialist" } else { self.role.name() };

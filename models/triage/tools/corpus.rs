@@ -1,4 +1,5 @@
-//! The training corpus: a weighted mix of examples in random order, none from a held-out session or clause combination.
+//! The training corpus: a weighted mix of examples in random order, none from a held-out session or
+//! clause combination.
 
 use crate::clauses::Role;
 use crate::examples::{
@@ -38,15 +39,17 @@ pub(crate) fn write(folder: &Path, lesson: Lesson, count: u64, seed: Seed) -> io
     Ok(())
 }
 
-/// What a corpus teaches. The second lesson comes after the first: to judge verdicts, which needs the label of a session that
-/// nobody has written down. The last one brings back what the second pushes aside.
+/// What a corpus teaches. The second lesson comes after the first: to judge verdicts, which needs
+/// the label of a session that nobody has written down. The last one brings back what the second
+/// pushes aside.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, clap::ValueEnum)]
 pub(crate) enum Lesson {
     /// Everything.
     First,
     /// Verdicts mostly, and enough of everything else that it is not forgotten.
     Second,
-    /// Agents whose prompts say nearly all there is to say, which ask for the longest answers, and enough of the other two.
+    /// Agents whose prompts say nearly all there is to say, which ask for the longest answers, and
+    /// enough of the other two.
     Last,
 }
 

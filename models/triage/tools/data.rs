@@ -1,5 +1,5 @@
-//! The data sets of the experiment, the ideal prompts, and the probes that measure the model's skills on sessions and clause
-//! combinations that it never saw.
+//! The data sets of the experiment, the ideal prompts, and the probes that measure the model's
+//! skills on sessions and clause combinations that it never saw.
 
 use crate::clauses::{Prompt, Role};
 use crate::examples::{COMPARISONS, Prompts, Source, agent, judgement, pair, proposal};

@@ -1,5 +1,5 @@
-//! What proposals are worth: reads an optimizer's replies and counts how many are well formed, differ from their parent, and
-//! help, set the trap, do nothing or harm.
+//! What proposals are worth: reads an optimizer's replies and counts how many are well formed,
+//! differ from their parent, and help, set the trap, do nothing or harm.
 
 use crate::clauses::{Clause, Prompt, Role};
 use maspo::prompt::{last_tagged, sanitize};

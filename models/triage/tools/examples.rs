@@ -1,5 +1,6 @@
-//! Single training examples and probes: one request in the product's own words, and the exact reply. Everything goes through
-//! the templates of the library, so that what the model learns is what the product sends.
+//! Single training examples and probes: one request in the product's own words, and the exact
+//! reply. Everything goes through the templates of the library, so that what the model learns is
+//! what the product sends.
 
 use crate::agents::{Output, run};
 use crate::clauses::{Clause, Prompt, Role};
@@ -75,7 +76,8 @@ fn context(prompts: &[Prompt], outputs: &[Output], at: usize, rng: &mut ChaCha8R
     if from.len() == 1 {
         return outputs[from.start].text();
     }
-    // Several predecessors, as `rollout` shows them; now and then in another form, so that the form matters little.
+    // Several predecessors, as `rollout` shows them; now and then in another form, so that the form
+    // matters little.
     let form = rng.random_range(0..10);
     let parts: Vec<_> = from
         .map(|i| match form {
@@ -108,7 +110,8 @@ pub(crate) fn agent(role: Role, source: Source, rng: &mut ChaCha8Rng) -> Example
     };
     let mut session = Session::sample(source.share, rng);
     if !role.reads_session() && rng.random_bool(0.15) {
-        // Upstream reports that no session of the world would give; the session itself is not shown.
+        // Upstream reports that no session of the world would give; the session itself is not
+        // shown.
         session.values.iter_mut().for_each(|value| value.label = *Label::ALL.choose(rng).expect("four"));
     }
     let outputs = run(&prompts, &session);
@@ -121,7 +124,8 @@ pub(crate) fn agent(role: Role, source: Source, rng: &mut ChaCha8Rng) -> Example
     }
 }
 
-/// What two outputs are compared for: whose output, and whether its context is shown (local) or not (lookahead, global).
+/// What two outputs are compared for: whose output, and whether its context is shown (local) or not
+/// (lookahead, global).
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) struct Comparison {
     pub(crate) name: &'static str,
@@ -129,7 +133,8 @@ pub(crate) struct Comparison {
     pub(crate) local: bool,
 }
 
-/// Every kind of comparison that the two teams give rise to. Lookahead at the terminal agent and global are one kind.
+/// Every kind of comparison that the two teams give rise to. Lookahead at the terminal agent and
+/// global are one kind.
 pub(crate) const COMPARISONS: [Comparison; 8] = [
     Comparison { name: "local-extract", role: Role::Extract, local: true },
     Comparison { name: "local-assess", role: Role::Assess, local: true },
@@ -168,7 +173,8 @@ pub(crate) fn pair(comparison: Comparison, share: Share, rng: &mut ChaCha8Rng) -
         }
         let (one, two) = (run(&prompts, &session), run(&changed, &session));
         let [first, second] = [&one[at], &two[at]].map(|output| judge::quality(comparison.role, &session, output));
-        // Half of all verdicts that are compared disagree, so that being right is what the model must learn.
+        // Half of all verdicts that are compared disagree, so that being right is what the model
+        // must learn.
         if first == second || (agrees(&one[at], &two[at]) && rng.random_bool(0.6)) {
             continue;
         }
@@ -180,8 +186,8 @@ pub(crate) fn pair(comparison: Comparison, share: Share, rng: &mut ChaCha8Rng) -
     }
 }
 
-/// A pair of the chain's for `comparison`: with and without the one clause in the extractor's prompt that makes its answer of
-/// another kind, so that its successor finds no facts to read.
+/// A pair of the chain's for `comparison`: with and without the one clause in the extractor's
+/// prompt that makes its answer of another kind, so that its successor finds no facts to read.
 pub(crate) fn stray_pair(comparison: Comparison, share: Share, rng: &mut ChaCha8Rng) -> Pair {
     let at = Role::CHAIN.iter().position(|role| *role == comparison.role).expect("an agent of the chain");
     loop {
@@ -307,7 +313,8 @@ impl Shown {
     }
 }
 
-/// Aids to learning that the product never sends: the label of a session, and what one value points to.
+/// Aids to learning that the product never sends: the label of a session, and what one value points
+/// to.
 pub(crate) fn auxiliary(share: Share, rng: &mut ChaCha8Rng) -> Example {
     let session = Session::sample(share, rng);
     let (question, answer) = if rng.random_bool(0.7) {

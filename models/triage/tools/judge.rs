@@ -1,13 +1,13 @@
-//! The exact judge: a deterministic order of two outputs of one role for one session. It knows the rule, as the model that is
-//! trained on it does; the search never sees a label.
+//! The exact judge: a deterministic order of two outputs of one role for one session. It knows the
+//! rule, as the model that is trained on it does; the search never sees a label.
 
 use crate::agents::Output;
 use crate::clauses::Role;
 use crate::world::Session;
 use std::cmp::Ordering;
 
-/// How good an output is for its role. More evidence is better. A brief report looks tidy: its style is worth
-/// [`BRIEF_BONUS`] half items, which is the trap.
+/// How good an output is for its role. More evidence is better. A brief report looks tidy: its
+/// style is worth [`BRIEF_BONUS`] half items, which is the trap.
 pub(crate) fn quality(role: Role, session: &Session, output: &Output) -> i64 {
     match output {
         Output::Facts { facts, brief } => list_quality(role, facts.len(), *brief),

@@ -1,5 +1,6 @@
-//! The triage world: a synthetic task on which a tiny model shows that joint prompt optimization works. Simulates the study in
-//! symbols, exports the training corpus, and writes the data sets, the probes and the experiment files' prompts.
+//! The triage world: a synthetic task on which a tiny model shows that joint prompt optimization
+//! works. Simulates the study in symbols, exports the training corpus, and writes the data sets,
+//! the probes and the experiment files' prompts.
 //!
 //! `cargo run --release --example triage -- simulate --seeds 20`
 

@@ -1,5 +1,6 @@
-//! The exact optimizer: writes the parent with one edit. It is deliberately little informed: a third of its edits help, a
-//! quarter is the trap, the rest is neutral or harmful. Cases that show a truncated output make the trap rarer.
+//! The exact optimizer: writes the parent with one edit. It is deliberately little informed: a
+//! third of its edits help, a quarter is the trap, the rest is neutral or harmful. Cases that show
+//! a truncated output make the trap rarer.
 
 use crate::clauses::{Clause, Prompt};
 use rand::RngExt;

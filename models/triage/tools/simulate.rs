@@ -1,5 +1,6 @@
-//! The study in symbols: the search with exact agents, judge and optimizer, in seconds. It shows whether the world is sound
-//! before anything is trained: which arms reach the ceiling, and which fall into the trap.
+//! The study in symbols: the search with exact agents, judge and optimizer, in seconds. It shows
+//! whether the world is sound before anything is trained: which arms reach the ceiling, and which
+//! fall into the trap.
 
 use crate::agents::{Output, run};
 use crate::clauses::{Clause, Prompt, Role};

@@ -1,6 +1,7 @@
-//! Digests of the judge's and the optimizer's templates, rendered with fixed texts. The embedded model is trained on exactly
-//! these templates; `models/triage/templates.json` holds the digests that it was trained with. Also compiled into
-//! `tests/embedded_model.rs`, so it knows nothing of the triage world.
+//! Digests of the judge's and the optimizer's templates, rendered with fixed texts. The embedded
+//! model is trained on exactly these templates; `models/triage/templates.json` holds the digests
+//! that it was trained with. Also compiled into `tests/embedded_model.rs`, so it knows nothing of
+//! the triage world.
 
 use maspo::base::Digest;
 use maspo::judge::template::{Question, ReplyForm, render};

@@ -1,5 +1,6 @@
-//! What the world promises: sessions are what the rule says, prompts are read by their clauses only, shares are disjoint, and
-//! the checked-in data and experiment files are what this program writes.
+//! What the world promises: sessions are what the rule says, prompts are read by their clauses
+//! only, shares are disjoint, and the checked-in data and experiment files are what this program
+//! writes.
 
 use crate::agents::{assess, read_session, run, verdict};
 use crate::clauses::{Clause, Prompt, Role};
@@ -17,7 +18,8 @@ fn rng(path: u64) -> rand_chacha::ChaCha8Rng {
     Seed(7).derive(Stage::Data, &[path]).rng()
 }
 
-/// A session of which the labels that its six values point to are given, in the order of [`Signal::ALL`].
+/// A session of which the labels that its six values point to are given, in the order of
+/// [`Signal::ALL`].
 fn session(labels: [Label; 6]) -> Session {
     let values = labels.map(|label| crate::world::Value { label, wording: 0 });
     Session { values, text: String::new() }

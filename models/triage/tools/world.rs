@@ -1,8 +1,10 @@
-//! The sessions: what a trace holds, how it is worded, and the rule that says what it is. Knows nothing of prompts or agents.
+//! The sessions: what a trace holds, how it is worded, and the rule that says what it is. Knows
+//! nothing of prompts or agents.
 //!
-//! A session has six signals. Every value points to one of four labels. The label that most values point to is the truth, with
-//! three exceptions: a rapid rate on a login path is stuffing, a burst on a cart path is scalper, and a tie goes to the label
-//! that stands last in [`Label::ALL`]. User agents are often forged, so that the first signal alone says little.
+//! A session has six signals. Every value points to one of four labels. The label that most values
+//! point to is the truth, with three exceptions: a rapid rate on a login path is stuffing, a burst
+//! on a cart path is scalper, and a tie goes to the label that stands last in [`Label::ALL`]. User
+//! agents are often forged, so that the first signal alone says little.
 
 use maspo::base::{Hasher, Seed, Stage};
 use rand::RngExt;
@@ -126,7 +128,8 @@ impl Session {
         })
     }
 
-    /// Which share the session belongs to: a hash of its six words decides, never the order or the decoys.
+    /// Which share the session belongs to: a hash of its six words decides, never the order or the
+    /// decoys.
     pub(crate) fn share(&self) -> Share {
         let mut hasher = Hasher::new("triage session");
         Signal::ALL.iter().for_each(|signal| {
@@ -191,7 +194,8 @@ fn sample_labels(rng: &mut ChaCha8Rng) -> [Label; 6] {
         let agent = if rng.random_bool(0.2) { label } else { other(label, rng) };
         let wrong = rng.random_range(1..=3);
         let mut places = [1, 2, 3, 4, 5];
-        // Rate and cookies mislead more often than the rest: who stops at the first signals is often wrong.
+        // Rate and cookies mislead more often than the rest: who stops at the first signals is
+        // often wrong.
         places[..2].shuffle(rng);
         if rng.random_bool(0.5) {
             places.shuffle(rng);

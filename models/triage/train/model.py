@@ -34,7 +34,8 @@ def init_params(shape, seed, device):
     s, gen = shape, torch.Generator().manual_seed(seed)
 
     def normal(*size):
-        # Uniform of the variance 1 / fan_in over 3: small enough that early attention is near uniform.
+        # Uniform of the variance 1 / fan_in over 3: small enough that early attention is near
+        # uniform.
         return torch.empty(size).uniform_(-1, 1, generator=gen) * size[-1] ** -0.5
 
     qkv = (s.heads + 2 * s.kv_heads) * s.head_dim

@@ -134,7 +134,8 @@ def main(argv):
 
 def worker(rank, world, device, shape, args, shared):
     if rank > 0:
-        # Linux divides CPU time between sessions first; in one session the workers of a busy machine would share one part.
+        # Linux divides CPU time between sessions first; in one session the workers of a busy
+        # machine would share one part.
         os.setsid()
     if device == "cpu":
         torch.set_num_threads(max(1, (os.cpu_count() or 1) // world))
