@@ -1,5 +1,5 @@
-//! The pairwise judge: which of two answers does the task better, asked in both orders, without
-//! labels. Knows no agents, no traces and no candidates.
+//! The pairwise judge, which decides without labels which of two answers does a task better. It
+//! asks in both orders. It knows nothing of agents, traces and candidates.
 
 mod options;
 mod pairwise;

@@ -1,4 +1,4 @@
-//! Asks, combines and decides.
+//! The judge itself: it asks the model in both orders, combines the readings and decides.
 
 use super::reading::{self, Reading, read_choice, read_letters};
 use super::template::{LETTERS, Question, ReplyForm, render};
@@ -9,8 +9,8 @@ use futures::FutureExt;
 use futures::future::{BoxFuture, try_join_all};
 use std::sync::{Arc, Mutex};
 
-/// Compares answers with one model. Every comparison is a pure function of its texts (and, for the
-/// coin, of its draw).
+/// A judge that compares answers with one model. Every comparison is a pure function of its texts
+/// and, for the coin, of its draw.
 pub struct Judge {
     model: Arc<dyn ChatModel>,
     options: JudgeOptions,
@@ -19,22 +19,22 @@ pub struct Judge {
 }
 
 impl Judge {
-    /// A judge that asks `model`; `seed` is for the coin alone.
+    /// A judge that asks `model`; `seed` is used by the coin only.
     pub fn new(model: Arc<dyn ChatModel>, options: JudgeOptions, seed: Seed) -> Self {
         Self { model, options, seed, stats: Mutex::default() }
     }
 
-    /// What it did so far.
+    /// The counters of all comparisons so far.
     pub fn stats(&self) -> JudgeStats {
         *self.stats.lock().expect("no thread panics while it holds the counts")
     }
 
-    /// Whether `candidate` does the task better than `base`. `draw` holds the counters of this one
-    /// comparison, from which the coin is seeded. With both orders, swapping the two answers gives
-    /// 1 − the value.
+    /// Decides whether `candidate` does the task better than `base`. `draw` holds the counters of
+    /// this comparison, from which the coin is seeded. With both orders, swapping the two answers
+    /// gives 1 − the value.
     ///
     /// # Errors
-    /// Whatever the model answers, except an overflow, which is a tie.
+    /// Returns every error of the model except an overflow, which counts as a tie.
     pub async fn compare(
         &self,
         question: &Question<'_>,
@@ -53,7 +53,7 @@ impl Judge {
         Ok(verdict)
     }
 
-    /// A fair coin that names one of two texts, in whichever order they come.
+    /// Flips a fair coin that picks one of the two texts, independent of their order.
     fn flip_coin(&self, candidate_first: bool, draw: &[u64]) -> Verdict {
         let heads = self.seed.derive(Stage::Coin, draw).0 & 1 == 1;
         let value = if heads == candidate_first { 1.0 } else { 0.0 };
@@ -70,8 +70,8 @@ impl Judge {
         Ok(self.decide(reading::mean(&readings, false)))
     }
 
-    /// One rubric in both orders: s = (l1 + l2) / 2, in which whatever the model adds to a position
-    /// cancels.
+    /// Asks about one rubric in both orders: s = (l1 + l2) / 2, in which an additive position bias
+    /// of the model cancels.
     async fn ask_rubric(
         &self,
         question: &Question<'_>,
@@ -93,7 +93,8 @@ impl Judge {
         Ok(reading::mean(&readings, true))
     }
 
-    /// One call: positive when the model prefers `a`, which is shown as answer A.
+    /// Makes one call; the reading is positive if the model prefers `a`, which is shown as answer
+    /// A.
     fn reply<'a>(
         &'a self,
         question: &Question<'_>,

@@ -1,5 +1,5 @@
-//! Worked examples of every mode, and the two laws of both orders: swapped answers mirror the
-//! verdict, and a position bias cancels.
+//! Worked examples of every mode, and the two properties of judging in both orders: swapping the
+//! answers mirrors the verdict, and a position bias cancels.
 
 use super::template::Question;
 use super::*;
@@ -29,8 +29,8 @@ fn letters(l: f64) -> Vec<f64> {
     vec![a, a - l]
 }
 
-/// Reads answers as numbers; the larger is better by so many nats, and position A has `bias` nats
-/// more.
+/// A model that reads answers as numbers: the larger one is better by the difference in nats, and
+/// position A has `bias` nats more.
 fn numbers(bias: f64) -> Arc<ScriptedModel> {
     Arc::new(ScriptedModel::new(|_| String::new()).with_scores(move |request, answers| {
         assert_eq!(answers, ["A", "B"]);
@@ -53,8 +53,8 @@ fn check(judge: &Judge, candidate: &str, base: &str, value: f64, kind: VerdictKi
     assert_eq!((verdict.value, verdict.kind), (value, kind));
 }
 
-/// By hand, with a bias of 2 for A: l1 = 0.8 + 2 = 2.8, l2 = −(−0.8 + 2) = −1.2, s = (2.8 − 1.2) /
-/// 2 = 0.8.
+/// Worked by hand with a bias of 2 nats for position A: l1 = 0.8 + 2 = 2.8 and l2 = −(−0.8 + 2) =
+/// −1.2, so s = (2.8 − 1.2) / 2 = 0.8.
 #[test]
 fn both_orders_cancel_a_position_bias() {
     let judge = judge(numbers(2.0), JudgeOptions::default());
@@ -121,7 +121,7 @@ fn letters_that_say_nothing_are_ties_and_counted() {
     check(&even, "x", "y", 0.5, VerdictKind::Tie);
 }
 
-/// Every call is too long.
+/// A model for which every call is too long.
 struct Tiny;
 
 impl ChatModel for Tiny {
@@ -176,7 +176,8 @@ fn a_text_judge_is_believed_when_both_orders_agree() {
     assert_eq!((chatter.stats().unparsable, chatter.stats().position_consistency()), (1, None));
 }
 
-/// Three rubrics: "long" prefers by +3 nats, "short" and "plain" by −1 each: the mean is 1/3.
+/// Of three rubrics, "long" prefers x by 3 nats, and "short" and "plain" prefer y by 1 nat each, so
+/// that the mean is 1/3.
 #[test]
 fn rubrics_are_asked_one_by_one_and_averaged() {
     let model = Arc::new(ScriptedModel::new(|_| String::new()).with_scores(|request, _| {
@@ -190,7 +191,7 @@ fn rubrics_are_asked_one_by_one_and_averaged() {
     assert_eq!((verdict.value, model.seen().len(), judge.stats().consistent), (1.0, 6, 3));
 }
 
-/// Two of three rubrics have an opinion, and they agree; the third does not answer.
+/// In a text ensemble, rubrics without an answer are left out.
 #[test]
 fn a_text_ensemble_follows_its_majority() {
     let model = ScriptedModel::new(|request| {
@@ -224,7 +225,7 @@ fn the_coin_is_fair_and_falls_the_same_way_again() {
     assert_eq!((judge.stats().coin, judge.stats().asked, judge.stats().judged()), (2000, 0, 0));
 }
 
-/// Any function of the request at all: letters, nonsense, silence.
+/// A model whose replies are an arbitrary function of the request: letters, nonsense, or none.
 fn any_model(salt: u64) -> Arc<ScriptedModel> {
     let roll = move |request: &Request| {
         let mut bytes = request.messages[0].content.clone().into_bytes();

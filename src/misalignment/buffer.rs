@@ -1,5 +1,5 @@
-//! The bounded buffer of one agent. It decides which samples are kept and which cases are shown; it
-//! draws nothing but from the seed it is given.
+//! The bounded buffer of one agent. It decides which samples are kept and which cases are shown.
+//! Its random draws come only from a given seed.
 
 use super::case::{Case, is_misaligned, is_success};
 use super::options::{MisalignmentOptions, Sampling};
@@ -7,8 +7,8 @@ use crate::base::Seed;
 use crate::reward::SampleReward;
 use std::collections::VecDeque;
 
-/// The cases of one agent, newest first, at most [`MisalignmentOptions::capacity`]. It feeds this
-/// agent's own proposals and no other's.
+/// The cases of one agent, newest first, at most [`MisalignmentOptions::capacity`]. They are shown
+/// in this agent's own proposals only.
 #[derive(Clone, PartialEq, Debug)]
 pub struct Buffer {
     cases: VecDeque<Case>,
@@ -21,7 +21,7 @@ impl Buffer {
         Self { cases: VecDeque::new(), options }
     }
 
-    /// Whether a sample with this reward is one that the buffer keeps.
+    /// Whether the buffer keeps a sample with this reward.
     pub fn wants(&self, sample: &SampleReward) -> bool {
         match self.options.sampling {
             Sampling::Misalignment => is_misaligned(sample),
@@ -31,16 +31,16 @@ impl Buffer {
         }
     }
 
-    /// Keeps `case` as the newest one; a case that is there already moves to the front, and the
-    /// oldest goes when it is full.
+    /// Adds `case` as the newest one. A case that is already in the buffer moves to the front, and
+    /// the oldest case is dropped when the buffer is full.
     pub fn push(&mut self, case: Case) {
         self.cases.retain(|kept| *kept != case);
         self.cases.push_front(case);
         self.cases.truncate(self.options.capacity);
     }
 
-    /// At most [`MisalignmentOptions::shown`] cases for one proposal: the newest first, or with
-    /// [`Sampling::Random`] any, drawn by `seed`.
+    /// Returns at most [`MisalignmentOptions::shown`] cases for one proposal: the newest ones, or
+    /// with [`Sampling::Random`] random ones, drawn with `seed`.
     pub fn pick(&self, seed: Seed) -> Vec<&Case> {
         let shown = self.options.shown.min(self.cases.len());
         match self.options.sampling {
@@ -52,12 +52,12 @@ impl Buffer {
         }
     }
 
-    /// How many cases are kept.
+    /// The number of cases in the buffer.
     pub fn len(&self) -> usize {
         self.cases.len()
     }
 
-    /// Whether no case is kept.
+    /// Whether the buffer is empty.
     pub fn is_empty(&self) -> bool {
         self.cases.is_empty()
     }

@@ -1,4 +1,4 @@
-//! Candidate prompts: the optimizer model writes them from the parent, its traces and the
+//! Candidate prompts, which the optimizer model writes from the parent, its traces and the
 //! misalignment cases (Eq. 4).
 
 mod optimizer;

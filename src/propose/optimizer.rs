@@ -1,5 +1,5 @@
-//! Asks the optimizer model for one candidate (Eq. 4) and makes a usable prompt of what it wrote,
-//! or says why not. Knows nothing of scores and beams.
+//! Asks the optimizer model for one candidate (Eq. 4) and checks what it wrote: the result is a
+//! usable prompt or a reason for rejection. Knows nothing of scores and beams.
 
 use super::options::ProposeOptions;
 use super::template::{Evidence, OptimizerInput, PROMPT_TAG, render};
@@ -11,43 +11,43 @@ use crate::prompt::{Rejection, Sanitized, Template, last_tagged, sanitize};
 use crate::rollout::Trace;
 use std::sync::Arc;
 
-/// The optimizer model and how it is asked.
+/// The optimizer model with its options.
 pub struct Optimizer {
     model: Arc<dyn ChatModel>,
     options: ProposeOptions,
     seed: Seed,
 }
 
-/// What the candidates of one parent are written from.
+/// The context that the candidates of one parent are written from.
 #[derive(Clone, Copy)]
 pub struct ProposalContext<'a> {
-    /// The graph.
+    /// The graph of agents.
     pub graph: &'a Graph,
-    /// Whose prompt it is.
+    /// The agent that the prompt belongs to.
     pub agent: AgentId,
     /// The parent prompt p.
     pub parent: &'a Template,
     /// The parent's traces on the mini-batch of the step.
     pub traces: &'a [Trace],
-    /// This agent's own cases.
+    /// The agent's own misalignment cases.
     pub cases: &'a Buffer,
 }
 
 impl Optimizer {
-    /// `seed` is the run's; every call derives its own.
+    /// An optimizer that calls `model`; every call derives its own seed from the run's `seed`.
     pub fn new(model: Arc<dyn ChatModel>, options: ProposeOptions, seed: Seed) -> Self {
         Self { model, options, seed }
     }
 
-    /// One candidate. `draw` holds the counters (round, agent, step, parent, candidate) that make
-    /// its draws its own: which traces and cases it shows ([`Stage::Evidence`]) and how the model
+    /// Writes one candidate. `draw` holds the counters (round, agent, step, parent, candidate) of
+    /// its random draws: which traces and cases it shows ([`Stage::Evidence`]) and how the model
     /// samples ([`Stage::Proposal`]).
     ///
-    /// What the model writes is data: text without a usable prompt, and a brief longer than the
-    /// model can read, are rejections.
+    /// What the model writes is data: text without a usable prompt is a rejection, and so is an
+    /// input longer than the model can read.
     ///
     /// # Errors
-    /// Every failure of the model except [`ChatError::Overflow`].
+    /// Returns every error of the model except [`ChatError::Overflow`].
     pub async fn propose(
         &self,
         context: ProposalContext<'_>,
@@ -87,8 +87,8 @@ impl Optimizer {
         }
     }
 
-    /// [`ProposeOptions::traces`] of the parent's traces, in the order drawn. A trace in which the
-    /// agent could not answer (overflow) shows nothing and is left out.
+    /// Draws [`ProposeOptions::traces`] of the parent's traces, in the order drawn. A trace in
+    /// which the agent's prompt overflowed has nothing to show and is left out.
     fn draw_traces(&self, context: ProposalContext<'_>, seed: Seed) -> Vec<Case> {
         let usable: Vec<_> = context.traces.iter().filter(|trace| !trace.run(context.agent).overflow).collect();
         let shown = self.options.traces.min(usable.len());

@@ -1,9 +1,9 @@
-//! What the optimizer reads when it writes a candidate (Eq. 4): the role, the parent prompt, traces
-//! of what it produced, and misalignment cases as hard negatives. Foreign text is fenced and
-//! clipped.
+//! The prompt of the optimizer model when it writes a candidate (Eq. 4): the role, the parent
+//! prompt, traces of what it produced, and misalignment cases as hard negatives. Quoted text is
+//! fenced and clipped.
 //!
-//! The embedded model is trained on exactly these texts: after a change here it must be retrained
-//! (a test says so).
+//! The embedded model is trained on exactly these texts. After a change here it has to be
+//! retrained, which a test checks.
 
 use crate::chat::Message;
 use crate::prompt::{Slot, clip, fence};
@@ -11,7 +11,7 @@ use crate::prompt::{Slot, clip, fence};
 /// The tag around the new prompt in the optimizer's reply.
 pub const PROMPT_TAG: &str = "prompt";
 
-/// One run of the agent under its parent prompt.
+/// One quoted run of the agent: from a trace of the parent, or a misalignment case.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Evidence<'a> {
     /// The query q.
@@ -20,34 +20,34 @@ pub struct Evidence<'a> {
     pub context: &'a str,
     /// The agent's output.
     pub output: &'a str,
-    /// The direct successors' outputs, by agent name; empty for the terminal agent.
+    /// The direct successors' names and outputs; empty for the terminal agent.
     pub successors: Vec<(&'a str, &'a str)>,
     /// The system's final answer; `None` for the terminal agent, whose output it is.
     pub answer: Option<&'a str>,
 }
 
-/// Everything one proposal is written from.
+/// Everything that one proposal is written from.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct OptimizerInput<'a> {
     /// The agent's name.
     pub agent: &'a str,
     /// The agent's role.
     pub role: &'a str,
-    /// The parent prompt, slots as markers.
+    /// The parent prompt, with its slots as markers.
     pub parent: &'a str,
-    /// Slots that the new prompt must keep.
+    /// The slots that the new prompt must keep.
     pub slots: &'a [Slot],
-    /// Passages that it must keep verbatim.
+    /// The passages that the new prompt must keep verbatim.
     pub frozen: &'a [String],
-    /// Traces of the parent on the mini-batch.
+    /// The traces of the parent on the mini-batch.
     pub traces: Vec<Evidence<'a>>,
-    /// Misalignment cases (Eq. 6): better for the agent itself, worse for the team.
+    /// The misalignment cases (Eq. 6): better for the agent itself, worse for the system.
     pub cases: Vec<Evidence<'a>>,
-    /// Longest excerpt of one foreign text in bytes.
+    /// The longest excerpt of one quoted text, in bytes.
     pub excerpt_bytes: usize,
 }
 
-/// The one message of a proposal.
+/// Renders the single message of a proposal.
 pub fn render(input: &OptimizerInput<'_>) -> Vec<Message> {
     let mut text = format!(
         "Improve the prompt of one agent of a team, so that the whole team answers better. \

@@ -1,4 +1,5 @@
-//! Eq. 5 by hand on graphs of three levels, where lookahead and global are different comparisons.
+//! Worked examples of Eq. 5 on graphs of three levels, where lookahead and global are different
+//! comparisons.
 
 use super::*;
 use crate::base::{AgentId, Digest, Seed};
@@ -16,7 +17,7 @@ fn chain() -> Arc<Graph> {
     graph("abc", &[(0, 1, Raw), (1, 2, Raw)])
 }
 
-/// a feeds b and c, which feed d.
+/// The diamond in which a feeds b and c, which both feed d.
 fn diamond() -> Arc<Graph> {
     graph("abcd", &[(0, 1, Raw), (0, 2, Raw), (1, 3, Raw), (2, 3, Raw)])
 }
@@ -31,7 +32,7 @@ fn trace(item: usize, outputs: &[&str]) -> Trace {
     Trace::new(item, format!("question {item}").into(), outputs.iter().enumerate().map(run).collect())
 }
 
-/// Prefers the larger number; both letters alike otherwise.
+/// A judge that prefers the larger number, and finds both letters equally likely for equal numbers.
 fn larger() -> Arc<ScriptedModel> {
     Arc::new(ScriptedModel::new(|_| String::new()).with_scores(|request, _| {
         let mut answers = text(request).rsplit("\nAnswer ").take(2).map(|part| part.split('\n').nth(2).unwrap());

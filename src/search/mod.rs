@@ -1,5 +1,6 @@
-//! The search: coordinate ascent over the agents, a beam per agent, refresh on return. Knows no
-//! files and no terminal: it plans, asks, and emits events.
+//! The MASPO search: coordinate ascent over the agents, a beam of prompts per agent, and a refresh
+//! of the beam when the search returns to an agent. This module knows no files and no terminal: it
+//! plans, calls models, and emits events.
 
 mod options;
 

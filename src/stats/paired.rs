@@ -1,7 +1,7 @@
-//! The exact test for paired right-or-wrong outcomes.
+//! The exact test for paired outcomes that are right or wrong.
 
-/// McNemar's exact two-sided p-value: `b` cases that only the first got right, `c` that only the
-/// second did. 1 when they never differ.
+/// Returns McNemar's exact two-sided p-value, where `b` cases were right only in the first run and
+/// `c` only in the second. It is 1 if the two runs never differ.
 pub fn mcnemar_exact(b: usize, c: usize) -> f64 {
     let n = b + c;
     let fewer = b.min(c);

@@ -1,9 +1,9 @@
-//! Intervals for a proportion.
+//! Confidence intervals for a proportion.
 
 use super::summary::Z_95;
 
-/// The 95 % Wilson score interval of `correct` out of `n`; (0, 1) when `n` is 0, since nothing is
-/// known then.
+/// Returns the 95 % Wilson score interval of `correct` out of `n`; (0, 1) if `n` is 0, since
+/// nothing is known then.
 ///
 /// # Panics
 /// If `correct > n`.

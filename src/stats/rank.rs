@@ -1,7 +1,8 @@
-//! Agreement of two rankings.
+//! Rank correlation of two rankings.
 
-/// Kendall's tau-b, which corrects for ties: 1 same order, -1 opposite order. `None` when it is
-/// undefined: fewer than two items, or all items tied in one of the rankings.
+/// Returns Kendall's tau-b, the rank correlation that corrects for ties: 1 for the same order, −1
+/// for the opposite order. It is `None` where it is undefined: for fewer than two items, or if all
+/// items are tied in one of the rankings.
 ///
 /// # Panics
 /// If the two slices differ in length.
@@ -23,7 +24,7 @@ pub fn kendall_tau_b(x: &[f64], y: &[f64]) -> Option<f64> {
     Some(balance as f64 / ((untied_x as f64) * (untied_y as f64)).sqrt())
 }
 
-/// -1, 0 or 1; 0.0 and -0.0 are tied.
+/// Returns −1, 0 or 1 as `a` is less than, equal to or greater than `b`; 0.0 and −0.0 are equal.
 fn order(a: f64, b: f64) -> i64 {
     i64::from(a > b) - i64::from(a < b)
 }
