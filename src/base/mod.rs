@@ -1,4 +1,4 @@
-//! What every module may use: ids, seeds, digests, the clock, cancellation. Knows nothing of
+//! What every module may use: ids, seeds, digests, the clock, cancellation. It knows nothing of
 //! models, prompts or files.
 
 mod cancel;

@@ -1,23 +1,23 @@
 //! Counter-based randomness: every draw comes from a seed derived from (run seed, stage, agent,
-//! step, item), so a result never depends on the order in which work was done.
+//! step, item), so that results never depend on the order in which work was done.
 
 use super::digest::Hasher;
 use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::SeedableRng;
 use serde::{Deserialize, Serialize};
 
-/// What a random stream is for. Two stages never share a stream.
+/// The purpose of a random stream. Two stages never share a stream.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub enum Stage {
-    /// Drawing the mini-batch of a search step.
+    /// The mini-batch of a search step.
     MiniBatch,
     /// The optimizer's sampling seed for one candidate.
     Proposal,
-    /// Choosing which traces and cases a proposal shows.
+    /// The choice of the traces and cases that a proposal shows.
     Evidence,
-    /// Drawing the fresh batch of a beam refresh (Eq. 8).
+    /// The fresh batch of a beam refresh (Eq. 8).
     Refresh,
-    /// Drawing the batch of the final seed-against-optimized check.
+    /// The batch of the final check of seed against optimized prompts.
     FinalCheck,
     /// The coin that replaces the judge in the control arm.
     Coin,
@@ -45,13 +45,13 @@ impl Stage {
     }
 }
 
-/// The seed of a run, or one derived from it.
+/// The seed of a run, or a seed derived from it.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Serialize, Deserialize)]
 pub struct Seed(pub u64);
 
 impl Seed {
-    /// The seed of one draw: `path` holds the counters (agent, round, step, item …) in the order
-    /// the stage documents.
+    /// Derives the seed of one draw. `path` holds its counters (agent, round, step, item …) in the
+    /// order that the stage documents.
     pub fn derive(self, stage: Stage, path: &[u64]) -> Self {
         let mut hasher = Hasher::new("maspo seed");
         hasher.field(&self.0.to_le_bytes()).field(stage.name().as_bytes());
@@ -62,7 +62,7 @@ impl Seed {
         Self(u64::from_le_bytes(digest.0[..8].try_into().expect("eight bytes")))
     }
 
-    /// A generator that starts from this seed; the same on every machine.
+    /// A generator that starts from this seed and is the same on every machine.
     pub fn rng(self) -> ChaCha8Rng {
         ChaCha8Rng::seed_from_u64(self.0)
     }

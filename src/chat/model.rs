@@ -1,4 +1,4 @@
-//! The port itself: requests, completions, scores, errors and the trait.
+//! The interface itself: requests, completions, scores, errors and the trait.
 
 use super::Message;
 use crate::base::Digest;
@@ -8,18 +8,18 @@ use serde::{Deserialize, Serialize};
 /// How the next token is chosen.
 #[derive(Clone, Copy, PartialEq, Debug, Serialize, Deserialize)]
 pub struct Sampling {
-    /// 0 is greedy; otherwise logits are divided by it.
+    /// The temperature, by which logits are divided; 0 is greedy.
     pub temperature: f64,
     /// Keep only the `top_k` most likely tokens; 0 keeps all.
     pub top_k: u32,
     /// Keep the smallest set of tokens whose probabilities reach `top_p`; 1 keeps all.
     pub top_p: f64,
-    /// Seed of this request's own draws; 0 when greedy, so that equal greedy requests are equal.
+    /// The seed of this request's own draws; 0 if greedy, so that equal greedy requests are equal.
     pub seed: u64,
 }
 
 impl Sampling {
-    /// The most likely token at every step; ties go to the lowest token id.
+    /// Takes the most likely token at every step; ties go to the lowest token id.
     pub const GREEDY: Self = Self { temperature: 0.0, top_k: 0, top_p: 1.0, seed: 0 };
 
     /// Sampling at `temperature` from the whole vocabulary (greedy when it is 0, whatever the
@@ -39,7 +39,7 @@ impl Sampling {
 pub struct Request {
     /// The conversation so far; the model answers it.
     pub messages: Vec<Message>,
-    /// At most this many new tokens. Ignored by [`ChatModel::score`].
+    /// The most new tokens. Ignored by [`ChatModel::score`].
     pub max_new_tokens: usize,
     /// How tokens are chosen. Ignored by [`ChatModel::score`].
     pub sampling: Sampling,
@@ -68,16 +68,16 @@ pub enum Origin {
     Shared,
 }
 
-/// What one call cost, in tokens. `prompt_tokens = prefilled + reused_tokens`.
+/// The cost of one call in tokens: `prompt_tokens = prefilled + reused_tokens`.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
 pub struct Usage {
-    /// Tokens of the rendered prompt (for scores: of the prompt and the answers appended to it).
+    /// Tokens of the rendered prompt; for scores, of the prompt and the answers appended to it.
     pub prompt_tokens: usize,
-    /// Of these, tokens whose keys and values were already there.
+    /// The number of these tokens whose keys and values were reused.
     pub reused_tokens: usize,
-    /// Tokens decoded.
+    /// The number of tokens decoded.
     pub new_tokens: usize,
-    /// Where the answer came from; only [`Origin::Model`] cost the tokens above now.
+    /// Where the answer came from. Only an answer of [`Origin::Model`] was computed by this call.
     pub origin: Origin,
 }
 
@@ -101,12 +101,12 @@ pub struct Scores {
     pub usage: Usage,
 }
 
-/// Everything about a model that can change its answers; part of every cache key.
+/// Everything about a model that can change its answers; it is part of every cache key.
 #[derive(Clone, PartialEq, Eq, Hash, Debug, Serialize, Deserialize)]
 pub struct ModelIdentity {
-    /// For people: the directory's name or the embedded model's.
+    /// The name for people: that of the model's folder, or of the embedded model.
     pub name: String,
-    /// Digest over weights, configuration, tokenizer, chat template, number format, backend and
+    /// The digest over weights, configuration, tokenizer, chat template, number format, backend and
     /// kernel version.
     pub digest: Digest,
 }
@@ -114,8 +114,8 @@ pub struct ModelIdentity {
 /// Why a call gave no answer.
 #[derive(Clone, Debug, thiserror::Error)]
 pub enum ChatError {
-    /// This one request is longer than the model or the K/V pool can hold. Counted per item; the
-    /// run goes on.
+    /// This request is longer than the model or the K/V pool can hold. It is counted per item, and
+    /// the run goes on.
     #[error("the prompt has {prompt_tokens} tokens and {new_tokens} more are asked for, but {limit} fit")]
     Overflow {
         /// Tokens of the rendered prompt.
@@ -128,7 +128,7 @@ pub enum ChatError {
     /// The run is being stopped (ctrl-C).
     #[error("stopped on request")]
     Cancelled,
-    /// The answer could not be made durable; it is not to be used.
+    /// The answer could not be made durable, so it must not be used.
     #[error("the journal could not be written: {0}")]
     Storage(String),
     /// The model failed; the run cannot go on.
@@ -136,16 +136,16 @@ pub enum ChatError {
     Model(String),
 }
 
-/// A language model, wherever it runs. Implementations answer many calls at once; results never
-/// depend on which other calls are under way.
+/// A language model, wherever it runs. Implementations process many calls concurrently; results
+/// never depend on which other calls are in flight.
 pub trait ChatModel: Send + Sync {
     /// Continues the conversation.
     fn complete(&self, request: Request) -> BoxFuture<'_, Result<Completion, ChatError>>;
 
-    /// The log-probability of each of `answers` as the next tokens after the conversation: prefill
-    /// only, nothing decoded.
+    /// Returns the log-probability of each of `answers` as the next tokens after the conversation.
+    /// This is prefill only; nothing is decoded.
     fn score(&self, request: Request, answers: Vec<String>) -> BoxFuture<'_, Result<Scores, ChatError>>;
 
-    /// What this model is; constant for its lifetime.
+    /// The identity of this model, constant for its lifetime.
     fn identity(&self) -> ModelIdentity;
 }

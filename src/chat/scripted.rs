@@ -1,5 +1,5 @@
-//! A model whose answers are a function of the request: search logic is tested against it, without
-//! any network weights.
+//! A model whose answers are a function of the request. The search logic is tested against it,
+//! without any weights.
 
 use super::{ChatError, ChatModel, Completion, FinishReason, ModelIdentity, Origin, Request, Scores, Usage};
 use crate::base::Digest;
@@ -10,8 +10,8 @@ use std::sync::Mutex;
 type CompleteFn = dyn Fn(&Request) -> String + Send + Sync;
 type ScoreFn = dyn Fn(&Request, &[String]) -> Vec<f64> + Send + Sync;
 
-/// Answers by calling the functions it was made with, and remembers every request. A "token" is a
-/// word.
+/// A model that answers by calling the functions it was made with, and that records every request.
+/// Its "tokens" are words.
 pub struct ScriptedModel {
     complete: Box<CompleteFn>,
     score: Box<ScoreFn>,
@@ -19,7 +19,7 @@ pub struct ScriptedModel {
 }
 
 impl ScriptedModel {
-    /// A model that completes with `complete` and scores all answers alike.
+    /// A model that completes with `complete`, and gives all answers equal scores.
     pub fn new(complete: impl Fn(&Request) -> String + Send + Sync + 'static) -> Self {
         Self {
             complete: Box::new(complete),
@@ -28,13 +28,13 @@ impl ScriptedModel {
         }
     }
 
-    /// The same model with `score` for the log-probabilities of the answers.
+    /// Uses `score` for the log-probabilities of the answers.
     pub fn with_scores(mut self, score: impl Fn(&Request, &[String]) -> Vec<f64> + Send + Sync + 'static) -> Self {
         self.score = Box::new(score);
         self
     }
 
-    /// Every request so far, in the order of arrival.
+    /// All requests so far, in the order of arrival.
     pub fn seen(&self) -> Vec<Request> {
         self.seen.lock().expect("no thread panics while it holds the list").clone()
     }

@@ -1,4 +1,4 @@
-//! Agents and edges as plain values.
+//! Agents and edges, as plain values.
 
 use crate::base::AgentId;
 use crate::prompt::{Constraints, Slot, Template};
@@ -9,20 +9,22 @@ use serde::{Deserialize, Serialize};
 pub struct Agent {
     /// Its name, unique in the graph.
     pub name: String,
-    /// What it is for, in one or two sentences: the judge judges by it and the optimizer reads it.
+    /// Its task in one or two sentences. The judge compares its outputs by it, and the optimizer
+    /// model reads it.
     pub role: String,
     /// The prompt p_i that the search starts from.
     pub seed_prompt: Template,
     /// Passages that every candidate must keep verbatim.
     pub frozen: Vec<String>,
-    /// Most new tokens of one answer.
+    /// The most new tokens of one answer.
     pub max_new_tokens: usize,
     /// Whether the search may change the prompt.
     pub optimize: bool,
 }
 
 impl Agent {
-    /// The rules that this agent's prompts obey: the seed prompt's own slots, each exactly once.
+    /// The constraints on this agent's prompts: the slots of its seed prompt, each exactly once,
+    /// and its frozen passages.
     pub fn constraints(&self, max_prompt_bytes: usize) -> Constraints {
         let slots = Slot::ALL.into_iter().filter(|slot| self.seed_prompt.count(*slot) > 0).collect();
         Constraints { slots, frozen: self.frozen.clone(), max_bytes: max_prompt_bytes }
@@ -36,13 +38,13 @@ pub enum EdgeView {
     /// The whole text.
     #[default]
     Raw,
-    /// The last `<answer>…</answer>`; the whole text where there is none.
+    /// The last `<answer>…</answer>`, or the whole text if there is none.
     Extracted,
     /// A summary of at most 30 words, written by the worker.
     Summary,
 }
 
-/// `from`'s output is part of `to`'s context.
+/// An edge of the graph: the output of `from` is part of the context of `to`.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub struct Edge {
     /// The predecessor.

@@ -1,7 +1,7 @@
-//! The command that goes on with a run: the arguments that it was started with, and `--resume`.
+//! The command that resumes a run: its original arguments and `--resume`.
 
-/// The shell command that goes on with a run that was started with these arguments of the program.
-/// Every argument is said again as it was given, so no flag can be forgotten.
+/// Returns the shell command that resumes a run that was started with these arguments. Every
+/// argument is repeated as it was given, so no flag can be forgotten.
 pub fn resume_command(arguments: &[String]) -> String {
     // What follows `--` is no flag.
     let end = arguments.iter().position(|argument| argument == "--").unwrap_or(arguments.len());

@@ -1,9 +1,9 @@
-//! What can go wrong with the record of a run.
+//! The errors of a journal.
 
 use crate::store::{RunDirError, StoreError};
 use std::path::PathBuf;
 
-/// Why a run's record could not be used.
+/// Why a journal could not be used.
 #[derive(Debug, thiserror::Error)]
 pub enum JournalError {
     /// The run directory could not be opened.
@@ -42,7 +42,7 @@ pub enum JournalError {
 }
 
 impl JournalError {
-    /// Whether the machine is at fault (exit code 3) rather than what the user named (exit code 2).
+    /// Whether the environment is at fault (exit code 3), and not the user's input (exit code 2).
     pub fn is_environment(&self) -> bool {
         match self {
             Self::RunDir(error) => error.is_environment(),

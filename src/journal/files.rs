@@ -1,12 +1,12 @@
-//! Files beside the database: whole or not there at all.
+//! Files beside the database, written completely or not at all.
 
 use super::JournalError;
 use std::fs::File;
 use std::io::Write;
 use std::path::Path;
 
-/// Writes `text` into `path` by way of a file beside it, so that a kill or a full disk leaves
-/// either the old file or the new one. Durable when it returns.
+/// Writes `text` to a temporary file and renames it to `path`, so that a kill or a full disk leaves
+/// either the old file or the new one. The file is durable when this returns.
 ///
 /// # Errors
 /// The folder cannot be written, or the disk is full.

@@ -1,6 +1,6 @@
 //! What people and tools read of a run: result.json, tables, the diff of the prompts, the bill.
-//! Pure functions from values to text; knows no terminal and no files. Colour only where the caller
-//! asks for it.
+//! Pure functions from values to text, which know no terminal and no files. Text is coloured only
+//! if the caller asks for it.
 
 mod accuracy;
 mod bill;

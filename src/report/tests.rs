@@ -1,4 +1,4 @@
-//! The texts, whole.
+//! Tests of the whole texts, against golden files.
 
 use super::diff::prompt_diff;
 use super::fixture::{ASSESS, BETTER, events, report, report_of};

@@ -1,4 +1,4 @@
-//! What can go wrong with a run directory, when it is opened and while it is written.
+//! The errors of a run directory, when it is opened and while it is written.
 
 use rusqlite::ErrorCode;
 use std::path::{Path, PathBuf};
@@ -28,7 +28,7 @@ pub enum RunDirError {
         /// What the system said.
         reason: String,
     },
-    /// No room for even an empty database.
+    /// There is no room for even an empty database.
     #[error("no space is left for {}; free some space or choose another folder with --out", .path.display())]
     Full {
         /// The file.
@@ -80,13 +80,13 @@ pub enum RunDirError {
 }
 
 impl RunDirError {
-    /// Whether the machine is at fault (exit code 3) rather than what the user named (exit code 2).
+    /// Whether the environment is at fault (exit code 3), and not the user's input (exit code 2).
     pub fn is_environment(&self) -> bool {
         matches!(self, Self::Unwritable { .. } | Self::Unreadable { .. } | Self::Full { .. })
     }
 
-    /// The error that SQLite's answer stands for; `writing` says which of the two general ones is
-    /// meant.
+    /// Returns the error that SQLite's error code stands for; `writing` decides between
+    /// `Unwritable` and `Unreadable` for all other codes.
     pub(super) fn of_sqlite(path: &Path, error: &rusqlite::Error, writing: bool) -> Self {
         let path = path.to_path_buf();
         let reason = error.to_string();

@@ -1,4 +1,4 @@
-//! Opening a run directory: the lock against two runs at once, the schema and its version.
+//! Opens a run directory: the lock against two runs at once, the schema and its version.
 
 use super::RunDirError;
 use rusqlite::{Connection, OpenFlags, OptionalExtension};
@@ -29,18 +29,19 @@ const TABLES: &str = "
     CREATE TABLE events (seq INTEGER PRIMARY KEY, json TEXT NOT NULL);
 ";
 
-/// The lock of a run directory. It ends with this value, and at the latest with the process.
+/// The lock of a run directory. It is released when this value is dropped, and at the latest when
+/// the process ends.
 pub(super) struct DirLock(File);
 
 impl Drop for DirLock {
     fn drop(&mut self) {
-        // Closing the file is not enough: a program that another thread is starting just now has a
-        // copy of it until it runs. What cannot be unlocked is unlocked by the close.
+        // Closing the file is not enough: a process that another thread is spawning right now holds
+        // a copy of the descriptor until it runs. If unlocking fails, the close still unlocks.
         let _left_to_close = self.0.unlock();
     }
 }
 
-/// Makes the directory where it is missing and takes its lock.
+/// Creates the directory if it is missing and takes its lock.
 pub(super) fn lock_dir(dir: &Path) -> Result<DirLock, RunDirError> {
     let unwritable = |path: &Path, error: std::io::Error| match error.kind() {
         std::io::ErrorKind::StorageFull => RunDirError::Full { path: path.to_path_buf() },
@@ -57,7 +58,7 @@ pub(super) fn lock_dir(dir: &Path) -> Result<DirLock, RunDirError> {
     }
 }
 
-/// The writing connection; makes the tables in an empty file.
+/// Opens the writing connection, and creates the tables in an empty file.
 pub(super) fn open_writer(dir: &Path, max_pages: Option<u32>) -> Result<Connection, RunDirError> {
     let path = dir.join(DATABASE_FILE);
     let fault = |error: rusqlite::Error| RunDirError::of_sqlite(&path, &error, true);
@@ -85,7 +86,7 @@ pub(super) fn open_writer(dir: &Path, max_pages: Option<u32>) -> Result<Connecti
     Ok(connection)
 }
 
-/// A connection that only reads; it works beside a live run and in a read-only folder.
+/// Opens a connection that only reads. It works beside a live run and in a read-only folder.
 pub(super) fn open_reader(dir: &Path) -> Result<Connection, RunDirError> {
     let path = dir.join(DATABASE_FILE);
     if !path.is_file() {

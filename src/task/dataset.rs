@@ -1,4 +1,4 @@
-//! Data sets: JSONL files as lists of queries, with or without gold answers.
+//! Loads data sets: JSONL files as lists of queries, with or without gold answers.
 
 use super::error::LoadError;
 use super::lines::{Lines, MAX_LINE_BYTES, MAX_ROWS};
@@ -10,43 +10,43 @@ use std::io::BufReader;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-/// Most bad rows that are listed one by one.
+/// The most bad rows that are listed one by one.
 const LISTED_BAD_ROWS: usize = 20;
 
-/// Where a data set is and how its rows read.
+/// The file of a data set, and how its rows are read.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Source {
     /// The JSONL file.
     pub file: PathBuf,
-    /// The field that holds a row's id; without one the id is the line number.
+    /// The field that holds a row's id. Without one, the id is the line number.
     pub id: Option<String>,
-    /// The fields whose texts, joined by line breaks, are the question.
+    /// The fields whose texts, joined by line breaks, form the question.
     pub question: Vec<String>,
-    /// How many rows to leave out at the start.
+    /// The number of rows to skip at the start.
     pub skip: usize,
-    /// How many rows to take at most after that.
+    /// The most rows to take after that.
     pub limit: Option<usize>,
-    /// Leave bad rows out and count them, instead of refusing the file.
+    /// Whether bad rows are skipped and counted; otherwise the file is rejected.
     pub skip_bad_rows: bool,
 }
 
-/// One question, without an answer.
+/// One query, without a gold answer.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Query {
-    /// Unique in its data set.
+    /// Its id, unique in the data set.
     pub id: String,
-    /// The text.
+    /// The text of the query.
     pub question: Arc<str>,
-    /// The line of its file, counted from 1.
+    /// Its line in the file, counted from 1.
     pub line: usize,
 }
 
-/// One question with its gold answer.
+/// One query with its gold answer.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Case {
-    /// The question.
+    /// The query.
     pub query: Query,
-    /// The gold answer, as it stands in the file.
+    /// The gold answer as it is in the file.
     pub answer: String,
 }
 
@@ -55,25 +55,25 @@ pub struct Case {
 pub struct Dataset<T> {
     /// The usable rows, in the order of the file; never empty.
     pub rows: Vec<T>,
-    /// The bad rows that were left out; the first 20.
+    /// The first 20 bad rows that were skipped.
     pub bad: Vec<LoadError>,
-    /// How many bad rows were left out.
+    /// The number of bad rows that were skipped.
     pub bad_count: usize,
 }
 
-/// Loads questions; answers that the file may hold are not read.
+/// Loads queries. Answers in the file are not read.
 ///
 /// # Errors
-/// Everything that is wrong with the file, at most 20 rows listed one by one.
+/// Returns all faults of the file, at most 20 bad rows one by one.
 pub fn load_queries(source: &Source) -> Result<Dataset<Query>, Vec<LoadError>> {
     load(source, None, |query, _| Ok(query))
 }
 
-/// Loads questions with the gold answers in the field `answer`, which `scorer` must be able to
-/// give.
+/// Loads queries with the gold answers in the field `answer`. Each must be an answer that `scorer`
+/// can give.
 ///
 /// # Errors
-/// Everything that is wrong with the file, at most 20 rows listed one by one.
+/// Returns all faults of the file, at most 20 bad rows one by one.
 pub fn load_cases(source: &Source, answer: &str, scorer: &Scorer) -> Result<Dataset<Case>, Vec<LoadError>> {
     load(source, Some(answer), |query, gold| {
         let answer = gold.expect("the answer was asked for, so a row without one is a fault");
@@ -125,10 +125,10 @@ fn load<T>(
     loading.finish(source)
 }
 
-/// What loading has found so far.
+/// The state of loading a file.
 struct Loading<T> {
     rows: Vec<T>,
-    /// The first bad rows, and how many there are.
+    /// The first bad rows; `bad_count` counts all of them.
     bad: Vec<LoadError>,
     bad_count: usize,
     errors: Vec<LoadError>,

@@ -1,4 +1,4 @@
-//! What can be wrong with a data file.
+//! The errors of data files.
 
 use super::lines::LineFault;
 use super::row::RowFault;
@@ -20,7 +20,7 @@ pub enum LoadError {
     Line {
         /// Which file.
         file: PathBuf,
-        /// Counted from 1.
+        /// The line, counted from 1.
         line: usize,
         /// What is wrong.
         fault: LineFault,
@@ -30,7 +30,7 @@ pub enum LoadError {
     Row {
         /// Which file.
         file: PathBuf,
-        /// Counted from 1.
+        /// The line, counted from 1.
         line: usize,
         /// What is wrong.
         fault: RowFault,
@@ -77,7 +77,7 @@ pub enum LoadError {
         /// How many rows.
         bad: usize,
     },
-    /// `skip` leaves nothing.
+    /// `skip` leaves no rows.
     #[error("{} has {rows} rows, and `skip` leaves out {skip}", file.display())]
     AllSkipped {
         /// Which file.
@@ -90,7 +90,7 @@ pub enum LoadError {
 }
 
 impl LoadError {
-    /// Whether leaving one row out would mend it.
+    /// Whether skipping one row would fix it.
     pub(super) fn is_bad_row(&self) -> bool {
         match self {
             Self::Row { .. } => true,
