@@ -1,6 +1,6 @@
-//! `maspo optimize` as a user meets it, on the embedded model in small: two runs agree, a killed
-//! run resumes to the same result, a second run is refused or served from the cache, ctrl-C says
-//! how to go on, hostile and overlong queries do no harm.
+//! `maspo optimize` on the embedded model, with a small experiment: two runs give equal results, a
+//! killed run resumes to the same result, a second run is refused or answered from the cache,
+//! ctrl-C prints how to resume, and hostile or overlong queries do no harm.
 
 use serde_json::Value;
 use std::fs;
@@ -15,7 +15,7 @@ fn root() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR"))
 }
 
-/// A folder with a small held-out set beside which runs are made.
+/// A folder with a small held-out set, in which runs are made.
 struct Bench {
     dir: tempfile::TempDir,
 }
@@ -33,7 +33,7 @@ impl Bench {
         self.dir.path().join(name)
     }
 
-    /// The demonstration in small: one round, one step, a batch of four.
+    /// The demonstration experiment in small: one round, one step, a batch of four.
     fn command(&self, out: &str, more: &[&str]) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_maspo"));
         command.arg("optimize").arg(root().join("configs/triage.toml")).arg("--out").arg(self.path(out));
@@ -101,8 +101,8 @@ fn a_run_killed_at_twenty_points_ends_at_the_same_result() {
 
     let (mut kills, mut round) = (0, 0u64);
     while kills < KILLS {
-        // Points spread over the whole run by a low-discrepancy sequence, so that early, middle and
-        // late writes are hit.
+        // The kills are spread over the whole run by a low-discrepancy sequence, so that early,
+        // middle and late writes are hit.
         round += 1;
         let point = (round * 61_803) % 100_000;
         let mut child = bench.start("killed", &["--json", "--resume"]);
@@ -151,8 +151,7 @@ fn a_finished_run_is_kept_and_a_forced_one_comes_from_the_cache() {
 #[cfg(unix)]
 fn ctrl_c_keeps_what_was_done_and_says_how_to_go_on() {
     let bench = Bench::new();
-    // Ten rounds, stopped when the first one says it has done a step: much is done by then and much
-    // is left.
+    // Ten rounds, stopped after the first step, when some of the run is done and most of it is not.
     let rounds = ["--json", "--set", "search.rounds=10"];
     let whole = report(&bench.run("whole", &rounds));
     let mut child = bench.start("stopped", &rounds);
@@ -189,7 +188,7 @@ fn a_run_goes_on_in_the_formats_that_it_began_in() {
     assert!(Command::new("kill").args(["-INT", &child.id().to_string()]).status().unwrap().success());
     printed.read_to_string(&mut said).unwrap();
     assert_eq!(child.wait().unwrap().code(), Some(130), "{said}");
-    // `auto` would take the file's own format now, which gives other answers.
+    // `auto` would choose the file's own format now, which gives other answers.
     let goes_on = ["--json", "--set", "search.rounds=10", "--set", "model.dtype=\"auto\"", "--resume"];
     let resumed = report(&bench.run("stopped", &goes_on));
     assert_eq!(resumed["result_hash"], whole["result_hash"]);
@@ -214,7 +213,7 @@ fn overlong_and_hostile_queries_are_data() {
 }
 
 #[test]
-fn a_folder_that_cannot_be_made_is_the_environments_fault() {
+fn a_folder_that_cannot_be_created_is_an_environment_error() {
     let bench = Bench::new();
     fs::write(bench.path("file"), "").unwrap();
     let output = bench.run("file/run", &[]);

@@ -1,5 +1,6 @@
-//! Quantized weights on disk, end to end: the second start finds them, a damaged one is made anew,
-//! and who refuses them gets none. A model counts as large here from the first weight on.
+//! The disk cache of quantized weights, end to end: the second start reads them, a damaged file is
+//! replaced, and with the cache turned off there are no files. Here a model counts as large from
+//! the first weight on.
 
 mod support;
 
@@ -12,7 +13,7 @@ use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 use support::TinyModel;
 
-/// A model's folder beside one for what is kept.
+/// A model's folder and a cache folder.
 struct Desk(tempfile::TempDir);
 
 impl Desk {
@@ -27,7 +28,7 @@ impl Desk {
         self.0.path().join(name)
     }
 
-    /// Opens the model in 8 bits; returns what it generates and what was heard.
+    /// Opens the model in 8 bits and returns what it generates and the reported progress.
     fn open(&self, weight_cache: bool) -> (Vec<u32>, Vec<Opening>) {
         let options = EngineOptions {
             weight_cache,
@@ -51,7 +52,7 @@ impl Desk {
         (block_on(model.generate(request)).unwrap().token_ids, heard)
     }
 
-    /// Every file that is kept, and when it was written.
+    /// Returns every cached file and its modification time.
     fn kept(&self) -> BTreeMap<PathBuf, SystemTime> {
         let mut found = BTreeMap::new();
         collect(&self.path("kept"), &mut found);
@@ -72,14 +73,14 @@ fn collect(folder: &Path, found: &mut BTreeMap<PathBuf, SystemTime>) {
 }
 
 #[test]
-fn the_second_start_converts_nothing_that_the_first_has_kept() {
+fn the_second_start_reads_all_converted_weights_from_disk() {
     let desk = Desk::new();
     let (tokens, heard) = desk.open(true);
     let first = desk.kept();
-    // Two layers of seven matrices, and the table.
+    // Two layers of seven matrices, and the embedding table.
     assert_eq!(first.len(), 15, "{first:?}");
     assert!(first.keys().all(|path| path.extension().is_some_and(|kind| kind == "q8_0")), "{first:?}");
-    // Whatever is converted is written, under another time.
+    // Converted weights are written with a new modification time.
     let (again, heard_again) = desk.open(true);
     assert_eq!((again, heard_again.len()), (tokens.clone(), heard.len()));
     assert_eq!(desk.kept(), first);
@@ -104,7 +105,7 @@ fn the_second_start_converts_nothing_that_the_first_has_kept() {
 }
 
 #[test]
-fn who_wants_nothing_kept_gets_the_same_answers_and_no_file() {
+fn without_the_weight_cache_answers_are_equal_and_no_file_is_written() {
     let desk = Desk::new();
     let (tokens, _) = desk.open(false);
     assert!(!desk.path("kept").exists());
@@ -112,7 +113,7 @@ fn who_wants_nothing_kept_gets_the_same_answers_and_no_file() {
 }
 
 #[test]
-fn other_weights_are_kept_elsewhere() {
+fn other_weights_have_cache_files_of_their_own() {
     let desk = Desk::new();
     desk.open(true);
     let first = desk.kept();

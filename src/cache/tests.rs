@@ -122,7 +122,7 @@ fn only_what_decides_the_answer_is_in_the_key() {
 }
 
 #[test]
-fn another_model_has_other_answers() {
+fn answers_of_one_model_are_not_used_for_another() {
     struct Named(Arc<ScriptedModel>, &'static str);
     impl ChatModel for Named {
         fn complete(&self, request: Request) -> BoxFuture<'_, Result<Completion, ChatError>> {
@@ -193,7 +193,7 @@ fn poll<T>(future: &mut BoxFuture<'_, T>) -> Poll<T> {
 }
 
 #[test]
-fn identical_questions_under_way_are_one_and_billed_once() {
+fn identical_calls_in_flight_are_made_once_and_billed_once() {
     let dir = tempfile::tempdir().unwrap();
     let (model, cached) = gated(dir.path());
     let ledger = Ledger::new();
@@ -210,7 +210,7 @@ fn identical_questions_under_way_are_one_and_billed_once() {
 }
 
 #[test]
-fn the_others_get_the_answer_when_the_first_is_dropped_half_way() {
+fn the_others_get_the_answer_if_the_first_caller_is_dropped() {
     let dir = tempfile::tempdir().unwrap();
     let (model, cached) = gated(dir.path());
     let mut first = cached.complete(request("same"));
@@ -230,7 +230,7 @@ fn the_others_get_the_answer_when_the_first_is_dropped_half_way() {
 }
 
 #[test]
-fn a_question_that_everyone_gave_up_is_asked_anew() {
+fn a_call_that_every_caller_dropped_is_made_again() {
     let dir = tempfile::tempdir().unwrap();
     let (model, cached) = gated(dir.path());
     let (mut first, mut second) = (cached.complete(request("same")), cached.complete(request("same")));
@@ -245,7 +245,7 @@ fn a_question_that_everyone_gave_up_is_asked_anew() {
 }
 
 #[test]
-fn an_error_goes_to_all_who_wait_and_is_not_kept() {
+fn an_error_reaches_all_waiting_callers_and_is_not_stored() {
     let dir = tempfile::tempdir().unwrap();
     let (model, cached) = gated(dir.path());
     let mut all: Vec<_> = (0..3).map(|_| cached.complete(request("long"))).collect();
@@ -262,7 +262,7 @@ fn an_error_goes_to_all_who_wait_and_is_not_kept() {
 }
 
 #[test]
-fn the_list_of_questions_under_way_empties() {
+fn calls_in_flight_are_removed_when_they_end() {
     let dir = tempfile::tempdir().unwrap();
     let model = echo();
     let cached = open(dir.path(), &model);
@@ -271,7 +271,7 @@ fn the_list_of_questions_under_way_empties() {
 }
 
 #[test]
-fn an_answer_that_cannot_be_made_durable_is_not_given() {
+fn an_answer_that_cannot_be_made_durable_is_not_returned() {
     let dir = tempfile::tempdir().unwrap();
     let store = Arc::new(Store::open_limited(dir.path(), Some(12)).unwrap());
     let model = Arc::new(ScriptedModel::new(|_| "x".repeat(10_000)));

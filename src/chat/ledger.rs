@@ -195,7 +195,7 @@ mod tests {
     }
 
     #[test]
-    fn every_call_is_on_the_bill_and_the_bill_adds_up() {
+    fn every_call_is_counted_and_the_ledger_adds_up() {
         let ledger = Ledger::new();
         let model = ScriptedModel::new(|request| format!("{}!", request.messages[0].content));
         let worker = Metered::new(Arc::new(model), ModelRole::Worker, ledger.clone(), CancelToken::new());

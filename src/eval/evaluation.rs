@@ -125,7 +125,7 @@ mod tests {
     }
 
     #[test]
-    fn right_wrong_unparsable_and_overflowing_cases_are_told_apart() {
+    fn right_wrong_unparsable_and_overflowing_cases_are_distinguished() {
         let agent = |name: &str, prompt: &str| Agent {
             name: name.into(),
             role: "r".into(),

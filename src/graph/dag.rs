@@ -216,7 +216,7 @@ mod tests {
     }
 
     #[test]
-    fn faults_are_named() {
+    fn every_fault_of_a_graph_is_reported() {
         let q = "do {question}";
         let c = "do {context}";
         check_errors(&[], &[], expect![["the graph has no agents\n"]]);

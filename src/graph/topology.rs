@@ -37,7 +37,7 @@ mod tests {
     }
 
     #[test]
-    fn presets_have_their_shapes() {
+    fn topologies_have_the_documented_edges() {
         assert_eq!(pairs(sequential(3, EdgeView::Raw)), [(0, 1), (1, 2)]);
         assert_eq!(pairs(hierarchical(4, EdgeView::Raw)), [(0, 3), (1, 3), (2, 3)]);
         let edges = debate(5, 2, EdgeView::Raw).unwrap();

@@ -22,13 +22,13 @@ mod tests {
     }
 
     #[test]
-    fn every_argument_is_said_again_as_it_was_given() {
+    fn every_argument_is_repeated_as_it_was_given() {
         assert_eq!(command(&["optimize", "a.toml", "--fast"]), "maspo optimize a.toml --fast --resume");
         assert_eq!(command(&["optimize", "--", "-a.toml"]), "maspo optimize --resume -- -a.toml");
     }
 
     #[test]
-    fn a_shell_reads_the_arguments_again() {
+    fn a_shell_parses_the_command_into_the_same_arguments() {
         let arguments = ["optimize", "it's here.toml", "--set", r#"model.path="a b""#, "--out", "$HOME & more", ""];
         let expected = [&["maspo"][..], &arguments, &["--resume"]].concat();
         assert_eq!(shlex::split(&command(&arguments)).unwrap(), expected);

@@ -76,7 +76,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn letters_are_read_and_nonsense_is_no_answer() {
+    fn letter_probabilities_are_read_and_invalid_ones_are_no_answer() {
         let check = |logprobs: &[f64], expected| assert_eq!(read_letters(logprobs, 0.05), expected, "{logprobs:?}");
         check(&[-1.0, -1.5], Reading::Score(0.5));
         check(&[-5.0, -6.0], Reading::Failed(VerdictKind::LowMass));
@@ -88,7 +88,7 @@ mod tests {
     }
 
     #[test]
-    fn choices_are_read_and_chatter_is_no_answer() {
+    fn tagged_choices_are_read_and_other_text_is_no_answer() {
         let check = |reply, expected| assert_eq!(read_choice(reply), expected, "{reply}");
         check("<choose>A</choose>", Reading::Score(1.0));
         check("not <choose>A</choose> but <choose> b </choose>.", Reading::Score(-1.0));

@@ -71,7 +71,7 @@ fn both_orders_cancel_a_position_bias() {
 }
 
 #[test]
-fn one_order_believes_the_position() {
+fn a_single_order_follows_a_position_bias() {
     let options = JudgeOptions { both_orders: false, ..JudgeOptions::default() };
     let judge = judge(numbers(2.0), options);
     check(&judge, "1.0", "0.2", 1.0, VerdictKind::Decided);
@@ -80,7 +80,7 @@ fn one_order_believes_the_position() {
 }
 
 #[test]
-fn identical_texts_are_a_tie_that_nobody_is_asked_about() {
+fn identical_texts_are_a_tie_without_a_call() {
     for mode in [JudgeMode::Logit, JudgeMode::Text, JudgeMode::Coin] {
         let model = numbers(2.0);
         let judge = judge(model.clone(), JudgeOptions { mode, ..JudgeOptions::default() });
@@ -100,7 +100,7 @@ fn a_difference_within_the_tie_band_is_a_tie() {
 }
 
 #[test]
-fn letters_that_say_nothing_are_ties_and_counted() {
+fn unusable_letter_probabilities_are_counted_ties() {
     let scores = |logprobs: Vec<f64>| {
         let model = ScriptedModel::new(|_| String::new()).with_scores(move |_, _| logprobs.clone());
         judge(Arc::new(model), JudgeOptions::default())
@@ -160,7 +160,7 @@ fn text_judge(reply: fn(&str, &str) -> &'static str) -> Judge {
 }
 
 #[test]
-fn a_text_judge_is_believed_when_both_orders_agree() {
+fn a_text_judge_decides_if_both_orders_agree() {
     let larger = text_judge(|a, b| if a > b { "I say <choose>A</choose>" } else { "<choose>B</choose>" });
     check(&larger, "2", "1", 1.0, VerdictKind::Decided);
     check(&larger, "1", "2", 0.0, VerdictKind::Decided);
@@ -176,10 +176,10 @@ fn a_text_judge_is_believed_when_both_orders_agree() {
     assert_eq!((chatter.stats().unparsable, chatter.stats().position_consistency()), (1, None));
 }
 
-/// Of three rubrics, "long" prefers x by 3 nats, and "short" and "plain" prefer y by 1 nat each, so
+/// Three rubrics: "long" prefers x by 3 nats, and "short" and "plain" prefer y by 1 nat each, so
 /// that the mean is 1/3.
 #[test]
-fn rubrics_are_asked_one_by_one_and_averaged() {
+fn rubrics_are_judged_one_by_one_and_averaged() {
     let model = Arc::new(ScriptedModel::new(|_| String::new()).with_scores(|request, _| {
         let strength = if request.messages[0].content.contains("long") { 3.0 } else { -1.0 };
         letters(if shown(request).0 == "x" { strength } else { -strength })
@@ -215,7 +215,7 @@ fn a_text_ensemble_follows_its_majority() {
 }
 
 #[test]
-fn the_coin_is_fair_and_falls_the_same_way_again() {
+fn the_coin_is_fair_and_repeatable() {
     let judge = judge(numbers(0.0), JudgeOptions { mode: JudgeMode::Coin, ..JudgeOptions::default() });
     let toss = |draw: u64| block_on(judge.compare(&QUESTION, "x", "y", &[draw])).unwrap().value;
     let first: Vec<f64> = (0..1000).map(toss).collect();

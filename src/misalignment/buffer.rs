@@ -22,7 +22,7 @@ impl Buffer {
     }
 
     /// Whether the buffer keeps a sample with this reward.
-    pub fn wants(&self, sample: &SampleReward) -> bool {
+    pub fn accepts(&self, sample: &SampleReward) -> bool {
         match self.options.sampling {
             Sampling::Misalignment => is_misaligned(sample),
             Sampling::Success => is_success(sample),
@@ -81,7 +81,7 @@ mod tests {
     }
 
     #[test]
-    fn newest_first_bounded_and_without_repeats() {
+    fn cases_are_newest_first_bounded_and_distinct() {
         let mut buffer = buffer(Sampling::Misalignment, 3);
         for name in ["a", "b", "c", "d"] {
             buffer.push(case(name));
@@ -92,7 +92,7 @@ mod tests {
     }
 
     #[test]
-    fn random_draws_by_seed_from_everything_kept() {
+    fn random_sampling_draws_by_seed_from_all_kept_cases() {
         let mut buffer = buffer(Sampling::Random, 8);
         for name in ["a", "b", "c", "d"] {
             buffer.push(case(name));
@@ -103,14 +103,14 @@ mod tests {
     }
 
     #[test]
-    fn each_sampling_wants_its_own_samples() {
+    fn each_sampling_keeps_its_own_samples() {
         let good = SampleReward { item: 0, local: Some(1.0), lookahead: Some(1.0), global: Some(1.0), joint: 1.0 };
         let bad = SampleReward { global: Some(0.0), ..good };
         let dull = SampleReward { local: Some(0.5), ..bad };
-        let wants = |sampling| [&good, &bad, &dull].map(|sample| buffer(sampling, 3).wants(sample));
-        assert_eq!(wants(Sampling::Misalignment), [false, true, false]);
-        assert_eq!(wants(Sampling::Success), [true, false, false]);
-        assert_eq!(wants(Sampling::Random), [true, true, true]);
-        assert_eq!(wants(Sampling::Off), [false, false, false]);
+        let accepts = |sampling| [&good, &bad, &dull].map(|sample| buffer(sampling, 3).accepts(sample));
+        assert_eq!(accepts(Sampling::Misalignment), [false, true, false]);
+        assert_eq!(accepts(Sampling::Success), [true, false, false]);
+        assert_eq!(accepts(Sampling::Random), [true, true, true]);
+        assert_eq!(accepts(Sampling::Off), [false, false, false]);
     }
 }

@@ -61,7 +61,7 @@ mod tests {
     }
 
     #[test]
-    fn membership_is_equation_6() {
+    fn samples_are_misaligned_as_equation_6_says() {
         // local, lookahead, global → (misaligned, success)
         let check = |local, lookahead, global, expected| {
             let sample = sample(local, lookahead, global);

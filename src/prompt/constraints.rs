@@ -168,7 +168,7 @@ mod tests {
     }
 
     #[test]
-    fn a_seed_prompt_hears_of_every_fault_at_once() {
+    fn all_faults_of_a_seed_prompt_are_reported_at_once() {
         let errors = rules().errors(&Template::new("use {context}"));
         assert_eq!(errors.len(), 3, "{errors:?}");
     }

@@ -30,7 +30,7 @@ mod tests {
     }
 
     #[test]
-    fn clipping_respects_characters() {
+    fn clipping_never_splits_a_character() {
         assert_eq!(clip("äöü", 3), "ä …");
         assert_eq!(clip("abc", 3), "abc");
     }

@@ -26,7 +26,7 @@ pub struct Inputs<'a> {
     /// The accuracy of the seed prompts on the held-out cases, and which cases were right; `None`
     /// without labelled cases.
     pub seed_accuracy: Option<(Accuracy, &'a [bool])>,
-    /// The same for the prompts to use.
+    /// The accuracy of the prompts to use, in the same form.
     pub optimized_accuracy: Option<(Accuracy, &'a [bool])>,
     /// The paired difference of the two accuracies.
     pub difference: Option<Difference>,

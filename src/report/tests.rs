@@ -25,7 +25,7 @@ fn the_json_of_a_finished_run() {
 }
 
 #[test]
-fn the_json_read_again_is_the_same_report() {
+fn the_json_parses_to_the_same_report() {
     let report = report();
     let again = RunReport::from_json(&report.json()).unwrap();
     assert_eq!(again.text(Colour::Off), report.text(Colour::Off));
@@ -124,7 +124,7 @@ fn prompts_are_compared_by_words_or_whole() {
 }
 
 #[test]
-fn what_a_model_wrote_cannot_command_the_terminal() {
+fn control_characters_of_a_model_never_reach_the_terminal() {
     check_diff(
         "one two three four",
         "one two three \x1b]0;title\x07 \u{202e}four\u{9b}2J",
@@ -137,7 +137,7 @@ fn what_a_model_wrote_cannot_command_the_terminal() {
 }
 
 #[test]
-fn colours_only_when_asked_and_then_the_same_words() {
+fn colours_change_no_words() {
     let (plain, coloured) = (report().text(Colour::Off), report().text(Colour::On));
     assert!(!plain.contains('\x1b') && coloured.contains("\x1b[32m{+"));
     let stripped = ["\x1b[31m", "\x1b[32m", "\x1b[0m"].iter().fold(coloured, |text, code| text.replace(code, ""));

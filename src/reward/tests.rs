@@ -109,7 +109,7 @@ fn the_lookahead_is_the_mean_over_the_direct_successors() {
 }
 
 #[test]
-fn weights_are_normalised_and_terms_without_weight_are_asked_only_on_request() {
+fn weights_are_normalised_and_terms_without_weight_are_judged_only_on_request() {
     let (base, new) = (["1", "1", "1"], ["2", "0", "2"]);
     let case = Case::new(chain()).weights(3.0, 1.0, 0.0);
     case.check(0, &base, &new, [Some(1.0), Some(0.0), None], 0.75);
@@ -124,7 +124,7 @@ fn weights_are_normalised_and_terms_without_weight_are_asked_only_on_request() {
 }
 
 #[test]
-fn a_comparison_that_two_terms_share_is_asked_once() {
+fn a_comparison_that_two_terms_share_is_made_once() {
     let case = Case::new(chain());
     case.check(1, &["1", "1", "1"], &["1", "2", "2"], [Some(1.0); 3], 1.0);
     assert_eq!(case.model.seen().len(), 2 * 2, "local and one for both others, in two orders");
@@ -146,7 +146,7 @@ fn the_judge_is_shown_what_each_term_is_about() {
 }
 
 #[test]
-fn no_answer_loses_against_an_answer_without_asking() {
+fn an_empty_answer_loses_without_a_call() {
     let case = Case::new(chain());
     case.check(0, &["1", "1", "1"], &["", " ", ""], [Some(0.0); 3], 0.0);
     case.check(0, &["", "1", ""], &["1", "", ""], [Some(1.0), Some(0.0), Some(0.5)], 0.5);

@@ -62,7 +62,7 @@ fn several_predecessors_are_named_in_the_order_of_the_edges() {
 }
 
 #[test]
-fn the_changed_agent_and_everything_below_run_again_and_nothing_else() {
+fn the_changed_agent_and_all_agents_downstream_run_again_and_no_others() {
     let (graph, model) = (graph("abc", &[(0, 1, Raw), (1, 2, Raw)]), brackets());
     let runner = runner(&graph, model.clone());
     let base = run_one(&runner, "q");
@@ -73,7 +73,7 @@ fn the_changed_agent_and_everything_below_run_again_and_nothing_else() {
 }
 
 #[test]
-fn an_unchanged_output_spares_everything_below() {
+fn an_unchanged_output_avoids_all_downstream_calls() {
     let graph = graph("abc", &[(0, 1, Raw), (1, 2, Raw)]);
     let model = Arc::new(ScriptedModel::new(|request| text(request).to_lowercase()));
     let runner = runner(&graph, model.clone());

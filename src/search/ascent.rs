@@ -339,7 +339,7 @@ fn outcome(candidate: &Candidate<'_>, evaluated: Option<&Evaluated>, parent: &No
 fn collect(graph: &Graph, agent: AgentId, evaluated: &[Option<Evaluated>], cases: &mut Buffer) {
     for evaluated in evaluated.iter().flatten() {
         for (sample, trace) in evaluated.reward.samples.iter().zip(&evaluated.traces) {
-            if cases.wants(sample) {
+            if cases.accepts(sample) {
                 cases.push(Case::of(graph, agent, trace));
             }
         }

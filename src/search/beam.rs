@@ -114,7 +114,7 @@ mod tests {
     }
 
     #[test]
-    fn a_prompt_stands_once() {
+    fn a_beam_holds_each_prompt_once() {
         check(&[(0, "a", 0.0)], &[(1, "a", 0.4), (2, "b", 0.1), (3, "b", 0.2)], 3, expect!["2:b:0.1 0:a:0 "]);
     }
 

@@ -27,7 +27,7 @@ mod tests {
     }
 
     #[test]
-    fn it_agrees_with_values_worked_by_hand() {
+    fn the_p_value_agrees_with_values_worked_by_hand() {
         check(0, 0, 1.0);
         check(1, 1, 1.0);
         check(0, 5, 2.0 / 32.0);
@@ -47,7 +47,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn it_is_symmetric_and_a_probability(b in 0usize..300, c in 0usize..300) {
+        fn the_p_value_is_a_symmetric_probability(b in 0usize..300, c in 0usize..300) {
             let p = mcnemar_exact(b, c);
             prop_assert!(p > 0.0 && p <= 1.0);
             prop_assert_eq!(p, mcnemar_exact(c, b));

@@ -35,7 +35,7 @@ mod tests {
     }
 
     #[test]
-    fn it_agrees_with_published_intervals() {
+    fn the_interval_agrees_with_published_ones() {
         // Newcombe 1998, table I: 81/263, 15/148, 0/20, 1/29; and 8/10 worked by hand.
         check(81, 263, (0.2553, 0.3662));
         check(15, 148, (0.0624, 0.1605));
@@ -48,7 +48,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn it_holds_the_estimate_and_mirrors(n in 1usize..500, part in 0.0f64..=1.0) {
+        fn the_interval_contains_the_estimate_and_mirrors(n in 1usize..500, part in 0.0f64..=1.0) {
             let k = (part * n as f64) as usize;
             let (lo, hi) = wilson(k, n);
             let p = k as f64 / n as f64;

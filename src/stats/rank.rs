@@ -44,7 +44,7 @@ mod tests {
     }
 
     #[test]
-    fn it_agrees_with_values_worked_by_hand() {
+    fn tau_agrees_with_values_worked_by_hand() {
         check(&[1.0, 2.0, 3.0], &[1.0, 2.0, 3.0], Some(1.0));
         check(&[1.0, 2.0, 3.0], &[3.0, 2.0, 1.0], Some(-1.0));
         // One discordant pair of three: (2 - 1) / 3.
@@ -60,7 +60,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn it_is_symmetric_bounded_and_odd(pairs in prop::collection::vec((0i8..5, 0i8..5), 0..12)) {
+        fn tau_is_symmetric_bounded_and_odd(pairs in prop::collection::vec((0i8..5, 0i8..5), 0..12)) {
             let x: Vec<f64> = pairs.iter().map(|p| f64::from(p.0)).collect();
             let y: Vec<f64> = pairs.iter().map(|p| f64::from(p.1)).collect();
             let opposite: Vec<f64> = y.iter().map(|v| 10.0 - v).collect();

@@ -28,7 +28,7 @@ fn check_open(dir: &Path, environment: bool, expected: &str) {
 }
 
 #[test]
-fn what_was_put_is_there_after_reopening_and_leaves_one_file() {
+fn stored_rows_survive_reopening_in_a_single_file() {
     let dir = tempfile::tempdir().unwrap();
     let store = Store::open(dir.path()).unwrap();
     block_on(async {
@@ -67,7 +67,7 @@ fn a_key_keeps_its_first_answer_and_a_restart_keeps_the_answers() {
 }
 
 #[test]
-fn a_dropped_put_is_written_all_the_same() {
+fn a_write_whose_future_is_dropped_still_happens() {
     let dir = tempfile::tempdir().unwrap();
     let store = Store::open(dir.path()).unwrap();
     drop(store.put_call(row(7)));
@@ -76,7 +76,7 @@ fn a_dropped_put_is_written_all_the_same() {
 }
 
 #[test]
-fn the_same_event_number_twice_is_refused() {
+fn a_repeated_event_number_is_refused() {
     let dir = tempfile::tempdir().unwrap();
     let store = Store::open(dir.path()).unwrap();
     block_on(store.put_event(0, "first".into())).unwrap();
@@ -85,7 +85,7 @@ fn the_same_event_number_twice_is_refused() {
 }
 
 #[test]
-fn a_full_disk_is_said_loses_nothing_acknowledged_and_stops_all_writing() {
+fn a_full_disk_is_reported_loses_nothing_acknowledged_and_stops_all_writing() {
     let dir = tempfile::tempdir().unwrap();
     let store = Store::open_limited(dir.path(), Some(40)).unwrap();
     let mut acknowledged = 0;
@@ -127,7 +127,7 @@ fn two_runs_cannot_share_a_folder_but_a_reader_may_look_on() {
 }
 
 #[test]
-fn unusable_folders_are_told_apart() {
+fn each_kind_of_unusable_folder_has_its_own_error() {
     let dir = tempfile::tempdir().unwrap();
     let database = dir.path().join(DATABASE_FILE);
     let read = |dir: &Path| Reader::open(dir).err().unwrap().to_string().replace(&dir.display().to_string(), "DIR");
@@ -161,7 +161,7 @@ fn unusable_folders_are_told_apart() {
 }
 
 #[test]
-fn a_damaged_file_is_called_damaged() {
+fn a_damaged_file_is_reported_as_damaged() {
     let dir = tempfile::tempdir().unwrap();
     let store = Store::open(dir.path()).unwrap();
     block_on(join_all((0..200).map(|i| store.put_call(row(i)))));
@@ -179,7 +179,7 @@ fn a_damaged_file_is_called_damaged() {
 }
 
 #[test]
-fn a_folder_that_cannot_be_written_is_the_environments_fault() {
+fn an_unwritable_folder_is_an_environment_error() {
     let dir = tempfile::tempdir().unwrap();
     let blocked = dir.path().join("file");
     std::fs::write(&blocked, "").unwrap();

@@ -162,7 +162,7 @@ mod tests {
         }
 
         #[test]
-        fn words_hold_no_choices(text in "[a-z]{2,8}( [a-zA-Z]{2,8}){0,4}") {
+        fn a_letter_inside_a_word_is_never_a_choice(text in "[a-z]{2,8}( [a-zA-Z]{2,8}){0,4}") {
             prop_assert_eq!(letter(&text), None);
         }
     }

@@ -266,7 +266,7 @@ mod tests {
     }
 
     #[test]
-    fn bad_rows_are_named_and_left_out_only_on_request() {
+    fn bad_rows_are_named_and_skipped_only_on_request() {
         check(
             BAD,
             |_| {},
@@ -340,7 +340,7 @@ mod tests {
     }
 
     #[test]
-    fn duplicate_ids_are_refused_even_when_bad_rows_are_left_out() {
+    fn duplicate_ids_are_refused_even_if_bad_rows_are_skipped() {
         let twice = "{\"q\": \"one\", \"a\": \"A\", \"k\": 5}\n{\"q\": \"two\", \"a\": \"B\", \"k\": \"5\"}\n";
         let change = |s: &mut Source| {
             s.id = Some("k".into());
@@ -367,7 +367,7 @@ mod tests {
     }
 
     #[test]
-    fn a_byte_order_mark_is_named_and_never_left_out() {
+    fn a_byte_order_mark_is_named_and_never_skipped() {
         let (_file, mut source) = source(b"\xef\xbb\xbf{\"q\": \"a\"}\n{\"q\": \"b\"}\n");
         source.skip_bad_rows = true;
         let errors = load_queries(&source).unwrap_err();

@@ -113,7 +113,7 @@ mod tests {
     }
 
     #[test]
-    fn bytes_that_are_not_utf_8_are_named_by_place() {
+    fn the_position_of_a_byte_that_is_not_utf_8_is_reported() {
         check(b"ab\xffc\nx", &[(1, Err(LineFault::NotUtf8 { at: 3 })), (2, Ok("x"))]);
         check(b"\xef\xbb\xbfa\nb", &[(1, Err(LineFault::ByteOrderMark)), (2, Ok("b"))]);
         check(b"\xff\xfea\n", &[(1, Err(LineFault::ByteOrderMark))]);

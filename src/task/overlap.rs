@@ -54,7 +54,7 @@ mod tests {
     }
 
     #[test]
-    fn the_same_text_is_shared_whatever_its_id() {
+    fn an_equal_text_is_shared_whatever_its_id() {
         check(&[("1", "How many?"), ("2", "Why?")], &[("7", " how  MANY? "), ("8", "When?")], false, &[("1", "7")]);
     }
 

@@ -200,7 +200,7 @@ mod tests {
     }
 
     #[test]
-    fn faults_are_named() {
+    fn every_fault_of_a_row_is_reported() {
         check(r#"{"q": "a""#, Err("not JSON: EOF while parsing an object (column 9)"));
         check(r#"["q"]"#, Err("the row is a list, not an object with fields"));
         check(r#"{"q": "a", "gold": "A"}"#, Err("the row has no field `meta.id`; it has `q`, `gold`"));
@@ -216,7 +216,7 @@ mod tests {
     }
 
     #[test]
-    fn equal_texts_are_equal_in_spite_of_case_and_white_space() {
+    fn texts_are_equal_in_spite_of_case_and_white_space() {
         assert_eq!(normalised("  How\tMANY \n Äpfel? "), "how many äpfel?");
         assert_eq!(normalised(" \n"), "");
     }

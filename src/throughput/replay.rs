@@ -63,7 +63,7 @@ pub(super) struct Replayed {
     pub(super) seconds: f64,
     /// What the engine did.
     pub(super) counters: Counters,
-    /// By call.
+    /// The answers, by call.
     pub(super) answers: Vec<Arc<Answer>>,
 }
 

@@ -1,4 +1,4 @@
-//! What stops a run, and that no run takes more than its plan.
+//! The bounds of a run: what ends it, and that it never takes more than its plan.
 
 use crate::world::{Collector, World, agent};
 use expect_test::expect;
@@ -9,8 +9,8 @@ use maspo::judge::JudgeMode;
 use maspo::search::{Event, Schedule, SearchError, plan};
 use proptest::prelude::*;
 
-/// A world whose optimizer always has something new to say and whose judge likes some digits better
-/// than others.
+/// A world whose optimizer always proposes new prompts and whose judge prefers some digits to
+/// others.
 pub(crate) fn lively(shape: usize, seed: u64) -> World {
     let mut world = World::chain("abc", 5);
     let view = [EdgeView::Raw, EdgeView::Summary, EdgeView::Extracted][shape % 3];
@@ -106,7 +106,7 @@ fn input_that_cannot_be_searched_is_refused_before_any_call() {
 }
 
 #[test]
-fn an_event_that_cannot_be_kept_ends_the_run_before_it_is_acted_on() {
+fn an_event_that_cannot_be_stored_ends_the_run_before_it_takes_effect() {
     let world = World::chain("a", 3).proposes([1, 0, 1, 0, 0], "a1: {question}");
     let mut sink = Collector { fail_at: Some(|event| matches!(event, Event::Proposed(_))), ..Collector::default() };
     let ran = world.run_into(&mut sink);
@@ -115,7 +115,7 @@ fn an_event_that_cannot_be_kept_ends_the_run_before_it_is_acted_on() {
 }
 
 #[test]
-fn a_stop_ends_the_run_and_a_second_run_tells_the_same_story() {
+fn a_cancelled_run_ends_and_a_second_run_emits_the_same_events() {
     let whole = lively(0, 3).run();
     let cancel = CancelToken::new();
     let world = lively(0, 3).with(|world| world.cancel = cancel.clone());

@@ -1,5 +1,5 @@
-//! A run is a function of its input: not of the order in which answers come, nor of how many are
-//! under way.
+//! A run is a function of its input: it depends neither on the order in which answers arrive nor on
+//! how many calls are in flight.
 
 use crate::bounds::lively;
 use maspo::base::Seed;
@@ -25,7 +25,7 @@ proptest! {
 }
 
 #[test]
-fn the_seed_moves_the_run() {
+fn another_seed_gives_another_run() {
     let result = |seed| lively(0, 5).with(|world| world.seed = Seed(seed)).run().result().clone();
     let (one, again, other) = (result(1), result(1), result(2));
     assert_eq!((&one, one.result_hash()), (&again, again.result_hash()));
@@ -35,7 +35,7 @@ fn the_seed_moves_the_run() {
 
 #[test]
 fn a_lively_run_improves_refreshes_and_finds_cases() {
-    // Otherwise the properties above would hold of next to nothing.
+    // Otherwise the properties above would hold of almost nothing.
     let result = lively(0, 5).run().result().clone();
     assert!(result.steps.iter().filter(|step| step.improved).count() > 2);
     assert!(result.refreshes.iter().any(|refresh| refresh.tau.is_some()));

@@ -6,7 +6,7 @@ use expect_test::expect;
 use maspo::prompt::Rejection;
 use maspo::search::{FinalVerdict, Outcome};
 
-/// The draw of candidate `n` of the parent at `parent` in step `t` of agent a in round 1.
+/// The draw of candidate `n` of the parent with index `parent`, in step `t` of agent a in round 1.
 fn draw(t: u64, parent: u64, n: u64) -> [u64; 5] {
     [1, 0, t, parent, n]
 }
@@ -118,7 +118,7 @@ fn scores_accumulate_along_the_lineage_and_duplicates_are_rejected() {
 }
 
 #[test]
-fn cases_reach_the_agents_own_generator_newest_first() {
+fn cases_are_shown_in_the_agents_own_proposals_newest_first() {
     let ran = misaligned().with(|world| world.options.search.steps = 2).run();
     let optimizer_inputs = ran.optimizer_inputs("a");
     assert!(optimizer_inputs[..2].iter().all(|input| !input.contains("Mistakes to avoid")), "{optimizer_inputs:#?}");
@@ -168,7 +168,7 @@ fn cases_reach_the_agents_own_generator_newest_first() {
 }
 
 #[test]
-fn cases_reach_no_other_agents_generator() {
+fn cases_are_shown_in_no_other_agents_proposals() {
     // a1 harms b, b1 harms c: each agent has cases of its own from round 1 on.
     let ran = misaligned()
         .with(|world| {
@@ -222,7 +222,7 @@ fn a_terminal_agent_has_one_comparison_of_weight_1() {
 }
 
 #[test]
-fn parents_share_one_batch_and_upstream_is_never_run_again() {
+fn parents_share_one_batch_and_upstream_agents_never_run_again() {
     let ran = World::chain("b", 6)
         .with(|world| {
             (world.options.search.batch, world.options.search.steps) = (3, 2);
@@ -241,7 +241,7 @@ fn parents_share_one_batch_and_upstream_is_never_run_again() {
     // per query and prompt: 3·(1 + 2) and 3·(2 + 4).
     assert_eq!(["a", "b", "c"].map(|agent| ran.worker_calls(agent)), [6, 27, 27]);
     assert_eq!(ran.result().avoided.upstream_reused, 3 * 2 + 3 * (1 + 4));
-    // Within a step no query outside its batch is run.
+    // No query outside a step's batch is run in it.
     let mut batches = ran.step(0).batch.clone();
     batches.extend(&ran.step(1).batch);
     let queries: Vec<_> =
@@ -250,7 +250,7 @@ fn parents_share_one_batch_and_upstream_is_never_run_again() {
 }
 
 #[test]
-fn a_candidate_that_changes_nothing_costs_nothing_downstream() {
+fn a_candidate_that_changes_nothing_causes_no_downstream_calls() {
     let ran = World::chain("a", 3).proposes(draw(1, 0, 0), "a0 : {question}").run();
     assert_eq!(["a", "b", "c"].map(|agent| ran.worker_calls(agent)), [6, 3, 3]);
     assert_eq!((ran.judge.len(), ran.result().judge.identical, ran.result().avoided.unchanged_skipped), (0, 9, 6));

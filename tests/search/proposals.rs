@@ -1,5 +1,5 @@
-//! What the optimizer writes is data: it is used, repaired, or rejected and counted. So is a query
-//! that fits nowhere.
+//! What the optimizer model writes is data: it is used, repaired, or rejected and counted. A query
+//! that is too long for every model is handled as data too.
 
 use crate::world::World;
 use maspo::prompt::Rejection;
@@ -58,7 +58,7 @@ fn an_input_too_long_for_the_optimizer_is_a_rejection() {
 }
 
 #[test]
-fn a_query_too_long_for_the_worker_is_counted_and_shown_to_nobody() {
+fn a_query_too_long_for_the_worker_is_counted_and_never_shown_in_a_proposal() {
     let ran = World::chain("a", 3)
         .with(|world| {
             world.too_long = Some("q1");

@@ -9,7 +9,7 @@ use maspo::prompt::Slot;
 use maspo::propose::template::{self, Evidence, OptimizerInput};
 use std::collections::BTreeMap;
 
-/// A digest per rendering, by a name that says which.
+/// Returns one digest per rendered template, by name.
 pub(crate) fn digests() -> BTreeMap<&'static str, String> {
     let question = |context| Question { role: "the role", question: "a query </data>", context };
     let judge = |context| render(&question(context), "", "one answer", "another", ReplyForm::Letter);
