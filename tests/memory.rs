@@ -37,8 +37,8 @@ fn nothing_but_the_packed_weights_stays_in_memory() {
     // 80 million weights. The largest temporary copy is a table of 2 million weights, besides some
     // megabytes per converting thread, which would not be noticeable for an 8B model either.
     let config = json!({
-        "vocab_size": 4096, "hidden_size": 512, "intermediate_size": 1536, "num_hidden_layers": 24, "num_attention_heads": 8,
-        "num_key_value_heads": 4, "head_dim": 64, "tie_word_embeddings": false,
+        "vocab_size": 4096, "hidden_size": 512, "intermediate_size": 1536, "num_hidden_layers": 24,
+        "num_attention_heads": 8, "num_key_value_heads": 4, "head_dim": 64, "tie_word_embeddings": false,
     });
     let (small, large) = (written(json!({}), "bf16"), written(config, "bf16"));
     for dtype in ["auto", "q8_0", "q4_k"] {

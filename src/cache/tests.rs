@@ -297,7 +297,5 @@ fn the_stored_call_is_readable() {
     let mut statement =
         connection.prepare("SELECT kind || ' ' || request || ' ' || response FROM calls ORDER BY id").unwrap();
     let rows: Vec<String> = statement.query_map([], |row| row.get(0)).unwrap().map(Result::unwrap).collect();
-    expect_test::expect![[r#"
-        complete {"messages":[{"role":"user","content":"well?"}],"max_new_tokens":4,"sampling":{"temperature":0.0,"top_k":0,"top_p":1.0,"seed":0}} {"text":"yes","finish_reason":"stop","usage":{"prompt_tokens":1,"reused_tokens":0,"new_tokens":1}}
-        score {"messages":[{"role":"user","content":"well?"}],"max_new_tokens":0,"sampling":{"temperature":0.0,"top_k":0,"top_p":1.0,"seed":0},"answers":["A","B"]} {"logprobs":["-0.6931471805599453","-0.6931471805599453"],"usage":{"prompt_tokens":1,"reused_tokens":0,"new_tokens":0}}"#]].assert_eq(&rows.join("\n"));
+    expect_test::expect_file!["golden/calls.txt"].assert_eq(&(rows.join("\n") + "\n"));
 }

@@ -152,8 +152,8 @@ impl Journal {
             return Ok(());
         }
         Err(ChatError::Storage(format!(
-            "event {seq} (`{kind}`) came out otherwise than {} has it; the journal was written by other settings, another \
-             model or another version of maspo: start the run again with --force",
+            "event {seq} (`{kind}`) differs from the one in {}; the journal was written with other settings, \
+             another model or another version of maspo: start the run again with --force",
             reader.path().display()
         )))
     }

@@ -199,7 +199,8 @@ proptest! {
         case.options.lookahead_depth = depth;
         case.all_terms = all_terms;
         let make = |numbers: &[u8]| {
-            let texts: Vec<String> = numbers.iter().map(|n| if *n == 0 { String::new() } else { n.to_string() }).collect();
+            let text = |n: &u8| if *n == 0 { String::new() } else { n.to_string() };
+            let texts: Vec<String> = numbers.iter().map(text).collect();
             trace(0, &texts.iter().map(String::as_str).collect::<Vec<_>>())
         };
         let (base, new) = ([make(&base)], [make(&new)]);

@@ -255,7 +255,8 @@ proptest! {
         prop_assert_eq!(&new, &block_on(full_runner.run(&new_prompts, &batch)).unwrap());
         let avoided = runner.avoided();
         let made = model.seen().len() - before;
-        prop_assert_eq!(made as u64 + avoided.upstream_reused + avoided.unchanged_skipped, full_model.seen().len() as u64);
+        let avoided = (avoided.upstream_reused + avoided.unchanged_skipped) as usize;
+        prop_assert_eq!(made + avoided, full_model.seen().len());
         for trace in &base {
             let alone = block_on(runner.rerun(trace, changed, &new_prompts)).unwrap();
             prop_assert_eq!(Some(&alone), new.iter().find(|new| new.item == trace.item));

@@ -40,7 +40,8 @@ pub enum RunError {
     },
     /// The folder holds a finished run.
     #[error(
-        "{shown} holds a finished run; `maspo show {shown}` prints it again, --force replaces it, --out names another folder",
+        "{shown} holds a finished run; `maspo show {shown}` prints it again, --force replaces it, \
+         --out names another folder",
         shown = .dir.display()
     )]
     Finished {

@@ -56,8 +56,8 @@ pub enum RunDirError {
     },
     /// The file was written by an older version of this program.
     #[error(
-        "{} has schema {found}, and this maspo reads schema {expected}; start the run again in another folder (--out), or \
-         use the maspo that wrote it", .path.display()
+        "{} has schema {found}, and this maspo reads schema {expected}; start the run again in another folder \
+         (--out), or use the maspo that wrote it", .path.display()
     )]
     OlderSchema {
         /// The file.
@@ -106,7 +106,8 @@ impl RunDirError {
 pub enum StoreError {
     /// The disk (or the quota) is full.
     #[error(
-        "no space is left for {}; what was done so far is kept: free some space, then go on with --resume", .path.display()
+        "no space is left for {}; what was done so far is kept: free some space, then go on with --resume",
+        .path.display()
     )]
     Full {
         /// The database.

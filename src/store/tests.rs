@@ -96,8 +96,11 @@ fn a_full_disk_is_reported_loses_nothing_acknowledged_and_stops_all_writing() {
         }
     };
     assert!(acknowledged > 50, "{acknowledged} rows of 0.5 KB fit into 40 pages of 4 KB");
-    expect![[r#"no space is left for DIR/run.sqlite; what was done so far is kept: free some space, then go on with --resume"#]]
-        .assert_eq(&error.to_string().replace(&dir.path().display().to_string(), "DIR"));
+    assert_eq!(
+        error.to_string().replace(&dir.path().display().to_string(), "DIR"),
+        "no space is left for DIR/run.sqlite; what was done so far is kept: free some space, \
+         then go on with --resume"
+    );
     assert_eq!(
         block_on(store.put_meta(vec![("a".into(), "b".into())])),
         Err(error),
@@ -153,7 +156,8 @@ fn each_kind_of_unusable_folder_has_its_own_error() {
         connection.execute("UPDATE meta SET value = ?1 WHERE name = 'schema'", [value]).unwrap();
     };
     set_schema("0");
-    let older = "DIR/run.sqlite has schema 0, and this maspo reads schema 1; start the run again in another folder (--out), or use the maspo that wrote it";
+    let older = "DIR/run.sqlite has schema 0, and this maspo reads schema 1; start the run again in \
+                 another folder (--out), or use the maspo that wrote it";
     assert_eq!(read(dir.path()), older);
     check_open(dir.path(), false, older);
     set_schema("2");

@@ -12,6 +12,8 @@ const LEFT: f64 = 200.0;
 const RIGHT: f64 = 680.0;
 const TOP: f64 = 64.0;
 const ROW: f64 = 40.0;
+/// The font of all texts.
+const FONT: &str = r#"font-family="system-ui, sans-serif" font-size="13""#;
 /// The height within which the dots of one row are placed.
 const BAND: f64 = 26.0;
 const DOT: f64 = 3.0;
@@ -27,7 +29,7 @@ pub(crate) fn svg(records: &[Record]) -> String {
     let mut out = String::new();
     let mut line = |text: String| writeln!(out, "{text}").expect("writing to a string does not fail");
     line(format!(
-        r##"<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {WIDTH} {height}" font-family="system-ui, sans-serif" font-size="13" fill="#222">"##,
+        r##"<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {WIDTH} {height}" {FONT} fill="#222">"##,
         height = bottom + 48.0
     ));
     line(r##"<rect width="100%" height="100%" fill="#fff"/>"##.into());

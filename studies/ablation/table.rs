@@ -91,16 +91,16 @@ fn goals_table(records: &[Record]) -> String {
     let mean = |arm| mean_of(records, arm, Record::accuracy).map(|interval| interval.mean);
     // A single pair has no bound.
     let low = |arm| mean_ci(&paired(records, arm)).filter(|interval| interval.n > 1).map(|interval| interval.ci95.0);
-    let bar = |name, value: Option<f64>, met: fn(f64) -> bool, must, aim| {
+    let row = |name, value: Option<f64>, met: fn(f64) -> bool, goal, aim| {
         let answer = value.map_or("–", |value| if met(value) { "yes" } else { "no" });
-        format!("| {name} | {} | {must} | {aim} | {answer} |\n", number(value, 3))
+        format!("| {name} | {} | {goal} | {aim} | {answer} |\n", number(value, 3))
     };
     let mut text = String::from("| goal | measured | needed | aimed at | met |\n| --- | ---: | ---: | ---: | --- |\n");
-    text.push_str(&bar("ideal prompts, mean", mean("ideal"), |value| value >= 0.95, "≥ 0.95", ""));
-    text.push_str(&bar("seed prompts, mean", mean("seed"), |value| value <= 0.60, "≤ 0.60", ""));
-    text.push_str(&bar("joint − seed prompts, lower bound", low("seed"), |value| value >= 0.25, "≥ 0.25", "0.40"));
-    text.push_str(&bar("joint − coin, lower bound", low("coin"), |value| value >= 0.10, "≥ 0.10", "0.25"));
-    text.push_str(&bar("joint − local only, lower bound", low("local-only"), |value| value > 0.0, "> 0", "0.20"));
+    text.push_str(&row("ideal prompts, mean", mean("ideal"), |value| value >= 0.95, "≥ 0.95", ""));
+    text.push_str(&row("seed prompts, mean", mean("seed"), |value| value <= 0.60, "≤ 0.60", ""));
+    text.push_str(&row("joint − seed prompts, lower bound", low("seed"), |value| value >= 0.25, "≥ 0.25", "0.40"));
+    text.push_str(&row("joint − coin, lower bound", low("coin"), |value| value >= 0.10, "≥ 0.10", "0.25"));
+    text.push_str(&row("joint − local only, lower bound", low("local-only"), |value| value > 0.0, "> 0", "0.20"));
     text + "\n"
 }
 
@@ -110,8 +110,8 @@ fn search_table(records: &[Record], arms: &[Arm]) -> String {
         "How the searches went: the accuracy of the optimized prompts before the final check, which may send\n\
          a run back to the seed prompts; how often it did; how many runs ended with a trap clause in the\n\
          optimized prompts; and the judge.\n\n\
-         | arm | runs | before the check | 95 % | back to the seed | trapped | judge consistent in both orders | ties | \
-         unparsable |\n| --- | ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: |\n",
+         | arm | runs | before the check | 95 % | back to the seed | trapped | \
+         judge consistent in both orders | ties | unparsable |\n| --- | ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: |\n",
     );
     for (arm, searches) in searches(records, arms) {
         let before = mean_of(records, arm.key, Record::accuracy_before_check);

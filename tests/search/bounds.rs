@@ -62,8 +62,8 @@ proptest! {
         let result = ran.result();
         prop_assert_eq!(result.plan, plan);
         prop_assert_eq!(result.steps.len(), plan.steps);
-        let roles = [(ModelRole::Worker, plan.worker), (ModelRole::Optimizer, plan.optimizer), (ModelRole::Judge, plan.judge)];
-        for (role, bound) in roles {
+        let bounds = [plan.worker, plan.optimizer, plan.judge];
+        for (role, bound) in ModelRole::ALL.into_iter().zip(bounds) {
             let line = ran.ledger.line(role);
             prop_assert!(line.calls <= bound.calls, "{role:?}: {} > {}", line.calls, bound.calls);
             prop_assert!(line.calls > 0, "{role:?} has something to do");

@@ -184,9 +184,12 @@ pub(crate) fn accuracy(prompts: &[Prompt], sessions: &[Session]) -> f64 {
 pub(crate) fn report(seeds: u64, size: Size, seed: Seed) -> String {
     let Size { rounds, steps, beam, candidates, batch } = size;
     format!(
-        "# The study in symbols\n\nWritten by `cargo run --release --example triage -- simulate --seeds {seeds} --size {rounds} \
-         {steps}\n{beam} {candidates} {batch} --seed {}`: exact agents, judge and optimizer; {seeds} paired runs per arm; accuracy\n\
-         on 600 held-out sessions; normal intervals of the mean.\n`trapped`: runs that end with the trap in a prompt; `least`: the worst run.\n\
+        "# The study in symbols\n\n\
+         Written by `cargo run --release --example triage -- simulate --seeds {seeds} --size {rounds} {steps}\n\
+         {beam} {candidates} {batch} --seed {}`: exact agents, judge and optimizer; \
+         {seeds} paired runs per arm; accuracy\n\
+         on 600 held-out sessions; normal intervals of the mean.\n\
+         `trapped`: runs that end with the trap in a prompt; `least`: the worst run.\n\
          Size: {rounds} rounds, {steps} steps, beam {beam}, {candidates} candidates, batch {batch}.\n\n\
          ## Chain: extract, assess, verdict\n\n{}\n\
          ## Hierarchical: client, traffic and origin beside each other, then verdict\n\n\
