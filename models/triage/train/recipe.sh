@@ -9,7 +9,10 @@ work=$(mkdir -p "${1:?give a folder for corpora and checkpoints}" && cd "$1" && 
 python=$(realpath -s "${PYTHON:-python3}")
 train=$(cd "$(dirname "$0")" && pwd)
 
-corpus() { (cd "$train/../../.." && cargo run --release --example triage -- corpus --out "$work/$1" --lesson "$2" --count "$3" --seed "$4"); }
+corpus() {
+    (cd "$train/../../.." &&
+        cargo run --release --example triage -- corpus --out "$work/$1" --lesson "$2" --count "$3" --seed "$4")
+}
 
 cd "$train"
 # Everything: agents, judge, optimizer.
