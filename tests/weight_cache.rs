@@ -14,14 +14,14 @@ use std::time::SystemTime;
 use support::TinyModel;
 
 /// A model's folder and a cache folder.
-struct Desk(tempfile::TempDir);
+struct Folders(tempfile::TempDir);
 
-impl Desk {
+impl Folders {
     fn new() -> Self {
-        let desk = Self(tempfile::tempdir().unwrap());
-        std::fs::create_dir(desk.path("model")).unwrap();
-        TinyModel::default().write(&desk.path("model"));
-        desk
+        let folders = Self(tempfile::tempdir().unwrap());
+        std::fs::create_dir(folders.path("model")).unwrap();
+        TinyModel::default().write(&folders.path("model"));
+        folders
     }
 
     fn path(&self, name: &str) -> PathBuf {
@@ -38,8 +38,8 @@ impl Desk {
             ..EngineOptions::default()
         };
         let source = ModelSource::parse(self.path("model").to_str().unwrap()).unwrap();
-        let mut heard = Vec::new();
-        let how = How { dtype: Choice::Asked(Dtype::Q8_0), compute: None, watch: &mut |event| heard.push(event) };
+        let mut progress = Vec::new();
+        let how = How { dtype: Choice::Asked(Dtype::Q8_0), compute: None, watch: &mut |event| progress.push(event) };
         let model = LocalModel::open_as(&source, &options, false, Text::Needed, how).unwrap();
         let request = TokenRequest {
             prompt: vec![5, 9, 300, 17],
@@ -49,11 +49,11 @@ impl Desk {
             stop: Vec::new(),
         };
         assert_ne!(model.identity().digest, model.with_thinking(true).identity().digest);
-        (block_on(model.generate(request)).unwrap().token_ids, heard)
+        (block_on(model.generate(request)).unwrap().token_ids, progress)
     }
 
     /// Returns every cached file and its modification time.
-    fn kept(&self) -> BTreeMap<PathBuf, SystemTime> {
+    fn cached(&self) -> BTreeMap<PathBuf, SystemTime> {
         let mut found = BTreeMap::new();
         collect(&self.path("kept"), &mut found);
         found
@@ -74,26 +74,26 @@ fn collect(folder: &Path, found: &mut BTreeMap<PathBuf, SystemTime>) {
 
 #[test]
 fn the_second_start_reads_all_converted_weights_from_disk() {
-    let desk = Desk::new();
-    let (tokens, heard) = desk.open(true);
-    let first = desk.kept();
+    let folders = Folders::new();
+    let (tokens, progress) = folders.open(true);
+    let first = folders.cached();
     // Two layers of seven matrices, and the embedding table.
     assert_eq!(first.len(), 15, "{first:?}");
     assert!(first.keys().all(|path| path.extension().is_some_and(|kind| kind == "q8_0")), "{first:?}");
     // Converted weights are written with a new modification time.
-    let (again, heard_again) = desk.open(true);
-    assert_eq!((again, heard_again.len()), (tokens.clone(), heard.len()));
-    assert_eq!(desk.kept(), first);
+    let (again, progress_again) = folders.open(true);
+    assert_eq!((again, progress_again.len()), (tokens.clone(), progress.len()));
+    assert_eq!(folders.cached(), first);
 
     let (damaged, _) = first.first_key_value().unwrap();
     std::fs::write(damaged, b"damaged").unwrap();
-    assert_eq!(desk.open(true).0, tokens);
-    let mended = desk.kept();
-    let changed: Vec<_> = first.keys().filter(|path| first[*path] != mended[*path]).collect();
-    assert_eq!((changed, mended.len()), (vec![damaged], 15));
+    assert_eq!(folders.open(true).0, tokens);
+    let replaced = folders.cached();
+    let changed: Vec<_> = first.keys().filter(|path| first[*path] != replaced[*path]).collect();
+    assert_eq!((changed, replaced.len()), (vec![damaged], 15));
 
-    assert!(matches!(heard[0], Opening::Settled(settled) if settled.dtype == Dtype::Q8_0 && settled.bytes > 0));
-    let done: Vec<(u64, u64)> = heard[1..]
+    assert!(matches!(progress[0], Opening::Settled(settled) if settled.dtype == Dtype::Q8_0 && settled.bytes > 0));
+    let done: Vec<(u64, u64)> = progress[1..]
         .iter()
         .map(|event| match event {
             Opening::Loaded { done, all } => (*done, *all),
@@ -106,18 +106,18 @@ fn the_second_start_reads_all_converted_weights_from_disk() {
 
 #[test]
 fn without_the_weight_cache_answers_are_equal_and_no_file_is_written() {
-    let desk = Desk::new();
-    let (tokens, _) = desk.open(false);
-    assert!(!desk.path("kept").exists());
-    assert_eq!(desk.open(true).0, tokens);
+    let folders = Folders::new();
+    let (tokens, _) = folders.open(false);
+    assert!(!folders.path("kept").exists());
+    assert_eq!(folders.open(true).0, tokens);
 }
 
 #[test]
 fn other_weights_have_cache_files_of_their_own() {
-    let desk = Desk::new();
-    desk.open(true);
-    let first = desk.kept();
-    TinyModel { seed: 2, ..TinyModel::default() }.write(&desk.path("model"));
-    desk.open(true);
-    assert_eq!(desk.kept().len(), 2 * first.len());
+    let folders = Folders::new();
+    folders.open(true);
+    let first = folders.cached();
+    TinyModel { seed: 2, ..TinyModel::default() }.write(&folders.path("model"));
+    folders.open(true);
+    assert_eq!(folders.cached().len(), 2 * first.len());
 }

@@ -1,4 +1,5 @@
-//! Cached equals uncached; identical questions are one; a question that is given up hurts nobody.
+//! Tests of the cache: cached answers equal uncached ones, identical calls are made once, and a
+//! dropped call affects no other caller.
 
 use super::CachedModel;
 use crate::base::{CancelToken, Digest};
@@ -24,7 +25,7 @@ fn open(dir: &Path, model: &Arc<ScriptedModel>) -> CachedModel {
     CachedModel::new(Arc::<ScriptedModel>::clone(model), Arc::new(Store::open(dir).unwrap()))
 }
 
-/// Log-probabilities that are hard to write down: subnormal, many digits, minus infinity.
+/// Log-probabilities that are hard to write as text: subnormal, with many digits, minus infinity.
 fn awkward(text: &str, answers: &[String]) -> Vec<f64> {
     let value = |answer: &String| {
         let bits = u64::from_le_bytes(Digest::of(format!("{text}|{answer}").as_bytes()).0[..8].try_into().unwrap());
@@ -60,7 +61,7 @@ fn asks() -> impl Strategy<Value = Vec<Ask>> {
     prop::collection::vec(ask, 1..24)
 }
 
-/// What makes a question another one; a score ignores how tokens would be chosen.
+/// The parts of a call that its key depends on; a score ignores the sampling options.
 fn distinguishing(ask: &Ask) -> String {
     match ask {
         Ask::Complete(request) => format!("{request:?}"),
@@ -68,7 +69,7 @@ fn distinguishing(ask: &Ask) -> String {
     }
 }
 
-/// Everything but the origin, floats as bits.
+/// Compares everything but the origin, and floats by their bits.
 fn answers(model: &dyn ChatModel, asks: &[Ask]) -> Vec<(String, Vec<u64>, usize, usize)> {
     block_on(join_all(asks.iter().map(|ask| async {
         match ask.clone() {
@@ -147,7 +148,7 @@ fn answers_of_one_model_are_not_used_for_another() {
     assert_eq!(block_on(old.complete(request("x"))).unwrap().text, "old");
 }
 
-/// Answers each call when the test says so.
+/// A model that answers each call when the test says so.
 #[derive(Default)]
 struct Gated(Mutex<Vec<oneshot::Sender<Result<&'static str, ChatError>>>>);
 

@@ -21,7 +21,7 @@ pub enum ModelRole {
 }
 
 impl ModelRole {
-    /// All roles, in the order the bill lists them.
+    /// All roles, in the order of the bill.
     pub const ALL: [Self; 3] = [Self::Worker, Self::Optimizer, Self::Judge];
 
     /// The name in configuration and reports.
@@ -144,7 +144,7 @@ pub struct Metered {
 }
 
 impl Metered {
-    /// Puts `model` into `role`.
+    /// Wraps `model` in `role`.
     pub fn new(model: Arc<dyn ChatModel>, role: ModelRole, ledger: Ledger, cancel: CancelToken) -> Self {
         Self { model, role, ledger, cancel }
     }

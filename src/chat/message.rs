@@ -6,11 +6,11 @@ use serde::{Deserialize, Serialize};
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Speaker {
-    /// Standing instructions.
+    /// The system, for standing instructions.
     System,
     /// The user, who asks.
     User,
-    /// The model.
+    /// The assistant, which is the model.
     Assistant,
 }
 

@@ -10,9 +10,10 @@ use serde::{Deserialize, Serialize};
 pub struct Sampling {
     /// The temperature, by which logits are divided; 0 is greedy.
     pub temperature: f64,
-    /// Keep only the `top_k` most likely tokens; 0 keeps all.
+    /// The number of most likely tokens to sample from; 0 keeps all.
     pub top_k: u32,
-    /// Keep the smallest set of tokens whose probabilities reach `top_p`; 1 keeps all.
+    /// The probability mass to sample from: the smallest set of tokens that reaches `top_p`; 1
+    /// keeps all.
     pub top_p: f64,
     /// The seed of this request's own draws; 0 if greedy, so that equal greedy requests are equal.
     pub seed: u64,
@@ -22,8 +23,7 @@ impl Sampling {
     /// Takes the most likely token at every step; ties go to the lowest token id.
     pub const GREEDY: Self = Self { temperature: 0.0, top_k: 0, top_p: 1.0, seed: 0 };
 
-    /// Sampling at `temperature` from the whole vocabulary (greedy when it is 0, whatever the
-    /// seed).
+    /// Samples at `temperature` from the whole vocabulary; at 0 it is greedy, whatever the seed.
     pub fn at(temperature: f64, seed: u64) -> Self {
         if temperature == 0.0 { Self::GREEDY } else { Self { temperature, top_k: 0, top_p: 1.0, seed } }
     }
@@ -55,7 +55,7 @@ pub enum FinishReason {
     Length,
 }
 
-/// Where an answer came from.
+/// The origin of an answer.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Origin {
@@ -64,7 +64,7 @@ pub enum Origin {
     Model,
     /// It was read from the response cache.
     Cache,
-    /// An identical request was under way, and its answer was shared.
+    /// An identical request was in flight, and its answer was shared.
     Shared,
 }
 
@@ -95,7 +95,8 @@ pub struct Completion {
 /// The answer to [`ChatModel::score`].
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
 pub struct Scores {
-    /// Natural-log probability of each answer text as the next tokens, in the order asked.
+    /// The natural logarithm of the probability of each answer as the next tokens, in the order
+    /// given.
     pub logprobs: Vec<f64>,
     /// What it cost.
     pub usage: Usage,
@@ -120,9 +121,9 @@ pub enum ChatError {
     Overflow {
         /// Tokens of the rendered prompt.
         prompt_tokens: usize,
-        /// New tokens asked for.
+        /// The requested number of new tokens.
         new_tokens: usize,
-        /// What fits.
+        /// The most tokens that fit.
         limit: usize,
     },
     /// The run is being stopped (ctrl-C).
@@ -139,7 +140,7 @@ pub enum ChatError {
 /// A language model, wherever it runs. Implementations process many calls concurrently; results
 /// never depend on which other calls are in flight.
 pub trait ChatModel: Send + Sync {
-    /// Continues the conversation.
+    /// Generates the next message of the conversation.
     fn complete(&self, request: Request) -> BoxFuture<'_, Result<Completion, ChatError>>;
 
     /// Returns the log-probability of each of `answers` as the next tokens after the conversation.

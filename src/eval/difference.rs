@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 pub struct Difference {
     /// The number of cases.
     pub n: usize,
-    /// The second's accuracy minus the first's.
+    /// The accuracy of the second evaluation minus that of the first.
     pub value: f64,
     /// The 95 % percentile interval of the paired bootstrap.
     pub ci95: (f64, f64),
@@ -25,7 +25,7 @@ pub struct Difference {
 /// Compares two evaluations of the same cases, case by case.
 ///
 /// # Panics
-/// If the two are not of the same cases in the same order.
+/// Panics if the two do not have the same cases in the same order.
 pub fn compare(first: &Evaluation, second: &Evaluation, seed: Seed) -> Difference {
     assert_eq!(first.items.len(), second.items.len(), "the same cases are compared");
     let diffs: Vec<f64> = first

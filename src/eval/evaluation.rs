@@ -102,7 +102,7 @@ mod tests {
     use futures::future::BoxFuture;
     use std::sync::Arc;
 
-    /// A model that holds 40 bytes.
+    /// A model with a context of 40 bytes.
     struct Small(ScriptedModel);
 
     impl ChatModel for Small {
@@ -136,8 +136,8 @@ mod tests {
         };
         let agents = vec![agent("copy", "copy {question}"), agent("answer", "answer {context}")];
         let graph = Arc::new(Graph::new(agents, sequential(2, EdgeView::Extracted), 100).unwrap());
-        // The copier repeats the question; the second answers with its last word, unless that is a
-        // question mark.
+        // The first agent repeats the question; the second answers with its last word, unless that
+        // is a question mark.
         let model = ScriptedModel::new(|request| match request.messages[0].content.strip_prefix("copy ") {
             Some(text) => format!("<answer>{text}</answer>"),
             None => match request.messages[0].content.split_whitespace().last() {

@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 /// One agent of the graph.
 #[derive(Clone, PartialEq, Debug)]
 pub struct Agent {
-    /// Its name, unique in the graph.
+    /// The agent's name, unique in the graph.
     pub name: String,
     /// Its task in one or two sentences. The judge compares its outputs by it, and the optimizer
     /// model reads it.
@@ -51,6 +51,6 @@ pub struct Edge {
     pub from: AgentId,
     /// The successor.
     pub to: AgentId,
-    /// What `to` sees.
+    /// What the successor sees of the output.
     pub view: EdgeView,
 }

@@ -12,7 +12,7 @@ pub struct Graph {
     order: Vec<AgentId>,
 }
 
-/// Why agents and edges are not a usable graph.
+/// Why agents and edges do not form a usable graph.
 #[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
 pub enum GraphError {
     /// There is no agent.
@@ -86,7 +86,7 @@ impl Graph {
         &self.agents
     }
 
-    /// One agent.
+    /// The agent with this id.
     pub fn agent(&self, id: AgentId) -> &Agent {
         &self.agents[id.0]
     }

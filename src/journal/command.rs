@@ -3,13 +3,13 @@
 /// Returns the shell command that resumes a run that was started with these arguments. Every
 /// argument is repeated as it was given, so no flag can be forgotten.
 pub fn resume_command(arguments: &[String]) -> String {
-    // What follows `--` is no flag.
+    // Arguments after `--` are no flags.
     let end = arguments.iter().position(|argument| argument == "--").unwrap_or(arguments.len());
     let (flags, rest) = arguments.split_at(end);
     let flags = flags.iter().map(String::as_str);
     let words: Vec<&str> =
         ["maspo"].into_iter().chain(flags).chain(["--resume"]).chain(rest.iter().map(String::as_str)).collect();
-    // An argument of a process cannot hold the NUL byte, the only one that a shell cannot be given.
+    // A process argument cannot contain the NUL byte, which is the only one that cannot be quoted.
     shlex::try_join(words.iter().copied()).unwrap_or_else(|_| words.join(" "))
 }
 

@@ -29,12 +29,12 @@ pub enum JournalError {
         /// The run directory.
         dir: PathBuf,
     },
-    /// A row does not have the form that this version writes.
+    /// A row does not have the format of this version.
     #[error("{} holds {what} that cannot be read: {reason}; start the run again with --force", .path.display())]
     Malformed {
         /// The database.
         path: PathBuf,
-        /// Which row.
+        /// The row.
         what: String,
         /// What is wrong with it.
         reason: String,

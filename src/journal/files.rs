@@ -18,7 +18,7 @@ pub fn write_file(path: &Path, text: &str) -> Result<(), JournalError> {
     let mut file = File::create(&part).map_err(fault)?;
     let written = file.write_all(text.as_bytes()).and_then(|()| file.sync_all());
     if let Err(error) = written.and_then(|()| std::fs::rename(&part, path)) {
-        // The reason why it failed matters more than whether the rest could be swept up.
+        // The reason for the failure matters more than whether the temporary file could be removed.
         let _left_behind = std::fs::remove_file(&part);
         return Err(fault(error));
     }

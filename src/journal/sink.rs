@@ -56,7 +56,7 @@ pub fn status(reader: &Reader, settings: &Digest) -> Result<RunStatus, JournalEr
     })
 }
 
-/// The record of one run, being written.
+/// The journal of one run, which is being written.
 pub struct Journal {
     store: Arc<Store>,
     /// The sequence number of the next event.
@@ -100,7 +100,7 @@ impl Journal {
         self.recorded
     }
 
-    /// Stores an evaluation under a name; one of the same name is replaced.
+    /// Stores an evaluation under a name, and replaces one with the same name.
     ///
     /// # Errors
     /// The database cannot be written.

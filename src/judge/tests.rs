@@ -13,7 +13,7 @@ use std::sync::Arc;
 
 const QUESTION: Question<'static> = Question { role: "add up", question: "1 + 1", context: None };
 
-/// The two answers that a request shows.
+/// Returns the two answers that a request shows.
 fn shown(request: &Request) -> (&str, &str) {
     let text = &request.messages[0].content;
     let answer = |letter: &str| {
@@ -23,7 +23,7 @@ fn shown(request: &Request) -> (&str, &str) {
     (answer("A"), answer("B"))
 }
 
-/// The log-probabilities of two letters that share all the mass, `l` nats apart.
+/// Returns log-probabilities of two letters, `l` nats apart, that share the whole probability mass.
 fn letters(l: f64) -> Vec<f64> {
     let a = -(1.0 + (-l).exp()).ln();
     vec![a, a - l]

@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 /// The state of a run that did not finish.
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
 pub struct Progress {
-    /// [`REPORT_SCHEMA`].
+    /// The version of this form, [`REPORT_SCHEMA`].
     pub schema: u32,
     /// Always `false`; a finished run has no such field.
     pub finished: bool,

@@ -8,8 +8,7 @@ use expect_test::{Expect, expect, expect_file};
 
 #[track_caller]
 fn check_diff(before: &str, after: &str, expected: Expect) {
-    // A line without indentation keeps `expect!` from taking the diff's own indentation for the
-    // source's.
+    // A first line without indentation keeps `expect!` from removing the indentation of the diff.
     expected.assert_eq(&format!("diff\n{}", prompt_diff(before, after, Colour::Off)));
 }
 

@@ -29,7 +29,7 @@ pub struct SampleReward {
     pub joint: f64,
 }
 
-/// R(candidate, base; B): the joint reward of a candidate over a mini-batch.
+/// The joint reward R(candidate, base; B) of a candidate over a mini-batch.
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Reward {
@@ -87,7 +87,7 @@ struct Terms {
 impl Terms {
     fn of(graph: &Graph, options: &RewardOptions, agent: AgentId, all_terms: bool) -> Self {
         if agent == graph.terminal() {
-            // All three terms would be this one comparison.
+            // All three terms would be the same comparison.
             return Self { local: Some((agent, 1.0)), lookahead: None, global: None };
         }
         let asked = |weight: f64| all_terms || weight > 0.0;

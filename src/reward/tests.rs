@@ -82,7 +82,7 @@ fn the_terms_of_a_chain_add_up_by_their_weights() {
     case.check(0, &["1", "1", "1"], &["2", "0", "2"], [Some(1.0), Some(0.0), Some(1.0)], 0.6);
     // a worse, b the same text, c better: 0.4 · 0 + 0.4 · ½ + 0.2 · 1 = 0.4.
     case.check(0, &["1", "1", "1"], &["0", "1", "2"], [Some(0.0), Some(0.5), Some(1.0)], 0.4);
-    // Different texts of equal worth: a tie that was asked.
+    // Different texts of equal quality: the judge decides on a tie.
     case.check(0, &["1", "1", "1"], &["1.0", "0", "0"], [Some(0.5), Some(0.0), Some(0.0)], 0.2);
     // b's successor is the terminal: its lookahead and global are one comparison. 0.4 · 0 + 0.6 · 1
     // = 0.6.
@@ -130,8 +130,8 @@ fn a_comparison_that_two_terms_share_is_made_once() {
     assert_eq!(case.model.seen().len(), 2 * 2, "local and one for both others, in two orders");
 }
 
-/// Each comparison shows the role it is judged for; only the local one shows a context, since the
-/// others have two.
+/// Each comparison shows the role that it is judged for. Only the local one shows a context, since
+/// in the others the two contexts differ.
 #[test]
 fn the_judge_is_shown_what_each_term_is_about() {
     let case = Case::new(chain());

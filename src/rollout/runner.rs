@@ -34,7 +34,7 @@ fn count(counter: &AtomicU64) {
     counter.fetch_add(1, Ordering::Relaxed);
 }
 
-/// Runs one graph on one worker model.
+/// A runner of one graph on one worker model.
 pub struct Runner {
     graph: Arc<Graph>,
     worker: Arc<dyn ChatModel>,
@@ -212,8 +212,8 @@ impl Runner {
         }
         let words = self.options.summary_words;
         let summary = self.ask(summary_request(output, words), summary_tokens(words)).await?;
-        // An output that nearly fills the model leaves no room for the summary's instructions: its
-        // beginning stands in.
+        // If an output nearly fills the model, there is no room for the summary's instructions, and
+        // its beginning replaces the summary.
         Ok(first_words(summary.as_ref().unwrap_or(output), words).into())
     }
 

@@ -97,7 +97,7 @@ impl Optimizer {
         search::plan(&self.graph, &self.options, self.pool.len())
     }
 
-    /// What every role has cost so far.
+    /// The costs of every role so far.
     pub fn ledger(&self) -> &Ledger {
         &self.ledger
     }

@@ -42,7 +42,7 @@ pub(super) fn select(parents: &[Node], candidates: &[Node], width: usize) -> Vec
             beam.push(node.clone());
         }
     }
-    // The sort is stable, which is what decides ties.
+    // The sort is stable, which decides ties.
     beam.sort_by(|a, b| b.score.total_cmp(&a.score));
     beam.truncate(width);
     beam

@@ -13,7 +13,7 @@ use crate::rollout::RolloutOptions;
 use serde::Serialize;
 use std::sync::Arc;
 
-/// The options of everything that takes part in a search.
+/// The options of the search and of its parts.
 #[derive(Clone, PartialEq, Debug, Default, Serialize)]
 pub struct Options {
     /// Options of the search loop.
@@ -30,7 +30,7 @@ pub struct Options {
     pub rollout: RolloutOptions,
 }
 
-/// Everything a search starts from.
+/// The input of a search.
 #[derive(Clone)]
 pub struct SearchInput {
     /// The agents; their seed prompts are where the search starts.
@@ -47,7 +47,7 @@ pub struct SearchInput {
     pub seed: Seed,
     /// The options of the search and of its parts.
     pub options: Options,
-    /// Stops the search before its next step.
+    /// The token that stops the search before its next step.
     pub cancel: CancelToken,
 }
 

@@ -6,7 +6,7 @@ use super::summary::Z_95;
 /// nothing is known then.
 ///
 /// # Panics
-/// If `correct > n`.
+/// Panics if `correct > n`.
 pub fn wilson(correct: usize, n: usize) -> (f64, f64) {
     assert!(correct <= n, "{correct} of {n} cannot be correct");
     if n == 0 {

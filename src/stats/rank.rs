@@ -5,10 +5,10 @@
 /// items are tied in one of the rankings.
 ///
 /// # Panics
-/// If the two slices differ in length.
+/// Panics if the two slices differ in length.
 pub fn kendall_tau_b(x: &[f64], y: &[f64]) -> Option<f64> {
     assert_eq!(x.len(), y.len(), "two rankings of the same items");
-    // The number of pairs is small (a beam, a pool), so the quadratic count is the plain choice.
+    // The number of pairs is small (a beam, a pool), so that a quadratic count is fast enough.
     let (mut balance, mut untied_x, mut untied_y) = (0i64, 0i64, 0i64);
     for i in 0..x.len() {
         for j in 0..i {

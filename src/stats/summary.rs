@@ -42,7 +42,7 @@ pub fn mean_ci(values: &[f64]) -> Option<MeanInterval> {
 /// without values.
 ///
 /// # Panics
-/// If `q` is outside 0..=1.
+/// Panics if `q` is outside 0..=1.
 pub fn quantile(values: &[f64], q: f64) -> Option<f64> {
     assert!((0.0..=1.0).contains(&q), "a quantile's level is between 0 and 1");
     if values.is_empty() {

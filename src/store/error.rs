@@ -34,7 +34,7 @@ pub enum RunDirError {
         /// The file.
         path: PathBuf,
     },
-    /// The file is not an SQLite database, or one of another program.
+    /// The file is not an SQLite database, or belongs to another program.
     #[error("{} is not a maspo run; move it away or choose another folder with --out", .path.display())]
     NotARun {
         /// The file.
@@ -113,7 +113,7 @@ pub enum StoreError {
         /// The database.
         path: PathBuf,
     },
-    /// The write or the flush to disk failed otherwise.
+    /// The write or the flush to disk failed for another reason.
     #[error("{} was not written: {reason}; what was done so far is kept, go on with --resume", .path.display())]
     Write {
         /// The database.

@@ -75,7 +75,7 @@ pub(super) fn open_writer(dir: &Path, max_pages: Option<u32>) -> Result<Connecti
         connection.pragma_update_and_check(None, "max_page_count", pages, |_| Ok(())).map_err(fault)?;
     }
     if tables == 0 {
-        // One transaction: a kill leaves either an empty file or the whole schema.
+        // This is one transaction, so that a kill leaves either an empty file or the whole schema.
         let transaction = connection.transaction().map_err(fault)?;
         transaction.execute_batch(TABLES).map_err(fault)?;
         transaction
@@ -95,8 +95,8 @@ pub(super) fn open_reader(dir: &Path) -> Result<Connection, RunDirError> {
     let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
     let plain = Connection::open_with_flags(&path, flags).and_then(|c| table_count(&c).map(|tables| (c, tables)));
     let (connection, tables) = match plain {
-        // In a read-only folder SQLite cannot make the index of its write-ahead log. Without a log
-        // to read, the file itself is everything, and may be read as one that nobody changes.
+        // In a read-only folder SQLite cannot create the index of its write-ahead log. Without a
+        // log the file is complete, and can be opened as immutable.
         Err(_) if !has_log(&path) => {
             Connection::open_with_flags(immutable_uri(&path), flags | OpenFlags::SQLITE_OPEN_URI)
                 .and_then(|c| table_count(&c).map(|tables| (c, tables)))

@@ -1,5 +1,5 @@
-//! What a user of the run directory would notice: nothing acknowledged is lost, and every fault has
-//! its own words.
+//! Tests of what a user of a run directory would notice: nothing acknowledged is lost, and each
+//! fault has an error of its own.
 
 use super::*;
 use crate::base::Digest;
@@ -192,7 +192,7 @@ fn an_unwritable_folder_is_an_environment_error() {
         true,
         "DIR cannot be written: Not a directory (os error 20); choose another folder with --out",
     );
-    // The classic case. The administrator may write everywhere, so there it shows nothing.
+    // The common case. For the superuser every folder is writable, so that it shows nothing there.
     let closed = dir.path().join("closed");
     std::fs::create_dir(&closed).unwrap();
     std::fs::set_permissions(&closed, std::os::unix::fs::PermissionsExt::from_mode(0o555)).unwrap();
@@ -207,8 +207,8 @@ fn an_unwritable_folder_is_an_environment_error() {
 
 const CHILD_DIR: &str = "MASPO_TEST_STORE_CHILD";
 
-/// The victim of the test below: puts rows eight at a time and says which are acknowledged. Without
-/// its variable it is not the victim, and there is nothing to do.
+/// The child process of the test below: it writes rows eight at a time and prints which are
+/// acknowledged. Without its environment variable it is an ordinary test that does nothing.
 #[test]
 fn child_that_is_killed() {
     let Some(dir) = std::env::var_os(CHILD_DIR) else { return };
@@ -234,8 +234,8 @@ fn nothing_acknowledged_is_lost_when_the_process_is_killed() {
             .stdout(Stdio::piped())
             .spawn()
             .unwrap();
-        // Killed after a varying number of acknowledgements and a varying moment after the last of
-        // them.
+        // The child is killed after a varying number of acknowledgements, and at a varying moment
+        // after the last of them.
         let mut groups = 1 + round * 7 % 23;
         for line in std::io::BufReader::new(child.stdout.take().unwrap()).lines() {
             let line = line.unwrap();

@@ -61,7 +61,7 @@ fn named(before: &[char], after: Option<char>) -> bool {
     if ends_with_word(before, "option") || ends_with_word(before, "choice") {
         return true;
     }
-    // "the answer is A" names a choice; "the answer is A car" does not.
+    // "The answer is A" names a choice; "the answer is A car" does not.
     let announced = ["answer", "answer is"].iter().any(|word| ends_with_word(before, word));
     announced && after.is_none_or(|c| !c.is_whitespace())
 }

@@ -212,7 +212,7 @@ mod tests {
         (file, source)
     }
 
-    /// Loads cases and shows what came of it, with the file's name as FILE.
+    /// Loads cases and returns the result as text, with the file's name as FILE.
     #[track_caller]
     fn check(text: &str, change: impl Fn(&mut Source), expected: Expect) {
         let (file, mut source) = source(text.as_bytes());
@@ -379,7 +379,7 @@ mod tests {
         #![proptest_config(proptest::test_runner::Config::with_cases(64))]
         #[test]
         fn no_file_makes_it_panic(bytes in proptest::collection::vec(0u8..=255, 0..120), cut in 0usize..90) {
-            // Pure noise, and a sound file with noise in the middle.
+            // Random bytes, and a valid file with random bytes in the middle.
             let (_file, source_of_noise) = source(&bytes);
             let _ = load_queries(&source_of_noise);
             let mixed = [&GOOD.as_bytes()[..cut.min(GOOD.len())], &bytes, GOOD.as_bytes()].concat();

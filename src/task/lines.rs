@@ -43,7 +43,7 @@ impl<R: BufRead> Lines<R> {
     /// Returns the next line's number and text; `None` at the end of the file.
     pub(super) fn next(&mut self) -> io::Result<Option<(usize, Result<String, LineFault>)>> {
         let mut line = Vec::new();
-        // One byte for the line break, one to see that the line is too long.
+        // One extra byte for the line break, and one to notice that the line is too long.
         (&mut self.reader).take(self.limit as u64 + 2).read_until(b'\n', &mut line)?;
         if line.is_empty() {
             return Ok(None);

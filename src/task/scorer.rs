@@ -115,7 +115,7 @@ mod tests {
         check(&Scorer::Letter, "<answer>Option B</answer>", "(B)", Correct);
         check(&Scorer::Letter, "<answer>B</answer> <answer>C) 5</answer>", "B", Wrong);
         check(&Scorer::Letter, "the answer is B", "B", Unparsable);
-        // The release counts the gold letter anywhere in the text as right.
+        // The paper's released code counts the gold letter anywhere in the text as right.
         check(&Scorer::Letter, "<answer>Because</answer>", "B", Unparsable);
         check(&Scorer::Letter, "<answer>A, not B at all</answer>", "B", Unparsable);
         assert_eq!(Scorer::Letter.gold("F").unwrap_err().to_string(), "the answer \"F\" is not a letter from A to E");

@@ -57,11 +57,11 @@ pub(super) enum Answer {
     Scores(Vec<u64>),
 }
 
-/// A step that was replayed.
+/// The result of a replayed step.
 pub(super) struct Replayed {
     /// Seconds from the first call to the last answer.
     pub(super) seconds: f64,
-    /// What the engine did.
+    /// The engine's counters.
     pub(super) counters: Counters,
     /// The answers, by call.
     pub(super) answers: Vec<Arc<Answer>>,

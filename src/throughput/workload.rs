@@ -2,7 +2,7 @@
 //! tokens their prompts share. It holds lengths and structure only; the texts are random tokens, so
 //! it runs on any model without a tokenizer.
 //!
-//! `benches/workloads/maspo-step.jsonl` holds the recording; `tests/workload.rs` makes it from the
+//! The recording is in `benches/workloads/maspo-step.jsonl`; `tests/workload.rs` makes it from the
 //! search itself.
 
 use crate::base::{Seed, Stage};

@@ -111,7 +111,8 @@ fn search_table(records: &[Record], arms: &[Arm]) -> String {
          a run back to the seed prompts; how often it did; how many runs ended with a trap clause in the\n\
          optimized prompts; and the judge.\n\n\
          | arm | runs | before the check | 95 % | back to the seed | trapped | \
-         judge consistent in both orders | ties | unparsable |\n| --- | ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: |\n",
+         judge consistent in both orders | ties | unparsable |\n\
+         | --- | ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: |\n",
     );
     for (arm, searches) in searches(records, arms) {
         let before = mean_of(records, arm.key, Record::accuracy_before_check);
