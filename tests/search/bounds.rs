@@ -11,7 +11,7 @@ use proptest::prelude::*;
 
 /// A world whose optimizer always proposes new prompts and whose judge prefers some digits to
 /// others.
-pub(crate) fn lively(shape: usize, seed: u64) -> World {
+pub(crate) fn eventful_world(shape: usize, seed: u64) -> World {
     let mut world = World::chain("abc", 5);
     let view = [EdgeView::Raw, EdgeView::Summary, EdgeView::Extracted][shape % 3];
     world.edges = sequential(3, view);
@@ -45,7 +45,7 @@ proptest! {
         (rubrics, both, text) in (0_usize..3, any::<bool>(), any::<bool>()),
         (sequential, refresh) in (any::<bool>(), any::<bool>()),
     ) {
-        let world = lively(shape, seed).with(|world| {
+        let world = eventful_world(shape, seed).with(|world| {
             let options = &mut world.options;
             (options.search.beam, options.search.candidates, options.search.refresh) = (beam, candidates, refresh);
             options.search.schedule = if sequential { Schedule::Sequential } else { Schedule::Interleaved };
@@ -116,9 +116,9 @@ fn an_event_that_cannot_be_stored_ends_the_run_before_it_takes_effect() {
 
 #[test]
 fn a_cancelled_run_ends_and_a_second_run_emits_the_same_events() {
-    let whole = lively(0, 3).run();
+    let whole = eventful_world(0, 3).run();
     let cancel = CancelToken::new();
-    let world = lively(0, 3).with(|world| world.cancel = cancel.clone());
+    let world = eventful_world(0, 3).with(|world| world.cancel = cancel.clone());
     let mut steps = 0;
     let stop = move |event: &Event| {
         steps += usize::from(matches!(event, Event::Step(_)));

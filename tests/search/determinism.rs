@@ -1,7 +1,7 @@
 //! A run is a function of its input: it depends neither on the order in which answers arrive nor on
 //! how many calls are in flight.
 
-use crate::bounds::lively;
+use crate::bounds::eventful_world;
 use maspo::base::Seed;
 use maspo::search::{Event, SearchResult};
 use proptest::prelude::*;
@@ -15,8 +15,8 @@ proptest! {
         shuffle in 1_u64..1_000_000,
         max_in_flight in 0_usize..9,
     ) {
-        let plain = lively(shape, 5).run();
-        let delayed = lively(shape, 5).with(|world| {
+        let plain = eventful_world(shape, 5).run();
+        let delayed = eventful_world(shape, 5).with(|world| {
             world.shuffle = shuffle;
             world.options.rollout.max_in_flight = max_in_flight;
         });
@@ -26,7 +26,7 @@ proptest! {
 
 #[test]
 fn another_seed_gives_another_run() {
-    let result = |seed| lively(0, 5).with(|world| world.seed = Seed(seed)).run().result().clone();
+    let result = |seed| eventful_world(0, 5).with(|world| world.seed = Seed(seed)).run().result().clone();
     let (one, again, other) = (result(1), result(1), result(2));
     assert_eq!((&one, one.result_hash()), (&again, again.result_hash()));
     assert_ne!(one.result_hash(), other.result_hash());
@@ -34,9 +34,9 @@ fn another_seed_gives_another_run() {
 }
 
 #[test]
-fn a_lively_run_improves_refreshes_and_finds_cases() {
+fn an_eventful_run_improves_refreshes_and_finds_cases() {
     // Otherwise the properties above would hold of almost nothing.
-    let result = lively(0, 5).run().result().clone();
+    let result = eventful_world(0, 5).run().result().clone();
     assert!(result.steps.iter().filter(|step| step.improved).count() > 2);
     assert!(result.refreshes.iter().any(|refresh| refresh.tau.is_some()));
     assert!(result.misalignment.iter().any(|rate| rate.misaligned > 0));
@@ -46,7 +46,7 @@ fn a_lively_run_improves_refreshes_and_finds_cases() {
 #[test]
 fn events_and_results_survive_being_written_and_read() {
     for seed in 0..20 {
-        let ran = lively(seed as usize % 6, seed).run();
+        let ran = eventful_world(seed as usize % 6, seed).run();
         let text = serde_json::to_string(&ran.events).unwrap();
         let events: Vec<Event> = serde_json::from_str(&text).unwrap();
         assert_eq!(events, ran.events);
@@ -59,7 +59,7 @@ fn events_and_results_survive_being_written_and_read() {
 
 #[test]
 fn the_hash_is_over_prompts_and_scores_only() {
-    let result = lively(0, 5).run().result().clone();
+    let result = eventful_world(0, 5).run().result().clone();
     let hash = result.result_hash();
     let mut counted = result.clone();
     counted.judge.asked += 1;
@@ -77,7 +77,7 @@ fn the_hash_is_over_prompts_and_scores_only() {
 
 #[test]
 fn an_unfinished_run_shows_the_best_so_far() {
-    let ran = lively(0, 5).run();
+    let ran = eventful_world(0, 5).run();
     assert!(SearchResult::from_events(&[]).is_none());
     let begun = SearchResult::from_events(&ran.events[..1]).unwrap();
     assert_eq!((begun.finished, &begun.prompts), (false, &begun.seed_prompts));
