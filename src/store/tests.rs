@@ -3,7 +3,6 @@
 
 use super::*;
 use crate::base::Digest;
-use expect_test::expect;
 use futures::executor::block_on;
 use futures::future::join_all;
 use std::io::BufRead;
