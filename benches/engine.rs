@@ -1,5 +1,7 @@
-//! The engine's pieces, timed: packed products (and candle's beside them), attention, the forward pass at the embedded model's shape, the scheduler.
-//! `cargo bench --bench engine`; `-- product` picks a group. Random weights.
+//! Benchmarks of the engine's parts: packed matrix products (and candle's for comparison),
+//! attention, the forward pass at the embedded model's shape, the scheduler. Weights are random.
+//!
+//! Run them with `cargo bench --bench engine`; `-- product` selects a group.
 
 use candle_core::quantized::{GgmlDType, QMatMul, QTensor};
 use candle_core::{Device, Module, Tensor};
@@ -12,7 +14,7 @@ use maspo::engine::weights::{TensorSource, WeightsError};
 use rand::RngExt;
 use std::time::{Duration, Instant};
 
-/// Small random numbers for every tensor.
+/// A source of small random numbers for every tensor.
 struct RandomTensors;
 
 impl TensorSource for RandomTensors {
@@ -34,7 +36,8 @@ fn embedded_model(compute: &Compute) -> Model {
     Model::load(&Config::from_json(config).unwrap(), &mut RandomTensors, Dtype::Auto, compute).unwrap()
 }
 
-/// The best of a sample's runs stands for all of them: what the code can do, not what else the machine was doing.
+/// Reports the best run of each sample, which shows what the code can do and not what else the
+/// machine was doing.
 fn best(bencher: &mut Bencher<'_>, mut run: impl FnMut()) {
     bencher.iter_custom(|runs| {
         let time = |()| {
@@ -47,7 +50,7 @@ fn best(bencher: &mut Bencher<'_>, mut run: impl FnMut()) {
     });
 }
 
-/// Throughput in floating-point operations: "elem/s" is FLOP/s.
+/// Measures products in floating-point operations: "elem/s" is FLOP/s.
 fn products(c: &mut Criterion) {
     let compute = Compute::cpu(None).unwrap();
     let mut group = c.benchmark_group("product");
@@ -63,8 +66,9 @@ fn products(c: &mut Criterion) {
     }
 }
 
-/// The same products by candle's quantized kernels (which repack the weights, too): where they win, they should be used. Two
-/// shapes of Qwen3-0.6B and its LM head, the largest of which does not fit in a cache.
+/// Measures these products with candle's quantized kernels (which repack the weights too). They
+/// should be used where they are faster. The shapes are two of Qwen3-0.6B and its LM head, the
+/// largest of which does not fit in a cache.
 fn beside_candle(c: &mut Criterion) {
     let compute = Compute::cpu(None).unwrap();
     let mut group = c.benchmark_group("beside candle");
@@ -99,7 +103,7 @@ fn attentions(c: &mut Criterion) {
     }
 }
 
-/// Throughput in tokens.
+/// Measures the forward pass in tokens.
 fn forward(c: &mut Criterion) {
     let mut group = c.benchmark_group("forward");
     for threads in [1, 2] {

@@ -1,6 +1,7 @@
 #!/bin/sh
-# Type-checks and lints the program with the feature `cuda` where there is no CUDA: in place of nvcc stands a script that only makes the
-# files it is asked for. What is checked is Rust; the kernels themselves are checked by check-cuda.sh and by the tests.
+# Type-checks and lints the program with the feature `cuda` on a machine without CUDA: a script that
+# only creates the requested files takes the place of nvcc. Only the Rust code is checked;
+# check-cuda.sh and the tests check the kernels.
 #
 #   scripts/check-features.sh
 set -eu

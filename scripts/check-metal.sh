@@ -1,13 +1,16 @@
 #!/bin/sh
-# Checks the Metal side on Linux, without a Mac: the kernels' address spaces with clang, and the whole program for Apple's machines with
-# cargo check and clippy. Nothing is linked and nothing runs, and Apple's own compiler sees none of it.
+# Checks the Metal side on Linux, without a Mac: the kernels' address spaces with clang, and the
+# whole program for Apple's machines with cargo check and clippy. Nothing is linked and nothing
+# runs, and Apple's own compiler sees none of it.
 #
-#   scripts/check-metal.sh DIR       DIR keeps the standard library's source, fake C tools and what cargo makes (about 2 GB)
+#   scripts/check-metal.sh DIR
 #
-# The standard library's source of this very version of Rust comes from $MASPO_RUST_SRC (the folder that has `library/`), from rustup's
-# rust-src, or from Rust's own server, once (4 MB, into DIR).
+# DIR keeps the standard library's source, fake C tools and cargo's output (about 2 GB). The source
+# of the standard library for this exact version of Rust comes from $MASPO_RUST_SRC (the folder that
+# contains `library/`), from rustup's rust-src, or once from Rust's server (4 MB, into DIR).
 #
-# Exit: 0 all is well, 1 not so, 2 wrong call, or something is missing (clang++ is, too, though the rest was checked without it).
+# Exit code: 0 if all checks pass, 1 if one fails, 2 for a wrong call or if something is missing (a
+# missing clang++ too, although the rest is checked without it).
 set -eu
 cd "$(dirname "$0")/.."
 
@@ -25,7 +28,8 @@ version=$(rustc --version 2>/dev/null | cut -d ' ' -f 2)
 cargo clippy --version >/dev/null 2>&1 || missing "there is no cargo clippy"
 
 without_clang=
-# The kernels as OpenCL C++, whose address spaces are Metal's: attributes of Metal go, `kernel` becomes a word.
+# Compile the kernels as OpenCL C++, whose address spaces are Metal's: Metal's attributes are
+# removed, and `kernel` becomes OpenCL's keyword.
 if command -v clang++ >/dev/null; then
     for kernel in kernels/metal/*.metal; do
         sed 's/\[\[kernel, [^]]*\]\] void/__kernel void/; s/ \[\[[a-z_]*\(([0-9])\)\{0,1\}\]\]//g' "$kernel" >"$dir/kernel.clcpp"
@@ -41,7 +45,7 @@ else
     echo "address spaces: SKIPPED, there is no clang++ (on Debian: apt-get install clang)"
 fi
 
-# Where the standard library's source is, or nothing.
+# Prints the folder of the standard library's source, or nothing.
 source_of_std() {
     for folder in "${MASPO_RUST_SRC:-}" "$(rustc --print sysroot)/lib/rustlib/src/rust" "$dir/$fetched/rust-src/lib/rustlib/src/rust"; do
         if [ -e "$folder/library/std/Cargo.toml" ]; then
@@ -70,7 +74,8 @@ fetched=rust-src-$version
 std=$(source_of_std)
 [ -n "$std" ] || missing "$dir/$fetched has no standard library: set MASPO_RUST_SRC"
 
-# C code of dependencies is not compiled: a compiler and an archiver that only make the files they are asked for.
+# C code of dependencies is not compiled: a fake compiler and archiver only create the requested
+# files.
 mkdir -p "$dir/tools"
 cat >"$dir/tools/cc" <<'TOOL'
 #!/bin/sh

@@ -1,18 +1,22 @@
 #!/bin/sh
-# Assembles a CUDA toolkit (nvcc, headers, the static runtime) from PyPI's wheels, for machines without one: enough to compile
-# kernels/cuda and to link the program, whose CUDA runtime is static and which looks for the driver when it runs. It needs no GPU and no root.
+# Assembles a CUDA toolkit (nvcc, headers, the static runtime) from PyPI's wheels, for machines
+# without one: enough to compile kernels/cuda and to link the program, whose CUDA runtime is static
+# and which loads the driver at run time. It needs no GPU and no root.
 #
-# What is built with it wants NVIDIA's driver 580 or newer where it runs (CUDA 13).
+# Programs built with it need NVIDIA's driver 580 or newer at run time (CUDA 13).
 #
-#   scripts/cuda-toolkit.sh DIR      fills DIR (about 300 MB) unless that was done before, and prints the variables to set
+#   scripts/cuda-toolkit.sh DIR
+#
+# Fills DIR (about 300 MB), unless that was done before, and prints the variables to set.
 #
 # Exit: 0 done, 2 wrong call, 3 something is missing (pip, the network, room).
 set -eu
 
 [ $# -eq 1 ] || { echo "usage: scripts/cuda-toolkit.sh DIR" >&2; exit 2; }
 
-# One release of the toolkit; the wheels must fit each other.
-wheels="nvidia-cuda-nvcc==13.0.88 nvidia-cuda-crt==13.0.88 nvidia-nvvm==13.0.88 nvidia-cuda-runtime==13.0.96 nvidia-cuda-cccl==13.0.85"
+# The wheels of one release of the toolkit, which must fit each other.
+wheels="nvidia-cuda-nvcc==13.0.88 nvidia-cuda-crt==13.0.88 nvidia-nvvm==13.0.88"
+wheels="$wheels nvidia-cuda-runtime==13.0.96 nvidia-cuda-cccl==13.0.85"
 
 mkdir -p "$1" || { echo "error: cannot make $1" >&2; exit 3; }
 home=$(cd "$1" && pwd)
@@ -42,7 +46,7 @@ if [ "$(cat "$stamp" 2>/dev/null || true)" != "$wheels" ]; then
         rm -rf "${home:?}/$part"
         mv "$unpacked/nvidia/cu13/$part" "$home/$part"
     done
-    # What wheels leave out: executable bits in some versions of pip, the names that linkers look for.
+    # Wheels lack executable bits with some versions of pip, and the names that linkers look for.
     chmod +x "$home"/bin/* "$home"/nvvm/bin/* 2>/dev/null || true
     ln -sfn lib "$home/lib64"
     for library in "$home"/lib/lib*.so.*; do

@@ -1,4 +1,5 @@
-//! `maspo init`: the experiment that it writes is sound and runs, nothing is overwritten, and mistakes leave nothing behind.
+//! `maspo init`: the experiment that it writes is valid and runs, nothing is overwritten, and
+//! mistakes leave no files behind.
 
 mod support;
 
@@ -41,7 +42,8 @@ fn the_experiment_on_the_embedded_model_is_sound_and_runs() {
     assert_eq!((code, stderr.as_str()), (0, ""), "no fault and no warning");
     assert!(stdout.contains("40 queries") && stdout.contains("60 labelled cases"), "{stdout}");
 
-    // The smallest search that takes every step; `tests/guide.rs` runs the experiment as it is.
+    // The smallest search that has every kind of step; `tests/guide.rs` runs the experiment
+    // unchanged.
     let small =
         ["search.steps=1", "search.candidates=1", "search.batch=2", "search.final_check=2", "data.test.limit=4"];
     let sets: Vec<&str> = small.iter().flat_map(|set| ["--set", set]).collect();
@@ -64,14 +66,14 @@ fn the_experiment_on_a_model_of_ones_own_is_sound() {
     assert_eq!((&said["schema"], &said["command"]), (&1.into(), &"init".into()));
     assert_eq!(said["files"], serde_json::json!(FILES.map(|name| format!("deep/mine/{name}"))));
 
-    // From any folder: the model's path became absolute.
+    // It runs from any folder, because the model's path was made absolute.
     let (code, stdout, stderr) = maspo(&folder.path().join("deep"), &["validate", "mine/experiment.toml", "--json"]);
     assert_eq!((code, stderr.as_str()), (0, ""), "no fault and no warning");
     let said: Value = serde_json::from_str(&stdout).unwrap();
     assert_eq!(said["models"]["worker"], model.to_str().unwrap());
     assert_eq!((&said["pool"], &said["test"]), (&16.into(), &12.into()));
 
-    // Answers of a few tokens: the weights are random, and what they write is noise.
+    // The answers are a few tokens long: the weights are random, so the texts are noise.
     let agents = ["collector", "analyst", "decider"].map(|agent| format!("agent.{agent}.max_new_tokens=4"));
     let small = ["propose.max_new_tokens=4", "data.test.limit=2", "search.batch=2", "search.final_check=2"];
     let sets: Vec<&str> = agents.iter().map(String::as_str).chain(small).flat_map(|set| ["--set", set]).collect();
@@ -83,7 +85,7 @@ fn the_experiment_on_a_model_of_ones_own_is_sound() {
 }
 
 #[test]
-fn what_exists_is_never_overwritten() {
+fn existing_files_are_never_overwritten() {
     let folder = tempfile::tempdir().unwrap();
     fs::write(folder.path().join("pool.jsonl"), "mine").unwrap();
     let (code, stdout, stderr) = maspo(folder.path(), &["init"]);
@@ -99,7 +101,7 @@ fn what_exists_is_never_overwritten() {
 }
 
 #[test]
-fn a_mistake_leaves_nothing_behind() {
+fn a_failed_init_creates_no_files() {
     let folder = tempfile::tempdir().unwrap();
     fs::write(folder.path().join("file"), "").unwrap();
     fs::create_dir(folder.path().join("empty")).unwrap();

@@ -1,5 +1,5 @@
-//! What the documents say of the program and of each other holds: `docs/cli.md` is made of what clap knows about every command, and no
-//! link leads nowhere.
+//! What the documents say of the program and of each other holds: `docs/cli.md` is made of what
+//! clap knows about every command, and no link leads nowhere.
 
 use clap::{Arg, Command};
 use expect_test::expect_file;
@@ -133,7 +133,8 @@ fn links_between_documents_lead_somewhere() {
     assert!(broken.is_empty(), "links that lead nowhere:\n{}", broken.join("\n"));
 }
 
-/// Finds the Markdown files below a folder, except in folders that are hidden or hold what was built.
+/// Finds the Markdown files below a folder, except in folders that are hidden or hold what was
+/// built.
 fn find_documents(folder: &Path, documents: &mut Vec<PathBuf>) {
     for entry in std::fs::read_dir(folder).expect("a folder can be read") {
         let path = entry.expect("a folder can be read").path();

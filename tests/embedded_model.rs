@@ -1,5 +1,6 @@
-//! The embedded model: it was trained on the product's templates, word for word (a change to one needs a new training), and in
-//! f32 it says what transformers says (`models/triage/train/reference.json`, written by `check.py`).
+//! The embedded model: it was trained on the exact templates of the product (a change to one of
+//! them needs a new training), and in f32 it gives the outputs of transformers
+//! (`models/triage/train/reference.json`, written by `check.py`).
 
 use futures::executor::block_on;
 use futures::future::join_all;
@@ -24,7 +25,7 @@ struct Case {
 }
 
 #[test]
-fn its_greedy_answers_are_those_of_transformers() {
+fn the_greedy_answers_of_the_embedded_model_are_those_of_transformers() {
     let text = include_str!("../models/triage/train/reference.json");
     let reference: Reference = serde_json::from_str(text).expect("conversations");
     assert!(reference.cases.len() >= 40);

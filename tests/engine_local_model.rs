@@ -1,4 +1,4 @@
-//! The local model behind the `ChatModel` port: what callers see of tokens, limits and identity.
+//! The local model as a `ChatModel`: what callers see of tokens, limits and identity.
 
 mod support;
 
@@ -21,7 +21,7 @@ fn request(text: &str, max_new_tokens: usize) -> Request {
 }
 
 #[test]
-fn a_completion_says_what_it_cost_and_repeats() {
+fn a_completion_reports_its_usage_and_is_repeatable() {
     let folder = tempfile::tempdir().unwrap();
     TinyModel::default().write(folder.path());
     let model = open(folder.path(), false);

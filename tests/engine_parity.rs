@@ -1,5 +1,6 @@
-//! The forward pass against Hugging Face transformers in f32 (`tests/golden/models.json`, made by `make_reference.py`): the
-//! logits after prompts of 1 to 2,000 tokens, and the tokens of greedy decoding, on random-weight models of several shapes.
+//! The forward pass compared with Hugging Face transformers in f32 (`tests/golden/models.json`,
+//! written by `make_reference.py`): logits after prompts of 1 to 2,000 tokens, and greedy tokens,
+//! on random-weight models of several shapes.
 
 mod support;
 
@@ -13,7 +14,7 @@ use serde_json::Value;
 use std::path::Path;
 use support::TinyModel;
 
-/// Relative to the largest logit.
+/// The tolerance, relative to the largest logit.
 const TOLERANCE: f64 = 1e-4;
 
 #[derive(Deserialize)]
@@ -52,7 +53,7 @@ fn check(case: &Case) {
     let model = open(case);
     for Prompt { prompt, logits, greedy } in &case.prompts {
         let at = format!("{}, {} tokens", case.name, prompt.len());
-        // Every token as an answer of its own gives the whole distribution.
+        // Scoring every token as an answer of its own gives the whole distribution.
         let answers = (0..logits.len() as u32).map(|id| vec![id]).collect();
         let scores = block_on(model.engine().score_tokens(prompt.clone(), answers)).unwrap();
         let largest = logits.iter().fold(0.0f64, |largest, logit| largest.max(logit.abs()));

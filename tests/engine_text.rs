@@ -1,5 +1,5 @@
-//! Text to token ids and back, against Hugging Face transformers (`tests/golden/chat.json`), and the rule that data never
-//! becomes a control token.
+//! Text to token ids and back, compared with Hugging Face transformers (`tests/golden/chat.json`),
+//! and the rule that data never becomes a control token.
 
 use maspo::chat::Message;
 use maspo::engine::text::{ChatTemplate, ChatText, Tokenizer, template_source};
@@ -38,7 +38,8 @@ static TEXT: LazyLock<ChatText> = LazyLock::new(|| {
     ChatText::new(tokenizer, Some(ChatTemplate::new(&source).unwrap()))
 });
 
-/// `<|endoftext|>`, `<|im_start|>`, `<|im_end|>`, `<tool_call>`, `</tool_call>`, `<think>`, `</think>` are 400 to 406.
+/// `<|endoftext|>`, `<|im_start|>`, `<|im_end|>`, `<tool_call>`, `</tool_call>`, `<think>`,
+/// `</think>` are 400 to 406.
 fn control(ids: &[u32]) -> Vec<u32> {
     ids.iter().copied().filter(|id| *id >= 400).collect()
 }
@@ -94,7 +95,7 @@ fn ids_beyond_the_tokenizer_decode_to_nothing() {
     assert_eq!(TEXT.tokenizer().decode(&ids), "The capital");
 }
 
-/// A template that puts its own text right against the data, cuts it, trims it and repeats it.
+/// The template puts its own text directly next to the data, cuts it, trims it and repeats it.
 #[test]
 fn control_tokens_cannot_be_completed_across_the_edge_of_a_message() {
     let tokenizer = Tokenizer::from_json(&golden("tokenizer/tokenizer.json")).unwrap();
@@ -143,7 +144,7 @@ fn a_broken_tokenizer_is_named() {
 }
 
 proptest! {
-    /// Whatever a user writes, only the template's control tokens come out, and the text survives.
+    /// For any text of a user, only the template's control tokens come out, and the text survives.
     #[test]
     fn no_message_makes_a_control_token(
         parts in proptest::collection::vec(

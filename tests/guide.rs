@@ -1,8 +1,9 @@
-//! `docs/guide.md` shows commands with what they print. Every `console` block of the page is run here, in order and in one folder, and
-//! what a command prints is compared with the page.
+//! `docs/guide.md` shows commands with what they print. Every `console` block of the page is run
+//! here, in order and in one folder, and what a command prints is compared with the page.
 //!
-//! In the page, a line `…` stands for any lines and `…` within a line for any text; ```` ```console exit=2 ```` says with which code the
-//! block's commands end if it is not 0. A command that fails shows what it says on stderr.
+//! In the page, a line `…` stands for any lines and `…` within a line for any text; ```` ```console
+//! exit=2 ```` says with which code the block's commands end if it is not 0. A command that fails
+//! shows what it says on stderr.
 
 #![cfg(unix)]
 

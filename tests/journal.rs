@@ -1,4 +1,4 @@
-//! A run that is begun, interrupted, resumed and read again.
+//! A run that is begun, interrupted, resumed and read from its folder.
 
 use futures::FutureExt;
 use futures::executor::block_on;
@@ -22,7 +22,8 @@ fn info(settings: &str) -> RunInfo {
     }
 }
 
-/// Answers differ with the prompt, the optimizer's texts with its seed, the judge's letters with what it reads.
+/// A model whose answers depend on the prompt, whose proposals depend on the seed, and whose
+/// judgements depend on the texts.
 fn model() -> Arc<ScriptedModel> {
     let number = |text: &str| u64::from_le_bytes(Digest::of(text.as_bytes()).0[..8].try_into().unwrap());
     let complete = move |request: &maspo::chat::Request| {
@@ -50,7 +51,7 @@ fn graph() -> Arc<Graph> {
     Arc::new(Graph::new(agents, edges, 1000).unwrap())
 }
 
-/// Stops accepting events after a number of them, as a kill would.
+/// A sink that fails after a number of events, as if the process were killed.
 struct Killed<'a>(&'a mut Journal, usize);
 
 impl EventSink for Killed<'_> {
@@ -127,14 +128,19 @@ fn a_record_read_again_gives_the_result_of_the_run() {
 }
 
 #[test]
-fn a_resumed_run_that_turns_out_otherwise_is_stopped() {
+fn a_resumed_run_that_diverges_is_stopped() {
     let dir = tempfile::tempdir().unwrap();
     whole_run(dir.path());
     let store = Arc::new(Store::open(dir.path()).unwrap());
     let mut journal = Journal::resume(Arc::clone(&store), &info("a")).unwrap();
-    // The settings' digest claims to be the same, and the seed is not.
+    // The digest says that the settings are equal, but the seed is not.
     let error = search(cached(&store), &mut journal, 2).unwrap_err();
-    expect_test::expect!["the journal could not be written: event 0 (`started`) came out otherwise than DIR/run.sqlite has it; the journal was written by other settings, another model or another version of maspo: start the run again with --force"].assert_eq(&error.to_string().replace(&dir.path().display().to_string(), "DIR"));
+    assert_eq!(
+        error.to_string().replace(&dir.path().display().to_string(), "DIR"),
+        "the journal could not be written: event 0 (`started`) differs from the one in DIR/run.sqlite; \
+         the journal was written with other settings, another model or another version of maspo: \
+         start the run again with --force"
+    );
 }
 
 #[test]

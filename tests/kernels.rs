@@ -1,16 +1,17 @@
-//! `MASPO_KERNELS` as a user meets it: every set that the machine has runs a model, a set that it lacks is refused, and sets that promise
-//! the same arithmetic give the same tokens. What a set computes is held against a plain reference inside the library.
+//! The variable `MASPO_KERNELS`: every kernel set that the machine has runs a model, a set that it
+//! lacks is refused, and sets with equal arithmetic give equal tokens. The library's own tests
+//! compare each set with a plain reference.
 
 use maspo::engine::kernels::KernelSet;
 use serde_json::{Value, json};
 use std::io::Write;
 use std::process::{Command, Output, Stdio};
 
-/// All that there are, as `Compute::cpu` documents them.
+/// All kernel sets, as `Compute::cpu` documents them.
 const KNOWN: [&str; 8] = ["amx", "avx512bf16", "avx512vnni", "avx512", "avx2vnni", "avx2", "neon", "portable"];
 
-/// Sets whose vectors are of one length, which compute quantized weights to the same bits. AMX is not among them: it multiplies prompts as
-/// bf16.
+/// Sets whose vectors have one length, which compute quantized weights to the same bits. AMX is not
+/// among them, since it multiplies prompts in bf16.
 const ALIKE: [&[&str]; 2] = [&["avx512bf16", "avx512vnni", "avx512"], &["avx2vnni", "avx2"]];
 
 /// Continues conversations greedily with the embedded model.
@@ -29,12 +30,12 @@ fn generate(kernels: &str, dtype: &str, threads: &str) -> Output {
         let probe: Value = serde_json::from_str(line).expect("a probe is JSON");
         format!("{}\n", json!({"id": id, "messages": probe["messages"]}))
     });
-    // A command that refuses its environment may not read its input.
+    // A command that rejects its environment may not read its input.
     let _ = child.stdin.take().expect("it is piped").write_all(lines.collect::<String>().as_bytes());
     child.wait_with_output().expect("the program ends")
 }
 
-/// The tokens of all answers.
+/// Returns the tokens of all answers.
 fn tokens(kernels: &str, dtype: &str, threads: &str) -> Vec<Value> {
     let output = generate(kernels, dtype, threads);
     assert!(output.status.success(), "{kernels}: {}", String::from_utf8_lossy(&output.stderr));
@@ -87,7 +88,7 @@ fn every_set_runs_whatever_the_threads_and_those_of_one_arithmetic_agree() {
 }
 
 #[test]
-fn an_empty_variable_asks_for_nothing() {
+fn an_empty_variable_is_ignored() {
     let best = available()[0];
     assert_eq!(tokens("", "q8_0", "2"), tokens(best, "q8_0", "2"));
 }

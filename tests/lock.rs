@@ -1,5 +1,6 @@
-//! The egress lock, tried from inside: every way out is first shown to be open without the lock (where the machine allows
-//! it at all) and then to be shut with it. The attempts run in child processes, because a lock is for good.
+//! The egress lock, tested from inside: every way to a network is first shown to be open without
+//! the lock (if the machine allows it at all) and then to be closed with it. The attempts run in
+//! child processes, because a lock is permanent.
 #![cfg(target_os = "linux")]
 
 use maspo::cli::lock::{self, LockState};
@@ -15,8 +16,8 @@ const PORT: &str = "MASPO_TEST_LOCK_PORT";
 /// Calls the kernel with a number and up to four plain arguments.
 fn call(number: libc::c_long, arguments: [libc::c_long; 4]) -> io::Result<()> {
     let [a, b, c, d] = arguments;
-    // SAFETY: every caller in this file passes plain integers, null pointers of length 0, or numbers that the kernel
-    // refuses; none of these calls reads or writes memory of this process.
+    // SAFETY: every caller in this file passes plain integers, null pointers of length 0, or
+    // numbers that the kernel refuses; none of these calls reads or writes memory of this process.
     let answer = unsafe { libc::syscall(number, a, b, c, d, 0, 0) };
     if answer < 0 { Err(io::Error::last_os_error()) } else { Ok(()) }
 }
@@ -25,7 +26,7 @@ fn socket(family: i32, kind: i32, protocol: i32) -> io::Result<()> {
     call(libc::SYS_socket, [family.into(), kind.into(), protocol.into(), 0])
 }
 
-/// Every attempt by name. `port` is a listener of the parent on loopback.
+/// Makes every attempt, by name. `port` is a listener of the parent on loopback.
 fn attempts(port: u16) -> Vec<(&'static str, io::Result<()>)> {
     const FASTOPEN: libc::c_long = 0x2000_0000;
     let in_thread = std::thread::spawn(move || TcpStream::connect(("127.0.0.1", port)).map(drop));
@@ -41,7 +42,7 @@ fn attempts(port: u16) -> Vec<(&'static str, io::Result<()>)> {
         ("netlink", socket(libc::AF_NETLINK, libc::SOCK_RAW, 0)),
         ("vsock", socket(libc::AF_VSOCK, libc::SOCK_STREAM, 0)),
         ("kernel crypto", socket(libc::AF_ALG, libc::SOCK_SEQPACKET, 0)),
-        // Descriptor -1: without the lock EBADF, which is not a refusal.
+        // The descriptor is −1: without the lock the error is EBADF, which is not a refusal.
         ("connect on an inherited socket", call(libc::SYS_connect, [-1, 0, 0, 0])),
         ("sendto with MSG_FASTOPEN", call(libc::SYS_sendto, [-1, 0, 0, FASTOPEN])),
         ("sendmsg with MSG_FASTOPEN", call(libc::SYS_sendmsg, [-1, 0, FASTOPEN, 0])),
@@ -54,13 +55,13 @@ fn attempts(port: u16) -> Vec<(&'static str, io::Result<()>)> {
     ]
 }
 
-/// Bash connects by itself; where there is none, the attempt is reported as not made.
+/// Bash can connect by itself; without bash the attempt is reported as not made.
 fn started_program(port: u16) -> io::Result<()> {
     let status = Command::new("bash").args(["-c", &format!("exec 3<>/dev/tcp/127.0.0.1/{port}")]).output()?.status;
     if status.success() { Ok(()) } else { Err(io::Error::from_raw_os_error(libc::EPERM)) }
 }
 
-/// What the program itself needs goes on working.
+/// The system calls that the program itself needs still work.
 fn needed() -> io::Result<()> {
     let (_a, _b) = UnixStream::pair()?;
     UnixDatagram::unbound()?;
@@ -70,12 +71,12 @@ fn needed() -> io::Result<()> {
     Command::new("true").status().map(drop)
 }
 
-/// The child's part: makes the attempts, locked or not, and prints one line for each.
+/// The child: makes the attempts, with or without the lock, and prints one line for each.
 #[test]
 fn child() {
     let Ok(role) = std::env::var(ROLE) else { return };
     let port = std::env::var(PORT).unwrap().parse().unwrap();
-    // A thread from before the lock must be under it too.
+    // A thread that was started before the lock must be locked too.
     let (go, wait) = std::sync::mpsc::channel::<()>();
     let early = std::thread::spawn(move || {
         wait.recv().unwrap();
@@ -99,7 +100,7 @@ fn child() {
     }
 }
 
-/// Runs the child and gives errno by attempt (0: it went through).
+/// Runs the child and returns errno by attempt (0 if it succeeded).
 fn run(role: &str, port: u16) -> BTreeMap<String, i32> {
     let output = Command::new(std::env::current_exe().unwrap())
         .args(["--exact", "child", "--nocapture", "--test-threads=1"])
@@ -117,7 +118,7 @@ fn run(role: &str, port: u16) -> BTreeMap<String, i32> {
 }
 
 #[test]
-fn every_way_out_is_shut() {
+fn every_way_to_a_network_is_closed() {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let port = listener.local_addr().unwrap().port();
     let (open, locked) = (run("unlocked", port), run("locked", port));
@@ -131,7 +132,8 @@ fn every_way_out_is_shut() {
     }
     assert_eq!(locked.len(), open.len());
     for (name, code) in &locked {
-        // A machine that lacks the feature (or bash) answers alike with and without the lock.
+        // A machine without the feature (or without bash) answers the same with and without the
+        // lock.
         let absent = open[name] == *code && [libc::ENOENT, libc::ENOSYS].contains(code);
         assert!(*code == libc::EPERM || absent, "{name}: errno {code} under the lock, {} without", open[name]);
     }

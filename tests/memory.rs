@@ -1,5 +1,6 @@
-//! The packed weights are the only copy that stays: what the program holds of a model when it is loaded, and at most until then, against
-//! what its weights are packed in. Where the system has no `/proc`, nothing is known and nothing is asked.
+//! The packed weights are the only copy that stays in memory: what the program holds of a model
+//! after loading, and its peak until then, compared with the size of the packed weights. Without
+//! `/proc` nothing is known, and nothing is checked.
 
 mod support;
 
@@ -8,15 +9,16 @@ use std::path::Path;
 use std::process::Command;
 use support::TinyModel;
 
-/// Resident memory may be so much of the packed weights.
+/// The most resident memory, as a multiple of the packed weights.
 const MOST: f64 = 1.25;
 
-/// What `bench` says of the model in `folder`, kept in `dtype`; keys and values take no memory before they are written.
+/// Returns what `bench` reports of the model in `folder`, kept in `dtype`. Keys and values take no
+/// memory before they are written.
 fn bench(folder: &Path, dtype: &str) -> Value {
     let args = "bench --model model --batch 1 --prompt-tokens 4 --new-tokens 2 --threads 2 --json --dtype";
     let mut command = Command::new(env!("CARGO_BIN_EXE_maspo"));
-    // glibc keeps what is freed for what will be asked for, up to 64 MB by and by and some for every thread, as threads happen to meet;
-    // what is asked here is what the program holds.
+    // glibc keeps freed memory for later, up to 64 MB over time and some per thread. The variables
+    // turn that off, so that only memory in use is measured.
     command.env("MALLOC_MMAP_THRESHOLD_", "131072").env("MALLOC_ARENA_MAX", "1");
     let ran = command.current_dir(folder).args(args.split(' ')).arg(dtype).output().unwrap();
     assert!(ran.status.success(), "{}", String::from_utf8_lossy(&ran.stderr));
@@ -32,11 +34,11 @@ fn written(config: Value, storage: &str) -> tempfile::TempDir {
 
 #[test]
 fn nothing_but_the_packed_weights_stays_in_memory() {
-    // 80 million weights: the largest thing that is there twice for a moment is a table of 2 million, beside some megabytes for whoever
-    // converts it, which an 8B model does not notice either.
+    // 80 million weights. The largest temporary copy is a table of 2 million weights, besides some
+    // megabytes per converting thread, which would not be noticeable for an 8B model either.
     let config = json!({
-        "vocab_size": 4096, "hidden_size": 512, "intermediate_size": 1536, "num_hidden_layers": 24, "num_attention_heads": 8,
-        "num_key_value_heads": 4, "head_dim": 64, "tie_word_embeddings": false,
+        "vocab_size": 4096, "hidden_size": 512, "intermediate_size": 1536, "num_hidden_layers": 24,
+        "num_attention_heads": 8, "num_key_value_heads": 4, "head_dim": 64, "tie_word_embeddings": false,
     });
     let (small, large) = (written(json!({}), "bf16"), written(config, "bf16"));
     for dtype in ["auto", "q8_0", "q4_k"] {

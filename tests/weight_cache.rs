@@ -1,5 +1,6 @@
-//! Quantized weights on disk, end to end: the second start finds them, a damaged one is made anew, and who refuses them gets none. A model
-//! counts as large here from the first weight on.
+//! The disk cache of quantized weights, end to end: the second start reads them, a damaged file is
+//! replaced, and with the cache turned off there are no files. Here a model counts as large from
+//! the first weight on.
 
 mod support;
 
@@ -13,22 +14,22 @@ use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 use support::TinyModel;
 
-/// A model's folder beside one for what is kept.
-struct Desk(tempfile::TempDir);
+/// A model's folder and a cache folder.
+struct Folders(tempfile::TempDir);
 
-impl Desk {
+impl Folders {
     fn new() -> Self {
-        let desk = Self(tempfile::tempdir().unwrap());
-        std::fs::create_dir(desk.path("model")).unwrap();
-        TinyModel::default().write(&desk.path("model"));
-        desk
+        let folders = Self(tempfile::tempdir().unwrap());
+        std::fs::create_dir(folders.path("model")).unwrap();
+        TinyModel::default().write(&folders.path("model"));
+        folders
     }
 
     fn path(&self, name: &str) -> PathBuf {
         self.0.path().join(name)
     }
 
-    /// Opens the model in 8 bits; returns what it generates and what was heard.
+    /// Opens the model in 8 bits and returns what it generates and the reported progress.
     fn open(&self, weight_cache: bool) -> (Vec<u32>, Vec<LoadProgress>) {
         let options = EngineOptions {
             weight_cache,
@@ -38,12 +39,8 @@ impl Desk {
             ..EngineOptions::default()
         };
         let source = ModelSource::parse(self.path("model").to_str().unwrap()).unwrap();
-        let mut heard = Vec::new();
-        let how = LoadOptions {
-            dtype: DtypeRequest::Requested(Dtype::Q8_0),
-            compute: None,
-            watch: &mut |event| heard.push(event),
-        };
+        let mut progress = Vec::new();
+        let how = LoadOptions { dtype: DtypeRequest::Requested(Dtype::Q8_0), compute: None, watch: &mut |event| progress.push(event) };
         let model = LocalModel::open_as(&source, &options, false, Text::Needed, how).unwrap();
         let request = TokenRequest {
             prompt: vec![5, 9, 300, 17],
@@ -53,11 +50,11 @@ impl Desk {
             stop: Vec::new(),
         };
         assert_ne!(model.identity().digest, model.with_thinking(true).identity().digest);
-        (block_on(model.engine().generate(request)).unwrap().token_ids, heard)
+        (block_on(model.engine().generate(request)).unwrap().token_ids, progress)
     }
 
-    /// Every file that is kept, and when it was written.
-    fn kept(&self) -> BTreeMap<PathBuf, SystemTime> {
+    /// Returns every cached file and its modification time.
+    fn cached(&self) -> BTreeMap<PathBuf, SystemTime> {
         let mut found = BTreeMap::new();
         collect(&self.path("kept"), &mut found);
         found
@@ -77,29 +74,27 @@ fn collect(folder: &Path, found: &mut BTreeMap<PathBuf, SystemTime>) {
 }
 
 #[test]
-fn the_second_start_converts_nothing_that_the_first_has_kept() {
-    let desk = Desk::new();
-    let (tokens, heard) = desk.open(true);
-    let first = desk.kept();
-    // Two layers of seven matrices, and the table.
+fn the_second_start_reads_all_converted_weights_from_disk() {
+    let folders = Folders::new();
+    let (tokens, progress) = folders.open(true);
+    let first = folders.cached();
+    // Two layers of seven matrices, and the embedding table.
     assert_eq!(first.len(), 15, "{first:?}");
     assert!(first.keys().all(|path| path.extension().is_some_and(|kind| kind == "q8_0")), "{first:?}");
-    // Whatever is converted is written, under another time.
-    let (again, heard_again) = desk.open(true);
-    assert_eq!((again, heard_again.len()), (tokens.clone(), heard.len()));
-    assert_eq!(desk.kept(), first);
+    // Converted weights are written with a new modification time.
+    let (again, progress_again) = folders.open(true);
+    assert_eq!((again, progress_again.len()), (tokens.clone(), progress.len()));
+    assert_eq!(folders.cached(), first);
 
     let (damaged, _) = first.first_key_value().unwrap();
     std::fs::write(damaged, b"damaged").unwrap();
-    assert_eq!(desk.open(true).0, tokens);
-    let mended = desk.kept();
-    let changed: Vec<_> = first.keys().filter(|path| first[*path] != mended[*path]).collect();
-    assert_eq!((changed, mended.len()), (vec![damaged], 15));
+    assert_eq!(folders.open(true).0, tokens);
+    let replaced = folders.cached();
+    let changed: Vec<_> = first.keys().filter(|path| first[*path] != replaced[*path]).collect();
+    assert_eq!((changed, replaced.len()), (vec![damaged], 15));
 
-    assert!(
-        matches!(heard[0], LoadProgress::Resolved(resolved) if resolved.dtype == Dtype::Q8_0 && resolved.bytes > 0)
-    );
-    let done: Vec<(u64, u64)> = heard[1..]
+    assert!(matches!(progress[0], LoadProgress::Resolved(resolved) if resolved.dtype == Dtype::Q8_0 && resolved.bytes > 0));
+    let done: Vec<(u64, u64)> = progress[1..]
         .iter()
         .map(|event| match event {
             LoadProgress::Loaded { done, all } => (*done, *all),
@@ -111,19 +106,19 @@ fn the_second_start_converts_nothing_that_the_first_has_kept() {
 }
 
 #[test]
-fn who_wants_nothing_kept_gets_the_same_answers_and_no_file() {
-    let desk = Desk::new();
-    let (tokens, _) = desk.open(false);
-    assert!(!desk.path("kept").exists());
-    assert_eq!(desk.open(true).0, tokens);
+fn without_the_weight_cache_answers_are_equal_and_no_file_is_written() {
+    let folders = Folders::new();
+    let (tokens, _) = folders.open(false);
+    assert!(!folders.path("kept").exists());
+    assert_eq!(folders.open(true).0, tokens);
 }
 
 #[test]
-fn other_weights_are_kept_elsewhere() {
-    let desk = Desk::new();
-    desk.open(true);
-    let first = desk.kept();
-    TinyModel { seed: 2, ..TinyModel::default() }.write(&desk.path("model"));
-    desk.open(true);
-    assert_eq!(desk.kept().len(), 2 * first.len());
+fn other_weights_have_cache_files_of_their_own() {
+    let folders = Folders::new();
+    folders.open(true);
+    let first = folders.cached();
+    TinyModel { seed: 2, ..TinyModel::default() }.write(&folders.path("model"));
+    folders.open(true);
+    assert_eq!(folders.cached().len(), 2 * first.len());
 }

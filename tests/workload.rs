@@ -1,4 +1,5 @@
-//! The recorded step of `maspo bench --workload maspo`: recorded here from the search itself, and replayed by the program.
+//! The recorded step of `maspo bench --workload maspo`: it is recorded here from the search itself,
+//! and replayed by the program.
 
 mod support;
 
@@ -12,9 +13,9 @@ use serde_json::{Value, json};
 use std::process::{Command, Output};
 use support::TinyModel;
 
-/// `UPDATE_EXPECT=1 cargo test --release --test workload` writes the file anew.
+/// `UPDATE_EXPECT=1 cargo test --release --test workload` rewrites the file.
 #[test]
-fn the_recording_is_what_the_search_asks() {
+fn the_recording_equals_the_calls_of_the_search() {
     expect_file!["../benches/workloads/maspo-step.jsonl"].assert_eq(&recorder::record().to_jsonl());
 }
 
@@ -23,16 +24,17 @@ fn counts(workload: &Workload) -> [usize; 3] {
 }
 
 #[test]
-fn it_holds_every_call_of_a_step() {
+fn the_recording_holds_every_call_of_a_step() {
     let step = Workload::recorded();
-    // Worker: 10 queries x 3 agents for 2 parents and 4 candidates; judge: local, lookahead and global of 4 x 10, both orders.
+    // Worker: 10 queries x 3 agents for 2 parents and 4 candidates; judge: local, lookahead and
+    // global of 4 x 10, both orders.
     assert_eq!((step.queries(), counts(&step)), (10, [10 * 3 * (2 + 4), 4, 3 * 40 * 2]));
     let of_phase = |phase| step.calls.iter().filter(|call| call.phase == phase).count();
     assert_eq!([0, 1, 2, 3].map(of_phase), [30, 30 + 4, 120, 240]);
     assert_eq!(counts(&step.with_queries(2)), [2 * 18, 4, 2 * 24]);
 }
 
-/// What a call reads of other calls: their roles and phases, each once.
+/// Returns the roles and phases of the calls whose output a call reads, each once.
 fn reads(step: &Workload, call: usize) -> Vec<(ModelRole, usize)> {
     let mut from: Vec<usize> = step.calls[call].prompt.iter().filter_map(source).collect();
     from.sort_unstable();
@@ -48,7 +50,7 @@ fn source(part: &Part) -> Option<usize> {
 }
 
 #[test]
-fn calls_read_what_others_wrote() {
+fn calls_read_the_outputs_of_earlier_calls() {
     use ModelRole::{Judge, Optimizer, Worker};
     let step = Workload::recorded();
     for (at, call) in step.calls.iter().enumerate() {
@@ -66,7 +68,7 @@ fn calls_read_what_others_wrote() {
 }
 
 #[test]
-fn prompts_begin_alike_where_the_search_makes_them_so() {
+fn prompts_share_the_prefixes_that_the_search_gives_them() {
     let step = Workload::recorded();
     let shared = |a: usize, b: usize| {
         let (a, b) = (&step.calls[a], &step.calls[b]);
@@ -77,7 +79,8 @@ fn prompts_begin_alike_where_the_search_makes_them_so() {
         let found = |call: &maspo::throughput::Call| (call.role, call.phase, call.item) == (role, phase, Some(item));
         step.calls.iter().position(found).unwrap()
     };
-    // One agent prompt over ten queries, one candidate over ten queries, one query compared in both orders.
+    // One agent prompt over ten queries, one candidate over ten queries, one query compared in both
+    // orders.
     for (phase, prompt) in [(0, 160), (2, 160)] {
         let (same, whole) = shared(find(ModelRole::Worker, phase, 0), find(ModelRole::Worker, phase, 1));
         assert!(same >= prompt && whole > same + 160, "phase {phase}: {same} of {whole}");
@@ -93,7 +96,7 @@ fn bench(folder: &std::path::Path, args: &[&str]) -> Output {
 }
 
 #[test]
-fn the_program_replays_it() {
+fn the_program_replays_the_recording() {
     let folder = tempfile::tempdir().unwrap();
     std::fs::create_dir(folder.path().join("model")).unwrap();
     TinyModel::default().write(&folder.path().join("model"));
@@ -177,7 +180,7 @@ fn requests_are_answered_with_drafts_and_without() {
         assert_eq!(number(way, "decoded_tokens"), number(&ways[0], "decoded_tokens"), "{way}");
         assert_eq!(number(way, "drafted_tokens") > 0, drafts, "{way}");
         let alone = number(way, "batch") == 1;
-        // Alone, a token that was foreseen is a step that is saved.
+        // With a single sequence, each accepted draft token saves one step.
         let saved = number(&ways[0], "steps") - number(way, "steps");
         assert!(!alone || saved == number(way, "accepted_tokens"), "{way}");
     }

@@ -1,4 +1,5 @@
-//! What every module may use: ids, seeds, digests, the clock, cancellation. Knows nothing of models, prompts or files.
+//! What every module may use: ids, seeds, digests, the clock, cancellation. It knows nothing of
+//! models, prompts or files.
 
 mod cancel;
 mod clock;

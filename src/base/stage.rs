@@ -1,17 +1,17 @@
 //! The purposes of random streams.
 
-/// What a random stream is for. Two stages never share a stream.
+/// The purpose of a random stream. Two stages never share a stream.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub enum Stage {
-    /// Drawing the mini-batch of a search step.
+    /// The mini-batch of a search step.
     MiniBatch,
     /// The optimizer's sampling seed for one candidate.
     Proposal,
-    /// Choosing which traces and cases a proposal shows.
+    /// The choice of the traces and cases that a proposal shows.
     Evidence,
-    /// Drawing the fresh batch of a beam refresh (Eq. 8).
+    /// The fresh batch of a beam refresh (Eq. 8).
     Refresh,
-    /// Drawing the batch of the final seed-against-optimized check.
+    /// The batch of the final check of seed against optimized prompts.
     FinalCheck,
     /// The coin that replaces the judge in the control arm.
     Coin,

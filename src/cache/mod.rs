@@ -1,5 +1,6 @@
-//! The response cache over any [`ChatModel`](crate::chat::ChatModel): an answer is durable before it is used, and identical
-//! requests under way are one request. Knows nothing of what the answers mean.
+//! The response cache over any [`ChatModel`](crate::chat::ChatModel): an answer is durable before
+//! it is used, and identical calls in flight are made once. It knows nothing of what the answers
+//! mean.
 
 mod model;
 mod record;

@@ -1,4 +1,4 @@
-//! The model that looks before it asks.
+//! A model behind the response cache: it looks an answer up before it calls the model.
 
 use super::record::{Answer, Call};
 use crate::base::Digest;
@@ -12,90 +12,91 @@ use std::sync::{Arc, Mutex};
 
 type Outcome = Result<Arc<Answer>, ChatError>;
 
-/// A model whose answers are kept in a [`Store`]. An answer it gives is durable already; an error is never kept.
+/// A model whose answers are kept in a [`Store`]. Every answer is durable before it is returned; an
+/// error is never stored.
 pub struct CachedModel {
     inner: Arc<dyn ChatModel>,
     store: Arc<Store>,
     identity: ModelIdentity,
-    flights: Arc<Flights>,
+    in_flight: Arc<InFlightCalls>,
 }
 
-/// The questions under way: as many entries as there are open calls, and none that outlives them.
+/// The calls in flight: one entry per distinct open call, removed when the call ends.
 #[derive(Default)]
-struct Flights {
-    open: Mutex<HashMap<Digest, Flight>>,
+struct InFlightCalls {
+    open: Mutex<HashMap<Digest, InFlightCall>>,
 }
 
-/// One question under way. Whoever asks it too polls the same future, so it goes on when the first to ask goes away, and is
-/// dropped with the last.
+/// One call in flight. Identical calls poll the same future, so it continues when the first caller
+/// is dropped, and is dropped with the last one.
 #[derive(Clone)]
-struct Flight {
+struct InFlightCall {
     outcome: WeakShared<BoxFuture<'static, Outcome>>,
-    /// Set by the first to take the answer, who is billed for it.
+    /// Whether some caller has taken the answer already; the first one is billed for it.
     billed: Arc<AtomicBool>,
 }
 
-/// Takes a question off the list when its future ends or is dropped.
-struct Landing {
-    flights: Arc<Flights>,
+/// Removes a call from the calls in flight when its future ends or is dropped.
+struct InFlightGuard {
+    in_flight: Arc<InFlightCalls>,
     key: Digest,
     billed: Arc<AtomicBool>,
 }
 
 impl CachedModel {
-    /// Puts `store` before `inner`.
+    /// A model that answers from `store` and calls `inner` for what is not stored.
     pub fn new(inner: Arc<dyn ChatModel>, store: Arc<Store>) -> Self {
         let identity = inner.identity();
-        Self { inner, store, identity, flights: Arc::default() }
+        Self { inner, store, identity, in_flight: Arc::default() }
     }
 
-    /// How many questions are under way.
+    /// The number of calls in flight.
     #[cfg(test)]
-    pub(super) fn under_way(&self) -> usize {
-        self.flights.open.lock().unwrap().len()
+    pub(super) fn in_flight_count(&self) -> usize {
+        self.in_flight.open.lock().unwrap().len()
     }
 
     async fn answer(&self, call: Call) -> Result<Answer, ChatError> {
-        let (flight, billed) = self.join(call);
-        let mut answer = Answer::clone(flight.await?.as_ref());
+        let (outcome, billed) = self.join(call);
+        let mut answer = Answer::clone(outcome.await?.as_ref());
         if matches!(answer.origin(), Origin::Model) && billed.swap(true, Ordering::SeqCst) {
             answer.set_origin(Origin::Shared);
         }
         Ok(answer)
     }
 
-    /// The future of this question: the one under way, or a new one.
+    /// The future of this call: the one in flight, or a new one.
     fn join(&self, call: Call) -> (Shared<BoxFuture<'static, Outcome>>, Arc<AtomicBool>) {
         let request = call.json();
         let key = call.key(&self.identity.digest, &request);
-        let mut open = self.flights.open.lock().expect("no thread panics while it holds the list");
-        if let Some(flight) = open.get(&key)
-            && let Some(outcome) = flight.outcome.upgrade()
+        let mut open = self.in_flight.open.lock().expect("no thread panics while it holds the list");
+        if let Some(entry) = open.get(&key)
+            && let Some(outcome) = entry.outcome.upgrade()
         {
-            return (outcome, Arc::clone(&flight.billed));
+            return (outcome, Arc::clone(&entry.billed));
         }
         let billed = Arc::new(AtomicBool::new(false));
-        let landing = Landing { flights: Arc::clone(&self.flights), key, billed: Arc::clone(&billed) };
+        let guard = InFlightGuard { in_flight: Arc::clone(&self.in_flight), key, billed: Arc::clone(&billed) };
         let outcome =
-            fly(Arc::clone(&self.inner), Arc::clone(&self.store), self.identity.digest, call, request, landing)
+            fetch(Arc::clone(&self.inner), Arc::clone(&self.store), self.identity.digest, call, request, guard)
                 .boxed()
                 .shared();
         let weak = outcome.downgrade().expect("a future that was never polled is not finished");
-        open.insert(key, Flight { outcome: weak, billed: Arc::clone(&billed) });
+        open.insert(key, InFlightCall { outcome: weak, billed: Arc::clone(&billed) });
         (outcome, billed)
     }
 }
 
-/// Looks the answer up, or asks the model and makes its answer durable.
-async fn fly(
+/// Looks the answer up, or calls the model and makes its answer durable.
+async fn fetch(
     inner: Arc<dyn ChatModel>,
     store: Arc<Store>,
     model: Digest,
     call: Call,
     request: String,
-    landing: Landing,
+    guard: InFlightGuard,
 ) -> Outcome {
-    let key = landing.key;
+    let key = guard.key;
     let storage = |error: crate::store::StoreError| ChatError::Storage(error.to_string());
     if let Some(stored) = store.reader().call(&key).map_err(storage)? {
         let mut answer = call.parse(&stored).ok_or_else(|| {
@@ -114,11 +115,11 @@ async fn fly(
     Ok(Arc::new(answer))
 }
 
-impl Drop for Landing {
+impl Drop for InFlightGuard {
     fn drop(&mut self) {
-        let mut open = self.flights.open.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
-        // The place may belong to a later flight with the same question already.
-        if open.get(&self.key).is_some_and(|flight| Arc::ptr_eq(&flight.billed, &self.billed)) {
+        let mut open = self.in_flight.open.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        // The entry may already belong to a later call with the same key.
+        if open.get(&self.key).is_some_and(|entry| Arc::ptr_eq(&entry.billed, &self.billed)) {
             open.remove(&self.key);
         }
     }

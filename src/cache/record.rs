@@ -1,16 +1,16 @@
-//! Keys, and the stored form of questions and answers.
+//! Cache keys, and the stored form of requests and answers.
 
 use crate::base::{Digest, Hasher};
 use crate::chat::{Completion, FinishReason, Origin, Request, Sampling, Scores, Usage};
 use serde::{Deserialize, Serialize};
 
-/// One question of the port.
+/// One call of [`ChatModel`](crate::chat::ChatModel).
 pub(super) enum Call {
     Complete(Request),
     Score(Request, Vec<String>),
 }
 
-/// One answer of the port, its [`Origin`] the model.
+/// One answer of a [`ChatModel`](crate::chat::ChatModel), with the model as its [`Origin`].
 #[derive(Clone, PartialEq, Debug)]
 pub(super) enum Answer {
     Completion(Completion),
@@ -38,7 +38,8 @@ struct StoredCompletion {
     usage: StoredUsage,
 }
 
-/// Log-probabilities are decimal texts that give back the same bits, minus infinity included; JSON numbers promise neither.
+/// Log-probabilities are stored as decimal texts that parse to the same bits, including minus
+/// infinity; JSON numbers guarantee neither.
 #[derive(Serialize, Deserialize)]
 struct StoredScores {
     logprobs: Vec<String>,
@@ -46,7 +47,8 @@ struct StoredScores {
 }
 
 impl Call {
-    /// A score ignores `max_new_tokens` and `sampling`, so questions that differ only there are made equal.
+    /// A score call. It ignores `max_new_tokens` and `sampling`, which are normalized so that calls
+    /// that differ only there have the same key.
     pub(super) fn score(request: Request, answers: Vec<String>) -> Self {
         Self::Score(Request { max_new_tokens: 0, sampling: Sampling::GREEDY, ..request }, answers)
     }
@@ -58,7 +60,7 @@ impl Call {
         }
     }
 
-    /// The request as JSON text; everything of the question is in it.
+    /// The request as JSON text; it holds everything that the call depends on but the model.
     pub(super) fn json(&self) -> String {
         match self {
             Self::Complete(request) => serde_json::to_string(request),
@@ -67,12 +69,12 @@ impl Call {
         .expect("a request is plain data")
     }
 
-    /// What decides the answer: the model, the kind of question and the question.
+    /// The cache key: a digest of the model, the kind of call and the request.
     pub(super) fn key(&self, model: &Digest, json: &str) -> Digest {
         Hasher::new("maspo call").field(&model.0).field(self.kind().as_bytes()).field(json.as_bytes()).finish()
     }
 
-    /// The stored answer to this question; `None` where the text is no such answer.
+    /// Parses the stored answer to this call; `None` if the text is no such answer.
     pub(super) fn parse(&self, json: &str) -> Option<Answer> {
         match self {
             Self::Complete(_) => {

@@ -1,4 +1,5 @@
-//! Cached equals uncached; identical questions are one; a question that is given up hurts nobody.
+//! Tests of the cache: cached answers equal uncached ones, identical calls are made once, and a
+//! dropped call affects no other caller.
 
 use super::CachedModel;
 use crate::base::{CancelToken, Digest};
@@ -24,7 +25,7 @@ fn open(dir: &Path, model: &Arc<ScriptedModel>) -> CachedModel {
     CachedModel::new(Arc::<ScriptedModel>::clone(model), Arc::new(Store::open(dir).unwrap()))
 }
 
-/// Log-probabilities that are hard to write down: subnormal, many digits, minus infinity.
+/// Log-probabilities that are hard to write as text: subnormal, with many digits, minus infinity.
 fn awkward(text: &str, answers: &[String]) -> Vec<f64> {
     let value = |answer: &String| {
         let bits = u64::from_le_bytes(Digest::of(format!("{text}|{answer}").as_bytes()).0[..8].try_into().unwrap());
@@ -60,7 +61,7 @@ fn asks() -> impl Strategy<Value = Vec<Ask>> {
     prop::collection::vec(ask, 1..24)
 }
 
-/// What makes a question another one; a score ignores how tokens would be chosen.
+/// The parts of a call that its key depends on; a score ignores the sampling options.
 fn distinguishing(ask: &Ask) -> String {
     match ask {
         Ask::Complete(request) => format!("{request:?}"),
@@ -68,7 +69,7 @@ fn distinguishing(ask: &Ask) -> String {
     }
 }
 
-/// Everything but the origin, floats as bits.
+/// Compares everything but the origin, and floats by their bits.
 fn answers(model: &dyn ChatModel, asks: &[Ask]) -> Vec<(String, Vec<u64>, usize, usize)> {
     block_on(join_all(asks.iter().map(|ask| async {
         match ask.clone() {
@@ -122,7 +123,7 @@ fn only_what_decides_the_answer_is_in_the_key() {
 }
 
 #[test]
-fn another_model_has_other_answers() {
+fn answers_of_one_model_are_not_used_for_another() {
     struct Named(Arc<ScriptedModel>, &'static str);
     impl ChatModel for Named {
         fn complete(&self, request: Request) -> BoxFuture<'_, Result<Completion, ChatError>> {
@@ -147,7 +148,7 @@ fn another_model_has_other_answers() {
     assert_eq!(block_on(old.complete(request("x"))).unwrap().text, "old");
 }
 
-/// Answers each call when the test says so.
+/// A model that answers each call when the test says so.
 #[derive(Default)]
 struct Gated(Mutex<Vec<oneshot::Sender<Result<&'static str, ChatError>>>>);
 
@@ -193,7 +194,7 @@ fn poll<T>(future: &mut BoxFuture<'_, T>) -> Poll<T> {
 }
 
 #[test]
-fn identical_questions_under_way_are_one_and_billed_once() {
+fn identical_calls_in_flight_are_made_once_and_billed_once() {
     let dir = tempfile::tempdir().unwrap();
     let (model, cached) = gated(dir.path());
     let ledger = Ledger::new();
@@ -210,7 +211,7 @@ fn identical_questions_under_way_are_one_and_billed_once() {
 }
 
 #[test]
-fn the_others_get_the_answer_when_the_first_is_dropped_half_way() {
+fn the_others_get_the_answer_if_the_first_caller_is_dropped() {
     let dir = tempfile::tempdir().unwrap();
     let (model, cached) = gated(dir.path());
     let mut first = cached.complete(request("same"));
@@ -230,7 +231,7 @@ fn the_others_get_the_answer_when_the_first_is_dropped_half_way() {
 }
 
 #[test]
-fn a_question_that_everyone_gave_up_is_asked_anew() {
+fn a_call_that_every_caller_dropped_is_made_again() {
     let dir = tempfile::tempdir().unwrap();
     let (model, cached) = gated(dir.path());
     let (mut first, mut second) = (cached.complete(request("same")), cached.complete(request("same")));
@@ -245,7 +246,7 @@ fn a_question_that_everyone_gave_up_is_asked_anew() {
 }
 
 #[test]
-fn an_error_goes_to_all_who_wait_and_is_not_kept() {
+fn an_error_reaches_all_waiting_callers_and_is_not_stored() {
     let dir = tempfile::tempdir().unwrap();
     let (model, cached) = gated(dir.path());
     let mut all: Vec<_> = (0..3).map(|_| cached.complete(request("long"))).collect();
@@ -262,16 +263,16 @@ fn an_error_goes_to_all_who_wait_and_is_not_kept() {
 }
 
 #[test]
-fn the_list_of_questions_under_way_empties() {
+fn calls_in_flight_are_removed_when_they_end() {
     let dir = tempfile::tempdir().unwrap();
     let model = echo();
     let cached = open(dir.path(), &model);
     block_on(join_all((0..50).map(|i| cached.complete(request(&i.to_string())))));
-    assert_eq!(cached.under_way(), 0);
+    assert_eq!(cached.in_flight_count(), 0);
 }
 
 #[test]
-fn an_answer_that_cannot_be_made_durable_is_not_given() {
+fn an_answer_that_cannot_be_made_durable_is_not_returned() {
     let dir = tempfile::tempdir().unwrap();
     let store = Arc::new(Store::open_limited(dir.path(), Some(12)).unwrap());
     let model = Arc::new(ScriptedModel::new(|_| "x".repeat(10_000)));
@@ -297,7 +298,5 @@ fn the_stored_call_is_readable() {
     let mut statement =
         connection.prepare("SELECT kind || ' ' || request || ' ' || response FROM calls ORDER BY id").unwrap();
     let rows: Vec<String> = statement.query_map([], |row| row.get(0)).unwrap().map(Result::unwrap).collect();
-    expect_test::expect![[r#"
-        complete {"messages":[{"role":"user","content":"well?"}],"max_new_tokens":4,"sampling":{"temperature":0.0,"top_k":0,"top_p":1.0,"seed":0}} {"text":"yes","finish_reason":"stop","usage":{"prompt_tokens":1,"reused_tokens":0,"new_tokens":1}}
-        score {"messages":[{"role":"user","content":"well?"}],"max_new_tokens":0,"sampling":{"temperature":0.0,"top_k":0,"top_p":1.0,"seed":0},"answers":["A","B"]} {"logprobs":["-0.6931471805599453","-0.6931471805599453"],"usage":{"prompt_tokens":1,"reused_tokens":0,"new_tokens":0}}"#]].assert_eq(&rows.join("\n"));
+    expect_test::expect_file!["golden/calls.txt"].assert_eq(&(rows.join("\n") + "\n"));
 }

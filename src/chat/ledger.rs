@@ -1,4 +1,5 @@
-//! The bill: calls, tokens and seconds per role. It wraps a model, watches every call and changes nothing.
+//! Counts calls, tokens and seconds per model role. It wraps a model, observes every call and
+//! changes nothing.
 
 use super::{ChatError, ChatModel, Completion, ModelIdentity, Origin, Request, Scores, Usage};
 use crate::base::{CancelToken, Stopwatch};
@@ -7,20 +8,20 @@ use futures::future::BoxFuture;
 use serde::{Deserialize, Serialize};
 use std::sync::{Arc, Mutex};
 
-/// What a call is for.
+/// The role of a model in a run.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum ModelRole {
-    /// Runs the agents.
+    /// Running the agents.
     Worker,
-    /// Writes candidate prompts.
+    /// Writing candidate prompts.
     Optimizer,
-    /// Compares answers.
+    /// Comparing answers.
     Judge,
 }
 
 impl ModelRole {
-    /// All roles, in the order the bill lists them.
+    /// All roles, in the order of the bill.
     pub const ALL: [Self; 3] = [Self::Worker, Self::Optimizer, Self::Judge];
 
     /// The name in configuration and reports.
@@ -33,27 +34,27 @@ impl ModelRole {
     }
 }
 
-/// What one role cost.
+/// The costs of one role.
 #[derive(Clone, Copy, PartialEq, Debug, Default, Serialize, Deserialize)]
 pub struct LedgerLine {
-    /// Calls made, whoever answered them: `computed + cached + shared + failed`.
+    /// The number of calls: `computed + cached + shared + failed`.
     pub calls: u64,
-    /// Calls a model computed now.
+    /// The number of calls that a model computed.
     pub computed: u64,
-    /// Calls answered by the response cache.
+    /// The number of calls answered from the response cache.
     pub cached: u64,
-    /// Calls answered by an identical call under way.
+    /// The number of calls answered by an identical call in flight.
     pub shared: u64,
-    /// Calls that ended in an error (overflow among them).
+    /// The number of calls that ended in an error, overflows included.
     pub failed: u64,
-    /// Prompt tokens computed now.
+    /// The number of prompt tokens computed.
     pub prefilled_tokens: u64,
-    /// Prompt tokens whose keys and values were already there.
+    /// The number of prompt tokens whose keys and values were reused.
     pub reused_tokens: u64,
-    /// Tokens decoded now.
+    /// The number of tokens decoded.
     pub decoded_tokens: u64,
-    /// Wall seconds during which at least one call of this role was open. Roles overlap, so lines may add up to more than
-    /// the run.
+    /// Wall-clock seconds during which at least one call of this role was open. Roles overlap, so
+    /// that the lines may add up to more than the run.
     pub seconds: f64,
 }
 
@@ -79,17 +80,17 @@ struct OpenLine {
     opened: Option<Stopwatch>,
 }
 
-/// The bill of a run; clones share one bill.
+/// The ledger of a run; clones share their counters.
 #[derive(Clone, Debug, Default)]
 pub struct Ledger(Arc<Mutex<[OpenLine; 3]>>);
 
 impl Ledger {
-    /// An empty bill.
+    /// An empty ledger.
     pub fn new() -> Self {
         Self::default()
     }
 
-    /// What `role` cost so far.
+    /// The costs of `role` so far.
     pub fn line(&self, role: ModelRole) -> LedgerLine {
         let lines = self.0.lock().expect("no thread panics while it holds the ledger");
         let open = &lines[role as usize];
@@ -120,7 +121,7 @@ impl Ledger {
     }
 }
 
-/// Closes the call in the ledger also when its future is dropped half-way.
+/// Closes a call in the ledger, even if its future is dropped before it ends.
 struct OpenCall<'a> {
     ledger: &'a Ledger,
     role: ModelRole,
@@ -133,7 +134,8 @@ impl Drop for OpenCall<'_> {
     }
 }
 
-/// A model in one role of a run: counts every call in the [`Ledger`] and starts none after a cancellation.
+/// A model in one role of a run: it counts every call in the [`Ledger`], and starts none after a
+/// cancellation.
 pub struct Metered {
     model: Arc<dyn ChatModel>,
     role: ModelRole,
@@ -142,7 +144,7 @@ pub struct Metered {
 }
 
 impl Metered {
-    /// Puts `model` into `role`.
+    /// Wraps `model` in `role`.
     pub fn new(model: Arc<dyn ChatModel>, role: ModelRole, ledger: Ledger, cancel: CancelToken) -> Self {
         Self { model, role, ledger, cancel }
     }
@@ -193,7 +195,7 @@ mod tests {
     }
 
     #[test]
-    fn every_call_is_on_the_bill_and_the_bill_adds_up() {
+    fn every_call_is_counted_and_the_ledger_adds_up() {
         let ledger = Ledger::new();
         let model = ScriptedModel::new(|request| format!("{}!", request.messages[0].content));
         let worker = Metered::new(Arc::new(model), ModelRole::Worker, ledger.clone(), CancelToken::new());

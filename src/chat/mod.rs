@@ -1,6 +1,8 @@
-//! The one port between the optimizer and whatever runs a language model: messages in, text or answer scores out.
+//! The one interface between the optimizer and whatever runs a language model: messages in, text or
+//! answer scores out.
 //!
-//! Everything above this module speaks [`ChatModel`] and knows neither the engine, nor the network, nor the cache behind it.
+//! Everything above this module uses [`ChatModel`] and does not know the engine or the cache behind
+//! it.
 
 mod ledger;
 mod model;

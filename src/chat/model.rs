@@ -1,4 +1,4 @@
-//! The port itself: requests, completions, scores, errors and the trait.
+//! The interface itself: requests, completions, scores, errors and the trait.
 
 use super::{FinishReason, Message, Sampling};
 use crate::base::Digest;
@@ -10,13 +10,13 @@ use serde::{Deserialize, Serialize};
 pub struct Request {
     /// The conversation so far; the model answers it.
     pub messages: Vec<Message>,
-    /// At most this many new tokens. Ignored by [`ChatModel::score`].
+    /// The most new tokens. Ignored by [`ChatModel::score`].
     pub max_new_tokens: usize,
     /// How tokens are chosen. Ignored by [`ChatModel::score`].
     pub sampling: Sampling,
 }
 
-/// Where an answer came from.
+/// The origin of an answer.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Origin {
@@ -25,20 +25,20 @@ pub enum Origin {
     Model,
     /// It was read from the response cache.
     Cache,
-    /// An identical request was under way, and its answer was shared.
+    /// An identical request was in flight, and its answer was shared.
     Shared,
 }
 
-/// What one call cost, in tokens. `prompt_tokens = prefilled + reused_tokens`.
+/// The cost of one call in tokens: `prompt_tokens = prefilled + reused_tokens`.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
 pub struct Usage {
-    /// Tokens of the rendered prompt (for scores: of the prompt and the answers appended to it).
+    /// Tokens of the rendered prompt; for scores, of the prompt and the answers appended to it.
     pub prompt_tokens: usize,
-    /// Of these, tokens whose keys and values were already there.
+    /// The number of these tokens whose keys and values were reused.
     pub reused_tokens: usize,
-    /// Tokens decoded.
+    /// The number of tokens decoded.
     pub new_tokens: usize,
-    /// Where the answer came from; only [`Origin::Model`] cost the tokens above now.
+    /// Where the answer came from. Only an answer of [`Origin::Model`] was computed by this call.
     pub origin: Origin,
 }
 
@@ -56,38 +56,41 @@ pub struct Completion {
 /// The answer to [`ChatModel::score`].
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
 pub struct Scores {
-    /// Natural-log probability of each answer text as the next tokens, in the order asked.
+    /// The natural logarithm of the probability of each answer as the next tokens, in the order
+    /// given.
     pub logprobs: Vec<f64>,
     /// What it cost.
     pub usage: Usage,
 }
 
-/// Everything about a model that can change its answers; part of every cache key.
+/// Everything about a model that can change its answers; it is part of every cache key.
 #[derive(Clone, PartialEq, Eq, Hash, Debug, Serialize, Deserialize)]
 pub struct ModelIdentity {
-    /// For people: the directory's name or the embedded model's.
+    /// The name for people: that of the model's folder, or of the embedded model.
     pub name: String,
-    /// Digest over weights, configuration, tokenizer, chat template, number format, backend and kernel version.
+    /// The digest over weights, configuration, tokenizer, chat template, number format, backend and
+    /// kernel version.
     pub digest: Digest,
 }
 
 /// Why a call gave no answer.
 #[derive(Clone, Debug, thiserror::Error)]
 pub enum ChatError {
-    /// This one request is longer than the model or the K/V pool can hold. Counted per item; the run goes on.
+    /// This request is longer than the model or the K/V pool can hold. It is counted per item, and
+    /// the run goes on.
     #[error("the prompt has {prompt_tokens} tokens and {new_tokens} more are asked for, but {limit} fit")]
     Overflow {
         /// Tokens of the rendered prompt.
         prompt_tokens: usize,
-        /// New tokens asked for.
+        /// The requested number of new tokens.
         new_tokens: usize,
-        /// What fits.
+        /// The most tokens that fit.
         limit: usize,
     },
     /// The run is being stopped (ctrl-C).
     #[error("stopped on request")]
     Cancelled,
-    /// The answer could not be made durable; it is not to be used.
+    /// The answer could not be made durable, so it must not be used.
     #[error("the journal could not be written: {0}")]
     Storage(String),
     /// The model failed; the run cannot go on.
@@ -95,15 +98,16 @@ pub enum ChatError {
     Model(String),
 }
 
-/// A language model, wherever it runs. Implementations answer many calls at once; results never depend on which other
-/// calls are under way.
+/// A language model, wherever it runs. Implementations process many calls concurrently; results
+/// never depend on which other calls are in flight.
 pub trait ChatModel: Send + Sync {
-    /// Continues the conversation.
+    /// Generates the next message of the conversation.
     fn complete(&self, request: Request) -> BoxFuture<'_, Result<Completion, ChatError>>;
 
-    /// The log-probability of each of `answers` as the next tokens after the conversation: prefill only, nothing decoded.
+    /// Returns the log-probability of each of `answers` as the next tokens after the conversation.
+    /// This is prefill only; nothing is decoded.
     fn score(&self, request: Request, answers: Vec<String>) -> BoxFuture<'_, Result<Scores, ChatError>>;
 
-    /// What this model is; constant for its lifetime.
+    /// The identity of this model, constant for its lifetime.
     fn identity(&self) -> ModelIdentity;
 }

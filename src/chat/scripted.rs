@@ -1,4 +1,5 @@
-//! A model whose answers are a function of the request: search logic is tested against it, without any network weights.
+//! A model whose answers are a function of the request. The search logic is tested against it,
+//! without any weights.
 
 use super::{ChatError, ChatModel, Completion, FinishReason, ModelIdentity, Origin, Request, Scores, Usage};
 use crate::base::Digest;
@@ -9,7 +10,8 @@ use std::sync::Mutex;
 type CompleteFn = dyn Fn(&Request) -> String + Send + Sync;
 type ScoreFn = dyn Fn(&Request, &[String]) -> Vec<f64> + Send + Sync;
 
-/// Answers by calling the functions it was made with, and remembers every request. A "token" is a word.
+/// A model that answers by calling the functions it was made with, and that records every request.
+/// Its "tokens" are words.
 pub struct ScriptedModel {
     complete: Box<CompleteFn>,
     score: Box<ScoreFn>,
@@ -17,7 +19,7 @@ pub struct ScriptedModel {
 }
 
 impl ScriptedModel {
-    /// A model that completes with `complete` and scores all answers alike.
+    /// A model that completes with `complete`, and gives all answers equal scores.
     pub fn new(complete: impl Fn(&Request) -> String + Send + Sync + 'static) -> Self {
         Self {
             complete: Box::new(complete),
@@ -26,18 +28,18 @@ impl ScriptedModel {
         }
     }
 
-    /// The same model with `score` for the log-probabilities of the answers.
+    /// Uses `score` for the log-probabilities of the answers.
     pub fn with_scores(mut self, score: impl Fn(&Request, &[String]) -> Vec<f64> + Send + Sync + 'static) -> Self {
         self.score = Box::new(score);
         self
     }
 
-    /// Every request so far, in the order of arrival.
+    /// All requests so far, in the order of arrival.
     pub fn seen(&self) -> Vec<Request> {
         self.seen.lock().expect("no thread panics while it holds the list").clone()
     }
 
-    fn note(&self, request: &Request) -> usize {
+    fn record(&self, request: &Request) -> usize {
         self.seen.lock().expect("no thread panics while it holds the list").push(request.clone());
         request.messages.iter().map(|message| message.content.split_whitespace().count()).sum()
     }
@@ -46,7 +48,7 @@ impl ScriptedModel {
 impl ChatModel for ScriptedModel {
     fn complete(&self, request: Request) -> BoxFuture<'_, Result<Completion, ChatError>> {
         async move {
-            let prompt_tokens = self.note(&request);
+            let prompt_tokens = self.record(&request);
             let text = (self.complete)(&request);
             let new_tokens = text.split_whitespace().count();
             let usage = Usage { prompt_tokens, reused_tokens: 0, new_tokens, origin: Origin::Model };
@@ -57,7 +59,7 @@ impl ChatModel for ScriptedModel {
 
     fn score(&self, request: Request, answers: Vec<String>) -> BoxFuture<'_, Result<Scores, ChatError>> {
         async move {
-            let prompt_tokens = self.note(&request);
+            let prompt_tokens = self.record(&request);
             let logprobs = (self.score)(&request, &answers);
             let usage = Usage { prompt_tokens, reused_tokens: 0, new_tokens: 0, origin: Origin::Model };
             Ok(Scores { logprobs, usage })

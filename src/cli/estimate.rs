@@ -85,7 +85,7 @@ fn worker(settings: &Settings, id: AgentId) -> Length {
 fn optimizer(settings: &Settings, id: AgentId) -> Length {
     let (graph, options) = (&settings.graph, &settings.options);
     let agent = graph.agent(id);
-    let brief = propose::template::Brief {
+    let brief = propose::template::OptimizerInput {
         agent: &agent.name,
         role: &agent.role,
         parent: "",

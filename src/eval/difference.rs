@@ -1,31 +1,31 @@
-//! Two sets of prompts on the same cases.
+//! The paired comparison of two sets of prompts on the same cases.
 
 use super::evaluation::Evaluation;
 use crate::base::Seed;
 use crate::stats::{mcnemar_exact, paired_bootstrap};
 use serde::{Deserialize, Serialize};
 
-/// What the second evaluation gains over the first.
+/// The gain of the second evaluation over the first.
 #[derive(Clone, Copy, PartialEq, Debug, Serialize, Deserialize)]
 pub struct Difference {
-    /// Cases.
+    /// The number of cases.
     pub n: usize,
-    /// The second's accuracy minus the first's.
+    /// The accuracy of the second evaluation minus that of the first.
     pub value: f64,
-    /// The paired bootstrap's 95 % percentile interval.
+    /// The 95 % percentile interval of the paired bootstrap.
     pub ci95: (f64, f64),
     /// McNemar's exact two-sided p-value.
     pub mcnemar_p: f64,
-    /// Cases that only the first got right.
+    /// The number of cases that only the first evaluation got right.
     pub only_first: usize,
-    /// Cases that only the second got right.
+    /// The number of cases that only the second evaluation got right.
     pub only_second: usize,
 }
 
-/// Compares two evaluations of the same cases, pair by pair.
+/// Compares two evaluations of the same cases, case by case.
 ///
 /// # Panics
-/// If the two are not of the same cases in the same order.
+/// Panics if the two do not have the same cases in the same order.
 pub fn compare(first: &Evaluation, second: &Evaluation, seed: Seed) -> Difference {
     assert_eq!(first.items.len(), second.items.len(), "the same cases are compared");
     let diffs: Vec<f64> = first

@@ -1,4 +1,4 @@
-//! One set of prompts on a list of cases.
+//! The evaluation of one set of prompts on a list of cases.
 
 use crate::chat::ChatError;
 use crate::rollout::{Prompts, Runner};
@@ -6,16 +6,16 @@ use crate::stats::wilson;
 use crate::task::{Case, Outcome, Scorer};
 use serde::{Deserialize, Serialize};
 
-/// How one case went.
+/// The result of one case.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub struct ItemResult {
     /// The case's id.
     pub id: String,
-    /// The answer found in the output; absent when there is none. The gold answer is not recorded.
+    /// The answer found in the output; absent if there is none. The gold answer is not recorded.
     pub answer: Option<String>,
-    /// Right, wrong or unparsable.
+    /// Whether the answer is right, wrong or unparsable.
     pub outcome: Outcome,
-    /// Whether some agent's prompt was longer than the model can hold.
+    /// Whether some agent's prompt was longer than the model can read.
     pub overflow: bool,
 }
 
@@ -26,34 +26,34 @@ impl ItemResult {
     }
 }
 
-/// How many were right, and how sure that is.
+/// The accuracy with its confidence interval.
 #[derive(Clone, Copy, PartialEq, Debug, Serialize, Deserialize)]
 pub struct Accuracy {
-    /// Cases.
+    /// The number of cases.
     pub n: usize,
-    /// Right ones.
+    /// The number of right answers.
     pub correct: usize,
-    /// `correct / n`; 0 without cases.
+    /// The accuracy `correct / n`; 0 without cases.
     pub accuracy: f64,
     /// Wilson's 95 % interval.
     pub ci95: (f64, f64),
-    /// Outputs without an answer (they count as wrong).
+    /// The number of outputs without an answer, which count as wrong.
     pub unparsable: usize,
-    /// Cases in which some agent's prompt was longer than the model can hold.
+    /// The number of cases in which some agent's prompt was longer than the model can read.
     pub overflow: usize,
 }
 
-/// How a set of prompts did, case by case.
+/// The evaluation of a set of prompts, case by case.
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
 pub struct Evaluation {
-    /// The sums.
+    /// The totals.
     pub accuracy: Accuracy,
-    /// Every case, in the order given.
+    /// The results of all cases, in the order given.
     pub items: Vec<ItemResult>,
 }
 
 impl Evaluation {
-    /// The sums of `items`.
+    /// An evaluation of the results `items`.
     pub fn new(items: Vec<ItemResult>) -> Self {
         let count = |test: fn(&ItemResult) -> bool| items.iter().filter(|item| test(item)).count();
         let (n, correct) = (items.len(), count(ItemResult::is_correct));
@@ -72,7 +72,7 @@ impl Evaluation {
 /// Runs `prompts` on every case and scores the terminal agent's outputs.
 ///
 /// # Errors
-/// Whatever the worker answers, except an overflow, which is counted.
+/// Returns every error of the worker except an overflow, which is counted.
 pub async fn evaluate(
     runner: &Runner,
     prompts: &Prompts,
@@ -102,7 +102,7 @@ mod tests {
     use futures::future::BoxFuture;
     use std::sync::Arc;
 
-    /// A model that holds 40 bytes.
+    /// A model with a context of 40 bytes.
     struct Small(ScriptedModel);
 
     impl ChatModel for Small {
@@ -125,7 +125,7 @@ mod tests {
     }
 
     #[test]
-    fn right_wrong_unparsable_and_overflowing_cases_are_told_apart() {
+    fn right_wrong_unparsable_and_overflowing_cases_are_distinguished() {
         let agent = |name: &str, prompt: &str| Agent {
             name: name.into(),
             role: "r".into(),
@@ -136,7 +136,8 @@ mod tests {
         };
         let agents = vec![agent("copy", "copy {question}"), agent("answer", "answer {context}")];
         let graph = Arc::new(Graph::new(agents, sequential(2, EdgeView::Extracted), 100).unwrap());
-        // The copier repeats the question; the second answers with its last word, unless that is a question mark.
+        // The first agent repeats the question; the second answers with its last word, unless that
+        // is a question mark.
         let model = ScriptedModel::new(|request| match request.messages[0].content.strip_prefix("copy ") {
             Some(text) => format!("<answer>{text}</answer>"),
             None => match request.messages[0].content.split_whitespace().last() {

@@ -1,5 +1,5 @@
-//! Scores prompts on held-out, labelled cases. The only consumer of gold answers above [`task`](crate::task). Knows nothing of
-//! the search.
+//! Scores prompts on held-out, labelled cases. It is the only consumer of gold answers above
+//! [`task`](crate::task), and knows nothing of the search.
 
 mod difference;
 mod evaluation;

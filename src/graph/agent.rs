@@ -1,4 +1,4 @@
-//! Agents and edges as plain values.
+//! Agents and edges, as plain values.
 
 use crate::base::AgentId;
 use crate::prompt::{Constraints, Slot, Template};
@@ -7,15 +7,16 @@ use serde::{Deserialize, Serialize};
 /// One agent of the graph.
 #[derive(Clone, PartialEq, Debug)]
 pub struct Agent {
-    /// Its name, unique in the graph.
+    /// The agent's name, unique in the graph.
     pub name: String,
-    /// What it is for, in one or two sentences: the judge judges by it and the optimizer reads it.
+    /// Its task in one or two sentences. The judge compares its outputs by it, and the optimizer
+    /// model reads it.
     pub role: String,
     /// The prompt p_i that the search starts from.
     pub seed_prompt: Template,
     /// Passages that every candidate must keep verbatim.
     pub frozen: Vec<String>,
-    /// Most new tokens of one answer.
+    /// The most new tokens of one answer.
     pub max_new_tokens: usize,
     /// Whether the search may change the prompt.
     pub optimize: bool,
@@ -25,8 +26,8 @@ pub struct Agent {
 const MAX_NEW_TOKENS: usize = 256;
 
 impl Agent {
-    /// An agent that the search may change in every word. `prompt` holds the slots `{question}` and `{context}`, of which the
-    /// agents without predecessors need the first and all others the second.
+    /// An agent whose whole prompt the search may change. `prompt` holds the slots `{question}` and
+    /// `{context}`; agents without predecessors need the first, all others the second.
     pub fn new(name: impl Into<String>, role: impl Into<String>, prompt: impl Into<String>) -> Self {
         Self {
             name: name.into(),
@@ -38,7 +39,8 @@ impl Agent {
         }
     }
 
-    /// The rules that this agent's prompts obey: the seed prompt's own slots, each exactly once.
+    /// The constraints on this agent's prompts: the slots of its seed prompt, each exactly once,
+    /// and its frozen passages.
     pub fn constraints(&self, max_prompt_bytes: usize) -> Constraints {
         let slots = Slot::ALL.into_iter().filter(|slot| self.seed_prompt.count(*slot) > 0).collect();
         Constraints { slots, frozen: self.frozen.clone(), max_bytes: max_prompt_bytes }
@@ -52,19 +54,19 @@ pub enum EdgeView {
     /// The whole text.
     #[default]
     Raw,
-    /// The last `<answer>…</answer>`; the whole text where there is none.
+    /// The last `<answer>…</answer>`, or the whole text if there is none.
     Extracted,
     /// A summary of at most 30 words, written by the worker.
     Summary,
 }
 
-/// `from`'s output is part of `to`'s context.
+/// An edge of the graph: the output of `from` is part of the context of `to`.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub struct Edge {
     /// The predecessor.
     pub from: AgentId,
     /// The successor.
     pub to: AgentId,
-    /// What `to` sees.
+    /// What the successor sees of the output.
     pub view: EdgeView,
 }

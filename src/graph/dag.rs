@@ -4,7 +4,7 @@ use super::agent::{Agent, Edge};
 use crate::base::AgentId;
 use crate::prompt::Slot;
 
-/// A directed acyclic graph with exactly one terminal agent, from which every query is answered.
+/// A directed acyclic graph with exactly one terminal agent, whose output is the system's answer.
 #[derive(Clone, PartialEq, Debug)]
 pub struct Graph {
     agents: Vec<Agent>,
@@ -12,16 +12,16 @@ pub struct Graph {
     order: Vec<AgentId>,
 }
 
-/// Why agents and edges are not a usable graph.
+/// Why agents and edges do not form a usable graph.
 #[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
 pub enum GraphError {
-    /// No agent at all.
+    /// There is no agent.
     #[error("the graph has no agents")]
     Empty,
     /// Two agents share a name.
     #[error("two agents are named `{0}`")]
     DuplicateAgent(String),
-    /// An edge stands twice.
+    /// An edge is listed twice.
     #[error("the edge {from} -> {to} stands twice")]
     DuplicateEdge {
         /// Predecessor.
@@ -29,16 +29,16 @@ pub enum GraphError {
         /// Successor.
         to: String,
     },
-    /// Edges that form a cycle.
+    /// The edges form a cycle.
     #[error("the graph has a cycle: {}", .0.join(" -> "))]
     Cycle(Vec<String>),
-    /// More than one agent without a successor.
+    /// More than one agent has no successor.
     #[error("the graph has {} terminal agents ({}); exactly one may have no successor", .0.len(), .0.join(", "))]
     Terminals(Vec<String>),
-    /// A prompt lacks a slot that its place in the graph calls for, or breaks another rule.
+    /// A prompt lacks a slot that its position in the graph requires, or breaks another constraint.
     #[error("agent `{agent}`: {problem}")]
     Prompt {
-        /// Whose prompt.
+        /// The agent's name.
         agent: String,
         /// What is wrong.
         problem: String,
@@ -46,10 +46,10 @@ pub enum GraphError {
 }
 
 impl Graph {
-    /// Checks everything and orders the agents topologically (ties by position).
+    /// Validates agents and edges, and sorts the agents topologically (ties by position).
     ///
     /// # Errors
-    /// Every fault found, not only the first.
+    /// Returns all faults, not only the first.
     pub fn new(agents: Vec<Agent>, edges: Vec<Edge>, max_prompt_bytes: usize) -> Result<Self, Vec<GraphError>> {
         let mut errors = Vec::new();
         if agents.is_empty() {
@@ -81,17 +81,18 @@ impl Graph {
         if errors.is_empty() { Ok(Self { agents, edges, order }) } else { Err(errors) }
     }
 
-    /// All agents, by [`AgentId`].
+    /// All agents, indexed by [`AgentId`].
     pub fn agents(&self) -> &[Agent] {
         &self.agents
     }
 
-    /// One agent.
+    /// The agent with this id.
     pub fn agent(&self, id: AgentId) -> &Agent {
         &self.agents[id.0]
     }
 
-    /// All edges, in the order they were given; a successor's context lists its predecessors in this order.
+    /// All edges, in the order they were given; a successor's context lists its predecessors in
+    /// this order.
     pub fn edges(&self) -> &[Edge] {
         &self.edges
     }
@@ -121,7 +122,7 @@ impl Graph {
         self.order.iter().copied().filter(|to| self.edges.iter().any(|e| e.from == id && e.to == *to)).collect()
     }
 
-    /// Everything below `id` (without `id`), in topological order.
+    /// All agents downstream of `id`, without `id`, in topological order.
     pub fn descendants(&self, id: AgentId) -> Vec<AgentId> {
         let mut below = vec![false; self.agents.len()];
         below[id.0] = true;
@@ -151,7 +152,8 @@ fn prompt_errors(id: AgentId, agent: &Agent, edges: &[Edge], max_prompt_bytes: u
     constraints.errors(&agent.seed_prompt).into_iter().map(problem).collect()
 }
 
-/// Kahn's algorithm, lowest index first; on failure one cycle, its first agent repeated at the end.
+/// Kahn's algorithm, lowest index first. On failure it returns one cycle, with its first agent
+/// repeated at the end.
 fn topological_order(agents: usize, edges: &[Edge]) -> Result<Vec<AgentId>, Vec<AgentId>> {
     let mut order: Vec<AgentId> = Vec::with_capacity(agents);
     while order.len() < agents {
@@ -167,7 +169,7 @@ fn topological_order(agents: usize, edges: &[Edge]) -> Result<Vec<AgentId>, Vec<
 }
 
 fn find_cycle(agents: usize, edges: &[Edge], done: &[AgentId]) -> Vec<AgentId> {
-    // Every agent that is left has a predecessor that is left, so walking backwards must meet itself.
+    // Every remaining agent has a remaining predecessor, so a walk backwards must meet itself.
     let start = (0..agents).map(AgentId).find(|id| !done.contains(id)).expect("some agent is left");
     let mut path = vec![start];
     loop {
@@ -214,7 +216,7 @@ mod tests {
     }
 
     #[test]
-    fn faults_are_named() {
+    fn every_fault_of_a_graph_is_reported() {
         let q = "do {question}";
         let c = "do {context}";
         check_errors(&[], &[], expect![["the graph has no agents\n"]]);

@@ -1,4 +1,5 @@
-//! The agent graph G = (V, E): who the agents are, what each reads, in which order they run. Any DAG with one terminal agent.
+//! The agent graph G = (V, E): the agents, what each of them reads, and the order in which they
+//! run. Any directed acyclic graph with one terminal agent is allowed.
 
 mod agent;
 mod dag;

@@ -1,21 +1,22 @@
-//! The edges of the well-known topologies, over agents in the order the user lists them.
+//! The edges of well-known topologies, over agents in the order in which the user lists them.
 
 use super::agent::{Edge, EdgeView};
 use crate::base::AgentId;
 
-/// A chain: every agent reads its predecessor (predictor → reflector → …).
+/// A chain, in which every agent reads its predecessor (predictor → reflector → …).
 pub fn sequential(agents: usize, view: EdgeView) -> Vec<Edge> {
     (1..agents).map(|to| Edge { from: AgentId(to - 1), to: AgentId(to), view }).collect()
 }
 
-/// Specialists side by side, and a summarizer, listed last, that reads all of them.
+/// Parallel specialists, and a summarizer, listed last, that reads all of them.
 pub fn hierarchical(agents: usize, view: EdgeView) -> Vec<Edge> {
     let last = agents.saturating_sub(1);
     (0..last).map(|from| Edge { from: AgentId(from), to: AgentId(last), view }).collect()
 }
 
-/// A debate: layers of `debaters` agents, each reading everyone of the layer before; the last agent, the moderator, reads
-/// the last layer. `None` unless there are `debaters` × rounds + 1 agents with at least one round.
+/// A debate: layers of `debaters` agents, each of which reads the whole layer before; the last
+/// agent, the moderator, reads the last layer. Returns `None` unless there are `debaters` × rounds
+/// + 1 agents for at least one round.
 pub fn debate(agents: usize, debaters: usize, view: EdgeView) -> Option<Vec<Edge>> {
     if debaters == 0 || agents <= debaters || !(agents - 1).is_multiple_of(debaters) {
         return None;
@@ -36,7 +37,7 @@ mod tests {
     }
 
     #[test]
-    fn presets_have_their_shapes() {
+    fn topologies_have_the_documented_edges() {
         assert_eq!(pairs(sequential(3, EdgeView::Raw)), [(0, 1), (1, 2)]);
         assert_eq!(pairs(hierarchical(4, EdgeView::Raw)), [(0, 3), (1, 3), (2, 3)]);
         let edges = debate(5, 2, EdgeView::Raw).unwrap();

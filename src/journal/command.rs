@@ -1,15 +1,15 @@
-//! The command that goes on with a run: the arguments that it was started with, and `--resume`.
+//! The command that resumes a run: its original arguments and `--resume`.
 
-/// The shell command that goes on with a run that was started with these arguments of the program. Every argument is said
-/// again as it was given, so no flag can be forgotten.
+/// Returns the shell command that resumes a run that was started with these arguments. Every
+/// argument is repeated as it was given, so no flag can be forgotten.
 pub fn resume_command(arguments: &[String]) -> String {
-    // What follows `--` is no flag.
+    // Arguments after `--` are no flags.
     let end = arguments.iter().position(|argument| argument == "--").unwrap_or(arguments.len());
     let (flags, rest) = arguments.split_at(end);
     let flags = flags.iter().map(String::as_str);
     let words: Vec<&str> =
         ["maspo"].into_iter().chain(flags).chain(["--resume"]).chain(rest.iter().map(String::as_str)).collect();
-    // An argument of a process cannot hold the NUL byte, the only one that a shell cannot be given.
+    // A process argument cannot contain the NUL byte, which is the only one that cannot be quoted.
     shlex::try_join(words.iter().copied()).unwrap_or_else(|_| words.join(" "))
 }
 
@@ -22,13 +22,13 @@ mod tests {
     }
 
     #[test]
-    fn every_argument_is_said_again_as_it_was_given() {
+    fn every_argument_is_repeated_as_it_was_given() {
         assert_eq!(command(&["optimize", "a.toml", "--fast"]), "maspo optimize a.toml --fast --resume");
         assert_eq!(command(&["optimize", "--", "-a.toml"]), "maspo optimize --resume -- -a.toml");
     }
 
     #[test]
-    fn a_shell_reads_the_arguments_again() {
+    fn a_shell_parses_the_command_into_the_same_arguments() {
         let arguments = ["optimize", "it's here.toml", "--set", r#"model.path="a b""#, "--out", "$HOME & more", ""];
         let expected = [&["maspo"][..], &arguments, &["--resume"]].concat();
         assert_eq!(shlex::split(&command(&arguments)).unwrap(), expected);

@@ -1,9 +1,9 @@
-//! What can go wrong with the record of a run.
+//! The errors of a journal.
 
 use crate::store::{RunDirError, StoreError};
 use std::path::PathBuf;
 
-/// Why a run's record could not be used.
+/// Why a journal could not be used.
 #[derive(Debug, thiserror::Error)]
 pub enum JournalError {
     /// The run directory could not be opened.
@@ -29,12 +29,12 @@ pub enum JournalError {
         /// The run directory.
         dir: PathBuf,
     },
-    /// A row does not have the form that this version writes.
+    /// A row does not have the format of this version.
     #[error("{} holds {what} that cannot be read: {reason}; start the run again with --force", .path.display())]
     Malformed {
         /// The database.
         path: PathBuf,
-        /// Which row.
+        /// The row.
         what: String,
         /// What is wrong with it.
         reason: String,
@@ -42,7 +42,7 @@ pub enum JournalError {
 }
 
 impl JournalError {
-    /// Whether the machine is at fault (exit code 3) rather than what the user named (exit code 2).
+    /// Whether the environment is at fault (exit code 3), and not the user's input (exit code 2).
     pub fn is_environment(&self) -> bool {
         match self {
             Self::RunDir(error) => error.is_environment(),

@@ -1,12 +1,12 @@
-//! Files beside the database: whole or not there at all.
+//! Files beside the database, written completely or not at all.
 
 use super::JournalError;
 use std::fs::File;
 use std::io::Write;
 use std::path::Path;
 
-/// Writes `text` into `path` by way of a file beside it, so that a kill or a full disk leaves either the old file or the
-/// new one. Durable when it returns.
+/// Writes `text` to a temporary file and renames it to `path`, so that a kill or a full disk leaves
+/// either the old file or the new one. The file is durable when this returns.
 ///
 /// # Errors
 /// The folder cannot be written, or the disk is full.
@@ -18,7 +18,7 @@ pub fn write_file(path: &Path, text: &str) -> Result<(), JournalError> {
     let mut file = File::create(&part).map_err(fault)?;
     let written = file.write_all(text.as_bytes()).and_then(|()| file.sync_all());
     if let Err(error) = written.and_then(|()| std::fs::rename(&part, path)) {
-        // The reason why it failed matters more than whether the rest could be swept up.
+        // The reason for the failure matters more than whether the temporary file could be removed.
         let _left_behind = std::fs::remove_file(&part);
         return Err(fault(error));
     }

@@ -1,8 +1,10 @@
-//! The record of a run: every event of the search, durable before the next one is acted upon, and compared again on resume.
+//! The journal of a run: every event of the search, durable before the search goes on, and compared
+//! again on resume.
 //!
-//! A resumed run starts over from the beginning. The response cache answers what was asked before, so the events that were
-//! journaled come again, and [`Journal`] holds each against its record, byte for byte: a run that would silently become
-//! another one ends with an error instead. Knows rows, events and files; not the terminal, not the configuration.
+//! A resumed run starts over from the beginning. The response cache answers the calls that were
+//! made before, so the recorded events are emitted again, and [`Journal`] compares each with its
+//! record, byte for byte: a run that would silently become another one ends with an error instead.
+//! This module knows rows, events and files; not the terminal, not the configuration.
 
 mod command;
 mod error;

@@ -1,4 +1,5 @@
-//! The reading side: everything a directory says about its run, without the model or the configuration.
+//! The reading side: everything that a run directory says about its run, without the model and the
+//! configuration.
 
 use super::{JournalError, resume_command};
 use crate::search::Event;
@@ -9,20 +10,20 @@ use std::path::{Path, PathBuf};
 pub(super) const NAME: &str = "name";
 pub(super) const SETTINGS: &str = "settings";
 pub(super) const ARGUMENTS: &str = "arguments";
-/// Journals of before `arguments` hold the whole command as text.
+/// Older journals hold the whole command as text, and no `arguments`.
 const COMMAND: &str = "resume_command";
 pub(super) const DTYPES: &str = "model_dtypes";
 pub(super) const RESULT: &str = "result";
 pub(super) const EVALUATION: &str = "evaluation.";
 
-/// A run as its directory has it.
+/// A run as its directory records it.
 #[derive(Clone, PartialEq, Debug)]
 pub struct Record {
     /// The run directory.
     pub dir: PathBuf,
     /// The experiment's name.
     pub name: String,
-    /// The exact command that goes on with it.
+    /// The exact shell command that resumes the run.
     pub resume_command: String,
     /// All events so far.
     pub events: Vec<Event>,
@@ -30,11 +31,11 @@ pub struct Record {
     pub result: Option<String>,
     /// Evaluations by name, JSON text.
     pub evaluations: BTreeMap<String, String>,
-    /// Answered calls in the cache.
+    /// The number of answered calls in the cache.
     pub calls: u64,
 }
 
-/// The shell command that goes on with the run of a directory; `None` where there is no run.
+/// Returns the shell command that resumes the run of a directory; `None` if there is no run.
 ///
 /// # Errors
 /// The database cannot be read, or is damaged.
@@ -48,7 +49,8 @@ pub fn recorded_command(reader: &Reader) -> Result<Option<String>, JournalError>
     Ok(Some(resume_command(&arguments)))
 }
 
-/// Reads a run, finished, unfinished or live. `Ok(None)` where the directory has a database and no run in it.
+/// Reads a run, finished, unfinished or live. Returns `Ok(None)` if the directory has a database
+/// without a run.
 ///
 /// # Errors
 /// No run there, one of another schema, or a damaged one.

@@ -1,4 +1,5 @@
-//! The writing side: a sink for events that makes each durable, or holds it against its record.
+//! The writing side: an event sink that makes each event durable, or compares it with the recorded
+//! one.
 
 use super::JournalError;
 use super::record::{ARGUMENTS, DTYPES, EVALUATION, NAME, RESULT, SETTINGS};
@@ -13,34 +14,35 @@ use serde::de::DeserializeOwned;
 use std::path::Path;
 use std::sync::Arc;
 
-/// What a run is, as far as its record must know.
+/// The identity of a run, as the journal stores it.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct RunInfo {
     /// The experiment's name.
     pub name: String,
-    /// Digest of everything that decides the result: settings, data, prompts, model identities.
+    /// The digest of everything that decides the result: settings, data, prompts, model identities.
     pub settings: Digest,
-    /// The program's arguments that the run is started with, without those that say what becomes of an earlier run.
+    /// The arguments that the program was started with, without those that decide what happens to
+    /// an earlier run.
     pub arguments: Vec<String>,
 }
 
-/// What is in a run directory, seen from a run with given settings.
+/// The state of a run directory, compared with the settings of a new run.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum RunStatus {
-    /// No run yet. There may be answered calls of an earlier one.
+    /// There is no run. There may be answered calls of an earlier one.
     Empty,
-    /// A run of these settings that did not end.
+    /// There is an unfinished run of these settings.
     Unfinished,
-    /// A run of these settings that ended.
+    /// There is a finished run of these settings.
     Finished,
-    /// A run of other settings.
+    /// There is a run of other settings.
     OtherSettings {
-        /// Whether it ended.
+        /// Whether it is finished.
         finished: bool,
     },
 }
 
-/// What is in an opened run directory.
+/// Returns the state of an opened run directory.
 ///
 /// # Errors
 /// The database cannot be read.
@@ -54,17 +56,18 @@ pub fn status(reader: &Reader, settings: &Digest) -> Result<RunStatus, JournalEr
     })
 }
 
-/// The record of one run, being written.
+/// The journal of one run, which is being written.
 pub struct Journal {
     store: Arc<Store>,
     /// The sequence number of the next event.
     next: u64,
-    /// Events of an earlier process; they must come again.
+    /// The number of events that an earlier process recorded; these must be emitted again.
     recorded: u64,
 }
 
 impl Journal {
-    /// Begins a run. Events and the result of an earlier run in the same directory are deleted; its answered calls stay.
+    /// Begins a run. Events and the result of an earlier run in the same directory are deleted; its
+    /// answered calls stay.
     ///
     /// # Errors
     /// The database cannot be written.
@@ -78,7 +81,7 @@ impl Journal {
         Ok(Self { store, next: 0, recorded: 0 })
     }
 
-    /// Goes on with the run that the directory holds.
+    /// Resumes the run that the directory holds.
     ///
     /// # Errors
     /// It was made with other settings, or the database cannot be read.
@@ -92,12 +95,12 @@ impl Journal {
         Ok(Self { store, next: 0, recorded })
     }
 
-    /// How many events were recorded before this process began.
+    /// The number of events that were recorded before this process began.
     pub fn recorded(&self) -> u64 {
         self.recorded
     }
 
-    /// Stores an evaluation under a name; one of the same name is replaced.
+    /// Stores an evaluation under a name, and replaces one with the same name.
     ///
     /// # Errors
     /// The database cannot be written.
@@ -106,7 +109,8 @@ impl Journal {
         Ok(self.store.put_meta(vec![(format!("{EVALUATION}{name}"), json)]).await?)
     }
 
-    /// What the weights of the models are kept in, role by role; `None` where the run did not come so far.
+    /// The formats in which the weights of the models were kept, per role; `None` if the run did
+    /// not get that far.
     ///
     /// # Errors
     /// The database cannot be read, or holds something else.
@@ -121,7 +125,7 @@ impl Journal {
         serde_json::from_str(&json).map(Some).map_err(malformed)
     }
 
-    /// Stores what the weights of the models are kept in.
+    /// Stores the formats in which the weights of the models are kept.
     ///
     /// # Errors
     /// The database cannot be written.
@@ -130,7 +134,7 @@ impl Journal {
         Ok(self.store.put_meta(vec![(DTYPES.to_string(), json)]).await?)
     }
 
-    /// Stores the result, with which the run is finished.
+    /// Stores the result; the run is finished from then on.
     ///
     /// # Errors
     /// The database cannot be written.
@@ -148,8 +152,8 @@ impl Journal {
             return Ok(());
         }
         Err(ChatError::Storage(format!(
-            "event {seq} (`{kind}`) came out otherwise than {} has it; the journal was written by other settings, another \
-             model or another version of maspo: start the run again with --force",
+            "event {seq} (`{kind}`) differs from the one in {}; the journal was written with other settings, \
+             another model or another version of maspo: start the run again with --force",
             reader.path().display()
         )))
     }

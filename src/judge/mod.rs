@@ -1,9 +1,9 @@
-//! The pairwise judge: which of two answers does the task better, asked in both orders, without labels. Knows no agents, no
-//! traces and no candidates.
+//! The pairwise judge, which decides without labels which of two answers does a task better. It
+//! asks in both orders. It knows nothing of agents, traces and candidates.
 
 mod options;
+mod pairwise;
 mod reading;
-mod referee;
 mod stats;
 pub mod template;
 mod verdict;
@@ -12,6 +12,6 @@ mod verdict;
 mod tests;
 
 pub use options::{JudgeMode, JudgeOptions};
-pub use referee::Judge;
+pub use pairwise::Judge;
 pub use stats::JudgeStats;
 pub use verdict::{Verdict, VerdictKind};

@@ -1,17 +1,18 @@
-//! How comparisons are made and decided.
+//! Options of the judge: how comparisons are made and decided.
 
 use serde::{Deserialize, Serialize};
 
-/// How the judge answers.
+/// How the judge answers a comparison.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum JudgeMode {
-    /// Read the next-token log-probabilities of the answer letters: one prefill, no decoding.
+    /// The judge reads the next-token log-probabilities of the answer letters: one prefill, no
+    /// decoding.
     #[default]
     Logit,
-    /// Generate a reply and parse `<choose>A</choose>`.
+    /// The judge generates a reply, from which `<choose>A</choose>` is parsed.
     Text,
-    /// A seeded coin instead of a model: the control that shows what the judge is worth.
+    /// A seeded coin replaces the model: the control that shows what the judge is worth.
     Coin,
 }
 
@@ -19,17 +20,20 @@ pub enum JudgeMode {
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct JudgeOptions {
-    /// How the judge answers.
+    /// How the judge answers a comparison.
     pub mode: JudgeMode,
-    /// Ask in both orders and combine, which cancels an additive position bias. Off only for the ablation.
+    /// Whether each pair is judged in both orders and the results are combined, which cancels an
+    /// additive position bias. Off only for the ablation.
     pub both_orders: bool,
-    /// Logit mode: |s| below this (nats) is a tie.
+    /// In logit mode, a score |s| below this many nats is a tie.
     pub tie_band: f64,
-    /// Logit mode: when the two letters together have less probability than this, the reply is no answer: a tie, counted.
+    /// In logit mode, if both letters together have less probability than this, the reply is no
+    /// answer; the comparison is a tie and is counted.
     pub min_letter_mass: f64,
-    /// Text mode: most new tokens of a reply.
+    /// The most new tokens of a reply in text mode.
     pub max_new_tokens: usize,
-    /// Further sentences on what counts; each is asked on its own and the scores are averaged. Empty asks once without one.
+    /// Rubrics: further sentences on what counts. Each is judged on its own, and the scores are
+    /// averaged. Without rubrics each pair is judged once.
     pub rubrics: Vec<String>,
 }
 

@@ -1,20 +1,21 @@
-//! From what the model answered to a number: positive for the candidate, negative for the base. What a model writes is data,
-//! so everything that is no answer is a [`Reading::Failed`], never an error and never a panic.
+//! Parses what the judge's model answered into a score: positive for the candidate, negative for
+//! the base. What a model writes is data, so whatever is no answer becomes a [`Reading::Failed`],
+//! never an error and never a panic.
 
 use super::VerdictKind;
 use crate::prompt::last_tagged;
 use std::cmp::Ordering;
 
-/// What one reply, both orders of a rubric, or a whole ensemble says.
+/// The result of one reply, of both orders of a rubric, or of all rubrics.
 #[derive(Clone, Copy, PartialEq, Debug)]
 pub(super) enum Reading {
-    /// Logit mode: nats. Text mode: 1, 0 or −1. Always finite.
+    /// A finite score: nats in logit mode; 1, 0 or −1 in text mode.
     Score(f64),
-    /// No answer.
+    /// The reply held no answer.
     Failed(VerdictKind),
 }
 
-/// l = log p(A) − log p(B), read from the log-probabilities of the two letters.
+/// Returns l = log p(A) − log p(B), from the log-probabilities of the two letters.
 pub(super) fn read_letters(logprobs: &[f64], min_letter_mass: f64) -> Reading {
     match *logprobs {
         [a, b] if a.is_finite() && b.is_finite() => {
@@ -28,7 +29,7 @@ pub(super) fn read_letters(logprobs: &[f64], min_letter_mass: f64) -> Reading {
     }
 }
 
-/// 1 for `<choose>A</choose>`, −1 for `<choose>B</choose>`; the last tag counts.
+/// Returns 1 for `<choose>A</choose>` and −1 for `<choose>B</choose>`; the last tag counts.
 pub(super) fn read_choice(reply: &str) -> Reading {
     match last_tagged(reply, "choose") {
         Some(letter) if letter.eq_ignore_ascii_case("a") => Reading::Score(1.0),
@@ -38,7 +39,7 @@ pub(super) fn read_choice(reply: &str) -> Reading {
 }
 
 impl Reading {
-    /// The same reply seen from the other answer's side.
+    /// Returns the reading from the other answer's side, with its sign flipped.
     pub(super) fn flipped(self) -> Self {
         match self {
             Self::Score(score) => Self::Score(-score),
@@ -46,7 +47,7 @@ impl Reading {
         }
     }
 
-    /// −1, 0 or 1 as the score is below, at or above 0; `None` when there is none.
+    /// Returns how the score compares with 0; `None` if there is no score.
     pub(super) fn sign(self) -> Option<Ordering> {
         match self {
             Self::Score(score) => score.partial_cmp(&0.0),
@@ -55,8 +56,8 @@ impl Reading {
     }
 }
 
-/// The mean of all scores when `strict`, in which one failure fails the whole; else the mean of those that can be read. The
-/// first failure stands for several.
+/// Returns the mean of the scores. If `strict`, one failure fails the whole; otherwise failures are
+/// left out. The first failure stands for several.
 pub(super) fn mean(readings: &[Reading], strict: bool) -> Reading {
     let failure = readings.iter().find(|reading| matches!(reading, Reading::Failed(_)));
     let scores = readings.iter().filter_map(|reading| match reading {
@@ -75,7 +76,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn letters_are_read_and_nonsense_is_no_answer() {
+    fn letter_probabilities_are_read_and_invalid_ones_are_no_answer() {
         let check = |logprobs: &[f64], expected| assert_eq!(read_letters(logprobs, 0.05), expected, "{logprobs:?}");
         check(&[-1.0, -1.5], Reading::Score(0.5));
         check(&[-5.0, -6.0], Reading::Failed(VerdictKind::LowMass));
@@ -87,7 +88,7 @@ mod tests {
     }
 
     #[test]
-    fn choices_are_read_and_chatter_is_no_answer() {
+    fn tagged_choices_are_read_and_other_text_is_no_answer() {
         let check = |reply, expected| assert_eq!(read_choice(reply), expected, "{reply}");
         check("<choose>A</choose>", Reading::Score(1.0));
         check("not <choose>A</choose> but <choose> b </choose>.", Reading::Score(-1.0));

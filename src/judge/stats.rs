@@ -1,53 +1,54 @@
-//! What the judge did in a run, for the report.
+//! The counters of the judge, for the report.
 
 use super::VerdictKind;
 use serde::{Deserialize, Serialize};
 
-/// Counts of comparisons. `comparisons = identical + coin + judged`, and
-/// `judged = decided + ties + low_mass + unparsable + overflow`.
+/// Counters of comparisons: `comparisons = identical + coin + judged`, and `judged = decided + ties
+/// + low_mass + unparsable + overflow`.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
 pub struct JudgeStats {
-    /// Comparisons asked of the judge.
+    /// The number of all comparisons.
     pub comparisons: u64,
-    /// Calls made to the model for them.
+    /// The number of model calls made for them.
     pub asked: u64,
-    /// Comparisons of two equal texts.
+    /// The number of comparisons of two equal texts.
     pub identical: u64,
-    /// Comparisons decided by a coin.
+    /// The number of comparisons decided by a coin.
     pub coin: u64,
-    /// Comparisons that the model decided.
+    /// The number of comparisons that the model decided.
     pub decided: u64,
-    /// Comparisons in which the model saw no difference or contradicted itself.
+    /// The number of comparisons in which the model saw no difference or contradicted itself.
     pub ties: u64,
-    /// Comparisons whose letters had next to no probability.
+    /// The number of comparisons in which the answer letters had too little probability.
     pub low_mass: u64,
-    /// Comparisons whose reply named no answer.
+    /// The number of comparisons whose reply named no answer.
     pub unparsable: u64,
-    /// Comparisons too long for the model.
+    /// The number of comparisons too long for the model.
     pub overflow: u64,
-    /// Pairs of orders that named the same answer.
+    /// The number of pairs of orders that agreed on the better answer.
     pub consistent: u64,
-    /// Pairs of orders that did not.
+    /// The number of pairs of orders that disagreed.
     pub inconsistent: u64,
 }
 
 impl JudgeStats {
-    /// Comparisons in which a model was asked.
+    /// The number of comparisons in which a model was asked.
     pub fn judged(&self) -> u64 {
         self.comparisons - self.identical - self.coin
     }
 
-    /// How often both orders name the same answer; `None` before the first pair.
+    /// Returns the share of pairs of orders that agreed; `None` before the first pair.
     pub fn position_consistency(&self) -> Option<f64> {
         rate(self.consistent, self.consistent + self.inconsistent)
     }
 
-    /// How many of the judged comparisons gave ½, for whatever reason.
+    /// Returns the share of the judged comparisons that ended in a tie, for whatever reason.
     pub fn tie_rate(&self) -> Option<f64> {
         rate(self.judged() - self.decided, self.judged())
     }
 
-    /// How many of the judged comparisons had a reply that named no answer (too little probability on the letters included).
+    /// Returns the share of the judged comparisons whose reply named no answer, including those
+    /// with too little probability on the letters.
     pub fn unparsable_rate(&self) -> Option<f64> {
         rate(self.unparsable + self.low_mass, self.judged())
     }

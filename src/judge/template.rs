@@ -1,36 +1,39 @@
-//! What the judge reads. The instructions come first and are the same for every comparison, the two answers come last, so
-//! that most of the prompt is prefilled once for a whole mini-batch and for both orders.
+//! The prompt of the judge. The instructions come first and are the same for every comparison, and
+//! the two answers come last, so that most of the prompt is prefilled once for a whole mini-batch
+//! and for both orders.
 //!
-//! The embedded model is trained on exactly these texts: after a change here it must be retrained (a test says so).
+//! The embedded model is trained on exactly these texts. After a change here it has to be
+//! retrained, which a test checks.
 
 use crate::chat::Message;
 use crate::prompt::fence;
 
-/// The answer letters, in the order the answers are shown.
+/// The answer letters, in the order in which the answers are shown.
 pub const LETTERS: [&str; 2] = ["A", "B"];
 
-/// What two answers are compared for.
+/// The task that two answers are compared for.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Question<'a> {
     /// The role of the agent that answered.
     pub role: &'a str,
     /// The query q.
     pub question: &'a str,
-    /// The context C_i that both answers were written from; `None` where the two had different contexts (lookahead, global).
+    /// The context C_i that both answers were written from; `None` where the two had different
+    /// contexts (lookahead, global).
     pub context: Option<&'a str>,
 }
 
-/// How the judge is asked to answer.
+/// The form in which the judge is asked to answer.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum ReplyForm {
-    /// The next token is the letter (logit read-out).
+    /// The next token is the letter, whose log-probability is read.
     Letter,
-    /// `<choose>A</choose>` somewhere in the text.
+    /// The text contains `<choose>A</choose>`.
     Tagged,
 }
 
-/// The one message of a comparison: `a` is shown as answer A, `b` as answer B. `rubric` is one more sentence on what counts;
-/// empty for none.
+/// Renders the single message of a comparison: `a` is shown as answer A, `b` as answer B. `rubric`
+/// is one more sentence on what counts, or empty.
 pub fn render(question: &Question<'_>, rubric: &str, a: &str, b: &str, form: ReplyForm) -> Vec<Message> {
     let mut text = String::from(
         "Compare two answers of an agent. Which answer does the task better for this input? \

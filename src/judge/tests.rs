@@ -1,5 +1,5 @@
-//! Worked examples of every mode, and the two laws of both orders: swapped answers mirror the verdict, and a position bias
-//! cancels.
+//! Worked examples of every mode, and the two properties of judging in both orders: swapping the
+//! answers mirrors the verdict, and a position bias cancels.
 
 use super::template::Question;
 use super::*;
@@ -13,7 +13,7 @@ use std::sync::Arc;
 
 const QUESTION: Question<'static> = Question { role: "add up", question: "1 + 1", context: None };
 
-/// The two answers that a request shows.
+/// Returns the two answers that a request shows.
 fn shown(request: &Request) -> (&str, &str) {
     let text = &request.messages[0].content;
     let answer = |letter: &str| {
@@ -23,13 +23,14 @@ fn shown(request: &Request) -> (&str, &str) {
     (answer("A"), answer("B"))
 }
 
-/// The log-probabilities of two letters that share all the mass, `l` nats apart.
+/// Returns log-probabilities of two letters, `l` nats apart, that share the whole probability mass.
 fn letters(l: f64) -> Vec<f64> {
     let a = -(1.0 + (-l).exp()).ln();
     vec![a, a - l]
 }
 
-/// Reads answers as numbers; the larger is better by so many nats, and position A has `bias` nats more.
+/// A model that reads answers as numbers: the larger one is better by the difference in nats, and
+/// position A has `bias` nats more.
 fn numbers(bias: f64) -> Arc<ScriptedModel> {
     Arc::new(ScriptedModel::new(|_| String::new()).with_scores(move |request, answers| {
         assert_eq!(answers, ["A", "B"]);
@@ -52,7 +53,8 @@ fn check(judge: &Judge, candidate: &str, base: &str, value: f64, kind: VerdictKi
     assert_eq!((verdict.value, verdict.kind), (value, kind));
 }
 
-/// By hand, with a bias of 2 for A: l1 = 0.8 + 2 = 2.8, l2 = −(−0.8 + 2) = −1.2, s = (2.8 − 1.2) / 2 = 0.8.
+/// Worked by hand with a bias of 2 nats for position A: l1 = 0.8 + 2 = 2.8 and l2 = −(−0.8 + 2) =
+/// −1.2, so s = (2.8 − 1.2) / 2 = 0.8.
 #[test]
 fn both_orders_cancel_a_position_bias() {
     let judge = judge(numbers(2.0), JudgeOptions::default());
@@ -69,7 +71,7 @@ fn both_orders_cancel_a_position_bias() {
 }
 
 #[test]
-fn one_order_believes_the_position() {
+fn a_single_order_follows_a_position_bias() {
     let options = JudgeOptions { both_orders: false, ..JudgeOptions::default() };
     let judge = judge(numbers(2.0), options);
     check(&judge, "1.0", "0.2", 1.0, VerdictKind::Decided);
@@ -78,7 +80,7 @@ fn one_order_believes_the_position() {
 }
 
 #[test]
-fn identical_texts_are_a_tie_that_nobody_is_asked_about() {
+fn identical_texts_are_a_tie_without_a_call() {
     for mode in [JudgeMode::Logit, JudgeMode::Text, JudgeMode::Coin] {
         let model = numbers(2.0);
         let judge = judge(model.clone(), JudgeOptions { mode, ..JudgeOptions::default() });
@@ -98,7 +100,7 @@ fn a_difference_within_the_tie_band_is_a_tie() {
 }
 
 #[test]
-fn letters_that_say_nothing_are_ties_and_counted() {
+fn unusable_letter_probabilities_are_counted_ties() {
     let scores = |logprobs: Vec<f64>| {
         let model = ScriptedModel::new(|_| String::new()).with_scores(move |_, _| logprobs.clone());
         judge(Arc::new(model), JudgeOptions::default())
@@ -119,7 +121,7 @@ fn letters_that_say_nothing_are_ties_and_counted() {
     check(&even, "x", "y", 0.5, VerdictKind::Tie);
 }
 
-/// Every call is too long.
+/// A model for which every call is too long.
 struct Tiny;
 
 impl ChatModel for Tiny {
@@ -158,7 +160,7 @@ fn text_judge(reply: fn(&str, &str) -> &'static str) -> Judge {
 }
 
 #[test]
-fn a_text_judge_is_believed_when_both_orders_agree() {
+fn a_text_judge_decides_if_both_orders_agree() {
     let larger = text_judge(|a, b| if a > b { "I say <choose>A</choose>" } else { "<choose>B</choose>" });
     check(&larger, "2", "1", 1.0, VerdictKind::Decided);
     check(&larger, "1", "2", 0.0, VerdictKind::Decided);
@@ -174,9 +176,10 @@ fn a_text_judge_is_believed_when_both_orders_agree() {
     assert_eq!((chatter.stats().unparsable, chatter.stats().position_consistency()), (1, None));
 }
 
-/// Three rubrics: "long" prefers by +3 nats, "short" and "plain" by −1 each: the mean is 1/3.
+/// Three rubrics: "long" prefers x by 3 nats, and "short" and "plain" prefer y by 1 nat each, so
+/// that the mean is 1/3.
 #[test]
-fn rubrics_are_asked_one_by_one_and_averaged() {
+fn rubrics_are_judged_one_by_one_and_averaged() {
     let model = Arc::new(ScriptedModel::new(|_| String::new()).with_scores(|request, _| {
         let strength = if request.messages[0].content.contains("long") { 3.0 } else { -1.0 };
         letters(if shown(request).0 == "x" { strength } else { -strength })
@@ -188,7 +191,7 @@ fn rubrics_are_asked_one_by_one_and_averaged() {
     assert_eq!((verdict.value, model.seen().len(), judge.stats().consistent), (1.0, 6, 3));
 }
 
-/// Two of three rubrics have an opinion, and they agree; the third does not answer.
+/// In a text ensemble, rubrics without an answer are left out.
 #[test]
 fn a_text_ensemble_follows_its_majority() {
     let model = ScriptedModel::new(|request| {
@@ -212,7 +215,7 @@ fn a_text_ensemble_follows_its_majority() {
 }
 
 #[test]
-fn the_coin_is_fair_and_falls_the_same_way_again() {
+fn the_coin_is_fair_and_repeatable() {
     let judge = judge(numbers(0.0), JudgeOptions { mode: JudgeMode::Coin, ..JudgeOptions::default() });
     let toss = |draw: u64| block_on(judge.compare(&QUESTION, "x", "y", &[draw])).unwrap().value;
     let first: Vec<f64> = (0..1000).map(toss).collect();
@@ -222,7 +225,7 @@ fn the_coin_is_fair_and_falls_the_same_way_again() {
     assert_eq!((judge.stats().coin, judge.stats().asked, judge.stats().judged()), (2000, 0, 0));
 }
 
-/// Any function of the request at all: letters, nonsense, silence.
+/// A model whose replies are an arbitrary function of the request: letters, nonsense, or none.
 fn any_model(salt: u64) -> Arc<ScriptedModel> {
     let roll = move |request: &Request| {
         let mut bytes = request.messages[0].content.clone().into_bytes();

@@ -1,40 +1,42 @@
-//! The answer of the judge.
+//! The verdict of a comparison.
 
 use serde::{Deserialize, Serialize};
 
-/// How a verdict came about.
+/// Why a verdict is what it is.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum VerdictKind {
-    /// The two texts are the same; nobody was asked.
+    /// The two texts are equal, so the model was not asked.
     Identical,
-    /// One of the two is better.
+    /// One of the two answers is better.
     Decided,
-    /// The judge sees no difference, or the two orders contradict each other.
+    /// A tie: the judge sees no difference, or the two orders contradict each other.
     Tie,
-    /// The answer letters had next to no probability: the reply would have been something else. A tie.
+    /// A tie: the answer letters had too little probability, so the reply would have been something
+    /// else.
     LowMass,
-    /// The reply named no answer. A tie.
+    /// A tie: the reply named no answer.
     Unparsable,
-    /// The comparison is too long for the model. A tie.
+    /// A tie: the comparison is too long for the model.
     Overflow,
-    /// A coin decided.
+    /// A coin decided, instead of a model.
     Coin,
 }
 
-/// Which of two answers is better.
+/// The verdict on a candidate and its base.
 #[derive(Clone, Copy, PartialEq, Debug, Serialize, Deserialize)]
 pub struct Verdict {
-    /// 1 when the candidate is better, 0 when it is worse, ½ for a tie.
+    /// The value: 1 if the candidate is better, 0 if it is worse, ½ for a tie.
     pub value: f64,
-    /// How it came about.
+    /// Why it is so.
     pub kind: VerdictKind,
-    /// Logit mode: s in nats, positive when the candidate is better, averaged over orders and rubrics.
+    /// In logit mode, the score s in nats, averaged over orders and rubrics; it is positive if the
+    /// candidate is better.
     pub score: Option<f64>,
 }
 
 impl Verdict {
-    /// A tie of the given kind.
+    /// Returns a tie of the given kind.
     pub(super) fn tie(kind: VerdictKind) -> Self {
         Self { value: 0.5, kind, score: None }
     }

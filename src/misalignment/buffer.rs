@@ -1,5 +1,5 @@
-//! The bounded buffer of one agent. It decides which samples are kept and which cases are shown; it draws nothing but from
-//! the seed it is given.
+//! The bounded buffer of one agent. It decides which samples are kept and which cases are shown.
+//! Its random draws come only from a given seed.
 
 use super::case::{Case, is_misaligned, is_success};
 use super::options::{MisalignmentOptions, Sampling};
@@ -7,8 +7,8 @@ use crate::base::Seed;
 use crate::reward::SampleReward;
 use std::collections::VecDeque;
 
-/// The cases of one agent, newest first, at most [`MisalignmentOptions::capacity`]. It feeds this agent's own proposals
-/// and no other's.
+/// The cases of one agent, newest first, at most [`MisalignmentOptions::capacity`]. They are shown
+/// in this agent's own proposals only.
 #[derive(Clone, PartialEq, Debug)]
 pub struct Buffer {
     cases: VecDeque<Case>,
@@ -21,8 +21,8 @@ impl Buffer {
         Self { cases: VecDeque::new(), options }
     }
 
-    /// Whether a sample with this reward is one that the buffer keeps.
-    pub fn wants(&self, sample: &SampleReward) -> bool {
+    /// Whether the buffer keeps a sample with this reward.
+    pub fn accepts(&self, sample: &SampleReward) -> bool {
         match self.options.sampling {
             Sampling::Misalignment => is_misaligned(sample),
             Sampling::Success => is_success(sample),
@@ -31,15 +31,16 @@ impl Buffer {
         }
     }
 
-    /// Keeps `case` as the newest one; a case that is there already moves to the front, and the oldest goes when it is full.
+    /// Adds `case` as the newest one. A case that is already in the buffer moves to the front, and
+    /// the oldest case is dropped when the buffer is full.
     pub fn push(&mut self, case: Case) {
         self.cases.retain(|kept| *kept != case);
         self.cases.push_front(case);
         self.cases.truncate(self.options.capacity);
     }
 
-    /// At most [`MisalignmentOptions::shown`] cases for one proposal: the newest first, or with [`Sampling::Random`] any,
-    /// drawn by `seed`.
+    /// Returns at most [`MisalignmentOptions::shown`] cases for one proposal: the newest ones, or
+    /// with [`Sampling::Random`] random ones, drawn with `seed`.
     pub fn pick(&self, seed: Seed) -> Vec<&Case> {
         let shown = self.options.shown.min(self.cases.len());
         match self.options.sampling {
@@ -51,12 +52,12 @@ impl Buffer {
         }
     }
 
-    /// How many cases are kept.
+    /// The number of cases in the buffer.
     pub fn len(&self) -> usize {
         self.cases.len()
     }
 
-    /// Whether no case is kept.
+    /// Whether the buffer is empty.
     pub fn is_empty(&self) -> bool {
         self.cases.is_empty()
     }
@@ -80,7 +81,7 @@ mod tests {
     }
 
     #[test]
-    fn newest_first_bounded_and_without_repeats() {
+    fn cases_are_newest_first_bounded_and_distinct() {
         let mut buffer = buffer(Sampling::Misalignment, 3);
         for name in ["a", "b", "c", "d"] {
             buffer.push(case(name));
@@ -91,7 +92,7 @@ mod tests {
     }
 
     #[test]
-    fn random_draws_by_seed_from_everything_kept() {
+    fn random_sampling_draws_by_seed_from_all_kept_cases() {
         let mut buffer = buffer(Sampling::Random, 8);
         for name in ["a", "b", "c", "d"] {
             buffer.push(case(name));
@@ -102,14 +103,14 @@ mod tests {
     }
 
     #[test]
-    fn each_sampling_wants_its_own_samples() {
+    fn each_sampling_keeps_its_own_samples() {
         let good = SampleReward { item: 0, local: Some(1.0), lookahead: Some(1.0), global: Some(1.0), joint: 1.0 };
         let bad = SampleReward { global: Some(0.0), ..good };
         let dull = SampleReward { local: Some(0.5), ..bad };
-        let wants = |sampling| [&good, &bad, &dull].map(|sample| buffer(sampling, 3).wants(sample));
-        assert_eq!(wants(Sampling::Misalignment), [false, true, false]);
-        assert_eq!(wants(Sampling::Success), [true, false, false]);
-        assert_eq!(wants(Sampling::Random), [true, true, true]);
-        assert_eq!(wants(Sampling::Off), [false, false, false]);
+        let accepts = |sampling| [&good, &bad, &dull].map(|sample| buffer(sampling, 3).accepts(sample));
+        assert_eq!(accepts(Sampling::Misalignment), [false, true, false]);
+        assert_eq!(accepts(Sampling::Success), [true, false, false]);
+        assert_eq!(accepts(Sampling::Random), [true, true, true]);
+        assert_eq!(accepts(Sampling::Off), [false, false, false]);
     }
 }

@@ -1,4 +1,5 @@
-//! One case, and which samples are cases (Eq. 6). Knows what an agent read and wrote, not how it was judged.
+//! A misalignment case, and the rule for which samples are cases (Eq. 6). Knows what an agent read
+//! and wrote, not how it was judged.
 
 use crate::base::AgentId;
 use crate::graph::Graph;
@@ -6,7 +7,7 @@ use crate::reward::SampleReward;
 use crate::rollout::Trace;
 use std::sync::Arc;
 
-/// What one agent read and wrote in one trace, and what the team made of it.
+/// The input and output of one agent in one trace, with the outputs that followed from it.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Case {
     /// The query q.
@@ -15,7 +16,8 @@ pub struct Case {
     pub context: String,
     /// The agent's output o'_i.
     pub output: String,
-    /// The direct successors' names and outputs, in topological order; empty for the terminal agent.
+    /// The direct successors' names and outputs, in topological order; empty for the terminal
+    /// agent.
     pub successors: Vec<(String, String)>,
     /// The system's final output; `None` for the terminal agent, whose output it is.
     pub answer: Option<String>,
@@ -36,13 +38,15 @@ impl Case {
     }
 }
 
-/// Eq. 6: better for the agent itself, worse for a successor or for the system. A term that was not judged is not worse.
+/// Whether the sample is misaligned (Eq. 6): better for the agent itself, and worse for a successor
+/// or for the system. A term that was not judged does not count as worse.
 pub fn is_misaligned(sample: &SampleReward) -> bool {
     let worse = |term: Option<f64>| term.is_some_and(|value| value < 0.5);
     sample.local == Some(1.0) && (worse(sample.lookahead) || worse(sample.global))
 }
 
-/// The opposite, for the ablation: better for the agent itself and on every other term that was judged.
+/// Whether the sample is the opposite, for the ablation: better for the agent itself and on every
+/// other term that was judged.
 pub fn is_success(sample: &SampleReward) -> bool {
     let better = |term: Option<f64>| term.is_none_or(|value| value > 0.5);
     sample.local == Some(1.0) && better(sample.lookahead) && better(sample.global)
@@ -57,7 +61,7 @@ mod tests {
     }
 
     #[test]
-    fn membership_is_equation_6() {
+    fn samples_are_misaligned_as_equation_6_says() {
         // local, lookahead, global → (misaligned, success)
         let check = |local, lookahead, global, expected| {
             let sample = sample(local, lookahead, global);

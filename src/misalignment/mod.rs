@@ -1,4 +1,5 @@
-//! The hard-negative buffer: cases where a candidate looked better for its agent and made the team worse (Eq. 6).
+//! The buffer of hard negatives: cases in which a candidate was better for its own agent and worse
+//! for the system (Eq. 6).
 
 mod buffer;
 mod case;

@@ -1,19 +1,19 @@
-//! Which cases are kept and how many are shown.
+//! Options of the buffer: which cases are kept and how many are shown.
 
 use serde::{Deserialize, Serialize};
 
-/// Which cases feed the agent's own next proposals.
+/// The cases that an agent's next proposals show.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Sampling {
-    /// Local better, lookahead or global worse (Eq. 6).
+    /// Misalignment cases: local better, lookahead or global worse (Eq. 6).
     #[default]
     Misalignment,
-    /// Any case, at random (ablation).
+    /// Random cases (ablation).
     Random,
-    /// Cases where everything got better (ablation).
+    /// Cases in which every term got better (ablation).
     Success,
-    /// None (ablation).
+    /// No cases (ablation).
     Off,
 }
 
@@ -23,9 +23,9 @@ pub enum Sampling {
 pub struct MisalignmentOptions {
     /// Which cases are kept.
     pub sampling: Sampling,
-    /// K_mis: most cases shown in one proposal.
+    /// The most cases K_mis shown in one proposal.
     pub shown: usize,
-    /// Most cases kept per agent; the oldest go first.
+    /// The most cases kept per agent; the oldest are dropped first.
     pub capacity: usize,
 }
 

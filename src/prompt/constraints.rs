@@ -1,17 +1,18 @@
-//! What a prompt must keep: each slot it needs exactly once, its frozen passages, a bounded length. Seed prompts are checked
-//! strictly; candidates written by a model are repaired where that is safe and rejected otherwise.
+//! The constraints on a prompt: each slot that it needs exactly once, its frozen passages, a limit
+//! on its length. Seed prompts are checked strictly; candidates written by a model are repaired
+//! where that is safe, and rejected otherwise.
 
 use super::template::{Slot, Template};
 use serde::{Deserialize, Serialize};
 
-/// The rules for one agent's prompt.
+/// The constraints on one agent's prompts.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Constraints {
-    /// Slots that must stand in the prompt exactly once; a slot not named here must not stand in it at all.
+    /// The slots that the prompt must contain exactly once; it must not contain any other slot.
     pub slots: Vec<Slot>,
-    /// Passages (an output format, say) that must survive verbatim.
+    /// Passages (an output format, say) that the prompt must contain verbatim.
     pub frozen: Vec<String>,
-    /// Longest allowed prompt in bytes.
+    /// The longest allowed prompt, in bytes.
     pub max_bytes: usize,
 }
 
@@ -21,66 +22,66 @@ pub enum PromptError {
     /// A needed slot is missing.
     #[error("the prompt lacks {0}")]
     MissingSlot(Slot),
-    /// A slot stands more than once.
+    /// A slot is repeated.
     #[error("the prompt has {slot} {count} times; it must stand exactly once")]
     RepeatedSlot {
-        /// Which one.
+        /// The slot.
         slot: Slot,
-        /// How often.
+        /// The number of times.
         count: usize,
     },
-    /// A slot that this agent has nothing to fill with.
+    /// A slot cannot be filled, since the agent receives nothing for it.
     #[error("the prompt has {0}, but this agent receives nothing that could fill it")]
     ForeignSlot(Slot),
     /// A frozen passage is not in the prompt.
     #[error("the frozen passage {0:?} does not stand in the prompt")]
     MissingFrozen(String),
-    /// Too long.
+    /// The prompt is too long.
     #[error("the prompt has {bytes} bytes; the limit is {limit}")]
     TooLong {
-        /// Its length.
+        /// Its length in bytes.
         bytes: usize,
-        /// The limit.
+        /// The limit in bytes.
         limit: usize,
     },
-    /// Nothing but white space and slots.
+    /// The prompt has nothing but white space and slots.
     #[error("the prompt is empty")]
     Empty,
 }
 
-/// Why a candidate was not taken; counted per reason.
+/// Why a candidate was rejected; counted per reason.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Rejection {
-    /// The optimizer's text held no prompt.
+    /// The optimizer model's output held no prompt.
     Unparsable,
-    /// Nothing but white space and slots.
+    /// The prompt has nothing but white space and slots.
     Empty,
-    /// A slot stands more than once.
+    /// A slot is repeated.
     RepeatedSlot,
-    /// A slot that the agent cannot fill.
+    /// The prompt has a slot that the agent cannot fill.
     ForeignSlot,
     /// A frozen passage was changed or dropped.
     FrozenChanged,
-    /// Too long, also after repair.
+    /// The prompt is too long, even after repair.
     TooLong,
-    /// The same text as its parent or as another candidate of the step.
+    /// The text equals its parent or another candidate of the step.
     Duplicate,
-    /// What the optimizer was to read is longer than it can hold; it wrote nothing.
+    /// The input of the optimizer model was longer than the model can read, so it wrote nothing.
     Overflow,
 }
 
-/// A candidate that may be tried.
+/// A candidate that meets the constraints.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Sanitized {
     /// The prompt, with every needed slot.
     pub prompt: Template,
-    /// Whether a dropped slot was appended.
+    /// Whether a slot that the model had dropped was appended.
     pub repaired: bool,
 }
 
 impl Constraints {
-    /// Every rule that `prompt` breaks.
+    /// Returns every constraint that `prompt` breaks.
     pub fn errors(&self, prompt: &Template) -> Vec<PromptError> {
         let mut errors = Vec::new();
         if is_empty(prompt) {
@@ -105,10 +106,10 @@ impl Constraints {
     }
 }
 
-/// Makes a candidate of what the optimizer wrote: trims it and appends slots that it dropped, or says why it cannot be used.
+/// Turns the optimizer model's text into a candidate: trims it, and appends slots that it dropped.
 ///
 /// # Errors
-/// The first [`Rejection`] that applies.
+/// Returns the first [`Rejection`] that applies.
 pub fn sanitize(text: &str, constraints: &Constraints) -> Result<Sanitized, Rejection> {
     let mut text = text.trim().to_string();
     if is_empty(&Template::new(text.as_str())) {
@@ -167,7 +168,7 @@ mod tests {
     }
 
     #[test]
-    fn a_seed_prompt_hears_of_every_fault_at_once() {
+    fn all_faults_of_a_seed_prompt_are_reported_at_once() {
         let errors = rules().errors(&Template::new("use {context}"));
         assert_eq!(errors.len(), 3, "{errors:?}");
     }

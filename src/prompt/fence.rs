@@ -1,13 +1,15 @@
-//! Fences around foreign text. A trace shown to the judge or the optimizer stands between `<data>` and `</data>`, and cannot
-//! close its own fence.
+//! Fences around quoted text. A trace that is shown to the judge or the optimizer model is placed
+//! between `<data>` and `</data>`, and cannot close its own fence.
 
-/// `text` between `<data>` lines. A fence marker inside the text is defused by a backslash after its `<`.
+/// Puts `text` between `<data>` lines. Fence markers inside the text are escaped by a backslash
+/// after their `<`.
 pub fn fence(text: &str) -> String {
     let text = text.replace("<data>", "<\\data>").replace("</data>", "<\\/data>");
     format!("<data>\n{text}\n</data>")
 }
 
-/// The first `max_bytes` of `text` at most, cut at a character boundary and marked with ` …` where something was left out.
+/// Returns at most the first `max_bytes` of `text`, cut at a character boundary and marked with `
+/// …` if something was left out.
 pub fn clip(text: &str, max_bytes: usize) -> String {
     if text.len() <= max_bytes {
         return text.to_string();
@@ -28,7 +30,7 @@ mod tests {
     }
 
     #[test]
-    fn clipping_respects_characters() {
+    fn clipping_never_splits_a_character() {
         assert_eq!(clip("äöü", 3), "ä …");
         assert_eq!(clip("abc", 3), "abc");
     }

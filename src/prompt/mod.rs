@@ -1,5 +1,5 @@
-//! Prompt texts: templates with slots, the constraints that a candidate must meet, fences around foreign text, and tagged
-//! passages of what a model wrote. Pure functions over text.
+//! Prompt texts: templates with slots, constraints on candidates, fences around quoted text, and
+//! tagged passages in a model's output. Pure functions over text.
 
 mod constraints;
 mod fence;

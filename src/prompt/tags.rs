@@ -1,7 +1,7 @@
-//! Passages that a model marked with tags, such as `<answer>B</answer>`.
+//! Finds passages that a model marked with tags, such as `<answer>B</answer>`.
 
-/// The trimmed text of the last complete `<name>…</name>` in `text`; `None` when there is none. The last one counts, since
-/// a model may quote the format before it uses it.
+/// Returns the trimmed text of the last complete `<name>…</name>` in `text`; `None` if there is
+/// none. The last one counts, since a model may quote the format before it uses it.
 pub fn last_tagged<'a>(text: &'a str, name: &str) -> Option<&'a str> {
     let (open, close) = (format!("<{name}>"), format!("</{name}>"));
     let end = text.rfind(&close)?;

@@ -1,16 +1,16 @@
-//! Templates: only the exact texts `{question}` and `{context}` are slots, every other brace is literal, and what is put
-//! into a slot is never read again.
+//! Prompt templates: only the exact texts `{question}` and `{context}` are slots, every other brace
+//! is literal, and the text put into a slot is never parsed again.
 
 use serde::{Deserialize, Serialize};
 use std::fmt;
 
-/// What a template can ask for.
+/// A slot of a template.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Slot {
-    /// The query.
+    /// The slot for the query.
     Question,
-    /// The outputs of the agent's predecessors.
+    /// The slot for the outputs of the agent's predecessors.
     Context,
 }
 
@@ -18,7 +18,7 @@ impl Slot {
     /// Both slots.
     pub const ALL: [Self; 2] = [Self::Question, Self::Context];
 
-    /// The slot as it stands in a prompt.
+    /// The text of the slot in a prompt.
     pub fn marker(self) -> &'static str {
         match self {
             Self::Question => "{question}",
@@ -33,13 +33,14 @@ impl fmt::Display for Slot {
     }
 }
 
-/// A prompt text and where its slots are. Equality and order are those of the text.
+/// A prompt text with slots. Equality and order are those of the text.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct Template(String);
 
 impl Template {
-    /// Any text is a template; whether it has the slots it needs is for [`Constraints`](super::Constraints) to say.
+    /// A template of `text`. Any text is a template; [`Constraints`](super::Constraints) checks
+    /// whether it has the slots that it needs.
     pub fn new(text: impl Into<String>) -> Self {
         Self(text.into())
     }
@@ -49,7 +50,7 @@ impl Template {
         &self.0
     }
 
-    /// How often `slot` stands in the text.
+    /// The number of times that `slot` is in the text.
     pub fn count(&self, slot: Slot) -> usize {
         self.0.matches(slot.marker()).count()
     }

@@ -1,8 +1,8 @@
-//! Asks the optimizer model for one candidate (Eq. 4) and makes a usable prompt of what it wrote, or says why not. Knows
-//! nothing of scores and beams.
+//! Asks the optimizer model for one candidate (Eq. 4) and checks what it wrote: the result is a
+//! usable prompt or a reason for rejection. Knows nothing of scores and beams.
 
 use super::options::ProposeOptions;
-use super::template::{Brief, Evidence, PROMPT_TAG, render};
+use super::template::{Evidence, OptimizerInput, PROMPT_TAG, render};
 use crate::base::{AgentId, Seed, Stage};
 use crate::chat::{ChatError, ChatModel, Request, Sampling};
 use crate::graph::Graph;
@@ -11,44 +11,49 @@ use crate::prompt::{Rejection, Sanitized, Template, last_tagged, sanitize};
 use crate::rollout::Trace;
 use std::sync::Arc;
 
-/// The optimizer model and how it is asked.
+/// The optimizer model with its options.
 pub struct Optimizer {
     model: Arc<dyn ChatModel>,
     options: ProposeOptions,
     seed: Seed,
 }
 
-/// What the candidates of one parent are written from.
+/// The context that the candidates of one parent are written from.
 #[derive(Clone, Copy)]
-pub struct Source<'a> {
-    /// The graph.
+pub struct ProposalContext<'a> {
+    /// The graph of agents.
     pub graph: &'a Graph,
-    /// Whose prompt it is.
+    /// The agent that the prompt belongs to.
     pub agent: AgentId,
     /// The parent prompt p.
     pub parent: &'a Template,
     /// The parent's traces on the mini-batch of the step.
     pub traces: &'a [Trace],
-    /// This agent's own cases.
+    /// The agent's own misalignment cases.
     pub cases: &'a Buffer,
 }
 
 impl Optimizer {
-    /// `seed` is the run's; every call derives its own.
+    /// An optimizer that calls `model`; every call derives its own seed from the run's `seed`.
     pub fn new(model: Arc<dyn ChatModel>, options: ProposeOptions, seed: Seed) -> Self {
         Self { model, options, seed }
     }
 
-    /// One candidate. `draw` holds the counters (round, agent, step, parent, candidate) that make its draws its own: which
-    /// traces and cases it shows ([`Stage::Evidence`]) and how the model samples ([`Stage::Proposal`]).
+    /// Writes one candidate. `draw` holds the counters (round, agent, step, parent, candidate) of
+    /// its random draws: which traces and cases it shows ([`Stage::Evidence`]) and how the model
+    /// samples ([`Stage::Proposal`]).
     ///
-    /// What the model writes is data: text without a usable prompt, and a brief longer than the model can read, are
-    /// rejections.
+    /// What the model writes is data: text without a usable prompt is a rejection, and so is an
+    /// input longer than the model can read.
     ///
     /// # Errors
-    /// Every failure of the model except [`ChatError::Overflow`].
-    pub async fn propose(&self, source: Source<'_>, draw: &[u64]) -> Result<Result<Sanitized, Rejection>, ChatError> {
-        let request = self.request(source, draw);
+    /// Returns every error of the model except [`ChatError::Overflow`].
+    pub async fn propose(
+        &self,
+        context: ProposalContext<'_>,
+        draw: &[u64],
+    ) -> Result<Result<Sanitized, Rejection>, ChatError> {
+        let request = self.request(context, draw);
         let completion = match self.model.complete(request).await {
             Ok(completion) => completion,
             Err(ChatError::Overflow { .. }) => return Ok(Err(Rejection::Overflow)),
@@ -57,38 +62,38 @@ impl Optimizer {
         let Some(text) = last_tagged(&completion.text, PROMPT_TAG) else {
             return Ok(Err(Rejection::Unparsable));
         };
-        let agent = source.graph.agent(source.agent);
+        let agent = context.graph.agent(context.agent);
         Ok(sanitize(text, &agent.constraints(self.options.max_prompt_bytes)))
     }
 
-    fn request(&self, source: Source<'_>, draw: &[u64]) -> Request {
+    fn request(&self, context: ProposalContext<'_>, draw: &[u64]) -> Request {
         let evidence = self.seed.derive(Stage::Evidence, draw);
-        let traces = self.draw_traces(source, evidence);
-        let agent = source.graph.agent(source.agent);
-        let brief = Brief {
+        let traces = self.draw_traces(context, evidence);
+        let agent = context.graph.agent(context.agent);
+        let input = OptimizerInput {
             agent: &agent.name,
             role: &agent.role,
-            parent: source.parent.text(),
+            parent: context.parent.text(),
             slots: &agent.constraints(self.options.max_prompt_bytes).slots,
             frozen: &agent.frozen,
             traces: traces.iter().map(show).collect(),
-            cases: source.cases.pick(evidence).into_iter().map(show).collect(),
+            cases: context.cases.pick(evidence).into_iter().map(show).collect(),
             excerpt_bytes: self.options.excerpt_bytes,
         };
         Request {
-            messages: render(&brief),
+            messages: render(&input),
             max_new_tokens: self.options.max_new_tokens,
             sampling: Sampling::at(self.options.temperature, self.seed.derive(Stage::Proposal, draw).0),
         }
     }
 
-    /// [`ProposeOptions::traces`] of the parent's traces, in the order drawn. A trace in which the agent could not answer
-    /// (overflow) shows nothing and is left out.
-    fn draw_traces(&self, source: Source<'_>, seed: Seed) -> Vec<Case> {
-        let usable: Vec<_> = source.traces.iter().filter(|trace| !trace.run(source.agent).overflow).collect();
+    /// Draws [`ProposeOptions::traces`] of the parent's traces, in the order drawn. A trace in
+    /// which the agent's prompt overflowed has nothing to show and is left out.
+    fn draw_traces(&self, context: ProposalContext<'_>, seed: Seed) -> Vec<Case> {
+        let usable: Vec<_> = context.traces.iter().filter(|trace| !trace.run(context.agent).overflow).collect();
         let shown = self.options.traces.min(usable.len());
         let drawn = rand::seq::index::sample(&mut seed.rng(), usable.len(), shown);
-        drawn.into_iter().map(|at| Case::of(source.graph, source.agent, usable[at])).collect()
+        drawn.into_iter().map(|at| Case::of(context.graph, context.agent, usable[at])).collect()
     }
 }
 

@@ -1,4 +1,4 @@
-//! How candidates are written.
+//! Options of the optimizer model: how candidates are written.
 
 use serde::{Deserialize, Serialize};
 
@@ -6,15 +6,15 @@ use serde::{Deserialize, Serialize};
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct ProposeOptions {
-    /// Temperature of the optimizer; each candidate has its own derived seed.
+    /// The sampling temperature of the optimizer model; each candidate has its own derived seed.
     pub temperature: f64,
-    /// Most new tokens of one proposal.
+    /// The most new tokens of one proposal.
     pub max_new_tokens: usize,
-    /// Traces of the parent shown in one proposal.
+    /// The number of the parent's traces shown in one proposal.
     pub traces: usize,
-    /// Longest excerpt of one foreign text in bytes.
+    /// The longest excerpt of one quoted text, in bytes.
     pub excerpt_bytes: usize,
-    /// Longest candidate prompt in bytes.
+    /// The longest candidate prompt, in bytes.
     pub max_prompt_bytes: usize,
 }
 

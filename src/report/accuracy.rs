@@ -1,33 +1,34 @@
-//! Held-out accuracy and the difference of two, with what the interval lets one say.
+//! Held-out accuracy and the difference of two accuracies, with the conclusion that its confidence
+//! interval allows.
 
 use serde::{Deserialize, Serialize};
 
-/// How many held-out cases were answered correctly.
+/// The accuracy on held-out cases.
 #[derive(Clone, Copy, PartialEq, Debug, Serialize, Deserialize)]
 pub struct Accuracy {
-    /// Cases.
+    /// The number of cases.
     pub n: usize,
-    /// Of these, answered correctly.
+    /// The number of cases answered correctly.
     pub correct: usize,
-    /// `correct / n`.
+    /// The accuracy `correct / n`.
     pub accuracy: f64,
-    /// Wilson's 95 % interval of it.
+    /// Wilson's 95 % confidence interval.
     pub ci95: (f64, f64),
 }
 
-/// Optimized minus seed prompts on the same cases.
+/// The accuracy of the optimized prompts minus that of the seed prompts, on the same cases.
 #[derive(Clone, Copy, PartialEq, Debug, Serialize, Deserialize)]
 pub struct Difference {
     /// The difference of the accuracies.
     pub value: f64,
-    /// Its 95 % interval (paired bootstrap).
+    /// The 95 % confidence interval of the paired bootstrap.
     pub ci95: (f64, f64),
-    /// McNemar's exact test of no difference.
+    /// The two-sided p-value of McNemar's exact test.
     pub mcnemar_p: f64,
 }
 
 impl Accuracy {
-    /// The line of the report, after its name.
+    /// The rest of its line in the report, after the name.
     pub(super) fn text(&self) -> String {
         let Self { n, correct, accuracy, ci95: (low, high) } = self;
         format!(" {accuracy:.3}  ({correct} of {n}; 95 % interval {low:.3} to {high:.3})")
@@ -35,7 +36,7 @@ impl Accuracy {
 }
 
 impl Difference {
-    /// What the interval lets one say, in plain words.
+    /// Returns the conclusion that the confidence interval allows, in plain words.
     pub fn verdict(&self) -> &'static str {
         let (low, high) = self.ci95;
         match () {
@@ -45,7 +46,7 @@ impl Difference {
         }
     }
 
-    /// The line of the report, after its name.
+    /// The rest of its line in the report, after the name.
     pub(super) fn text(&self) -> String {
         let Self { value, ci95: (low, high), mcnemar_p } = self;
         // Adding zero turns -0 into 0.

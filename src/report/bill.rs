@@ -1,9 +1,10 @@
-//! The bill as a table.
+//! The bill: the costs per model role, as a table.
 
 use crate::chat::{Ledger, LedgerLine, ModelRole};
 use serde::{Deserialize, Serialize};
 
-/// What each role cost in the process that wrote the report; a resumed run's bill is that of its last part.
+/// The costs of each role in the process that wrote the report. The bill of a resumed run covers
+/// only its last process.
 #[derive(Clone, Copy, PartialEq, Debug, Default, Serialize, Deserialize)]
 pub struct Bill {
     /// Running the agents.
@@ -15,13 +16,13 @@ pub struct Bill {
 }
 
 impl Bill {
-    /// The bill so far.
+    /// Reads the bill so far from a ledger.
     pub fn of(ledger: &Ledger) -> Self {
         let [worker, optimizer, judge] = ModelRole::ALL.map(|role| ledger.line(role));
         Self { worker, optimizer, judge }
     }
 
-    /// All roles together; seconds overlap and are not added up.
+    /// Returns the sum over all roles. Seconds overlap, so they are not added up.
     fn total(&self) -> LedgerLine {
         let mut total = LedgerLine::default();
         for line in [self.worker, self.optimizer, self.judge] {
@@ -37,7 +38,7 @@ impl Bill {
         total
     }
 
-    /// The table, and a sentence on the cache where it answered anything.
+    /// Returns the table, and a sentence about the cache if it answered any call.
     pub(super) fn text(&self, seconds: f64) -> String {
         let titles = ["calls", "computed", "cached", "shared", "failed", "prefilled", "reused", "decoded", "seconds"];
         let mut text = row("Bill", titles.map(String::from));
@@ -75,7 +76,7 @@ fn row(name: &str, cells: [String; 9]) -> String {
     row + "\n"
 }
 
-/// 1234567 as `1,234,567`.
+/// Formats 1234567 as `1,234,567`.
 pub(super) fn thousands(number: u64) -> String {
     let digits = number.to_string();
     let mut text = String::new();

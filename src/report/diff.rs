@@ -1,13 +1,14 @@
-//! Prompts before and after. What a model wrote is shown, never obeyed: control characters are printed by their codes.
+//! The diff of a prompt before and after. What a model wrote is shown and never interpreted:
+//! control characters are printed as escapes.
 
 use similar::{ChangeTag, TextDiff};
 
-/// Whether text may hold terminal colours.
+/// Whether text may contain terminal colours.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Colour {
-    /// None.
+    /// Plain text.
     Off,
-    /// ANSI escapes.
+    /// Text with ANSI escapes.
     On,
 }
 
@@ -15,10 +16,11 @@ const REMOVED: &str = "\x1b[31m";
 const ADDED: &str = "\x1b[32m";
 const RESET: &str = "\x1b[0m";
 
-/// Texts at least this much alike are shown as one text with marked words, others one after the other.
+/// Texts with at least this similarity are shown as one text with marked words, others one after
+/// the other.
 const ALIKE: f32 = 0.5;
 
-/// The difference of two prompts, each line indented and ended.
+/// Returns the diff of two prompts; each line is indented and ends with a line break.
 pub(super) fn prompt_diff(before: &str, after: &str, colour: Colour) -> String {
     let (before, after) = (printable(before), printable(after));
     let words = TextDiff::from_words(before.as_str(), after.as_str());
@@ -40,7 +42,7 @@ pub(super) fn prompt_diff(before: &str, after: &str, colour: Colour) -> String {
     block("  ", &text, "", Colour::Off)
 }
 
-/// Git's word marks, so that the difference survives without colours too.
+/// Marks words as Git's word diff does, so that the diff can be read without colours too.
 fn marked(tag: ChangeTag, words: &str, colour: Colour) -> String {
     let (open, close, paint) = match tag {
         ChangeTag::Equal => return words.to_string(),
@@ -62,13 +64,14 @@ fn block(mark: &str, text: &str, paint: &str, colour: Colour) -> String {
         .collect()
 }
 
-/// Everything but line ends and tabs that a terminal could take as a command becomes its escape.
+/// Escapes every character, except line ends and tabs, that a terminal could interpret as a
+/// command.
 pub(super) fn printable(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
     for c in text.chars() {
         match c {
             '\n' | '\t' => out.push(c),
-            // Line and direction marks reorder what is seen.
+            // Direction marks change the order in which text is displayed.
             '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}' => {
                 out.extend(c.escape_unicode())
             }

@@ -1,4 +1,4 @@
-//! A small finished run, for the tests of this module and of the command line.
+//! A small finished run for the tests of this module and of the command line.
 
 use super::{Accuracy, Bill, Difference, EgressLock, Inputs, RunReport};
 use crate::base::{AgentId, Digest, Seed};
@@ -7,14 +7,15 @@ use crate::judge::JudgeStats;
 use crate::prompt::{Rejection, Template};
 use crate::rollout::{Avoided, Prompts};
 use crate::search::{
-    Candidate, Copied, Event, FinalCheck, FinalVerdict, Finished, Models, Outcome, Plan, Ranked, Refreshed,
-    SearchResult, Started, Step,
+    CandidateRecord, CopiedPassage, Event, FinalCheck, FinalVerdict, Finished, Models, Outcome, Plan, Proposed, Ranked,
+    Refreshed, SearchResult, Started, Step,
 };
 use std::path::Path;
 
 pub(crate) const ASSESS: &str =
     "Read the case {context}.\nDecide who wrote it: a human or a scraper.\nAnswer in <answer></answer>.";
-pub(crate) const BETTER: &str = "Read the case {context}.\nDecide who wrote it: a human or a scraper. Many requests per second mean a scraper.\n\
+pub(crate) const BETTER: &str = "Read the case {context}.\n\
+     Decide who wrote it: a human or a scraper. Many requests per second mean a scraper.\n\
      Answer in <answer></answer>.";
 
 fn prompts(assess: &str) -> Prompts {
@@ -22,7 +23,7 @@ fn prompts(assess: &str) -> Prompts {
     serde_json::from_value(serde_json::to_value(texts).unwrap()).unwrap()
 }
 
-fn candidate(id: usize, prompt: &str, mean: f64, score: f64) -> Candidate {
+fn candidate(id: usize, prompt: &str, mean: f64, score: f64) -> CandidateRecord {
     let outcome = Outcome::Scored {
         id,
         prompt: Template::new(prompt),
@@ -32,7 +33,7 @@ fn candidate(id: usize, prompt: &str, mean: f64, score: f64) -> Candidate {
         local_better: 5,
         misaligned: 2,
     };
-    Candidate { parent: 0, outcome }
+    CandidateRecord { parent: 0, outcome }
 }
 
 fn judge() -> JudgeStats {
@@ -50,78 +51,96 @@ fn judge() -> JudgeStats {
     }
 }
 
-/// Two steps of the second of two agents, with a refresh between them.
+const AVOIDED: Avoided = Avoided { upstream_reused: 1200, unchanged_skipped: 34 };
+const SEED_PROMPT: Ranked = Ranked { id: 0, score: 0.0 };
+const FIRST: Ranked = Ranked { id: 1, score: 0.25 };
+const SECOND: Ranked = Ranked { id: 2, score: -0.125 };
+
+/// The events of a run with two steps of the second of two agents, and a refresh between them.
 pub(crate) fn events() -> Vec<Event> {
-    let identity = ModelIdentity { name: "triage".into(), digest: Digest::of(b"triage") };
-    let avoided = Avoided { upstream_reused: 1200, unchanged_skipped: 34 };
-    let (seed, first) = (Ranked { id: 0, score: 0.0 }, Ranked { id: 1, score: 0.25 });
-    let step = |round, parents: &[Ranked], candidates, beam: &[Ranked], improved| {
-        Event::Step(Step {
-            round,
-            agent: AgentId(1),
-            step: 1,
-            batch: vec![3, 1],
-            parents: parents.to_vec(),
-            candidates,
-            beam: beam.to_vec(),
-            best: beam[0].id,
-            improved,
-            overflows: 0,
-            cases: 2,
-            judge: judge(),
-            avoided,
-        })
-    };
-    let rejected = Candidate { parent: 0, outcome: Outcome::Rejected { reason: Rejection::TooLong } };
-    let third = Ranked { id: 2, score: -0.125 };
+    let rejected = CandidateRecord { parent: 0, outcome: Outcome::Rejected { reason: Rejection::TooLong } };
+    let first_candidates = vec![candidate(1, BETTER, 0.75, 0.25), rejected];
+    let second_candidates = vec![candidate(2, "Guess {context}", 0.375, -0.125)];
     vec![
-        Event::Started(Started {
-            version: 1,
-            seed: Seed(7),
-            models: Models { worker: identity.clone(), optimizer: identity.clone(), judge: identity },
-            agents: vec!["extract".into(), "assess".into()],
-            optimized: vec![AgentId(1)],
-            prompts: prompts(ASSESS),
-            pool: 6,
-            batch: 2,
-            plan: Plan { steps: 2, candidates: 4, ..Plan::default() },
-        }),
-        Event::Proposed(crate::search::Proposed { round: 1, agent: AgentId(1), step: 1, usable: 1, rejected: 1 }),
-        step(1, &[seed], vec![candidate(1, BETTER, 0.75, 0.25), rejected], &[first, seed], true),
-        Event::Refreshed(Refreshed {
-            round: 2,
-            agent: AgentId(1),
-            batch: vec![0, 5],
-            before: vec![first, seed],
-            after: vec![Ranked { id: 1, score: 0.0 }, Ranked { id: 0, score: -0.5 }],
-            tau: Some(1.0),
-            top1: true,
-            applied: true,
-            judge: judge(),
-            avoided,
-            overflows: 1,
-        }),
-        step(2, &[first, seed], vec![candidate(2, "Guess {context}", 0.375, -0.125)], &[first, third], false),
-        Event::FinalCheck(FinalCheck {
-            batch: vec![0, 1, 2, 4],
-            values: vec![1.0, 0.5, 1.0, 0.5],
-            mean: Some(0.75),
-            verdict: FinalVerdict::Optimized,
-            optimized: prompts(BETTER),
-        }),
-        Event::Finished(Finished {
-            prompts: prompts(BETTER),
-            kept_seed: false,
-            copied: vec![Copied {
-                agent: AgentId(1),
-                item: 4,
-                text: "Many requests per second mean a \x1b[2Jscraper".into(),
-            }],
-            judge: judge(),
-            avoided,
-            overflows: 3,
-        }),
+        started(),
+        Event::Proposed(Proposed { round: 1, agent: AgentId(1), step: 1, usable: 1, rejected: 1 }),
+        step(1, &[SEED_PROMPT], first_candidates, &[FIRST, SEED_PROMPT], true),
+        refreshed(),
+        step(2, &[FIRST, SEED_PROMPT], second_candidates, &[FIRST, SECOND], false),
+        final_check(),
+        finished(),
     ]
+}
+
+fn started() -> Event {
+    let identity = ModelIdentity { name: "triage".into(), digest: Digest::of(b"triage") };
+    Event::Started(Started {
+        version: 1,
+        seed: Seed(7),
+        models: Models { worker: identity.clone(), optimizer: identity.clone(), judge: identity },
+        agents: vec!["extract".into(), "assess".into()],
+        optimized: vec![AgentId(1)],
+        prompts: prompts(ASSESS),
+        pool: 6,
+        batch: 2,
+        plan: Plan { steps: 2, candidates: 4, ..Plan::default() },
+    })
+}
+
+fn step(round: usize, parents: &[Ranked], candidates: Vec<CandidateRecord>, beam: &[Ranked], improved: bool) -> Event {
+    Event::Step(Step {
+        round,
+        agent: AgentId(1),
+        step: 1,
+        batch: vec![3, 1],
+        parents: parents.to_vec(),
+        candidates,
+        beam: beam.to_vec(),
+        best: beam[0].id,
+        improved,
+        cases: 2,
+        judge: judge(),
+        avoided: AVOIDED,
+        overflows: 0,
+    })
+}
+
+fn refreshed() -> Event {
+    Event::Refreshed(Refreshed {
+        round: 2,
+        agent: AgentId(1),
+        batch: vec![0, 5],
+        before: vec![FIRST, SEED_PROMPT],
+        after: vec![Ranked { id: 1, score: 0.0 }, Ranked { id: 0, score: -0.5 }],
+        tau: Some(1.0),
+        top1: true,
+        applied: true,
+        judge: judge(),
+        avoided: AVOIDED,
+        overflows: 1,
+    })
+}
+
+fn final_check() -> Event {
+    Event::FinalCheck(FinalCheck {
+        batch: vec![0, 1, 2, 4],
+        values: vec![1.0, 0.5, 1.0, 0.5],
+        mean: Some(0.75),
+        verdict: FinalVerdict::Optimized,
+        optimized: prompts(BETTER),
+    })
+}
+
+fn finished() -> Event {
+    let text = "Many requests per second mean a \x1b[2Jscraper".into();
+    Event::Finished(Finished {
+        prompts: prompts(BETTER),
+        kept_seed: false,
+        copied: vec![CopiedPassage { agent: AgentId(1), item: 4, text }],
+        judge: judge(),
+        avoided: AVOIDED,
+        overflows: 3,
+    })
 }
 
 pub(crate) fn report() -> RunReport {

@@ -1,9 +1,9 @@
-//! The records that result.json is made of: the search's own, with agents by name.
+//! The records of result.json: those of the search, with agents by name.
 
 use crate::base::AgentId;
 use crate::judge::JudgeStats;
 use crate::prompt::{Rejection, Template};
-use crate::search::{Candidate, Lineage, MisalignmentRate, Outcome, Ranked, Refreshed, SearchResult, Step};
+use crate::search::{CandidateRecord, Lineage, MisalignmentRate, Outcome, Ranked, Refreshed, SearchResult, Step};
 use serde::{Deserialize, Serialize};
 
 /// One agent's prompt before and after.
@@ -19,107 +19,107 @@ pub struct PromptLine {
     pub after: Template,
 }
 
-/// One step and its scores.
+/// One step with its scores.
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
 pub struct StepLine {
-    /// d, from 1.
+    /// The round, from 1.
     pub round: usize,
     /// The agent's name.
     pub agent: String,
-    /// t, from 1.
+    /// The step, from 1.
     pub step: usize,
-    /// The mini-batch (positions in the pool).
+    /// The mini-batch, as positions in the pool.
     pub batch: Vec<usize>,
-    /// Every candidate.
-    pub candidates: Vec<TriedLine>,
+    /// All candidates of the step.
+    pub candidates: Vec<CandidateLine>,
     /// The beam after the step, best first.
     pub beam: Vec<Ranked>,
     /// The id of the agent's best prompt after the step.
     pub best: usize,
-    /// Whether that changed.
+    /// Whether the step changed the best prompt.
     pub improved: bool,
 }
 
 /// One candidate of a step.
 #[derive(Clone, Copy, PartialEq, Debug, Serialize, Deserialize)]
-pub struct TriedLine {
-    /// The id of the prompt it was made from.
+pub struct CandidateLine {
+    /// The id of the prompt that it was written from.
     pub parent: usize,
-    /// Its own id; `None` when it was rejected.
+    /// Its own id; `None` if it was rejected.
     pub id: Option<usize>,
-    /// R(c, p); `None` when it was rejected.
+    /// The reward R(c, p); `None` if it was rejected.
     pub reward: Option<f64>,
-    /// J(c); `None` when it was rejected.
+    /// The score J(c); `None` if it was rejected.
     pub score: Option<f64>,
-    /// Why it was rejected.
+    /// The reason for its rejection.
     pub rejected: Option<Rejection>,
 }
 
-/// One prompt that was tried, and where it comes from.
+/// One prompt that was evaluated, and the prompt that it was written from.
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
 pub struct LineageLine {
     /// The agent's name.
     pub agent: String,
     /// Order of creation within the agent; 0 is the seed prompt.
     pub id: usize,
-    /// The prompt it was made from.
+    /// The id of the prompt that it was written from.
     pub parent: Option<usize>,
-    /// The round it was made in; 0 for the seed prompt.
+    /// The round in which it was written; 0 for the seed prompt.
     pub round: usize,
-    /// The step it was made in; 0 for the seed prompt.
+    /// The step in which it was written; 0 for the seed prompt.
     pub step: usize,
-    /// J when it was made.
+    /// The score J from its evaluation.
     pub score: f64,
-    /// Whether it is in the beam at the end.
+    /// Whether it is in the agent's beam at the end.
     pub in_beam: bool,
-    /// Whether it is the best at the end.
+    /// Whether it is the agent's best prompt at the end.
     pub best: bool,
-    /// Its text.
+    /// The prompt itself.
     pub prompt: Template,
 }
 
-/// How often what is better for an agent was worse for the team (Eq. 6).
+/// How often candidates that were better for an agent were worse for the system (Eq. 6).
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
 pub struct MisalignmentLine {
     /// The agent's name.
     pub agent: String,
-    /// Samples judged.
+    /// The number of judged samples.
     pub samples: usize,
-    /// Of these, better for the agent itself.
+    /// The number of these that were better for the agent itself.
     pub local_better: usize,
-    /// Of these, worse for a successor or for the system.
+    /// The number of these, in turn, that were worse for a successor or for the system.
     pub misaligned: usize,
-    /// `misaligned / local_better`.
+    /// The rate `misaligned / local_better`; `None` if no sample was better for the agent.
     pub rate: Option<f64>,
 }
 
-/// How much the rankings of a beam before and after its refresh agree (Eq. 8).
+/// The rank correlation of a beam before and after its refresh (Eq. 8).
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
-pub struct RankLine {
-    /// d, from 1.
+pub struct RankCorrelationLine {
+    /// The round, from 1.
     pub round: usize,
     /// The agent's name.
     pub agent: String,
-    /// Prompts in the beam.
+    /// The number of prompts in the beam.
     pub prompts: usize,
     /// Kendall's tau-b; `None` where it is not defined.
     pub tau: Option<f64>,
-    /// Whether both have the same first.
+    /// Whether both rankings have the same first prompt.
     pub top1: bool,
     /// Whether the search went on with the new ranking.
     pub applied: bool,
 }
 
-/// What the judge did.
+/// The judge's counters and rates.
 #[derive(Clone, Copy, PartialEq, Debug, Serialize, Deserialize)]
 pub struct JudgeLine {
-    /// How often both orders named the same answer.
+    /// The share of pairs of orders that agreed.
     pub position_consistency: Option<f64>,
-    /// How many of the judged comparisons gave ½.
+    /// The share of the judged comparisons that were ties.
     pub tie_rate: Option<f64>,
-    /// How many of the judged comparisons had a reply without an answer.
+    /// The share of the judged comparisons whose reply named no answer.
     pub unparsable_rate: Option<f64>,
-    /// The counts behind them.
+    /// The counters that the rates are computed from.
     pub counts: JudgeStats,
 }
 
@@ -145,8 +145,8 @@ impl JudgeLine {
     }
 }
 
-impl TriedLine {
-    fn of(candidate: &Candidate) -> Self {
+impl CandidateLine {
+    fn of(candidate: &CandidateRecord) -> Self {
         let parent = candidate.parent;
         match &candidate.outcome {
             Outcome::Scored { id, reward, score, .. } => {
@@ -159,7 +159,7 @@ impl TriedLine {
     }
 }
 
-/// The lines of one search.
+/// The records of one search.
 pub(super) struct Lines<'a>(pub(super) &'a SearchResult);
 
 impl Lines<'_> {
@@ -183,7 +183,7 @@ impl Lines<'_> {
             agent: self.name(step.agent),
             step: step.step,
             batch: step.batch.clone(),
-            candidates: step.candidates.iter().map(TriedLine::of).collect(),
+            candidates: step.candidates.iter().map(CandidateLine::of).collect(),
             beam: step.beam.clone(),
             best: step.best,
             improved: step.improved,
@@ -207,8 +207,8 @@ impl Lines<'_> {
         self.0.misalignment.iter().map(line).collect()
     }
 
-    pub(super) fn ranks(&self) -> Vec<RankLine> {
-        let line = |refreshed: &Refreshed| RankLine {
+    pub(super) fn rank_correlations(&self) -> Vec<RankCorrelationLine> {
+        let line = |refreshed: &Refreshed| RankCorrelationLine {
             round: refreshed.round,
             agent: self.name(refreshed.agent),
             prompts: refreshed.after.len(),
@@ -220,7 +220,7 @@ impl Lines<'_> {
     }
 
     pub(super) fn copied(&self) -> Vec<CopiedLine> {
-        let line = |copied: &crate::search::Copied| CopiedLine {
+        let line = |copied: &crate::search::CopiedPassage| CopiedLine {
             agent: self.name(copied.agent),
             item: copied.item,
             text: copied.text.clone(),

@@ -1,25 +1,26 @@
-//! Whether the run could have reached a network, in one line.
+//! Whether the run could have reached a network, as one line.
 
 use serde::{Deserialize, Serialize};
 
-/// What the kernel said about the egress lock at the end of the run.
+/// The state of the egress lock at the end of the run, as the kernel reports it.
 #[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct EgressLock {
-    /// Every thread was locked.
+    /// Whether every thread was locked.
     pub applied: bool,
-    /// Threads of the process.
+    /// The number of threads of the process.
     pub threads: usize,
-    /// Of these, threads with a seccomp filter and no-new-privileges.
+    /// The number of these with a seccomp filter and no-new-privileges.
     pub locked_threads: usize,
-    /// Network sockets that the process was started with; the lock does not close them.
+    /// The number of network sockets that the process inherited at its start; the lock does not
+    /// close them.
     pub inherited_sockets: usize,
-    /// Why there is no lock.
+    /// The reason if there is no lock.
     pub reason: Option<String>,
 }
 
 impl EgressLock {
-    /// The line of the report.
+    /// Returns the line of the report.
     pub fn line(&self) -> String {
         let Self { applied, threads, locked_threads, inherited_sockets, reason } = self;
         let mut line = match (applied, reason) {

@@ -1,5 +1,6 @@
-//! What people and tools read of a run: result.json, tables, the diff of the prompts, the bill. Pure functions from values
-//! to text; knows no terminal and no files. Colour only where the caller asks for it.
+//! What people and tools read of a run: result.json, tables, the diff of the prompts, the bill.
+//! Pure functions from values to text, which know no terminal and no files. Text is coloured only
+//! if the caller asks for it.
 
 mod accuracy;
 mod bill;
@@ -18,7 +19,9 @@ mod tests;
 pub use accuracy::{Accuracy, Difference};
 pub use bill::Bill;
 pub use diff::Colour;
-pub use lines::{CopiedLine, JudgeLine, LineageLine, MisalignmentLine, PromptLine, RankLine, StepLine, TriedLine};
+pub use lines::{
+    CandidateLine, CopiedLine, JudgeLine, LineageLine, MisalignmentLine, PromptLine, RankCorrelationLine, StepLine,
+};
 pub use lock::EgressLock;
 pub use progress::{Progress, SearchSoFar};
 pub use run::{Files, Inputs, REPORT_SCHEMA, RunReport};

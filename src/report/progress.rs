@@ -1,4 +1,4 @@
-//! An unfinished run: how far it is, the best prompts so far, and how to go on.
+//! An unfinished run: its progress, the best prompts so far, and how to resume it.
 
 use super::diff::Colour;
 use super::lines::{Lines, PromptLine, StepLine};
@@ -8,20 +8,20 @@ use crate::base::Seed;
 use crate::search::{Models, SearchResult};
 use serde::{Deserialize, Serialize};
 
-/// What there is of a run that did not end.
+/// The state of a run that did not finish.
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
 pub struct Progress {
-    /// [`REPORT_SCHEMA`].
+    /// The version of this form, [`REPORT_SCHEMA`].
     pub schema: u32,
     /// Always `false`; a finished run has no such field.
     pub finished: bool,
     /// The experiment's name.
     pub name: String,
-    /// What the search has so far; `None` before it began.
+    /// The search so far; `None` before it began.
     pub search: Option<SearchSoFar>,
-    /// Answered calls in the cache.
+    /// The number of answered calls in the cache.
     pub cached_calls: u64,
-    /// The exact command that goes on with it.
+    /// The exact shell command that resumes the run.
     pub resume: String,
 }
 
@@ -32,20 +32,20 @@ pub struct SearchSoFar {
     pub seed: Seed,
     /// The models' names and digests, per role.
     pub model: Models,
-    /// Steps that are done.
+    /// The number of steps that are done.
     pub steps_done: usize,
-    /// Steps of the whole run.
+    /// The number of steps of the whole run.
     pub steps_planned: usize,
-    /// Whether the search itself ended, so that only the evaluation is left.
+    /// Whether the search is finished, so that only the evaluation is left.
     pub search_finished: bool,
-    /// The seed prompts and the best so far.
+    /// The seed prompts and the best prompts so far.
     pub prompts: Vec<PromptLine>,
     /// The steps that are done.
     pub steps: Vec<StepLine>,
 }
 
 impl Progress {
-    /// Gathers what the journal has.
+    /// Builds the state from what the journal holds.
     pub fn new(name: &str, result: Option<&SearchResult>, cached_calls: u64, resume: &str) -> Self {
         let search = result.map(|result| {
             let lines = Lines(result);

@@ -1,8 +1,10 @@
-//! The report of a finished run: exactly result.json.
+//! The report of a finished run, which is exactly result.json.
 
 use super::accuracy::{Accuracy, Difference};
 use super::bill::Bill;
-use super::lines::{CopiedLine, JudgeLine, LineageLine, Lines, MisalignmentLine, PromptLine, RankLine, StepLine};
+use super::lines::{
+    CopiedLine, JudgeLine, LineageLine, Lines, MisalignmentLine, PromptLine, RankCorrelationLine, StepLine,
+};
 use super::lock::EgressLock;
 use crate::base::{Digest, Seed, digest_json};
 use crate::prompt::{Rejection, Template};
@@ -15,34 +17,35 @@ use std::path::{Path, PathBuf};
 /// The version of [`RunReport`]'s JSON form, in its field `schema`.
 pub const REPORT_SCHEMA: u32 = 1;
 
-/// What the report is made from.
+/// The inputs of a report.
 pub struct Inputs<'a> {
     /// The experiment's name.
     pub name: &'a str,
-    /// The search.
+    /// The result of the search.
     pub result: &'a SearchResult,
-    /// The seed prompts on the held-out cases, and case by case; `None` without labelled cases.
+    /// The accuracy of the seed prompts on the held-out cases, and which cases were right; `None`
+    /// without labelled cases.
     pub seed_accuracy: Option<(Accuracy, &'a [bool])>,
-    /// The prompts to use on the same cases.
+    /// The accuracy of the prompts to use, in the same form.
     pub optimized_accuracy: Option<(Accuracy, &'a [bool])>,
-    /// Their paired difference.
+    /// The paired difference of the two accuracies.
     pub difference: Option<Difference>,
     /// The bill.
     pub bill: Bill,
-    /// The egress lock, read back at the end.
+    /// The state of the egress lock at the end.
     pub egress_lock: EgressLock,
-    /// Wall seconds of this process's part of the run.
+    /// The wall-clock seconds that this process spent on the run.
     pub seconds: f64,
-    /// Things the user should know: rows left out, a pool smaller than the mini-batch.
+    /// Warnings for the user: rows that were skipped, a pool smaller than the mini-batch.
     pub warnings: Vec<String>,
     /// The run directory.
     pub dir: &'a Path,
 }
 
-/// A finished run, as result.json has it.
+/// A finished run in the form of result.json.
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
 pub struct RunReport {
-    /// [`REPORT_SCHEMA`].
+    /// The version of this form, [`REPORT_SCHEMA`].
     pub schema: u32,
     /// The experiment's name.
     pub name: String,
@@ -50,70 +53,73 @@ pub struct RunReport {
     pub seed: Seed,
     /// The models' names and digests, per role.
     pub model: Models,
-    /// The seed prompts on the held-out cases.
+    /// The accuracy of the seed prompts on the held-out cases.
     pub seed_accuracy: Option<Accuracy>,
-    /// The prompts to use on the same cases.
+    /// The accuracy of the prompts to use on the held-out cases.
     pub optimized_accuracy: Option<Accuracy>,
-    /// Their paired difference.
+    /// The paired difference of the two accuracies.
     pub difference: Option<Difference>,
     /// Whether the seed prompts won the final check and are therefore the prompts to use.
     pub kept_seed: bool,
-    /// Seed against optimized prompts on unlabelled queries.
+    /// The comparison of seed and optimized prompts on unlabelled queries.
     pub final_check: Option<FinalCheck>,
     /// The prompts, before and after.
     pub prompts: Vec<PromptLine>,
-    /// Per-step scores.
+    /// The steps with their scores.
     pub steps: Vec<StepLine>,
-    /// Every prompt that was tried, and where it comes from.
+    /// Every prompt that was evaluated, and the prompt that it was written from.
     pub lineage: Vec<LineageLine>,
-    /// Misalignment rates per agent.
+    /// The misalignment rates (Eq. 6) per agent.
     pub misalignment: Vec<MisalignmentLine>,
-    /// Rank agreement at each refresh.
-    pub rank_agreement: Vec<RankLine>,
-    /// What the judge did.
+    /// The rank correlation at each refresh.
+    #[serde(rename = "rank_agreement")]
+    pub rank_correlation: Vec<RankCorrelationLine>,
+    /// The judge's counters and rates.
     pub judge: JudgeLine,
-    /// Candidates that were not tried, per reason.
+    /// The number of rejected candidates, per reason.
     pub rejections: BTreeMap<Rejection, usize>,
-    /// Passages that optimized prompts share with queries.
+    /// The passages that optimized prompts share with queries.
     pub copied: Vec<CopiedLine>,
     /// The bill.
     pub ledger: Bill,
-    /// Worker calls that were not needed.
+    /// The number of worker calls that were avoided.
     pub avoided: Avoided,
-    /// Agent runs of the search whose prompt was too long for the model; their output counts as empty.
+    /// The number of agent runs of the search whose prompt was too long for the model; their output
+    /// counts as empty.
     pub overflows: u64,
-    /// Wall seconds of the process that finished the run.
+    /// The wall-clock seconds of the process that finished the run.
     pub seconds: f64,
-    /// Things the user should know.
+    /// Warnings for the user.
     pub warnings: Vec<String>,
     /// Whether the process could have reached a network.
     pub egress_lock: EgressLock,
-    /// Where the files are.
+    /// The paths of the run's files.
     pub files: Files,
-    /// Digest over prompts and scores: equal for equal results, whatever the time, the machine's load or the cache.
+    /// The digest over prompts and scores. It is equal for equal results, whatever the time, the
+    /// machine's load or the cache.
     pub result_hash: Digest,
 }
 
 /// The files of a run.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub struct Files {
-    /// Agent name → prompt.
+    /// The prompts to use, by agent name.
     pub prompts: PathBuf,
     /// This report.
     pub result: PathBuf,
-    /// Journal and response cache.
+    /// The journal and the response cache.
     pub journal: PathBuf,
 }
 
 impl Files {
-    /// The files of the run in `dir`.
+    /// Returns the paths of the files of the run in `dir`.
     pub fn in_dir(dir: &Path) -> Self {
         Self { prompts: dir.join("prompts.json"), result: dir.join("result.json"), journal: dir.join("run.sqlite") }
     }
 }
 
 impl RunReport {
-    /// Gathers the report.
+    /// Builds the report.
     pub fn new(inputs: Inputs<'_>) -> Self {
         let result = inputs.result;
         let lines = Lines(result);
@@ -133,7 +139,7 @@ impl RunReport {
             steps: lines.steps(),
             lineage: lines.lineage(),
             misalignment: lines.misalignment(),
-            rank_agreement: lines.ranks(),
+            rank_correlation: lines.rank_correlations(),
             judge: JudgeLine::of(&result.judge),
             rejections: result.rejections.clone(),
             copied: lines.copied(),
@@ -148,22 +154,22 @@ impl RunReport {
         }
     }
 
-    /// result.json, and what `--json` prints.
+    /// The text of result.json, which `--json` prints too.
     pub fn json(&self) -> String {
         serde_json::to_string_pretty(self).expect("a report is plain data") + "\n"
     }
 
-    /// prompts.json: agent name → prompt.
+    /// The text of prompts.json: agent name → prompt.
     pub fn prompts_json(&self) -> String {
         let prompts: serde_json::Map<String, serde_json::Value> =
             self.prompts.iter().map(|line| (line.agent.clone(), Template::text(&line.after).into())).collect();
         serde_json::to_string_pretty(&prompts).expect("prompts are plain data") + "\n"
     }
 
-    /// Reads result.json again.
+    /// Parses result.json.
     ///
     /// # Errors
-    /// What is wrong with it, as a fragment: another schema, or not a report.
+    /// Returns what is wrong with it, as a fragment: another schema, or not a report.
     pub fn from_json(json: &str) -> Result<Self, String> {
         let value: serde_json::Value = serde_json::from_str(json).map_err(|error| error.to_string())?;
         match value.get("schema").and_then(serde_json::Value::as_u64) {

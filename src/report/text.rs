@@ -1,4 +1,4 @@
-//! The report as text.
+//! The report as text for people.
 
 use super::bill::thousands;
 use super::diff::{Colour, printable, prompt_diff};
@@ -7,7 +7,7 @@ use super::run::RunReport;
 use crate::search::{FinalCheck, FinalVerdict, Models};
 
 impl RunReport {
-    /// What `maspo optimize` prints at the end, and `maspo show` again.
+    /// Returns what `maspo optimize` prints at the end, and `maspo show` prints again.
     pub fn text(&self, colour: Colour) -> String {
         let mut text = format!("Run `{}`, seed {}\n{}\n", self.name, self.seed.0, models(&self.model));
         text += &self.accuracy();
@@ -72,7 +72,7 @@ impl RunReport {
                 counted(line.local_better, "answer", "answers")
             );
         }
-        for line in self.rank_agreement.iter().filter(|line| line.prompts > 1) {
+        for line in self.rank_correlation.iter().filter(|line| line.prompts > 1) {
             let tau = line.tau.map_or("undefined".to_string(), |tau| format!("{tau:+.2}"));
             let first = if line.top1 { "the same first" } else { "another first" };
             let applied = if line.applied { "" } else { " (measured only)" };
@@ -155,12 +155,12 @@ fn judge(line: &JudgeLine) -> String {
     )
 }
 
-/// A number and what it counts.
+/// Returns a number and its noun, in singular or plural.
 pub(super) fn counted(number: usize, one: &str, many: &str) -> String {
     format!("{number} {}", if number == 1 { one } else { many })
 }
 
-/// The reason's name in JSON.
+/// Returns the reason's name in JSON.
 fn kebab(reason: &crate::prompt::Rejection) -> String {
     serde_json::to_value(reason).ok().and_then(|value| Some(value.as_str()?.to_string())).unwrap_or_default()
 }

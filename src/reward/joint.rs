@@ -1,4 +1,5 @@
-//! Eq. 5: R = α·Local + β·Lookahead + θ·Global per sample, and its mean over the mini-batch.
+//! The joint reward R = α·Local + β·Lookahead + θ·Global per sample (Eq. 5), and its mean over a
+//! mini-batch.
 
 use super::RewardOptions;
 use crate::base::AgentId;
@@ -11,41 +12,42 @@ use futures::FutureExt;
 use futures::future::{BoxFuture, try_join_all};
 use serde::{Deserialize, Serialize};
 
-/// What one query says about a candidate. Each term is 1 (better than the base), 0 (worse), ½ (a tie) or a mean of these;
-/// `None` where it does not exist or was not asked for.
+/// The reward of a candidate on one query. Each term is 1 (better than the base), 0 (worse), ½ (a
+/// tie) or a mean of these; it is `None` if it does not exist or was not judged.
 #[derive(Clone, Copy, PartialEq, Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct SampleReward {
     /// The query's index in the pool.
     pub item: usize,
-    /// The agent's own output, judged for its own role.
+    /// The local term: the agent's own output, judged for its own role.
     pub local: Option<f64>,
-    /// The successors' outputs, judged for theirs.
+    /// The lookahead term: the successors' outputs, judged for their roles.
     pub lookahead: Option<f64>,
-    /// The system's answer.
+    /// The global term: the system's answer, judged for the role of the terminal agent.
     pub global: Option<f64>,
     /// The weighted mean of the terms.
     pub joint: f64,
 }
 
-/// R(candidate, base; B): the joint reward of a candidate over a mini-batch.
+/// The joint reward R(candidate, base; B) of a candidate over a mini-batch.
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Reward {
-    /// The mean of the samples' joint rewards; ½ of an empty batch.
+    /// The mean of the samples' joint rewards; ½ for an empty batch.
     pub mean: f64,
-    /// One per query, in the order of the batch.
+    /// One sample per query, in the order of the batch.
     pub samples: Vec<SampleReward>,
 }
 
-/// Compares `new`, the re-runs with a candidate at `agent`, with `base`, the runs before, item by item. Only what bears
-/// weight is asked, or everything with `all_terms`. `draw` are the counters of this candidate, for the coin.
+/// Compares the traces `new`, re-run with a candidate at `agent`, with the traces `base` from
+/// before, item by item. Terms of weight 0 are judged only if `all_terms` is set. `draw` holds the
+/// counters of this candidate, from which a coin judge is seeded.
 ///
 /// # Errors
-/// Whatever the judge's model answers, except an overflow, which is a tie.
+/// Returns every error of the judge's model except an overflow, which counts as a tie.
 ///
 /// # Panics
-/// When `base` and `new` are not traces of the same items.
+/// Panics if `base` and `new` are not traces of the same items.
 #[expect(
     clippy::too_many_arguments,
     reason = "each is a different thing, and a struct of them would live for one call"
@@ -71,20 +73,21 @@ pub async fn joint_reward(
     Ok(Reward { mean, samples })
 }
 
-/// Which outputs are compared for an agent, and what each comparison weighs.
+/// The comparisons that are made for an agent, with their weights.
 struct Terms {
-    /// The agent itself, in its context; with its weight.
+    /// The agent itself, judged in its context, and the weight.
     local: Option<(AgentId, f64)>,
-    /// Its successors up to the lookahead's depth, each without context; with the weight of their mean.
+    /// Its successors up to the lookahead's depth, each judged without its context, and the weight
+    /// of their mean.
     lookahead: Option<(Vec<AgentId>, f64)>,
-    /// The terminal agent, without context; with its weight.
+    /// The terminal agent, judged without its context, and the weight.
     global: Option<(AgentId, f64)>,
 }
 
 impl Terms {
     fn of(graph: &Graph, options: &RewardOptions, agent: AgentId, all_terms: bool) -> Self {
         if agent == graph.terminal() {
-            // All three terms would be this one comparison.
+            // All three terms would be the same comparison.
             return Self { local: Some((agent, 1.0)), lookahead: None, global: None };
         }
         let asked = |weight: f64| all_terms || weight > 0.0;
@@ -96,7 +99,8 @@ impl Terms {
         }
     }
 
-    /// All comparisons of one query at once; a comparison that two terms share is made once.
+    /// Makes all comparisons of one query concurrently; a comparison that two terms share is made
+    /// once.
     async fn sample(
         &self,
         judge: &Judge,
@@ -126,7 +130,7 @@ impl Terms {
     }
 }
 
-/// The agents that `agent`'s output reaches in at most `depth` steps, in topological order.
+/// Returns the agents that `agent`'s output reaches in at most `depth` steps, in topological order.
 fn within(graph: &Graph, agent: AgentId, depth: usize) -> Vec<AgentId> {
     let mut near = vec![agent];
     for _ in 0..depth.min(graph.agents().len()) {
@@ -138,7 +142,8 @@ fn within(graph: &Graph, agent: AgentId, depth: usize) -> Vec<AgentId> {
     graph.order().iter().copied().filter(|id| *id != agent && near.contains(id)).collect()
 }
 
-/// Whether `id`'s new output is better than before. No answer at all loses against an answer, without asking.
+/// Compares `id`'s new output with its old one: 1 better, 0 worse, ½ a tie. An empty output loses
+/// against any other without a call to the judge.
 pub(crate) async fn compare(
     judge: &Judge,
     graph: &Graph,
@@ -171,7 +176,7 @@ fn mean(values: impl Iterator<Item = f64>) -> Option<f64> {
     (count > 0).then(|| sum / f64::from(count))
 }
 
-/// The mean of the terms that exist, by their weights; ½ when nothing has weight.
+/// Returns the mean of the terms that exist, by their weights; ½ if none of them has weight.
 fn weighted_mean(terms: &[(f64, Option<f64>)]) -> f64 {
     let known = || terms.iter().filter_map(|(weight, value)| Some((weight.max(0.0), (*value)?)));
     let total: f64 = known().map(|(weight, _)| weight).sum();

@@ -1,4 +1,5 @@
-//! The joint reward of a candidate (Eq. 5): local, lookahead and global comparisons, weighted. Knows no prompts and no beam.
+//! The joint reward of a candidate (Eq. 5): the weighted mean of local, lookahead and global
+//! comparisons. Knows nothing of prompts and beams.
 
 mod joint;
 mod options;

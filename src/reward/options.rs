@@ -2,17 +2,19 @@
 
 use serde::{Deserialize, Serialize};
 
-/// Options of the `[reward]` section: α, β, θ of Eq. 5. They need not add up to 1; they are normalised.
+/// Options of the `[reward]` section: the weights α, β, θ of Eq. 5. They need not add up to 1; they
+/// are normalized.
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct RewardOptions {
-    /// α: the agent's own output, judged for its own role.
+    /// The weight α of the local term: the agent's own output, judged for its own role.
     pub local: f64,
-    /// β: the direct successors' outputs, judged for theirs.
+    /// The weight β of the lookahead term: the direct successors' outputs, judged for their roles.
     pub lookahead: f64,
-    /// θ: the system's final output.
+    /// The weight θ of the global term: the system's final output.
     pub global: f64,
-    /// How many generations of successors the lookahead judges (1 in the paper; up to 3 for the ablation).
+    /// The number of generations of successors that the lookahead judges: 1 in the paper, up to 3
+    /// for the ablation.
     pub lookahead_depth: usize,
 }
 

@@ -1,4 +1,5 @@
-//! Eq. 5 by hand on graphs of three levels, where lookahead and global are different comparisons.
+//! Worked examples of Eq. 5 on graphs of three levels, where lookahead and global are different
+//! comparisons.
 
 use super::*;
 use crate::base::{AgentId, Digest, Seed};
@@ -16,7 +17,7 @@ fn chain() -> Arc<Graph> {
     graph("abc", &[(0, 1, Raw), (1, 2, Raw)])
 }
 
-/// a feeds b and c, which feed d.
+/// The diamond in which a feeds b and c, which both feed d.
 fn diamond() -> Arc<Graph> {
     graph("abcd", &[(0, 1, Raw), (0, 2, Raw), (1, 3, Raw), (2, 3, Raw)])
 }
@@ -31,7 +32,7 @@ fn trace(item: usize, outputs: &[&str]) -> Trace {
     Trace::new(item, format!("question {item}").into(), outputs.iter().enumerate().map(run).collect())
 }
 
-/// Prefers the larger number; both letters alike otherwise.
+/// A judge that prefers the larger number, and finds both letters equally likely for equal numbers.
 fn larger() -> Arc<ScriptedModel> {
     Arc::new(ScriptedModel::new(|_| String::new()).with_scores(|request, _| {
         let mut answers = text(request).rsplit("\nAnswer ").take(2).map(|part| part.split('\n').nth(2).unwrap());
@@ -81,9 +82,10 @@ fn the_terms_of_a_chain_add_up_by_their_weights() {
     case.check(0, &["1", "1", "1"], &["2", "0", "2"], [Some(1.0), Some(0.0), Some(1.0)], 0.6);
     // a worse, b the same text, c better: 0.4 · 0 + 0.4 · ½ + 0.2 · 1 = 0.4.
     case.check(0, &["1", "1", "1"], &["0", "1", "2"], [Some(0.0), Some(0.5), Some(1.0)], 0.4);
-    // Different texts of equal worth: a tie that was asked.
+    // Different texts of equal quality: the judge decides on a tie.
     case.check(0, &["1", "1", "1"], &["1.0", "0", "0"], [Some(0.5), Some(0.0), Some(0.0)], 0.2);
-    // b's successor is the terminal: its lookahead and global are one comparison. 0.4 · 0 + 0.6 · 1 = 0.6.
+    // b's successor is the terminal: its lookahead and global are one comparison. 0.4 · 0 + 0.6 · 1
+    // = 0.6.
     case.check(1, &["1", "1", "1"], &["1", "0", "2"], [Some(0.0), Some(1.0), Some(1.0)], 0.6);
     // The terminal has one comparison, of weight 1.
     case.check(2, &["1", "1", "1"], &["1", "1", "2"], [Some(1.0), None, None], 1.0);
@@ -107,7 +109,7 @@ fn the_lookahead_is_the_mean_over_the_direct_successors() {
 }
 
 #[test]
-fn weights_are_normalised_and_terms_without_weight_are_asked_only_on_request() {
+fn weights_are_normalised_and_terms_without_weight_are_judged_only_on_request() {
     let (base, new) = (["1", "1", "1"], ["2", "0", "2"]);
     let case = Case::new(chain()).weights(3.0, 1.0, 0.0);
     case.check(0, &base, &new, [Some(1.0), Some(0.0), None], 0.75);
@@ -122,13 +124,14 @@ fn weights_are_normalised_and_terms_without_weight_are_asked_only_on_request() {
 }
 
 #[test]
-fn a_comparison_that_two_terms_share_is_asked_once() {
+fn a_comparison_that_two_terms_share_is_made_once() {
     let case = Case::new(chain());
     case.check(1, &["1", "1", "1"], &["1", "2", "2"], [Some(1.0); 3], 1.0);
     assert_eq!(case.model.seen().len(), 2 * 2, "local and one for both others, in two orders");
 }
 
-/// Each comparison shows the role it is judged for; only the local one shows a context, since the others have two.
+/// Each comparison shows the role that it is judged for. Only the local one shows a context, since
+/// in the others the two contexts differ.
 #[test]
 fn the_judge_is_shown_what_each_term_is_about() {
     let case = Case::new(chain());
@@ -143,7 +146,7 @@ fn the_judge_is_shown_what_each_term_is_about() {
 }
 
 #[test]
-fn no_answer_loses_against_an_answer_without_asking() {
+fn an_empty_answer_loses_without_a_call() {
     let case = Case::new(chain());
     case.check(0, &["1", "1", "1"], &["", " ", ""], [Some(0.0); 3], 0.0);
     case.check(0, &["", "1", ""], &["1", "", ""], [Some(1.0), Some(0.0), Some(0.5)], 0.5);
@@ -196,7 +199,8 @@ proptest! {
         case.options.lookahead_depth = depth;
         case.all_terms = all_terms;
         let make = |numbers: &[u8]| {
-            let texts: Vec<String> = numbers.iter().map(|n| if *n == 0 { String::new() } else { n.to_string() }).collect();
+            let text = |n: &u8| if *n == 0 { String::new() } else { n.to_string() };
+            let texts: Vec<String> = numbers.iter().map(text).collect();
             trace(0, &texts.iter().map(String::as_str).collect::<Vec<_>>())
         };
         let (base, new) = ([make(&base)], [make(&new)]);

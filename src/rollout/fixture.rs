@@ -1,4 +1,5 @@
-//! Small graphs and a model that is slow, bounded and countable, for the tests of this module and of those above it.
+//! Small graphs, and a model with delays, limits and counters, for the tests of this module and of
+//! those above it.
 
 use crate::base::{AgentId, Digest};
 use crate::chat::{ChatError, ChatModel, Completion, FinishReason, ModelIdentity, Request, Scores, Usage};
@@ -10,8 +11,9 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::task::Poll;
 
-/// Agents named by letters, `edges` as (from, to, view). An agent without predecessors has the prompt `<name> {question}`,
-/// any other `<name> {context}`; its role is `role <name>`.
+/// A graph of agents named by letters, with `edges` as (from, to, view). An agent without
+/// predecessors has the prompt `<name> {question}`, any other `<name> {context}`; its role is `role
+/// <name>`.
 pub(crate) fn graph(names: &str, edges: &[(usize, usize, EdgeView)]) -> Arc<Graph> {
     let agent = |(at, name): (usize, char)| {
         let slot = if edges.iter().any(|(_, to, _)| *to == at) { "{context}" } else { "{question}" };
@@ -30,12 +32,12 @@ pub(crate) fn graph(names: &str, edges: &[(usize, usize, EdgeView)]) -> Arc<Grap
     Arc::new(Graph::new(agents, edges.iter().map(edge).collect(), 1000).expect("a sound graph"))
 }
 
-/// The text of a request's only message.
+/// Returns the text of a request's only message.
 pub(crate) fn text(request: &Request) -> &str {
     &request.messages[0].content
 }
 
-/// Lets everyone else go first, `times` times.
+/// Yields to the other futures `times` times.
 pub(crate) async fn step_back(times: usize) {
     let mut left = times;
     futures::future::poll_fn(|cx| {
@@ -52,7 +54,8 @@ pub(crate) async fn step_back(times: usize) {
 type Answer = dyn Fn(&str) -> Result<String, ChatError> + Send + Sync;
 type Delay = dyn Fn(&str) -> usize + Send + Sync;
 
-/// Completes with a function of the message's text, which may also be an error, after a delay that is another such function.
+/// A model that completes with a function of the message's text, which may return an error, after a
+/// delay that is another such function.
 pub(crate) struct SlowModel {
     answer: Box<Answer>,
     delay: Box<Delay>,
@@ -77,7 +80,7 @@ impl SlowModel {
         self
     }
 
-    /// The texts asked so far, in order of arrival.
+    /// The texts received so far, in order of arrival.
     pub(crate) fn seen(&self) -> Vec<String> {
         self.seen.lock().unwrap().clone()
     }
@@ -88,7 +91,7 @@ impl SlowModel {
     }
 }
 
-/// The error of a message that is too long.
+/// The error for a message that is too long.
 pub(crate) const OVERFLOW: ChatError = ChatError::Overflow { prompt_tokens: 9, new_tokens: 8, limit: 10 };
 
 impl ChatModel for SlowModel {

@@ -1,4 +1,5 @@
-//! Runs the graph over queries and re-runs only what a candidate prompt changes. Knows no labels, no scores and no search.
+//! Runs the graph over queries, and re-runs only what a candidate prompt changes. Knows nothing of
+//! labels, scores and the search.
 
 mod options;
 mod prompts;

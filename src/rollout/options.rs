@@ -1,4 +1,4 @@
-//! How the graph is run.
+//! Options of the rollout: how the graph is run.
 
 use serde::{Deserialize, Serialize};
 
@@ -6,9 +6,9 @@ use serde::{Deserialize, Serialize};
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct RolloutOptions {
-    /// Most queries of one call that are under way at once (0 counts as 1); more of them wait.
+    /// The most queries of one call that are in flight at once (0 counts as 1); the others wait.
     pub max_in_flight: usize,
-    /// Most words of a summary view: 30 in the paper, 50 for code.
+    /// The most words of a summary: 30 in the paper, 50 for code.
     pub summary_words: usize,
 }
 

@@ -1,17 +1,17 @@
-//! One prompt per agent: what the graph is run with.
+//! One prompt per agent, with which the graph is run.
 
 use crate::base::AgentId;
 use crate::graph::Graph;
 use crate::prompt::Template;
 use serde::{Deserialize, Serialize};
 
-/// The prompts of all agents, by [`AgentId`].
+/// The prompts of all agents, indexed by [`AgentId`].
 #[derive(Clone, PartialEq, Eq, Hash, Debug, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct Prompts(Vec<Template>);
 
 impl Prompts {
-    /// The prompts that the search starts from.
+    /// Returns the prompts that the search starts from.
     pub fn seed(graph: &Graph) -> Self {
         Self(graph.agents().iter().map(|agent| agent.seed_prompt.clone()).collect())
     }
@@ -21,7 +21,7 @@ impl Prompts {
         &self.0[id.0]
     }
 
-    /// The same prompts with another one at `id`.
+    /// Returns these prompts with the one of `id` replaced.
     pub fn with(&self, id: AgentId, prompt: Template) -> Self {
         let mut prompts = self.clone();
         prompts.0[id.0] = prompt;

@@ -1,5 +1,5 @@
-//! Runs agents as soon as what they read is there. One future per agent and query; nothing waits for a whole layer, and the
-//! result never depends on who finished first.
+//! Runs each agent as soon as its inputs are complete. There is one future per agent and query;
+//! nothing waits for a whole layer, and the result never depends on which call finished first.
 
 use super::view::{context, extracted, first_words, summary_request, summary_tokens};
 use super::{AgentRun, Prompts, RolloutOptions, Trace};
@@ -14,12 +14,12 @@ use serde::{Deserialize, Serialize};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-/// Worker calls that re-runs did not make.
+/// The number of worker calls that re-runs avoided.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
 pub struct Avoided {
     /// Calls of agents that the changed prompt cannot reach.
     pub upstream_reused: u64,
-    /// Calls at or below the changed agent whose input turned out to be the same as before.
+    /// Calls at or downstream of the changed agent whose input turned out to be unchanged.
     pub unchanged_skipped: u64,
 }
 
@@ -34,7 +34,7 @@ fn count(counter: &AtomicU64) {
     counter.fetch_add(1, Ordering::Relaxed);
 }
 
-/// Runs one graph on one worker model.
+/// A runner of one graph on one worker model.
 pub struct Runner {
     graph: Arc<Graph>,
     worker: Arc<dyn ChatModel>,
@@ -45,26 +45,26 @@ pub struct Runner {
 /// A result that several successors wait for.
 type Pending<'a, T> = Shared<BoxFuture<'a, Result<T, ChatError>>>;
 
-/// What a re-run starts from.
+/// The trace that a re-run starts from.
 #[derive(Clone, Copy)]
 struct Base<'a> {
     trace: &'a Trace,
-    /// By agent: whether the changed prompt reaches it.
+    /// Whether the changed prompt reaches an agent, by [`AgentId`].
     reached: &'a [bool],
 }
 
 impl Runner {
-    /// A runner of `graph`, whose agents are played by `worker`.
+    /// A runner of `graph` that calls `worker` for every agent.
     pub fn new(graph: Arc<Graph>, worker: Arc<dyn ChatModel>, options: RolloutOptions) -> Self {
         Self { graph, worker, options, counters: Counters::default() }
     }
 
-    /// The graph it runs.
+    /// The graph that it runs.
     pub fn graph(&self) -> &Arc<Graph> {
         &self.graph
     }
 
-    /// The calls that re-runs did not make so far.
+    /// The number of calls that re-runs have avoided so far.
     pub fn avoided(&self) -> Avoided {
         Avoided {
             upstream_reused: self.counters.upstream_reused.load(Ordering::Relaxed),
@@ -72,34 +72,37 @@ impl Runner {
         }
     }
 
-    /// Worker calls so far whose prompt was too long for the model.
+    /// The number of worker calls so far whose prompt was too long for the model.
     pub fn overflows(&self) -> u64 {
         self.counters.overflows.load(Ordering::Relaxed)
     }
 
-    /// Runs the whole graph on every item `(index in the pool, query)`; one trace per item, in their order.
+    /// Runs the whole graph on every item `(index in the pool, query)`. There is one trace per
+    /// item, in their order.
     ///
     /// # Errors
-    /// Whatever the worker answers, except an overflow, which is data.
+    /// Returns every error of the worker except an overflow, which is data.
     pub async fn run(&self, prompts: &Prompts, items: &[(usize, Arc<str>)]) -> Result<Vec<Trace>, ChatError> {
         let traces = items.iter().map(|(item, question)| self.trace(*item, question.clone(), prompts, None).boxed());
         self.in_order(traces.collect()).await
     }
 
-    /// `base` as it would have been with `prompts`, which differ from the base's at `changed` only. An agent is called only
-    /// when its own input differs from its input in `base`; a re-run equals a full run of `prompts`.
+    /// Re-runs `base` with `prompts`, which differ from its own at `changed` only. An agent is
+    /// called only if its input differs from its input in `base`; the result equals a full run with
+    /// `prompts`.
     ///
     /// # Errors
-    /// As [`Runner::run`].
+    /// Returns the errors of [`Runner::run`].
     pub async fn rerun(&self, base: &Trace, changed: AgentId, prompts: &Prompts) -> Result<Trace, ChatError> {
         let reached = self.reached(changed);
         self.trace(base.item, base.question.clone(), prompts, Some(Base { trace: base, reached: &reached })).await
     }
 
-    /// [`Runner::rerun`] of every trace of a mini-batch; one trace per base, in their order.
+    /// Calls [`Runner::rerun`] on every trace of a mini-batch. There is one trace per base, in
+    /// their order.
     ///
     /// # Errors
-    /// As [`Runner::run`].
+    /// Returns the errors of [`Runner::run`].
     pub async fn rerun_all(
         &self,
         bases: &[Trace],
@@ -123,7 +126,8 @@ impl Runner {
         reached
     }
 
-    /// At most `max_in_flight` at once, started in order, whoever finishes first.
+    /// Runs at most `max_in_flight` traces at once, started in order; the results are in that
+    /// order, too.
     async fn in_order(&self, traces: Vec<BoxFuture<'_, Result<Trace, ChatError>>>) -> Result<Vec<Trace>, ChatError> {
         let mut numbered = Vec::with_capacity(traces.len());
         for (at, trace) in traces.into_iter().enumerate() {
@@ -178,7 +182,8 @@ impl Runner {
             let before = base.trace.shared_run(id);
             if before.input == input {
                 self.count_avoided(id, base);
-                // A prompt need not show its context, so the context may have changed under an equal input.
+                // A prompt need not contain `{context}`, so the context may differ although the
+                // input is equal.
                 let same = before.context == context;
                 return Ok(if same { before.clone() } else { Arc::new(AgentRun { context, ..(**before).clone() }) });
             }
@@ -207,11 +212,12 @@ impl Runner {
         }
         let words = self.options.summary_words;
         let summary = self.ask(summary_request(output, words), summary_tokens(words)).await?;
-        // An output that nearly fills the model leaves no room for the summary's instructions: its beginning stands in.
+        // If an output nearly fills the model, there is no room for the summary's instructions, and
+        // its beginning replaces the summary.
         Ok(first_words(summary.as_ref().unwrap_or(output), words).into())
     }
 
-    /// The worker's greedy answer; `None` when the message is too long for it.
+    /// Returns the worker's greedy answer; `None` if the message is too long for it.
     async fn ask(&self, message: Message, max_new_tokens: usize) -> Result<Option<String>, ChatError> {
         let request = Request { messages: vec![message], max_new_tokens, sampling: Sampling::GREEDY };
         match self.worker.complete(request).await {
@@ -241,7 +247,7 @@ async fn view(
     }
 }
 
-/// The run with its summary.
+/// Returns the run with its summary.
 async fn whole(
     answer: Option<Pending<'_, Arc<AgentRun>>>,
     summary: Option<Pending<'_, Arc<str>>>,

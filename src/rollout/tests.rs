@@ -1,4 +1,5 @@
-//! Worked examples by hand, and the law of the re-run: it equals a full run, and what it did not call it counts.
+//! Worked examples, and the property of re-runs: a re-run equals a full run, and counts the calls
+//! that it avoided.
 
 use super::fixture::{OVERFLOW, SlowModel, graph, text};
 use super::*;
@@ -35,7 +36,7 @@ fn outputs<'a>(trace: &'a Trace, graph: &Graph) -> Vec<&'a str> {
     (0..graph.agents().len()).map(|at| trace.output(AgentId(at))).collect()
 }
 
-/// Puts brackets around what it is asked.
+/// A model that puts brackets around its input.
 fn brackets() -> Arc<ScriptedModel> {
     Arc::new(ScriptedModel::new(|request| format!("({})", text(request))))
 }
@@ -61,7 +62,7 @@ fn several_predecessors_are_named_in_the_order_of_the_edges() {
 }
 
 #[test]
-fn the_changed_agent_and_everything_below_run_again_and_nothing_else() {
+fn the_changed_agent_and_all_agents_downstream_run_again_and_no_others() {
     let (graph, model) = (graph("abc", &[(0, 1, Raw), (1, 2, Raw)]), brackets());
     let runner = runner(&graph, model.clone());
     let base = run_one(&runner, "q");
@@ -72,7 +73,7 @@ fn the_changed_agent_and_everything_below_run_again_and_nothing_else() {
 }
 
 #[test]
-fn an_unchanged_output_spares_everything_below() {
+fn an_unchanged_output_avoids_all_downstream_calls() {
     let graph = graph("abc", &[(0, 1, Raw), (1, 2, Raw)]);
     let model = Arc::new(ScriptedModel::new(|request| text(request).to_lowercase()));
     let runner = runner(&graph, model.clone());
@@ -117,7 +118,7 @@ fn a_summary_is_written_once_cut_to_its_words_and_shared() {
     assert_eq!(base.run(AgentId(3)).context, "[b]\n(b one two three)\n\n[c]\n(c one two three)\n\n[a]\n(a q)");
     let summaries = |from: usize| model.seen()[from..].iter().filter(|r| text(r).starts_with("Summarize")).count();
     assert_eq!((summaries(0), model.seen().len()), (1, 5));
-    // Below a summary that stays the same, only the agent that also sees the raw text runs again.
+    // Downstream of an unchanged summary, only the agent that also sees the raw text runs again.
     rerun(&runner, &base, 0, "A {question}");
     let asked: Vec<_> = model.seen()[5..].iter().map(|r| text(r).chars().next().unwrap()).collect();
     assert_eq!(asked, ['A', 'S', 'd']);
@@ -156,7 +157,8 @@ fn any_other_error_ends_the_run() {
     assert!(matches!(result, Err(ChatError::Storage(_))));
 }
 
-/// b, a root, takes as long as it takes until x, two steps down the other branch, was asked. With waves it never would be.
+/// The root b does not answer before x, two steps down the other branch, was called. If agents ran
+/// layer by layer, x never would be.
 #[test]
 fn a_successor_starts_while_others_of_its_depth_still_wait() {
     let graph = graph("axbd", &[(0, 1, Raw), (1, 3, Raw), (2, 3, Raw)]);
@@ -179,7 +181,7 @@ fn items_run_side_by_side_up_to_the_bound_and_come_back_in_order() {
     let questions: Vec<&str> = questions.iter().map(String::as_str).collect();
     for (bound, most) in [(4, 4), (0, 1), (100, 20)] {
         let graph = graph("a", &[]);
-        // The earlier the question, the longer it takes.
+        // Earlier questions take longer.
         let model = SlowModel::new(|message| Ok(message.into()));
         let model = Arc::new(model.with_delay(|message| 60 - 2 * message[3..].parse::<usize>().unwrap()));
         let options = RolloutOptions { max_in_flight: bound, ..RolloutOptions::default() };
@@ -203,7 +205,8 @@ fn runs_can_be_moved_to_another_thread() {
     check(&runner.rerun_all(&[], AgentId(0), &prompts));
 }
 
-/// Up to six agents; every pair may have an edge; an agent that would be a second terminal feeds the last one.
+/// Draws up to six agents; every pair may have an edge, and an agent that would be a second
+/// terminal feeds the last one.
 fn any_graph() -> impl Strategy<Value = Arc<Graph>> {
     let view = prop_oneof![Just(Raw), Just(Extracted), Just(Summary)];
     (1..7_usize, proptest::collection::vec((any::<bool>(), view), 15)).prop_map(|(agents, choices)| {
@@ -219,7 +222,8 @@ fn any_graph() -> impl Strategy<Value = Arc<Graph>> {
     })
 }
 
-/// A function of the message with few values, so that outputs, answers and summaries often coincide, and with overflows.
+/// A function of the message with few values, so that outputs, answers and summaries often
+/// coincide, and with overflows.
 fn any_answer(salt: u64, message: &str) -> Result<String, ChatError> {
     let mut bytes = message.as_bytes().to_vec();
     bytes.extend(salt.to_le_bytes());
@@ -251,7 +255,8 @@ proptest! {
         prop_assert_eq!(&new, &block_on(full_runner.run(&new_prompts, &batch)).unwrap());
         let avoided = runner.avoided();
         let made = model.seen().len() - before;
-        prop_assert_eq!(made as u64 + avoided.upstream_reused + avoided.unchanged_skipped, full_model.seen().len() as u64);
+        let avoided = (avoided.upstream_reused + avoided.unchanged_skipped) as usize;
+        prop_assert_eq!(made + avoided, full_model.seen().len());
         for trace in &base {
             let alone = block_on(runner.rerun(trace, changed, &new_prompts)).unwrap();
             prop_assert_eq!(Some(&alone), new.iter().find(|new| new.item == trace.item));

@@ -1,32 +1,33 @@
-//! What happened when the graph answered one query.
+//! The contexts and outputs of all agents when the graph answered one query.
 
 use crate::base::{AgentId, Digest};
 use crate::graph::Graph;
 use std::sync::Arc;
 
-/// What one agent read and wrote.
+/// The input and output of one agent for one query.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct AgentRun {
-    /// C_i: what it was shown of its predecessors; empty when it has none.
+    /// The context C_i that the agent was shown of its predecessors; empty if it has none.
     pub context: String,
-    /// o_i: what it wrote; empty after an overflow.
+    /// The output o_i; empty after an overflow.
     pub output: String,
-    /// The summary of the output, where some successor sees one.
+    /// The summary of the output, if some successor sees one.
     pub summary: Option<String>,
-    /// Whether its prompt was too long for the model: there is no answer, and the run went on without it.
+    /// Whether the prompt was too long for the model. Then there is no answer, and the graph runs
+    /// on without it.
     pub overflow: bool,
-    /// Digest of the rendered prompt. Greedy decoding: equal inputs have equal outputs.
+    /// The digest of the rendered prompt. Decoding is greedy, so equal inputs have equal outputs.
     pub input: Digest,
 }
 
 impl AgentRun {
-    /// Whether there is no answer at all: an overflow, or nothing but white space.
+    /// Whether there is no answer: an overflow, or nothing but white space.
     pub fn is_blank(&self) -> bool {
         self.overflow || self.output.trim().is_empty()
     }
 }
 
-/// One query through the whole graph. Runs are shared between a trace and its re-runs.
+/// The runs of all agents for one query. A trace and its re-runs share runs that are equal.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Trace {
     /// The query's index in the pool.
@@ -37,12 +38,12 @@ pub struct Trace {
 }
 
 impl Trace {
-    /// A trace of the given runs, in the order of [`Graph::agents`].
+    /// A trace with the given runs, in the order of [`Graph::agents`].
     pub fn new(item: usize, question: Arc<str>, runs: Vec<Arc<AgentRun>>) -> Self {
         Self { item, question, runs }
     }
 
-    /// What `id` read and wrote.
+    /// The run of `id`.
     pub fn run(&self, id: AgentId) -> &AgentRun {
         &self.runs[id.0]
     }
@@ -51,17 +52,17 @@ impl Trace {
         &self.runs[id.0]
     }
 
-    /// What `id` wrote.
+    /// The output of `id`.
     pub fn output(&self, id: AgentId) -> &str {
         &self.runs[id.0].output
     }
 
-    /// The system's answer: what the terminal agent wrote.
+    /// The system's answer, which is the output of the terminal agent.
     pub fn answer(&self, graph: &Graph) -> &str {
         self.output(graph.terminal())
     }
 
-    /// Whether some agent's prompt was too long.
+    /// Whether some agent's prompt was too long for the model.
     pub fn overflowed(&self) -> bool {
         self.runs.iter().any(|run| run.overflow)
     }

@@ -1,4 +1,4 @@
-//! Why a run could not be made or did not end.
+//! The errors of a run.
 
 use crate::chat::ChatError;
 use crate::engine::OpenError;
@@ -6,30 +6,30 @@ use crate::journal::JournalError;
 use crate::search::SearchError;
 use std::path::PathBuf;
 
-/// Why a run could not be made or did not end.
+/// Why a run could not start or did not finish.
 #[derive(Debug, thiserror::Error)]
 pub enum RunError {
     /// A model could not be opened.
     #[error(transparent)]
     Open(#[from] OpenError),
-    /// The search ended early.
+    /// The search failed or was cancelled.
     #[error(transparent)]
     Search(SearchError),
     /// The journal or the response cache could not be written while the search ran.
     #[error("the run could not be recorded: {0}")]
     NotRecorded(String),
-    /// The record of the run could not be used.
+    /// The journal of the run could not be used.
     #[error(transparent)]
     Journal(#[from] JournalError),
-    /// The folder holds a run of these settings that did not end.
+    /// The folder holds an unfinished run of these settings.
     #[error("{} holds an unfinished run; go on with it:\n  {resume_command}", .dir.display())]
     Unfinished {
         /// The run folder.
         dir: PathBuf,
-        /// The shell command that goes on with it.
+        /// The shell command that resumes it.
         resume_command: String,
     },
-    /// The folder holds a run that ended, so there is nothing to go on with.
+    /// The folder holds a finished run, so there is nothing to resume.
     #[error(
         "the run in {shown} is finished; there is nothing to resume. `maspo show {shown}` prints it again",
         shown = .dir.display()
@@ -38,16 +38,17 @@ pub enum RunError {
         /// The run folder.
         dir: PathBuf,
     },
-    /// The folder holds a run that ended.
+    /// The folder holds a finished run.
     #[error(
-        "{shown} holds a finished run; `maspo show {shown}` prints it again, --force replaces it, --out names another folder",
+        "{shown} holds a finished run; `maspo show {shown}` prints it again, --force replaces it, \
+         --out names another folder",
         shown = .dir.display()
     )]
     Finished {
         /// The run folder.
         dir: PathBuf,
     },
-    /// The folder holds a run of other settings that did not end.
+    /// The folder holds an unfinished run of other settings.
     #[error(
         "{} holds an unfinished run of other settings; --force replaces it, --out names another folder",
         .dir.display()
@@ -56,12 +57,12 @@ pub enum RunError {
         /// The run folder.
         dir: PathBuf,
     },
-    /// A file of the run that is to be replaced is still there.
+    /// A file of the run that is to be replaced could not be removed.
     #[error("{} cannot be removed: {source}", .path.display())]
     NotRemoved {
         /// The file.
         path: PathBuf,
-        /// What the system said.
+        /// The operating system's error.
         source: std::io::Error,
     },
 }

@@ -1,6 +1,7 @@
-//! The application layer: it wires cache, ledger, evaluation, journal and report around a search. [`Optimizer`] is a search
-//! with its models and its bill; [`RecordedRun`] is one with a run folder. Both take settings as values and report to an
-//! [`Observer`]. Knows nothing of flags, of printing or of exit codes.
+//! The application layer: it connects cache, ledger, evaluation, journal and report with a search.
+//! [`Optimizer`] is a search with its models and its ledger; [`RecordedRun`] is one with a run
+//! folder. Both take settings as values and report to an [`Observer`]. This module knows nothing of
+//! flags, of printing or of exit codes.
 
 mod chain;
 mod error;

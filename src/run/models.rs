@@ -1,4 +1,5 @@
-//! Opens the models of an experiment's roles; a model that plays several is opened once, and all of them compute with the same threads.
+//! Opens the models of an experiment's roles. A model in several roles is opened once, and all
+//! models share one thread pool.
 
 use super::Observer;
 use crate::chat::{ChatModel, ModelRole};
@@ -13,11 +14,11 @@ pub struct Models {
     opened: Vec<(ModelSpec, Arc<LocalModel>)>,
 }
 
-/// Opens the models that play `roles`. All of them share the settings' engine options. `resolved` holds the formats that the
-/// weights of every role were kept in when the run began, if it began before.
+/// Opens the models of `roles`. All of them share the settings' engine options. `resolved` holds the
+/// weight formats of every role when the run began, if this process resumes it.
 ///
 /// # Errors
-/// A model that cannot be opened.
+/// Returns an error if a model cannot be opened.
 pub fn open_models(
     settings: &Settings,
     roles: &[ModelRole],
@@ -56,25 +57,25 @@ fn open(
     Ok(model)
 }
 
-/// Limits what reads and converts weights to `threads` as well. To be called before a model is opened. (A number out of
-/// range is refused when the model is opened.)
+/// Limits the threads that read and convert weights to `threads` as well. It must be called before
+/// a model is opened. A number out of range is ignored here and rejected when the model is opened.
 pub fn use_threads(threads: Option<usize>) {
     if let Some(threads @ 1..=1024) = threads {
-        // Only the first call in a process counts, and there is one command in a process.
+        // Only the first call in a process has an effect, and there is one command per process.
         let _ = rayon::ThreadPoolBuilder::new().num_threads(threads).build_global();
     }
 }
 
 impl Models {
-    /// The model that plays `role`.
+    /// Returns the model of `role`.
     ///
     /// # Panics
-    /// If no model was opened for it: a programmer's error.
+    /// Panics if no model was opened for it, which is a programmer's error.
     pub fn role(&self, settings: &Settings, role: ModelRole) -> Arc<dyn ChatModel> {
         self.model(settings, role).clone()
     }
 
-    /// What the weights of every role are kept in.
+    /// The formats in which the weights of every role are kept.
     pub fn dtypes(&self, settings: &Settings) -> [Dtype; 3] {
         ModelRole::ALL.map(|role| self.model(settings, role).engine().dtype())
     }
@@ -88,13 +89,13 @@ impl Models {
         self.opened.iter().find(|(opened, _)| same(opened)).map(|(_, model)| model)
     }
 
-    /// The threads that the first of them computes with.
+    /// The thread pool of the first opened model, which the others share.
     fn compute(&self) -> Option<crate::engine::kernels::Compute> {
         self.opened.iter().find_map(|(_, model)| model.engine().compute().cloned())
     }
 }
 
-/// Whether two specifications name the same weights, also when their path is written in two ways.
+/// Whether two specifications name the same weights, even if their paths are written differently.
 fn same_weights(one: &ModelSpec, other: &ModelSpec) -> bool {
     one.dtype == other.dtype && one.source.canonical() == other.source.canonical()
 }

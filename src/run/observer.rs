@@ -1,4 +1,4 @@
-//! Who watches a run: what it shows to people, and how it is stopped.
+//! The observer of a run: it shows progress to people, and can stop the run.
 
 use crate::base::CancelToken;
 use crate::chat::Ledger;
@@ -7,14 +7,16 @@ use crate::graph::Graph;
 use crate::search::{Event, Plan};
 use std::sync::Arc;
 
-/// Watches a run. Every method does nothing unless it is overridden, and none of them can change a result.
+/// An observer of a run. Every method does nothing by default, and none of them can change a
+/// result.
 pub trait Observer: Send {
-    /// The token that stops the run once it is cancelled. It is taken once, at the start.
+    /// Returns the token that stops the run once it is cancelled. It is requested once, at the
+    /// start.
     fn cancel(&self) -> CancelToken {
         CancelToken::new()
     }
 
-    /// The model of this name is being opened; `news` says how far it is.
+    /// The model of this name is being opened; `news` is its progress.
     fn opening(&mut self, _model: &str, _news: LoadProgress) {}
 
     /// The model that was being opened is ready.
@@ -33,7 +35,7 @@ pub trait Observer: Send {
     fn scored(&mut self) {}
 }
 
-/// Watches nothing.
+/// An observer that ignores everything.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Silent;
 

@@ -1,4 +1,4 @@
-//! One search with its models and its bill.
+//! One search with its models and its ledger.
 
 use crate::base::{CancelToken, Seed};
 use crate::chat::{ChatError, ChatModel, Ledger, Metered, ModelRole};
@@ -12,8 +12,9 @@ use std::sync::Arc;
 
 /// Optimizes the prompts of an agent graph on unlabelled queries.
 ///
-/// One model plays all three roles (it runs the agents, writes candidate prompts and judges answers) unless
-/// [`model`](Self::model) gives a role to another one. The same optimizer gives the same result, bit for bit.
+/// One model plays all three roles (it runs the agents, writes candidate prompts and judges
+/// answers) unless [`model`](Self::model) gives a role to another one. The same optimizer gives the
+/// same result, bit for bit.
 #[derive(Clone)]
 pub struct Optimizer {
     graph: Arc<Graph>,
@@ -26,7 +27,8 @@ pub struct Optimizer {
 }
 
 impl Optimizer {
-    /// An optimizer of `graph` whose only model is `model`, with default options, seed 1 and no queries yet.
+    /// An optimizer of `graph` whose only model is `model`, with default options, seed 1 and no
+    /// queries yet.
     pub fn new(graph: Graph, model: impl ChatModel + 'static) -> Self {
         let model: Arc<dyn ChatModel> = Arc::new(model);
         Self {
@@ -40,7 +42,8 @@ impl Optimizer {
         }
     }
 
-    /// The optimizer that an experiment file describes, with the models of [`ModelRole::ALL`] in that order.
+    /// Returns the optimizer that an experiment file describes, with the models in the order of
+    /// [`ModelRole::ALL`].
     #[doc(hidden)]
     pub fn of_settings(settings: &Settings, models: [Arc<dyn ChatModel>; 3]) -> Self {
         Self {
@@ -89,17 +92,17 @@ impl Optimizer {
         self
     }
 
-    /// The steps of the search and the most calls and tokens that they take.
+    /// The upper bound for the search: its steps, and the most calls and tokens that they take.
     pub fn plan(&self) -> Plan {
         search::plan(&self.graph, &self.options, self.pool.len())
     }
 
-    /// What every role has cost so far.
+    /// The costs of every role so far.
     pub fn ledger(&self) -> &Ledger {
         &self.ledger
     }
 
-    /// The model that plays `role`; its calls are on the bill.
+    /// Returns the model of `role`; its calls are counted in the ledger.
     pub fn metered(&self, role: ModelRole) -> Arc<dyn ChatModel> {
         let model = Arc::clone(&self.models[role as usize]);
         Arc::new(Metered::new(model, role, self.ledger.clone(), self.cancel.clone()))
@@ -108,7 +111,8 @@ impl Optimizer {
     /// Runs the search and returns its result.
     ///
     /// # Errors
-    /// No queries, no agent that may be optimized, a size of 0, a model that failed, or a cancelled token.
+    /// Returns an error if there are no queries or no agent that may be optimized, if a size is 0,
+    /// if a model fails, or if the token is cancelled.
     pub fn run(&self) -> Result<SearchResult, SearchError> {
         block_on(self.search(&mut Ignored))
     }
@@ -116,7 +120,7 @@ impl Optimizer {
     /// Runs the search; every event goes to `events` before the next step begins.
     ///
     /// # Errors
-    /// As [`run`](Self::run), and an event that `events` refused.
+    /// Returns the errors of [`run`](Self::run), and those of `events`.
     pub async fn search(&self, events: &mut dyn EventSink) -> Result<SearchResult, SearchError> {
         let input = SearchInput {
             graph: self.graph.clone(),
@@ -132,7 +136,7 @@ impl Optimizer {
     }
 }
 
-/// Drops events; the result of a search holds what they say.
+/// An event sink that drops all events; the search result holds what they say.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Ignored;
 

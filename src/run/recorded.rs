@@ -1,4 +1,4 @@
-//! One run with a folder: journal, response cache, search, held-out scoring and the result's files.
+//! One run with a folder: journal, response cache, search, held-out evaluation and result files.
 
 use super::models::{Models, open_models};
 use super::{Observer, Optimizer, RunError, score};
@@ -18,40 +18,43 @@ use futures::future::BoxFuture;
 use std::path::Path;
 use std::sync::Arc;
 
-/// What is to become of a run that the folder already holds.
+/// What happens to a run that the folder already holds.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Start {
-    /// A folder with a run is refused.
+    /// A folder that holds a run is rejected.
     Begin,
-    /// An unfinished run goes on.
+    /// An unfinished run is resumed.
     Resume,
-    /// The run is replaced; its answered calls are used again.
+    /// The run is replaced; its answered calls are reused.
     Replace,
 }
 
-/// A run that is to be made, and its folder.
+/// A run to be carried out, and its folder.
 pub struct RecordedRun<'a> {
     /// The experiment.
     pub settings: &'a Settings,
     /// The run folder.
     pub dir: &'a Path,
-    /// What is to become of a run that is there already.
+    /// What happens to a run that is already there.
     pub start: Start,
-    /// The program's arguments that this run is started with; the journal keeps them for whoever goes on with it.
+    /// The arguments that the program was started with; the journal keeps them for resuming the
+    /// run.
     pub arguments: &'a [String],
-    /// Asks, at the end, whether this process could have reached a network.
+    /// Reports, at the end, whether this process could have reached a network.
     pub egress_lock: fn() -> EgressLock,
 }
 
 impl RecordedRun<'_> {
-    /// Makes the run: opens the models, searches, scores both sets of prompts on the held-out cases and writes the files.
+    /// Carries out the run: opens the models, searches, scores both sets of prompts on the held-out
+    /// cases and writes the files.
     ///
     /// # Errors
-    /// Everything in [`RunError`]. What was acknowledged before is kept.
+    /// Returns any [`RunError`]. What was acknowledged before is kept.
     pub fn carry_out(&self, observer: &mut dyn Observer) -> Result<RunReport, RunError> {
         let store = Arc::new(Store::open(self.dir).map_err(JournalError::from)?);
         let journal = self.open_journal(store.clone())?;
-        // Another format gives other answers: a run goes on in those that it began in, however much memory is free today.
+        // Another weight format gives other answers, so a resumed run keeps the formats that it
+        // began with, whatever memory is free now.
         let began_in = if self.start == Start::Resume { journal.dtypes()? } else { None };
         let cancel = observer.cancel();
         let models = open_models(self.settings, &ModelRole::ALL, began_in, observer)?;
@@ -59,7 +62,8 @@ impl RecordedRun<'_> {
         block_on(self.search(&models, store, journal, cancel, observer))
     }
 
-    /// Decides, from what the folder holds and what the user asked for, whether to begin, to go on, or to refuse.
+    /// Decides, from what the folder holds and what the user requested, whether to begin, to
+    /// resume, or to refuse.
     fn open_journal(&self, store: Arc<Store>) -> Result<Journal, RunError> {
         let settings = self.settings.digest();
         let info = RunInfo { name: self.settings.name.clone(), settings, arguments: self.arguments.to_vec() };
@@ -107,7 +111,7 @@ impl RecordedRun<'_> {
         Ok(report)
     }
 
-    /// Seed and optimized prompts on the test set; `None` where there is none.
+    /// Scores seed and optimized prompts on the test set; `None` if there is none.
     async fn held_out(
         &self,
         result: &SearchResult,
@@ -155,7 +159,8 @@ impl RecordedRun<'_> {
         })
     }
 
-    /// The files first, then the journal's last word: a run counts as finished only when its files are there.
+    /// Writes the files first, then the journal's last entry: a run counts as finished only if its
+    /// files exist.
     async fn write(&self, report: &RunReport, journal: &Journal) -> Result<(), RunError> {
         write_file(&report.files.prompts, &report.prompts_json())?;
         write_file(&report.files.result, &report.json())?;
@@ -164,7 +169,7 @@ impl RecordedRun<'_> {
     }
 }
 
-/// Removes the results of the run that is being replaced: they must not outlive it.
+/// Removes the results of the run that is being replaced, since they must not outlive it.
 fn remove_results(dir: &Path) -> Result<(), RunError> {
     let files = Files::in_dir(dir);
     for path in [files.prompts, files.result] {
@@ -178,7 +183,7 @@ fn remove_results(dir: &Path) -> Result<(), RunError> {
     Ok(())
 }
 
-/// Seed and optimized prompts on the same cases.
+/// The evaluations of seed and optimized prompts on the same cases.
 struct HeldOut {
     seed: Evaluation,
     optimized: Evaluation,
@@ -193,7 +198,7 @@ fn accuracy(evaluation: &Evaluation) -> Accuracy {
     Accuracy { n, correct, accuracy, ci95 }
 }
 
-/// Makes every event durable, then shows it.
+/// An event sink that makes every event durable, then shows it to the observer.
 struct Recorder<'a> {
     journal: Journal,
     observer: &'a mut dyn Observer,

@@ -1,4 +1,5 @@
-//! Prompts scored on labelled cases. Gold answers are seen here and in `eval` only; the search never gets them.
+//! Scores prompts on labelled cases. Gold answers are used here and in `eval` only; the search
+//! never gets them.
 
 use super::models::open_models;
 use super::{Observer, RunError};
@@ -13,7 +14,7 @@ use std::sync::Arc;
 /// Scores `prompts` on labelled cases; `worker` runs the agents.
 ///
 /// # Errors
-/// A call that failed, other than by a prompt that is too long.
+/// Returns an error if a call failed for another reason than a prompt that is too long.
 pub async fn score(
     settings: &Settings,
     worker: Arc<dyn ChatModel>,
@@ -24,7 +25,7 @@ pub async fn score(
     evaluate(&runner, prompts, cases, scorer).await
 }
 
-/// Labelled cases and an opened worker model whose calls are on a bill.
+/// Labelled cases with an opened worker model whose calls are counted.
 pub struct LabelledRun<'a> {
     settings: &'a Settings,
     labelled: (&'a [Case], &'a Scorer),
@@ -37,7 +38,7 @@ impl<'a> LabelledRun<'a> {
     /// Opens the settings' worker model.
     ///
     /// # Errors
-    /// A model that cannot be opened.
+    /// Returns an error if the model cannot be opened.
     pub fn open(
         settings: &'a Settings,
         labelled: (&'a [Case], &'a Scorer),
@@ -52,7 +53,7 @@ impl<'a> LabelledRun<'a> {
     /// Scores `prompts` on the cases.
     ///
     /// # Errors
-    /// A call that failed, other than by a prompt that is too long.
+    /// Returns an error if a call failed for another reason than a prompt that is too long.
     pub fn score(&self, prompts: &Prompts) -> Result<Evaluation, ChatError> {
         block_on(score(self.settings, self.worker.clone(), prompts, self.labelled))
     }
@@ -62,7 +63,7 @@ impl<'a> LabelledRun<'a> {
         &self.identity
     }
 
-    /// What the worker has cost so far.
+    /// The costs of the worker so far.
     pub fn bill(&self) -> LedgerLine {
         self.ledger.line(ModelRole::Worker)
     }

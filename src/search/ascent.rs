@@ -1,17 +1,17 @@
-//! Coordinate ascent: one loop, whose options are the ablations. It decides; [`Trial`] asks the models; every decision
-//! leaves as an event before it is acted on.
+//! Coordinate ascent: one loop over the agents, whose options are the ablations. This file decides;
+//! [`Evaluator`] calls the models. Every decision is emitted as an event before it takes effect.
 
-use super::beam::{Node, agreement, child_score, improvement, ranks, rescore, round_score, select};
+use super::beam::{Node, child_score, improvement, rank_correlation, ranks, rescore, round_score, select};
 use super::copied;
+use super::evaluator::{Evaluated, Evaluator, Proposals, StepId};
 use super::events::{
-    Candidate, EVENTS_VERSION, Event, EventSink, FinalCheck, FinalVerdict, Finished, Models, Outcome, Proposed,
+    CandidateRecord, EVENTS_VERSION, Event, EventSink, FinalCheck, FinalVerdict, Finished, Models, Outcome, Proposed,
     Refreshed, Started, Step,
 };
 use super::input::{SearchError, SearchInput};
 use super::plan::plan;
 use super::result::SearchResult;
 use super::schedule::{Visit, draw_batch, optimizable, visits};
-use super::trial::{Litter, Trial, Tried, Turn};
 use crate::base::{AgentId, Stage};
 use crate::chat::ChatError;
 use crate::graph::Graph;
@@ -23,11 +23,16 @@ use futures::future::try_join_all;
 /// Optimizes the prompts of the input's graph.
 ///
 /// # Errors
-/// What is wrong with the input, a failed model, a failed sink, or a requested stop.
+/// Returns an error if the input is invalid, a model or the sink fails, or the search is cancelled.
 pub async fn optimize(input: SearchInput, sink: &mut dyn EventSink) -> Result<SearchResult, SearchError> {
     input.check()?;
-    let mut ascent =
-        Ascent { state: State::new(&input), trial: Trial::new(&input), input: &input, sink, events: vec![] };
+    let mut ascent = CoordinateAscent {
+        state: State::new(&input),
+        evaluator: Evaluator::new(&input),
+        input: &input,
+        sink,
+        events: vec![],
+    };
     ascent.start().await?;
     for visit in visits(&input.graph, &input.options.search) {
         ascent.visit(visit).await?;
@@ -37,17 +42,19 @@ pub async fn optimize(input: SearchInput, sink: &mut dyn EventSink) -> Result<Se
     Ok(SearchResult::from_events(&ascent.events).expect("a run starts with its first event"))
 }
 
-/// What the search knows of one agent.
+/// The search state of one agent.
 struct AgentState {
-    /// The top K, best first (as of the last step or refresh).
+    /// The top K prompts, best first, as of the last step or refresh.
     beam: Vec<Node>,
-    /// best_i.
+    /// The id of best_i, the agent's best prompt.
     best: usize,
-    /// Prompts made so far, the seed prompt among them: the next one's id.
+    /// The number of prompts created so far, including the seed prompt; also the next prompt's id.
     made: usize,
+    /// The misalignment cases that the agent's next proposals show.
     cases: Buffer,
 }
 
+/// The search state of all agents.
 struct State {
     agents: Vec<AgentState>,
     /// The best prompt of every agent.
@@ -68,30 +75,33 @@ impl State {
     }
 }
 
-struct Ascent<'a> {
+/// A running search.
+struct CoordinateAscent<'a> {
     input: &'a SearchInput,
-    trial: Trial<'a>,
+    evaluator: Evaluator<'a>,
     state: State,
     sink: &'a mut dyn EventSink,
     events: Vec<Event>,
 }
 
-/// A candidate that is tried, or the reason why not.
-struct Draft<'a> {
-    litter: &'a Litter,
-    /// Its place among its parent's candidates.
+/// One proposal of a step, with its id if it can be evaluated.
+struct Candidate<'a> {
+    /// The proposals that it is one of.
+    proposals: &'a Proposals,
+    /// Its index in [`Proposals::prompts`].
     index: usize,
+    /// Its id and its prompt, or the reason why it is not evaluated.
     usable: Result<(usize, &'a Sanitized), Rejection>,
 }
 
-impl Ascent<'_> {
+impl CoordinateAscent<'_> {
     async fn emit(&mut self, event: Event) -> Result<(), SearchError> {
         self.sink.emit(&event).await?;
         self.events.push(event);
         Ok(())
     }
 
-    fn stop_if_asked(&self) -> Result<(), SearchError> {
+    fn stop_if_cancelled(&self) -> Result<(), SearchError> {
         if self.input.cancel.is_cancelled() { Err(SearchError::Cancelled) } else { Ok(()) }
     }
 
@@ -114,17 +124,18 @@ impl Ascent<'_> {
 
     async fn visit(&mut self, visit: Visit) -> Result<(), SearchError> {
         if visit.returns {
-            self.stop_if_asked()?;
+            self.stop_if_cancelled()?;
             self.refresh(visit).await?;
         }
         for step in 1..=self.input.options.search.steps {
-            self.stop_if_asked()?;
-            self.step(Turn { round: visit.round, agent: visit.agent, step }).await?;
+            self.stop_if_cancelled()?;
+            self.step(StepId { round: visit.round, agent: visit.agent, step }).await?;
         }
         Ok(())
     }
 
-    /// Eq. 8. Measured also when it is switched off, and then not applied.
+    /// Re-scores the beam of an agent that the search returns to (Eq. 8). With `search.refresh =
+    /// false` the new scores are measured and reported, but not used.
     async fn refresh(&mut self, visit: Visit) -> Result<(), SearchError> {
         let Visit { round, agent, .. } = visit;
         let search = &self.input.options.search;
@@ -132,14 +143,14 @@ impl Ascent<'_> {
         let (batch, rewards) = if before.len() > 1 {
             let seed = self.input.seed.derive(Stage::Refresh, &[round as u64, agent.0 as u64]);
             let batch = draw_batch(self.input.pool.len(), search.batch, seed);
-            let queries = self.trial.batch(&batch);
-            let rewards = self.trial.refresh(round, agent, &self.state.best, &before, &queries).await?;
+            let queries = self.evaluator.batch(&batch);
+            let rewards = self.evaluator.refresh(round, agent, &self.state.best, &before, &queries).await?;
             (batch, rewards)
         } else {
             (Vec::new(), vec![None])
         };
         let after = rescore(&before, &rewards);
-        let (tau, top1) = agreement(&before, &after);
+        let (tau, top1) = rank_correlation(&before, &after);
         let event = Refreshed {
             round,
             agent,
@@ -149,9 +160,9 @@ impl Ascent<'_> {
             tau,
             top1,
             applied: search.refresh,
-            judge: self.trial.judge.stats(),
-            avoided: self.trial.runner.avoided(),
-            overflows: self.trial.runner.overflows(),
+            judge: self.evaluator.judge.stats(),
+            avoided: self.evaluator.runner.avoided(),
+            overflows: self.evaluator.runner.overflows(),
         };
         self.emit(Event::Refreshed(event)).await?;
         if search.refresh {
@@ -160,37 +171,40 @@ impl Ascent<'_> {
         Ok(())
     }
 
-    async fn step(&mut self, turn: Turn) -> Result<(), SearchError> {
-        let Turn { round, agent, step } = turn;
+    async fn step(&mut self, step_id: StepId) -> Result<(), SearchError> {
+        let StepId { round, agent, step } = step_id;
         let search = &self.input.options.search;
         let state = &self.state.agents[agent.0];
         let (parents, mut cases) = (state.beam.clone(), state.cases.clone());
         let (old, made) = (state.best, state.made);
 
-        let seed = self.input.seed.derive(Stage::MiniBatch, &turn.path());
+        let seed = self.input.seed.derive(Stage::MiniBatch, &step_id.path());
         let positions = draw_batch(self.input.pool.len(), search.batch, seed);
-        let batch = self.trial.batch(&positions);
-        let litters = self.trial.litters(turn, &self.state.best, &parents, &cases, &batch).await?;
-        let drafts = admit(&parents, &litters, made);
-        let usable = drafts.iter().filter(|draft| draft.usable.is_ok()).count();
-        let rejected = drafts.len() - usable;
+        let batch = self.evaluator.batch(&positions);
+        let proposals = self.evaluator.propose(step_id, &self.state.best, &parents, &cases, &batch).await?;
+        let candidates = deduplicate(&parents, &proposals, made);
+        let usable = candidates.iter().filter(|candidate| candidate.usable.is_ok()).count();
+        let rejected = candidates.len() - usable;
         self.emit(Event::Proposed(Proposed { round, agent, step, usable, rejected })).await?;
 
-        let tried = try_all(&self.trial, &self.state.best, turn, &drafts).await?;
+        let evaluated = evaluate_all(&self.evaluator, &self.state.best, step_id, &candidates).await?;
         let mut nodes = Vec::with_capacity(usable);
-        let candidates: Vec<_> = drafts
+        let candidates: Vec<_> = candidates
             .iter()
-            .zip(&tried)
-            .map(|(draft, tried)| {
-                let parent = &parents[draft.litter.parent];
-                Candidate { parent: parent.id, outcome: outcome(draft, tried.as_ref(), parent, &mut nodes) }
+            .zip(&evaluated)
+            .map(|(candidate, evaluated)| {
+                let parent = &parents[candidate.proposals.parent];
+                CandidateRecord {
+                    parent: parent.id,
+                    outcome: outcome(candidate, evaluated.as_ref(), parent, &mut nodes),
+                }
             })
             .collect();
         let beam = select(&parents, &nodes, search.beam);
         let incumbent = parents.iter().find(|node| node.id == old);
         let incumbent = incumbent.expect("the best prompt leaves the beam only to a better one");
         let best = improvement(&beam, incumbent).map_or(old, |node| node.id);
-        collect(&self.input.graph, agent, &tried, &mut cases);
+        collect(&self.input.graph, agent, &evaluated, &mut cases);
 
         let event = Step {
             round,
@@ -203,9 +217,9 @@ impl Ascent<'_> {
             best,
             improved: best != old,
             cases: cases.len(),
-            judge: self.trial.judge.stats(),
-            avoided: self.trial.runner.avoided(),
-            overflows: self.trial.runner.overflows(),
+            judge: self.evaluator.judge.stats(),
+            avoided: self.evaluator.runner.avoided(),
+            overflows: self.evaluator.runner.overflows(),
         };
         self.emit(Event::Step(event)).await?;
 
@@ -216,9 +230,10 @@ impl Ascent<'_> {
         Ok(())
     }
 
-    /// Seed against optimized on a fresh batch, by the system's answers. The seed wins below ½.
+    /// Compares the system's answers with the seed prompts and with the optimized prompts on a
+    /// fresh batch. The seed prompts win if the mean is below ½.
     async fn final_check(&mut self) -> Result<FinalCheck, SearchError> {
-        self.stop_if_asked()?;
+        self.stop_if_cancelled()?;
         let optimized = self.state.best.clone();
         let unchanged = optimized == Prompts::seed(&self.input.graph);
         let check = if unchanged {
@@ -226,7 +241,7 @@ impl Ascent<'_> {
         } else {
             let seed = self.input.seed.derive(Stage::FinalCheck, &[]);
             let batch = draw_batch(self.input.pool.len(), self.input.options.search.final_check, seed);
-            let values = self.trial.final_check(&optimized, &self.trial.batch(&batch)).await?;
+            let values = self.evaluator.final_check(&optimized, &self.evaluator.batch(&batch)).await?;
             let mean = round_score(values.iter().sum::<f64>() / values.len() as f64);
             let verdict = match mean {
                 mean if mean > 0.5 => FinalVerdict::Optimized,
@@ -247,22 +262,22 @@ impl Ascent<'_> {
             copied: copied::find(&seed, &prompts, &self.input.pool),
             prompts,
             kept_seed,
-            judge: self.trial.judge.stats(),
-            avoided: self.trial.runner.avoided(),
-            overflows: self.trial.runner.overflows(),
+            judge: self.evaluator.judge.stats(),
+            avoided: self.evaluator.runner.avoided(),
+            overflows: self.evaluator.runner.overflows(),
         };
         self.emit(Event::Finished(finished)).await
     }
 }
 
-/// Gives ids to the proposals that may be tried, from `made` on in the order of creation. A text that stands in the beam or
-/// was proposed before in this step is a duplicate.
-fn admit<'a>(parents: &[Node], litters: &'a [Litter], made: usize) -> Vec<Draft<'a>> {
+/// Turns proposals into candidates: usable ones get ids from `made` on, in the order of creation. A
+/// text that is already in the beam, or that was proposed before in this step, is a duplicate.
+fn deduplicate<'a>(parents: &[Node], by_parent: &'a [Proposals], made: usize) -> Vec<Candidate<'a>> {
     let mut known: Vec<&str> = parents.iter().map(|node| node.prompt.text().trim()).collect();
     let mut next = made;
-    let mut drafts = Vec::new();
-    for litter in litters {
-        for (index, proposal) in litter.proposals.iter().enumerate() {
+    let mut candidates = Vec::new();
+    for proposals in by_parent {
+        for (index, proposal) in proposals.prompts.iter().enumerate() {
             let usable = match proposal {
                 Err(reason) => Err(*reason),
                 Ok(candidate) if known.contains(&candidate.prompt.text().trim()) => Err(Rejection::Duplicate),
@@ -272,43 +287,46 @@ fn admit<'a>(parents: &[Node], litters: &'a [Litter], made: usize) -> Vec<Draft<
                     Ok((next - 1, candidate))
                 }
             };
-            drafts.push(Draft { litter, index, usable });
+            candidates.push(Candidate { proposals, index, usable });
         }
     }
-    drafts
+    candidates
 }
 
-/// All usable candidates of a step at once, in the order of `drafts`.
-async fn try_all(
-    trial: &Trial<'_>,
+/// Evaluates all usable candidates of a step concurrently; the results are in the order of
+/// `candidates`, with `None` for each one that is not usable.
+async fn evaluate_all(
+    evaluator: &Evaluator<'_>,
     best: &Prompts,
-    turn: Turn,
-    drafts: &[Draft<'_>],
-) -> Result<Vec<Option<Tried>>, ChatError> {
-    let one = async |draft: &Draft<'_>| match &draft.usable {
+    step_id: StepId,
+    candidates: &[Candidate<'_>],
+) -> Result<Vec<Option<Evaluated>>, ChatError> {
+    let one = async |candidate: &Candidate<'_>| match &candidate.usable {
         Err(_) => Ok(None),
-        Ok((_, candidate)) => {
-            let place = [draft.litter.parent, draft.index];
-            trial.candidate(turn, best, &draft.litter.traces, &candidate.prompt, place).await.map(Some)
+        Ok((_, sanitized)) => {
+            let Candidate { proposals, index, .. } = candidate;
+            let position = [proposals.parent, *index];
+            evaluator.candidate(step_id, best, &proposals.traces, &sanitized.prompt, position).await.map(Some)
         }
     };
-    try_join_all(drafts.iter().map(one)).await
+    try_join_all(candidates.iter().map(one)).await
 }
 
-/// What became of a draft; a candidate that was tried joins `nodes` with J(c) = J(p) + R − ½.
-fn outcome(draft: &Draft<'_>, tried: Option<&Tried>, parent: &Node, nodes: &mut Vec<Node>) -> Outcome {
-    match (&draft.usable, tried) {
+/// The outcome of a candidate. One that was evaluated is added to `nodes` with the score
+/// J(c) = J(p) + R − ½.
+fn outcome(candidate: &Candidate<'_>, evaluated: Option<&Evaluated>, parent: &Node, nodes: &mut Vec<Node>) -> Outcome {
+    match (&candidate.usable, evaluated) {
         (Err(reason), _) => Outcome::Rejected { reason: *reason },
-        (Ok(_), None) => unreachable!("every usable draft is tried"),
-        (Ok((id, candidate)), Some(tried)) => {
-            let score = child_score(parent.score, tried.reward.mean);
+        (Ok(_), None) => unreachable!("every usable candidate is evaluated"),
+        (Ok((id, candidate)), Some(evaluated)) => {
+            let score = child_score(parent.score, evaluated.reward.mean);
             nodes.push(Node { id: *id, prompt: candidate.prompt.clone(), score });
-            let samples = &tried.reward.samples;
+            let samples = &evaluated.reward.samples;
             Outcome::Scored {
                 id: *id,
                 prompt: candidate.prompt.clone(),
                 repaired: candidate.repaired,
-                reward: tried.reward.clone(),
+                reward: evaluated.reward.clone(),
                 score,
                 local_better: samples.iter().filter(|sample| sample.local == Some(1.0)).count(),
                 misaligned: samples.iter().filter(|sample| is_misaligned(sample)).count(),
@@ -317,11 +335,11 @@ fn outcome(draft: &Draft<'_>, tried: Option<&Tried>, parent: &Node, nodes: &mut 
     }
 }
 
-/// Offers every sample of every candidate to the agent's own buffer, in index order (Eq. 6).
-fn collect(graph: &Graph, agent: AgentId, tried: &[Option<Tried>], cases: &mut Buffer) {
-    for tried in tried.iter().flatten() {
-        for (sample, trace) in tried.reward.samples.iter().zip(&tried.traces) {
-            if cases.wants(sample) {
+/// Adds the samples that are misalignment cases (Eq. 6) to the agent's own buffer, in index order.
+fn collect(graph: &Graph, agent: AgentId, evaluated: &[Option<Evaluated>], cases: &mut Buffer) {
+    for evaluated in evaluated.iter().flatten() {
+        for (sample, trace) in evaluated.reward.samples.iter().zip(&evaluated.traces) {
+            if cases.accepts(sample) {
                 cases.push(Case::of(graph, agent, trace));
             }
         }

@@ -1,40 +1,40 @@
-//! The beam of one agent and its arithmetic: J accumulates along the lineage, the top K stay, a refresh starts the scores
-//! anew (Eq. 8). Pure.
+//! The beam of one agent and its arithmetic, as pure functions: scores J accumulate along the
+//! lineage, the top K prompts stay, and a refresh replaces all scores (Eq. 8).
 
 use super::events::Ranked;
 use crate::prompt::Template;
 use crate::stats::kendall_tau_b;
 
-/// One prompt of a beam.
+/// One prompt of a beam with its score.
 #[derive(Clone, PartialEq, Debug)]
 pub(super) struct Node {
     /// Order of creation within the agent; 0 is the seed prompt.
     pub(super) id: usize,
-    /// p.
+    /// The prompt p.
     pub(super) prompt: Template,
-    /// J(p).
+    /// The score J(p), accumulated along the lineage.
     pub(super) score: f64,
 }
 
-/// The nodes' places, for an event.
+/// The ids and scores of the nodes, as an event stores them.
 pub(super) fn ranks(beam: &[Node]) -> Vec<Ranked> {
     beam.iter().map(|node| Ranked { id: node.id, score: node.score }).collect()
 }
 
-/// Scores are kept to twelve decimals. Sums of the same terms in another order are then the same number, so that a tie is
-/// a tie, and a score survives being written as JSON and read back.
+/// Rounds a score to twelve decimals. Sums of the same terms in another order then become equal, so
+/// that a tie is a tie, and a score survives being written as JSON and read back.
 pub(super) fn round_score(score: f64) -> f64 {
     // Adding zero turns -0 into 0.
     (score * 1e12).round() / 1e12 + 0.0
 }
 
-/// J(c) = J(p) + R(c, p) − 0.5.
+/// The score of a child, J(c) = J(p) + R(c, p) − ½.
 pub(super) fn child_score(parent: f64, reward: f64) -> f64 {
     round_score(parent + reward - 0.5)
 }
 
-/// The top `width` of parents and candidates by J. Ties go to the parents, in beam order, then to the candidate created
-/// first; a prompt text stands once.
+/// Returns the top `width` of parents and candidates by J, each prompt text once. Ties go to the
+/// parents, in beam order, then to the candidate that was created first.
 pub(super) fn select(parents: &[Node], candidates: &[Node], width: usize) -> Vec<Node> {
     let mut beam: Vec<Node> = Vec::with_capacity(parents.len() + candidates.len());
     for node in parents.iter().chain(candidates) {
@@ -42,19 +42,20 @@ pub(super) fn select(parents: &[Node], candidates: &[Node], width: usize) -> Vec
             beam.push(node.clone());
         }
     }
-    // The sort is stable, which is what decides ties.
+    // The sort is stable, which decides ties.
     beam.sort_by(|a, b| b.score.total_cmp(&a.score));
     beam.truncate(width);
     beam
 }
 
-/// best_i: the beam's first when it improves on the incumbent; a tie keeps the incumbent. `None` when the incumbent stays.
+/// Returns the beam's first node if it scores higher than the incumbent, and `None` if the
+/// incumbent stays the best prompt. A tie keeps the incumbent.
 pub(super) fn improvement<'a>(beam: &'a [Node], incumbent: &Node) -> Option<&'a Node> {
     beam.first().filter(|first| first.score > incumbent.score)
 }
 
-/// Eq. 8: every J is dropped; J(p) = R(p, best) − 0.5, and `None` stands for best itself, whose score is 0. Ranked anew,
-/// ties in the old order.
+/// Re-scores a beam (Eq. 8): every J is dropped, and J(p) = R(p, best) − ½. The reward `None`
+/// stands for best itself, whose score is 0. Nodes with equal scores keep their old order.
 pub(super) fn rescore(beam: &[Node], rewards: &[Option<f64>]) -> Vec<Node> {
     let fresh = |(node, reward): (&Node, &Option<f64>)| Node {
         score: reward.map_or(0.0, |reward| child_score(0.0, reward)),
@@ -65,9 +66,10 @@ pub(super) fn rescore(beam: &[Node], rewards: &[Option<f64>]) -> Vec<Node> {
     beam
 }
 
-/// Kendall's tau-b of two rankings of the same beam (`None` where it is not defined: fewer than two nodes, or all tied),
-/// and whether both have the same first. The nodes of `after` may stand in any order.
-pub(super) fn agreement(before: &[Node], after: &[Node]) -> (Option<f64>, bool) {
+/// Returns the rank correlation (Kendall's tau-b) of two rankings of the same beam, and whether
+/// both have the same first node. The correlation is `None` for fewer than two nodes and where all
+/// nodes are tied. The nodes of `after` may be in any order.
+pub(super) fn rank_correlation(before: &[Node], after: &[Node]) -> (Option<f64>, bool) {
     let score_after = |node: &Node| {
         let found = after.iter().find(|other| other.id == node.id);
         found.expect("a refresh keeps the nodes of the beam").score
@@ -112,7 +114,7 @@ mod tests {
     }
 
     #[test]
-    fn a_prompt_stands_once() {
+    fn a_beam_holds_each_prompt_once() {
         check(&[(0, "a", 0.0)], &[(1, "a", 0.4), (2, "b", 0.1), (3, "b", 0.2)], 3, expect!["2:b:0.1 0:a:0 "]);
     }
 
@@ -125,7 +127,8 @@ mod tests {
 
     #[test]
     fn scores_accumulate_along_the_lineage() {
-        // J(seed) = 0; R = 0.8 gives 0.3; R = 0.9 on top gives 0.7; R = 0.3 on top of that gives 0.5.
+        // J(seed) = 0; R = 0.8 gives 0.3; R = 0.9 on top gives 0.7; R = 0.3 on top of that gives
+        // 0.5.
         let first = child_score(0.0, 0.8);
         let second = child_score(first, 0.9);
         assert_eq!((first, second, child_score(second, 0.3)), (0.3, 0.7, 0.5));
@@ -139,12 +142,12 @@ mod tests {
         let after = rescore(&before, &[None, Some(0.2), Some(0.9)]);
         assert_eq!(text(&after), "5:p2:0.4 7:best:0 3:p1:-0.3 ");
         // Pairs: (best, p1) agrees, (best, p2) and (p1, p2) do not: tau = (1 − 2) / 3.
-        let (tau, top1) = agreement(&before, &after);
+        let (tau, top1) = rank_correlation(&before, &after);
         assert!((tau.unwrap() + 1.0 / 3.0).abs() < 1e-9 && !top1, "{tau:?}");
         let same = rescore(&before, &[None, Some(0.4), Some(0.2)]);
-        assert_eq!(agreement(&before, &same), (Some(1.0), true));
+        assert_eq!(rank_correlation(&before, &same), (Some(1.0), true));
         let tied = rescore(&before, &[None, Some(0.5), Some(0.5)]);
-        assert_eq!((text(&tied).as_str(), agreement(&before, &tied)), ("7:best:0 3:p1:0 5:p2:0 ", (None, true)));
-        assert_eq!(agreement(&before[..1], &rescore(&before[..1], &[None])), (None, true));
+        assert_eq!((text(&tied).as_str(), rank_correlation(&before, &tied)), ("7:best:0 3:p1:0 5:p2:0 ", (None, true)));
+        assert_eq!(rank_correlation(&before[..1], &rescore(&before[..1], &[None])), (None, true));
     }
 }

@@ -1,5 +1,5 @@
-//! Finds prompts that repeat a query word for word: a sign that the optimizer memorised an example instead of writing a
-//! rule. A warning, never a rejection.
+//! Finds prompts that repeat a query word for word: a sign that the optimizer model memorized an
+//! example instead of writing a rule. It is a warning, never a rejection.
 
 use crate::base::AgentId;
 use crate::prompt::Template;
@@ -8,22 +8,24 @@ use serde::{Deserialize, Serialize};
 use std::collections::HashSet;
 use std::sync::Arc;
 
-/// Shortest run of equal characters that counts as copied. Terms of the trade and short formats stay below it.
+/// The shortest run of equal characters that counts as copied. Domain terms and short output
+/// formats stay below it.
 const COPIED_CHARS: usize = 40;
 
-/// A passage that stands in a winning prompt and in a query of the pool, but not in the seed prompt.
+/// A passage that an optimized prompt shares with a query of the pool, and that its seed prompt
+/// does not contain.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
-pub struct Copied {
-    /// Whose prompt.
+pub struct CopiedPassage {
+    /// The agent that the prompt belongs to.
     pub agent: AgentId,
     /// The query's index in the pool.
     pub item: usize,
-    /// The first passage that both share.
+    /// The first passage that both texts contain.
     pub text: String,
 }
 
-/// One entry per agent and query that share a passage, in that order.
-pub(super) fn find(seed: &Prompts, prompts: &Prompts, pool: &[Arc<str>]) -> Vec<Copied> {
+/// Returns one entry per agent and query that share a passage, in that order.
+pub(super) fn find(seed: &Prompts, prompts: &Prompts, pool: &[Arc<str>]) -> Vec<CopiedPassage> {
     let mut copied = Vec::new();
     for (agent, prompt) in prompts.iter().filter(|(agent, prompt)| *prompt != seed.get(*agent)) {
         let (text, own): (Vec<char>, Vec<char>) = (chars(prompt), chars(seed.get(agent)));
@@ -31,7 +33,7 @@ pub(super) fn find(seed: &Prompts, prompts: &Prompts, pool: &[Arc<str>]) -> Vec<
         let fresh: HashSet<&[char]> = text.windows(COPIED_CHARS).filter(|run| !own.contains(run)).collect();
         for (item, query) in pool.iter().enumerate() {
             let query: Vec<char> = query.chars().collect();
-            copied.extend(first_shared(&query, &fresh).map(|text| Copied { agent, item, text }));
+            copied.extend(first_shared(&query, &fresh).map(|text| CopiedPassage { agent, item, text }));
         }
     }
     copied
@@ -41,7 +43,8 @@ fn chars(prompt: &Template) -> Vec<char> {
     prompt.text().chars().collect()
 }
 
-/// The first passage of `query` whose every run of [`COPIED_CHARS`] characters is in `runs`.
+/// Returns the first passage of `query` in which every run of [`COPIED_CHARS`] characters is in
+/// `runs`.
 fn first_shared(query: &[char], runs: &HashSet<&[char]>) -> Option<String> {
     let start = query.windows(COPIED_CHARS).position(|run| runs.contains(run))?;
     let more = query[start..].windows(COPIED_CHARS).take_while(|run| runs.contains(run)).count() - 1;

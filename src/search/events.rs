@@ -1,12 +1,13 @@
-//! What happens during a search, as values. The journal, the progress display, the report and [`SearchResult`] are all made
-//! from these events and from nothing else.
+//! What happens during a search, as values. The journal, the progress display, the report and
+//! [`SearchResult`] are derived from these events and from nothing else.
 //!
-//! A search is a function of its input, so the events of a resumed run are those of an uninterrupted one: it starts over,
-//! the response cache answers what was asked before, and events that were journaled come again, equal.
+//! A search is a deterministic function of its input, so a resumed run emits the same events as an
+//! uninterrupted one: it starts from the beginning, the response cache answers repeated calls, and
+//! events that are already in the journal are emitted again, equal.
 //!
 //! [`SearchResult`]: super::SearchResult
 
-use super::copied::Copied;
+use super::copied::CopiedPassage;
 use super::plan::Plan;
 use crate::base::{AgentId, Seed};
 use crate::chat::{ChatError, ModelIdentity};
@@ -17,229 +18,236 @@ use crate::rollout::{Avoided, Prompts};
 use futures::future::BoxFuture;
 use serde::{Deserialize, Serialize};
 
-/// The version of the events' JSON form, in [`Started::version`].
+/// The version of the events' JSON form, stored in [`Started::version`].
 pub(super) const EVENTS_VERSION: u32 = 1;
 
-/// Where events go. An event is durable when the future resolves; the search acts on it only then.
+/// The receiver of events. An event is durable when the future resolves; only then does the search
+/// go on.
 pub trait EventSink: Send {
-    /// Takes one event.
+    /// Receives one event.
     fn emit(&mut self, event: &Event) -> BoxFuture<'_, Result<(), ChatError>>;
 }
 
-/// Something that happened. In JSON the field `kind` names the variant. Rounds and steps count from 1.
+/// One thing that happened in a search. In JSON the field `kind` names the variant. Rounds and
+/// steps count from 1.
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
 #[serde(tag = "kind", rename_all = "kebab-case")]
 pub enum Event {
     /// The first event of every run.
     Started(Started),
-    /// A beam that the search came back to was scored anew (Eq. 8).
+    /// The search returned to an agent and re-scored its beam (Eq. 8).
     Refreshed(Refreshed),
-    /// The candidates of a step are written and are about to be tried.
+    /// The candidates of a step are written and are about to be evaluated.
     Proposed(Proposed),
-    /// A step is done.
+    /// A step is complete.
     Step(Step),
-    /// The seed prompts met the optimized ones.
+    /// The seed prompts were compared with the optimized ones.
     FinalCheck(FinalCheck),
-    /// The last event of a run that ended.
+    /// The last event of a run that completed.
     Finished(Finished),
 }
 
-/// Who plays which role.
+/// The models in the three roles.
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
 pub struct Models {
-    /// Runs the agents.
+    /// The model that runs the agents.
     pub worker: ModelIdentity,
-    /// Writes candidates.
+    /// The model that writes candidate prompts.
     pub optimizer: ModelIdentity,
-    /// Compares answers.
+    /// The model that compares answers.
     pub judge: ModelIdentity,
 }
 
-/// What the run starts from.
+/// What a run starts from.
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
 pub struct Started {
-    /// The version of this form.
+    /// The version of the events' JSON form.
     pub version: u32,
     /// The run's seed.
     pub seed: Seed,
-    /// The models.
+    /// The models in their roles.
     pub models: Models,
-    /// The agents' names, by [`AgentId`].
+    /// The agents' names, indexed by [`AgentId`].
     pub agents: Vec<String>,
     /// The agents whose prompts are optimized, in the order of their turns.
     pub optimized: Vec<AgentId>,
     /// The seed prompts.
     pub prompts: Prompts,
-    /// Queries in the pool.
+    /// The number of queries in the pool.
     pub pool: usize,
-    /// Queries in a mini-batch: |B|, or the whole pool where that is smaller.
+    /// The number of queries in a mini-batch: |B|, or the size of the pool if that is smaller.
     pub batch: usize,
-    /// What the run takes at most.
+    /// The upper bound for the run's calls and tokens.
     pub plan: Plan,
 }
 
-/// A prompt's place in a beam. The prompt's text stands where it was made: at [`Started::prompts`] for id 0, else at its
-/// [`Candidate`].
+/// A prompt of a beam, by id. Its text is in [`Started::prompts`] for id 0, and else in its
+/// [`CandidateRecord`].
 #[derive(Clone, Copy, PartialEq, Debug, Serialize, Deserialize)]
 pub struct Ranked {
     /// Order of creation within the agent; 0 is the seed prompt.
     pub id: usize,
-    /// J.
+    /// The score J.
     pub score: f64,
 }
 
-/// Eq. 8 for one agent.
+/// The refresh of one agent's beam (Eq. 8).
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
 pub struct Refreshed {
-    /// d.
+    /// The round d.
     pub round: usize,
-    /// Whose beam.
+    /// The agent that the beam belongs to.
     pub agent: AgentId,
-    /// The fresh mini-batch (positions in the pool); empty when the beam has one prompt, which needs no comparison.
+    /// The fresh mini-batch, as positions in the pool; empty if the beam has one prompt only, which
+    /// needs no comparison.
     pub batch: Vec<usize>,
-    /// The beam as it was left.
+    /// The beam before the refresh.
     pub before: Vec<Ranked>,
-    /// The same prompts, scored and ranked anew.
+    /// These prompts with their new scores and in their new order.
     pub after: Vec<Ranked>,
-    /// Kendall's tau-b of the two rankings; `None` where it is not defined (one prompt, or all tied).
+    /// The rank correlation (Kendall's tau-b) of the two rankings; `None` for a single prompt and
+    /// where all prompts are tied.
     pub tau: Option<f64>,
-    /// Whether both rankings have the same first.
+    /// Whether both rankings have the same first prompt.
     pub top1: bool,
-    /// Whether the search goes on with `after`; when refresh is switched off it is measured only.
+    /// Whether the search goes on with `after`. With `search.refresh = false` the refresh is only
+    /// measured.
     pub applied: bool,
-    /// The judge's counts so far.
+    /// The judge's counters so far.
     pub judge: JudgeStats,
-    /// Worker calls avoided so far.
+    /// The number of worker calls avoided so far.
     pub avoided: Avoided,
-    /// Worker calls so far whose prompt was too long for the model.
+    /// The number of worker calls so far whose prompt was too long for the model.
     pub overflows: u64,
 }
 
-/// How many candidates a step is about to try.
+/// The number of candidates that a step is about to evaluate.
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
 pub struct Proposed {
-    /// d.
+    /// The round d.
     pub round: usize,
-    /// i.
+    /// The agent i.
     pub agent: AgentId,
-    /// t.
+    /// The step t.
     pub step: usize,
-    /// Candidates to try.
+    /// The number of candidates to evaluate.
     pub usable: usize,
-    /// Candidates rejected.
+    /// The number of candidates that were rejected.
     pub rejected: usize,
 }
 
 /// One step of coordinate ascent.
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
 pub struct Step {
-    /// d.
+    /// The round d.
     pub round: usize,
-    /// i.
+    /// The agent i.
     pub agent: AgentId,
-    /// t.
+    /// The step t.
     pub step: usize,
-    /// B: the mini-batch that every parent shares (positions in the pool).
+    /// The mini-batch B that every parent shares, as positions in the pool.
     pub batch: Vec<usize>,
-    /// The beam before.
+    /// The beam before the step.
     pub parents: Vec<Ranked>,
-    /// Ksub candidates per parent, in the order of creation.
-    pub candidates: Vec<Candidate>,
-    /// The beam after.
+    /// The K_sub candidates of every parent, in the order of creation.
+    pub candidates: Vec<CandidateRecord>,
+    /// The beam after the step.
     pub beam: Vec<Ranked>,
-    /// best_i after.
+    /// The id of best_i, the agent's best prompt, after the step.
     pub best: usize,
-    /// Whether best_i changed.
+    /// Whether the step changed best_i.
     pub improved: bool,
-    /// Cases in this agent's buffer after the step.
+    /// The number of cases in this agent's buffer after the step.
     pub cases: usize,
-    /// The judge's counts so far.
+    /// The judge's counters so far.
     pub judge: JudgeStats,
-    /// Worker calls avoided so far.
+    /// The number of worker calls avoided so far.
     pub avoided: Avoided,
-    /// Worker calls so far whose prompt was too long for the model.
+    /// The number of worker calls so far whose prompt was too long for the model.
     pub overflows: u64,
 }
 
-/// One candidate and what became of it.
+/// One candidate of a step and its outcome.
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
-pub struct Candidate {
+pub struct CandidateRecord {
     /// The id of the parent prompt.
     pub parent: usize,
-    /// What became of it.
+    /// Whether it was evaluated or rejected.
     pub outcome: Outcome,
 }
 
-/// What became of a candidate. In JSON the field `outcome` names the variant.
+/// The outcome of a candidate. In JSON the field `outcome` names the variant.
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
 #[serde(tag = "outcome", rename_all = "lowercase")]
 pub enum Outcome {
-    /// It was tried.
+    /// The candidate was evaluated.
     Scored {
-        /// Its own id.
+        /// The id of the candidate's prompt.
         id: usize,
-        /// Its text.
+        /// The candidate's prompt.
         prompt: Template,
-        /// Whether a dropped slot was appended.
+        /// Whether a slot that the optimizer model had dropped was appended.
         repaired: bool,
-        /// R(c, p), per query and in the mean.
+        /// The reward R(c, p), per query and as the mean.
         reward: Reward,
-        /// J(c).
+        /// The score J(c).
         score: f64,
-        /// Samples on which it was better for the agent itself.
+        /// The number of samples on which it was better for the agent itself.
         local_better: usize,
-        /// Of these, samples on which it was worse for the team (Eq. 6).
+        /// The number of these samples on which it was worse for a successor or for the system (Eq.
+        /// 6).
         misaligned: usize,
     },
-    /// It was not tried.
+    /// The candidate was rejected without an evaluation.
     Rejected {
-        /// Why.
+        /// The reason.
         reason: Rejection,
     },
 }
 
-/// Who won the final check.
+/// The outcome of the final check.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum FinalVerdict {
-    /// The optimized prompts.
+    /// The optimized prompts won.
     Optimized,
-    /// Nobody: the optimized prompts are kept, and no gain was measured.
+    /// Neither won: the optimized prompts are kept, and no gain was measured.
     Tie,
-    /// The seed prompts: they are kept.
+    /// The seed prompts won and are kept.
     Seed,
-    /// The search ended on the seed prompts; there was nothing to compare.
+    /// The search ended on the seed prompts, so there was nothing to compare.
     Unchanged,
 }
 
-/// Seed prompts against optimized prompts on a fresh batch, judged by the system's answers.
+/// The comparison of seed and optimized prompts on a fresh batch, by the system's answers.
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
 pub struct FinalCheck {
-    /// The batch (positions in the pool); empty when there was nothing to compare.
+    /// The batch, as positions in the pool; empty if there was nothing to compare.
     pub batch: Vec<usize>,
-    /// Per query: 1 where the optimized prompts answer better, 0 where the seed prompts do, ½ for a tie.
+    /// One value per query: 1 if the optimized prompts give the better answer, 0 if the seed
+    /// prompts do, ½ for a tie.
     pub values: Vec<f64>,
-    /// Their mean; `None` when there was nothing to compare.
+    /// The mean of the values; `None` if there was nothing to compare.
     pub mean: Option<f64>,
-    /// Who won.
+    /// Which prompts won.
     pub verdict: FinalVerdict,
-    /// The prompts that the search ended with, also when they are not kept.
+    /// The prompts that the search ended with, even if they are not kept.
     pub optimized: Prompts,
 }
 
-/// The end.
+/// The end of a run.
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
 pub struct Finished {
     /// The prompts to use.
     pub prompts: Prompts,
     /// Whether the seed prompts won the final check and are therefore the prompts to use.
     pub kept_seed: bool,
-    /// Optimized prompts that repeat a query word for word.
-    pub copied: Vec<Copied>,
-    /// The judge's counts.
+    /// Passages of optimized prompts that repeat a query word for word.
+    pub copied: Vec<CopiedPassage>,
+    /// The judge's counters.
     pub judge: JudgeStats,
-    /// Worker calls avoided.
+    /// The number of worker calls avoided.
     pub avoided: Avoided,
-    /// Worker calls whose prompt was too long for the model.
+    /// The number of worker calls whose prompt was too long for the model.
     pub overflows: u64,
 }

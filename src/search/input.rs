@@ -1,4 +1,4 @@
-//! What a search is given, and what can be wrong with it.
+//! The input of a search, and the errors that it can have.
 
 use super::options::SearchOptions;
 use super::schedule::optimizable;
@@ -13,57 +13,57 @@ use crate::rollout::RolloutOptions;
 use serde::Serialize;
 use std::sync::Arc;
 
-/// The options of everything that takes part in a search.
+/// The options of the search and of its parts.
 #[derive(Clone, PartialEq, Debug, Default, Serialize)]
 pub struct Options {
-    /// The loop.
+    /// Options of the search loop.
     pub search: SearchOptions,
     /// The weights of the joint reward.
     pub reward: RewardOptions,
-    /// How answers are compared.
+    /// How the judge compares answers.
     pub judge: JudgeOptions,
-    /// Which cases are kept and shown.
+    /// Which misalignment cases are kept and shown.
     pub misalignment: MisalignmentOptions,
-    /// How candidates are written.
+    /// How the optimizer model writes candidates.
     pub propose: ProposeOptions,
-    /// How the graph is run.
+    /// How the graph of agents is run.
     pub rollout: RolloutOptions,
 }
 
-/// Everything a search starts from.
+/// The input of a search.
 #[derive(Clone)]
 pub struct SearchInput {
     /// The agents; their seed prompts are where the search starts.
     pub graph: Arc<Graph>,
-    /// D: unlabelled queries.
+    /// The unlabelled queries D that mini-batches are drawn from.
     pub pool: Vec<Arc<str>>,
-    /// Runs the agents.
+    /// The model that runs the agents.
     pub worker: Arc<dyn ChatModel>,
-    /// Writes candidates.
+    /// The model that writes candidate prompts.
     pub optimizer: Arc<dyn ChatModel>,
-    /// Compares answers.
+    /// The model that compares answers.
     pub judge: Arc<dyn ChatModel>,
-    /// Every draw of the run derives from it.
+    /// The seed that every random draw of the run is derived from.
     pub seed: Seed,
-    /// All options.
+    /// The options of the search and of its parts.
     pub options: Options,
-    /// Stops the search before its next step.
+    /// The token that stops the search before its next step.
     pub cancel: CancelToken,
 }
 
 /// Why a search ended without a result.
 #[derive(Clone, Debug, thiserror::Error)]
 pub enum SearchError {
-    /// Nothing to try prompts on.
+    /// There are no queries to evaluate prompts on.
     #[error("the pool has no queries")]
     EmptyPool,
-    /// Nothing to do.
+    /// No agent has a prompt that may change.
     #[error("no agent may be optimized; set `optimize = true` for at least one")]
     NothingToOptimize,
-    /// A size that must not be 0.
+    /// An option that must be at least 1 is 0.
     #[error("`{0}` must be at least 1")]
     Zero(&'static str),
-    /// A stop was asked for.
+    /// The search was cancelled.
     #[error("stopped on request")]
     Cancelled,
     /// A model failed, or an event could not be made durable.
@@ -81,7 +81,7 @@ impl From<ChatError> for SearchError {
 }
 
 impl SearchInput {
-    /// What is wrong with the input, if anything.
+    /// Returns the first fault of the input, if there is one.
     pub(super) fn check(&self) -> Result<(), SearchError> {
         let search = &self.options.search;
         let sizes = [

@@ -1,5 +1,6 @@
-//! The search: coordinate ascent over the agents, a beam per agent, refresh on return. Knows no files and no terminal: it
-//! plans, asks, and emits events.
+//! The MASPO search: coordinate ascent over the agents, a beam of prompts per agent, and a refresh
+//! of the beam when the search returns to an agent. This module knows no files and no terminal: it
+//! plans, calls models, and emits events.
 
 mod options;
 
@@ -14,13 +15,13 @@ mod plan;
 
 mod ascent;
 mod copied;
-mod trial;
+mod evaluator;
 
 pub use ascent::optimize;
-pub use copied::Copied;
+pub use copied::CopiedPassage;
 pub use events::{
-    Candidate, Event, EventSink, FinalCheck, FinalVerdict, Finished, Models, Outcome, Proposed, Ranked, Refreshed,
-    Started, Step,
+    CandidateRecord, Event, EventSink, FinalCheck, FinalVerdict, Finished, Models, Outcome, Proposed, Ranked,
+    Refreshed, Started, Step,
 };
 pub use input::{Options, SearchError, SearchInput};
 pub use options::{Schedule, SearchOptions};

@@ -1,5 +1,6 @@
-//! What a run takes at most, worked out before it starts. Real runs stay below: duplicates are not tried, unchanged outputs
-//! are neither re-run nor judged, and the response cache answers repetitions.
+//! The upper bound for a run, computed before it starts. Real runs stay below it: duplicates are
+//! not evaluated, unchanged outputs are neither re-run nor judged, and the response cache answers
+//! repeated calls.
 
 use super::input::Options;
 use super::schedule::visits;
@@ -9,32 +10,32 @@ use crate::judge::JudgeMode;
 use crate::rollout::summary_tokens;
 use serde::{Deserialize, Serialize};
 
-/// The upper bound for one role.
+/// The upper bound for one model role.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
 pub struct RolePlan {
-    /// Calls at most, whoever answers them.
+    /// The most calls, whether the model or the cache answers them.
     pub calls: u64,
-    /// New tokens at most.
+    /// The most new tokens.
     pub new_tokens: u64,
 }
 
 /// The upper bound for a run.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
 pub struct Plan {
-    /// Steps of the run, over all agents and rounds.
+    /// The number of steps over all agents and rounds.
     pub steps: usize,
-    /// Candidates that are written at most.
+    /// The most candidates that are written.
     pub candidates: u64,
-    /// Calls that run the agents.
+    /// The calls that run the agents.
     pub worker: RolePlan,
-    /// Calls that write candidates.
+    /// The calls that write candidates.
     pub optimizer: RolePlan,
-    /// Calls that compare answers.
+    /// The calls that compare answers.
     pub judge: RolePlan,
 }
 
-/// What optimizing `graph` on a pool of `pool` queries takes at most. It counts the search only: an evaluation on held-out
-/// cases is on top.
+/// Computes the upper bound for optimizing `graph` on a pool of `pool` queries. It covers the
+/// search only; an evaluation on held-out cases is not included.
 pub fn plan(graph: &Graph, options: &Options, pool: usize) -> Plan {
     let Options { search, propose, .. } = options;
     let (batch, check) = (search.batch.min(pool) as u64, search.final_check.min(pool) as u64);
@@ -75,14 +76,15 @@ impl RolePlan {
     }
 }
 
-/// The agent and everything below it.
+/// The agent and all agents downstream of it.
 fn reached(graph: &Graph, agent: AgentId) -> Vec<AgentId> {
     let mut agents = graph.descendants(agent);
     agents.push(agent);
     agents
 }
 
-/// Running `agents` once on one query, with the summaries that their successors see.
+/// The cost of running `agents` once on one query, including the summaries that their successors
+/// see.
 fn run_cost(graph: &Graph, options: &Options, agents: &[AgentId]) -> RolePlan {
     let mut cost = RolePlan::default();
     for &id in agents {
@@ -94,8 +96,8 @@ fn run_cost(graph: &Graph, options: &Options, agents: &[AgentId]) -> RolePlan {
     cost
 }
 
-/// Pairs of answers that one sample compares for `agent`: its own, those of the agents below within the lookahead's depth,
-/// the final one.
+/// The number of comparisons per sample for `agent`: its own output, the outputs of the agents
+/// within the lookahead's depth, and the final output.
 fn comparisons(graph: &Graph, options: &Options, agent: AgentId) -> u64 {
     let mut near = vec![agent];
     for _ in 0..options.reward.lookahead_depth.min(graph.agents().len()) {
@@ -110,7 +112,7 @@ fn comparisons(graph: &Graph, options: &Options, agent: AgentId) -> u64 {
     near.len() as u64
 }
 
-/// One comparison: both orders, every rubric.
+/// The cost of one comparison: one call per order and rubric.
 fn judge_cost(options: &Options) -> RolePlan {
     let judge = &options.judge;
     let calls = (1 + u64::from(judge.both_orders)) * judge.rubrics.len().max(1) as u64;

@@ -1,9 +1,9 @@
-//! What a run comes to, gathered from its events alone: the same for a run that just ended and for one read from a journal,
-//! finished or not.
+//! The result of a run, computed from its events alone. It is therefore the same for a run that has
+//! just ended and for one that is read from a journal, finished or not.
 
 use super::beam::round_score;
-use super::copied::Copied;
-use super::events::{Candidate, Event, FinalCheck, Finished, Models, Outcome, Refreshed, Started, Step};
+use super::copied::CopiedPassage;
+use super::events::{CandidateRecord, Event, FinalCheck, Finished, Models, Outcome, Refreshed, Started, Step};
 use super::plan::Plan;
 use crate::base::{AgentId, Digest, Seed, digest_json};
 use crate::judge::JudgeStats;
@@ -16,91 +16,94 @@ use std::collections::BTreeMap;
 /// The result of a run.
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
 pub struct SearchResult {
-    /// Whether the run ended; an unfinished one shows what it has so far.
+    /// Whether the run is finished. An unfinished run has the result so far.
     pub finished: bool,
     /// The run's seed.
     pub seed: Seed,
-    /// The models.
+    /// The models in their roles.
     pub models: Models,
-    /// The agents' names, by [`AgentId`].
+    /// The agents' names, indexed by [`AgentId`].
     pub agents: Vec<String>,
     /// The agents whose prompts were optimized, in the order of their turns.
     pub optimized: Vec<AgentId>,
-    /// Queries in the pool.
+    /// The number of queries in the pool.
     pub pool: usize,
-    /// Queries in a mini-batch.
+    /// The number of queries in a mini-batch.
     pub batch: usize,
-    /// What the run was to take at most.
+    /// The upper bound for the run's calls and tokens.
     pub plan: Plan,
-    /// The prompts it started from.
+    /// The prompts that the search started from.
     pub seed_prompts: Prompts,
-    /// The prompts to use; of an unfinished run the best so far.
+    /// The prompts to use. In an unfinished run, the best so far.
     pub prompts: Prompts,
     /// Whether the seed prompts won the final check and are therefore the prompts to use.
     pub kept_seed: bool,
-    /// Seed against optimized prompts; `None` before it was done.
+    /// The comparison of seed and optimized prompts; `None` before it is done.
     pub final_check: Option<FinalCheck>,
-    /// All steps.
+    /// All steps, in order.
     pub steps: Vec<Step>,
-    /// Every prompt that was tried, and where it comes from.
+    /// Every prompt that was evaluated, and the prompt that it was written from.
     pub lineage: Vec<Lineage>,
-    /// All refreshes, with the agreement of the rankings before and after.
+    /// All refreshes, with the rank correlation of the beam before and after.
     pub refreshes: Vec<Refreshed>,
-    /// Eq. 6 per optimized agent.
+    /// The misalignment rate (Eq. 6) of every optimized agent.
     pub misalignment: Vec<MisalignmentRate>,
-    /// Candidates that were not tried, per reason.
+    /// The number of rejected candidates, per reason.
     pub rejections: BTreeMap<Rejection, usize>,
-    /// Optimized prompts that repeat a query word for word.
-    pub copied: Vec<Copied>,
-    /// The judge's counts.
+    /// Passages of optimized prompts that repeat a query word for word.
+    pub copied: Vec<CopiedPassage>,
+    /// The judge's counters.
     pub judge: JudgeStats,
-    /// Worker calls avoided.
+    /// The number of worker calls avoided.
     pub avoided: Avoided,
-    /// Worker calls whose prompt was too long for the model; such an answer is empty and loses every comparison.
+    /// The number of worker calls whose prompt was too long for the model. Such an answer is empty
+    /// and loses every comparison.
     pub overflows: u64,
 }
 
-/// One prompt of one agent.
+/// One prompt of one agent, with its place in the lineage.
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
 pub struct Lineage {
-    /// Whose prompt.
+    /// The agent that the prompt belongs to.
     pub agent: AgentId,
     /// Order of creation within the agent; 0 is the seed prompt.
     pub id: usize,
-    /// The prompt it was made from; `None` for the seed prompt.
+    /// The id of the prompt that it was written from; `None` for the seed prompt.
     pub parent: Option<usize>,
-    /// The round it was made in; 0 for the seed prompt.
+    /// The round in which it was written; 0 for the seed prompt.
     pub round: usize,
-    /// The step it was made in; 0 for the seed prompt.
+    /// The step in which it was written; 0 for the seed prompt.
     pub step: usize,
-    /// Its text.
+    /// The prompt itself.
     pub prompt: Template,
-    /// J when it was made.
+    /// The score J from its evaluation.
     pub score: f64,
     /// Whether it is in its agent's beam at the end.
     pub in_beam: bool,
-    /// Whether it is its agent's best at the end.
+    /// Whether it is its agent's best prompt at the end.
     pub best: bool,
 }
 
-/// How often an agent's candidates looked better for itself and made the team worse.
+/// How often an agent's candidates were better for the agent itself and worse for the system (Eq.
+/// 6).
 #[derive(Clone, Copy, PartialEq, Debug, Serialize, Deserialize)]
 pub struct MisalignmentRate {
-    /// Whose candidates.
+    /// The agent that the candidates are for.
     pub agent: AgentId,
-    /// Samples judged: candidates × queries.
+    /// The number of judged samples: candidates × queries.
     pub samples: usize,
-    /// Of these, better for the agent itself.
+    /// The number of these that were better for the agent itself.
     pub local_better: usize,
-    /// Of these, worse for a successor or for the system (Eq. 6).
+    /// The number of these, in turn, that were worse for a successor or for the system.
     pub misaligned: usize,
-    /// `misaligned / local_better`; `None` when nothing was better for the agent.
+    /// The rate `misaligned / local_better`; `None` if no sample was better for the agent.
     pub rate: Option<f64>,
 }
 
 impl SearchResult {
-    /// Gathers the result of the events so far; `None` when they do not begin with [`Event::Started`]. Events after a second
-    /// `Started` replace what came before: that run began again.
+    /// Computes the result of the events so far; `None` if they do not begin with
+    /// [`Event::Started`]. A second `Started` means that the run began again, so only the events
+    /// from the last one count.
     pub fn from_events(events: &[Event]) -> Option<Self> {
         let begin = events.iter().rposition(|event| matches!(event, Event::Started(_)))?;
         let Event::Started(started) = &events[begin] else { return None };
@@ -117,8 +120,8 @@ impl SearchResult {
         Some(result)
     }
 
-    /// The digest over prompts and scores. Nothing enters that may differ between two runs of the same settings: no time, no
-    /// token, no count that a cache changes.
+    /// The digest over prompts and scores. It covers nothing that may differ between two runs of
+    /// the same settings: no time, no token count, no counter that a cache changes.
     pub fn result_hash(&self) -> Digest {
         let refreshes: Vec<_> =
             self.refreshes.iter().map(|r| (r.round, r.agent, &r.batch, &r.after, r.tau, r.top1, r.applied)).collect();
@@ -127,8 +130,9 @@ impl SearchResult {
         digest_json("maspo result", &(&self.seed_prompts, steps, refreshes, check, self.kept_seed, &self.prompts))
     }
 
-    /// Calls that were not made because nothing they depend on had changed: worker calls of re-runs, and comparisons of equal
-    /// texts, of which each would have been at least one call.
+    /// The number of calls that were avoided because nothing they depend on had changed: worker
+    /// calls of re-runs, and comparisons of equal texts, each of which stands for at least one
+    /// call.
     pub fn calls_avoided(&self) -> u64 {
         self.avoided.upstream_reused + self.avoided.unchanged_skipped + self.judge.identical
     }
@@ -192,7 +196,7 @@ impl SearchResult {
         (self.judge, self.avoided, self.overflows) = (step.judge, step.avoided, step.overflows);
     }
 
-    fn add_candidate(&mut self, step: &Step, candidate: &Candidate) {
+    fn add_candidate(&mut self, step: &Step, candidate: &CandidateRecord) {
         match &candidate.outcome {
             Outcome::Rejected { reason } => *self.rejections.entry(*reason).or_default() += 1,
             Outcome::Scored { id, prompt, reward, score, local_better, misaligned, .. } => {

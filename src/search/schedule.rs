@@ -1,17 +1,18 @@
-//! Which agent is visited when, and which queries a step sees. Pure: values in, values out.
+//! Which agent is visited when, and which queries a step sees. All functions here are pure.
 
 use super::options::{Schedule, SearchOptions};
 use crate::base::{AgentId, Seed};
 use crate::graph::Graph;
 
-/// T steps on one agent.
+/// The T steps on one agent within a round.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(super) struct Visit {
-    /// d, from 1.
+    /// The round d, from 1.
     pub(super) round: usize,
-    /// i.
+    /// The agent i.
     pub(super) agent: AgentId,
-    /// Whether the beam was left in the meantime, so that its scores are stale (Eq. 8).
+    /// Whether other agents were visited since the last visit, so that the beam's scores are stale
+    /// (Eq. 8).
     pub(super) returns: bool,
 }
 
@@ -20,8 +21,8 @@ pub(super) fn optimizable(graph: &Graph) -> Vec<AgentId> {
     graph.order().iter().copied().filter(|id| graph.agent(*id).optimize).collect()
 }
 
-/// All visits of a run. In the sequential schedule an agent is never left and returned to: its rounds follow each other,
-/// nothing else has changed, and there is nothing to refresh.
+/// All visits of a run. In the sequential schedule the search never returns to an agent: its rounds
+/// follow each other, no other prompt has changed in between, and there is nothing to refresh.
 pub(super) fn visits(graph: &Graph, options: &SearchOptions) -> Vec<Visit> {
     let agents = optimizable(graph);
     let rounds = 1..=options.rounds;
@@ -36,7 +37,8 @@ pub(super) fn visits(graph: &Graph, options: &SearchOptions) -> Vec<Visit> {
     }
 }
 
-/// `size` different positions of a pool of `pool` queries, ascending; the whole pool when it is no larger than that.
+/// Draws `size` different positions of a pool of `pool` queries, in ascending order. A pool that is
+/// not larger than `size` is used whole.
 pub(super) fn draw_batch(pool: usize, size: usize, seed: Seed) -> Vec<usize> {
     let mut batch = rand::seq::index::sample(&mut seed.rng(), pool, size.min(pool)).into_vec();
     batch.sort_unstable();

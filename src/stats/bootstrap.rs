@@ -4,11 +4,13 @@ use super::summary::{mean, quantile_of_sorted};
 use crate::base::{Seed, Stage};
 use rand::RngExt;
 
-/// Resamples per interval; the Monte-Carlo error of a 2.5 % quantile is then well below the interval's width.
+/// The number of resamples per interval; the Monte-Carlo error of a 2.5 % quantile is then well
+/// below the interval's width.
 const RESAMPLES: usize = 10_000;
 
-/// The 95 % percentile interval of the mean of `diffs`, from 10,000 resamples drawn with `seed`; the same seed gives the
-/// same interval everywhere. (0, 0) without values, and a point when all are equal.
+/// Returns the 95 % percentile interval of the mean of `diffs`, from 10,000 resamples drawn with
+/// `seed`; equal seeds give equal intervals on every machine. The interval is (0, 0) without
+/// values, and a point if all values are equal.
 pub fn paired_bootstrap(diffs: &[f64], seed: Seed) -> (f64, f64) {
     let Some(&first) = diffs.first() else { return (0.0, 0.0) };
     if diffs.iter().all(|diff| *diff == first) {
@@ -34,8 +36,8 @@ mod tests {
 
     #[test]
     fn the_interval_is_near_the_normal_one_for_many_values() {
-        // 300 differences: 60 of +1, 20 of -1, 220 of 0. Mean 40/300 = 0.1333, variance 80/300 - mean² = 0.2489,
-        // standard error 0.0288, normal interval 0.1333 ± 0.0565.
+        // 300 differences: 60 of +1, 20 of -1, 220 of 0. Mean 40/300 = 0.1333, variance 80/300 -
+        // mean² = 0.2489, standard error 0.0288, normal interval 0.1333 ± 0.0565.
         let diffs: Vec<f64> = (0..300)
             .map(|i| {
                 if i < 60 {

@@ -1,5 +1,5 @@
-//! Statistics over plain numbers: intervals, paired tests, rank agreement. Pure; randomness only from a given seed. Knows
-//! nothing of prompts, models or files.
+//! Statistics over plain numbers: confidence intervals, paired tests, rank correlation. Pure
+//! functions; randomness comes only from a given seed. Knows nothing of prompts, models or files.
 
 mod bootstrap;
 mod paired;

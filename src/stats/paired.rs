@@ -1,7 +1,7 @@
-//! The exact test for paired right-or-wrong outcomes.
+//! The exact test for paired outcomes that are right or wrong.
 
-/// McNemar's exact two-sided p-value: `b` cases that only the first got right, `c` that only the second did. 1 when they
-/// never differ.
+/// Returns McNemar's exact two-sided p-value, where `b` cases were right only in the first run and
+/// `c` only in the second. It is 1 if the two runs never differ.
 pub fn mcnemar_exact(b: usize, c: usize) -> f64 {
     let n = b + c;
     let fewer = b.min(c);
@@ -27,7 +27,7 @@ mod tests {
     }
 
     #[test]
-    fn it_agrees_with_values_worked_by_hand() {
+    fn the_p_value_agrees_with_values_worked_by_hand() {
         check(0, 0, 1.0);
         check(1, 1, 1.0);
         check(0, 5, 2.0 / 32.0);
@@ -38,7 +38,8 @@ mod tests {
 
     #[test]
     fn thousands_of_cases_do_not_underflow_into_nonsense() {
-        // Normal approximation with continuity correction: z = (200 - 1) / sqrt(4000) = 3.146, p = 0.00165.
+        // Normal approximation with continuity correction: z = (200 - 1) / sqrt(4000) = 3.146, p =
+        // 0.00165.
         let p = mcnemar_exact(1900, 2100);
         assert!((p - 0.00165).abs() < 2e-5, "{p}");
         assert!(mcnemar_exact(0, 5000) < 1e-300);
@@ -46,7 +47,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn it_is_symmetric_and_a_probability(b in 0usize..300, c in 0usize..300) {
+        fn the_p_value_is_a_symmetric_probability(b in 0usize..300, c in 0usize..300) {
             let p = mcnemar_exact(b, c);
             prop_assert!(p > 0.0 && p <= 1.0);
             prop_assert_eq!(p, mcnemar_exact(c, b));

@@ -1,11 +1,12 @@
-//! Intervals for a proportion.
+//! Confidence intervals for a proportion.
 
 use super::summary::Z_95;
 
-/// The 95 % Wilson score interval of `correct` out of `n`; (0, 1) when `n` is 0, since nothing is known then.
+/// Returns the 95 % Wilson score interval of `correct` out of `n`; (0, 1) if `n` is 0, since
+/// nothing is known then.
 ///
 /// # Panics
-/// If `correct > n`.
+/// Panics if `correct > n`.
 pub fn wilson(correct: usize, n: usize) -> (f64, f64) {
     assert!(correct <= n, "{correct} of {n} cannot be correct");
     if n == 0 {
@@ -15,7 +16,8 @@ pub fn wilson(correct: usize, n: usize) -> (f64, f64) {
     let (p, z2) = (k / n, Z_95 * Z_95);
     let centre = (p + z2 / (2.0 * n)) / (1.0 + z2 / n);
     let half = Z_95 / (1.0 + z2 / n) * (p * (1.0 - p) / n + z2 / (4.0 * n * n)).sqrt();
-    // At k = 0 and k = n one end is exactly 0 or 1; rounding may miss it by one unit in the last place.
+    // At k = 0 and k = n one end is exactly 0 or 1; rounding may miss it by one unit in the last
+    // place.
     let lo = if k == 0.0 { 0.0 } else { (centre - half).max(0.0) };
     let hi = if k == n { 1.0 } else { (centre + half).min(1.0) };
     (lo, hi)
@@ -33,7 +35,7 @@ mod tests {
     }
 
     #[test]
-    fn it_agrees_with_published_intervals() {
+    fn the_interval_agrees_with_published_ones() {
         // Newcombe 1998, table I: 81/263, 15/148, 0/20, 1/29; and 8/10 worked by hand.
         check(81, 263, (0.2553, 0.3662));
         check(15, 148, (0.0624, 0.1605));
@@ -46,7 +48,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn it_holds_the_estimate_and_mirrors(n in 1usize..500, part in 0.0f64..=1.0) {
+        fn the_interval_contains_the_estimate_and_mirrors(n in 1usize..500, part in 0.0f64..=1.0) {
             let k = (part * n as f64) as usize;
             let (lo, hi) = wilson(k, n);
             let p = k as f64 / n as f64;

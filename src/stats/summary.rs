@@ -1,4 +1,4 @@
-//! Means with their intervals, and quantiles.
+//! Means with confidence intervals, and quantiles.
 
 use serde::{Deserialize, Serialize};
 
@@ -12,18 +12,19 @@ const T_95: [f64; 30] = [
     2.079_614, 2.073_873, 2.068_658, 2.063_899, 2.059_539, 2.055_529, 2.051_831, 2.048_407, 2.045_230, 2.042_272,
 ];
 
-/// A mean and its 95 % interval.
+/// A mean with its 95 % confidence interval.
 #[derive(Clone, Copy, PartialEq, Debug, Serialize, Deserialize)]
 pub struct MeanInterval {
-    /// How many values.
+    /// The number of values.
     pub n: usize,
-    /// Their mean.
+    /// The mean of the values.
     pub mean: f64,
-    /// The interval by Student's t; the mean itself, twice, for a single value, whose spread is unknown.
+    /// The interval by Student's t. For a single value, whose spread is unknown, it is that value
+    /// twice.
     pub ci95: (f64, f64),
 }
 
-/// The mean of `values` with Student's 95 % interval; `None` without values.
+/// Returns the mean of `values` with Student's 95 % interval; `None` without values.
 pub fn mean_ci(values: &[f64]) -> Option<MeanInterval> {
     if values.is_empty() {
         return None;
@@ -37,10 +38,11 @@ pub fn mean_ci(values: &[f64]) -> Option<MeanInterval> {
     Some(MeanInterval { n, mean, ci95: (mean - half, mean + half) })
 }
 
-/// The `q`-quantile (0 ≤ q ≤ 1) with linear interpolation between order statistics; `None` without values.
+/// Returns the `q`-quantile (0 ≤ q ≤ 1), linearly interpolated between order statistics; `None`
+/// without values.
 ///
 /// # Panics
-/// If `q` is outside 0..=1.
+/// Panics if `q` is outside 0..=1.
 pub fn quantile(values: &[f64], q: f64) -> Option<f64> {
     assert!((0.0..=1.0).contains(&q), "a quantile's level is between 0 and 1");
     if values.is_empty() {
@@ -51,7 +53,7 @@ pub fn quantile(values: &[f64], q: f64) -> Option<f64> {
     Some(quantile_of_sorted(&sorted, q))
 }
 
-/// The sum in index order over the count; `values` is not empty.
+/// Returns the sum in index order divided by the count; `values` must not be empty.
 pub(super) fn mean(values: &[f64]) -> f64 {
     values.iter().sum::<f64>() / values.len() as f64
 }
@@ -63,8 +65,8 @@ pub(super) fn quantile_of_sorted(sorted: &[f64], q: f64) -> f64 {
     sorted[below] + (place - below as f64) * (sorted[above] - sorted[below])
 }
 
-/// The 97.5 % quantile of Student's t: a table, then the normal quantile with Fisher's first three corrections (off by less
-/// than 1e-6 beyond 30 degrees of freedom).
+/// Returns the 97.5 % quantile of Student's t: from the table, and beyond it the normal quantile
+/// with Fisher's first three corrections (the error is below 1e-6 beyond 30 degrees of freedom).
 fn t_quantile(degrees: usize) -> f64 {
     if let Some(t) = T_95.get(degrees - 1) {
         return *t;

@@ -1,4 +1,4 @@
-//! What can go wrong with a run directory, when it is opened and while it is written.
+//! The errors of a run directory, when it is opened and while it is written.
 
 use rusqlite::ErrorCode;
 use std::path::{Path, PathBuf};
@@ -28,13 +28,13 @@ pub enum RunDirError {
         /// What the system said.
         reason: String,
     },
-    /// No room for even an empty database.
+    /// There is no room for even an empty database.
     #[error("no space is left for {}; free some space or choose another folder with --out", .path.display())]
     Full {
         /// The file.
         path: PathBuf,
     },
-    /// The file is not an SQLite database, or one of another program.
+    /// The file is not an SQLite database, or belongs to another program.
     #[error("{} is not a maspo run; move it away or choose another folder with --out", .path.display())]
     NotARun {
         /// The file.
@@ -56,8 +56,8 @@ pub enum RunDirError {
     },
     /// The file was written by an older version of this program.
     #[error(
-        "{} has schema {found}, and this maspo reads schema {expected}; start the run again in another folder (--out), or \
-         use the maspo that wrote it", .path.display()
+        "{} has schema {found}, and this maspo reads schema {expected}; start the run again in another folder \
+         (--out), or use the maspo that wrote it", .path.display()
     )]
     OlderSchema {
         /// The file.
@@ -80,12 +80,13 @@ pub enum RunDirError {
 }
 
 impl RunDirError {
-    /// Whether the machine is at fault (exit code 3) rather than what the user named (exit code 2).
+    /// Whether the environment is at fault (exit code 3), and not the user's input (exit code 2).
     pub fn is_environment(&self) -> bool {
         matches!(self, Self::Unwritable { .. } | Self::Unreadable { .. } | Self::Full { .. })
     }
 
-    /// The error that SQLite's answer stands for; `writing` says which of the two general ones is meant.
+    /// Returns the error that SQLite's error code stands for; `writing` decides between
+    /// `Unwritable` and `Unreadable` for all other codes.
     pub(super) fn of_sqlite(path: &Path, error: &rusqlite::Error, writing: bool) -> Self {
         let path = path.to_path_buf();
         let reason = error.to_string();
@@ -99,19 +100,20 @@ impl RunDirError {
     }
 }
 
-/// Why a row was not written or read. A write that fails this way was not acknowledged; everything acknowledged before it
-/// is kept.
+/// Why a row was not written or read. A write that fails this way was not acknowledged; everything
+/// acknowledged before it is kept.
 #[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
 pub enum StoreError {
     /// The disk (or the quota) is full.
     #[error(
-        "no space is left for {}; what was done so far is kept: free some space, then go on with --resume", .path.display()
+        "no space is left for {}; what was done so far is kept: free some space, then go on with --resume",
+        .path.display()
     )]
     Full {
         /// The database.
         path: PathBuf,
     },
-    /// The write or the flush to disk failed otherwise.
+    /// The write or the flush to disk failed for another reason.
     #[error("{} was not written: {reason}; what was done so far is kept, go on with --resume", .path.display())]
     Write {
         /// The database.

@@ -1,8 +1,10 @@
-//! `run.sqlite`: one file, one writer thread, group commit. Knows rows and durability, not what they mean.
+//! `run.sqlite`: one file, one writer thread, group commit. This module knows rows and durability,
+//! not what the rows mean.
 //!
-//! The file is an ordinary SQLite database of three tables (`meta`, `calls`, `events`) whose request, response and event
-//! columns are JSON text, so the `sqlite3` program reads it. A write is acknowledged only after its transaction has
-//! reached the disk (WAL, `synchronous=FULL`); after the first failed write nothing more is written.
+//! The file is an ordinary SQLite database with three tables (`meta`, `calls`, `events`), whose
+//! request, response and event columns are JSON text, so the `sqlite3` program can read it. A write
+//! is acknowledged only after its transaction has reached the disk (WAL, `synchronous=FULL`); after
+//! the first failed write nothing more is written.
 
 mod error;
 mod open;

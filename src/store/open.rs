@@ -1,4 +1,4 @@
-//! Opening a run directory: the lock against two runs at once, the schema and its version.
+//! Opens a run directory: the lock against two runs at once, the schema and its version.
 
 use super::RunDirError;
 use rusqlite::{Connection, OpenFlags, OptionalExtension};
@@ -29,18 +29,19 @@ const TABLES: &str = "
     CREATE TABLE events (seq INTEGER PRIMARY KEY, json TEXT NOT NULL);
 ";
 
-/// The lock of a run directory. It ends with this value, and at the latest with the process.
+/// The lock of a run directory. It is released when this value is dropped, and at the latest when
+/// the process ends.
 pub(super) struct DirLock(File);
 
 impl Drop for DirLock {
     fn drop(&mut self) {
-        // Closing the file is not enough: a program that another thread is starting just now has a copy of it until it runs. What
-        // cannot be unlocked is unlocked by the close.
+        // Closing the file is not enough: a process that another thread is spawning right now holds
+        // a copy of the descriptor until it runs. If unlocking fails, the close still unlocks.
         let _left_to_close = self.0.unlock();
     }
 }
 
-/// Makes the directory where it is missing and takes its lock.
+/// Creates the directory if it is missing and takes its lock.
 pub(super) fn lock_dir(dir: &Path) -> Result<DirLock, RunDirError> {
     let unwritable = |path: &Path, error: std::io::Error| match error.kind() {
         std::io::ErrorKind::StorageFull => RunDirError::Full { path: path.to_path_buf() },
@@ -57,7 +58,7 @@ pub(super) fn lock_dir(dir: &Path) -> Result<DirLock, RunDirError> {
     }
 }
 
-/// The writing connection; makes the tables in an empty file.
+/// Opens the writing connection, and creates the tables in an empty file.
 pub(super) fn open_writer(dir: &Path, max_pages: Option<u32>) -> Result<Connection, RunDirError> {
     let path = dir.join(DATABASE_FILE);
     let fault = |error: rusqlite::Error| RunDirError::of_sqlite(&path, &error, true);
@@ -74,7 +75,7 @@ pub(super) fn open_writer(dir: &Path, max_pages: Option<u32>) -> Result<Connecti
         connection.pragma_update_and_check(None, "max_page_count", pages, |_| Ok(())).map_err(fault)?;
     }
     if tables == 0 {
-        // One transaction: a kill leaves either an empty file or the whole schema.
+        // This is one transaction, so that a kill leaves either an empty file or the whole schema.
         let transaction = connection.transaction().map_err(fault)?;
         transaction.execute_batch(TABLES).map_err(fault)?;
         transaction
@@ -85,7 +86,7 @@ pub(super) fn open_writer(dir: &Path, max_pages: Option<u32>) -> Result<Connecti
     Ok(connection)
 }
 
-/// A connection that only reads; it works beside a live run and in a read-only folder.
+/// Opens a connection that only reads. It works beside a live run and in a read-only folder.
 pub(super) fn open_reader(dir: &Path) -> Result<Connection, RunDirError> {
     let path = dir.join(DATABASE_FILE);
     if !path.is_file() {
@@ -94,8 +95,8 @@ pub(super) fn open_reader(dir: &Path) -> Result<Connection, RunDirError> {
     let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
     let plain = Connection::open_with_flags(&path, flags).and_then(|c| table_count(&c).map(|tables| (c, tables)));
     let (connection, tables) = match plain {
-        // In a read-only folder SQLite cannot make the index of its write-ahead log. Without a log to read, the file
-        // itself is everything, and may be read as one that nobody changes.
+        // In a read-only folder SQLite cannot create the index of its write-ahead log. Without a
+        // log the file is complete, and can be opened as immutable.
         Err(_) if !has_log(&path) => {
             Connection::open_with_flags(immutable_uri(&path), flags | OpenFlags::SQLITE_OPEN_URI)
                 .and_then(|c| table_count(&c).map(|tables| (c, tables)))

@@ -1,4 +1,4 @@
-//! Reading rows, beside the writer and after the run.
+//! Reads rows, while the run is live and afterwards.
 
 use super::{RunDirError, StoreError, open};
 use crate::base::Digest;
@@ -6,7 +6,7 @@ use rusqlite::{Connection, OptionalExtension, Params};
 use std::path::{Path, PathBuf};
 use std::sync::Mutex;
 
-/// A connection that only reads. It sees what was committed, nothing else.
+/// A connection that only reads. It sees committed rows only.
 pub struct Reader {
     connection: Mutex<Connection>,
     path: PathBuf,
@@ -21,7 +21,7 @@ impl Reader {
         Ok(Self { connection: Mutex::new(open::open_reader(dir)?), path: dir.join(open::DATABASE_FILE) })
     }
 
-    /// The stored response of a call.
+    /// Returns the stored response of a call.
     ///
     /// # Errors
     /// The file cannot be read.
@@ -29,7 +29,7 @@ impl Reader {
         self.optional("SELECT response FROM calls WHERE key = ?1", [key.to_string()])
     }
 
-    /// How many calls are stored.
+    /// Returns the number of stored calls.
     ///
     /// # Errors
     /// The file cannot be read.
@@ -37,7 +37,7 @@ impl Reader {
         Ok(self.optional::<i64>("SELECT count(*) FROM calls", [])?.unwrap_or(0).unsigned_abs())
     }
 
-    /// The event of one sequence number.
+    /// Returns the event with a sequence number.
     ///
     /// # Errors
     /// The file cannot be read.
@@ -45,7 +45,7 @@ impl Reader {
         self.optional("SELECT json FROM events WHERE seq = ?1", [seq.cast_signed()])
     }
 
-    /// How many events are stored.
+    /// Returns the number of stored events.
     ///
     /// # Errors
     /// The file cannot be read.
@@ -53,7 +53,7 @@ impl Reader {
         Ok(self.optional::<i64>("SELECT count(*) FROM events", [])?.unwrap_or(0).unsigned_abs())
     }
 
-    /// The value of a name in `meta`.
+    /// Returns the value of a name in `meta`.
     ///
     /// # Errors
     /// The file cannot be read.
@@ -61,7 +61,7 @@ impl Reader {
         self.optional("SELECT value FROM meta WHERE name = ?1", [name])
     }
 
-    /// All names in `meta` that begin with `prefix`, without it, and their values.
+    /// Returns all names in `meta` that begin with `prefix`, without the prefix, and their values.
     ///
     /// # Errors
     /// The file cannot be read.
@@ -76,7 +76,7 @@ impl Reader {
         read().map_err(|e| StoreError::of_read(&self.path, &e))
     }
 
-    /// The database file.
+    /// The path of the database file.
     pub fn path(&self) -> &Path {
         &self.path
     }

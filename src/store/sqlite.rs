@@ -1,4 +1,4 @@
-//! The open database of a live run.
+//! The database of a live run.
 
 use super::writer::{Job, QUEUE, Write};
 use super::{Reader, RunDirError, StoreError, open, writer};
@@ -12,37 +12,40 @@ use std::thread::JoinHandle;
 /// One answered model call.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct CallRow {
-    /// Digest of everything that decides the answer.
+    /// The digest of everything that decides the answer.
     pub key: Digest,
-    /// Which question of the port it was.
+    /// The kind of call: `complete` or `score`.
     pub kind: &'static str,
-    /// The model's identity.
+    /// The digest of the model's identity.
     pub model: Digest,
-    /// The request, JSON.
+    /// The request as JSON.
     pub request: String,
-    /// The response, JSON.
+    /// The response as JSON.
     pub response: String,
 }
 
-/// The database of a run that this process has to itself. Dropping it waits for the writes under way.
+/// The database of a run, locked for this process. Dropping it waits for pending writes.
 pub struct Store {
-    // The order of the fields is the order of their end: the reader closes first, so that the writer's close is the last
-    // one and folds the log into the file; the lock goes at the very end.
+    // Fields are dropped in this order: the reader closes first, so that the writer is the last to
+    // close and folds the write-ahead log into the file; the lock is released at the very end.
     reader: Reader,
     writer: Writer,
     _lock: open::DirLock,
 }
 
 impl Store {
-    /// Opens or makes the database of a run directory, and locks the directory against a second run.
+    /// Opens or creates the database of a run directory, and locks the directory against a second
+    /// run.
     ///
     /// # Errors
-    /// The folder cannot be written, another run is live in it, or it holds something that is not a run of this schema.
+    /// The folder cannot be written, another run is live in it, or it holds something that is not a
+    /// run of this schema.
     pub fn open(dir: &Path) -> Result<Self, RunDirError> {
         Self::open_limited(dir, None)
     }
 
-    /// The same with a bound on the file in pages of 4 KiB, beyond which the disk counts as full.
+    /// Opens the database with a limit on the file in pages of 4 KiB, beyond which the disk counts
+    /// as full.
     pub(crate) fn open_limited(dir: &Path, max_pages: Option<u32>) -> Result<Self, RunDirError> {
         let lock = open::lock_dir(dir)?;
         let connection = open::open_writer(dir, max_pages)?;
@@ -60,23 +63,23 @@ impl Store {
         Ok(Self { reader, writer, _lock: lock })
     }
 
-    /// What was committed so far.
+    /// A reader of what is committed so far.
     pub fn reader(&self) -> &Reader {
         &self.reader
     }
 
-    /// Stores an answer; resolves when it is durable. The write happens also when the future is dropped. A key that is
-    /// there already keeps its first answer.
+    /// Stores an answer; the future resolves when it is durable. The write happens even if the
+    /// future is dropped. A key that exists already keeps its first answer.
     pub fn put_call(&self, row: CallRow) -> impl Future<Output = Result<(), StoreError>> + Send + use<> {
         self.put(Write::Call(row))
     }
 
-    /// Stores an event under a sequence number that is not yet taken; resolves when it is durable.
+    /// Stores an event under an unused sequence number; the future resolves when it is durable.
     pub fn put_event(&self, seq: u64, json: String) -> impl Future<Output = Result<(), StoreError>> + Send + use<> {
         self.put(Write::Event { seq, json })
     }
 
-    /// Sets names in `meta`, all of them or none; resolves when they are durable.
+    /// Sets names in `meta`, either all of them or none; the future resolves when they are durable.
     pub fn put_meta(
         &self,
         values: Vec<(String, String)>,
@@ -84,13 +87,14 @@ impl Store {
         self.put(Write::Meta(values))
     }
 
-    /// Deletes all events and everything in `meta` but the schema. Answered calls stay, so the next run is served from
-    /// them.
+    /// Deletes all events and everything in `meta` but the schema. Answered calls are kept and
+    /// answer the next run's equal calls.
     pub fn restart(&self) -> impl Future<Output = Result<(), StoreError>> + Send + use<> {
         self.put(Write::Restart)
     }
 
-    /// Hands the write over at once, so that no write waits for its future to be polled.
+    /// Sends the write to the writer thread at once, so that no write waits for its future to be
+    /// polled.
     fn put(&self, write: Write) -> impl Future<Output = Result<(), StoreError>> + Send + use<> {
         let (done, outcome) = oneshot::channel();
         let sent = self.writer.sender.as_ref().is_some_and(|sender| sender.send(Job { write, done }).is_ok());
@@ -115,7 +119,7 @@ impl Drop for Writer {
     fn drop(&mut self) {
         self.sender = None;
         if let Some(thread) = self.thread.take() {
-            // A panic of the writer was already answered to whoever waited for it.
+            // A panic of the writer thread was already reported to every waiting caller.
             let _panicked = thread.join();
         }
     }

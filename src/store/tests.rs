@@ -1,8 +1,8 @@
-//! What a user of the run directory would notice: nothing acknowledged is lost, and every fault has its own words.
+//! Tests of what a user of a run directory would notice: nothing acknowledged is lost, and each
+//! fault has an error of its own.
 
 use super::*;
 use crate::base::Digest;
-use expect_test::expect;
 use futures::executor::block_on;
 use futures::future::join_all;
 use std::io::BufRead;
@@ -27,7 +27,7 @@ fn check_open(dir: &Path, environment: bool, expected: &str) {
 }
 
 #[test]
-fn what_was_put_is_there_after_reopening_and_leaves_one_file() {
+fn stored_rows_survive_reopening_in_a_single_file() {
     let dir = tempfile::tempdir().unwrap();
     let store = Store::open(dir.path()).unwrap();
     block_on(async {
@@ -66,7 +66,7 @@ fn a_key_keeps_its_first_answer_and_a_restart_keeps_the_answers() {
 }
 
 #[test]
-fn a_dropped_put_is_written_all_the_same() {
+fn a_write_whose_future_is_dropped_still_happens() {
     let dir = tempfile::tempdir().unwrap();
     let store = Store::open(dir.path()).unwrap();
     drop(store.put_call(row(7)));
@@ -75,7 +75,7 @@ fn a_dropped_put_is_written_all_the_same() {
 }
 
 #[test]
-fn the_same_event_number_twice_is_refused() {
+fn a_repeated_event_number_is_refused() {
     let dir = tempfile::tempdir().unwrap();
     let store = Store::open(dir.path()).unwrap();
     block_on(store.put_event(0, "first".into())).unwrap();
@@ -84,7 +84,7 @@ fn the_same_event_number_twice_is_refused() {
 }
 
 #[test]
-fn a_full_disk_is_said_loses_nothing_acknowledged_and_stops_all_writing() {
+fn a_full_disk_is_reported_loses_nothing_acknowledged_and_stops_all_writing() {
     let dir = tempfile::tempdir().unwrap();
     let store = Store::open_limited(dir.path(), Some(40)).unwrap();
     let mut acknowledged = 0;
@@ -95,8 +95,11 @@ fn a_full_disk_is_said_loses_nothing_acknowledged_and_stops_all_writing() {
         }
     };
     assert!(acknowledged > 50, "{acknowledged} rows of 0.5 KB fit into 40 pages of 4 KB");
-    expect![[r#"no space is left for DIR/run.sqlite; what was done so far is kept: free some space, then go on with --resume"#]]
-        .assert_eq(&error.to_string().replace(&dir.path().display().to_string(), "DIR"));
+    assert_eq!(
+        error.to_string().replace(&dir.path().display().to_string(), "DIR"),
+        "no space is left for DIR/run.sqlite; what was done so far is kept: free some space, \
+         then go on with --resume"
+    );
     assert_eq!(
         block_on(store.put_meta(vec![("a".into(), "b".into())])),
         Err(error),
@@ -126,7 +129,7 @@ fn two_runs_cannot_share_a_folder_but_a_reader_may_look_on() {
 }
 
 #[test]
-fn unusable_folders_are_told_apart() {
+fn each_kind_of_unusable_folder_has_its_own_error() {
     let dir = tempfile::tempdir().unwrap();
     let database = dir.path().join(DATABASE_FILE);
     let read = |dir: &Path| Reader::open(dir).err().unwrap().to_string().replace(&dir.display().to_string(), "DIR");
@@ -152,7 +155,8 @@ fn unusable_folders_are_told_apart() {
         connection.execute("UPDATE meta SET value = ?1 WHERE name = 'schema'", [value]).unwrap();
     };
     set_schema("0");
-    let older = "DIR/run.sqlite has schema 0, and this maspo reads schema 1; start the run again in another folder (--out), or use the maspo that wrote it";
+    let older = "DIR/run.sqlite has schema 0, and this maspo reads schema 1; start the run again in \
+                 another folder (--out), or use the maspo that wrote it";
     assert_eq!(read(dir.path()), older);
     check_open(dir.path(), false, older);
     set_schema("2");
@@ -160,7 +164,7 @@ fn unusable_folders_are_told_apart() {
 }
 
 #[test]
-fn a_damaged_file_is_called_damaged() {
+fn a_damaged_file_is_reported_as_damaged() {
     let dir = tempfile::tempdir().unwrap();
     let store = Store::open(dir.path()).unwrap();
     block_on(join_all((0..200).map(|i| store.put_call(row(i)))));
@@ -178,7 +182,7 @@ fn a_damaged_file_is_called_damaged() {
 }
 
 #[test]
-fn a_folder_that_cannot_be_written_is_the_environments_fault() {
+fn an_unwritable_folder_is_an_environment_error() {
     let dir = tempfile::tempdir().unwrap();
     let blocked = dir.path().join("file");
     std::fs::write(&blocked, "").unwrap();
@@ -187,7 +191,7 @@ fn a_folder_that_cannot_be_written_is_the_environments_fault() {
         true,
         "DIR cannot be written: Not a directory (os error 20); choose another folder with --out",
     );
-    // The classic case. The administrator may write everywhere, so there it shows nothing.
+    // The common case. For the superuser every folder is writable, so that it shows nothing there.
     let closed = dir.path().join("closed");
     std::fs::create_dir(&closed).unwrap();
     std::fs::set_permissions(&closed, std::os::unix::fs::PermissionsExt::from_mode(0o555)).unwrap();
@@ -202,8 +206,8 @@ fn a_folder_that_cannot_be_written_is_the_environments_fault() {
 
 const CHILD_DIR: &str = "MASPO_TEST_STORE_CHILD";
 
-/// The victim of the test below: puts rows eight at a time and says which are acknowledged. Without its variable it is
-/// not the victim, and there is nothing to do.
+/// The child process of the test below: it writes rows eight at a time and prints which are
+/// acknowledged. Without its environment variable it is an ordinary test that does nothing.
 #[test]
 fn child_that_is_killed() {
     let Some(dir) = std::env::var_os(CHILD_DIR) else { return };
@@ -229,7 +233,8 @@ fn nothing_acknowledged_is_lost_when_the_process_is_killed() {
             .stdout(Stdio::piped())
             .spawn()
             .unwrap();
-        // Killed after a varying number of acknowledgements and a varying moment after the last of them.
+        // The child is killed after a varying number of acknowledgements, and at a varying moment
+        // after the last of them.
         let mut groups = 1 + round * 7 % 23;
         for line in std::io::BufReader::new(child.stdout.take().unwrap()).lines() {
             let line = line.unwrap();

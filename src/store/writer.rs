@@ -1,4 +1,5 @@
-//! The writer thread: drains its queue into one transaction, and acknowledges every row of it after the commit.
+//! The writer thread: it drains its queue into one transaction, and acknowledges all of its rows
+//! after the commit.
 
 use super::{CallRow, StoreError};
 use futures::channel::oneshot;
@@ -6,12 +7,12 @@ use rusqlite::Connection;
 use std::path::PathBuf;
 use std::sync::mpsc::Receiver;
 
-/// Rows that wait for the writer; a sender beyond it blocks until the writer has caught up.
+/// The most rows that wait for the writer; further senders block.
 pub(super) const QUEUE: usize = 256;
-/// Most writes of one transaction.
+/// The most writes of one transaction.
 const GROUP: usize = 256;
 
-/// One thing to write.
+/// One write.
 pub(super) enum Write {
     Call(CallRow),
     Event { seq: u64, json: String },
@@ -19,13 +20,13 @@ pub(super) enum Write {
     Restart,
 }
 
-/// A write and whom to tell.
+/// A write, and the channel of its acknowledgement.
 pub(super) struct Job {
     pub(super) write: Write,
     pub(super) done: oneshot::Sender<Result<(), StoreError>>,
 }
 
-/// Runs until every sender is gone.
+/// Writes until every sender is gone.
 pub(super) fn run(mut connection: Connection, path: PathBuf, jobs: Receiver<Job>) {
     // A failed flush leaves unknown pages behind, so nothing is written after the first failure.
     let mut failed: Option<StoreError> = None;
@@ -42,13 +43,13 @@ pub(super) fn run(mut connection: Connection, path: PathBuf, jobs: Receiver<Job>
         };
         failed = outcome.clone().err();
         for job in group {
-            // The one who asked may have been dropped; the row is durable all the same.
+            // The caller may have been dropped; the row is durable all the same.
             let _gone = job.done.send(outcome.clone());
         }
     }
 }
 
-/// Dropping the transaction half-way rolls it back.
+/// Writes a group in one transaction; an early return drops it, which rolls it back.
 fn commit(connection: &mut Connection, group: &[Job]) -> rusqlite::Result<()> {
     let transaction = connection.transaction()?;
     for job in group {

@@ -1,23 +1,26 @@
-//! Finding the answer in what a model wrote.
+//! Finds the answer in a model's output.
 
 use crate::prompt::last_tagged;
 
-/// The last `<answer>…</answer>`, trimmed; `None` without a complete one or when it is empty.
+/// Returns the last `<answer>…</answer>`, trimmed; `None` if there is no complete one, or if it is
+/// empty.
 pub(super) fn tagged(output: &str) -> Option<&str> {
     last_tagged(output, "answer").filter(|text| !text.is_empty())
 }
 
-/// The choice A–E that `text` (an answer, not a whole reply) names, in capitals; the last one where several are named.
+/// Returns the choice A–E that `text` (an answer, not a whole reply) names, in upper case; the last
+/// one if several are named.
 ///
-/// A letter counts only where it stands as a choice: alone (`b`, `**B**`, `$B$`, `\boxed{B}`), in brackets (`(B)`), before
-/// the bracket, full stop or colon of an option's label (`B) 150 m`), or right after "option", "choice" or "answer (is)". A
-/// letter inside a word, or a capital A as an article, never counts.
+/// A letter counts only as a choice: alone (`b`, `**B**`, `$B$`, `\boxed{B}`), in brackets (`(B)`),
+/// before the bracket, full stop or colon of an option's label (`B) 150 m`), or right after
+/// "option", "choice" or "answer (is)". A letter inside a word, or a capital A as an article, never
+/// counts.
 pub(super) fn letter(text: &str) -> Option<char> {
     let text = text.trim();
     alone(text).or_else(|| last_anchored(text))
 }
 
-/// The letter when nothing but wrapping stands around it.
+/// Returns the letter if only formatting surrounds it.
 fn alone(text: &str) -> Option<char> {
     let inner = text.strip_prefix("\\boxed{").and_then(|rest| rest.strip_suffix('}')).unwrap_or(text);
     let inner = inner.trim_matches(|c: char| c.is_whitespace() || "*_`$()[]{}\"'.:,".contains(c));
@@ -58,7 +61,7 @@ fn named(before: &[char], after: Option<char>) -> bool {
     if ends_with_word(before, "option") || ends_with_word(before, "choice") {
         return true;
     }
-    // "the answer is A" names a choice; "the answer is A car" does not.
+    // "The answer is A" names a choice; "the answer is A car" does not.
     let announced = ["answer", "answer is"].iter().any(|word| ends_with_word(before, word));
     announced && after.is_none_or(|c| !c.is_whitespace())
 }
@@ -159,7 +162,7 @@ mod tests {
         }
 
         #[test]
-        fn words_hold_no_choices(text in "[a-z]{2,8}( [a-zA-Z]{2,8}){0,4}") {
+        fn a_letter_inside_a_word_is_never_a_choice(text in "[a-z]{2,8}( [a-zA-Z]{2,8}){0,4}") {
             prop_assert_eq!(letter(&text), None);
         }
     }

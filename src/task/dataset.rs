@@ -1,4 +1,4 @@
-//! Data sets: JSONL files as lists of queries, with or without gold answers.
+//! Loads data sets: JSONL files as lists of queries, with or without gold answers.
 
 use super::error::LoadError;
 use super::lines::{Lines, MAX_LINE_BYTES, MAX_ROWS};
@@ -10,43 +10,43 @@ use std::io::BufReader;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-/// Most bad rows that are listed one by one.
+/// The most bad rows that are listed one by one.
 const LISTED_BAD_ROWS: usize = 20;
 
-/// Where a data set is and how its rows read.
+/// The file of a data set, and how its rows are read.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Source {
     /// The JSONL file.
     pub file: PathBuf,
-    /// The field that holds a row's id; without one the id is the line number.
+    /// The field that holds a row's id. Without one, the id is the line number.
     pub id: Option<String>,
-    /// The fields whose texts, joined by line breaks, are the question.
+    /// The fields whose texts, joined by line breaks, form the question.
     pub question: Vec<String>,
-    /// How many rows to leave out at the start.
+    /// The number of rows to skip at the start.
     pub skip: usize,
-    /// How many rows to take at most after that.
+    /// The most rows to take after that.
     pub limit: Option<usize>,
-    /// Leave bad rows out and count them, instead of refusing the file.
+    /// Whether bad rows are skipped and counted; otherwise the file is rejected.
     pub skip_bad_rows: bool,
 }
 
-/// One question, without an answer.
+/// One query, without a gold answer.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Query {
-    /// Unique in its data set.
+    /// Its id, unique in the data set.
     pub id: String,
-    /// The text.
+    /// The text of the query.
     pub question: Arc<str>,
-    /// The line of its file, counted from 1.
+    /// Its line in the file, counted from 1.
     pub line: usize,
 }
 
-/// One question with its gold answer.
+/// One query with its gold answer.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Case {
-    /// The question.
+    /// The query.
     pub query: Query,
-    /// The gold answer, as it stands in the file.
+    /// The gold answer as it is in the file.
     pub answer: String,
 }
 
@@ -55,24 +55,25 @@ pub struct Case {
 pub struct Dataset<T> {
     /// The usable rows, in the order of the file; never empty.
     pub rows: Vec<T>,
-    /// The bad rows that were left out; the first 20.
+    /// The first 20 bad rows that were skipped.
     pub bad: Vec<LoadError>,
-    /// How many bad rows were left out.
+    /// The number of bad rows that were skipped.
     pub bad_count: usize,
 }
 
-/// Loads questions; answers that the file may hold are not read.
+/// Loads queries. Answers in the file are not read.
 ///
 /// # Errors
-/// Everything that is wrong with the file, at most 20 rows listed one by one.
+/// Returns all faults of the file, at most 20 bad rows one by one.
 pub fn load_queries(source: &Source) -> Result<Dataset<Query>, Vec<LoadError>> {
     load(source, None, |query, _| Ok(query))
 }
 
-/// Loads questions with the gold answers in the field `answer`, which `scorer` must be able to give.
+/// Loads queries with the gold answers in the field `answer`. Each must be an answer that `scorer`
+/// can give.
 ///
 /// # Errors
-/// Everything that is wrong with the file, at most 20 rows listed one by one.
+/// Returns all faults of the file, at most 20 bad rows one by one.
 pub fn load_cases(source: &Source, answer: &str, scorer: &Scorer) -> Result<Dataset<Case>, Vec<LoadError>> {
     load(source, Some(answer), |query, gold| {
         let answer = gold.expect("the answer was asked for, so a row without one is a fault");
@@ -94,40 +95,40 @@ fn load<T>(
     let mut lines = Lines::new(BufReader::new(File::open(file).map_err(unreadable)?), MAX_LINE_BYTES);
     let fields = Fields { id: source.id.as_deref(), question: &source.question, answer };
     let end = source.limit.map_or(usize::MAX, |limit| source.skip.saturating_add(limit));
-    let mut found = Found::default();
-    while found.seen < end {
+    let mut loading = Loading::default();
+    while loading.seen < end {
         let Some((line, text)) = lines.next().map_err(unreadable)? else { break };
         if text.as_ref().is_ok_and(|text| text.trim().is_empty()) {
             continue;
         }
-        found.seen += 1;
-        if found.seen > MAX_ROWS {
-            found.errors.push(LoadError::TooManyRows { file: file.clone(), limit: MAX_ROWS });
+        loading.seen += 1;
+        if loading.seen > MAX_ROWS {
+            loading.errors.push(LoadError::TooManyRows { file: file.clone(), limit: MAX_ROWS });
             break;
         }
-        if found.seen <= source.skip && text.is_ok() {
+        if loading.seen <= source.skip && text.is_ok() {
             continue;
         }
         let row_fault = |fault| LoadError::Row { file: file.clone(), line, fault };
         let row = text
             .map_err(|fault| LoadError::Line { file: file.clone(), line, fault })
             .and_then(|text| parse(&text, &fields).map_err(row_fault));
-        match row.and_then(|row| found.query(row, file, line)) {
+        match row.and_then(|row| loading.query(row, file, line)) {
             Ok((query, gold)) => match finish(query, gold) {
-                Ok(row) => found.rows.push(row),
-                Err(fault) => found.note_bad(row_fault(fault)),
+                Ok(row) => loading.rows.push(row),
+                Err(fault) => loading.record_bad(row_fault(fault)),
             },
-            Err(error) if error.is_bad_row() => found.note_bad(error),
-            Err(error) => found.errors.push(error),
+            Err(error) if error.is_bad_row() => loading.record_bad(error),
+            Err(error) => loading.errors.push(error),
         }
     }
-    found.finish(source)
+    loading.finish(source)
 }
 
-/// What loading has found so far.
-struct Found<T> {
+/// The state of loading a file.
+struct Loading<T> {
     rows: Vec<T>,
-    /// The first bad rows, and how many there are.
+    /// The first bad rows; `bad_count` counts all of them.
     bad: Vec<LoadError>,
     bad_count: usize,
     errors: Vec<LoadError>,
@@ -135,13 +136,13 @@ struct Found<T> {
     seen: usize,
 }
 
-impl<T> Default for Found<T> {
+impl<T> Default for Loading<T> {
     fn default() -> Self {
         Self { rows: vec![], bad: vec![], bad_count: 0, errors: vec![], lines_by_id: HashMap::new(), seen: 0 }
     }
 }
 
-impl<T> Found<T> {
+impl<T> Loading<T> {
     fn query(&mut self, row: Row, file: &Path, line: usize) -> Result<(Query, Option<String>), LoadError> {
         let id = row.id.unwrap_or_else(|| line.to_string());
         if let Some(&first_line) = self.lines_by_id.get(&id) {
@@ -151,7 +152,7 @@ impl<T> Found<T> {
         Ok((Query { id, question: row.question, line }, row.answer))
     }
 
-    fn note_bad(&mut self, error: LoadError) {
+    fn record_bad(&mut self, error: LoadError) {
         self.bad_count += 1;
         if self.bad.len() < LISTED_BAD_ROWS {
             self.bad.push(error);
@@ -211,7 +212,7 @@ mod tests {
         (file, source)
     }
 
-    /// Loads cases and shows what came of it, with the file's name as FILE.
+    /// Loads cases and returns the result as text, with the file's name as FILE.
     #[track_caller]
     fn check(text: &str, change: impl Fn(&mut Source), expected: Expect) {
         let (file, mut source) = source(text.as_bytes());
@@ -265,7 +266,7 @@ mod tests {
     }
 
     #[test]
-    fn bad_rows_are_named_and_left_out_only_on_request() {
+    fn bad_rows_are_named_and_skipped_only_on_request() {
         check(
             BAD,
             |_| {},
@@ -339,7 +340,7 @@ mod tests {
     }
 
     #[test]
-    fn duplicate_ids_are_refused_even_when_bad_rows_are_left_out() {
+    fn duplicate_ids_are_refused_even_if_bad_rows_are_skipped() {
         let twice = "{\"q\": \"one\", \"a\": \"A\", \"k\": 5}\n{\"q\": \"two\", \"a\": \"B\", \"k\": \"5\"}\n";
         let change = |s: &mut Source| {
             s.id = Some("k".into());
@@ -366,7 +367,7 @@ mod tests {
     }
 
     #[test]
-    fn a_byte_order_mark_is_named_and_never_left_out() {
+    fn a_byte_order_mark_is_named_and_never_skipped() {
         let (_file, mut source) = source(b"\xef\xbb\xbf{\"q\": \"a\"}\n{\"q\": \"b\"}\n");
         source.skip_bad_rows = true;
         let errors = load_queries(&source).unwrap_err();
@@ -378,7 +379,7 @@ mod tests {
         #![proptest_config(proptest::test_runner::Config::with_cases(64))]
         #[test]
         fn no_file_makes_it_panic(bytes in proptest::collection::vec(0u8..=255, 0..120), cut in 0usize..90) {
-            // Pure noise, and a sound file with noise in the middle.
+            // Random bytes, and a valid file with random bytes in the middle.
             let (_file, source_of_noise) = source(&bytes);
             let _ = load_queries(&source_of_noise);
             let mixed = [&GOOD.as_bytes()[..cut.min(GOOD.len())], &bytes, GOOD.as_bytes()].concat();

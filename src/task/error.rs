@@ -1,4 +1,4 @@
-//! What can be wrong with a data file.
+//! The errors of data files.
 
 use super::lines::LineFault;
 use super::row::RowFault;
@@ -10,7 +10,7 @@ pub enum LoadError {
     /// The file cannot be opened or read.
     #[error("cannot read {}: {reason}", file.display())]
     Unreadable {
-        /// Which file.
+        /// The file.
         file: PathBuf,
         /// What the system says.
         reason: String,
@@ -18,35 +18,35 @@ pub enum LoadError {
     /// A line is not text.
     #[error("{}:{line}: {fault}", file.display())]
     Line {
-        /// Which file.
+        /// The file.
         file: PathBuf,
-        /// Counted from 1.
+        /// The line, counted from 1.
         line: usize,
-        /// What is wrong.
+        /// What is wrong with it.
         fault: LineFault,
     },
     /// A row is not usable.
     #[error("{}:{line}: {fault}", file.display())]
     Row {
-        /// Which file.
+        /// The file.
         file: PathBuf,
-        /// Counted from 1.
+        /// The line, counted from 1.
         line: usize,
-        /// What is wrong.
+        /// What is wrong with it.
         fault: RowFault,
     },
     /// More bad rows than are listed one by one.
     #[error("{}: {more} more bad rows", file.display())]
     MoreBadRows {
-        /// Which file.
+        /// The file.
         file: PathBuf,
-        /// How many are not listed.
+        /// The number of bad rows that are not listed.
         more: usize,
     },
     /// Two rows have one id.
     #[error("{}:{line}: the id `{id}` is already that of line {first_line}", file.display())]
     DuplicateId {
-        /// Which file.
+        /// The file.
         file: PathBuf,
         /// The second row's line.
         line: usize,
@@ -58,7 +58,7 @@ pub enum LoadError {
     /// More rows than are ever read.
     #[error("{}: more than {limit} rows; `limit` takes a part of the file", file.display())]
     TooManyRows {
-        /// Which file.
+        /// The file.
         file: PathBuf,
         /// The limit.
         limit: usize,
@@ -66,31 +66,31 @@ pub enum LoadError {
     /// The file has no rows.
     #[error("{} has no rows", file.display())]
     Empty {
-        /// Which file.
+        /// The file.
         file: PathBuf,
     },
     /// Every row is bad, and bad rows are left out.
     #[error("{} has no usable row: all {bad} are bad", file.display())]
     NothingUsable {
-        /// Which file.
+        /// The file.
         file: PathBuf,
-        /// How many rows.
+        /// The number of rows.
         bad: usize,
     },
-    /// `skip` leaves nothing.
+    /// `skip` leaves no rows.
     #[error("{} has {rows} rows, and `skip` leaves out {skip}", file.display())]
     AllSkipped {
-        /// Which file.
+        /// The file.
         file: PathBuf,
-        /// How many rows.
+        /// The number of rows.
         rows: usize,
-        /// How many `skip` leaves out.
+        /// The number of rows that `skip` leaves out.
         skip: usize,
     },
 }
 
 impl LoadError {
-    /// Whether leaving one row out would mend it.
+    /// Whether skipping one row would fix it.
     pub(super) fn is_bad_row(&self) -> bool {
         match self {
             Self::Row { .. } => true,

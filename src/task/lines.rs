@@ -1,22 +1,23 @@
-//! Lines of a data file, bounded: no line and no file can make the program hold more than it says here.
+//! Reads the lines of a data file with a limit on their length and number, so that no file can make
+//! the program use more memory than stated here.
 
 use std::io::{self, BufRead, Read};
 
-/// Longest line of a data file in bytes, its line break not counted.
+/// The longest line of a data file in bytes, without its line break.
 pub const MAX_LINE_BYTES: usize = 4 << 20;
-/// Most rows read from one data file.
+/// The most rows that are read from one data file.
 pub const MAX_ROWS: usize = 1_000_000;
 
 /// Why a line is not text.
 #[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
 pub enum LineFault {
-    /// Longer than [`MAX_LINE_BYTES`].
+    /// It is longer than [`MAX_LINE_BYTES`].
     #[error("the line has more than {limit} bytes, the longest line that is read")]
     TooLong {
         /// The limit in bytes.
         limit: usize,
     },
-    /// Not UTF-8.
+    /// It is not UTF-8.
     #[error("the line is not UTF-8 (byte {at} of the line); convert the file, e.g. with `iconv -t UTF-8`")]
     NotUtf8 {
         /// The first wrong byte, counted from 1.
@@ -27,7 +28,7 @@ pub enum LineFault {
     ByteOrderMark,
 }
 
-/// Reads lines one by one and numbers them from 1.
+/// A reader of lines, numbered from 1.
 pub(super) struct Lines<R> {
     reader: R,
     limit: usize,
@@ -39,10 +40,10 @@ impl<R: BufRead> Lines<R> {
         Self { reader, limit, number: 0 }
     }
 
-    /// The next line's number and text; `None` at the end of the file.
+    /// Returns the next line's number and text; `None` at the end of the file.
     pub(super) fn next(&mut self) -> io::Result<Option<(usize, Result<String, LineFault>)>> {
         let mut line = Vec::new();
-        // One byte for the line break, one to see that the line is too long.
+        // One extra byte for the line break, and one to notice that the line is too long.
         (&mut self.reader).take(self.limit as u64 + 2).read_until(b'\n', &mut line)?;
         if line.is_empty() {
             return Ok(None);
@@ -112,7 +113,7 @@ mod tests {
     }
 
     #[test]
-    fn bytes_that_are_not_utf_8_are_named_by_place() {
+    fn the_position_of_a_byte_that_is_not_utf_8_is_reported() {
         check(b"ab\xffc\nx", &[(1, Err(LineFault::NotUtf8 { at: 3 })), (2, Ok("x"))]);
         check(b"\xef\xbb\xbfa\nb", &[(1, Err(LineFault::ByteOrderMark)), (2, Ok("b"))]);
         check(b"\xff\xfea\n", &[(1, Err(LineFault::ByteOrderMark))]);

@@ -1,5 +1,5 @@
-//! Data sets and scorers: the only place that knows gold answers. Knows nothing of graphs, prompts to be optimized or the
-//! experiment file.
+//! Data sets and scorers: the only module that knows gold answers. It knows nothing of graphs,
+//! optimized prompts or the experiment file.
 
 mod answer;
 mod dataset;

@@ -1,20 +1,21 @@
-//! Rows that two data sets share: what was trained on must not be tested on.
+//! Finds rows that two data sets share, since prompts must not be tested on queries that they were
+//! optimized on.
 
 use super::dataset::Query;
 use super::row::normalised;
 use std::collections::HashMap;
 
-/// One row that stands in both data sets.
+/// One row that is in both data sets.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct SharedRow<'a> {
-    /// In the first.
+    /// The row in the first data set.
     pub first: &'a Query,
-    /// In the second.
+    /// The row in the second data set.
     pub second: &'a Query,
 }
 
-/// The rows of `second` that stand in `first` too, in order: those with the same normalised text and, where `ids` says that
-/// the two sets number their rows together, those with the same id.
+/// Returns the rows of `second` that are also in `first`, in order: those with the same normalized
+/// text, and if `ids` says that the two sets share their numbering, those with the same id.
 pub fn shared_rows<'a>(
     first: impl IntoIterator<Item = &'a Query>,
     second: impl IntoIterator<Item = &'a Query>,
@@ -53,7 +54,7 @@ mod tests {
     }
 
     #[test]
-    fn the_same_text_is_shared_whatever_its_id() {
+    fn an_equal_text_is_shared_whatever_its_id() {
         check(&[("1", "How many?"), ("2", "Why?")], &[("7", " how  MANY? "), ("8", "When?")], false, &[("1", "7")]);
     }
 

@@ -1,12 +1,13 @@
-//! One row of a data file: JSON text in, the fields that were asked for out.
+//! Parses one row of a data file: JSON text in, the requested fields out.
 
 use serde_json::Value;
 use std::sync::Arc;
 
-/// Deepest nesting of a row; the JSON reader's own limit.
+/// The deepest nesting of a row, which is the JSON parser's own limit.
 const MAX_DEPTH: usize = 128;
 
-/// Which fields of a row hold what. A name may be a dotted path into nested objects; a key that holds dots itself wins.
+/// The fields of a row to read. A name may be a dotted path into nested objects; a key that itself
+/// contains dots wins.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub(super) struct Fields<'a> {
     pub(super) id: Option<&'a str>,
@@ -14,7 +15,7 @@ pub(super) struct Fields<'a> {
     pub(super) answer: Option<&'a str>,
 }
 
-/// What was found in one row.
+/// The fields of one row.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub(super) struct Row {
     pub(super) id: Option<String>,
@@ -22,35 +23,35 @@ pub(super) struct Row {
     pub(super) answer: Option<String>,
 }
 
-/// Why a row is not usable.
+/// Why a row cannot be used.
 #[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
 pub enum RowFault {
-    /// Not JSON.
+    /// It is not JSON.
     #[error("not JSON: {problem} (column {column})")]
     Json {
-        /// What the JSON reader says.
+        /// The message of the JSON parser.
         problem: String,
-        /// Where, counted from 1.
+        /// The column, counted from 1.
         column: usize,
     },
-    /// JSON nested too deeply.
+    /// It is nested too deeply.
     #[error("the row is nested more than {limit} levels deep")]
     TooDeep {
         /// The limit.
         limit: usize,
     },
-    /// Not an object.
+    /// It is not an object.
     #[error("the row is {found}, not an object with fields")]
     NotAnObject {
-        /// What it is.
+        /// What it is instead.
         found: &'static str,
     },
-    /// A field is not there, or null.
+    /// A field is missing or null.
     #[error("the row has no field `{field}`; it has {present}")]
     MissingField {
         /// The field's name.
         field: String,
-        /// The fields that it has.
+        /// The fields that the row has.
         present: String,
     },
     /// A field has an unusable type.
@@ -58,9 +59,9 @@ pub enum RowFault {
     WrongType {
         /// The field's name.
         field: String,
-        /// What it is.
+        /// What it is instead.
         found: &'static str,
-        /// What would do.
+        /// The types that can be used.
         wanted: &'static str,
     },
     /// A field has no text.
@@ -69,7 +70,7 @@ pub enum RowFault {
         /// The field's name.
         field: String,
     },
-    /// The gold answer is none that the scorer can give.
+    /// The gold answer is one that the scorer can never give.
     #[error("the answer {answer:?} is {problem}")]
     BadAnswer {
         /// The gold answer.
@@ -79,7 +80,7 @@ pub enum RowFault {
     },
 }
 
-/// Reads one row.
+/// Parses one row.
 pub(super) fn parse(line: &str, fields: &Fields<'_>) -> Result<Row, RowFault> {
     let row: Value = serde_json::from_str(line).map_err(|error| json_fault(&error))?;
     if !row.is_object() {
@@ -98,7 +99,8 @@ pub(super) fn parse(line: &str, fields: &Fields<'_>) -> Result<Row, RowFault> {
     Ok(Row { id, question: question.into(), answer })
 }
 
-/// `text` in lower case with every run of white space as one blank: what counts as "the same text" between data sets.
+/// Returns `text` in lower case, with every run of white space as one blank. Two data sets share a
+/// text if the results are equal.
 pub fn normalised(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
     for word in text.split_whitespace() {
@@ -145,7 +147,7 @@ fn scalar(row: &Value, field: &str, wanted: &'static str) -> Result<String, RowF
     Ok(text)
 }
 
-/// Text, a number, or a list of those (answer options, say), one per line.
+/// Returns text, a number, or a list of those (answer options, say), one per line.
 fn text(row: &Value, field: &str) -> Result<String, RowFault> {
     const WANTED: &str = "text or a list of texts";
     let value = find(row, field)?;
@@ -198,7 +200,7 @@ mod tests {
     }
 
     #[test]
-    fn faults_are_named() {
+    fn every_fault_of_a_row_is_reported() {
         check(r#"{"q": "a""#, Err("not JSON: EOF while parsing an object (column 9)"));
         check(r#"["q"]"#, Err("the row is a list, not an object with fields"));
         check(r#"{"q": "a", "gold": "A"}"#, Err("the row has no field `meta.id`; it has `q`, `gold`"));
@@ -214,7 +216,7 @@ mod tests {
     }
 
     #[test]
-    fn equal_texts_are_equal_in_spite_of_case_and_white_space() {
+    fn texts_are_equal_in_spite_of_case_and_white_space() {
         assert_eq!(normalised("  How\tMANY \n Äpfel? "), "how many äpfel?");
         assert_eq!(normalised(" \n"), "");
     }

@@ -1,42 +1,43 @@
-//! Right or wrong: a model's output against the gold answer.
+//! Scores a model's output against the gold answer.
 
 use super::answer::{letter, tagged};
 use super::row::RowFault;
 use serde::{Deserialize, Serialize};
 
-/// How outputs are scored. Nothing here fails: an output without an answer is wrong, and counted.
+/// A scorer of outputs. Scoring never fails: an output without an answer is wrong, and counted.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase", tag = "kind")]
 pub enum Scorer {
-    /// The last `<answer>` is one of `labels`, whatever its case.
+    /// The last `<answer>` must be one of `labels`, in any case.
     Label {
         /// The allowed answers.
         labels: Vec<String>,
     },
-    /// The last `<answer>` names a choice A–E.
+    /// The last `<answer>` must name a choice A–E.
     Letter,
-    /// The last `<answer>`, or the whole output without one, equals the gold answer but for white space.
+    /// The last `<answer>`, or the whole output without one, must equal the gold answer except for
+    /// white space.
     Text,
 }
 
-/// How one output fared.
+/// The outcome for one output.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Outcome {
-    /// Equal to the gold answer.
+    /// The answer equals the gold answer.
     Correct,
-    /// Another answer.
+    /// The answer is another one.
     Wrong,
-    /// No answer in the output; counts as wrong.
+    /// The output holds no answer; it counts as wrong.
     Unparsable,
 }
 
-/// An output's answer and how it fared.
+/// The answer of an output, and its outcome.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Scored {
-    /// The answer in its normal form; `None` when there is none.
+    /// The answer in its normalized form; `None` if there is none.
     pub answer: Option<String>,
-    /// How it fared.
+    /// The outcome.
     pub outcome: Outcome,
 }
 
@@ -52,7 +53,7 @@ impl Scorer {
         Scored { answer, outcome }
     }
 
-    /// The answer in `output`, in the form in which answers are compared (votes are taken over these).
+    /// Returns the answer in `output`, in the normalized form in which answers are compared.
     pub fn answer(&self, output: &str) -> Option<String> {
         match self {
             Self::Label { labels } => label(labels, tagged(output)?),
@@ -61,10 +62,10 @@ impl Scorer {
         }
     }
 
-    /// The gold answer in the same form.
+    /// Returns the gold answer in the same normalized form.
     ///
     /// # Errors
-    /// When no output could ever equal it.
+    /// Returns an error if no output could ever equal it.
     pub fn gold(&self, answer: &str) -> Result<String, RowFault> {
         let bad = |problem: String| RowFault::BadAnswer { answer: answer.to_string(), problem };
         match self {
@@ -114,7 +115,7 @@ mod tests {
         check(&Scorer::Letter, "<answer>Option B</answer>", "(B)", Correct);
         check(&Scorer::Letter, "<answer>B</answer> <answer>C) 5</answer>", "B", Wrong);
         check(&Scorer::Letter, "the answer is B", "B", Unparsable);
-        // The release counts the gold letter anywhere in the text as right.
+        // The paper's released code counts the gold letter anywhere in the text as right.
         check(&Scorer::Letter, "<answer>Because</answer>", "B", Unparsable);
         check(&Scorer::Letter, "<answer>A, not B at all</answer>", "B", Unparsable);
         assert_eq!(Scorer::Letter.gold("F").unwrap_err().to_string(), "the answer \"F\" is not a letter from A to E");

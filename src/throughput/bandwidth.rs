@@ -1,23 +1,24 @@
-//! The memory's read bandwidth, measured with the threads that the engine uses.
+//! Measures the memory's read bandwidth with the threads that the engine uses.
 
 use crate::base::Stopwatch;
 use rayon::prelude::*;
 use std::hint::black_box;
 
-/// Larger than any cache of the machines this runs on.
+/// The buffer, larger than any cache of the machines that this runs on.
 const BUFFER_BYTES: usize = 512 << 20;
 const CHUNK_WORDS: usize = 1 << 17;
 const PASSES: usize = 7;
 
-/// Bytes per second that `threads` threads read from memory: the best of seven passes over 512 MiB.
+/// Returns the bytes per second that `threads` threads read from memory: the best of seven passes
+/// over 512 MiB.
 ///
 /// # Errors
-/// Threads that the operating system refuses.
+/// Returns an error if the operating system refuses the threads.
 pub fn read_bandwidth(threads: usize) -> Result<f64, rayon::ThreadPoolBuildError> {
     let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build()?;
     Ok(pool.install(|| {
         let words = BUFFER_BYTES / size_of::<u64>();
-        // Written before it is read, so that every page is the buffer's own.
+        // It is written before it is read, so that each page has memory of its own.
         let buffer: Vec<u64> = (0..words as u64).into_par_iter().collect();
         let pass = || {
             let watch = Stopwatch::start();
@@ -28,7 +29,7 @@ pub fn read_bandwidth(threads: usize) -> Result<f64, rayon::ThreadPoolBuildError
     }))
 }
 
-/// Eight independent sums, so that the adds do not wait for each other.
+/// Adds up words in eight independent sums, so that the additions do not wait for each other.
 fn sum(words: &[u64]) -> u64 {
     let mut sums = [0u64; 8];
     for group in words.as_chunks::<8>().0 {

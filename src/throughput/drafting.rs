@@ -1,6 +1,7 @@
-//! Times given requests with prompt lookup and without: what drafts save depends on how much of a text stood before, so it is measured
-//! on requests that somebody really makes. Only decoding is timed: the keys and values of the prompts' whole blocks are there, where the
-//! pool holds them all. Both ways must give the same tokens.
+//! Times given requests with and without prompt lookup (speculative decoding with drafts from the
+//! text so far). The gain depends on how much of an output repeats earlier text, so it is measured
+//! on real requests. Only decoding is timed: the keys and values of the prompts' full blocks are
+//! cached if the pool holds them all. All settings must give the same tokens.
 
 use super::step::{Spread, StepError};
 use crate::base::{Stopwatch, processor_seconds};
@@ -10,44 +11,44 @@ use futures::executor::block_on;
 use futures::stream::{self, StreamExt, TryStreamExt};
 use serde::Serialize;
 
-/// How the requests are made.
+/// One setting under which the requests are made.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize)]
 pub struct Drafting {
-    /// Requests under way at once.
+    /// The number of requests in flight at once.
     pub batch: usize,
-    /// Tokens drafted at most per step and sequence; 0 is without.
+    /// The most tokens drafted per step and sequence; 0 turns drafts off.
     pub draft_tokens: usize,
-    /// Rows in a step up to which drafts are added.
+    /// The number of rows in a step up to which drafts are added.
     pub draft_rows: usize,
 }
 
-/// What one way of making them took.
+/// The measurements of one setting.
 #[derive(Clone, PartialEq, Debug, Serialize)]
 pub struct DraftFigures {
-    /// Which one.
+    /// The setting.
     #[serde(flatten)]
     pub drafting: Drafting,
-    /// Forward passes, in the last round.
+    /// The number of forward passes in the last round.
     pub steps: u64,
-    /// Tokens decoded.
+    /// The number of tokens decoded.
     pub decoded_tokens: u64,
-    /// Tokens that were guessed and computed along, in the last round.
+    /// The number of drafted tokens in the last round.
     pub drafted_tokens: u64,
-    /// Of these, those that came true.
+    /// The number of these that were accepted.
     pub accepted_tokens: u64,
-    /// Prompt tokens that were computed all the same, in the last round.
+    /// The number of prompt tokens that were not cached and had to be computed, in the last round.
     pub prefilled_tokens: u64,
-    /// Seconds for all requests.
+    /// The wall-clock seconds for all requests.
     pub seconds: Spread,
-    /// Those of the first way with this batch over these, in the same round.
+    /// The seconds of the first setting with this batch, divided by these of the same round.
     pub speedup: Spread,
-    /// Seconds that processors worked for them; none where the system does not say.
+    /// The CPU seconds for all requests; `None` if the system does not say.
     pub processor_seconds: Option<Spread>,
-    /// Those of the first way with this batch over these, in the same round.
+    /// The CPU seconds of the first setting with this batch, divided by these of the same round.
     pub processor_speedup: Option<Spread>,
 }
 
-/// One run.
+/// One timed run.
 struct Run {
     seconds: f64,
     processor_seconds: Option<f64>,
@@ -55,18 +56,18 @@ struct Run {
     answers: Vec<Vec<u32>>,
 }
 
-/// Makes `requests` in all of the `ways`, `rounds` times, in another order every round. `note` hears of every run when it is over: round,
-/// way, seconds.
+/// Makes `requests` under all settings in `ways`, `rounds` times, in a different order every round.
+/// `report` is called after every run with its round, setting and seconds.
 ///
 /// # Errors
-/// An engine that fails, or tokens that differ.
+/// Returns an error if the engine fails, or if two settings give different tokens.
 pub fn measure_drafting(
     model: &mut TextEngine,
     options: &EngineOptions,
     requests: &[TokenRequest],
     ways: &[Drafting],
     rounds: usize,
-    mut note: impl FnMut(usize, Drafting, f64),
+    mut report: impl FnMut(usize, Drafting, f64),
 ) -> Result<Vec<DraftFigures>, StepError> {
     let mut runs: Vec<Vec<Run>> = ways.iter().map(|_| Vec::with_capacity(rounds)).collect();
     let mut expected: Option<Vec<Vec<u32>>> = None;
@@ -76,7 +77,7 @@ pub fn measure_drafting(
             let Drafting { batch, draft_tokens, draft_rows } = ways[at];
             model.restart(&EngineOptions { draft_tokens, draft_rows, ..options.clone() })?;
             let mut run = run(model, requests, batch)?;
-            note(round, ways[at], run.seconds);
+            report(round, ways[at], run.seconds);
             let answers = std::mem::take(&mut run.answers);
             let expected = expected.get_or_insert_with(|| answers.clone());
             if let Some(call) = answers.iter().zip(&*expected).position(|(answer, expected)| answer != expected) {
@@ -97,7 +98,7 @@ fn run(model: &TextEngine, requests: &[TokenRequest], batch: usize) -> Result<Ru
         });
         block_on(stream::iter(requests).buffered(batch).map_ok(|output| output.token_ids).try_collect())
     };
-    // Fills the prefix tree.
+    // This fills the prefix tree.
     answer(1)?;
     let (before, watch, processor) = (model.counters(), Stopwatch::start(), processor_seconds());
     let answers = answer(usize::MAX)?;
@@ -114,7 +115,7 @@ fn run(model: &TextEngine, requests: &[TokenRequest], batch: usize) -> Result<Ru
     Ok(Run { seconds, processor_seconds, counters, answers })
 }
 
-/// `None` without rounds.
+/// Returns the measurements of the setting at `at`; `None` without rounds.
 fn figures(ways: &[Drafting], runs: &[Vec<Run>], at: usize) -> Option<DraftFigures> {
     let first = ways.iter().position(|way| way.batch == ways[at].batch)?;
     let (seconds, speedup) = spreads(&runs[first], &runs[at], |run| Some(run.seconds))?;
@@ -134,7 +135,7 @@ fn figures(ways: &[Drafting], runs: &[Vec<Run>], at: usize) -> Option<DraftFigur
     })
 }
 
-/// Of some seconds, and of those of the first way over them.
+/// Returns the spread of the seconds of `own`, and of the seconds of `first` divided by them.
 fn spreads(first: &[Run], own: &[Run], seconds: impl Fn(&Run) -> Option<f64>) -> Option<(Spread, Spread)> {
     let [first, own] = [first, own].map(|runs| runs.iter().map(&seconds).collect::<Option<Vec<f64>>>());
     let (first, own) = (first?, own?);

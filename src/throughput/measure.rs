@@ -1,5 +1,6 @@
-//! Timed runs of a token engine. Prefill is timed on prompts that the engine has not seen; decode as the difference between
-//! two runs on prompts whose keys and values are already there, one of them decoding a single token.
+//! Times a token engine. Prefill is timed on prompts that the engine has not seen. Decoding is
+//! timed as the difference of two runs on prompts whose keys and values are cached, one of which
+//! decodes a single token.
 
 use crate::base::{Seed, Stage, Stopwatch};
 use crate::chat::Sampling;
@@ -11,40 +12,41 @@ use futures::future::try_join_all;
 use rand::RngExt;
 use serde::Serialize;
 
-/// Timed runs per figure; the median counts.
+/// The number of timed runs per figure, of which the median counts.
 const REPEATS: u64 = 3;
 
-/// What is run.
+/// The load of a run.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Load {
-    /// Sequences at once.
+    /// The number of sequences at once.
     pub batch: usize,
-    /// Prompt tokens of each.
+    /// The number of prompt tokens of each sequence.
     pub prompt_tokens: usize,
-    /// New tokens of each; at least 2.
+    /// The number of new tokens of each sequence; at least 2.
     pub new_tokens: usize,
 }
 
-/// What was measured: medians of three runs.
+/// The measurements of one load: medians of three runs.
 #[derive(Clone, PartialEq, Debug, Serialize)]
 pub struct Figures {
-    /// Sequences at once.
+    /// The number of sequences at once.
     pub batch: usize,
     /// Prompt tokens per second, over all sequences.
     pub prefill_tokens_per_s: f64,
     /// New tokens per second, over all sequences.
     pub decode_tokens_per_s: f64,
-    /// One decode step (one new token for every sequence).
+    /// The milliseconds of one decode step (one new token for every sequence).
     pub ms_per_step: f64,
-    /// Weights, and keys and values half-way through the new tokens, in bytes: what a decode step has to read.
+    /// The bytes that a decode step has to read: the weights, and the keys and values half-way
+    /// through the new tokens.
     pub bytes_per_step: u64,
-    /// `bytes_per_step` over the time of a step.
+    /// The bytes read per second: `bytes_per_step` divided by the time of a step.
     pub bytes_per_s: f64,
-    /// That over the measured read bandwidth.
+    /// The share of the measured read bandwidth.
     pub bandwidth_fraction: f64,
 }
 
-/// What a decode step has to read, and how fast the machine reads.
+/// The memory traffic of a decode step, and the memory's speed.
 #[derive(Clone, Copy, PartialEq, Debug)]
 pub struct Traffic {
     /// Bytes of weights per step.
@@ -55,10 +57,10 @@ pub struct Traffic {
     pub bandwidth: f64,
 }
 
-/// Measures one load. The engine's K/V pool must hold all of its sequences.
+/// Measures one load. The engine's K/V pool has to hold all of its sequences.
 ///
 /// # Errors
-/// A load that does not fit, or an engine that fails.
+/// Returns an error if the load does not fit, or if the engine fails.
 pub fn measure(
     engine: &TokenEngine,
     config: &Config,
@@ -72,7 +74,8 @@ pub fn measure(
         prefill_s.push(run(engine, &prompts, 1)?);
         let one = run(engine, &prompts, 1)?;
         let all = run(engine, &prompts, load.new_tokens)?;
-        // On a busy machine a tiny model's two runs can come out in the wrong order; no step takes less than a microsecond.
+        // On a busy machine the two runs of a tiny model can come out in the wrong order, so a step
+        // counts as at least one microsecond.
         step_s.push((all - one).max(1e-6) / (load.new_tokens - 1) as f64);
     }
     let (prefill_s, step_s) = (median(prefill_s), median(step_s));
@@ -90,7 +93,7 @@ pub fn measure(
     })
 }
 
-/// Seconds for all prompts at once.
+/// Returns the seconds for all prompts at once.
 fn run(engine: &TokenEngine, prompts: &[Vec<u32>], new_tokens: usize) -> Result<f64, EngineError> {
     let requests = prompts.iter().map(|prompt| {
         engine.generate(TokenRequest {
@@ -106,7 +109,7 @@ fn run(engine: &TokenEngine, prompts: &[Vec<u32>], new_tokens: usize) -> Result<
     Ok(watch.seconds())
 }
 
-/// Prompts that share no prefix with each other or with those of other repeats.
+/// Draws prompts that share no prefix with each other or with those of other repeats.
 fn prompts(config: &Config, load: Load, seed: Seed, repeat: u64) -> Vec<Vec<u32>> {
     let prompt = |sequence: u64| {
         let mut rng = seed.derive(Stage::Data, &[load.batch as u64, repeat, sequence]).rng();

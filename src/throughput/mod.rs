@@ -1,6 +1,6 @@
-//! How fast the engine is on this machine: prefill and decode rates at given batch sizes, how near they come to what the memory
-//! can deliver, and a recorded step of a search or given requests with and without what the engine does to make them fast. Knows no text and makes
-//! no claim about results.
+//! Measures the engine's speed on this machine: prefill and decode rates at given batch sizes and
+//! their share of the memory bandwidth, and the time of a recorded search step or of given
+//! requests, with the engine's optimizations on and off. It knows no text and changes no result.
 
 mod bandwidth;
 mod measure;

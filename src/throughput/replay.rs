@@ -1,5 +1,5 @@
-//! Makes the calls of a recorded step on a token engine: as a search makes them, or one at a time. What a call writes goes
-//! into the prompts that read it.
+//! Replays the calls of a recorded step on a token engine, concurrently as a search makes them or
+//! one at a time. The output of a call becomes part of the prompts that read it.
 
 use super::workload::{Call, Part, Workload};
 use crate::base::{Seed, Stage, Stopwatch};
@@ -13,23 +13,23 @@ use serde::Serialize;
 use std::collections::HashMap;
 use std::sync::Arc;
 
-/// The optimizer's temperature in the paper.
+/// The temperature of the optimizer model in the paper.
 const TEMPERATURE: f64 = 0.7;
 
-/// Proposals are sampled from this seed.
+/// The seed that proposals are sampled from.
 const SEED: Seed = Seed(1);
 
-/// How the calls are made.
+/// One way to make the calls.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize)]
 pub struct Mode {
-    /// All calls that can be made, at once; else one after the other.
+    /// Whether all calls that are ready are made at once; otherwise one after the other.
     pub concurrent: bool,
-    /// With prefix reuse.
+    /// Whether the engine reuses the keys and values of shared prefixes.
     pub prefix_reuse: bool,
 }
 
 impl Mode {
-    /// As a search does it first, then everything it is compared with.
+    /// All modes: first as a search makes its calls, then what that is compared with.
     pub const ALL: [Self; 4] = [
         Self { concurrent: true, prefix_reuse: true },
         Self { concurrent: true, prefix_reuse: false },
@@ -37,7 +37,7 @@ impl Mode {
         Self { concurrent: false, prefix_reuse: false },
     ];
 
-    /// In words.
+    /// The mode's name in the output.
     pub fn name(self) -> &'static str {
         match (self.concurrent, self.prefix_reuse) {
             (true, true) => "as a search does it",
@@ -48,29 +48,29 @@ impl Mode {
     }
 }
 
-/// What a call gave.
+/// The answer to a call.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub(super) enum Answer {
-    /// New tokens.
+    /// The new tokens.
     Tokens(Vec<u32>),
     /// The bits of the letters' log-probabilities.
     Scores(Vec<u64>),
 }
 
-/// A step that was replayed.
+/// The result of a replayed step.
 pub(super) struct Replayed {
     /// Seconds from the first call to the last answer.
     pub(super) seconds: f64,
-    /// What the engine did.
+    /// The engine's counters.
     pub(super) counters: Counters,
-    /// By call.
+    /// The answers, by call.
     pub(super) answers: Vec<Arc<Answer>>,
 }
 
-/// A call that several others wait for.
+/// A pending call that several others wait for.
 type Pending<'a> = Shared<BoxFuture<'a, Result<Arc<Answer>, EngineError>>>;
 
-/// Makes all calls on an engine that has done nothing yet.
+/// Makes all calls on a fresh engine.
 pub(super) fn replay(
     engine: &TokenEngine,
     workload: &Workload,
@@ -123,7 +123,7 @@ async fn make(
         }
     }
     let answer = if call.role == ModelRole::Judge {
-        // Which two tokens stand for A and B makes no difference to the work.
+        // The work does not depend on which two tokens stand for A and B.
         let scored = engine.score(prompt, vec![vec![0], vec![1]]).await?;
         Answer::Scores(scored.logprobs.into_iter().map(f64::to_bits).collect())
     } else {

@@ -1,5 +1,5 @@
-//! Times a recorded step in every mode and compares: each run starts from an empty prefix tree, the modes take turns, and all of
-//! them must give the same tokens and scores to the bit.
+//! Times a recorded step in every mode. Each run starts with an empty prefix tree, the modes take
+//! turns, and all of them must give the same tokens and bitwise the same scores.
 
 use super::replay::{Answer, Mode, Replayed, replay};
 use super::workload::Workload;
@@ -8,97 +8,100 @@ use crate::stats::quantile;
 use serde::Serialize;
 use std::sync::Arc;
 
-/// Median, least and greatest of the rounds.
+/// The median, minimum and maximum over the rounds.
 #[derive(Clone, Copy, PartialEq, Debug, Serialize)]
 pub struct Spread {
     /// The median.
     pub median: f64,
-    /// The least.
+    /// The minimum.
     pub min: f64,
-    /// The greatest.
+    /// The maximum.
     pub max: f64,
 }
 
 impl Spread {
-    /// Of some values; `None` without any.
+    /// Returns the spread of some values; `None` without values.
     pub(super) fn of(values: &[f64]) -> Option<Self> {
         let at = |level| quantile(values, level);
         Some(Self { median: at(0.5)?, min: at(0.0)?, max: at(1.0)? })
     }
 }
 
-/// What one mode took.
+/// The measurements of one mode.
 #[derive(Clone, PartialEq, Debug, Serialize)]
 pub struct ModeFigures {
-    /// Which one.
+    /// The mode.
     #[serde(flatten)]
     pub mode: Mode,
-    /// Requests to the engine.
+    /// The number of requests to the engine.
     pub requests: u64,
-    /// Prompt tokens computed, in the last round.
+    /// The number of prompt tokens computed in the last round.
     pub prefilled_tokens: u64,
-    /// Prompt tokens whose keys and values were already there, in the last round.
+    /// The number of prompt tokens whose keys and values were reused in the last round.
     pub reused_tokens: u64,
-    /// Tokens decoded.
+    /// The number of tokens decoded.
     pub decoded_tokens: u64,
-    /// Forward passes, in the last round.
+    /// The number of forward passes in the last round.
     pub steps: u64,
-    /// Tokens that were guessed and computed along, in the last round.
+    /// The number of drafted tokens in the last round.
     pub drafted_tokens: u64,
-    /// Of these, those that came true.
+    /// The number of these that were accepted.
     pub accepted_tokens: u64,
-    /// Most sequences in one forward pass, in the last round.
+    /// The most sequences in one forward pass in the last round.
     pub peak_running: u64,
-    /// Sequences put back into the queue because blocks ran out, in the last round.
+    /// The number of sequences that were put back into the queue because blocks ran out, in the
+    /// last round.
     pub preemptions: u64,
-    /// Seconds for the whole step.
+    /// The wall-clock seconds for the whole step.
     pub seconds: Spread,
-    /// This mode's seconds over those of the first mode in the same round.
+    /// These seconds divided by those of the first mode in the same round.
     pub speedup_of_first: Spread,
 }
 
-/// Why there are no figures.
+/// Why the measurement failed.
 #[derive(Clone, PartialEq, Debug, thiserror::Error)]
 pub enum StepError {
     /// The engine failed.
     #[error(transparent)]
     Engine(#[from] EngineError),
-    /// The engine broke its promise that no answer depends on batch-mates and cached prefixes.
+    /// An answer depended on batch-mates or on cached prefixes, which the engine excludes.
     #[error(
         "call {call} was answered differently in the mode `{mode}` of round {round}: the engine is not batch-invariant"
     )]
     Differs {
         /// The first call that differs.
         call: usize,
-        /// In which mode.
+        /// The mode that it differs in.
         mode: &'static str,
-        /// In which round, from 1.
+        /// The round, from 1.
         round: usize,
     },
 }
 
-/// Replays `workload` in every mode, `rounds` times; figures in the order of [`Mode::ALL`]. The engine of `bare` is started
-/// anew with `options` for every run, but for prefix reuse. `note` hears of every run when it is over: round, mode, seconds.
+/// Replays `workload` in every mode, `rounds` times; the measurements are in the order of
+/// [`Mode::ALL`]. The engine of `bare` is restarted with `options` for every run, with only prefix
+/// reuse changed. `report` is called after every run with its round, mode and seconds.
 ///
 /// # Errors
-/// An engine that fails, or answers that differ between the modes.
+/// Returns an error if the engine fails, or if answers differ between the modes.
 pub fn measure_step(
     bare: &mut BareEngine,
     options: &EngineOptions,
     workload: &Workload,
     rounds: usize,
-    mut note: impl FnMut(usize, Mode, f64),
+    mut report: impl FnMut(usize, Mode, f64),
 ) -> Result<Vec<ModeFigures>, StepError> {
     let mut runs: [Vec<Replayed>; Mode::ALL.len()] = Default::default();
     let mut expected: Option<Vec<Arc<Answer>>> = None;
     for round in 1..=rounds {
         for turn in 0..Mode::ALL.len() {
-            // Every round starts with another mode, so that a drift of the machine's speed meets all of them.
+            // Every round starts with another mode, so that a drift of the machine's speed affects
+            // all of them.
             let at = (turn + round - 1) % Mode::ALL.len();
             let mode = Mode::ALL[at];
             bare.restart(&EngineOptions { prefix_reuse: mode.prefix_reuse, ..options.clone() })?;
             let mut run = replay(&bare.engine, workload, bare.config.vocab_size, mode.concurrent)?;
-            note(round, mode, run.seconds);
+            report(round, mode, run.seconds);
             let answers = std::mem::take(&mut run.answers);
             let expected = expected.get_or_insert_with(|| answers.clone());
             if let Some(call) = first_difference(&answers, expected) {
@@ -111,12 +114,12 @@ pub fn measure_step(
     Ok(Mode::ALL.into_iter().zip(&runs).filter_map(|(mode, runs)| figures(mode, runs, &first)).collect())
 }
 
-/// The first call that was not answered alike.
+/// Returns the first call that was answered differently.
 fn first_difference(answers: &[Arc<Answer>], expected: &[Arc<Answer>]) -> Option<usize> {
     answers.iter().zip(expected).position(|(answer, expected)| answer != expected)
 }
 
-/// `None` without rounds.
+/// Returns the measurements of one mode; `None` without rounds.
 fn figures(mode: Mode, runs: &[Replayed], first: &[f64]) -> Option<ModeFigures> {
     let counters = runs.last()?.counters;
     let seconds: Vec<f64> = runs.iter().map(|run| run.seconds).collect();

@@ -1,7 +1,9 @@
-//! A recorded mini-batch step: which calls a search makes, which of them read what others wrote, and which tokens their prompts
-//! share. Lengths and structure only: the texts are random tokens, so it runs on any model and needs no tokenizer.
+//! A recorded search step: which calls it makes, which of them read the output of others, and which
+//! tokens their prompts share. It holds lengths and structure only; the texts are random tokens, so
+//! it runs on any model without a tokenizer.
 //!
-//! `benches/workloads/maspo-step.jsonl` holds the recording; `tests/workload.rs` makes it from the search itself.
+//! The recording is in `benches/workloads/maspo-step.jsonl`; `tests/workload.rs` makes it from the
+//! search itself.
 
 use crate::base::{Seed, Stage};
 use crate::chat::ModelRole;
@@ -10,46 +12,49 @@ use serde::{Deserialize, Serialize};
 
 const RECORDING: &str = include_str!("../../benches/workloads/maspo-step.jsonl");
 
-/// The version of the recording's form.
+/// The version of the recording's format.
 const SCHEMA: u32 = 1;
 
-/// The tokens of all texts are drawn from this seed.
+/// The seed that the tokens of all texts are drawn from.
 const SEED: Seed = Seed(1);
 
-/// A step of a search.
+/// The calls of one search step.
 #[derive(Clone, PartialEq, Debug, Default)]
 pub struct Workload {
-    /// Tokens of every text that prompts are made of. Texts are lines of messages; two that are not equal share nothing.
+    /// The number of tokens of every text that prompts are made of. Texts are lines of messages;
+    /// two different texts share no tokens.
     pub texts: Vec<usize>,
-    /// The calls, in an order in which each reads only what earlier ones wrote.
+    /// The calls, in an order in which each reads the output of earlier ones only.
     pub calls: Vec<Call>,
 }
 
-/// One call of a model.
+/// One model call.
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Call {
-    /// What it is for.
+    /// The model role.
     pub role: ModelRole,
-    /// Calls of a phase are made when those of all earlier phases are answered: 0 traces of the first parent, 1 those of the
-    /// others and the proposals, 2 re-runs with the candidates, 3 comparisons.
+    /// The phase: calls are made when those of all earlier phases are answered. Phase 0 is the
+    /// traces of the first parent, 1 those of the others and the proposals, 2 the re-runs with the
+    /// candidates, 3 the comparisons.
     pub phase: usize,
-    /// Which query of the mini-batch it is about; a proposal is about several.
+    /// The query of the mini-batch that the call is about; a proposal is about several.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub item: Option<usize>,
-    /// Tokens that are generated; 0 for a comparison, which scores two letters.
+    /// The number of generated tokens; 0 for a comparison, which scores two letters.
     pub new_tokens: usize,
-    /// What it reads.
+    /// The parts of its prompt.
     pub prompt: Vec<Part>,
 }
 
-/// A piece of a prompt.
+/// One part of a prompt.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
 #[serde(untagged)]
 pub enum Part {
-    /// The text of this number.
+    /// The text with this index.
     Text(usize),
-    /// Of what the call of this number wrote, the tokens from the second to before the third number.
+    /// A range of the tokens that a call generated: the index of the call, the first token, and one
+    /// past the last.
     Output(usize, usize, usize),
 }
 
@@ -62,15 +67,15 @@ struct Head {
 }
 
 impl Workload {
-    /// The recording that is part of the program.
+    /// The recording that is built into the program.
     ///
     /// # Panics
-    /// When the file was damaged before the program was built.
+    /// Panics if the file was damaged before the program was built.
     pub fn recorded() -> Self {
         Self::parse(RECORDING).expect("the recording is tested")
     }
 
-    /// Reads [`Workload::to_jsonl`]; `None` where it is something else.
+    /// Parses the output of [`Workload::to_jsonl`]; `None` if the text is something else.
     fn parse(jsonl: &str) -> Option<Self> {
         let mut lines = jsonl.lines();
         let head: Head = serde_json::from_str(lines.next()?).ok()?;
@@ -79,14 +84,14 @@ impl Workload {
         (head.schema == SCHEMA && workload.is_sound()).then_some(workload)
     }
 
-    /// The recording: texts first, then one call per line.
+    /// The recording as JSON lines: the texts first, then one call per line.
     pub fn to_jsonl(&self) -> String {
         let head = serde_json::to_string(&Head { schema: SCHEMA, texts: self.texts.clone() });
         let calls = self.calls.iter().map(serde_json::to_string);
         std::iter::once(head).chain(calls).map(|line| line.expect("numbers are plain data") + "\n").collect()
     }
 
-    /// Every call reads what is there by then, at least one token.
+    /// Whether every call has a prompt and reads only outputs of calls before it.
     fn is_sound(&self) -> bool {
         self.calls.iter().enumerate().all(|(at, call)| {
             self.prompt_tokens(call) > 0
@@ -101,8 +106,8 @@ impl Workload {
         })
     }
 
-    /// The same step over the first `queries` of its mini-batch. What a proposal quotes of a query that is left out becomes a
-    /// text of the same length.
+    /// Returns the step restricted to the first `queries` of its mini-batch. Where a proposal
+    /// quotes a query that is left out, a text of equal length takes its place.
     pub fn with_queries(&self, queries: usize) -> Self {
         let mut texts = self.texts.clone();
         let mut numbers: Vec<Option<usize>> = Vec::with_capacity(self.calls.len());
@@ -128,17 +133,17 @@ impl Workload {
         Self { texts, calls }
     }
 
-    /// Queries in the mini-batch.
+    /// The number of queries in the mini-batch.
     pub fn queries(&self) -> usize {
         self.calls.iter().filter_map(|call| call.item).max().map_or(0, |item| item + 1)
     }
 
-    /// Calls of a role.
+    /// The number of calls of a role.
     pub fn count(&self, role: ModelRole) -> usize {
         self.calls.iter().filter(|call| call.role == role).count()
     }
 
-    /// Length of a call's prompt.
+    /// The length of a call's prompt in tokens.
     pub fn prompt_tokens(&self, call: &Call) -> usize {
         let length = |part: &Part| match *part {
             Part::Text(text) => self.texts.get(text).copied().unwrap_or(0),
@@ -147,12 +152,12 @@ impl Workload {
         call.prompt.iter().map(length).sum()
     }
 
-    /// Tokens of the longest call, prompt and new ones together.
+    /// The number of tokens of the longest call, prompt and new ones together.
     pub fn longest(&self) -> usize {
         self.calls.iter().map(|call| self.prompt_tokens(call) + call.new_tokens.max(1)).max().unwrap_or(0)
     }
 
-    /// The tokens of every text, in a vocabulary of this size.
+    /// Draws the tokens of every text from a vocabulary of this size.
     pub(super) fn draw_texts(&self, vocab_size: usize) -> Vec<Vec<u32>> {
         let draw = |(text, tokens): (usize, &usize)| {
             let mut rng = SEED.derive(Stage::Data, &[text as u64]).rng();

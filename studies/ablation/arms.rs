@@ -1,27 +1,27 @@
-//! The arms of the study. A searching arm is a set of option values, the same that `maspo optimize --set` takes; there is one
-//! search loop. Knows nothing of how arms are run.
+//! The arms of the study. An arm that searches is a set of option values, which `maspo optimize
+//! --set` accepts too; there is only one search loop. This file does not know how arms are run.
 
 use std::str::FromStr;
 
 /// One arm.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) struct Arm {
-    /// Its name on the command line and in the results file.
+    /// The arm's name on the command line and in the results file.
     pub(crate) key: &'static str,
-    /// Its name in the table.
+    /// The arm's name in the table.
     pub(crate) title: &'static str,
-    /// Where its prompts come from.
+    /// The source of its prompts.
     pub(crate) prompts: Source,
 }
 
-/// Where the prompts of an arm come from.
+/// The source of an arm's prompts.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) enum Source {
     /// The prompts that every search starts from.
     Seed,
-    /// The prompts that do best by the rule of the world.
+    /// The best prompts by the rule of the world.
     Ideal,
-    /// A search with these option values instead of the experiment file's.
+    /// A search with these option values in place of the experiment file's.
     Search(&'static [&'static str]),
 }
 
@@ -56,7 +56,7 @@ impl Arm {
         ARMS.into_iter().find(|arm| arm.key == key)
     }
 
-    /// Whether it searches; the others take no time to speak of.
+    /// Whether the arm searches; the others take hardly any time.
     pub(crate) fn searches(self) -> bool {
         matches!(self.prompts, Source::Search(_))
     }

@@ -1,5 +1,6 @@
-//! The ablation study of the triage world: paired seeds, one model in all roles, held-out accuracy of the prompts that each arm
-//! of the search ends with. `run` adds finished runs to a results file, `report` makes the note and the plot of it.
+//! The ablation study of the triage world: paired seeds, one model in all roles, and the held-out
+//! accuracy of the prompts that each arm of the search ends with. `run` adds finished runs to a
+//! results file, and `report` writes the table and the plot from it.
 //!
 //! `cargo run --release --example study -- run --seeds 1..20`
 
@@ -52,19 +53,19 @@ enum Command {
         /// The ideal prompts, by agent.
         #[arg(long, default_value = "models/triage/ideal-prompts.json")]
         ideal: PathBuf,
-        /// One JSON line per finished run; those that it holds are not made again.
+        /// The results file: one JSON line per finished run; runs that it holds are not repeated.
         #[arg(long, default_value = "docs/ablation-triage.jsonl")]
         results: PathBuf,
-        /// Runs under way at once.
+        /// Runs in flight at once.
         #[arg(long, default_value_t = 4)]
         in_flight: usize,
     },
-    /// Write the table into a note, and the plot beside it.
+    /// Write the table into a Markdown file, and the plot beside it.
     Report {
         /// The results file.
         #[arg(long, default_value = "docs/ablation-triage.jsonl")]
         results: PathBuf,
-        /// The note; what stands outside its table is kept.
+        /// The Markdown file; text outside its table is kept.
         #[arg(long, default_value = "docs/ablation-triage.md")]
         out: PathBuf,
     },
@@ -84,14 +85,14 @@ fn main() -> anyhow::Result<()> {
     }
 }
 
-/// The one model that plays every role.
+/// Opens the one model that plays every role.
 fn open(settings: &Settings) -> anyhow::Result<Arc<dyn ChatModel>> {
     let spec = settings.model(ModelRole::Worker);
     ensure!(ModelRole::ALL.iter().all(|role| settings.model(*role) == spec), "the study has one model in all roles");
     Ok(Arc::new(LocalModel::open(&spec.source, &settings.engine, spec.dtype, spec.thinking)?))
 }
 
-/// The note with its table, and the plot of the same name.
+/// Writes the Markdown file with its table, and the plot of the same name.
 fn report(records: &[results::Record], out: &Path) -> anyhow::Result<()> {
     let plot = out.with_extension("svg");
     let name = plot.file_name().context("the note needs a file name")?.to_string_lossy().into_owned();
@@ -102,7 +103,7 @@ fn report(records: &[results::Record], out: &Path) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// `FIRST..LAST`, both included, or one seed.
+/// Parses `FIRST..LAST`, both included, or one seed.
 fn seeds(text: &str) -> Result<RangeInclusive<u64>, String> {
     let (first, last) = text.split_once("..").unwrap_or((text, text));
     let number = |text: &str| text.parse::<u64>().map_err(|error| format!("`{text}`: {error}"));

@@ -1,6 +1,7 @@
-//! A model that computes every distinct request once, in memory: arms of one seed, and test-set evaluations of equal prompts,
-//! share answers. Answers are pure functions of the request, so sharing changes no result. It is invisible to the bill: an
-//! answer comes with the usage it had when it was computed, and a run costs on paper what it would cost alone.
+//! A model that computes every distinct request once, in memory: arms with one seed, and test-set
+//! evaluations of equal prompts, share answers. Answers are pure functions of the request, so
+//! sharing changes no result. It does not change the bill either: an answer comes with the usage
+//! that it had when it was computed, so that a run is billed what it would cost alone.
 
 use futures::FutureExt;
 use futures::future::{BoxFuture, Shared};
@@ -10,13 +11,14 @@ use std::collections::HashMap;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 
-/// Answers per generation; about 0.3 kB each, two generations of completions and two of scores.
+/// The number of answers per generation. An answer takes about 0.3 kB, and there are two
+/// generations of completions and two of scores.
 const GENERATION: usize = 1 << 19;
 
-/// A computed answer, or one under way, whoever asked first.
+/// A computed answer, or one in flight.
 type Pending<T> = Shared<BoxFuture<'static, Result<T, ChatError>>>;
 
-/// Remembers the answers of a model.
+/// A model that remembers its answers.
 pub(crate) struct Memo {
     model: Arc<dyn ChatModel>,
     completions: Answers<Completion>,
@@ -31,7 +33,7 @@ impl Memo {
         Self { model, completions: Answers::new(GENERATION), scores: Answers::new(GENERATION), asked, computed }
     }
 
-    /// Requests so far, and those that the model computed.
+    /// The number of requests so far, and of those that the model computed.
     pub(crate) fn counts(&self) -> (u64, u64) {
         (self.asked.load(Ordering::Relaxed), self.computed.load(Ordering::Relaxed))
     }
@@ -62,7 +64,8 @@ impl ChatModel for Memo {
     }
 }
 
-/// Two generations: when the young one is full it becomes the old one, whose answers are forgotten unless they were used.
+/// Two generations of answers. When the young one is full it becomes the old one, from which only
+/// answers that are used again survive.
 struct Answers<T> {
     limit: usize,
     generations: Mutex<[HashMap<Digest, Pending<T>>; 2]>,
@@ -73,7 +76,7 @@ impl<T: Clone> Answers<T> {
         Self { limit, generations: Mutex::new([HashMap::new(), HashMap::new()]) }
     }
 
-    /// The answer to the request of this digest, and whether it had to be asked for.
+    /// Returns the answer to the request with this digest, and whether the model had to be called.
     fn get(&self, key: Digest, ask: impl FnOnce() -> BoxFuture<'static, Result<T, ChatError>>) -> (Pending<T>, bool) {
         let mut generations = self.generations.lock().expect("no thread panics while it holds the answers");
         let [young, old] = &mut *generations;
@@ -114,7 +117,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_used_survives_and_the_rest_is_forgotten() {
+    fn used_answers_survive_and_the_rest_are_dropped() {
         let answers = Answers::new(2);
         let new = |key: &[u8]| answers.get(Digest::of(key), || async { Ok(()) }.boxed()).1;
         assert!([b"a", b"b", b"c"].map(|key| new(key)).iter().all(|new| *new));

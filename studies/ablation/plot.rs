@@ -1,4 +1,5 @@
-//! The study's plot: a row per arm, a dot per seed, the mean and its interval over seeds. Plain SVG text.
+//! The study's plot as SVG: one row per arm, one dot per seed, and the mean with its interval over
+//! seeds.
 
 use crate::arms::{ARMS, Arm, JOINT};
 use crate::results::{Record, of_arm};
@@ -6,16 +7,18 @@ use maspo::stats::mean_ci;
 use std::fmt::Write;
 
 const WIDTH: f64 = 890.0;
-/// Where accuracy 0 and 1 are.
+/// The x coordinates of accuracy 0 and 1.
 const LEFT: f64 = 200.0;
 const RIGHT: f64 = 680.0;
 const TOP: f64 = 64.0;
 const ROW: f64 = 40.0;
-/// Dots of one row keep within this height.
+/// The font of all texts.
+const FONT: &str = r#"font-family="system-ui, sans-serif" font-size="13""#;
+/// The height within which the dots of one row are placed.
 const BAND: f64 = 26.0;
 const DOT: f64 = 3.0;
 
-/// The plot of whatever runs there are.
+/// Draws the plot of all runs.
 pub(crate) fn svg(records: &[Record]) -> String {
     let rows: Vec<(Arm, Vec<f64>)> = ARMS
         .into_iter()
@@ -26,7 +29,7 @@ pub(crate) fn svg(records: &[Record]) -> String {
     let mut out = String::new();
     let mut line = |text: String| writeln!(out, "{text}").expect("writing to a string does not fail");
     line(format!(
-        r##"<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {WIDTH} {height}" font-family="system-ui, sans-serif" font-size="13" fill="#222">"##,
+        r##"<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {WIDTH} {height}" {FONT} fill="#222">"##,
         height = bottom + 48.0
     ));
     line(r##"<rect width="100%" height="100%" fill="#fff"/>"##.into());
@@ -94,7 +97,8 @@ fn x(share: f64) -> f64 {
     LEFT + (RIGHT - LEFT) * share
 }
 
-/// The values with vertical offsets at which no two dots cover each other, as far as the band allows.
+/// Returns the values with vertical offsets at which no two dots overlap, as far as the band
+/// allows.
 fn swarm(values: &[f64]) -> Vec<(f64, f64)> {
     let mut sorted = values.to_vec();
     sorted.sort_by(f64::total_cmp);

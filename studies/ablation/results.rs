@@ -1,5 +1,5 @@
-//! The results file: one JSON line per finished run, written at once, so that a study may be stopped, resumed and extended.
-//! Knows nothing of how runs are made and nothing of tables.
+//! The results file: one JSON line per finished run, written at once, so that a study can be
+//! stopped, resumed and extended. It does not know how runs are made, nor tables.
 
 use crate::arms::Arm;
 use anyhow::{Context, ensure};
@@ -13,7 +13,7 @@ use std::fs::{File, OpenOptions};
 use std::io::Write;
 use std::path::{Path, PathBuf};
 
-/// The version of a line's form.
+/// The version of a line's format.
 pub(crate) const VERSION: u32 = 1;
 
 /// One finished run.
@@ -23,38 +23,39 @@ pub(crate) struct Record {
     pub(crate) version: u32,
     /// The seed of the search.
     pub(crate) seed: u64,
-    /// [`Arm::key`].
+    /// The arm, by [`Arm::key`].
     pub(crate) arm: String,
     /// The model's name, for people.
     pub(crate) model: String,
-    /// Digest of everything that decides the result: model, settings (seed and arm among them), prompts, data.
+    /// The digest of everything that decides the result: model, settings (seed and arm among them),
+    /// prompts, data.
     pub(crate) setup: Digest,
-    /// Test cases.
+    /// The number of test cases.
     pub(crate) cases: usize,
-    /// Test cases that the final prompts get right.
+    /// The number of test cases that the final prompts get right.
     pub(crate) correct: usize,
-    /// What only a searching arm has.
+    /// The results of the search, if the arm searches.
     pub(crate) search: Option<Search>,
     /// The final prompts, by agent.
     pub(crate) prompts: BTreeMap<String, String>,
 }
 
-/// How a search went.
+/// The results of a search.
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Search {
     /// The final check of the seed prompts against the optimized ones.
     pub(crate) verdict: FinalVerdict,
-    /// Test cases that the optimized prompts get right, whether they are kept or not.
+    /// The number of test cases that the optimized prompts get right, whether they are kept or not.
     pub(crate) correct_before_check: usize,
-    /// Agents whose optimized prompt has the trap clause.
+    /// The agents whose optimized prompt contains the trap clause.
     pub(crate) trapped: Vec<String>,
     pub(crate) judge: JudgeStats,
-    /// The bill: what the search alone costs without a response cache.
+    /// The bill of the search alone, without a response cache.
     pub(crate) worker: Bill,
     pub(crate) optimizer: Bill,
     pub(crate) judging: Bill,
-    /// Wall seconds from start to end, other runs going on at the same time.
+    /// Wall-clock seconds from start to end, while other runs are in flight.
     pub(crate) seconds: f64,
 }
 
@@ -83,13 +84,13 @@ impl Record {
         self.correct as f64 / self.cases as f64
     }
 
-    /// The same without the final check.
+    /// The share that the prompts before the final check get right.
     pub(crate) fn accuracy_before_check(&self) -> f64 {
         self.search.as_ref().map_or(self.correct, |search| search.correct_before_check) as f64 / self.cases as f64
     }
 }
 
-/// The runs of one arm by seed.
+/// Returns the runs of one arm, by seed.
 pub(crate) fn of_arm<'a>(records: &'a [Record], arm: &str) -> BTreeMap<u64, &'a Record> {
     records.iter().filter(|record| record.arm == arm).map(|record| (record.seed, record)).collect()
 }
@@ -102,7 +103,7 @@ pub(crate) struct Results {
 }
 
 impl Results {
-    /// Opens the file or makes it. A last line that a kill cut short is dropped.
+    /// Opens the file, or creates it. An incomplete last line, which a kill can leave, is dropped.
     pub(crate) fn open(path: &Path) -> anyhow::Result<Self> {
         let named = || path.display().to_string();
         let file = OpenOptions::new().create(true).append(true).open(path).with_context(named)?;
@@ -118,7 +119,7 @@ impl Results {
         parse(path, &text[..text.rfind('\n').map_or(0, |at| at + 1)])
     }
 
-    /// Whether this run is in the file already.
+    /// Whether this run is in the file.
     pub(crate) fn has(&self, seed: u64, arm: Arm, setup: Digest) -> anyhow::Result<bool> {
         let known = self.records.iter().find(|record| record.seed == seed && record.arm == arm.key);
         if let Some(record) = known {

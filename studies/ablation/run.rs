@@ -1,5 +1,6 @@
-//! Runs the study: every (seed, arm) that the results file lacks, seed by seed, several at once on one model, and the held-out
-//! accuracy of the prompts each ends with. Only final prompts meet the test set. Knows nothing of tables.
+//! Runs the study: every (seed, arm) that the results file lacks, seed by seed, several at once on
+//! one model, and then the held-out accuracy of the final prompts. Only final prompts are scored on
+//! the test set. This file knows no tables.
 
 use crate::arms::{Arm, Source};
 use crate::memo::Memo;
@@ -17,11 +18,12 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-/// The wordings of the trap clauses (`Clause::Brief` and `Clause::AtOnce` of `models/triage/tools`).
+/// The wordings of the trap clauses (`Clause::Brief` and `Clause::AtOnce` of
+/// `models/triage/tools`).
 const TRAPS: [&str; 6] =
     ["Be brief.", "Keep it short.", "Give only the gist.", "Answer at once.", "Answer right away.", "Skip the count."];
 
-/// What every run shares.
+/// The inputs that all runs share.
 pub(crate) struct Study {
     /// The experiment file.
     pub(crate) config: PathBuf,
@@ -31,28 +33,28 @@ pub(crate) struct Study {
     pub(crate) ideal: PathBuf,
     /// Worker, optimizer and judge.
     pub(crate) memo: Arc<Memo>,
-    /// Runs under way at once.
+    /// The number of runs in flight at once.
     pub(crate) in_flight: usize,
 }
 
-/// A run that is to be made.
+/// A run that has not been made yet.
 struct Cell {
     seed: u64,
     arm: Arm,
     settings: Settings,
-    /// The prompts, where none are searched for.
+    /// The prompts, if the arm does not search.
     fixed: Option<Prompts>,
     record: Record,
 }
 
-/// The settings of the experiment file with `sets`, or everything that is wrong with them.
+/// Returns the settings of the experiment file with `sets`, or all of their faults.
 pub(crate) fn settings(config: &std::path::Path, sets: &[String]) -> anyhow::Result<Settings> {
     load(config, sets, false, ModelCheck::None)
         .map_err(|errors| anyhow!(errors.iter().map(|error| format!("{error}\n")).collect::<String>()))
 }
 
 impl Study {
-    /// Makes every run that `results` lacks. `note` gets a line per finished run.
+    /// Makes every run that `results` lacks. `note` is called with one line per finished run.
     pub(crate) async fn run(
         &self,
         seeds: &[u64],
@@ -95,7 +97,7 @@ impl Study {
         Ok(())
     }
 
-    /// One run, before it is made.
+    /// Prepares one run.
     fn cell(&self, seed: u64, arm: Arm) -> anyhow::Result<Cell> {
         let mut sets = self.sets.clone();
         sets.push(format!("seed={seed}"));
@@ -165,14 +167,14 @@ impl Study {
         Ok((result.prompts, search))
     }
 
-    /// How many test cases `prompts` get right.
+    /// Returns the number of test cases that `prompts` get right.
     async fn correct(&self, settings: &Settings, prompts: &Prompts) -> anyhow::Result<usize> {
         let cases = settings.test.as_deref().context("the experiment file names no test set")?;
         let scorer = settings.scorer.as_ref().context("the experiment file names no scorer")?;
         Ok(score(settings, self.model(), prompts, (cases, scorer)).await?.accuracy.correct)
     }
 
-    /// The one model, in any role.
+    /// Returns the one model, for any role.
     fn model(&self) -> Arc<dyn ChatModel> {
         self.memo.clone()
     }

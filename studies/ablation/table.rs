@@ -1,4 +1,4 @@
-//! The study's tables in Markdown, from whatever runs there are, and their place in the note. Knows nothing of how runs are
+//! The study's tables in Markdown, and their place in the document. It does not know how runs are
 //! made.
 
 use crate::arms::{ARMS, Arm, JOINT, Source};
@@ -11,7 +11,7 @@ use std::collections::{BTreeMap, BTreeSet};
 const BEGIN: &str = "<!-- study: written by `cargo run --release --example study -- report` -->";
 const END: &str = "<!-- study: end -->";
 
-/// `note` with `tables` in place of those it has; a new note where it has none.
+/// Returns `note` with its tables replaced by `tables`; a new document if it has none.
 pub(crate) fn into_note(note: &str, tables: &str) -> String {
     let tables = format!("{BEGIN}\n{tables}{END}");
     match (note.find(BEGIN), note.find(END)) {
@@ -23,12 +23,12 @@ pub(crate) fn into_note(note: &str, tables: &str) -> String {
     }
 }
 
-/// Everything that the runs show. `plot` is the file name of the plot.
+/// Returns all tables. `plot` is the file name of the plot.
 pub(crate) fn markdown(records: &[Record], plot: &str) -> String {
     let arms: Vec<_> = ARMS.into_iter().filter(|arm| records.iter().any(|record| record.arm == arm.key)).collect();
     let mut text = format!("{}\n\n![Held-out accuracy per arm]({plot})\n\n", basis(records));
     text.push_str(&accuracy_table(records, &arms));
-    text.push_str(&bars_table(records));
+    text.push_str(&goals_table(records));
     if arms.iter().any(|arm| arm.searches()) {
         text.push_str(&search_table(records, &arms));
         text.push_str(&cost_table(records, &arms));
@@ -37,7 +37,7 @@ pub(crate) fn markdown(records: &[Record], plot: &str) -> String {
     text
 }
 
-/// What the figures rest on.
+/// Describes the data behind the figures.
 fn basis(records: &[Record]) -> String {
     let distinct = |value: fn(&Record) -> String| {
         let values: BTreeSet<String> = records.iter().map(value).collect();
@@ -86,32 +86,33 @@ fn accuracy_table(records: &[Record], arms: &[Arm]) -> String {
     text + "\n"
 }
 
-/// The bars that were set before the study.
-fn bars_table(records: &[Record]) -> String {
+/// Compares the results with the goals that were set before the study.
+fn goals_table(records: &[Record]) -> String {
     let mean = |arm| mean_of(records, arm, Record::accuracy).map(|interval| interval.mean);
     // A single pair has no bound.
     let low = |arm| mean_ci(&paired(records, arm)).filter(|interval| interval.n > 1).map(|interval| interval.ci95.0);
-    let bar = |name, value: Option<f64>, met: fn(f64) -> bool, must, aim| {
+    let row = |name, value: Option<f64>, met: fn(f64) -> bool, goal, aim| {
         let answer = value.map_or("–", |value| if met(value) { "yes" } else { "no" });
-        format!("| {name} | {} | {must} | {aim} | {answer} |\n", number(value, 3))
+        format!("| {name} | {} | {goal} | {aim} | {answer} |\n", number(value, 3))
     };
     let mut text = String::from("| goal | measured | needed | aimed at | met |\n| --- | ---: | ---: | ---: | --- |\n");
-    text.push_str(&bar("ideal prompts, mean", mean("ideal"), |value| value >= 0.95, "≥ 0.95", ""));
-    text.push_str(&bar("seed prompts, mean", mean("seed"), |value| value <= 0.60, "≤ 0.60", ""));
-    text.push_str(&bar("joint − seed prompts, lower bound", low("seed"), |value| value >= 0.25, "≥ 0.25", "0.40"));
-    text.push_str(&bar("joint − coin, lower bound", low("coin"), |value| value >= 0.10, "≥ 0.10", "0.25"));
-    text.push_str(&bar("joint − local only, lower bound", low("local-only"), |value| value > 0.0, "> 0", "0.20"));
+    text.push_str(&row("ideal prompts, mean", mean("ideal"), |value| value >= 0.95, "≥ 0.95", ""));
+    text.push_str(&row("seed prompts, mean", mean("seed"), |value| value <= 0.60, "≤ 0.60", ""));
+    text.push_str(&row("joint − seed prompts, lower bound", low("seed"), |value| value >= 0.25, "≥ 0.25", "0.40"));
+    text.push_str(&row("joint − coin, lower bound", low("coin"), |value| value >= 0.10, "≥ 0.10", "0.25"));
+    text.push_str(&row("joint − local only, lower bound", low("local-only"), |value| value > 0.0, "> 0", "0.20"));
     text + "\n"
 }
 
-/// How the searches went, and what the final check did.
+/// Describes the searches, and the effect of the final check.
 fn search_table(records: &[Record], arms: &[Arm]) -> String {
     let mut text = String::from(
         "How the searches went: the accuracy of the optimized prompts before the final check, which may send\n\
          a run back to the seed prompts; how often it did; how many runs ended with a trap clause in the\n\
          optimized prompts; and the judge.\n\n\
-         | arm | runs | before the check | 95 % | back to the seed | trapped | judge consistent in both orders | ties | \
-         unparsable |\n| --- | ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: |\n",
+         | arm | runs | before the check | 95 % | back to the seed | trapped | \
+         judge consistent in both orders | ties | unparsable |\n\
+         | --- | ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: |\n",
     );
     for (arm, searches) in searches(records, arms) {
         let before = mean_of(records, arm.key, Record::accuracy_before_check);
@@ -176,7 +177,7 @@ fn values_list(arms: &[Arm]) -> String {
     text
 }
 
-/// The searching arms with what is known of their searches.
+/// Returns the arms that search, with their searches.
 fn searches<'a>(records: &'a [Record], arms: &[Arm]) -> Vec<(Arm, Vec<&'a Search>)> {
     let of = |arm: Arm| of_arm(records, arm.key).values().filter_map(|record| record.search.as_ref()).collect();
     arms.iter().filter(|arm| arm.searches()).map(|arm| (*arm, of(*arm))).collect()
@@ -186,7 +187,7 @@ fn mean_of(records: &[Record], arm: &str, value: impl Fn(&Record) -> f64) -> Opt
     mean_ci(&of_arm(records, arm).values().map(|record| value(record)).collect::<Vec<_>>())
 }
 
-/// Joint minus arm, for every seed that both have.
+/// Returns the accuracy of the joint arm minus that of `arm`, for every seed that both have.
 fn paired(records: &[Record], arm: &str) -> Vec<f64> {
     let joint: BTreeMap<u64, &Record> = of_arm(records, JOINT.key);
     let others = of_arm(records, arm);

@@ -1,4 +1,5 @@
-//! The study on a scripted model: it can be stopped, resumed and extended, and what it shows is what the model does.
+//! Tests of the study on a scripted model: it can be stopped, resumed and extended, and its tables
+//! show what the model does.
 
 use crate::arms::{ARMS, Arm};
 use crate::memo::Memo;
@@ -40,7 +41,8 @@ batch = 2
 final_check = 4
 "#;
 
-/// Proposes "Be right." for whoever is asked; an agent with it answers "yes", which the judge prefers, and which is right.
+/// A model that proposes "Be right." for every agent. An agent with that prompt answers "yes",
+/// which the judge prefers and which is right.
 fn model() -> ScriptedModel {
     let answer = |request: &Request| {
         let text = &request.messages[0].content;
@@ -89,7 +91,7 @@ fn run(folder: &Path, seeds: &[u64], arms: &[Arm]) -> anyhow::Result<(Vec<Record
 }
 
 #[test]
-fn a_study_finds_what_its_model_does() {
+fn a_study_finds_the_effect_that_its_model_has() {
     let folder = folder();
     let (records, _) = run(folder.path(), &[1, 2], &ARMS).unwrap();
     assert_eq!(records.len(), 20);
@@ -149,9 +151,9 @@ fn fixture(seed: u64, arm: &str, correct: usize) -> Record {
 }
 
 #[test]
-fn tables_say_what_the_runs_are() {
-    // Joint 0.8 and 1.0, seed prompts 0.4 and 0.4: differences 0.4 and 0.6, t(1) = 12.706, half width 12.706 · 0.1.
-    // The third seed has no pair.
+fn tables_show_the_runs() {
+    // Joint 0.8 and 1.0, seed prompts 0.4 and 0.4: differences 0.4 and 0.6, t(1) = 12.706, half
+    // width 12.706 · 0.1. The third seed has no pair.
     let runs = [("seed", 1, 4), ("seed", 2, 4), ("joint", 1, 8), ("joint", 2, 10), ("local-only", 3, 9)];
     let records: Vec<_> = runs.map(|(arm, seed, correct)| fixture(seed, arm, correct)).into();
     let text = table::markdown(&records, "plot.svg");

@@ -1,4 +1,4 @@
-//! What stops a run, and that no run takes more than its plan.
+//! The bounds of a run: what ends it, and that it never takes more than its plan.
 
 use crate::world::{Collector, World, agent};
 use expect_test::expect;
@@ -9,8 +9,9 @@ use maspo::judge::JudgeMode;
 use maspo::search::{Event, Schedule, SearchError, plan};
 use proptest::prelude::*;
 
-/// A world whose optimizer always has something new to say and whose judge likes some digits better than others.
-pub(crate) fn lively(shape: usize, seed: u64) -> World {
+/// A world whose optimizer always proposes new prompts and whose judge prefers some digits to
+/// others.
+pub(crate) fn eventful_world(shape: usize, seed: u64) -> World {
     let mut world = World::chain("abc", 5);
     let view = [EdgeView::Raw, EdgeView::Summary, EdgeView::Extracted][shape % 3];
     world.edges = sequential(3, view);
@@ -25,9 +26,9 @@ pub(crate) fn lively(shape: usize, seed: u64) -> World {
     (world.options.search.batch, world.options.search.final_check) = (3, 4);
     for role in ["a", "b", "c", "a1", "a2", "a3", "d"] {
         for digit in 0..10_u32 {
-            let taste =
+            let preferences =
                 f64::from((digit * 7 + u32::from(role.as_bytes()[role.len() - 1]) * 3 + seed as u32 % 13) % 5) - 2.0;
-            world = world.prefers(role, digit.to_string(), taste);
+            world = world.prefers(role, digit.to_string(), preferences);
         }
     }
     world
@@ -44,7 +45,7 @@ proptest! {
         (rubrics, both, text) in (0_usize..3, any::<bool>(), any::<bool>()),
         (sequential, refresh) in (any::<bool>(), any::<bool>()),
     ) {
-        let world = lively(shape, seed).with(|world| {
+        let world = eventful_world(shape, seed).with(|world| {
             let options = &mut world.options;
             (options.search.beam, options.search.candidates, options.search.refresh) = (beam, candidates, refresh);
             options.search.schedule = if sequential { Schedule::Sequential } else { Schedule::Interleaved };
@@ -61,8 +62,8 @@ proptest! {
         let result = ran.result();
         prop_assert_eq!(result.plan, plan);
         prop_assert_eq!(result.steps.len(), plan.steps);
-        let roles = [(ModelRole::Worker, plan.worker), (ModelRole::Optimizer, plan.optimizer), (ModelRole::Judge, plan.judge)];
-        for (role, bound) in roles {
+        let bounds = [plan.worker, plan.optimizer, plan.judge];
+        for (role, bound) in ModelRole::ALL.into_iter().zip(bounds) {
             let line = ran.ledger.line(role);
             prop_assert!(line.calls <= bound.calls, "{role:?}: {} > {}", line.calls, bound.calls);
             prop_assert!(line.calls > 0, "{role:?} has something to do");
@@ -76,7 +77,8 @@ fn the_plan_of_a_chain_by_hand() {
     // a → b → c, c alone optimized: one round, two steps, K = 2, Ksub = 2, |B| = 4, final check 4.
     let world = World::chain("c", 4).with(|world| world.options.search.steps = 2);
     let plan = plan(&world.graph(), &world.options, 4);
-    // Worker: 4·3 + 4·2, then 4·3 + 4·(1 + 4), and 2·4·3 at the end; judge in both orders: 2·(4·2 + 4·4) and 2·4.
+    // Worker: 4·3 + 4·2, then 4·3 + 4·(1 + 4), and 2·4·3 at the end; judge in both orders: 2·(4·2 +
+    // 4·4) and 2·4.
     assert_eq!((plan.worker.calls, plan.optimizer.calls, plan.judge.calls), (20 + 32 + 24, 2 + 4, 48 + 8));
     assert_eq!((plan.worker.new_tokens, plan.judge.new_tokens), (16 * 76, 0));
 }
@@ -104,7 +106,7 @@ fn input_that_cannot_be_searched_is_refused_before_any_call() {
 }
 
 #[test]
-fn an_event_that_cannot_be_kept_ends_the_run_before_it_is_acted_on() {
+fn an_event_that_cannot_be_stored_ends_the_run_before_it_takes_effect() {
     let world = World::chain("a", 3).proposes([1, 0, 1, 0, 0], "a1: {question}");
     let mut sink = Collector { fail_at: Some(|event| matches!(event, Event::Proposed(_))), ..Collector::default() };
     let ran = world.run_into(&mut sink);
@@ -113,10 +115,10 @@ fn an_event_that_cannot_be_kept_ends_the_run_before_it_is_acted_on() {
 }
 
 #[test]
-fn a_stop_ends_the_run_and_a_second_run_tells_the_same_story() {
-    let whole = lively(0, 3).run();
+fn a_cancelled_run_ends_and_a_second_run_emits_the_same_events() {
+    let whole = eventful_world(0, 3).run();
     let cancel = CancelToken::new();
-    let world = lively(0, 3).with(|world| world.cancel = cancel.clone());
+    let world = eventful_world(0, 3).with(|world| world.cancel = cancel.clone());
     let mut steps = 0;
     let stop = move |event: &Event| {
         steps += usize::from(matches!(event, Event::Step(_)));

@@ -1,6 +1,7 @@
-//! A run is a function of its input: not of the order in which answers come, nor of how many are under way.
+//! A run is a function of its input: it depends neither on the order in which answers arrive nor on
+//! how many calls are in flight.
 
-use crate::bounds::lively;
+use crate::bounds::eventful_world;
 use maspo::base::Seed;
 use maspo::search::{Event, SearchResult};
 use proptest::prelude::*;
@@ -14,18 +15,18 @@ proptest! {
         shuffle in 1_u64..1_000_000,
         max_in_flight in 0_usize..9,
     ) {
-        let plain = lively(shape, 5).run();
-        let late = lively(shape, 5).with(|world| {
+        let plain = eventful_world(shape, 5).run();
+        let delayed = eventful_world(shape, 5).with(|world| {
             world.shuffle = shuffle;
             world.options.rollout.max_in_flight = max_in_flight;
         });
-        prop_assert_eq!(&plain.events, &late.run().events);
+        prop_assert_eq!(&plain.events, &delayed.run().events);
     }
 }
 
 #[test]
-fn the_seed_moves_the_run() {
-    let result = |seed| lively(0, 5).with(|world| world.seed = Seed(seed)).run().result().clone();
+fn another_seed_gives_another_run() {
+    let result = |seed| eventful_world(0, 5).with(|world| world.seed = Seed(seed)).run().result().clone();
     let (one, again, other) = (result(1), result(1), result(2));
     assert_eq!((&one, one.result_hash()), (&again, again.result_hash()));
     assert_ne!(one.result_hash(), other.result_hash());
@@ -33,9 +34,9 @@ fn the_seed_moves_the_run() {
 }
 
 #[test]
-fn a_lively_run_improves_refreshes_and_finds_cases() {
-    // Otherwise the properties above would hold of next to nothing.
-    let result = lively(0, 5).run().result().clone();
+fn an_eventful_run_improves_refreshes_and_finds_cases() {
+    // Otherwise the properties above would hold of almost nothing.
+    let result = eventful_world(0, 5).run().result().clone();
     assert!(result.steps.iter().filter(|step| step.improved).count() > 2);
     assert!(result.refreshes.iter().any(|refresh| refresh.tau.is_some()));
     assert!(result.misalignment.iter().any(|rate| rate.misaligned > 0));
@@ -45,7 +46,7 @@ fn a_lively_run_improves_refreshes_and_finds_cases() {
 #[test]
 fn events_and_results_survive_being_written_and_read() {
     for seed in 0..20 {
-        let ran = lively(seed as usize % 6, seed).run();
+        let ran = eventful_world(seed as usize % 6, seed).run();
         let text = serde_json::to_string(&ran.events).unwrap();
         let events: Vec<Event> = serde_json::from_str(&text).unwrap();
         assert_eq!(events, ran.events);
@@ -58,7 +59,7 @@ fn events_and_results_survive_being_written_and_read() {
 
 #[test]
 fn the_hash_is_over_prompts_and_scores_only() {
-    let result = lively(0, 5).run().result().clone();
+    let result = eventful_world(0, 5).run().result().clone();
     let hash = result.result_hash();
     let mut counted = result.clone();
     counted.judge.asked += 1;
@@ -76,7 +77,7 @@ fn the_hash_is_over_prompts_and_scores_only() {
 
 #[test]
 fn an_unfinished_run_shows_the_best_so_far() {
-    let ran = lively(0, 5).run();
+    let ran = eventful_world(0, 5).run();
     assert!(SearchResult::from_events(&[]).is_none());
     let begun = SearchResult::from_events(&ran.events[..1]).unwrap();
     assert_eq!((begun.finished, &begun.prompts), (false, &begun.seed_prompts));

@@ -1,5 +1,5 @@
-//! The search against scripted models: each equation by a worked example, each option by what it changes, and runs that are
-//! the same whatever order answers come in.
+//! The search with scripted models: a worked example for each equation, the effect of each option,
+//! and equal runs in whatever order answers arrive.
 
 mod bounds;
 mod determinism;

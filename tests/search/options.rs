@@ -1,11 +1,12 @@
-//! Every ablation is a value of an option, and does what it says.
+//! Every ablation is a value of an option, with the documented effect.
 
-use crate::world::{Ran, World, show};
+use crate::world::{RunOutcome, World, show};
 use maspo::judge::JudgeMode;
 use maspo::misalignment::Sampling;
 use maspo::search::{Event, Outcome, Schedule};
 
-/// One candidate a1 in step 1 of two: better for a everywhere; for b worse on q0, better on q1; for c better on q1.
+/// A world with one candidate a1 in the first of two steps: it is better for a everywhere, for b
+/// worse on q0 and better on q1, and for c better on q1.
 fn world() -> World {
     World::chain("a", 3)
         .with(|world| world.options.search.steps = 2)
@@ -16,11 +17,12 @@ fn world() -> World {
         .prefers("c", "a1(q1", 1.0)
 }
 
-/// The queries of the cases that the briefs of step 2 show, and how many cases are kept after step 1.
+/// Returns the queries of the cases that the proposals of step 2 show, and the number of cases kept
+/// after step 1.
 fn shown(sampling: Sampling) -> (Vec<String>, usize) {
     let ran = world().with(|world| world.options.misalignment.sampling = sampling).run();
-    let brief = ran.briefs("a")[2];
-    let cases = brief.split("Mistakes to avoid.").nth(1).unwrap_or("").split("Current prompt").next().unwrap();
+    let input = ran.optimizer_inputs("a")[2];
+    let cases = input.split("Mistakes to avoid.").nth(1).unwrap_or("").split("Current prompt").next().unwrap();
     let queries = cases.split("Input:\n<data>\n").skip(1).map(|case| case[..2].to_string());
     (queries.collect(), ran.step(0).cases)
 }
@@ -56,17 +58,17 @@ fn at_most_k_mis_cases_are_shown_and_the_buffer_is_bounded() {
         .prefers("b", "a1(", -1.0)
         .run();
     assert_eq!(ran.step(0).cases, 4);
-    let cases = ran.briefs("a")[2].split("Mistakes to avoid.").nth(1).unwrap();
+    let cases = ran.optimizer_inputs("a")[2].split("Mistakes to avoid.").nth(1).unwrap();
     assert_eq!(cases.matches("Input:").count(), 2);
 }
 
-fn first_samples(ran: &Ran) -> Vec<[Option<f64>; 4]> {
+fn first_samples(ran: &RunOutcome) -> Vec<[Option<f64>; 4]> {
     let Outcome::Scored { reward, .. } = &ran.step(0).candidates[0].outcome else { panic!("a1 is tried") };
     reward.samples.iter().map(|s| [s.local, s.lookahead, s.global, Some(s.joint)]).collect()
 }
 
 #[test]
-fn a_term_without_weight_does_not_count_and_is_asked_only_to_tell_cases() {
+fn a_term_without_weight_does_not_count_and_is_judged_only_to_find_cases() {
     let local_only = world().with(|world| {
         (world.options.reward.local, world.options.reward.lookahead, world.options.reward.global) = (1.0, 0.0, 0.0);
     });
@@ -106,7 +108,8 @@ fn a_position_bias_of_the_judge_decides_nothing() {
         .proposes([1, 0, 1, 0, 1], "a2: {question}")
         .prefers("a", "a2(", 1.0)
         .run();
-    // a1 is liked no better than a0: always showing it as A, the release's judge would have given it 1.
+    // The judge has no preference between a1 and a0; a judge that sees a1 only as answer A would
+    // give it 1.
     assert_eq!(first_samples(&ran)[0], [Some(0.5), Some(0.5), Some(0.5), Some(0.5)]);
     assert_eq!(show(&ran.step(0).beam), "2:0.2 0:0");
     assert_eq!(ran.result().judge.position_consistency(), Some(0.0));
@@ -125,12 +128,12 @@ fn a_judge_that_names_no_answer_is_a_tie_and_is_counted() {
         ran.result().judge.unparsable_rate()
     };
     assert_eq!(run("Both are fine."), Some(1.0));
-    // Always A: both orders contradict each other.
+    // The judge always says A, so both orders contradict each other.
     assert_eq!(run("<choose>A</choose>"), Some(0.0));
 }
 
 #[test]
-fn the_coin_asks_nobody_and_repeats() {
+fn the_coin_calls_no_model_and_is_repeatable() {
     let world = World::chain("a", 8).proposes([1, 0, 1, 0, 0], "a1: {question}").with(|world| {
         world.options.judge.mode = JudgeMode::Coin;
     });

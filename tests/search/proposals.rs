@@ -1,4 +1,5 @@
-//! What the optimizer writes is data: it is used, repaired, or rejected and counted. So is a query that fits nowhere.
+//! What the optimizer model writes is data: it is used, repaired, or rejected and counted. A query
+//! that is too long for every model is handled as data too.
 
 use crate::world::World;
 use maspo::prompt::Rejection;
@@ -51,13 +52,13 @@ fn braces_in_a_prompt_and_markers_in_a_query_are_literal() {
 }
 
 #[test]
-fn a_brief_too_long_for_the_optimizer_is_a_rejection() {
+fn an_input_too_long_for_the_optimizer_is_a_rejection() {
     let ran = World::chain("a", 2).with(|world| world.too_long = Some("\nAgent: a\n")).run();
     assert_eq!(ran.result().rejections, BTreeMap::from([(Rejection::Overflow, 2)]));
 }
 
 #[test]
-fn a_query_too_long_for_the_worker_is_counted_and_shown_to_nobody() {
+fn a_query_too_long_for_the_worker_is_counted_and_never_shown_in_a_proposal() {
     let ran = World::chain("a", 3)
         .with(|world| {
             world.too_long = Some("q1");
@@ -66,7 +67,7 @@ fn a_query_too_long_for_the_worker_is_counted_and_shown_to_nobody() {
         .run();
     // Once with the seed prompt and once with each candidate.
     assert_eq!((ran.result().overflows, ran.result().rejections.len()), (3, 0));
-    assert!(ran.optimizer.iter().all(|brief| brief.contains("q0") && brief.contains("q2") && !brief.contains("q1")));
+    assert!(ran.optimizer.iter().all(|input| input.contains("q0") && input.contains("q2") && !input.contains("q1")));
     let Outcome::Scored { reward, .. } = &ran.step(0).candidates[0].outcome else { panic!("it is tried") };
     assert_eq!(reward.samples[1].joint, 0.5);
 }
@@ -79,11 +80,11 @@ fn each_candidate_draws_its_own_evidence_and_sampling_seed() {
             world.options.propose.traces = 2;
         })
         .run();
-    let mut briefs = ran.briefs("a");
-    assert!(briefs.iter().all(|brief| brief.matches("Case ").count() == 2));
-    briefs.sort_unstable();
-    briefs.dedup();
-    assert!(briefs.len() > 1, "four draws of two traces out of nine");
+    let mut optimizer_inputs = ran.optimizer_inputs("a");
+    assert!(optimizer_inputs.iter().all(|input| input.matches("Case ").count() == 2));
+    optimizer_inputs.sort_unstable();
+    optimizer_inputs.dedup();
+    assert!(optimizer_inputs.len() > 1, "four draws of two traces out of nine");
 }
 
 #[test]

@@ -1,5 +1,6 @@
-//! A small world for the search's tests. A prompt reads `a1: {question}`; the worker answers `a1(…)` around what it read, so
-//! an answer shows which prompts made it. The judge's taste and the optimizer's proposals are tables.
+//! A small world for the tests of the search. A prompt reads `a1: {question}`; the worker answers
+//! `a1(…)` around its input, so an answer shows which prompts produced it. The judge's preferences
+//! and the optimizer's proposals are tables.
 
 use futures::FutureExt;
 use futures::executor::block_on;
@@ -15,8 +16,8 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::task::Poll;
 
-/// Who prefers what: (role, text) → how much better an answer is that contains the text.
-pub(crate) type Taste = BTreeMap<(&'static str, String), f64>;
+/// The judge's preferences: (role, text) → how much better an answer is that contains the text.
+pub(crate) type Preferences = BTreeMap<(&'static str, String), f64>;
 
 #[derive(Clone)]
 pub(crate) struct World {
@@ -25,24 +26,24 @@ pub(crate) struct World {
     pub(crate) pool: Vec<Arc<str>>,
     pub(crate) seed: Seed,
     pub(crate) options: Options,
-    pub(crate) taste: Taste,
-    /// The optimizer's replies by sampling seed.
+    pub(crate) preferences: Preferences,
+    /// The optimizer's replies, by sampling seed.
     pub(crate) replies: BTreeMap<u64, String>,
-    /// What it replies otherwise.
+    /// The optimizer's reply to every other seed.
     pub(crate) default_reply: String,
     /// Text replies of the judge, for the text mode.
     pub(crate) judge_reply: String,
     /// Added to the logit of A, whatever A is.
     pub(crate) position_bias: f64,
-    /// Makes answers come in another order; 0 for at once.
+    /// Changes the order in which answers arrive; with 0 every answer comes at once.
     pub(crate) shuffle: u64,
     /// Messages that contain this text are too long for the worker and the optimizer.
     pub(crate) too_long: Option<&'static str>,
     pub(crate) cancel: CancelToken,
 }
 
-/// What a run left behind.
-pub(crate) struct Ran {
+/// The result of a run, its events and the texts that every model received.
+pub(crate) struct RunOutcome {
     pub(crate) result: Result<SearchResult, SearchError>,
     pub(crate) events: Vec<Event>,
     pub(crate) worker: Vec<String>,
@@ -64,7 +65,8 @@ pub(crate) fn agent(name: &str, optimize: bool) -> Agent {
 }
 
 impl World {
-    /// a → b → c with `optimized` among them, one round of one step, a pool of `pool` queries q0, q1, … that is one batch.
+    /// The chain a → b → c, of which the agents in `optimized` are optimized: one round of one
+    /// step, with a pool of `pool` queries q0, q1, … that is one batch.
     pub(crate) fn chain(optimized: &str, pool: usize) -> Self {
         let mut options = Options::default();
         (options.search.rounds, options.search.steps) = (1, 1);
@@ -75,7 +77,7 @@ impl World {
             pool: (0..pool).map(|at| format!("q{at}").into()).collect(),
             seed: Seed(1),
             options,
-            taste: Taste::new(),
+            preferences: Preferences::new(),
             replies: BTreeMap::new(),
             default_reply: "I would rather not.".into(),
             judge_reply: String::new(),
@@ -86,19 +88,20 @@ impl World {
         }
     }
 
-    /// Agents of role `role` are better by `quality` when their answer contains `text`.
+    /// Makes the answers of `role` that contain `text` better by `quality`.
     pub(crate) fn prefers(mut self, role: &'static str, text: impl Into<String>, quality: f64) -> Self {
-        self.taste.insert((role, text.into()), quality);
+        self.preferences.insert((role, text.into()), quality);
         self
     }
 
-    /// The reply to the proposal (round, agent, step, parent's place, candidate).
+    /// Sets the optimizer's reply to the proposal (round, agent, step, index of the parent,
+    /// candidate).
     pub(crate) fn replies(mut self, draw: [u64; 5], reply: impl Into<String>) -> Self {
         self.replies.insert(self.seed.derive(Stage::Proposal, &draw).0, reply.into());
         self
     }
 
-    /// A well-formed proposal.
+    /// Sets a well-formed reply to a proposal.
     pub(crate) fn proposes(self, draw: [u64; 5], prompt: &str) -> Self {
         self.replies(draw, format!("Better: <prompt>{prompt}</prompt>"))
     }
@@ -112,25 +115,25 @@ impl World {
         Arc::new(Graph::new(self.agents.clone(), self.edges.clone(), 8000).expect("the test's graph is sound"))
     }
 
-    pub(crate) fn run(&self) -> Ran {
+    pub(crate) fn run(&self) -> RunOutcome {
         self.run_into(&mut Collector::default())
     }
 
-    pub(crate) fn run_into(&self, sink: &mut Collector) -> Ran {
+    pub(crate) fn run_into(&self, sink: &mut Collector) -> RunOutcome {
         let worker = Arc::new(ScriptedModel::new(|request| answer(&request.messages[0].content)));
         let (replies, default_reply) = (self.replies.clone(), self.default_reply.clone());
         let optimizer = Arc::new(ScriptedModel::new(move |request| {
             replies.get(&request.sampling.seed).unwrap_or(&default_reply).replace("SEED", &tail(request.sampling.seed))
         }));
-        let (taste, bias, reply) = (self.taste.clone(), self.position_bias, self.judge_reply.clone());
+        let (preferences, bias, reply) = (self.preferences.clone(), self.position_bias, self.judge_reply.clone());
         let judge = Arc::new(ScriptedModel::new(move |_| reply.clone()).with_scores(move |request, _| {
-            let difference = preference(&taste, &request.messages[0].content) + bias;
+            let difference = preference(&preferences, &request.messages[0].content) + bias;
             [difference, -difference].map(|d| -(1.0 + (-d).exp()).ln()).into()
         }));
         let ledger = Ledger::new();
         let metered = |model: &Arc<ScriptedModel>, role| {
-            let late = Late { inner: model.clone(), shuffle: self.shuffle, too_long: self.too_long };
-            Arc::new(Metered::new(Arc::new(late), role, ledger.clone(), self.cancel.clone()))
+            let delayed = DelayedModel { inner: model.clone(), shuffle: self.shuffle, too_long: self.too_long };
+            Arc::new(Metered::new(Arc::new(delayed), role, ledger.clone(), self.cancel.clone()))
         };
         let input = SearchInput {
             graph: self.graph(),
@@ -145,7 +148,7 @@ impl World {
         // Boxed as `Send`: a caller may run it on any thread.
         let result = block_on(optimize(input, sink).boxed());
         let texts = |model: &ScriptedModel| model.seen().iter().map(|r| r.messages[0].content.clone()).collect();
-        Ran {
+        RunOutcome {
             result,
             events: std::mem::take(&mut sink.events),
             worker: texts(&worker),
@@ -156,7 +159,7 @@ impl World {
     }
 }
 
-impl Ran {
+impl RunOutcome {
     pub(crate) fn result(&self) -> &SearchResult {
         self.result.as_ref().expect("the run ends well")
     }
@@ -165,13 +168,13 @@ impl Ran {
         &self.result().steps[at]
     }
 
-    /// Worker messages to prompts that begin with `prefix`.
+    /// The number of worker messages that begin with `prefix`.
     pub(crate) fn worker_calls(&self, prefix: &str) -> usize {
         self.worker.iter().filter(|text| text.starts_with(prefix)).count()
     }
 
-    /// The briefs written for the agent of that name.
-    pub(crate) fn briefs(&self, agent: &str) -> Vec<&str> {
+    /// The messages that asked the optimizer for a prompt of the agent `agent`.
+    pub(crate) fn optimizer_inputs(&self, agent: &str) -> Vec<&str> {
         let marker = format!("\nAgent: {agent}\n");
         self.optimizer.iter().filter(|text| text.contains(&marker)).map(String::as_str).collect()
     }
@@ -181,7 +184,7 @@ impl Ran {
     }
 }
 
-/// `id:score` of a beam.
+/// A beam as `id:score` pairs.
 pub(crate) fn show(beam: &[maspo::search::Ranked]) -> String {
     beam.iter().map(|ranked| format!("{}:{}", ranked.id, ranked.score)).collect::<Vec<_>>().join(" ")
 }
@@ -192,21 +195,22 @@ fn answer(message: &str) -> String {
     format!("{}({input})", prompt.trim())
 }
 
-/// Differs from seed to seed: three digits, which a judge may have a taste for, and the whole seed in letters.
+/// A text that differs from seed to seed: three digits, which a judge may prefer, and the whole
+/// seed in letters.
 fn tail(seed: u64) -> String {
     let letters: String = format!("{seed:x}").bytes().map(|digit| char::from(b'A' + digit % 32)).collect();
     format!("{}{letters}", seed % 1000)
 }
 
-/// How much better answer A is than answer B to the taste of the role that is judged.
-fn preference(taste: &Taste, message: &str) -> f64 {
+/// How much better answer A is than answer B by the preferences of the role that is judged.
+fn preference(preferences: &Preferences, message: &str) -> f64 {
     let between = |from: &str, to: &str| {
         let start = message.find(from).expect("the message has its parts") + from.len();
         &message[start..start + message[start..].find(to).expect("the message has its parts")]
     };
     let role = between("Task: ", "\n");
     let quality = |text: &str| -> f64 {
-        taste
+        preferences
             .iter()
             .filter(|((who, what), _)| format!("role {who}") == role && text.contains(what))
             .map(|(_, q)| q)
@@ -218,7 +222,7 @@ fn preference(taste: &Taste, message: &str) -> f64 {
 
 type Watch = dyn FnMut(&Event) + Send;
 
-/// Keeps the events; fails at the event of that kind, if any.
+/// Collects the events, and fails at the first one that `fail_at` selects.
 #[derive(Default)]
 pub(crate) struct Collector {
     pub(crate) events: Vec<Event>,
@@ -239,15 +243,16 @@ impl EventSink for Collector {
     }
 }
 
-/// The model behind it, late by a number of polls that depends on the request, and with a limit on what it can read.
-struct Late {
+/// A model that answers after a number of polls that depends on the request, and that has a limit
+/// on what it can read.
+struct DelayedModel {
     inner: Arc<ScriptedModel>,
     shuffle: u64,
     too_long: Option<&'static str>,
 }
 
-impl Late {
-    async fn admit(&self, request: &Request) -> Result<(), ChatError> {
+impl DelayedModel {
+    async fn delay_and_check(&self, request: &Request) -> Result<(), ChatError> {
         let text = &request.messages[0].content;
         if self.too_long.is_some_and(|long| text.contains(long)) {
             return Err(ChatError::Overflow { prompt_tokens: 9, new_tokens: 1, limit: 8 });
@@ -267,10 +272,10 @@ impl Late {
     }
 }
 
-impl ChatModel for Late {
+impl ChatModel for DelayedModel {
     fn complete(&self, request: Request) -> BoxFuture<'_, Result<Completion, ChatError>> {
         async move {
-            self.admit(&request).await?;
+            self.delay_and_check(&request).await?;
             self.inner.complete(request).await
         }
         .boxed()
@@ -278,7 +283,7 @@ impl ChatModel for Late {
 
     fn score(&self, request: Request, answers: Vec<String>) -> BoxFuture<'_, Result<Scores, ChatError>> {
         async move {
-            self.admit(&request).await?;
+            self.delay_and_check(&request).await?;
             self.inner.score(request, answers).await
         }
         .boxed()

@@ -1,5 +1,6 @@
-//! Small Qwen3 folders with random weights, made on the fly: `TinyModel::default().write(folder)`. The tokenizer is the one in
-//! `tests/golden/tokenizer` (407 ids); it is left out where the vocabulary is smaller.
+//! Small Qwen3 folders with random weights, made on the fly: `TinyModel::default().write(folder)`.
+//! The tokenizer is the one in `tests/golden/tokenizer` (407 ids); it is left out where the
+//! vocabulary is smaller.
 
 use half::{bf16, f16};
 use maspo::base::Seed;
@@ -8,15 +9,15 @@ use safetensors::tensor::{Dtype, TensorView};
 use serde_json::{Value, json};
 use std::path::Path;
 
-/// What to write. The configuration's missing keys have the defaults below.
+/// A model to write. Keys that the configuration lacks have the defaults below.
 pub(crate) struct TinyModel {
-    /// Keys of `config.json` that differ from the default.
+    /// The keys of `config.json` that differ from the default.
     pub(crate) config: Value,
-    /// Seed of the weights.
+    /// The seed of the weights.
     pub(crate) seed: u64,
-    /// `f32`, `bf16` or `f16`.
+    /// The storage format: `f32`, `bf16` or `f16`.
     pub(crate) storage: String,
-    /// Number of weight files; with more than one an index is written.
+    /// The number of weight files; with more than one an index is written.
     pub(crate) shards: usize,
 }
 
@@ -64,7 +65,7 @@ impl TinyModel {
         }
     }
 
-    /// The configuration with its defaults.
+    /// Returns the configuration with its defaults.
     pub(crate) fn whole_config(&self) -> Value {
         let mut config = json!({
             "model_type": "qwen3", "architectures": ["Qwen3ForCausalLM"], "hidden_act": "silu",
@@ -96,7 +97,8 @@ impl TinyModel {
     }
 }
 
-/// Every tensor of a Qwen3 model of this configuration, under Hugging Face's names.
+/// Returns the name and shape of every tensor of a Qwen3 model with this configuration, under
+/// Hugging Face's names.
 pub(crate) fn shapes(config: &Value) -> Vec<(String, Vec<usize>)> {
     let size = |key: &str| config[key].as_u64().unwrap() as usize;
     let (hidden, d) = (size("hidden_size"), size("head_dim"));

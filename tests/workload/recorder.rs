@@ -1,9 +1,11 @@
-//! Runs the real search on pretended models whose every answer is made of words of its own, and notes each call of the second
-//! step as what it reads: which lines of text, and which words of which answers.
+//! Runs the real search on fake models whose every answer consists of unique words, and records
+//! each call of the second step as what it reads: which lines of text, and which words of which
+//! answers.
 //!
-//! What is real: the calls, their order, the prompts around foreign texts (templates of optimizer and judge), both orders, the
-//! evidence of a proposal. What is chosen: the lengths below. A word or mark counts as one token, and Qwen3's chat template for
-//! answers without thinking is put around every message.
+//! The calls, their order, the prompts around quoted texts (the templates of optimizer and judge),
+//! both orders and the evidence of a proposal are real. The lengths below are chosen. A word or
+//! punctuation mark counts as one token, and Qwen3's chat template for answers without thinking
+//! surrounds every message.
 
 use futures::FutureExt;
 use futures::executor::block_on;
@@ -17,48 +19,53 @@ use maspo::throughput::{Call, Part, Workload};
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex};
 
-/// Words of an agent's prompt before and after its slots: that of a prompt which a search has worked on.
+/// The number of words of an agent's prompt before and after its slots, as in a prompt that a
+/// search has improved.
 const PROMPT_WORDS: (usize, usize) = (160, 40);
 
-/// Words of a query, from a short record or problem to a longer one.
+/// The number of words of a query, from a short record to a longer problem.
 fn query_words(item: usize) -> usize {
     160 + item * 7 % 81
 }
 
-/// Words of an agent's answer: 64 to 128.
+/// The number of words of an agent's prompt before and after its slots, as in a prompt that a
+/// search has improved.
 fn answer_words(call: usize) -> usize {
     64 + call * 13 % 65
 }
 
-/// `<|im_start|>user\n` and `<|im_end|>\n<|im_start|>assistant\n<think>\n\n</think>\n\n` in Qwen3's tokens.
+/// `<|im_start|>user\n` and `<|im_end|>\n<|im_start|>assistant\n<think>\n\n</think>\n\n` in Qwen3's
+/// tokens.
 const CHAT: [(&str, usize); 2] = [("before", 3), ("after", 9)];
 
-/// |D|, from which each step draws |B| = 10.
+/// The size of the pool D, from which each step draws |B| = 10.
 const POOL: usize = 50;
 
 #[derive(Default)]
 struct Recorder {
-    /// Whether the step is under way that is recorded.
+    /// Whether the recorded step is running.
     on: bool,
-    /// Answers so far, which number their words.
+    /// The number of answers so far, which is part of their words.
     made: usize,
-    /// What was asked before is not asked again: the response cache stands before the engine.
+    /// Calls made so far. A repeated call is not recorded, since the response cache would answer
+    /// it.
     known: HashMap<(ModelRole, String, u64), usize>,
-    /// Number of an answer → its call in the recording.
+    /// The recorded call of each answer, by the number of the answer.
     recorded: HashMap<usize, usize>,
     texts: HashMap<String, usize>,
-    /// Queries of the mini-batch, in order.
+    /// The queries of the mini-batch, in order.
     queries: Vec<String>,
     proposals: usize,
     workload: Workload,
 }
 
-/// The second step of a search as a workload; of the first seed whose first two steps draw no query in common.
+/// Records the second step of a search as a workload, with the first seed whose first two steps
+/// draw no query in common.
 pub(crate) fn record() -> Workload {
     (0..200).find_map(|seed| record_with(Seed(seed))).expect("one seed in twelve does")
 }
 
-/// `None` where the second step meets a query of the first.
+/// Records with one seed; `None` if the second step draws a query of the first.
 fn record_with(seed: Seed) -> Option<Workload> {
     let recorder = Arc::new(Mutex::new(Recorder::default()));
     let model = |role: ModelRole| {
@@ -109,13 +116,13 @@ fn agents() -> Vec<Agent> {
     vec![agent("solver", "{question}"), agent("checker", later), agent("editor", later)]
 }
 
-/// Words that occur nowhere else.
+/// Returns words that occur nowhere else.
 fn passage(stem: &str, words: usize) -> String {
     (0..words).map(|word| format!("{stem}{word}")).collect::<Vec<_>>().join(" ")
 }
 
 impl Recorder {
-    /// What a worker or optimizer writes.
+    /// Returns the answer of a worker or optimizer.
     fn answer(&mut self, role: ModelRole, message: &str, seed: u64) -> String {
         let key = (role, message.to_string(), seed);
         let fresh = !self.known.contains_key(&key);
@@ -135,7 +142,7 @@ impl Recorder {
         written.join(" ")
     }
 
-    /// The judge likes what was written later where the first agent is judged, and what was written earlier elsewhere: then
+    /// The judge prefers later outputs for the first agent and earlier outputs for the others: then
     /// every sample is misaligned, and proposals show as many cases as they can.
     fn compare(&mut self, message: &str) -> Vec<f64> {
         let fresh = self.known.insert((ModelRole::Judge, message.to_string(), 0), 0).is_none();
@@ -167,7 +174,7 @@ impl Recorder {
         self.workload.calls.push(Call { role, phase, item, new_tokens, prompt });
     }
 
-    /// A line: texts, and words of recorded answers.
+    /// Adds a line to a prompt: texts, and words of recorded answers.
     fn push_line(&mut self, line: &str, prompt: &mut Vec<Part>) {
         let mut literal = String::new();
         for word in line.split(' ') {
@@ -203,7 +210,7 @@ impl Recorder {
         Part::Text(number)
     }
 
-    /// The place of the message's query in the mini-batch: queries are met in its order.
+    /// Returns the position of the message's query in the mini-batch; queries arrive in its order.
     fn item(&mut self, message: &str) -> usize {
         let query = message.lines().find(|line| line.starts_with('q')).expect("agents and judge are shown the query");
         self.queries.iter().position(|known| known == query).unwrap_or_else(|| {
@@ -213,13 +220,13 @@ impl Recorder {
     }
 }
 
-/// `r12w3`: the fourth word of the answer of number 12.
+/// Parses `r12w3`, the fourth word of answer 12.
 fn output_word(word: &str) -> Option<(usize, usize)> {
     let (made, at) = word.strip_prefix('r')?.split_once('w')?;
     Some((made.parse().ok()?, at.parse().ok()?))
 }
 
-/// Words and marks, a line's end among them.
+/// Counts words and punctuation marks, including the end of a line.
 fn tokens(text: &str) -> usize {
     let mut inside = false;
     let mut count = 0;
@@ -231,7 +238,7 @@ fn tokens(text: &str) -> usize {
     count
 }
 
-/// Turns the recorder on after the first step and stops the search after the second.
+/// A sink that starts recording after the first step and stops the search after the second.
 struct Switch {
     recorder: Arc<Mutex<Recorder>>,
     cancel: CancelToken,

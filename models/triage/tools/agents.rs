@@ -1,13 +1,13 @@
-//! What an exact agent does: from a prompt's set of clauses and its input to its output, as a value and as text. The model is
-//! trained to do the same from the texts alone.
+//! The exact agents: from a prompt's set of clauses and an input to the output, as a value and as
+//! text. The model is trained to do the same from the texts alone.
 
 use crate::clauses::{Clause, Prompt, Role};
 use crate::world::{Fact, Label, Session, Signal, alert, leader};
 
-/// What a fact points to, or an alert.
+/// A finding: the label that a fact points to, or an alert.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
 pub(crate) struct Finding {
-    /// `None` for an alert.
+    /// The signal of the fact; `None` for an alert.
     pub(crate) signal: Option<Signal>,
     pub(crate) label: Label,
 }
@@ -46,7 +46,7 @@ impl Output {
         }
     }
 
-    /// What a successor reads, as values.
+    /// The findings that a successor reads, as values.
     pub(crate) fn findings(&self) -> &[Finding] {
         if let Self::Findings { findings, .. } = self { findings } else { &[] }
     }
@@ -58,7 +58,7 @@ fn list(items: impl Iterator<Item = String>, brief: bool) -> String {
     if brief { format!("In short: {text}") } else { text }
 }
 
-/// Extractors and specialists.
+/// Runs an extractor or a specialist.
 pub(crate) fn read_session(prompt: &Prompt, session: &Session) -> Output {
     let facts: Vec<_> = Signal::ALL
         .into_iter()
@@ -73,7 +73,7 @@ pub(crate) fn read_session(prompt: &Prompt, session: &Session) -> Output {
     Output::Facts { facts: facts.into_iter().take(kept).collect(), brief }
 }
 
-/// The assessor.
+/// Runs the assessor.
 pub(crate) fn assess(prompt: &Prompt, facts: &[Fact]) -> Output {
     point(prompt, facts, |signal| match signal {
         Signal::Agent | Signal::Cookies => prompt.has(Clause::WeighClient),
@@ -102,7 +102,7 @@ fn point(prompt: &Prompt, facts: &[Fact], weighed: impl Fn(Signal) -> bool) -> O
     Output::Findings { findings, brief }
 }
 
-/// The terminal agent of both teams.
+/// Runs the terminal agent of either team.
 pub(crate) fn verdict(prompt: &Prompt, findings: &[Finding]) -> Output {
     let raised = findings.iter().find(|finding| finding.signal.is_none()).map(|finding| finding.label);
     let alert = raised.filter(|_| prompt.has(Clause::AlertDecides));
@@ -121,7 +121,7 @@ pub(crate) fn verdict(prompt: &Prompt, findings: &[Finding]) -> Output {
     Output::Verdict { tally: Some(tally), alert, label }
 }
 
-/// The outputs of a team, by its agents' order, with the prompts in the same order.
+/// Runs a team and returns the outputs in the order of its agents; `prompts` are in that order too.
 pub(crate) fn run(prompts: &[Prompt], session: &Session) -> Vec<Output> {
     let mut outputs: Vec<Output> = Vec::new();
     for prompt in prompts {

@@ -1,5 +1,6 @@
-//! The prompts: a controlled vocabulary of clauses with paraphrases. What a prompt makes an agent do depends on the set of its
-//! clauses only, never on their order or wording. Knows nothing of what the clauses do (see `agents`).
+//! The prompts: a controlled vocabulary of clauses with paraphrases. The behaviour of an agent
+//! depends only on the set of its prompt's clauses, never on their order or wording. What the
+//! clauses do is in `agents`.
 
 use crate::world::Signal;
 use maspo::base::Hasher;
@@ -50,7 +51,7 @@ impl Role {
         if self.reads_session() { Slot::Question } else { Slot::Context }
     }
 
-    /// Signals that a specialist looks after; all for the others.
+    /// Returns the signals that a specialist looks at; all signals for the other agents.
     pub(crate) fn signals(self) -> &'static [Signal] {
         match self {
             Self::Client => &[Signal::Agent, Signal::Cookies],
@@ -103,7 +104,7 @@ pub(crate) enum Clause {
 impl Clause {
     pub(crate) const FILLERS: [Self; 3] = [Self::Care, Self::Calm, Self::Polite];
 
-    /// Three wordings of the same meaning.
+    /// Returns three wordings with the same meaning.
     pub(crate) fn wordings(self) -> [String; 3] {
         let texts = match self {
             Self::Report(signal) => {
@@ -132,8 +133,9 @@ impl Clause {
         texts.map(String::from)
     }
 
-    /// A clause that is written for other agents than `role`, as an optimizer now and then adds one. In an extractor's prompt
-    /// [`Clause::Point`] makes its answer one of another kind; the others change nothing.
+    /// Draws a clause that is meant for agents other than `role`, as an optimizer now and then adds
+    /// one. In an extractor's prompt [`Clause::Point`] turns its answer into one of another kind;
+    /// the others change nothing.
     fn stray(role: Role, rng: &mut ChaCha8Rng) -> Self {
         if role == Role::Extract && rng.random_bool(0.5) {
             return Self::Point;
@@ -144,7 +146,7 @@ impl Clause {
         *strays.choose(rng).expect("every role lacks some")
     }
 
-    /// Clauses that change what `role` does for the better.
+    /// Returns the clauses that improve what `role` does.
     pub(crate) fn useful(role: Role) -> Vec<Self> {
         match role {
             Role::Assess => {
@@ -164,13 +166,13 @@ impl Clause {
         }
     }
 
-    /// The clause that looks tidier and costs evidence.
+    /// Returns the clause that makes reports look tidier and loses evidence.
     pub(crate) fn trap(role: Role) -> Self {
         if role == Role::Verdict { Self::AtOnce } else { Self::Brief }
     }
 }
 
-/// What an agent's prompt says: clauses in order, each with its wording.
+/// The prompt of an agent: its clauses in order, each with its wording.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
 pub(crate) struct Prompt {
     pub(crate) role: Role,
@@ -182,7 +184,7 @@ impl Prompt {
         Self { role, clauses: clauses.iter().map(|clause| (*clause, 0)).collect() }
     }
 
-    /// The prompts that the search starts from.
+    /// The prompt that the search starts from.
     pub(crate) fn seed(role: Role) -> Self {
         use Clause::{Care, Count, Point, Report, WeighClient, WeighTraffic};
         let clauses: &[Clause] = match role {
@@ -196,12 +198,13 @@ impl Prompt {
         Self::new(role, clauses)
     }
 
-    /// The prompts that do best.
+    /// The best prompt.
     pub(crate) fn ideal(role: Role) -> Self {
         Self::new(role, &Clause::useful(role))
     }
 
-    /// A random set of clauses in random order and wording; `trap` is how often the trap is among them.
+    /// Draws a random set of clauses in random order and wording; `trap` is the probability of the
+    /// trap.
     pub(crate) fn random(role: Role, trap: f64, rng: &mut ChaCha8Rng) -> Self {
         use rand::seq::SliceRandom;
         let mut clauses = Vec::new();
@@ -223,12 +226,12 @@ impl Prompt {
         Self { role, clauses: clauses.into_iter().map(|clause| (clause, rng.random_range(0..3))).collect() }
     }
 
-    /// The prompt with a clause of another agent somewhere in it.
+    /// Returns the prompt with a clause of another agent at a random place.
     pub(crate) fn with_stray(&self, rng: &mut ChaCha8Rng) -> Self {
         self.with(Clause::stray(self.role, rng), rng)
     }
 
-    /// The prompt with `clause` somewhere in it, in any wording.
+    /// Returns the prompt with `clause` at a random place, in a random wording.
     pub(crate) fn with(&self, clause: Clause, rng: &mut ChaCha8Rng) -> Self {
         let mut prompt = self.clone();
         let at = rng.random_range(0..=prompt.clauses.len());
@@ -240,7 +243,7 @@ impl Prompt {
         self.clauses.iter().any(|(own, _)| *own == clause)
     }
 
-    /// The text with its slot.
+    /// Returns the text with its slot.
     pub(crate) fn text(&self) -> String {
         let mut text = String::new();
         for (clause, wording) in &self.clauses {
@@ -256,7 +259,7 @@ impl Prompt {
         text
     }
 
-    /// The prompt that has this text; `None` where it is not made of the vocabulary.
+    /// Returns the prompt with this text; `None` if the text is not made of the vocabulary.
     pub(crate) fn parse(role: Role, text: &str) -> Option<Self> {
         let end = Self { role, clauses: Vec::new() }.text();
         let mut rest = text.trim().strip_suffix(&end)?;
@@ -281,13 +284,13 @@ impl Prompt {
         Template::new(self.text())
     }
 
-    /// Passages that every candidate keeps.
+    /// Returns the passages that every candidate must keep.
     pub(crate) fn frozen(role: Role) -> Vec<String> {
         if role == Role::Verdict { vec!["<answer>label</answer>".to_string()] } else { Vec::new() }
     }
 
-    /// Whether this combination of clauses is kept out of training: one in ten, by a hash of the set, so that the model can be
-    /// measured on combinations that it never saw.
+    /// Whether this combination of clauses is kept out of training: one in ten, by a hash of the
+    /// set, so that the model can be measured on combinations that it never saw.
     pub(crate) fn held_out(&self) -> bool {
         let set: BTreeSet<Clause> = self.clauses.iter().map(|(clause, _)| *clause).collect();
         let role = if self.role.is_specialist() { "specialist" } else { self.role.name() };
@@ -299,7 +302,7 @@ impl Prompt {
         hasher.finish().0[0].is_multiple_of(10)
     }
 
-    /// A random prompt on the wanted side of the exclusion list.
+    /// Draws a random prompt that is or is not held out, as requested.
     pub(crate) fn sample(role: Role, trap: f64, held_out: bool, rng: &mut ChaCha8Rng) -> Self {
         loop {
             let prompt = Self::random(role, trap, rng);
@@ -310,7 +313,7 @@ impl Prompt {
     }
 
     pub(crate) fn pick(role: Role, rng: &mut ChaCha8Rng) -> Self {
-        // Half of all prompts lie near those that a search visits.
+        // Half of all prompts are near those that a search visits.
         if rng.random_bool(0.5) {
             return Self::sample(role, 0.25, false, rng);
         }
@@ -318,7 +321,7 @@ impl Prompt {
         Self::near(start, 4, rng)
     }
 
-    /// Fewer than `edits` edits from `start`, in any wording, not kept out of training.
+    /// Draws a prompt fewer than `edits` edits from `start`, in any wording, and not held out.
     pub(crate) fn near(start: Self, edits: usize, rng: &mut ChaCha8Rng) -> Self {
         let role = start.role;
         let mut prompt = start;

@@ -1,4 +1,5 @@
-//! The training corpus: a weighted mix of examples in random order, none from a held-out session or clause combination.
+//! The training corpus: a weighted mix of examples in random order, none from a held-out session or
+//! clause combination.
 
 use crate::clauses::Role;
 use crate::examples::{
@@ -13,7 +14,7 @@ use std::collections::BTreeMap;
 use std::io::{self, Write};
 use std::path::Path;
 
-/// Writes `count` examples to `corpus.jsonl` in `folder` and prints how long they are.
+/// Writes `count` examples to `corpus.jsonl` in `folder` and prints their lengths.
 pub(crate) fn write(folder: &Path, lesson: Lesson, count: u64, seed: Seed) -> io::Result<()> {
     std::fs::create_dir_all(folder)?;
     let mut file = io::BufWriter::new(std::fs::File::create(folder.join("corpus.jsonl"))?);
@@ -38,44 +39,46 @@ pub(crate) fn write(folder: &Path, lesson: Lesson, count: u64, seed: Seed) -> io
     Ok(())
 }
 
-/// What a corpus teaches. The second lesson comes after the first: to judge verdicts, which needs the label of a session that
-/// nobody has written down. The last one brings back what the second pushes aside.
+/// The lesson of a corpus. The second lesson comes after the first: it teaches to judge verdicts,
+/// which needs a session's label that no text states. The last lesson restores what the second one
+/// displaces.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, clap::ValueEnum)]
 pub(crate) enum Lesson {
     /// Everything.
     First,
-    /// Verdicts mostly, and enough of everything else that it is not forgotten.
+    /// Mostly verdicts, and enough of everything else that it is not forgotten.
     Second,
-    /// Agents whose prompts say nearly all there is to say, which ask for the longest answers, and enough of the other two.
+    /// Agents whose prompts contain nearly all clauses, which need the longest answers, and enough
+    /// of the other two lessons.
     Last,
 }
 
-/// The first `count` examples of the corpus of `seed`.
+/// Returns the first `count` examples of the corpus of `seed`.
 pub(crate) fn examples(lesson: Lesson, count: u64, seed: Seed) -> impl Iterator<Item = Example> {
     (0..count).map(move |at| {
         let rng = &mut seed.derive(Stage::Data, &[1 + lesson as u64, at]).rng();
         match lesson {
-            Lesson::First => of_everything(rng),
-            Lesson::Second => of_verdicts(rng),
-            Lesson::Last => of_good_prompts(rng),
+            Lesson::First => first_lesson(rng),
+            Lesson::Second => second_lesson(rng),
+            Lesson::Last => last_lesson(rng),
         }
     })
 }
 
-/// One example of the second lesson.
-fn of_verdicts(rng: &mut ChaCha8Rng) -> Example {
+/// Draws one example of the second lesson.
+fn second_lesson(rng: &mut ChaCha8Rng) -> Example {
     let share = Share::Corpus;
     match rng.random_range(0..100) {
         0..20 => label_in_frame(share, rng),
         20..40 => label_judgement(share, rng),
         40..58 => judged("global", share, rng),
         58..68 => judged("local-verdict", share, rng),
-        _ => of_everything(rng),
+        _ => first_lesson(rng),
     }
 }
 
-/// One example of the last lesson.
-fn of_good_prompts(rng: &mut ChaCha8Rng) -> Example {
+/// Draws one example of the last lesson.
+fn last_lesson(rng: &mut ChaCha8Rng) -> Example {
     let source = Source { share: Share::Corpus, prompts: Prompts::NearIdeal };
     match rng.random_range(0..100) {
         0..4 => agent(Role::Extract, source, rng),
@@ -83,7 +86,7 @@ fn of_good_prompts(rng: &mut ChaCha8Rng) -> Example {
         20..35 => agent(Role::Verdict, source, rng),
         35..38 => agent(Role::Traffic, source, rng),
         38..47 => judged(["local-client", "local-traffic", "local-origin"][rng.random_range(0..3)], source.share, rng),
-        47..53 => of_verdicts(rng),
+        47..53 => second_lesson(rng),
         53..62 => edited(rng),
         62..66 => {
             let role = Role::CHAIN[rng.random_range(0..3)];
@@ -95,7 +98,7 @@ fn of_good_prompts(rng: &mut ChaCha8Rng) -> Example {
             let pair = stray_pair(comparison, source.share, rng);
             judgement(comparison, &pair, rng.random_range(0..2))
         }
-        _ => of_everything(rng),
+        _ => first_lesson(rng),
     }
 }
 
@@ -103,15 +106,15 @@ fn kind(name: &str) -> Comparison {
     *COMPARISONS.iter().find(|comparison| comparison.name == name).expect("a kind of comparison")
 }
 
-/// A comparison of the kind `name`.
+/// Draws a comparison of the kind `name`.
 fn judged(name: &str, share: Share, rng: &mut ChaCha8Rng) -> Example {
     let comparison = kind(name);
     let pair = pair(comparison, share, rng);
     judgement(comparison, &pair, rng.random_range(0..2))
 }
 
-/// One example of the first lesson.
-fn of_everything(rng: &mut ChaCha8Rng) -> Example {
+/// Draws one example of the first lesson.
+fn first_lesson(rng: &mut ChaCha8Rng) -> Example {
     let source = Source { share: Share::Corpus, prompts: Prompts::Usual };
     match rng.random_range(0..100) {
         0..15 => agent(Role::Extract, source, rng),
@@ -138,7 +141,7 @@ fn of_everything(rng: &mut ChaCha8Rng) -> Example {
     }
 }
 
-/// A proposal.
+/// Draws a proposal.
 fn edited(rng: &mut ChaCha8Rng) -> Example {
     let source = Source { share: Share::Corpus, prompts: Prompts::Usual };
     let specialist = [Role::Client, Role::Traffic, Role::Origin][rng.random_range(0..3)];
@@ -147,7 +150,7 @@ fn edited(rng: &mut ChaCha8Rng) -> Example {
     proposal(role, source, rng).0
 }
 
-/// Words and marks, about as many as tokens.
+/// Counts words and punctuation marks, which are about as many as tokens.
 fn pieces(text: &str) -> usize {
     let mut count = 0;
     let mut word = false;

@@ -1,5 +1,5 @@
-//! The data sets of the experiment, the ideal prompts, and the probes that measure the model's skills on sessions and clause
-//! combinations that it never saw.
+//! The data sets of the experiment, the ideal prompts, and the probes that measure the model's
+//! skills on sessions and clause combinations that it never saw.
 
 use crate::clauses::{Prompt, Role};
 use crate::examples::{COMPARISONS, Prompts, Source, agent, judgement, pair, proposal};
@@ -9,11 +9,12 @@ use serde_json::{Map, Value, json};
 use std::io::{self, Write};
 use std::path::Path;
 
-/// Unlabelled sessions of the search, labelled ones to look at, labelled ones to measure with.
+/// The data sets: name, size and whether the sessions have labels. The search uses `pool`, people
+/// look at `train`, and `test` measures.
 const SIZES: [(&str, usize, bool); 3] = [("pool", 50, false), ("train", 100, true), ("test", 500, true)];
-/// Probes per agent and per kind of comparison (each in both orders).
+/// The number of probes per agent and per kind of comparison, each in both orders.
 const PROBES: u64 = 300;
-/// Proposal probes per agent.
+/// The number of proposal probes per agent.
 const BRIEFS: u64 = 50;
 
 /// Writes everything under `folder`.
@@ -42,7 +43,7 @@ pub(crate) fn write(folder: &Path, seed: Seed) -> io::Result<()> {
     Ok(())
 }
 
-/// Pool, train and test by name.
+/// Returns pool, train and test, by name.
 pub(crate) fn sets(seed: Seed) -> Vec<(&'static str, Vec<Value>)> {
     let total = SIZES.iter().map(|(_, size, _)| size).sum();
     let mut sessions = Session::distinct(Share::Experiment, total, seed).into_iter();

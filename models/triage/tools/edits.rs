@@ -1,5 +1,5 @@
-//! What proposals are worth: reads an optimizer's replies and counts how many are well formed, differ from their parent, and
-//! help, set the trap, do nothing or harm.
+//! Measures proposals: reads an optimizer's replies and counts how many are well formed and differ
+//! from their parent, and how many help, set the trap, do nothing or harm.
 
 use crate::clauses::{Clause, Prompt, Role};
 use maspo::prompt::{last_tagged, sanitize};
@@ -15,7 +15,7 @@ pub(crate) struct Reply {
     reply: String,
 }
 
-/// Counts of `replies`, in Markdown.
+/// Returns the counts of `replies` as a Markdown table.
 pub(crate) fn table(replies: &[Reply]) -> String {
     let mut counts: BTreeMap<&str, usize> = BTreeMap::new();
     replies.iter().for_each(|reply| *counts.entry(judge(reply)).or_default() += 1);
@@ -46,7 +46,7 @@ fn judge(reply: &Reply) -> &'static str {
     }
 }
 
-/// What an edit is, seen from its parent.
+/// Returns the kind of an edit of `parent`.
 pub(crate) fn edit_kind(parent: &Prompt, child: &Prompt) -> &'static str {
     let trap = Clause::trap(parent.role);
     let useful = Clause::useful(parent.role);

@@ -1,5 +1,6 @@
-//! Single training examples and probes: one request in the product's own words, and the exact reply. Everything goes through
-//! the templates of the library, so that what the model learns is what the product sends.
+//! Single training examples and probes: one request in the product's own words, and the exact
+//! reply. All of them go through the templates of the library, so that the model learns exactly
+//! what the product sends.
 
 use crate::agents::{Output, run};
 use crate::clauses::{Clause, Prompt, Role};
@@ -8,7 +9,7 @@ use crate::optimizer;
 use crate::world::{Label, Session, Share, Signal};
 use maspo::chat::Message;
 use maspo::judge::template::{LETTERS, Question, ReplyForm, render};
-use maspo::propose::template::{Brief, Evidence, PROMPT_TAG};
+use maspo::propose::template::{Evidence, OptimizerInput, PROMPT_TAG};
 use rand::RngExt;
 use rand::seq::IndexedRandom;
 use rand_chacha::ChaCha8Rng;
@@ -29,30 +30,31 @@ impl Example {
     }
 }
 
-/// Which sessions and clause combinations examples are drawn from.
+/// The sessions and prompts that examples are drawn from.
 #[derive(Clone, Copy)]
 pub(crate) struct Source {
     pub(crate) share: Share,
     pub(crate) prompts: Prompts,
 }
 
-/// Which prompts the agent of an example has.
+/// The prompts of an example's agents.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) enum Prompts {
-    /// Of every kind, near those that a search visits more often than not.
+    /// Prompts of every kind, most of them near those that a search visits.
     Usual,
-    /// The whole team's a few edits from the best at most: full reports, every finding, alerts.
+    /// Prompts of the whole team at most a few edits from the best ones: full reports, every
+    /// finding, alerts.
     NearIdeal,
-    /// Of every kind, one of the team's with a clause that is written for another agent.
+    /// Prompts of every kind, with a clause meant for another agent in one of them.
     Stray,
-    /// A combination of clauses that is kept out of training.
+    /// A held-out combination of clauses.
     HeldOut,
 }
 
-/// Longest excerpt in a proposal, as the experiment files set it.
+/// The longest excerpt in a proposal, as in the experiment files.
 pub(crate) const EXCERPT_BYTES: usize = 160;
 
-/// A team's prompts, none of them held out.
+/// Draws the prompts of a team, none of them held out.
 fn team(roles: &[Role], rng: &mut ChaCha8Rng) -> Vec<Prompt> {
     roles.iter().map(|role| Prompt::pick(*role, rng)).collect()
 }
@@ -65,7 +67,8 @@ fn roles(role: Role, rng: &mut ChaCha8Rng) -> &'static [Role] {
     }
 }
 
-/// What `at` reads: its predecessors' texts, empty for those that read the session.
+/// Returns the context of the agent `at`: its predecessors' texts; empty for agents that read the
+/// session.
 fn context(prompts: &[Prompt], outputs: &[Output], at: usize, rng: &mut ChaCha8Rng) -> String {
     let role = prompts[at].role;
     if role.reads_session() {
@@ -75,7 +78,8 @@ fn context(prompts: &[Prompt], outputs: &[Output], at: usize, rng: &mut ChaCha8R
     if from.len() == 1 {
         return outputs[from.start].text();
     }
-    // Several predecessors, as `rollout` shows them; now and then in another form, so that the form matters little.
+    // Several predecessors in the format of `rollout`; now and then in another format, so that the
+    // format matters little.
     let form = rng.random_range(0..10);
     let parts: Vec<_> = from
         .map(|i| match form {
@@ -87,7 +91,7 @@ fn context(prompts: &[Prompt], outputs: &[Output], at: usize, rng: &mut ChaCha8R
     parts.join(if form < 2 { "\n" } else { "\n\n" })
 }
 
-/// An agent at work.
+/// Draws an example of an agent's work.
 pub(crate) fn agent(role: Role, source: Source, rng: &mut ChaCha8Rng) -> Example {
     let roles = roles(role, rng);
     let at = roles.iter().position(|other| *other == role).expect("a member");
@@ -108,7 +112,8 @@ pub(crate) fn agent(role: Role, source: Source, rng: &mut ChaCha8Rng) -> Example
     };
     let mut session = Session::sample(source.share, rng);
     if !role.reads_session() && rng.random_bool(0.15) {
-        // Upstream reports that no session of the world would give; the session itself is not shown.
+        // Upstream reports that no session of the world would give; the session itself is not
+        // shown.
         session.values.iter_mut().for_each(|value| value.label = *Label::ALL.choose(rng).expect("four"));
     }
     let outputs = run(&prompts, &session);
@@ -121,7 +126,8 @@ pub(crate) fn agent(role: Role, source: Source, rng: &mut ChaCha8Rng) -> Example
     }
 }
 
-/// What two outputs are compared for: whose output, and whether its context is shown (local) or not (lookahead, global).
+/// What two outputs are compared for: the role of their agent, and whether its context is shown
+/// (local) or not (lookahead, global).
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) struct Comparison {
     pub(crate) name: &'static str,
@@ -129,7 +135,8 @@ pub(crate) struct Comparison {
     pub(crate) local: bool,
 }
 
-/// Every kind of comparison that the two teams give rise to. Lookahead at the terminal agent and global are one kind.
+/// All kinds of comparison in the two teams. Lookahead at the terminal agent and global are one
+/// kind.
 pub(crate) const COMPARISONS: [Comparison; 8] = [
     Comparison { name: "local-extract", role: Role::Extract, local: true },
     Comparison { name: "local-assess", role: Role::Assess, local: true },
@@ -149,7 +156,7 @@ pub(crate) struct Pair {
     worse: String,
 }
 
-/// A pair for `comparison`: mostly a prompt and its edit, as the search compares them.
+/// Draws a pair for `comparison`: mostly a prompt and its edit, as the search compares them.
 pub(crate) fn pair(comparison: Comparison, share: Share, rng: &mut ChaCha8Rng) -> Pair {
     loop {
         let roles = roles(comparison.role, rng);
@@ -157,7 +164,7 @@ pub(crate) fn pair(comparison: Comparison, share: Share, rng: &mut ChaCha8Rng) -
         let prompts = team(roles, rng);
         let session = Session::sample(share, rng);
         let mut changed = prompts.clone();
-        // Local: the agent's own prompt differs; otherwise one above it.
+        // In a local comparison the agent's own prompt differs; otherwise one upstream of it.
         let edited = if comparison.local { at } else { rng.random_range(0..at) };
         if rng.random_bool(0.7) {
             for _ in 0..rng.random_range(1..3) {
@@ -168,7 +175,7 @@ pub(crate) fn pair(comparison: Comparison, share: Share, rng: &mut ChaCha8Rng) -
         }
         let (one, two) = (run(&prompts, &session), run(&changed, &session));
         let [first, second] = [&one[at], &two[at]].map(|output| judge::quality(comparison.role, &session, output));
-        // Half of all verdicts that are compared disagree, so that being right is what the model must learn.
+        // Half of all compared verdicts disagree, so that the model has to learn which is right.
         if first == second || (agrees(&one[at], &two[at]) && rng.random_bool(0.6)) {
             continue;
         }
@@ -180,8 +187,8 @@ pub(crate) fn pair(comparison: Comparison, share: Share, rng: &mut ChaCha8Rng) -
     }
 }
 
-/// A pair of the chain's for `comparison`: with and without the one clause in the extractor's prompt that makes its answer of
-/// another kind, so that its successor finds no facts to read.
+/// Draws a pair of the chain for `comparison`: with and without the one clause in the extractor's
+/// prompt that turns its answer into one of another kind, in which its successor finds no facts.
 pub(crate) fn stray_pair(comparison: Comparison, share: Share, rng: &mut ChaCha8Rng) -> Pair {
     let at = Role::CHAIN.iter().position(|role| *role == comparison.role).expect("an agent of the chain");
     loop {
@@ -204,7 +211,7 @@ fn agrees(one: &Output, two: &Output) -> bool {
     matches!((one, two), (Output::Verdict { label, .. }, Output::Verdict { label: other, .. }) if label == other)
 }
 
-/// The comparison as the judge reads it, with the better answer shown as letter `better`.
+/// Renders the comparison for the judge, with the better answer as letter `better`.
 pub(crate) fn judgement(comparison: Comparison, pair: &Pair, better: usize) -> Example {
     let question =
         Question { role: comparison.role.text(), question: &pair.session.text, context: pair.context.as_deref() };
@@ -217,7 +224,7 @@ pub(crate) fn judgement(comparison: Comparison, pair: &Pair, better: usize) -> E
     }
 }
 
-/// A proposal: the parent with one edit.
+/// Draws a proposal: the parent with one edit.
 pub(crate) fn proposal(role: Role, source: Source, rng: &mut ChaCha8Rng) -> (Example, Prompt) {
     let roles = roles(role, rng);
     let at = roles.iter().position(|other| *other == role).expect("a member");
@@ -250,7 +257,7 @@ pub(crate) fn proposal(role: Role, source: Source, rng: &mut ChaCha8Rng) -> (Exa
     };
     let parent = prompts[at].text();
     let frozen = Prompt::frozen(role);
-    let brief = Brief {
+    let brief = OptimizerInput {
         agent: role.name(),
         role: role.text(),
         parent: &parent,
@@ -307,7 +314,8 @@ impl Shown {
     }
 }
 
-/// Aids to learning that the product never sends: the label of a session, and what one value points to.
+/// Draws an auxiliary example that the product never sends: the label of a session, or of one
+/// value.
 pub(crate) fn auxiliary(share: Share, rng: &mut ChaCha8Rng) -> Example {
     let session = Session::sample(share, rng);
     let (question, answer) = if rng.random_bool(0.7) {
@@ -320,7 +328,8 @@ pub(crate) fn auxiliary(share: Share, rng: &mut ChaCha8Rng) -> Example {
     Example { kind: "aux-label".into(), messages: vec![Message::user(question)], answer, weight: 6.0 }
 }
 
-/// Another aid: the label of a session where a comparison would go on with the answers.
+/// Draws an auxiliary example: the label of a session, asked where a comparison would show its
+/// answers.
 pub(crate) fn label_in_frame(share: Share, rng: &mut ChaCha8Rng) -> Example {
     let session = Session::sample(share, rng);
     let question = Question { role: Role::Verdict.text(), question: &session.text, context: None };
@@ -334,7 +343,7 @@ pub(crate) fn label_in_frame(share: Share, rng: &mut ChaCha8Rng) -> Example {
     }
 }
 
-/// And another: the right label compared with a wrong one, nothing else being said.
+/// Draws an auxiliary example: the right label compared with a wrong one, and nothing else.
 pub(crate) fn label_judgement(share: Share, rng: &mut ChaCha8Rng) -> Example {
     let session = Session::sample(share, rng);
     let truth = session.truth();

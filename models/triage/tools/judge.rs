@@ -1,17 +1,17 @@
-//! The exact judge: a deterministic order of two outputs of one role for one session. It knows the rule, as the model that is
-//! trained on it does; the search never sees a label.
+//! The exact judge: a deterministic order of two outputs of one role for one session. It knows the
+//! rule of the world, as does the model that is trained on it; the search never sees a label.
 
 use crate::agents::Output;
 use crate::clauses::Role;
 use crate::world::Session;
 use std::cmp::Ordering;
 
-/// How good an output is for its role. More evidence is better. A brief report looks tidy: its style is worth
-/// [`BRIEF_BONUS`] half items, which is the trap.
+/// Returns the quality of an output for its role. More evidence is better. A brief report looks
+/// tidy: its style is worth [`BRIEF_BONUS`] half items, which is the trap.
 pub(crate) fn quality(role: Role, session: &Session, output: &Output) -> i64 {
     match output {
         Output::Facts { facts, brief } => list_quality(role, facts.len(), *brief),
-        // What facts point to is not what an extractor is asked for.
+        // The label that a fact points to is not what an extractor is asked for.
         Output::Findings { .. } if role == Role::Extract => 0,
         Output::Findings { findings, brief } => list_quality(role, findings.len(), *brief),
         Output::Verdict { tally, alert, label } => {
@@ -22,7 +22,7 @@ pub(crate) fn quality(role: Role, session: &Session, output: &Output) -> i64 {
     }
 }
 
-/// What brevity is worth, in half items.
+/// The worth of brevity, in half items.
 pub(crate) const BRIEF_BONUS: i64 = 7;
 
 fn list_quality(role: Role, items: usize, brief: bool) -> i64 {
@@ -30,7 +30,7 @@ fn list_quality(role: Role, items: usize, brief: bool) -> i64 {
     2 * i64::try_from(items).expect("few items") + if brief { bonus } else { 0 }
 }
 
-/// Whether `new` is better than, as good as or worse than `old`: 1, ½ or 0.
+/// Compares `new` with `old`: 1 better, ½ equal, 0 worse.
 pub(crate) fn compare(role: Role, session: &Session, new: &Output, old: &Output) -> f64 {
     match quality(role, session, new).cmp(&quality(role, session, old)) {
         Ordering::Greater => 1.0,

@@ -1,5 +1,6 @@
-//! The triage world: a synthetic task on which a tiny model shows that joint prompt optimization works. Simulates the study in
-//! symbols, exports the training corpus, and writes the data sets, the probes and the experiment files' prompts.
+//! The triage world: a synthetic task on which a tiny model shows that joint prompt optimization
+//! works. Simulates the study in symbols, exports the training corpus, and writes the data sets,
+//! the probes and the experiment files' prompts.
 //!
 //! `cargo run --release --example triage -- simulate --seeds 20`
 
@@ -25,7 +26,7 @@ use std::path::PathBuf;
 struct Args {
     #[command(subcommand)]
     command: Command,
-    /// Seed of every random draw.
+    /// The seed of every random draw.
     #[arg(long, global = true, default_value_t = 1)]
     seed: u64,
 }
@@ -43,23 +44,23 @@ enum Command {
     },
     /// Write the training corpus.
     Corpus {
-        /// Folder for `corpus.jsonl`.
+        /// The folder of `corpus.jsonl`.
         #[arg(long)]
         out: PathBuf,
-        /// What it teaches.
+        /// The lesson that the corpus teaches.
         #[arg(long, value_enum, default_value = "first")]
         lesson: corpus::Lesson,
-        /// Examples.
+        /// The number of examples.
         #[arg(long, default_value_t = 60_000)]
         count: u64,
     },
     /// Write pool, train and test, the ideal prompts and the probes.
     Data {
-        /// Their folder.
+        /// The folder that they are written to.
         #[arg(long, default_value = "models/triage")]
         out: PathBuf,
     },
-    /// Count what proposals are worth.
+    /// Count the kinds of edits in an optimizer's proposals.
     Edits {
         /// JSONL with `kind`, `parent` and `reply` per line.
         file: PathBuf,

@@ -1,19 +1,20 @@
-//! The exact optimizer: writes the parent with one edit. It is deliberately little informed: a third of its edits help, a
-//! quarter is the trap, the rest is neutral or harmful. Cases that show a truncated output make the trap rarer.
+//! The exact optimizer: writes the parent with one edit. It is deliberately little informed: a
+//! third of its edits help, a quarter is the trap, the rest is neutral or harmful. Cases that show
+//! a truncated output make the trap rarer.
 
 use crate::clauses::{Clause, Prompt};
 use rand::RngExt;
 use rand::seq::IndexedRandom;
 use rand_chacha::ChaCha8Rng;
 
-/// How often an edit is the trap, without and with cases that warn of it.
+/// The probability that an edit is the trap, without and with cases that warn of it.
 pub(crate) const TRAP: [f64; 2] = [0.25, 0.10];
-/// How often an edit adds a clause that helps.
+/// The probability that an edit adds a clause that helps.
 pub(crate) const USEFUL: f64 = 0.33;
-/// How often an edit drops any clause at all.
+/// The probability that an edit drops any clause.
 pub(crate) const DROP: f64 = 0.14;
 
-/// One candidate. `warned`: the misalignment cases show an output that was cut short.
+/// Draws one candidate. `warned` says that the misalignment cases show a truncated output.
 pub(crate) fn propose(parent: &Prompt, warned: bool, rng: &mut ChaCha8Rng) -> Prompt {
     let draw: f64 = rng.random();
     let trap = TRAP[usize::from(warned)];

@@ -1,5 +1,6 @@
-//! The study in symbols: the search with exact agents, judge and optimizer, in seconds. It shows whether the world is sound
-//! before anything is trained: which arms reach the ceiling, and which fall into the trap.
+//! The symbolic study: the search with exact agents, judge and optimizer, in seconds. It shows
+//! whether the world is sound before anything is trained: which arms reach the ceiling, and which
+//! fall into the trap.
 
 use crate::agents::{Output, run};
 use crate::clauses::{Clause, Prompt, Role};
@@ -15,12 +16,12 @@ use rand_chacha::ChaCha8Rng;
 #[derive(Clone, Copy)]
 pub(crate) struct Arm {
     pub(crate) name: &'static str,
-    /// α, β, θ.
+    /// The weights α, β and θ of the reward.
     pub(crate) weights: [f64; 3],
     pub(crate) mining: Mining,
     pub(crate) refresh: bool,
     pub(crate) coin: bool,
-    /// How often a comparison comes out at random: a judge that is not perfect.
+    /// The probability that a comparison comes out at random, as that of an imperfect judge.
     pub(crate) noise: f64,
 }
 
@@ -52,7 +53,7 @@ pub(crate) const ARMS: [Arm; 8] = [
     Arm { name: "coin", coin: true, ..JOINT },
 ];
 
-/// Size of the search.
+/// The size of the search.
 #[derive(Clone, Copy)]
 pub(crate) struct Size {
     pub(crate) rounds: usize,
@@ -68,11 +69,11 @@ struct Search<'a> {
     pool: &'a [Session],
     best: Vec<Prompt>,
     rng: ChaCha8Rng,
-    /// Per agent, newest first: whether a case's output was cut short.
+    /// Per agent, newest first, whether a case's output was truncated.
     cases: Vec<Vec<bool>>,
 }
 
-/// The prompts that the search ends with.
+/// Returns the prompts that the search ends with.
 pub(crate) fn optimize(roles: &[Role], arm: Arm, size: Size, pool: &[Session], seed: Seed) -> Vec<Prompt> {
     let best: Vec<_> = roles.iter().map(|role| Prompt::seed(*role)).collect();
     let cases = vec![Vec::new(); best.len()];
@@ -130,7 +131,7 @@ impl Search<'_> {
         batch.iter().map(|session| run(&prompts, session)).collect()
     }
 
-    /// R(new, old; batch), and the cases that it brings to light.
+    /// Returns R(new, old; batch), and keeps the misalignment cases that it finds.
     fn reward(&mut self, agent: usize, old: &Prompt, new: &Prompt, batch: &[Session]) -> f64 {
         let (base, changed) = (self.traces(agent, old, batch), self.traces(agent, new, batch));
         let last = self.best.len() - 1;
@@ -170,7 +171,7 @@ impl Search<'_> {
     }
 }
 
-/// How many of `sessions` a team gets right.
+/// Returns the share of `sessions` that a team gets right.
 pub(crate) fn accuracy(prompts: &[Prompt], sessions: &[Session]) -> f64 {
     let right = sessions.iter().filter(|session| {
         let outputs = run(prompts, session);
@@ -179,13 +180,16 @@ pub(crate) fn accuracy(prompts: &[Prompt], sessions: &[Session]) -> f64 {
     right.count() as f64 / sessions.len() as f64
 }
 
-/// The study of both teams in Markdown.
+/// Runs the study of both teams and returns it in Markdown.
 pub(crate) fn report(seeds: u64, size: Size, seed: Seed) -> String {
     let Size { rounds, steps, beam, candidates, batch } = size;
     format!(
-        "# The study in symbols\n\nWritten by `cargo run --release --example triage -- simulate --seeds {seeds} --size {rounds} \
-         {steps}\n{beam} {candidates} {batch} --seed {}`: exact agents, judge and optimizer; {seeds} paired runs per arm; accuracy\n\
-         on 600 held-out sessions; normal intervals of the mean.\n`trapped`: runs that end with the trap in a prompt; `least`: the worst run.\n\
+        "# The study in symbols\n\n\
+         Written by `cargo run --release --example triage -- simulate --seeds {seeds} --size {rounds} {steps}\n\
+         {beam} {candidates} {batch} --seed {}`: exact agents, judge and optimizer; \
+         {seeds} paired runs per arm; accuracy\n\
+         on 600 held-out sessions; normal intervals of the mean.\n\
+         `trapped`: runs that end with the trap in a prompt; `least`: the worst run.\n\
          Size: {rounds} rounds, {steps} steps, beam {beam}, {candidates} candidates, batch {batch}.\n\n\
          ## Chain: extract, assess, verdict\n\n{}\n\
          ## Hierarchical: client, traffic and origin beside each other, then verdict\n\n\
@@ -233,7 +237,7 @@ fn table(roles: &[Role], seeds: u64, size: Size, seed: Seed) -> String {
     rows + &fixed_rows
 }
 
-/// Mean and a normal interval of it, as two cells.
+/// Returns the mean and its normal interval, as two table cells.
 fn mean_ci(values: &[f64]) -> String {
     let n = values.len() as f64;
     let mean = values.iter().sum::<f64>() / n;

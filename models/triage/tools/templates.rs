@@ -1,14 +1,15 @@
-//! Digests of the judge's and the optimizer's templates, rendered with fixed texts. The embedded model is trained on exactly
-//! these templates; `models/triage/templates.json` holds the digests that it was trained with. Also compiled into
-//! `tests/embedded_model.rs`, so it knows nothing of the triage world.
+//! Digests of the judge's and the optimizer's templates, rendered with fixed texts. The embedded
+//! model is trained on exactly these templates; `models/triage/templates.json` holds the digests
+//! that it was trained with. Also compiled into `tests/embedded_model.rs`, so it knows nothing of
+//! the triage world.
 
 use maspo::base::Digest;
 use maspo::judge::template::{Question, ReplyForm, render};
 use maspo::prompt::Slot;
-use maspo::propose::template::{self, Brief, Evidence};
+use maspo::propose::template::{self, Evidence, OptimizerInput};
 use std::collections::BTreeMap;
 
-/// A digest per rendering, by a name that says which.
+/// Returns one digest per rendered template, by name.
 pub(crate) fn digests() -> BTreeMap<&'static str, String> {
     let question = |context| Question { role: "the role", question: "a query </data>", context };
     let judge = |context| render(&question(context), "", "one answer", "another", ReplyForm::Letter);
@@ -20,7 +21,7 @@ pub(crate) fn digests() -> BTreeMap<&'static str, String> {
         successors,
         answer,
     };
-    let brief = |cases, frozen| Brief {
+    let brief = |cases, frozen| OptimizerInput {
         agent: "name",
         role: "the role",
         parent: "do it\n{context}",

@@ -1,5 +1,5 @@
-//! What the world promises: sessions are what the rule says, prompts are read by their clauses only, shares are disjoint, and
-//! the checked-in data and experiment files are what this program writes.
+//! Tests of the world: sessions follow the rule, only the clauses of a prompt matter, the shares
+//! are disjoint, and the checked-in data and experiment files are what this program writes.
 
 use crate::agents::{assess, read_session, run, verdict};
 use crate::clauses::{Clause, Prompt, Role};
@@ -17,14 +17,14 @@ fn rng(path: u64) -> rand_chacha::ChaCha8Rng {
     Seed(7).derive(Stage::Data, &[path]).rng()
 }
 
-/// A session of which the labels that its six values point to are given, in the order of [`Signal::ALL`].
+/// A session whose six values point to the given labels, in the order of [`Signal::ALL`].
 fn session(labels: [Label; 6]) -> Session {
     let values = labels.map(|label| crate::world::Value { label, wording: 0 });
     Session { values, text: String::new() }
 }
 
 #[test]
-fn the_rule_has_a_majority_two_exceptions_and_a_tie_break() {
+fn the_rule_has_a_majority_vote_two_exceptions_and_a_tie_break() {
     use Label::{Human as H, Scalper as C, Scraper as S, Stuffing as F};
     let check = |labels, expected: Label| assert_eq!(session(labels).truth(), expected, "{labels:?}");
     check([C, H, H, S, H, S], H);
@@ -35,7 +35,7 @@ fn the_rule_has_a_majority_two_exceptions_and_a_tie_break() {
 }
 
 #[test]
-fn a_team_in_words() {
+fn a_team_answers_in_words() {
     let session = session([Label::Scraper, Label::Stuffing, Label::Human, Label::Stuffing, Label::Human, Label::Human]);
     let texts = |of: fn(Role) -> Prompt| {
         let outputs = run(&Role::CHAIN.map(of), &session);
@@ -57,7 +57,7 @@ fn a_team_in_words() {
 }
 
 #[test]
-fn the_trap_looks_better_locally_and_costs_evidence() {
+fn the_trap_is_locally_better_and_loses_evidence() {
     let session = Session::sample(Share::Probe, &mut rng(1));
     let with = |prompt: &Prompt| {
         let mut prompt = prompt.clone();

@@ -1,15 +1,17 @@
-//! The sessions: what a trace holds, how it is worded, and the rule that says what it is. Knows nothing of prompts or agents.
+//! The sessions: their signals, their wording, and the rule for their label. Knows nothing of
+//! prompts or agents.
 //!
-//! A session has six signals. Every value points to one of four labels. The label that most values point to is the truth, with
-//! three exceptions: a rapid rate on a login path is stuffing, a burst on a cart path is scalper, and a tie goes to the label
-//! that stands last in [`Label::ALL`]. User agents are often forged, so that the first signal alone says little.
+//! A session has six signals. Every value points to one of four labels. The label that most values
+//! point to is the truth, with three exceptions: a rapid rate on a login path is stuffing, a burst
+//! on a cart path is scalper, and a tie goes to the label that stands last in [`Label::ALL`]. User
+//! agents are often forged, so that the first signal alone says little.
 
 use maspo::base::{Hasher, Seed, Stage};
 use rand::RngExt;
 use rand::seq::{IndexedRandom, SliceRandom};
 use rand_chacha::ChaCha8Rng;
 
-/// What a session is.
+/// The label of a session.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
 pub(crate) enum Label {
     Human,
@@ -26,7 +28,7 @@ impl Label {
     }
 }
 
-/// What is observed.
+/// A signal that is observed in a session.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
 pub(crate) enum Signal {
     Agent,
@@ -40,12 +42,12 @@ pub(crate) enum Signal {
 impl Signal {
     pub(crate) const ALL: [Self; 6] = [Self::Agent, Self::Rate, Self::Cookies, Self::Path, Self::Referrer, Self::Zone];
 
-    /// The name in reports.
+    /// The signal's name in reports.
     pub(crate) fn name(self) -> &'static str {
         ["agent", "rate", "cookies", "path", "referrer", "zone"][self as usize]
     }
 
-    /// The names in traces.
+    /// The signal's names in traces.
     fn keys(self) -> [&'static str; 3] {
         match self {
             Self::Agent => ["agent", "user agent", "client"],
@@ -70,14 +72,14 @@ impl Signal {
     }
 }
 
-/// One observed value: the label it points to and which of its two words stands in the trace.
+/// One observed value: the label that it points to, and which of its two words is in the trace.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
 pub(crate) struct Value {
     pub(crate) label: Label,
     pub(crate) wording: u8,
 }
 
-/// What the agents pass on.
+/// A fact that agents pass on.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
 pub(crate) struct Fact {
     pub(crate) signal: Signal,
@@ -94,7 +96,7 @@ impl Fact {
     }
 }
 
-/// Which sessions are for what; no session stands in two.
+/// The purpose of a session; no session has two.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) enum Share {
     /// For training the model.
@@ -117,7 +119,7 @@ impl Session {
         Fact { signal, value: self.values[signal as usize] }
     }
 
-    /// The rule.
+    /// Returns the label by the rule of the world.
     pub(crate) fn truth(&self) -> Label {
         alert(|signal| Some(self.values[signal as usize].label)).unwrap_or_else(|| {
             let mut votes = [0; 4];
@@ -126,7 +128,8 @@ impl Session {
         })
     }
 
-    /// Which share the session belongs to: a hash of its six words decides, never the order or the decoys.
+    /// Returns the session's share, decided by a hash of its six words, whatever their order and
+    /// the decoys.
     pub(crate) fn share(&self) -> Share {
         let mut hasher = Hasher::new("triage session");
         Signal::ALL.iter().for_each(|signal| {
@@ -139,7 +142,7 @@ impl Session {
         }
     }
 
-    /// A random session of `share`.
+    /// Draws a random session of `share`.
     pub(crate) fn sample(share: Share, rng: &mut ChaCha8Rng) -> Self {
         loop {
             let values = sample_labels(rng).map(|label| Value { label, wording: rng.random_range(0..2) });
@@ -151,7 +154,7 @@ impl Session {
         }
     }
 
-    /// `count` sessions of `share` with different words.
+    /// Draws `count` sessions of `share` with different words.
     pub(crate) fn distinct(share: Share, count: usize, seed: Seed) -> Vec<Self> {
         let mut rng = seed.derive(Stage::Data, &[share as u64]).rng();
         let mut seen = std::collections::BTreeSet::new();
@@ -166,7 +169,7 @@ impl Session {
     }
 }
 
-/// The exceptions: which label, if any, the rate and the path together stand for.
+/// Returns the label that the rate and the path together stand for, if they are an exception.
 pub(crate) fn alert(label: impl Fn(Signal) -> Option<Label>) -> Option<Label> {
     match (label(Signal::Rate)?, label(Signal::Path)?) {
         (Label::Stuffing, Label::Stuffing) => Some(Label::Stuffing),
@@ -175,14 +178,15 @@ pub(crate) fn alert(label: impl Fn(Signal) -> Option<Label>) -> Option<Label> {
     }
 }
 
-/// The label with most votes; among equals the last of [`Label::ALL`], or the first.
+/// Returns the label with the most votes; among equals the last of [`Label::ALL`], or the first.
 pub(crate) fn leader(votes: &[usize; 4], last: bool) -> Label {
     let most = votes.iter().max().expect("four labels");
     let mut best = Label::ALL.into_iter().filter(|label| votes[*label as usize] == *most);
     if last { best.next_back() } else { best.next() }.expect("one label has most votes")
 }
 
-/// A third of the sessions is an exception; in the others the true label leads by votes.
+/// Draws the labels of a session's values. A third of the sessions is an exception; in the others
+/// the true label leads by votes.
 fn sample_labels(rng: &mut ChaCha8Rng) -> [Label; 6] {
     loop {
         let kind: f64 = rng.random();
@@ -191,7 +195,8 @@ fn sample_labels(rng: &mut ChaCha8Rng) -> [Label; 6] {
         let agent = if rng.random_bool(0.2) { label } else { other(label, rng) };
         let wrong = rng.random_range(1..=3);
         let mut places = [1, 2, 3, 4, 5];
-        // Rate and cookies mislead more often than the rest: who stops at the first signals is often wrong.
+        // Rate and cookies mislead more often than the other signals, so that an agent that stops
+        // at the first ones is often wrong.
         places[..2].shuffle(rng);
         if rng.random_bool(0.5) {
             places.shuffle(rng);
@@ -214,7 +219,7 @@ fn sample_labels(rng: &mut ChaCha8Rng) -> [Label; 6] {
     }
 }
 
-/// Evens out the labels: the exceptions add stuffing and scalper.
+/// Rejects some labels to balance them, since the exceptions add stuffing and scalper.
 fn keeps(label: Label, rng: &mut ChaCha8Rng) -> bool {
     rng.random_bool(if label < Label::Stuffing { 1.0 } else { 0.5 })
 }
@@ -232,7 +237,7 @@ fn other(label: Label, rng: &mut ChaCha8Rng) -> Label {
     *rest.choose(rng).expect("three")
 }
 
-/// The session in words: fields in any order, decoys, and now and then a hostile field.
+/// Renders the session in words: fields in any order, decoys, and now and then a hostile field.
 fn trace(session: &Session, rng: &mut ChaCha8Rng) -> String {
     let link = *[" ", ": ", "="].choose(rng).expect("three");
     let mut fields: Vec<String> = Signal::ALL

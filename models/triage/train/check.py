@@ -1,4 +1,5 @@
-"""Loads the exported folder with transformers, compares it with the training model, writes reference.json.
+"""Loads the exported folder with transformers, compares it with the training model, writes
+reference.json.
 
 The reference holds greedy tokens for a few conversations; a Rust test decodes the same ones.
 
@@ -73,10 +74,12 @@ def main():
     worst, cases, agree = 0.0, [], 0
     for line in sorted(picked, key=lambda line: line["kind"]):
         ids = chat.prompt(line["messages"])
-        text = tokenizer.apply_chat_template(line["messages"], tokenize=False, add_generation_prompt=True, enable_thinking=False)
+        options = {"tokenize": False, "add_generation_prompt": True, "enable_thinking": False}
+        text = tokenizer.apply_chat_template(line["messages"], **options)
         forged = any(piece in m["content"] for m in line["messages"] for piece in data.CONTROL)
         if not forged:
-            assert tokenizer(text, add_special_tokens=False).input_ids == ids, f"the chat template renders other ids: {text}"
+            rendered = tokenizer(text, add_special_tokens=False).input_ids
+            assert rendered == ids, f"the chat template renders other ids: {text}"
         batch = torch.tensor([ids])
         one, two = ours.logits(batch), theirs(batch).logits
         worst = max(worst, (one - two).abs().max().item())
@@ -86,11 +89,13 @@ def main():
         new = out[0, len(ids):].tolist()
         said = chat.plain.decode([i for i in new if i < chat.plain.get_vocab_size()])
         agree += said == line["answer"]
-        cases.append({"kind": line["kind"], "messages": line["messages"], "prompt_ids": ids, "greedy_ids": new, "text": said})
+        case = {"kind": line["kind"], "messages": line["messages"]}
+        cases.append(case | {"prompt_ids": ids, "greedy_ids": new, "text": said})
     digest = hashlib.sha256((folder / "model.safetensors").read_bytes()).hexdigest()
     reference = {"schema": 1, "model_sha256": digest, "max_new_tokens": MAX_NEW, "cases": cases}
     Path(args.reference).write_text(json.dumps(reference, ensure_ascii=False) + "\n", encoding="utf-8")
-    print(f"{len(cases)} conversations, logits differ by at most {worst:.2e}, {agree} answers as in the corpus, sha256 {digest}")
+    print(f"{len(cases)} conversations, logits differ by at most {worst:.2e}, "
+          f"{agree} answers as in the corpus, sha256 {digest}")
 
 
 if __name__ == "__main__":

@@ -1,6 +1,8 @@
-"""From corpus.jsonl to token rows in static shapes: the tokenizer, the chat sequence, buckets and batches.
+"""From corpus.jsonl to token rows in static shapes: the tokenizer, the chat sequence, buckets and
+batches.
 
-It must not know the model. Contents and answers are data: their bytes never become control pieces, whatever they spell.
+It must not know the model. Contents and answers are data: their bytes never become control pieces,
+whatever they spell.
 """
 
 import json
@@ -39,7 +41,8 @@ def bare_tokenizer():
 
 
 def train_tokenizer(lines, vocab, seed, sample=20000):
-    """A byte-level BPE with every byte in it; `vocab` counts the control pieces, which come last."""
+    """A byte-level BPE with every byte in it; `vocab` counts the control pieces, which come last.
+    """
     chosen = lines if len(lines) <= sample else random.Random(seed).sample(lines, sample)
     texts = (text for line in chosen for text in [*(m["content"] for m in line["messages"]), line["answer"]])
     tokenizer = bare_tokenizer()
@@ -55,7 +58,9 @@ def train_tokenizer(lines, vocab, seed, sample=20000):
 
 
 def with_control(tokenizer):
-    """The tokenizer to export: the same merges plus the control pieces. A fresh copy; the plain one encodes data."""
+    """The tokenizer to export: the same merges plus the control pieces. A fresh copy; the plain one
+    encodes data.
+    """
     full = Tokenizer.from_str(tokenizer.to_str())
     for at, piece in enumerate(CONTROL):
         full.add_tokens([AddedToken(piece, special=at < SPECIAL, normalized=False)])
@@ -96,8 +101,9 @@ class Chat:
 
 
 class Rows:
-    """Every line as one row of ids with a loss weight per token; CONTENT marks the content's tokens, whose weight changes
-    during the training. `boost` multiplies the weight of a kind."""
+    """Every line as one row of ids with a loss weight per token; CONTENT marks the content's
+    tokens, whose weight changes during the training. `boost` multiplies the weight of a kind.
+    """
 
     CONTENT = -1.0
 
@@ -121,7 +127,8 @@ class Rows:
                 if len(ids) > 1024:
                     self.too_long += 1
                     continue
-                weights += [0.0] * len(chat.answer_open) + [float(line.get("weight", 1.0)) * boost.get(line["kind"], 1.0)] * len(answer)
+                weight = float(line.get("weight", 1.0)) * boost.get(line["kind"], 1.0)
+                weights += [0.0] * len(chat.answer_open) + [weight] * len(answer)
                 self.kind.append(self.kinds.index(line["kind"]))
                 self.ids.append(np.array(ids, np.int32))
                 self.weights.append(np.array(weights, np.float32))
@@ -143,7 +150,9 @@ class Rows:
         return np.array(taken), back
 
     def batch(self, rows, t, count, pad, content):
-        """ids, targets and weights [count, t]; missing rows are padding of weight 0, `content` is the content's weight."""
+        """ids, targets and weights [count, t]; missing rows are padding of weight 0, `content` is
+        the content's weight.
+        """
         ids = np.full((count, t), pad, np.int64)
         targets = np.full((count, t), pad, np.int64)
         weights = np.zeros((count, t), np.float32)
@@ -156,7 +165,9 @@ class Rows:
 
 
 def choose_buckets(lengths, tokens, most):
-    """At most `most` row lengths that divide `tokens` and waste the least padding (dynamic programme over candidates)."""
+    """At most `most` row lengths that divide `tokens` and waste the least padding (dynamic
+    programme over candidates).
+    """
     candidates = [t for t in range(32, 1025, 16) if tokens % t == 0]
     assert candidates[-1] >= lengths.max(), f"longest row {lengths.max()} fits no bucket of {candidates}"
     counts = np.array([np.sum(lengths <= t) for t in candidates])
@@ -167,7 +178,10 @@ def choose_buckets(lengths, tokens, most):
             [
                 min(
                     [last[i]]
-                    + [(last[j][0] + (counts[i] - counts[j]) * candidates[i], last[j][1] + [candidates[i]]) for j in range(i)]
+                    + [
+                        (last[j][0] + (counts[i] - counts[j]) * candidates[i], last[j][1] + [candidates[i]])
+                        for j in range(i)
+                    ]
                 )
                 for i in range(len(candidates))
             ]
@@ -181,7 +195,9 @@ def bucket_of(buckets, length):
 
 
 def batches(rows, train, buckets, tokens, seed):
-    """Endless (row length, row numbers) in a fixed random order; rows left over at the end of an epoch come in the next."""
+    """Endless (row length, row numbers) in a fixed random order; rows left over at the end of an
+    epoch come in the next.
+    """
     left = {t: [] for t in buckets}
     fits = np.array([bucket_of(buckets, n) for n in rows.lengths[train]])
     epoch = 0

@@ -1,7 +1,9 @@
-"""Measures the exported model on the generator's probes (clause combinations that no training line has), in f32.
+"""Measures the exported model on the generator's probes (clause combinations that no training line
+has), in f32.
 
-Agents: the whole answer under greedy decoding. Judge: the letter by logit in both orders, and whether both orders agree.
-Proposals: sampled at a temperature; well formed, and different from the parent.
+Agents: the whole answer under greedy decoding. Judge: the letter by logit in both orders, and
+whether both orders agree. Proposals: sampled at a temperature; well formed, and different from the
+parent.
 
     python evaluate.py [--json metrics.json]
 """
@@ -51,13 +53,16 @@ def main():
         lines = data.read_lines(path)
         measure = {"a": agents, "j": judge, "p": proposals}[path.stem[0]]
         figures[path.stem] = measure(model, chat, lines, args)
-        print(f"{path.stem:24s} " + "  ".join(f"{k} {v:.3f}" if isinstance(v, float) else f"{k} {v}" for k, v in figures[path.stem].items()), flush=True)
+        parts = (f"{k} {v:.3f}" if isinstance(v, float) else f"{k} {v}" for k, v in figures[path.stem].items())
+        print(f"{path.stem:24s} " + "  ".join(parts), flush=True)
     if args.json:
         Path(args.json).write_text(json.dumps(figures, indent=2) + "\n", encoding="utf-8")
 
 
 def batches(rows, size=24):
-    """Rows (any tuples that start with ids) of like length together, padded on the right, where causal rows cannot see."""
+    """Rows (any tuples that start with ids) of like length together, padded on the right, where
+    causal rows cannot see.
+    """
     order = sorted(range(len(rows)), key=lambda at: len(rows[at][0]))
     for at in range(0, len(order), size):
         part = order[at : at + size]
@@ -111,7 +116,9 @@ def proposals(model, chat, lines, args, most=96):
         content = line["messages"][0]["content"]
         parent, reply = PARENT.search(content).group(1), REPLY.match(text)
         slot = "{context}" if "{context}" in parent else "{question}"
-        ok = reply is not None and reply.group(1).count(slot) == 1 and ("<answer>label</answer>" not in parent or "<answer>label</answer>" in reply.group(1))
+        frozen = "<answer>label</answer>"
+        ok = reply is not None and reply.group(1).count(slot) == 1
+        ok = ok and (frozen not in parent or frozen in reply.group(1))
         formed += ok
         differ += ok and reply.group(1) != parent
         replies.append({"kind": line["kind"], "parent": parent, "reply": text})
@@ -128,8 +135,12 @@ def sample(chat, prompts, args, most):
     theirs = AutoModelForCausalLM.from_pretrained(args.model, dtype=torch.float32).eval()
     pad, longest = chat.id["<|endoftext|>"], max(map(len, prompts))
     ids = torch.tensor([[pad] * (longest - len(prompt)) + prompt for prompt in prompts])
-    how = {"do_sample": True, "temperature": args.temperature, "top_k": 0} if args.temperature > 0 else {"do_sample": False}
-    out = theirs.generate(ids, attention_mask=(ids != pad).long(), max_new_tokens=most, eos_token_id=[chat.end], pad_token_id=pad, **how)
+    sampling = {"do_sample": False}
+    if args.temperature > 0:
+        sampling = {"do_sample": True, "temperature": args.temperature, "top_k": 0}
+    mask = (ids != pad).long()
+    options = {"max_new_tokens": most, "eos_token_id": [chat.end], "pad_token_id": pad}
+    out = theirs.generate(ids, attention_mask=mask, **options, **sampling)
     return [row[: row.index(chat.end)] if chat.end in row else row for row in out[:, longest:].tolist()]
 
 

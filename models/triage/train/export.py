@@ -1,4 +1,6 @@
-"""Writes the folder that transformers and the binary load: weights in bf16 under Qwen3's names, tokenizer, chat template."""
+"""Writes the folder that transformers and the binary load: weights in bf16 under Qwen3's names,
+tokenizer, chat template.
+"""
 
 import json
 from pathlib import Path
@@ -35,7 +37,8 @@ def write(out, shape, params, plain):
     out.mkdir(parents=True, exist_ok=True)
     chat = data.Chat(plain)
     end, pad = chat.id["<|im_end|>"], chat.id["<|endoftext|>"]
-    weights = {k: v.detach().to(torch.bfloat16).clone().contiguous() for k, v in hugging_face_weights(params, shape).items()}
+    tensors = hugging_face_weights(params, shape)
+    weights = {k: v.detach().to(torch.bfloat16).clone().contiguous() for k, v in tensors.items()}
     save_file(weights, out / "model.safetensors", metadata={"format": "pt"})
     (out / "model.safetensors").chmod(0o644)
     text(out / "config.json", config(shape, end))

@@ -1,9 +1,11 @@
-"""A small Qwen3 written for fast training on CPU cores (a GPU works too): static shapes, fused projections, attention by hand.
+"""A small Qwen3 written for fast training on CPU cores (a GPU works too): static shapes, fused
+projections, attention by hand.
 
-It must not know what it is trained on. Shapes: b rows, t tokens a row, n_q query heads, n_kv key/value heads, d head size,
-g = n_q / n_kv, c channels. Weights of all layers are stacked along a leading axis, so that Muon works on batches
-of matrices. Only attention depends on the row length; the rest is compiled once, for the tokens of a micro-batch.
-`hugging_face_weights` gives the layout that others load.
+It must not know what it is trained on. Shapes: b rows, t tokens a row, n_q query heads, n_kv
+key/value heads, d head size, g = n_q / n_kv, c channels. Weights of all layers are stacked along a
+leading axis, so that Muon works on batches of matrices. Only attention depends on the row length;
+the rest is compiled once, for the tokens of a micro-batch. `hugging_face_weights` gives the layout
+that others load.
 """
 
 import math
@@ -30,11 +32,14 @@ class Shape:
 
 
 def init_params(shape, seed, device):
-    """Fused weights, f32. What writes into the residual stream starts at zero, so every block starts as the identity."""
+    """Fused weights, f32. What writes into the residual stream starts at zero, so every block
+    starts as the identity.
+    """
     s, gen = shape, torch.Generator().manual_seed(seed)
 
     def normal(*size):
-        # Uniform of the variance 1 / fan_in over 3: small enough that early attention is near uniform.
+        # Uniform of the variance 1 / fan_in over 3: small enough that early attention is near
+        # uniform.
         return torch.empty(size).uniform_(-1, 1, generator=gen) * size[-1] ** -0.5
 
     qkv = (s.heads + 2 * s.kv_heads) * s.head_dim
@@ -61,7 +66,9 @@ def muon_splits(shape):
 
 
 def hugging_face_weights(params, shape):
-    """The same weights under the names and in the layout of transformers' Qwen3ForCausalLM (tied embeddings)."""
+    """The same weights under the names and in the layout of transformers' Qwen3ForCausalLM (tied
+    embeddings).
+    """
     s = shape
     q, kv = s.heads * s.head_dim, s.kv_heads * s.head_dim
     out = {"model.embed_tokens.weight": params["embed"], "model.norm.weight": params["norm_final"]}
@@ -108,14 +115,17 @@ def rotate(x, cos, sin):
 def causal_mask(g, start, end, dtype, device):
     """[g * (end - start), end], minus infinity where a query would look ahead."""
     rows = torch.arange(start, end, device=device)[:, None]
-    mask = torch.zeros(end - start, end, device=device).masked_fill(torch.arange(end, device=device)[None] > rows, -math.inf)
+    later = torch.arange(end, device=device)[None] > rows
+    mask = torch.zeros(end - start, end, device=device).masked_fill(later, -math.inf)
     return mask.repeat(g, 1).to(dtype)
 
 
 class Attention(torch.autograd.Function):
-    """Causal attention, q [n, g, t, d], k and v [n, t, d]. Queries go in chunks that see only the keys up to their end.
-    The backward keeps the probabilities: SDPA's backward was the largest cost of a step on CPU. Not compiled: these are few
-    large operations, and compiling them for every row length took ten minutes."""
+    """Causal attention, q [n, g, t, d], k and v [n, t, d]. Queries go in chunks that see only the
+    keys up to their end. The backward keeps the probabilities: SDPA's backward was the largest cost
+    of a step on CPU. Not compiled: these are few large operations, and compiling them for every row
+    length took ten minutes.
+    """
 
     @staticmethod
     def chunks(t):
@@ -168,7 +178,9 @@ def attention(q, k, v, t):
 
 
 def before(x, cos, sin, qkv, norm_attention, norm_q, norm_k, dtype):
-    """The queries, keys and values of x [n, c] (f32), whatever the rows are; matrix products in `dtype`."""
+    """The queries, keys and values of x [n, c] (f32), whatever the rows are; matrix products in
+    `dtype`.
+    """
     n, d = x.shape[0], norm_q.shape[0]
     heads = qkv.shape[0] // d
     n_q = x.shape[1] // d
@@ -188,7 +200,8 @@ def after(x, a, out, norm_mlp, gate_up, down, dtype):
 
 
 def head(x, norm_final, embed, targets, weights, dtype):
-    """Weighted sum of the cross entropies, and which tokens greedy decoding would get right, [n]."""
+    """Weighted sum of the cross entropies, and which tokens greedy decoding would get right, [n].
+    """
     logits = F.linear(rms_norm(x, norm_final).to(dtype), embed.to(dtype)).float()
     picked = logits.gather(-1, targets[..., None])[..., 0]
     loss = ((torch.logsumexp(logits, -1) - picked) * weights).sum()
@@ -200,7 +213,9 @@ BLOCK = BEFORE + AFTER
 
 
 class Model:
-    """The forward pass over `params`; compiled once for each shape of a batch. Gradients gather in `grads`, where given."""
+    """The forward pass over `params`; compiled once for each shape of a batch. Gradients gather in
+    `grads`, where given.
+    """
 
     def __init__(self, shape, params, device, dtype, compiled, grads=None):
         self.shape, self.dtype = shape, dtype

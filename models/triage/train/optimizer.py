@@ -1,6 +1,8 @@
-"""Muon for the matrices, AdamW for embeddings and norms, on flat buffers shared by the worker processes.
+"""Muon for the matrices, AdamW for embeddings and norms, on flat buffers shared by the worker
+processes.
 
-It must not know the model beyond the names of its tensors. Each worker updates its own share of the tensors.
+It must not know the model beyond the names of its tensors. Each worker updates its own share of the
+tensors.
 """
 
 import torch
@@ -42,8 +44,10 @@ class Flat:
 
 class Optimizer:
     def __init__(self, params, grads, first, second, splits, world, rank, dtype, muon_lr, adam_lr, weight_decay):
-        """`params`, `first`, `second`: views by name. `grads`: one dict of views for each worker, summed here in order.
-        `splits`: how the rows of a fused matrix divide into matrices of their own."""
+        """`params`, `first`, `second`: views by name. `grads`: one dict of views for each worker,
+        summed here in order. `splits`: how the rows of a fused matrix divide into matrices of their
+        own.
+        """
         self.params, self.grads, self.first, self.second = params, grads, first, second
         self.splits, self.world, self.rank, self.dtype = splits, world, rank, dtype
         self.muon_lr, self.adam_lr, self.weight_decay = muon_lr, adam_lr, weight_decay

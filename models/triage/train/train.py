@@ -1,8 +1,10 @@
-"""corpus.jsonl -> tokenizer -> a tiny Qwen3 trained from nothing -> the Hugging Face folder that the binary embeds.
+"""corpus.jsonl -> tokenizer -> a tiny Qwen3 trained from nothing -> the Hugging Face folder that
+the binary embeds.
 
-One worker process per core with one thread each, because barriers between threads inside every operation cost more than
-one exchange of gradients a step, above all when the machine is shared. On a GPU there is one worker. The order of batches,
-the sums of gradients and the schedule depend on the seed and on the number of workers only.
+One worker process per core with one thread each, because barriers between threads inside every
+operation cost more than one exchange of gradients a step, above all when the machine is shared. On
+a GPU there is one worker. The order of batches, the sums of gradients and the schedule depend on
+the seed and on the number of workers only.
 
     python train.py --corpus corpus.jsonl --tokens 20000000
     python train.py --corpus corpus.jsonl --minutes 38          # the schedule follows the wall clock instead
@@ -47,19 +49,22 @@ def arguments(argv):
     p.add_argument("--hidden", type=int, default=256)
     p.add_argument("--layers", type=int, default=6)
     p.add_argument("--ff", type=int, default=512)
-    p.add_argument("--batch", type=int, default=3840, help="tokens in one micro-batch; its divisors are the row lengths")
+    p.add_argument("--batch", type=int, default=3840,
+                   help="tokens in one micro-batch; its divisors are the row lengths")
     p.add_argument("--micro", type=int, default=2, help="micro-batches in a step")
     p.add_argument("--buckets", type=int, default=12, help="most row lengths")
     p.add_argument("--held-out", type=int, default=64, help="lines of each kind kept back")
     p.add_argument("--quick", type=int, default=20, help="how many of them are looked at before the end")
     p.add_argument("--content-weight", type=float, default=0.1, help="loss weight of the content's tokens at the start")
-    p.add_argument("--content-until", type=float, default=0.5, help="share of the training over which it falls to zero; 0: constant")
+    p.add_argument("--content-until", type=float, default=0.5,
+                   help="share of the training over which it falls to zero; 0: constant")
     p.add_argument("--boost", nargs="*", default=[], help="kind=factor on the weight of its lines")
     p.add_argument("--muon-lr", type=float, default=0.012)
     p.add_argument("--adam-lr", type=float, default=0.003)
     p.add_argument("--weight-decay", type=float, default=0.1)
     p.add_argument("--warmup", type=int, default=50, help="steps")
-    p.add_argument("--decay", type=float, default=0.45, help="last share of the training in which the rate falls to zero")
+    p.add_argument("--decay", type=float, default=0.45,
+                   help="last share of the training in which the rate falls to zero")
     p.add_argument("--workers", type=int, default=min(2, os.cpu_count()), help="processes on CPU")
     p.add_argument("--evaluate-s", type=float, default=600, help="between looks at a part of the lines kept back")
     p.add_argument("--save-s", type=float, default=120)
@@ -134,7 +139,8 @@ def main(argv):
 
 def worker(rank, world, device, shape, args, shared):
     if rank > 0:
-        # Linux divides CPU time between sessions first; in one session the workers of a busy machine would share one part.
+        # Linux divides CPU time between sessions first; in one session the workers of a busy
+        # machine would share one part.
         os.setsid()
     if device == "cpu":
         torch.set_num_threads(max(1, (os.cpu_count() or 1) // world))
@@ -176,12 +182,14 @@ class Worker:
         self.pad = self.chat.id["<|endoftext|>"]
         if rank == 0:
             fits = np.array([data.bucket_of(self.buckets, n) for n in rows.lengths])
-            print(f"{len(rows.ids)} rows ({rows.too_long} too long and left out), {rows.lengths.sum() / 1e6:.2f} M tokens, "
-                  f"mean {rows.lengths.mean():.0f}, median {np.median(rows.lengths):.0f}, longest {rows.lengths.max()}, "
+            print(f"{len(rows.ids)} rows ({rows.too_long} too long and left out), "
+                  f"{rows.lengths.sum() / 1e6:.2f} M tokens, mean {rows.lengths.mean():.0f}, "
+                  f"median {np.median(rows.lengths):.0f}, longest {rows.lengths.max()}, "
                   f"buckets {self.buckets}, padding {1 - rows.lengths.sum() / fits.sum():.3f}")
             for at, kind in enumerate(rows.kinds):
                 of = rows.kind == at
-                print(f"  {kind:24s} n={of.sum():7d} tokens={rows.lengths[of].mean():6.0f} answer={np.mean((rows.lengths - rows.answer_at)[of]):5.1f}")
+                answer = np.mean((rows.lengths - rows.answer_at)[of])
+                print(f"  {kind:24s} n={of.sum():7d} tokens={rows.lengths[of].mean():6.0f} answer={answer:5.1f}")
             sys.stdout.flush()
 
     # -- the loop --
@@ -211,7 +219,8 @@ class Worker:
                     last_save = now
                 if stop or now - last_print > 30:
                     speed = (tokens - last_tokens) / max(1e-9, now - last_print)
-                    self.report(0, f"{elapsed / 60:5.1f} min {tokens / 1e6:6.2f} M {speed:6.0f} tok/s step {step} {fraction:.3f}")
+                    self.report(0, f"{elapsed / 60:5.1f} min {tokens / 1e6:6.2f} M {speed:6.0f} tok/s "
+                                   f"step {step} {fraction:.3f}")
                     last_print, last_tokens = now, tokens
             if evaluate:
                 self.evaluate(self.args.held_out if stop else self.args.quick)
@@ -233,7 +242,9 @@ class Worker:
         return min(1.0, step / self.args.warmup) * min(1.0, (1 - fraction) / self.args.decay)
 
     def gradients(self, micro, fraction):
-        """This worker's share of a step: the loss is the weighted mean over all micro-batches of the step."""
+        """This worker's share of a step: the loss is the weighted mean over all micro-batches of
+        the step.
+        """
         until = self.args.content_until
         content = self.args.content_weight * (max(0.0, 1 - fraction / until) if until else 1.0)
         total = sum(self.answer_weight[rows].sum() + content * self.content_tokens[rows].sum() for _, _, rows in micro)
@@ -256,7 +267,9 @@ class Worker:
         return [torch.from_numpy(part).to(self.device) for part in batch]
 
     def warm_up(self):
-        """Compiles before the clock starts; the first worker fills the cache on disk for the others."""
+        """Compiles before the clock starts; the first worker fills the cache on disk for the
+        others.
+        """
         started = time.time()
         for rank in range(self.world):
             if rank == self.rank:
@@ -272,12 +285,14 @@ class Worker:
         into = self.tallies[slot, self.rank]
         for at, row in enumerate(rows):
             answer = right[at, self.rows.answer_at[row] : self.rows.lengths[row]]
-            into[self.rows.kind[row]] += torch.tensor([1.0, answer.all(), answer[0], answer.mean()], dtype=torch.float64)
+            counts = [1.0, answer.all(), answer[0], answer.mean()]
+            into[self.rows.kind[row]] += torch.tensor(counts, dtype=torch.float64)
 
     def evaluate(self, each):
         jobs = []
         for t in self.buckets:
-            rows = [r for kind in self.held_out.values() for r in kind[:each] if data.bucket_of(self.buckets, self.rows.lengths[r]) == t]
+            chosen = (r for kind in self.held_out.values() for r in kind[:each])
+            rows = [r for r in chosen if data.bucket_of(self.buckets, self.rows.lengths[r]) == t]
             size = self.args.batch // t
             jobs += [(t, rows[at : at + size]) for at in range(0, len(rows), size)]
         for t, rows in jobs[self.rank :: self.world]:
@@ -291,13 +306,15 @@ class Worker:
         self.tallies[slot].zero_()
         print(title)
         if slot == 0:
-            print("   " + "  ".join(f"{kind} {sums[at, 1] / max(1.0, sums[at, 0].item()):.2f}" for at, kind in enumerate(self.rows.kinds)))
+            exact = [sums[at, 1] / max(1.0, sums[at, 0].item()) for at in range(len(self.rows.kinds))]
+            print("   " + "  ".join(f"{kind} {share:.2f}" for kind, share in zip(self.rows.kinds, exact)))
         else:
             metrics = {}
             for at, kind in enumerate(self.rows.kinds):
                 n, exact, first, token = sums[at].tolist()
-                metrics[kind] = dict(n=int(n), exact=exact / max(n, 1), first=first / max(n, 1), token=token / max(n, 1))
-                print(f"   {kind:24s} n={n:.0f} exact={exact / max(n, 1):.3f} first={first / max(n, 1):.3f} token={token / max(n, 1):.4f}")
+                exact, first, token = (part / max(n, 1) for part in (exact, first, token))
+                metrics[kind] = dict(n=int(n), exact=exact, first=first, token=token)
+                print(f"   {kind:24s} n={n:.0f} exact={exact:.3f} first={first:.3f} token={token:.4f}")
             with open(Path(self.args.run) / "metrics.jsonl", "a", encoding="utf-8") as file:
                 file.write(json.dumps({"title": title, "kinds": metrics}) + "\n")
         sys.stdout.flush()

@@ -1,10 +1,10 @@
-//! Content digests (BLAKE3, 32 bytes): cache keys, model identities, the result hash.
+//! Content digests (BLAKE3, 32 bytes) for cache keys, model identities and the result hash.
 
 use serde::{Deserialize, Serialize};
 use std::fmt;
 use std::str::FromStr;
 
-/// A BLAKE3 digest; prints as 64 lowercase hex digits.
+/// A BLAKE3 digest, printed as 64 lower-case hex digits.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Digest(pub [u8; 32]);
 
@@ -54,12 +54,13 @@ impl<'de> Deserialize<'de> for Digest {
     }
 }
 
-/// Hashes a sequence of fields so that no two different sequences give the same bytes (each field is length-prefixed).
+/// A hasher for a sequence of fields. Each field is prefixed with its length, so that no two
+/// different sequences give the same bytes.
 #[derive(Clone, Default)]
 pub struct Hasher(blake3::Hasher);
 
 impl Hasher {
-    /// A hasher for one kind of thing; two domains never collide.
+    /// A hasher for one kind of value; the digests of two domains never collide.
     pub fn new(domain: &str) -> Self {
         let mut hasher = Self::default();
         hasher.field(domain.as_bytes());
@@ -79,10 +80,12 @@ impl Hasher {
     }
 }
 
-/// The digest of a value's JSON text. Field order is the declaration order, so it is stable for a given type.
+/// Returns the digest of a value's JSON text. Fields are in declaration order, so that it is stable
+/// for a given type.
 ///
 /// # Panics
-/// If the value cannot be written as JSON (a map with non-string keys, say): a programmer's error.
+/// Panics if the value cannot be written as JSON (a map with non-string keys, say), which is a
+/// programmer's error.
 pub fn digest_json<T: Serialize>(domain: &str, value: &T) -> Digest {
     let json = serde_json::to_vec(value).expect("a digested value is plain data");
     Hasher::new(domain).field(&json).finish()

@@ -1,5 +1,5 @@
-//! Counter-based randomness: every draw comes from a seed derived from (run seed, stage, agent, step, item), so a result
-//! never depends on the order in which work was done.
+//! Counter-based randomness: every draw comes from a seed derived from (run seed, stage, agent,
+//! step, item), so that results never depend on the order in which work was done.
 
 use super::digest::Hasher;
 use rand_chacha::ChaCha8Rng;
@@ -24,7 +24,7 @@ impl AsRef<str> for Stage {
     }
 }
 
-/// The seed of a run, or one derived from it.
+/// The seed of a run, or a seed derived from it.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Serialize, Deserialize)]
 pub struct Seed(pub u64);
 
@@ -42,7 +42,7 @@ impl Seed {
         Self(u64::from_le_bytes(digest.0[..8].try_into().expect("eight bytes")))
     }
 
-    /// A generator that starts from this seed; the same on every machine.
+    /// A generator that starts from this seed and is the same on every machine.
     pub fn rng(self) -> ChaCha8Rng {
         ChaCha8Rng::seed_from_u64(self.0)
     }

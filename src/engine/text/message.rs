@@ -1,21 +1,21 @@
-//! Who said what. A message's content is data: it never holds control tokens.
+//! The messages of a conversation. A message's content is data: it never holds control tokens.
 
 use serde::{Deserialize, Serialize};
 
-/// Who speaks a message; the names are the chat templates' own.
+/// The speaker of a message; the names are those of chat templates.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Speaker {
-    /// Standing instructions.
+    /// The system, for standing instructions.
     System,
-    /// The one who asks.
+    /// The user, who asks.
     User,
-    /// The model.
+    /// The assistant, which is the model.
     Assistant,
 }
 
 impl Speaker {
-    /// The name in chat templates and in JSON.
+    /// The speaker's name in chat templates and in JSON.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::System => "system",
@@ -29,14 +29,14 @@ impl Speaker {
 #[derive(Clone, PartialEq, Eq, Hash, Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Message {
-    /// Who speaks.
+    /// The speaker.
     pub role: Speaker,
-    /// What is said, taken as plain text.
+    /// The content, taken as plain text.
     pub content: String,
 }
 
 impl Message {
-    /// A user's message, the only kind the optimizer sends.
+    /// A message of the user, the only kind that the optimizer sends.
     pub fn user(content: impl Into<String>) -> Self {
         Self { role: Speaker::User, content: content.into() }
     }

@@ -1,4 +1,4 @@
-//! Asks, combines and decides.
+//! The judge itself: it asks the model in both orders, combines the readings and decides.
 
 use super::reading::{self, Reading, read_choice, read_letters};
 use super::template::{LETTERS, Question, ReplyForm, render};
@@ -9,7 +9,8 @@ use futures::FutureExt;
 use futures::future::{BoxFuture, try_join_all};
 use std::sync::{Arc, Mutex};
 
-/// Compares answers with one model. Every comparison is a pure function of its texts (and, for the coin, of its draw).
+/// A judge that compares answers with one model. Every comparison is a pure function of its texts
+/// and, for the coin, of its draw.
 pub struct Judge {
     model: Arc<dyn ChatModel>,
     options: JudgeOptions,
@@ -18,21 +19,22 @@ pub struct Judge {
 }
 
 impl Judge {
-    /// A judge that asks `model`; `seed` is for the coin alone.
+    /// A judge that asks `model`; `seed` is used by the coin only.
     pub fn new(model: Arc<dyn ChatModel>, options: JudgeOptions, seed: Seed) -> Self {
         Self { model, options, seed, stats: Mutex::default() }
     }
 
-    /// What it did so far.
+    /// The counters of all comparisons so far.
     pub fn stats(&self) -> JudgeStats {
         *self.stats.lock().expect("no thread panics while it holds the counts")
     }
 
-    /// Whether `candidate` does the task better than `base`. `draw` holds the counters of this one comparison, from which
-    /// the coin is seeded. With both orders, swapping the two answers gives 1 − the value.
+    /// Decides whether `candidate` does the task better than `base`. `draw` holds the counters of
+    /// this comparison, from which the coin is seeded. With both orders, swapping the two answers
+    /// gives 1 − the value.
     ///
     /// # Errors
-    /// Whatever the model answers, except an overflow, which is a tie.
+    /// Returns every error of the model except an overflow, which counts as a tie.
     pub async fn compare(
         &self,
         question: &Question<'_>,
@@ -43,16 +45,16 @@ impl Judge {
         let verdict = if candidate == base {
             Verdict::tie(VerdictKind::Identical)
         } else if self.options.mode == JudgeMode::Coin {
-            self.toss(candidate < base, draw)
+            self.flip_coin(candidate < base, draw)
         } else {
             self.ask(question, candidate, base).await?
         };
-        self.note(|stats| stats.count(verdict.kind));
+        self.record(|stats| stats.count(verdict.kind));
         Ok(verdict)
     }
 
-    /// A fair coin that names one of two texts, in whichever order they come.
-    fn toss(&self, candidate_first: bool, draw: &[u64]) -> Verdict {
+    /// Flips a fair coin that picks one of the two texts, independent of their order.
+    fn flip_coin(&self, candidate_first: bool, draw: &[u64]) -> Verdict {
         let heads = self.seed.derive(Stage::Coin, draw).0 & 1 == 1;
         let value = if heads == candidate_first { 1.0 } else { 0.0 };
         Verdict { value, kind: VerdictKind::Coin, score: None }
@@ -68,7 +70,8 @@ impl Judge {
         Ok(self.decide(reading::mean(&readings, false)))
     }
 
-    /// One rubric in both orders: s = (l1 + l2) / 2, in which whatever the model adds to a position cancels.
+    /// Asks about one rubric in both orders: s = (l1 + l2) / 2, in which an additive position bias
+    /// of the model cancels.
     async fn ask_rubric(
         &self,
         question: &Question<'_>,
@@ -84,13 +87,14 @@ impl Judge {
         if let [first, second] = &mut readings[..] {
             *second = second.flipped();
             if let (Some(one), Some(two)) = (first.sign(), second.sign()) {
-                self.note(|stats| *(if one == two { &mut stats.consistent } else { &mut stats.inconsistent }) += 1);
+                self.record(|stats| *(if one == two { &mut stats.consistent } else { &mut stats.inconsistent }) += 1);
             }
         }
         Ok(reading::mean(&readings, true))
     }
 
-    /// One call: positive when the model prefers `a`, which is shown as answer A.
+    /// Makes one call; the reading is positive if the model prefers `a`, which is shown as answer
+    /// A.
     fn reply<'a>(
         &'a self,
         question: &Question<'_>,
@@ -104,7 +108,7 @@ impl Judge {
         let max_new_tokens = if text_mode { self.options.max_new_tokens } else { 1 };
         let request = Request { messages, max_new_tokens, sampling: Sampling::GREEDY };
         async move {
-            self.note(|stats| stats.asked += 1);
+            self.record(|stats| stats.asked += 1);
             let reading = if text_mode {
                 self.model.complete(request).await.map(|completion| read_choice(&completion.text))
             } else {
@@ -135,7 +139,7 @@ impl Judge {
         }
     }
 
-    fn note(&self, change: impl FnOnce(&mut JudgeStats)) {
+    fn record(&self, change: impl FnOnce(&mut JudgeStats)) {
         change(&mut self.stats.lock().expect("no thread panics while it holds the counts"));
     }
 }

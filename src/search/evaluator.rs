@@ -1,5 +1,6 @@
-//! Trying prompts on a mini-batch: base traces, proposals, re-runs, comparisons. Everything independent runs at once, and
-//! results come in index order. It asks and measures; what follows from it is decided elsewhere.
+//! Evaluates prompts on a mini-batch: base traces, proposals, re-runs, comparisons. Independent
+//! calls run concurrently, and results come in index order. It measures; what follows from a
+//! measurement is decided in `ascent`.
 
 use super::beam::{Node, round_score};
 use super::input::SearchInput;
@@ -9,13 +10,13 @@ use crate::graph::Graph;
 use crate::judge::Judge;
 use crate::misalignment::{Buffer, Sampling};
 use crate::prompt::{Rejection, Sanitized, Template};
-use crate::propose::{Optimizer, Source};
+use crate::propose::{Optimizer, ProposalContext};
 use crate::reward::{Reward, compare, joint_reward};
 use crate::rollout::{Prompts, Runner, Trace};
 use futures::future::try_join_all;
 use std::sync::Arc;
 
-/// The first counter of a comparison's coin: what it is tossed for.
+/// The first counter of a comparison's coin flip: which kind of comparison it is for.
 const COIN_STEP: u64 = 1;
 const COIN_REFRESH: u64 = 2;
 const COIN_FINAL: u64 = 3;
@@ -23,37 +24,39 @@ const COIN_FINAL: u64 = 3;
 /// A mini-batch: positions in the pool with their queries.
 pub(super) type Batch = Vec<(usize, Arc<str>)>;
 
-/// Which step it is.
+/// Which step of the search it is.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Turn {
+pub(super) struct StepId {
     pub(super) round: usize,
     pub(super) agent: AgentId,
     pub(super) step: usize,
 }
 
-impl Turn {
-    /// The counters (round, agent, step), the path of every draw of the step.
+impl StepId {
+    /// The counters (round, agent, step) that begin the path of every random draw of the step.
     pub(super) fn path(self) -> [u64; 3] {
         [self.round as u64, self.agent.0 as u64, self.step as u64]
     }
 }
 
-/// A parent, its traces, and the candidates written from them.
-pub(super) struct Litter {
-    /// The parent's place in the beam.
+/// The prompts that the optimizer model proposed for one parent.
+pub(super) struct Proposals {
+    /// The parent's index in the beam.
     pub(super) parent: usize,
+    /// The parent's traces on the mini-batch.
     pub(super) traces: Vec<Trace>,
-    pub(super) proposals: Vec<Result<Sanitized, Rejection>>,
+    /// One proposed prompt per candidate, or the reason why it cannot be used.
+    pub(super) prompts: Vec<Result<Sanitized, Rejection>>,
 }
 
-/// A candidate's traces and what they are worth.
-pub(super) struct Tried {
+/// A candidate's traces on the mini-batch and their reward.
+pub(super) struct Evaluated {
     pub(super) traces: Vec<Trace>,
     pub(super) reward: Reward,
 }
 
-/// The models in their roles.
-pub(super) struct Trial<'a> {
+/// The three models in their roles.
+pub(super) struct Evaluator<'a> {
     input: &'a SearchInput,
     graph: &'a Graph,
     pub(super) runner: Runner,
@@ -61,7 +64,7 @@ pub(super) struct Trial<'a> {
     optimizer: Optimizer,
 }
 
-impl<'a> Trial<'a> {
+impl<'a> Evaluator<'a> {
     pub(super) fn new(input: &'a SearchInput) -> Self {
         let SearchInput { graph, worker, optimizer, judge, seed, options, .. } = input;
         Self {
@@ -73,55 +76,64 @@ impl<'a> Trial<'a> {
         }
     }
 
-    /// The queries at these positions.
+    /// The mini-batch of the queries at these positions of the pool.
     pub(super) fn batch(&self, positions: &[usize]) -> Batch {
         positions.iter().map(|at| (*at, self.input.pool[*at].clone())).collect()
     }
 
-    /// Base traces of every parent and Ksub proposals for each (Eq. 4). All parents see the same batch, and what stands
-    /// above the agent runs once for all of them. A parent's candidates are written as soon as its own traces are there.
-    pub(super) async fn litters(
+    /// Runs every parent on the batch and has the optimizer model write K_sub proposals for each
+    /// (Eq. 4). All parents see the same batch, so the agents upstream of this one run only once.
+    /// The proposals for a parent are requested as soon as its own traces are complete.
+    pub(super) async fn propose(
         &self,
-        turn: Turn,
+        step_id: StepId,
         best: &Prompts,
         parents: &[Node],
         cases: &Buffer,
         batch: &Batch,
-    ) -> Result<Vec<Litter>, ChatError> {
+    ) -> Result<Vec<Proposals>, ChatError> {
         let first = parents.first().expect("a beam is never empty");
-        let base = self.runner.run(&best.with(turn.agent, first.prompt.clone()), batch).await?;
-        let litter = async |(parent, node): (usize, &Node)| {
+        let base = self.runner.run(&best.with(step_id.agent, first.prompt.clone()), batch).await?;
+        let propose_for = async |(parent, node): (usize, &Node)| {
             let traces =
-                if parent == 0 { base.clone() } else { self.rerun(&base, turn.agent, best, &node.prompt).await? };
-            let source = Source { graph: self.graph, agent: turn.agent, parent: &node.prompt, traces: &traces, cases };
-            let propose = async |candidate: usize| {
-                let [round, agent, step] = turn.path();
-                self.optimizer.propose(source, &[round, agent, step, parent as u64, candidate as u64]).await
+                if parent == 0 { base.clone() } else { self.rerun(&base, step_id.agent, best, &node.prompt).await? };
+            let context = ProposalContext {
+                graph: self.graph,
+                agent: step_id.agent,
+                parent: &node.prompt,
+                traces: &traces,
+                cases,
             };
-            let proposals = try_join_all((0..self.input.options.search.candidates).map(propose)).await?;
-            Ok(Litter { parent, traces, proposals })
+            let propose = async |candidate: usize| {
+                let [round, agent, step] = step_id.path();
+                self.optimizer.propose(context, &[round, agent, step, parent as u64, candidate as u64]).await
+            };
+            let prompts = try_join_all((0..self.input.options.search.candidates).map(propose)).await?;
+            Ok(Proposals { parent, traces, prompts })
         };
-        try_join_all(parents.iter().enumerate().map(litter)).await
+        try_join_all(parents.iter().enumerate().map(propose_for)).await
     }
 
-    /// R(c, p): re-runs downward from the agent, and the joint reward (Eq. 5). `place` is (parent, candidate).
+    /// Measures R(c, p), the joint reward (Eq. 5) of the candidate `prompt`: re-runs the agent and
+    /// everything downstream of it. `position` is (parent, candidate).
     pub(super) async fn candidate(
         &self,
-        turn: Turn,
+        step_id: StepId,
         best: &Prompts,
         base: &[Trace],
         prompt: &Template,
-        place: [usize; 2],
-    ) -> Result<Tried, ChatError> {
-        let [round, agent, step] = turn.path();
-        let [parent, candidate] = place.map(|at| at as u64);
+        position: [usize; 2],
+    ) -> Result<Evaluated, ChatError> {
+        let [round, agent, step] = step_id.path();
+        let [parent, candidate] = position.map(|at| at as u64);
         let draw = [COIN_STEP, round, agent, step, parent, candidate];
-        // A term without weight is asked all the same where cases are told apart by it.
+        // Misalignment cases depend on all three terms, so a term of weight 0 is then judged too.
         let mining = matches!(self.input.options.misalignment.sampling, Sampling::Misalignment | Sampling::Success);
-        self.against(turn.agent, best, base, prompt, mining, &draw).await
+        self.evaluate(step_id.agent, best, base, prompt, mining, &draw).await
     }
 
-    /// Eq. 8: R(p, best_i) of every node of the beam on one fresh batch, with the same reward; `None` for best_i itself.
+    /// Measures R(p, best_i) for every node of the beam on one fresh batch (Eq. 8), with the reward
+    /// of a step; `None` for best_i itself.
     pub(super) async fn refresh(
         &self,
         round: usize,
@@ -136,13 +148,13 @@ impl<'a> Trial<'a> {
                 return Ok(None);
             }
             let draw = [COIN_REFRESH, round as u64, agent.0 as u64, at as u64];
-            let tried = self.against(agent, best, &base, &node.prompt, false, &draw).await?;
-            Ok(Some(tried.reward.mean))
+            let evaluated = self.evaluate(agent, best, &base, &node.prompt, false, &draw).await?;
+            Ok(Some(evaluated.reward.mean))
         };
         try_join_all(beam.iter().enumerate().map(node)).await
     }
 
-    /// Per query of the batch, whether `optimized` gives the better answer than the seed prompts.
+    /// Whether `optimized` gives a better answer than the seed prompts: 1, 0 or ½ per query.
     pub(super) async fn final_check(&self, optimized: &Prompts, batch: &Batch) -> Result<Vec<f64>, ChatError> {
         let seed = Prompts::seed(self.graph);
         let (base, new) =
@@ -152,7 +164,7 @@ impl<'a> Trial<'a> {
         try_join_all(base.iter().zip(&new).map(one)).await
     }
 
-    async fn against(
+    async fn evaluate(
         &self,
         agent: AgentId,
         best: &Prompts,
@@ -160,11 +172,11 @@ impl<'a> Trial<'a> {
         prompt: &Template,
         all_terms: bool,
         draw: &[u64],
-    ) -> Result<Tried, ChatError> {
+    ) -> Result<Evaluated, ChatError> {
         let traces = self.rerun(base, agent, best, prompt).await?;
         let weights = &self.input.options.reward;
         let reward = joint_reward(&self.judge, self.graph, weights, agent, base, &traces, all_terms, draw).await?;
-        Ok(Tried { traces, reward: rounded(reward) })
+        Ok(Evaluated { traces, reward: rounded(reward) })
     }
 
     async fn rerun(
@@ -178,7 +190,7 @@ impl<'a> Trial<'a> {
     }
 }
 
-/// The reward as events hold it.
+/// The reward with its values rounded as events store them.
 fn rounded(mut reward: Reward) -> Reward {
     reward.mean = round_score(reward.mean);
     for sample in &mut reward.samples {
