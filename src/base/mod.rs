@@ -1,11 +1,14 @@
-//! What every module may use: ids, seeds, digests, the clock, cancellation. Knows nothing of models, prompts or files.
+//! What every module may use: ids, seeds, digests, bounds of options, the clock, cancellation. Knows
+//! nothing of models, prompts or files.
 
+mod bounds;
 mod cancel;
 mod clock;
 mod digest;
 mod ids;
 mod seed;
 
+pub use bounds::{Bound, Bounded, Number, OutOfBounds, Rule};
 pub use cancel::CancelToken;
 pub use clock::{Stopwatch, processor_seconds};
 pub use digest::{Digest, Hasher, digest_json};

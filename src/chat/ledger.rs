@@ -35,6 +35,7 @@ impl ModelRole {
 
 /// What one role cost.
 #[derive(Clone, Copy, PartialEq, Debug, Default, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct LedgerLine {
     /// Calls made, whoever answered them: `computed + cached + shared + failed`.
     pub calls: u64,

@@ -102,10 +102,12 @@ pub struct Scores {
 
 /// Everything about a model that can change its answers; part of every cache key.
 #[derive(Clone, PartialEq, Eq, Hash, Debug, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct ModelIdentity {
     /// For people: the directory's name or the embedded model's.
     pub name: String,
     /// Digest over weights, configuration, tokenizer, chat template, number format, backend and kernel version.
+    #[cfg_attr(test, schemars(with = "String"))]
     pub digest: Digest,
 }
 

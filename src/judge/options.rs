@@ -1,35 +1,42 @@
-//! How comparisons are made and decided.
+//! Options of the judge: how comparisons are made and decided.
 
+use crate::base::{Bound, Bounded, Rule};
 use serde::{Deserialize, Serialize};
 
-/// How the judge answers.
+/// How the judge answers a comparison.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "lowercase")]
 pub enum JudgeMode {
-    /// Read the next-token log-probabilities of the answer letters: one prefill, no decoding.
+    /// The judge reads the next-token log-probabilities of the answer letters: one prefill, no
+    /// decoding.
     #[default]
     Logit,
-    /// Generate a reply and parse `<choose>A</choose>`.
+    /// The judge generates a reply, from which `<choose>A</choose>` is parsed.
     Text,
-    /// A seeded coin instead of a model: the control that shows what the judge is worth.
+    /// A seeded coin replaces the model: the control that shows what the judge is worth.
     Coin,
 }
 
 /// Options of the `[judge]` section.
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(default, deny_unknown_fields)]
 pub struct JudgeOptions {
-    /// How the judge answers.
+    /// How the judge answers a comparison.
     pub mode: JudgeMode,
-    /// Ask in both orders and combine, which cancels an additive position bias. Off only for the ablation.
+    /// Whether each pair is judged in both orders and the results are combined, which cancels an
+    /// additive position bias. Off only for the ablation.
     pub both_orders: bool,
-    /// Logit mode: |s| below this (nats) is a tie.
+    /// In logit mode, a score |s| below this many nats is a tie.
     pub tie_band: f64,
-    /// Logit mode: when the two letters together have less probability than this, the reply is no answer: a tie, counted.
+    /// In logit mode, if both letters together have less probability than this, the reply is no
+    /// answer; the comparison is a tie and is counted.
     pub min_letter_mass: f64,
-    /// Text mode: most new tokens of a reply.
+    /// The most new tokens of a reply in text mode.
     pub max_new_tokens: usize,
-    /// Further sentences on what counts; each is asked on its own and the scores are averaged. Empty asks once without one.
+    /// Rubrics: further sentences on what counts. Each is judged on its own, and the scores are
+    /// averaged. Without rubrics each pair is judged once.
     pub rubrics: Vec<String>,
 }
 
@@ -44,4 +51,14 @@ impl Default for JudgeOptions {
             rubrics: Vec::new(),
         }
     }
+}
+
+impl Bounded for JudgeOptions {
+    const SECTION: &'static str = "judge";
+
+    const BOUNDS: &'static [Bound<Self>] = &[
+        Bound::new("tie_band", Rule::NOT_NEGATIVE, |options| Some(options.tie_band.into())),
+        Bound::new("min_letter_mass", Rule::Real(0.0, 1.0), |options| Some(options.min_letter_mass.into())),
+        Bound::new("max_new_tokens", Rule::at_least(1), |options| Some(options.max_new_tokens.into())),
+    ];
 }

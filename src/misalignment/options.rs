@@ -1,31 +1,34 @@
-//! Which cases are kept and how many are shown.
+//! Options of the buffer: which cases are kept and how many are shown.
 
+use crate::base::{Bound, Bounded};
 use serde::{Deserialize, Serialize};
 
-/// Which cases feed the agent's own next proposals.
+/// The cases that an agent's next proposals show.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "lowercase")]
 pub enum Sampling {
-    /// Local better, lookahead or global worse (Eq. 6).
+    /// Misalignment cases: local better, lookahead or global worse (Eq. 6).
     #[default]
     Misalignment,
-    /// Any case, at random (ablation).
+    /// Random cases (ablation).
     Random,
-    /// Cases where everything got better (ablation).
+    /// Cases in which every term got better (ablation).
     Success,
-    /// None (ablation).
+    /// No cases (ablation).
     Off,
 }
 
 /// Options of the `[misalignment]` section.
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(default, deny_unknown_fields)]
 pub struct MisalignmentOptions {
     /// Which cases are kept.
     pub sampling: Sampling,
-    /// K_mis: most cases shown in one proposal.
+    /// The most cases K_mis shown in one proposal.
     pub shown: usize,
-    /// Most cases kept per agent; the oldest go first.
+    /// The most cases kept per agent; the oldest are dropped first.
     pub capacity: usize,
 }
 
@@ -33,4 +36,10 @@ impl Default for MisalignmentOptions {
     fn default() -> Self {
         Self { sampling: Sampling::Misalignment, shown: 3, capacity: 64 }
     }
+}
+
+impl Bounded for MisalignmentOptions {
+    const SECTION: &'static str = "misalignment";
+
+    const BOUNDS: &'static [Bound<Self>] = &[];
 }

@@ -4,6 +4,7 @@ use serde::{Deserialize, Serialize};
 
 /// How many held-out cases were answered correctly.
 #[derive(Clone, Copy, PartialEq, Debug, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct Accuracy {
     /// Cases.
     pub n: usize,
@@ -17,6 +18,7 @@ pub struct Accuracy {
 
 /// Optimized minus seed prompts on the same cases.
 #[derive(Clone, Copy, PartialEq, Debug, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct Difference {
     /// The difference of the accuracies.
     pub value: f64,

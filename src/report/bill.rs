@@ -5,6 +5,7 @@ use serde::{Deserialize, Serialize};
 
 /// What each role cost in the process that wrote the report; a resumed run's bill is that of its last part.
 #[derive(Clone, Copy, PartialEq, Debug, Default, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct Bill {
     /// Running the agents.
     pub worker: LedgerLine,

@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 
 /// One agent's prompt before and after.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct PromptLine {
     /// The agent's name.
     pub agent: String,
@@ -21,6 +22,7 @@ pub struct PromptLine {
 
 /// One step and its scores.
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct StepLine {
     /// d, from 1.
     pub round: usize,
@@ -42,6 +44,7 @@ pub struct StepLine {
 
 /// One candidate of a step.
 #[derive(Clone, Copy, PartialEq, Debug, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct TriedLine {
     /// The id of the prompt it was made from.
     pub parent: usize,
@@ -57,6 +60,7 @@ pub struct TriedLine {
 
 /// One prompt that was tried, and where it comes from.
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct LineageLine {
     /// The agent's name.
     pub agent: String,
@@ -80,6 +84,7 @@ pub struct LineageLine {
 
 /// How often what is better for an agent was worse for the team (Eq. 6).
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct MisalignmentLine {
     /// The agent's name.
     pub agent: String,
@@ -95,6 +100,7 @@ pub struct MisalignmentLine {
 
 /// How much the rankings of a beam before and after its refresh agree (Eq. 8).
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct RankLine {
     /// d, from 1.
     pub round: usize,
@@ -112,6 +118,7 @@ pub struct RankLine {
 
 /// What the judge did.
 #[derive(Clone, Copy, PartialEq, Debug, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct JudgeLine {
     /// How often both orders named the same answer.
     pub position_consistency: Option<f64>,
@@ -125,6 +132,7 @@ pub struct JudgeLine {
 
 /// A passage that an optimized prompt shares with a query of the pool.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct CopiedLine {
     /// The agent's name.
     pub agent: String,

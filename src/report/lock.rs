@@ -4,6 +4,7 @@ use serde::{Deserialize, Serialize};
 
 /// What the kernel said about the egress lock at the end of the run.
 #[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct EgressLock {
     /// Every thread was locked.

@@ -41,12 +41,14 @@ pub struct Inputs<'a> {
 
 /// A finished run, as result.json has it.
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct RunReport {
     /// [`REPORT_SCHEMA`].
     pub schema: u32,
     /// The experiment's name.
     pub name: String,
     /// The run's seed.
+    #[cfg_attr(test, schemars(with = "u64"))]
     pub seed: Seed,
     /// The models' names and digests, per role.
     pub model: Models,
@@ -91,11 +93,13 @@ pub struct RunReport {
     /// Where the files are.
     pub files: Files,
     /// Digest over prompts and scores: equal for equal results, whatever the time, the machine's load or the cache.
+    #[cfg_attr(test, schemars(with = "String"))]
     pub result_hash: Digest,
 }
 
 /// The files of a run.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct Files {
     /// Agent name → prompt.
     pub prompts: PathBuf,

@@ -46,6 +46,7 @@ pub enum Event {
 
 /// Who plays which role.
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct Models {
     /// Runs the agents.
     pub worker: ModelIdentity,
@@ -81,6 +82,7 @@ pub struct Started {
 /// A prompt's place in a beam. The prompt's text stands where it was made: at [`Started::prompts`] for id 0, else at its
 /// [`Candidate`].
 #[derive(Clone, Copy, PartialEq, Debug, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct Ranked {
     /// Order of creation within the agent; 0 is the seed prompt.
     pub id: usize,
@@ -200,6 +202,7 @@ pub enum Outcome {
 
 /// Who won the final check.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "lowercase")]
 pub enum FinalVerdict {
     /// The optimized prompts.
@@ -214,6 +217,7 @@ pub enum FinalVerdict {
 
 /// Seed prompts against optimized prompts on a fresh batch, judged by the system's answers.
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct FinalCheck {
     /// The batch (positions in the pool); empty when there was nothing to compare.
     pub batch: Vec<usize>,

@@ -1,37 +1,41 @@
-//! The search's constants; the paper's values are the defaults, and every ablation is a value here.
+//! Options of the search. The defaults are the paper's values, and every ablation is a value of an
+//! option.
 
+use crate::base::{Bound, Bounded, Rule};
 use serde::{Deserialize, Serialize};
 
-/// In which order agents are optimized.
+/// The order in which agents are optimized.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "lowercase")]
 pub enum Schedule {
-    /// T steps per agent, then the next agent, D rounds (coordinate ascent).
+    /// T steps on one agent, then the next agent, for D rounds: coordinate ascent as in the paper.
     #[default]
     Interleaved,
-    /// All D·T steps of one agent before the next agent (ablation: sequential convergence).
+    /// All D·T steps of one agent before the next agent: sequential convergence, an ablation.
     Sequential,
 }
 
 /// Options of the `[search]` section.
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(default, deny_unknown_fields)]
 pub struct SearchOptions {
-    /// D: rounds over the agents.
+    /// The number of rounds D over the agents.
     pub rounds: usize,
-    /// T: steps per agent and round.
+    /// The number of steps T per agent and round.
     pub steps: usize,
-    /// K: beam width.
+    /// The beam width K.
     pub beam: usize,
-    /// K_sub: candidates per parent and step.
+    /// The number of candidates K_sub per parent and step.
     pub candidates: usize,
-    /// |B|: queries per mini-batch.
+    /// The number of queries |B| per mini-batch.
     pub batch: usize,
-    /// Re-score the beam when an agent is revisited (Eq. 8).
+    /// Whether the beam is re-scored when the search returns to an agent (Eq. 8).
     pub refresh: bool,
-    /// In which order agents are optimized.
+    /// The order in which agents are optimized.
     pub schedule: Schedule,
-    /// Queries of the final check of seed against optimized prompts.
+    /// The number of queries in the final check, which compares seed and optimized prompts.
     pub final_check: usize,
 }
 
@@ -48,4 +52,17 @@ impl Default for SearchOptions {
             final_check: 20,
         }
     }
+}
+
+impl Bounded for SearchOptions {
+    const SECTION: &'static str = "search";
+
+    const BOUNDS: &'static [Bound<Self>] = &[
+        Bound::new("rounds", Rule::at_least(1), |options| Some(options.rounds.into())),
+        Bound::new("steps", Rule::at_least(1), |options| Some(options.steps.into())),
+        Bound::new("beam", Rule::at_least(1), |options| Some(options.beam.into())),
+        Bound::new("candidates", Rule::at_least(1), |options| Some(options.candidates.into())),
+        Bound::new("batch", Rule::at_least(1), |options| Some(options.batch.into())),
+        Bound::new("final_check", Rule::at_least(1), |options| Some(options.final_check.into())),
+    ];
 }

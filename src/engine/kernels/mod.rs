@@ -32,7 +32,7 @@ mod suite;
 mod tests;
 
 pub(crate) use attention::{Attend, attention};
-pub use compute::{Compute, ComputeError};
+pub use compute::{Compute, ComputeError, THREADS};
 pub use cpu::simd::KernelSet;
 pub(crate) use embedding::embed;
 pub use format::Format;
