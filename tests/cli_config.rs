@@ -207,32 +207,44 @@ fn missing_files_are_named() {
     experiment.with("pool.jsonl", "nowhere.jsonl").check(
         "validate x.toml",
         expect![[r#"
-        error: x.toml:19: `data.pool.file`: cannot read nowhere.jsonl: no such file
-        exit 2
-    "#]],
+            error: x.toml:19: `data.pool.file`: cannot read nowhere.jsonl: no such file
+               |
+            19 | pool = { file = "nowhere.jsonl" }
+               |                 ^^^^^^^^^^^^^^^
+            exit 2
+        "#]],
     );
     experiment.with("embedded:triage", "nowhere").check(
         "validate x.toml",
         expect![[r#"
-        error: x.toml:4: `model.path` names no folder: nowhere does not exist
-        exit 2
-    "#]],
+            error: x.toml:4: `model.path` names no folder: nowhere does not exist
+              |
+            4 | path = "nowhere"
+              |        ^^^^^^^^^
+            exit 2
+        "#]],
     );
     experiment.check(
         "eval x.toml",
         expect![[r#"
-        error: x.toml:4: `model.path` names no folder: nowhere does not exist
-        exit 2
-    "#]],
+            error: x.toml:4: `model.path` names no folder: nowhere does not exist
+              |
+            4 | path = "nowhere"
+              |        ^^^^^^^^^
+            exit 2
+        "#]],
     );
     // A plan opens no model.
     assert_eq!(experiment.run("plan x.toml").0, 0);
     experiment.with("decide.txt", "nowhere.txt").check(
         "validate x.toml",
         expect![[r#"
-        error: x.toml:15: `agent.decide.prompt.file` cannot be read: nowhere.txt: no such file
-        exit 2
-    "#]],
+            error: x.toml:15: `agent.decide.prompt.file` cannot be read: nowhere.txt: no such file
+               |
+            15 | prompt = { file = "nowhere.txt" }
+               |                   ^^^^^^^^^^^^^
+            exit 2
+        "#]],
     );
 }
 
@@ -249,9 +261,12 @@ fn files_that_are_not_text_are_named() {
     experiment.write("x.toml", CONFIG.as_bytes()).write("decide.txt", b"\xff").check(
         "validate x.toml",
         expect![[r#"
-        error: x.toml:15: `agent.decide.prompt.file` names a file that is not UTF-8: decide.txt
-        exit 2
-    "#]],
+            error: x.toml:15: `agent.decide.prompt.file` names a file that is not UTF-8: decide.txt
+               |
+            15 | prompt = { file = "decide.txt" }
+               |                   ^^^^^^^^^^^^
+            exit 2
+        "#]],
     );
     let experiment = Experiment::new();
     experiment
@@ -274,16 +289,22 @@ fn toml_errors_have_line_and_column() {
     Experiment::new().with("batch = 2", "batch = 2 2").check(
         "validate x.toml",
         expect![[r#"
-        error: x.toml:25:9: string values must be quoted, expected literal string
-        exit 2
-    "#]],
+            error: x.toml:25:9: string values must be quoted, expected literal string
+               |
+            25 | batch = 2 2
+               |         ^^^
+            exit 2
+        "#]],
     );
     Experiment::new().with("[search]", "[search\n").check(
         "plan x.toml",
         expect![[r#"
-        error: x.toml:24:8: unclosed table, expected `]`
-        exit 2
-    "#]],
+            error: x.toml:24:8: unclosed table, expected `]`
+               |
+            24 | [search
+               |       ^
+            exit 2
+        "#]],
     );
 }
 
@@ -294,6 +315,9 @@ fn every_fault_is_told_at_once() {
         "validate x.toml --set search.beam=none --set judge.mode=vote --set data.pool.file=p.jsonl",
         expect![[r#"
             error: x.toml:2: unknown key `sede`; did you mean `seed`?
+              |
+            2 | sede = 2
+              | ^^^^
             error: --set search.beam=none: `search.beam` is the text "none"; a whole number of 0 or more is needed
             error: --set judge.mode=vote: `judge.mode` is "vote"; it can be `logit`, `text`, `coin`
             error: --set data.pool.file=p.jsonl: `data.pool.file`: cannot read p.jsonl: no such file
@@ -303,9 +327,12 @@ fn every_fault_is_told_at_once() {
     experiment.with("schema = 1", "schema = 9").check(
         "validate x.toml",
         expect![[r#"
-        error: x.toml:1: the schema is 9; this program reads `schema = 1`
-        exit 2
-    "#]],
+            error: x.toml:1: the schema is 9; this program reads `schema = 1`
+              |
+            1 | schema = 9
+              |          ^
+            exit 2
+        "#]],
     );
 }
 
@@ -315,41 +342,65 @@ fn graphs_that_cannot_run_are_refused() {
     Experiment::new().with("topology = \"sequential\"", edges).check(
         "validate x.toml",
         expect![[r#"
-        error: x.toml:6: the graph has a cycle: extract -> decide -> extract
-        error: x.toml:15: agent `extract`: the prompt lacks {context}
-        exit 2
-    "#]],
+            error: x.toml:6: the graph has a cycle: extract -> decide -> extract
+              |
+            6 | [[edge]]
+              |   ^^^^
+            error: x.toml:15: agent `extract`: the prompt lacks {context}
+               |
+            15 | prompt = "List the signals of {question}"
+               |          ^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^
+            exit 2
+        "#]],
     );
     Experiment::new().with("topology = \"sequential\"", "").check(
         "validate x.toml",
         expect![[r#"
-        error: x.toml:5: the graph has 2 terminal agents (extract, decide); exactly one may have no successor
-        error: x.toml:15: agent `decide`: the prompt has {context}, but this agent receives nothing that could fill it
-        exit 2
-    "#]],
+            error: x.toml:5: the graph has 2 terminal agents (extract, decide); exactly one may have no successor
+              |
+            5 | [graph]
+              |  ^^^^^
+            error: x.toml:15: agent `decide`: the prompt has {context}, but this agent receives nothing that could fill it
+               |
+            15 | prompt = { file = "decide.txt" }
+               |          ^^^^^^^^^^^^^^^^^^^^^^^
+            exit 2
+        "#]],
     );
     Experiment::new().with("signals of {question}", "signals").check(
         "validate x.toml",
         expect![[r#"
-        error: x.toml:10: agent `extract`: the prompt lacks {question}
-        exit 2
-    "#]],
+            error: x.toml:10: agent `extract`: the prompt lacks {question}
+               |
+            10 | prompt = "List the signals"
+               |          ^^^^^^^^^^^^^^^^^^
+            exit 2
+        "#]],
     );
     let experiment = Experiment::new();
     experiment.write("decide.txt", b"is {question} <answer>human</answer>?").check(
         "validate x.toml",
         expect![[r#"
-        error: x.toml:15: agent `decide`: the prompt lacks {context}
-        exit 2
-    "#]],
+            error: x.toml:15: agent `decide`: the prompt lacks {context}
+               |
+            15 | prompt = { file = "decide.txt" }
+               |          ^^^^^^^^^^^^^^^^^^^^^^^
+            exit 2
+        "#]],
     );
     experiment.with("name = \"decide\"", "name = \"extract\"").check(
         "validate x.toml",
         expect![[r#"
-        error: x.toml:10: agent `extract`: the prompt lacks {context}
-        error: x.toml:13: two agents are named `extract`
-        exit 2
-    "#]],
+            error: x.toml:10: agent `extract`: the prompt lacks {context}
+               |
+            10 | prompt = "List the signals of {question}"
+               |          ^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^
+            error: x.toml:13: two agents are named `extract`
+               |
+            13 | name = "extract"
+               |        ^^^^^^^^^
+            exit 2
+        "#]],
     );
 }
 
@@ -389,9 +440,12 @@ fn data_that_cannot_be_used_is_refused() {
     experiment.write("pool.jsonl", b"\n").check(
         "validate x.toml",
         expect![[r#"
-        error: x.toml:19: `data.pool.file`: pool.jsonl has no rows
-        exit 2
-    "#]],
+            error: x.toml:19: `data.pool.file`: pool.jsonl has no rows
+               |
+            19 | pool = { file = "pool.jsonl" }
+               |                 ^^^^^^^^^^^^
+            exit 2
+        "#]],
     );
     experiment.write("pool.jsonl", b"{\"question\": \" FOUR\"}\n{\"question\": \"x\"}\n").check(
         "validate x.toml",

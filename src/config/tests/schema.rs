@@ -58,13 +58,14 @@ fn generate<T: JsonSchema>(mut settings: SchemaSettings) -> Value {
     if schema["title"] == "maspo experiment" {
         without_null(&mut schema);
     }
-    without_format(&mut schema);
+    each(&mut schema, &|object| {
+        // The names of Rust's number types say nothing to a reader of JSON.
+        object.shift_remove("format");
+        if let Some(Value::String(description)) = object.get_mut("description") {
+            *description = description.replace('\n', " ");
+        }
+    });
     schema
-}
-
-/// Removes the names of Rust's number types, which say nothing to a reader of JSON.
-fn without_format(schema: &mut Value) {
-    each(schema, &|object| drop(object.shift_remove("format")));
 }
 
 /// TOML has no null: what is not there is left out.
@@ -194,7 +195,7 @@ fn meaning(key: &Value) -> String {
     let mut text = key["description"].as_str().expect("every key is described").to_string();
     for choice in key["oneOf"].as_array().into_iter().flatten() {
         let what = choice["description"].as_str().expect("every choice is described");
-        text.push_str(&format!(" `{}`: {what}", choice["const"]));
+        text.push_str(&format!("<br>`{}`: {what}", choice["const"]));
     }
     text
 }
