@@ -309,6 +309,40 @@ fn toml_errors_have_line_and_column() {
 }
 
 #[test]
+fn bounds_are_those_of_the_options() {
+    Experiment::new().with("threads = 1", "threads = 0\nqueue = 0\ndraft_tokens = 65\n[reward]\nlocal = -0.5").check(
+        "validate x.toml --set rollout.max_in_flight=0",
+        expect![[r#"
+            error: x.toml:27: `engine.threads` is 0; it must be between 1 and 1024
+               |
+            27 | threads = 0
+               |           ^
+            error: x.toml:28: `engine.queue` is 0; it must be between 1 and 1048576
+               |
+            28 | queue = 0
+               |         ^
+            error: x.toml:29: `engine.draft_tokens` is 65; it must be between 0 and 64
+               |
+            29 | draft_tokens = 65
+               |                ^^
+            error: x.toml:31: `reward.local` is -0.5; it must not be negative
+               |
+            31 | local = -0.5
+               |         ^^^^
+            error: --set rollout.max_in_flight=0: `rollout.max_in_flight` is 0; it must be at least 1
+            exit 2
+        "#]],
+    );
+    let experiment = Experiment::new();
+    experiment.check("doctor --threads 1025", expect![[r#"
+        error: invalid value '1025' for '--threads <THREADS>': it must be between 1 and 1024
+
+        For more information, try '--help'.
+        exit 2
+    "#]]);
+}
+
+#[test]
 fn every_fault_is_told_at_once() {
     let experiment = Experiment::new();
     experiment.with("schema = 1", "schema = 1\nsede = 2").check(

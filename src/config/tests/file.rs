@@ -187,6 +187,16 @@ fn values_of_a_wrong_type_or_out_of_range_are_named() {
         "#]],
     );
     check(
+        "frozen = [\"<answer>\"]",
+        "frozen = [\"<answer>\", 3]",
+        &["engine.device=gpu", "judge.rubrics=[true]"],
+        expect![[r#"
+            x.toml:17: `agent.decide.frozen` holds the number 3; text is needed
+            --set judge.rubrics=[true]: `judge.rubrics` holds true; text is needed
+            --set engine.device=gpu: `engine.device` is the text "gpu": device `gpu` is not known: it is one of auto, cpu, cuda, cuda:N, metal
+        "#]],
+    );
+    check(
         "name = \"triage\"",
         "name = \"a/b\"",
         &[],

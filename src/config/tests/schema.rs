@@ -54,7 +54,15 @@ fn result() -> Value {
 
 fn generate<T: JsonSchema>(mut settings: SchemaSettings) -> Value {
     settings.inline_subschemas = true;
-    let mut schema = settings.into_generator().into_root_schema_for::<T>().to_value();
+    let Value::Object(mut rest) = settings.into_generator().into_root_schema_for::<T>().to_value() else {
+        panic!("the schema of a struct is an object")
+    };
+    let mut head = Map::new();
+    for key in ["$schema", "title", "description"] {
+        head.insert(key.to_string(), rest.shift_remove(key).expect("a schema has a head"));
+    }
+    head.extend(rest);
+    let mut schema = Value::Object(head);
     if schema["title"] == "maspo experiment" {
         without_null(&mut schema);
     }
