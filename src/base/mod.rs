@@ -6,6 +6,8 @@ mod cancel;
 mod clock;
 mod digest;
 mod ids;
+#[cfg(test)]
+pub(crate) mod json_schema;
 mod seed;
 
 pub use bounds::{Bound, Bounded, Number, OutOfBounds, Rule};

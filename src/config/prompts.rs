@@ -82,7 +82,8 @@ pub fn read_prompts(path: &Path, graph: &Graph, max_prompt_bytes: usize) -> Resu
     let text = String::from_utf8(bytes).map_err(|_| unreadable("it is not UTF-8".to_string()))?;
     let entries = parse(&text).map_err(|error| {
         let message = error.to_string();
-        let problem = message.rsplit_once(" at line ").map_or(message.as_str(), |(problem, _)| problem).to_string();
+        let place = format!(" at line {} column {}", error.line(), error.column());
+        let problem = message.strip_suffix(&place).unwrap_or(&message).to_string();
         vec![PromptsError::NotPrompts { file: file(), line: error.line(), column: error.column(), problem }]
     })?;
     let mut prompts = Prompts::seed(graph);

@@ -1,29 +1,29 @@
-//! docs/schema/experiment.json and docs/schema/result.json, which editors and other programs read,
-//! and the tables of docs/config.md. All are made from the declarations in the code. After a change
-//! of those, `UPDATE_EXPECT=1 cargo test --lib config::tests::schema` writes them anew.
+//! docs/schema/experiment.json, by which editors complete and check experiment files, and the tables
+//! of docs/config.md. Both are made from the declarations in the code. After a change of those,
+//! `UPDATE_EXPECT=1 cargo test --lib schema` writes them anew.
 
 use super::super::ConfigError;
 use super::super::agents::NEW_TOKENS;
 use super::super::data::LIMIT;
 use super::experiment::Experiment;
 use super::fixture::{GOOD, folder, load_text};
+use crate::base::json_schema::{each, generate, text};
 use crate::base::{Bounded, Rule};
 use crate::engine::EngineOptions;
 use crate::judge::JudgeOptions;
 use crate::propose::ProposeOptions;
-use crate::report::RunReport;
 use crate::reward::RewardOptions;
 use crate::rollout::RolloutOptions;
 use crate::search::SearchOptions;
 use expect_test::expect_file;
-use schemars::JsonSchema;
-use schemars::generate::SchemaSettings;
-use serde_json::{Map, Value, json};
+use schemars::generate::Contract;
+use serde_json::{Value, json};
 use std::collections::BTreeSet;
 
 /// The schema of the experiment file.
 fn experiment() -> Value {
-    let mut schema = generate::<Experiment>(SchemaSettings::draft07().for_deserialize());
+    let mut schema = generate::<Experiment>(Contract::Deserialize);
+    without_null(&mut schema);
     bound::<SearchOptions>(&mut schema);
     bound::<RewardOptions>(&mut schema);
     bound::<JudgeOptions>(&mut schema);
@@ -42,37 +42,6 @@ fn experiment() -> Value {
     for (key, value) in defaults {
         engine["properties"][key]["default"] = value;
     }
-    schema
-}
-
-/// The schema of result.json. It is open: later programs of the same schema version may add fields.
-fn result() -> Value {
-    let mut schema = generate::<RunReport>(SchemaSettings::draft07().for_serialize());
-    schema["title"] = "maspo result.json".into();
-    schema
-}
-
-fn generate<T: JsonSchema>(mut settings: SchemaSettings) -> Value {
-    settings.inline_subschemas = true;
-    let Value::Object(mut rest) = settings.into_generator().into_root_schema_for::<T>().to_value() else {
-        panic!("the schema of a struct is an object")
-    };
-    let mut head = Map::new();
-    for key in ["$schema", "title", "description"] {
-        head.insert(key.to_string(), rest.shift_remove(key).expect("a schema has a head"));
-    }
-    head.extend(rest);
-    let mut schema = Value::Object(head);
-    if schema["title"] == "maspo experiment" {
-        without_null(&mut schema);
-    }
-    each(&mut schema, &|object| {
-        // The names of Rust's number types say nothing to a reader of JSON.
-        object.shift_remove("format");
-        if let Some(Value::String(description)) = object.get_mut("description") {
-            *description = description.replace('\n', " ");
-        }
-    });
     schema
 }
 
@@ -98,18 +67,6 @@ fn without_null(schema: &mut Value) {
             object.shift_remove("default");
         }
     });
-}
-
-/// Does `change` to every object of a schema, the inner ones first.
-fn each(value: &mut Value, change: &impl Fn(&mut Map<String, Value>)) {
-    match value {
-        Value::Object(object) => {
-            object.values_mut().for_each(|value| each(value, change));
-            change(object);
-        }
-        Value::Array(items) => items.iter_mut().for_each(|value| each(value, change)),
-        _ => {}
-    }
 }
 
 fn bound<T: Bounded>(schema: &mut Value) {
@@ -213,19 +170,9 @@ fn cell(text: &str) -> String {
     text.split_whitespace().collect::<Vec<_>>().join(" ").replace('|', "\\|")
 }
 
-/// The schema file's text.
-fn file(schema: &Value) -> String {
-    serde_json::to_string_pretty(schema).expect("plain data") + "\n"
-}
-
 #[test]
 fn the_schema_of_the_experiment_file_is_current() {
-    expect_file!["../../../docs/schema/experiment.json"].assert_eq(&file(&experiment()));
-}
-
-#[test]
-fn the_schema_of_the_result_is_current() {
-    expect_file!["../../../docs/schema/result.json"].assert_eq(&file(&result()));
+    expect_file!["../../../docs/schema/experiment.json"].assert_eq(&text(&experiment()));
 }
 
 #[test]
