@@ -448,7 +448,9 @@ fn bench_needs_only_the_shape() {
     desk.refuses_args(
         &["bench", "--model", "model", "--random-weights", "--threads", "0"],
         expect![[r#"
-        error: 0 compute threads were asked for; it must be between 1 and 1024
+        error: invalid value '0' for '--threads <THREADS>': it must be between 1 and 1024
+
+        For more information, try '--help'.
     "#]],
     );
 }

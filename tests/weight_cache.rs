@@ -40,7 +40,11 @@ impl Folders {
         };
         let source = ModelSource::parse(self.path("model").to_str().unwrap()).unwrap();
         let mut progress = Vec::new();
-        let how = LoadOptions { dtype: DtypeRequest::Requested(Dtype::Q8_0), compute: None, watch: &mut |event| progress.push(event) };
+        let how = LoadOptions {
+            dtype: DtypeRequest::Requested(Dtype::Q8_0),
+            compute: None,
+            watch: &mut |event| progress.push(event),
+        };
         let model = LocalModel::open_as(&source, &options, false, Text::Needed, how).unwrap();
         let request = TokenRequest {
             prompt: vec![5, 9, 300, 17],
@@ -93,7 +97,9 @@ fn the_second_start_reads_all_converted_weights_from_disk() {
     let changed: Vec<_> = first.keys().filter(|path| first[*path] != replaced[*path]).collect();
     assert_eq!((changed, replaced.len()), (vec![damaged], 15));
 
-    assert!(matches!(progress[0], LoadProgress::Resolved(resolved) if resolved.dtype == Dtype::Q8_0 && resolved.bytes > 0));
+    assert!(
+        matches!(progress[0], LoadProgress::Resolved(resolved) if resolved.dtype == Dtype::Q8_0 && resolved.bytes > 0)
+    );
     let done: Vec<(u64, u64)> = progress[1..]
         .iter()
         .map(|event| match event {

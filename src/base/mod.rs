@@ -1,13 +1,15 @@
-//! What every module may use: ids, seeds, digests, the clock, cancellation. It knows nothing of
-//! models, prompts or files.
+//! What every module may use: ids, seeds, digests, bounds of options, the clock, cancellation. It knows
+//! nothing of models, prompts or files.
 
 mod cancel;
 mod clock;
 mod ids;
+#[cfg(test)]
+pub(crate) mod json_schema;
 mod stage;
 
 pub use cancel::CancelToken;
 pub use clock::{Stopwatch, processor_seconds};
 pub use ids::AgentId;
-pub use maspo_engine::base::{Digest, Hasher, Seed, digest_json};
+pub use maspo_engine::base::{Bound, Bounded, Digest, Hasher, Number, OutOfBounds, Rule, Seed, digest_json};
 pub use stage::Stage;

@@ -36,6 +36,7 @@ impl ModelRole {
 
 /// The costs of one role.
 #[derive(Clone, Copy, PartialEq, Debug, Default, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct LedgerLine {
     /// The number of calls: `computed + cached + shared + failed`.
     pub calls: u64,

@@ -65,11 +65,13 @@ pub struct Scores {
 
 /// Everything about a model that can change its answers; it is part of every cache key.
 #[derive(Clone, PartialEq, Eq, Hash, Debug, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct ModelIdentity {
     /// The name for people: that of the model's folder, or of the embedded model.
     pub name: String,
     /// The digest over weights, configuration, tokenizer, chat template, number format, backend and
     /// kernel version.
+    #[cfg_attr(test, schemars(with = "String"))]
     pub digest: Digest,
 }
 

@@ -6,10 +6,11 @@ mod workload;
 
 use super::choice::dtype;
 use super::device::DeviceArgs;
+use super::engine_option::engine_option;
 use super::loading::Loading;
 use super::output::{note, print_line};
 use super::{CliError, Exit};
-use crate::base::Seed;
+use crate::base::{Bounded, Seed};
 use crate::engine::qwen3::Dtype;
 use crate::engine::{BareEngine, DeviceError, EngineOptions, ModelSource, OpenError};
 use crate::run::use_threads;
@@ -49,7 +50,7 @@ pub(super) struct Args {
     requests: Vec<PathBuf>,
     /// Tokens drafted at most per step and sequence. Default: none in the recorded step, whose random weights would go round in loops that
     /// drafts foresee; what a search gets for requests.
-    #[arg(long, value_name = "N", requires = "replay")]
+    #[arg(long, value_name = "N", requires = "replay", value_parser = engine_option("draft_tokens"))]
     draft_tokens: Option<usize>,
     /// With `--requests`: rows in a step up to which drafts are added; several are compared.
     #[arg(long, value_name = "N", value_delimiter = ',', requires = "requests")]
@@ -61,7 +62,7 @@ pub(super) struct Args {
     #[arg(long, requires = "workload")]
     queries: Option<usize>,
     /// Tokens that the K/V pool holds; default is what a search gets, for requests 131,072.
-    #[arg(long, requires = "replay")]
+    #[arg(long, requires = "replay", value_parser = engine_option("kv_tokens"))]
     kv_tokens: Option<usize>,
     /// Time nothing; say how far the logits are from those of the same weights kept in this (mostly f32).
     #[arg(long, value_name = "DTYPE", value_parser = dtype(), conflicts_with_all = ["batch", "prompt_tokens", "new_tokens", "workload", "requests"])]
@@ -69,7 +70,7 @@ pub(super) struct Args {
     #[command(flatten)]
     device: DeviceArgs,
     /// Worker threads; default is the number of cores.
-    #[arg(long)]
+    #[arg(long, value_parser = engine_option("threads"))]
     threads: Option<usize>,
     /// Print one versioned JSON object on stdout.
     #[arg(long)]
@@ -78,9 +79,6 @@ pub(super) struct Args {
 
 /// More rounds tell nothing more.
 const MAX_ROUNDS: usize = 1000;
-
-/// Most tokens drafted per step.
-const MAX_DRAFT_TOKENS: usize = 64;
 
 /// Seed of random weights and prompts.
 const SEED: Seed = Seed(1);
@@ -172,14 +170,15 @@ fn bandwidth(of_gpu: Option<&Result<f64, DeviceError>>, threads: usize) -> Resul
 
 fn check(args: &Args) -> Result<(), CliError> {
     let mut faults = Vec::new();
-    if args.batch.iter().any(|batch| !(1..=4096).contains(batch)) {
-        faults.push("--batch: a batch size must be between 1 and 4096");
+    let batches = EngineOptions::rule("max_running").expect("the engine bounds what runs at once");
+    if args.batch.iter().any(|batch| !batches.allows((*batch).into())) {
+        faults.push(format!("--batch: a batch size must {batches}"));
     }
     if args.prompt_tokens == 0 {
-        faults.push("--prompt-tokens must be at least 1");
+        faults.push("--prompt-tokens must be at least 1".to_string());
     }
     if args.new_tokens < 2 {
-        faults.push("--new-tokens must be at least 2: decoding is timed from the second token on");
+        faults.push("--new-tokens must be at least 2: decoding is timed from the second token on".to_string());
     }
     if faults.is_empty() { Ok(()) } else { Err(CliError::bad_inputs(faults)) }
 }
@@ -230,12 +229,6 @@ fn print_object(args: &Args, head: Value, figures: Value) -> Result<(), CliError
         }
     }
     print_line(object)
-}
-
-/// What is wrong with `--draft-tokens`.
-fn draft_faults(args: &Args) -> Vec<String> {
-    let too_many = args.draft_tokens.is_some_and(|tokens| tokens > MAX_DRAFT_TOKENS);
-    too_many.then(|| format!("--draft-tokens must be between 0 and {MAX_DRAFT_TOKENS}")).into_iter().collect()
 }
 
 fn spread(spread: Spread, unit: &str) -> String {

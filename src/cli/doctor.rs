@@ -1,5 +1,6 @@
 //! `maspo doctor`: Say what this machine has and what is missing.
 
+use super::engine_option::engine_option;
 use super::output::{print, print_line};
 use super::{CliError, Exit};
 use crate::engine::kernels::{Compute, KernelSet};
@@ -11,7 +12,7 @@ use serde_json::{Value, json};
 #[derive(clap::Args, Debug)]
 pub(super) struct Args {
     /// Worker threads; default is the number of cores.
-    #[arg(long)]
+    #[arg(long, value_parser = engine_option("threads"))]
     threads: Option<usize>,
     /// Print one versioned JSON object on stdout.
     #[arg(long)]

@@ -3,6 +3,7 @@
 use super::CliError;
 use super::choice::dtype;
 use super::device::DeviceArgs;
+use super::engine_option::engine_option;
 use super::jsonl::Fault;
 use super::loading::Loading;
 use super::output::note;
@@ -35,7 +36,7 @@ pub(super) struct EngineArgs {
     #[command(flatten)]
     pub(super) device: DeviceArgs,
     /// Worker threads; default is the number of cores.
-    #[arg(long)]
+    #[arg(long, value_parser = engine_option("threads"))]
     pub(super) threads: Option<usize>,
     /// Print one versioned JSON object on stdout.
     #[arg(long)]

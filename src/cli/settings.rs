@@ -1,6 +1,8 @@
-//! What the commands that read an experiment file share: loading it, saying its warnings, printing figures.
+//! What the commands that read an experiment file share: loading it, printing its warnings and
+//! figures.
 
 use super::device::DeviceArgs;
+use super::excerpt::with_excerpt;
 use super::output::note;
 use super::{CliError, Exit};
 use crate::chat::{ChatError, LedgerLine};
@@ -32,16 +34,17 @@ pub(super) struct ExperimentArgs {
 }
 
 impl ExperimentArgs {
-    /// Loads the experiment and says its warnings on stderr, or fails with all of its faults.
+    /// Loads the experiment and prints its warnings on stderr, or fails with all of its faults.
     pub(super) fn load(&self, check: ModelCheck) -> Result<Settings, CliError> {
         self.load_with(None, check)
     }
 
-    /// As [`load`](Self::load), with one more setting that a flag of its own stands for.
+    /// Does what [`load`](Self::load) does, with one more setting that a flag of its own stands
+    /// for.
     pub(super) fn load_with(&self, more: Option<String>, check: ModelCheck) -> Result<Settings, CliError> {
         let sets: Vec<String> = self.set.iter().cloned().chain(more).collect();
-        let mut settings =
-            config::load(&self.config, &sets, self.skip_bad_rows, check).map_err(CliError::bad_inputs)?;
+        let mut settings = config::load(&self.config, &sets, self.skip_bad_rows, check)
+            .map_err(|faults| CliError::bad_inputs(faults.iter().map(with_excerpt)))?;
         settings.engine.weight_cache &= !self.no_weight_cache;
         self.device.apply(&mut settings.engine);
         for warning in &settings.warnings {
@@ -51,7 +54,8 @@ impl ExperimentArgs {
     }
 }
 
-/// The prompts in `file`, which must fit the experiment's graph; the seed prompts for `None` and for `seed`.
+/// Returns the prompts in `file`, which must fit the experiment's graph; the seed prompts for
+/// `None` and for `seed`.
 pub(super) fn prompts(settings: &Settings, file: Option<&Path>) -> Result<Prompts, CliError> {
     match file {
         Some(file) if file != Path::new("seed") => {
@@ -62,7 +66,7 @@ pub(super) fn prompts(settings: &Settings, file: Option<&Path>) -> Result<Prompt
     }
 }
 
-/// The labelled cases of a split with their scorer.
+/// Returns the labelled cases of a split with their scorer.
 pub(super) fn labelled<'a>(settings: &'a Settings, split: &str) -> Result<(&'a [Case], &'a Scorer), CliError> {
     match (settings.split(split), &settings.scorer) {
         (Some(cases), Some(scorer)) => Ok((cases, scorer)),
@@ -73,7 +77,7 @@ pub(super) fn labelled<'a>(settings: &'a Settings, split: &str) -> Result<(&'a [
     }
 }
 
-/// What a failed call means for the exit code.
+/// Gives the error of a failed model call its exit code.
 pub(super) fn chat_error(error: ChatError) -> CliError {
     let exit = match error {
         ChatError::Cancelled => Exit::Interrupted,
@@ -83,7 +87,8 @@ pub(super) fn chat_error(error: ChatError) -> CliError {
     CliError::new(exit, error)
 }
 
-/// `0.812 (n 64, correct 52, 95 % interval 0.700 to 0.889)` and what else there is to say.
+/// Formats an accuracy as `0.812 (n 64, correct 52, 95 % interval 0.700 to 0.889)`, and adds what
+/// could not be scored.
 pub(super) fn accuracy_line(accuracy: &Accuracy) -> String {
     let Accuracy { n, correct, accuracy, ci95: (lo, hi), unparsable, overflow } = accuracy;
     let mut text = format!("{accuracy:.3} (n {n}, correct {correct}, 95 % interval {lo:.3} to {hi:.3})");
@@ -96,7 +101,8 @@ pub(super) fn accuracy_line(accuracy: &Accuracy) -> String {
     text
 }
 
-/// `+0.125 (n 64, 95 % interval +0.031 to +0.219, McNemar p 0.021)`, and whether that is more than noise.
+/// Formats a difference as `+0.125 (n 64, 95 % interval +0.031 to +0.219, McNemar p 0.021)`, and
+/// says whether it is within noise.
 pub(super) fn difference_line(difference: &Difference) -> String {
     let Difference { n, value, ci95: (lo, hi), mcnemar_p, only_first, only_second } = difference;
     let noise = if *lo <= 0.0 && *hi >= 0.0 { "; within noise" } else { "" };
@@ -106,7 +112,7 @@ pub(super) fn difference_line(difference: &Difference) -> String {
     )
 }
 
-/// What a role cost.
+/// Formats what a role cost.
 pub(super) fn bill_line(line: &LedgerLine) -> String {
     format!(
         "{} calls, {} prefilled + {} reused + {} decoded tokens, {:.1} s",

@@ -1,28 +1,36 @@
-//! `[graph]`, `[[agent]]` and `[[edge]]`: the graph.
+//! Reads the graph: `[graph]`, `[[agent]]` and `[[edge]]`.
 
 use super::error::ConfigError;
 use super::section::{Section, hint};
 use super::tree::Value;
-use crate::base::AgentId;
+use crate::base::{AgentId, Rule};
 use crate::graph::{Agent, Edge, EdgeView, Graph, GraphError, debate, hierarchical, sequential};
 use crate::prompt::Template;
 use serde::Deserialize;
 use std::sync::Arc;
 
-/// New tokens of an answer where an agent does not say (the benchmark runs' value).
-const MAX_NEW_TOKENS: usize = 4096;
-/// Most agents of a graph.
+/// The most new tokens of an answer where an agent does not say: the value of the paper's runs.
+pub(super) const MAX_NEW_TOKENS: usize = 4096;
+/// The values of an agent's `max_new_tokens`.
+pub(super) const NEW_TOKENS: Rule = Rule::at_least(1);
+/// The most agents of a graph.
 const MAX_AGENTS: usize = 1000;
 
+/// Edges by pattern.
 #[derive(Clone, Copy, PartialEq, Eq, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "lowercase")]
-enum Topology {
+pub(super) enum Topology {
+    /// A chain: each agent is read by the next one.
     Sequential,
+    /// All agents but the last are read by the last.
     Hierarchical,
+    /// Layers of `debaters` agents, each of which reads every agent of the layer before; the last
+    /// agent, the moderator, reads the last layer.
     Debate,
 }
 
-/// Reads the graph; `None` when it has faults, which are then on the list.
+/// Reads the graph; `None` if it has faults, which are reported.
 pub(super) fn read(root: &Section<'_>, max_prompt_bytes: usize) -> Option<Arc<Graph>> {
     let before = root.faults.count();
     let sections = root.sections("agent");
@@ -79,16 +87,14 @@ fn agent(section: &Section<'_>) -> Option<Agent> {
     if frozen.iter().any(|passage| passage.trim().is_empty()) {
         section.fault("frozen", "holds an empty passage");
     }
-    let max_new_tokens = section.get("max_new_tokens").unwrap_or(MAX_NEW_TOKENS);
-    if max_new_tokens == 0 {
-        section.fault("max_new_tokens", "is 0; it must be at least 1");
-    }
+    let max_new_tokens = section.number("max_new_tokens", NEW_TOKENS).unwrap_or(MAX_NEW_TOKENS);
     let optimize = section.get("optimize").unwrap_or(true);
     section.finish();
     Some(Agent { name: name?, role: role?, seed_prompt: prompt?, frozen, max_new_tokens, optimize })
 }
 
-/// `prompt = "…"` or `prompt = { file = "…" }`. One line break at the end of a file is not part of the prompt.
+/// Reads `prompt = "…"` or `prompt = { file = "…" }`. One line break at the end of a file is not
+/// part of the prompt.
 fn prompt(section: &Section<'_>) -> Option<Template> {
     match section.entry("prompt").map(|entry| &entry.node.value) {
         Some(Value::Table(_)) => {

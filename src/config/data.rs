@@ -1,12 +1,16 @@
-//! `[data]` and `[eval]`: the pool, the labelled sets, how answers are scored, and that no set leaks into another.
+//! Reads `[data]` and `[eval]`: the pool, the labelled sets and how answers are scored. Checks that
+//! no set leaks into another.
 
 use super::error::ConfigError;
 use super::section::Section;
 use super::tree::Value;
+use crate::base::Rule;
 use crate::task::{Case, Dataset, LoadError, Query, Scorer, Source, load_cases, load_queries, shared_rows};
 use serde::Deserialize;
 
-/// Shared rows and bad rows that a message lists.
+/// The values of a set's `limit`.
+pub(super) const LIMIT: Rule = Rule::at_least(1);
+/// The most shared rows or bad rows that a message lists.
 const LISTED: usize = 3;
 
 /// The data of an experiment.
@@ -19,15 +23,21 @@ pub(super) struct Data {
     pub(super) warnings: Vec<String>,
 }
 
+/// How an answer is compared with the gold answer.
 #[derive(Clone, Copy, PartialEq, Eq, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "lowercase")]
-enum ScorerKind {
+pub(super) enum ScorerKind {
+    /// The last `<answer>…</answer>` is the gold label, whatever its case.
     Label,
+    /// The last `<answer>…</answer>` names a choice from A to E.
     Letter,
+    /// The last `<answer>…</answer>`, or the whole output without one, equals the gold answer but
+    /// for white space.
     Text,
 }
 
-/// Reads the sections and loads the files; `None` when there are faults, which are then on the list.
+/// Reads the sections and loads the files; `None` if there are faults, which are reported.
 pub(super) fn read(root: &Section<'_>, skip_bad_rows: bool) -> Option<Data> {
     let before = root.faults.count();
     let Some(section) = root.section("data") else {
@@ -48,7 +58,8 @@ pub(super) fn read(root: &Section<'_>, skip_bad_rows: bool) -> Option<Data> {
     let pool_source = pool_section.as_ref().and_then(|section| {
         let before = section.faults.count();
         let source = source(section, None, skip_bad_rows);
-        if section.entry("answer").is_some() {
+        if section.has("answer") {
+            section.entry("answer");
             section.fault("answer", "does not belong here: the pool is unlabelled, the search never sees an answer");
         }
         section.finish();
@@ -65,7 +76,7 @@ pub(super) fn read(root: &Section<'_>, skip_bad_rows: bool) -> Option<Data> {
         let source = source(&section, pool_source.as_ref(), skip_bad_rows);
         section.finish();
         if pool.is_none() && section.entry("file").is_none() {
-            // The pool's file, whose faults are told already.
+            // The set is in the pool's file, whose faults are reported already.
             return None;
         }
         // With a fault in what to read, reading would only add faults that are not there.
@@ -129,7 +140,8 @@ fn scorer(root: &Section<'_>, needed: bool) -> Option<Scorer> {
     scorer
 }
 
-/// Reads one set's table; what it does not say is as in the pool (`inherited`), or the default.
+/// Reads the table of one set. What it does not say is as in the pool (`inherited`), or the
+/// default.
 fn source(section: &Section<'_>, inherited: Option<&Source>, skip_bad_rows: bool) -> Option<Source> {
     let file = match inherited {
         None => section.require_text("file", "the JSONL file, relative to the experiment file"),
@@ -140,10 +152,7 @@ fn source(section: &Section<'_>, inherited: Option<&Source>, skip_bad_rows: bool
     let id = section.get("id").or_else(|| inherited.and_then(|pool| pool.id.clone()));
     let question = question(section).or_else(|| inherited.map(|pool| pool.question.clone()));
     let skip = section.get("skip").unwrap_or(0);
-    let limit: Option<usize> = section.get("limit");
-    if limit == Some(0) {
-        section.fault("limit", "is 0; it must be at least 1");
-    }
+    let limit = section.number("limit", LIMIT);
     if wrong_file {
         return None;
     }
@@ -157,7 +166,7 @@ fn source(section: &Section<'_>, inherited: Option<&Source>, skip_bad_rows: bool
     })
 }
 
-/// One field, or several whose texts are joined by line breaks.
+/// Reads the fields of the question: one, or several whose texts are joined by line breaks.
 fn question(section: &Section<'_>) -> Option<Vec<String>> {
     let fields = match &section.entry("question")?.node.value {
         Value::List(_) => section.get::<Vec<String>>("question")?,
@@ -170,7 +179,7 @@ fn question(section: &Section<'_>) -> Option<Vec<String>> {
     Some(fields)
 }
 
-/// The rows of a set, or its faults on the list; left-out rows become a warning.
+/// Returns the rows of a set, or reports its faults. Rows that were left out become a warning.
 fn take<T>(
     section: &Section<'_>,
     loaded: Result<Dataset<T>, Vec<LoadError>>,
@@ -204,8 +213,9 @@ fn take<T>(
     }
 }
 
-/// Rows are shared when their texts are equal but for case and white space; between train and test also when their ids are
-/// equal, if both sets have ids of their own (the pool's ids may well number other things).
+/// Reports rows that two sets share: their texts are equal but for case and white space. Rows of
+/// train and test are also shared if their ids are equal and both sets have ids of their own. (The
+/// pool's ids may well number other things.)
 fn refuse_overlap<'a>(
     root: &Section<'_>,
     (first, rows, source): (&'static str, impl Iterator<Item = &'a Query>, &Source),

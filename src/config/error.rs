@@ -1,8 +1,9 @@
-//! What can be wrong with an experiment file, each fault with its place.
+//! The faults that an experiment file can have, each with its place.
 
 use crate::graph::GraphError;
 use crate::task::LoadError;
 use std::fmt;
+use std::ops::Range;
 use std::path::PathBuf;
 
 /// Where a setting comes from.
@@ -14,6 +15,8 @@ pub enum Place {
         file: PathBuf,
         /// The line.
         line: usize,
+        /// What stands there; `None` where something is missing at the top of the file.
+        excerpt: Option<Excerpt>,
     },
     /// A `--set` flag, as it was given.
     Flag(String),
@@ -22,14 +25,45 @@ pub enum Place {
 impl fmt::Display for Place {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Line { file, line } => write!(f, "{}:{line}", file.display()),
+            Self::Line { file, line, .. } => write!(f, "{}:{line}", file.display()),
             Self::Flag(flag) => write!(f, "--set {flag}"),
         }
     }
 }
 
+/// One line of the experiment file, and the part of it that a fault is about.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Excerpt {
+    /// The line, without its line break.
+    pub line: String,
+    /// The bytes of the line that the fault is about; never empty.
+    pub marked: Range<usize>,
+}
+
+impl Excerpt {
+    /// The line of `text` that has the byte `at`. Marked is the part of `range` that is on this
+    /// line; `None` where there is none.
+    pub(super) fn new(text: &str, at: usize, range: Range<usize>) -> Option<Self> {
+        let at = text.floor_char_boundary(at);
+        let start = text[..at].rfind('\n').map_or(0, |at| at + 1);
+        let line = text[start..].lines().next().unwrap_or_default();
+        let inside = |at: usize| line.floor_char_boundary(at.saturating_sub(start).min(line.len()));
+        let marked = inside(range.start)..inside(range.end);
+        (range.start >= start && !marked.is_empty()).then(|| Self { line: line.to_string(), marked })
+    }
+}
+
 impl ConfigError {
-    /// Where in the experiment file or among the flags the fault is, if it is there.
+    /// Returns the number of the line that the fault is on, and the line itself.
+    pub fn excerpt(&self) -> Option<(usize, &Excerpt)> {
+        match (self, self.place()) {
+            (Self::Syntax { line, excerpt, .. }, _) => Some((*line, excerpt.as_ref()?)),
+            (_, Some(Place::Line { line, excerpt, .. })) => Some((*line, excerpt.as_ref()?)),
+            _ => None,
+        }
+    }
+
+    /// Returns where in the experiment file or among the flags the fault is, if it is there.
     pub fn place(&self) -> Option<&Place> {
         match self {
             Self::Schema { place, .. }
@@ -65,6 +99,8 @@ pub enum ConfigError {
         column: usize,
         /// What the TOML reader says.
         problem: String,
+        /// What stands there; `None` at the end of the file.
+        excerpt: Option<Excerpt>,
     },
     /// A `--set` flag that changes nothing one could change.
     #[error("--set {flag}: {problem}")]

@@ -1,10 +1,10 @@
-//! From a file and flags to [`Settings`], or to everything that is wrong with them.
+//! Makes [`Settings`] from a file and flags, or reports everything that is wrong with them.
 
-use super::error::ConfigError;
+use super::error::{ConfigError, Excerpt};
 use super::section::{Faults, Section, line_column};
 use super::settings::Settings;
 use super::tree::{Node, Value};
-use super::{agents, data, models, ranges};
+use super::{agents, data, models, options};
 use crate::base::Seed;
 use std::path::Path;
 use toml::de::DeTable;
@@ -23,13 +23,15 @@ pub enum ModelCheck {
     None,
 }
 
-/// Reads the experiment file at `path`, changes it by `sets` (`key.path=value`, in order), checks it and loads its data.
+/// Reads the experiment file at `path`, changes it by `sets` (`key.path=value`, in order), checks
+/// it and loads its data.
 ///
-/// Paths in the file are relative to the file; paths in `sets` are relative to the working directory.
+/// Paths in the file are relative to the file; paths in `sets` are relative to the working
+/// directory.
 ///
 /// # Errors
-/// Every fault that can be found, in the order of the file. A file that is not TOML or of another schema version has only
-/// that fault.
+/// Every fault that can be found, in the order of the file. A file that is not TOML or of another
+/// schema version has only that fault.
 pub fn load(
     path: &Path,
     sets: &[String],
@@ -37,7 +39,7 @@ pub fn load(
     check: ModelCheck,
 ) -> Result<Settings, Vec<ConfigError>> {
     let text = read(path).map_err(|error| vec![error])?;
-    // Only the first syntax error is told: the reader's recovery makes up others that are not there.
+    // Only the first syntax error is reported: the reader's recovery makes up others.
     let document = DeTable::parse(&text).map_err(|error| vec![syntax(path, &text, &error)])?;
     let mut tree = Node::document(&document);
     let faults = Faults::new(path, &text, sets);
@@ -66,8 +68,8 @@ fn settings(root: &Section<'_>, skip_bad_rows: bool, check: ModelCheck) -> Optio
     let name = name(root, file);
     let seed = Seed(root.get("seed").unwrap_or(1));
     let models = models::read(root, check == ModelCheck::Files);
-    let options = ranges::read(root);
-    let engine = ranges::read_engine(root);
+    let options = options::read(root);
+    let engine = options::read_engine(root);
     let graph = agents::read(root, options.propose.max_prompt_bytes);
     let data = data::read(root, skip_bad_rows);
     let (models, graph, data) = (models?, graph?, data?);
@@ -95,7 +97,8 @@ fn settings(root: &Section<'_>, skip_bad_rows: bool, check: ModelCheck) -> Optio
     })
 }
 
-/// The name goes into the run folder's, so it must be a plain file name.
+/// Reads the experiment's name. It becomes part of the run folder's name, so it must be a plain
+/// one.
 fn name(root: &Section<'_>, file: &Path) -> Option<String> {
     let stem = || file.file_stem().map(|stem| stem.to_string_lossy().into_owned());
     let name = if root.entry("name").is_some() { root.get::<String>("name")? } else { stem()? };
@@ -109,7 +112,7 @@ fn name(root: &Section<'_>, file: &Path) -> Option<String> {
     Some(name)
 }
 
-/// The one fault of a file of another version; a missing version is an ordinary fault.
+/// Returns the only fault of a file of another version. A missing version is an ordinary fault.
 fn alien_schema(root: &Section<'_>) -> Option<ConfigError> {
     match root.entry("schema").map(|entry| &entry.node.value) {
         Some(Value::Integer(SCHEMA)) => None,
@@ -153,6 +156,12 @@ pub(super) fn reason(error: &std::io::Error) -> String {
 }
 
 fn syntax(file: &Path, text: &str, error: &toml::de::Error) -> ConfigError {
-    let (line, column) = line_column(text, error.span().map_or(0, |span| span.start));
-    ConfigError::Syntax { file: file.to_path_buf(), line, column, problem: error.message().replace('\n', ", ") }
+    let span = error.span().unwrap_or(0..0);
+    let (line, column) = line_column(text, span.start);
+    let problem = error.message().replace('\n', ", ");
+    // What is missing at the end of a line is marked at its last character.
+    let marked = span.start..span.end.max(span.start + 1);
+    let excerpt = Excerpt::new(text, span.start, marked)
+        .or_else(|| Excerpt::new(text, span.start, span.start.checked_sub(1)?..span.start));
+    ConfigError::Syntax { file: file.to_path_buf(), line, column, problem, excerpt }
 }

@@ -1,14 +1,15 @@
-//! The experiment file: TOML and flags become each module's options. Only `run` and `cli` import this. Nothing here opens a model or
-//! calls one; it reads the experiment file, the prompts and the data that it names, and says everything that is wrong at once.
+//! Reads the experiment file: TOML and flags become each module's options. Only `run` and `cli`
+//! import this. Nothing here opens a model or calls one. It reads the experiment file, and the
+//! prompts and the data that the file names, and reports everything that is wrong at once.
 
 mod agents;
 mod data;
+mod deserialize;
 mod error;
-mod fields;
 mod load;
 mod models;
+mod options;
 mod prompts;
-mod ranges;
 mod section;
 mod settings;
 mod tree;
@@ -16,7 +17,7 @@ mod tree;
 #[cfg(test)]
 mod tests;
 
-pub use error::{ConfigError, Place};
+pub use error::{ConfigError, Excerpt, Place};
 pub use load::{ModelCheck, load};
 pub use models::{ModelSpec, check_model};
 pub use prompts::{PromptsError, read_prompts, write_prompts};

@@ -1,4 +1,4 @@
-//! Which model plays which role: one path for all, and another one where a role says so.
+//! Reads which model plays which role: one model for all roles, and another where a role says so.
 
 use super::section::Section;
 use crate::chat::ModelRole;
@@ -11,7 +11,7 @@ use std::path::Path;
 pub struct ModelSpec {
     /// Where it is.
     pub source: ModelSource,
-    /// What its weights are kept in.
+    /// The format that its weights are kept in.
     pub dtype: Dtype,
     /// Whether the chat template turns thinking on.
     pub thinking: bool,
@@ -66,7 +66,8 @@ fn path(section: &Section<'_>, check_files: bool) -> Option<ModelSource> {
     }
 }
 
-/// Checks that the files of a model are there; the fault reads on after the name of the key or flag that names the model.
+/// Checks that the files of a model are there; the fault reads on after the name of the key or flag
+/// that names the model.
 ///
 /// # Errors
 /// What is missing.
@@ -78,8 +79,8 @@ pub fn check_model(source: &ModelSource) -> Result<(), String> {
     }
 }
 
-/// The files that every Hugging Face model folder has, unless there is a GGUF file instead. What is in them is checked when the
-/// model is opened.
+/// The files that every Hugging Face model folder has, unless there is a GGUF file instead. What is
+/// in them is checked when the model is opened.
 fn check_folder(source: &ModelSource, folder: &Path) -> Result<(), String> {
     let name = folder.display();
     if !folder.exists() {

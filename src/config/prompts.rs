@@ -1,4 +1,5 @@
-//! `prompts.json`: an object from agent names to prompts, checked against the graph it is for.
+//! Reads and writes `prompts.json`: an object from agent names to prompts, checked against the
+//! graph that it is for.
 
 use super::section::hint;
 use crate::graph::Graph;
@@ -81,7 +82,8 @@ pub fn read_prompts(path: &Path, graph: &Graph, max_prompt_bytes: usize) -> Resu
     let text = String::from_utf8(bytes).map_err(|_| unreadable("it is not UTF-8".to_string()))?;
     let entries = parse(&text).map_err(|error| {
         let message = error.to_string();
-        let problem = message.rsplit_once(" at line ").map_or(message.as_str(), |(problem, _)| problem).to_string();
+        let place = format!(" at line {} column {}", error.line(), error.column());
+        let problem = message.strip_suffix(&place).unwrap_or(&message).to_string();
         vec![PromptsError::NotPrompts { file: file(), line: error.line(), column: error.column(), problem }]
     })?;
     let mut prompts = Prompts::seed(graph);
@@ -107,8 +109,8 @@ pub fn read_prompts(path: &Path, graph: &Graph, max_prompt_bytes: usize) -> Resu
     if errors.is_empty() { Ok(prompts) } else { Err(errors) }
 }
 
-/// Writes the prompts of `graph`'s agents, in their order. The file is complete or as it was before: it is written beside its
-/// place, synced, and moved there.
+/// Writes the prompts of `graph`'s agents, in their order. The file is complete or as it was
+/// before: it is written beside its place, synced, and moved there.
 ///
 /// # Errors
 /// What the system says.
@@ -125,7 +127,7 @@ pub fn write_prompts(path: &Path, graph: &Graph, prompts: &Prompts) -> std::io::
     std::fs::rename(&beside, path)
 }
 
-/// The entries in the order of the file, so that a repeated name is seen.
+/// Returns the entries in the order of the file, so that a repeated name is seen.
 fn parse(text: &str) -> Result<Vec<(String, String)>, serde_json::Error> {
     struct Entries;
     impl<'de> Visitor<'de> for Entries {

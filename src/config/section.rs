@@ -1,10 +1,12 @@
-//! A typed reader of one table: it collects faults instead of stopping at the first, and in the end names the keys that
-//! nobody asked for.
+//! A typed reader of one table. It collects faults instead of stopping at the first, and in the end
+//! reports the keys that nobody asked for.
 
-use super::error::{ConfigError, Place};
-use super::fields::field_names;
+use super::deserialize::{Entries, Problem, ValueError};
+use super::error::{ConfigError, Excerpt, Place};
 use super::tree::{Entry, Mark, Node, Table, Value};
+use crate::base::Rule;
 use serde::de::DeserializeOwned;
+use serde::de::value::MapAccessDeserializer;
 use std::cell::RefCell;
 use std::path::{Path, PathBuf};
 
@@ -33,7 +35,7 @@ impl<'a> Faults<'a> {
         self.errors.borrow().len()
     }
 
-    /// All faults, in the order of the file, then those of flags and of other files.
+    /// Returns all faults: those of the file in its order, then those of flags and of other files.
     pub(super) fn into_sorted(self) -> Vec<ConfigError> {
         let mut errors = self.errors.into_inner();
         errors.sort_by_key(|error| match error.place() {
@@ -44,14 +46,26 @@ impl<'a> Faults<'a> {
     }
 
     pub(super) fn place(&self, mark: Mark) -> Place {
-        match mark {
-            Mark::Byte(at) => Place::Line { file: self.file.to_path_buf(), line: line_column(self.text, at).0 },
-            Mark::Flag(number) => Place::Flag(self.flags[number].clone()),
+        self.place_of(mark, mark)
+    }
+
+    /// The place of `key`; what its excerpt marks is `value`, where that begins on the same line.
+    fn place_of(&self, key: Mark, value: Mark) -> Place {
+        match (key, value) {
+            (Mark::Flag(number), _) => Place::Flag(self.flags[number].clone()),
+            (Mark::Bytes { start, end }, value) => {
+                let excerpt = match value {
+                    Mark::Bytes { start: at, end } => Excerpt::new(self.text, start, at..end),
+                    Mark::Flag(_) => None,
+                };
+                let excerpt = excerpt.or_else(|| Excerpt::new(self.text, start, start..end));
+                Place::Line { file: self.file.to_path_buf(), line: line_column(self.text, start).0, excerpt }
+            }
         }
     }
 }
 
-/// Line and column, both counted from 1; columns in characters.
+/// Returns the line and the column of a byte, both counted from 1; columns are characters.
 pub(super) fn line_column(text: &str, at: usize) -> (usize, usize) {
     let before = &text[..text.floor_char_boundary(at)];
     let line_start = before.rfind('\n').map_or(0, |at| at + 1);
@@ -69,24 +83,29 @@ pub(super) struct Section<'a> {
 }
 
 impl<'a> Section<'a> {
-    /// The document itself.
+    /// The table at the top of the document.
     pub(super) fn root(table: &'a Table, faults: &'a Faults<'a>) -> Self {
-        Self { path: String::new(), mark: Mark::Byte(0), table, faults, asked: RefCell::default() }
+        Self { path: String::new(), mark: Mark::from(0..0), table, faults, asked: RefCell::default() }
     }
 
-    /// The entry, which is thereby known.
+    /// Returns the entry of `key`, which is a known key from now on.
     pub(super) fn entry(&self, key: &'static str) -> Option<&'a Entry> {
         self.asked.borrow_mut().push(key);
         self.table.get(key)
     }
 
-    /// The value of `key`; `None` when it is not there, or wrong, which is then a fault.
+    /// Whether the table has the key, which stays unknown.
+    pub(super) fn has(&self, key: &str) -> bool {
+        self.table.get(key).is_some()
+    }
+
+    /// Returns the value of `key`; `None` if it is not there, or if it is wrong, which is a fault.
     pub(super) fn get<T: DeserializeOwned>(&self, key: &'static str) -> Option<T> {
         let entry = self.entry(key)?;
         self.convert(key, &entry.node)
     }
 
-    /// The same for a key that must be there.
+    /// Returns the value of a key that must be there.
     pub(super) fn require<T: DeserializeOwned>(&self, key: &'static str, hint: &str) -> Option<T> {
         if self.entry(key).is_none() {
             self.missing(key, hint);
@@ -94,7 +113,7 @@ impl<'a> Section<'a> {
         self.get(key)
     }
 
-    /// A non-empty text that must be there.
+    /// Returns a text that must be there and not be empty.
     pub(super) fn require_text(&self, key: &'static str, hint: &str) -> Option<String> {
         let text: String = self.require(key, hint)?;
         if text.trim().is_empty() {
@@ -105,21 +124,31 @@ impl<'a> Section<'a> {
     }
 
     pub(super) fn convert<T: DeserializeOwned>(&self, key: &str, node: &Node) -> Option<T> {
-        match node
-            .value
-            .json()
-            .ok_or_else(String::new)
-            .and_then(|v| serde_json::from_value(v).map_err(|e| e.to_string()))
-        {
-            Ok(value) => Some(value),
-            Err(message) => {
-                self.fault_at(node.mark, key, &problem(&message, &node.value));
-                None
-            }
-        }
+        T::deserialize(node).map_err(|error| self.refuse(key, node, &error)).ok()
     }
 
-    /// A path; in the file it is relative to the file, in a flag to the working directory (as shells complete it).
+    /// Returns a whole number that must be within `rule`.
+    pub(super) fn number(&self, key: &'static str, rule: Rule) -> Option<usize> {
+        let number: usize = self.get(key)?;
+        if !rule.allows(number.into()) {
+            self.fault(key, &format!("is {number}; it must {rule}"));
+        }
+        Some(number)
+    }
+
+    /// Reports that `node`, the value of `key`, is not what it should be.
+    fn refuse(&self, key: &str, node: &Node, error: &ValueError) {
+        let whole = (node.mark, node.value.describe());
+        let (mark, problem) = match &error.node {
+            // Something inside the value is wrong.
+            Some(inner) if *inner != whole => (inner.0, problem("holds", &error.problem, &inner.1)),
+            _ => (whole.0, problem("is", &error.problem, &whole.1)),
+        };
+        self.fault_at(mark, mark, key, &problem);
+    }
+
+    /// Resolves the path at `key`. In the file it is relative to the file; in a flag it is relative
+    /// to the working directory, as shells complete it.
     pub(super) fn resolve(&self, key: &'static str, path: &str) -> PathBuf {
         match self.table.get(key).map(|entry| entry.node.mark) {
             Some(Mark::Flag(_)) => PathBuf::from(path),
@@ -127,13 +156,14 @@ impl<'a> Section<'a> {
         }
     }
 
-    /// The table at `key`.
+    /// Returns the table at `key`.
     pub(super) fn section(&self, key: &'static str) -> Option<Self> {
         let entry = self.entry(key)?;
         self.open(self.full(key), &entry.node, entry.mark)
     }
 
-    /// The tables of the list at `key`, each with its `name`, or else its position counted from 1, in the path.
+    /// Returns the tables of the list at `key`. In its path, each has its `name`, or without one
+    /// its position counted from 1.
     pub(super) fn sections(&self, key: &'static str) -> Vec<Self> {
         let Some(entry) = self.entry(key) else { return Vec::new() };
         let Value::List(items) = &entry.node.value else {
@@ -158,45 +188,58 @@ impl<'a> Section<'a> {
         }
     }
 
-    /// The whole table as the options struct `T`: every wrong or unknown key is a fault of its own, and right ones are taken.
+    /// Reads the whole table as the options struct `T`. Every wrong or unknown key is a fault of
+    /// its own, and the others are taken. The table is read once, and once more for every fault.
     pub(super) fn options<T: DeserializeOwned + Default>(&self) -> T {
-        let mut taken = serde_json::Map::new();
-        for name in field_names::<T>() {
-            let Some(entry) = self.entry(name) else { continue };
-            let Some(value) = entry.node.value.json() else {
-                self.fault(name, &problem("", &entry.node.value));
-                continue;
+        let mut wrong: Vec<&str> = Vec::new();
+        loop {
+            let right = self.table.0.iter().filter(|entry| !wrong.contains(&entry.key.as_str()));
+            let error = match T::deserialize(MapAccessDeserializer::new(Entries::new(right))) {
+                Ok(options) => return options,
+                Err(error) => error,
             };
-            let alone = serde_json::Map::from_iter([((*name).to_string(), value.clone())]);
-            match serde_json::from_value::<T>(alone.into()) {
-                Ok(_) => drop(taken.insert((*name).to_string(), value)),
-                Err(error) => self.fault(name, &problem(&error.to_string(), &entry.node.value)),
+            let Some(entry) = error.key.as_deref().and_then(|key| self.table.get(key)) else {
+                let problem = problem("is", &error.problem, "a table");
+                self.faults.push(ConfigError::BadValue {
+                    place: self.faults.place(self.mark),
+                    key: self.path.clone(),
+                    problem,
+                });
+                return T::default();
+            };
+            match &error.problem {
+                Problem::UnknownKey(known) => self.unknown(entry, known.to_vec()),
+                _ => self.refuse(&entry.key, &entry.node, &error),
             }
+            wrong.push(&entry.key);
         }
-        self.finish();
-        serde_json::from_value(taken.into()).unwrap_or_default()
     }
 
-    /// Names every key that nobody asked for. To be called after all reading.
+    /// Reports every key that nobody asked for. To be called after all reading.
     pub(super) fn finish(&self) {
-        let mut known = self.asked.borrow().clone();
+        let known = self.asked.borrow();
+        for entry in self.table.0.iter().filter(|entry| !known.contains(&entry.key.as_str())) {
+            self.unknown(entry, known.clone());
+        }
+    }
+
+    fn unknown(&self, entry: &Entry, mut known: Vec<&str>) {
         known.sort_unstable();
         known.dedup();
-        for entry in self.table.0.iter().filter(|entry| !known.contains(&entry.key.as_str())) {
-            let place = self.faults.place(entry.mark);
-            let hint = hint(&entry.key, known.iter().copied());
-            self.faults.push(ConfigError::UnknownKey { place, key: self.full(&entry.key), hint });
-        }
+        let hint = hint(&entry.key, known.into_iter());
+        let place = self.faults.place(entry.mark);
+        self.faults.push(ConfigError::UnknownKey { place, key: self.full(&entry.key), hint });
     }
 
-    /// A fault of the value of `key`, placed at the key, or at the section when the key is not there.
+    /// Reports a fault of the value of `key`, at the key, or at the section if the key is not
+    /// there.
     pub(super) fn fault(&self, key: &str, problem: &str) {
-        let mark = self.table.get(key).map_or(self.mark, |entry| entry.mark);
-        self.fault_at(mark, key, problem);
+        let (mark, value) = self.table.get(key).map_or((self.mark, self.mark), |entry| (entry.mark, entry.node.mark));
+        self.fault_at(mark, value, key, problem);
     }
 
-    fn fault_at(&self, mark: Mark, key: &str, problem: &str) {
-        let place = self.faults.place(mark);
+    fn fault_at(&self, mark: Mark, value: Mark, key: &str, problem: &str) {
+        let place = self.faults.place_of(mark, value);
         self.faults.push(ConfigError::BadValue { place, key: self.full(key), problem: problem.to_string() });
     }
 
@@ -205,12 +248,15 @@ impl<'a> Section<'a> {
         self.faults.push(ConfigError::MissingKey { place: self.faults.place(self.mark), key: self.full(key), hint });
     }
 
-    /// The place of `key`, or of the section when it is not there.
+    /// Returns the place of `key`, or of the section if the key is not there.
     pub(super) fn place(&self, key: &str) -> Place {
-        self.faults.place(self.table.get(key).map_or(self.mark, |entry| entry.mark))
+        match self.table.get(key) {
+            Some(entry) => self.faults.place_of(entry.mark, entry.node.mark),
+            None => self.faults.place(self.mark),
+        }
     }
 
-    /// The place of the first of the keys that is there.
+    /// Returns the place of the first of the keys that is there.
     pub(super) fn first_place(&self, keys: &[&str]) -> Place {
         let found = keys.iter().find_map(|key| self.table.get(key));
         self.faults.place(found.map_or(self.mark, |entry| entry.mark))
@@ -221,7 +267,7 @@ impl<'a> Section<'a> {
     }
 }
 
-/// The nearest of the known names, or all of them.
+/// Suggests the nearest of the known names, or lists all of them.
 pub(super) fn hint<'a>(name: &str, known: impl Iterator<Item = &'a str>) -> String {
     let known: Vec<_> = known.collect();
     // A third of the letters may differ, two at least.
@@ -234,29 +280,18 @@ pub(super) fn hint<'a>(name: &str, known: impl Iterator<Item = &'a str>) -> Stri
     }
 }
 
-/// What serde's message means for a person.
-fn problem(message: &str, value: &Value) -> String {
-    if let Some((_, names)) =
-        message.split_once("unknown variant ").and_then(|(_, rest)| rest.split_once(", expected "))
-    {
-        let names: Vec<_> = names.split('`').skip(1).step_by(2).collect();
-        let Value::Text(text) = value else { return format!("is {}", value.describe()) };
-        return match hint(text, names.iter().copied()) {
-            near if near.starts_with("did") => format!("is {text:?}; {near}"),
-            _ => format!("is {text:?}; it can be {}", listed(&names)),
-        };
+/// The problem of a value in words; `verb` says whether it is the value itself or something in it.
+fn problem(verb: &str, problem: &Problem, found: &str) -> String {
+    match problem {
+        Problem::Needed(kind) => format!("{verb} {found}; {kind} is needed"),
+        Problem::NotOneOf(names, text) => match hint(text, names.iter().copied()) {
+            near if near.starts_with("did") => format!("{verb} {text:?}; {near}"),
+            _ => format!("{verb} {text:?}; it can be {}", listed(names)),
+        },
+        Problem::UnknownKey(names) => format!("{verb} {found} with a key that is none of {}", listed(names)),
+        Problem::Odd => format!("{verb} {found}"),
+        Problem::Refused(words) => format!("{verb} {found}: {words}"),
     }
-    let expected = message.rsplit_once(", expected ").map(|(_, expected)| expected);
-    let needed = match expected {
-        Some("usize" | "u64" | "u32") => "a whole number of 0 or more",
-        Some("f64") => "a number",
-        Some("a string" | "string or map") => "text",
-        Some("a boolean") => "true or false",
-        Some("a sequence") => "a list",
-        Some(other) => other,
-        None => return format!("is {}", value.describe()),
-    };
-    format!("is {}; {needed} is needed", value.describe())
 }
 
 fn listed(names: &[&str]) -> String {

@@ -1,4 +1,4 @@
-//! What an experiment file comes to: everything a command needs, checked and loaded.
+//! The settings of an experiment: everything that a command needs, checked and loaded.
 
 use super::models::ModelSpec;
 use crate::base::{AgentId, Digest, Hasher, Seed, digest_json};
@@ -34,7 +34,7 @@ pub struct Settings {
     pub options: Options,
     /// Options of the local engine.
     pub engine: EngineOptions,
-    /// What is odd but not wrong.
+    /// What the user should know although it is not wrong.
     pub warnings: Vec<String>,
     pub(super) models: [ModelSpec; 3],
 }
@@ -54,9 +54,9 @@ impl Settings {
         }
     }
 
-    /// What the run computes, as one digest: seed, graph, prompts, options, and the rows themselves. Settings that change no
-    /// result (names, paths, the engine's, how much runs at once) do not enter; neither do the models, which have identities
-    /// of their own.
+    /// The digest of what the run computes: seed, graph, prompts, options, and the rows themselves.
+    /// Settings that change no result (names, paths, the engine's options, how much runs at once)
+    /// do not enter. Neither do the models, which have identities of their own.
     pub fn digest(&self) -> Digest {
         let Options { search, reward, judge, misalignment, propose, rollout } = &self.options;
         let rollout = RolloutOptions { max_in_flight: RolloutOptions::default().max_in_flight, ..rollout.clone() };

@@ -1,15 +1,24 @@
-//! The TOML document as a tree whose nodes remember where they came from, so that `--set` can change it and every fault can
-//! still be placed.
+//! The TOML document as a tree whose nodes remember where they come from, so that `--set` can
+//! change it and every fault still has its place.
 
 use super::error::ConfigError;
+use std::ops::Range;
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
-/// Where a node came from: a byte of the file or the n-th `--set`.
+/// Where a node comes from.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(super) enum Mark {
-    Byte(usize),
+    /// The bytes of the file from `start` to before `end`; none where the file says nothing.
+    Bytes { start: usize, end: usize },
+    /// The `--set` flag with this number, counted from 0.
     Flag(usize),
+}
+
+impl From<Range<usize>> for Mark {
+    fn from(range: Range<usize>) -> Self {
+        Self::Bytes { start: range.start, end: range.end }
+    }
 }
 
 #[derive(Clone, PartialEq, Debug)]
@@ -30,7 +39,7 @@ pub(super) enum Value {
     Table(Table),
 }
 
-/// Entries in the order of the file, each with the mark of its key.
+/// A table's entries in the order of the file. The mark of an entry is that of its key.
 #[derive(Clone, PartialEq, Debug, Default)]
 pub(super) struct Table(pub(super) Vec<Entry>);
 
@@ -48,7 +57,7 @@ impl Table {
 }
 
 impl Node {
-    /// The text at `name`, when this is a table that has one.
+    /// Returns the text at `name` if this is a table that has one.
     pub(super) fn name(&self) -> Option<&str> {
         match &self.value {
             Value::Table(table) => match &table.get("name")?.node.value {
@@ -59,12 +68,13 @@ impl Node {
         }
     }
 
-    /// A parsed document.
+    /// Converts a parsed document.
     pub(super) fn document(table: &Spanned<DeTable<'_>>) -> Self {
-        Self { mark: Mark::Byte(0), value: Value::Table(convert_table(table.get_ref(), &Mark::Byte)) }
+        Self { mark: Mark::from(0..0), value: Value::Table(convert_table(table.get_ref(), &Mark::from)) }
     }
 
-    /// Puts the value of a flag `key.path=value` where the path says, making tables on the way.
+    /// Puts the value of the flag `key.path=value` where the path says, and makes tables on the
+    /// way.
     pub(super) fn set(&mut self, flag: &str, number: usize) -> Result<(), ConfigError> {
         let wrong = |problem: String| ConfigError::Flag { flag: flag.to_string(), problem };
         let form = || wrong("the form is KEY.PATH=VALUE, e.g. search.rounds=2".into());
@@ -89,7 +99,8 @@ impl Node {
 }
 
 impl Table {
-    /// The entry of `key`, made if need be; it takes the mark when it is new or about to be overwritten.
+    /// Returns the entry of `key`, which is made if it is not there. It takes the mark if it is new
+    /// or about to be overwritten.
     fn entry(&mut self, key: &str, mark: Mark, overwrite: bool) -> &mut Node {
         if let Some(at) = self.0.iter().position(|entry| entry.key == key) {
             if overwrite {
@@ -103,14 +114,14 @@ impl Table {
     }
 }
 
-/// An item of a list of tables, by its `name` or its position, counted from 1.
+/// Returns an item of a list of tables, by its `name` or by its position counted from 1.
 fn item<'a>(items: &'a mut [Node], key: &str) -> Option<&'a mut Node> {
     let at =
         items.iter().position(|node| node.name() == Some(key)).or_else(|| key.parse::<usize>().ok()?.checked_sub(1))?;
     items.get_mut(at)
 }
 
-/// A TOML value, or plain text where it is none.
+/// Reads the value of a flag: as TOML, or as plain text where it is not TOML.
 fn flag_value(text: &str, mark: Mark) -> Value {
     match DeValue::parse(text) {
         Ok(value) => match convert(value.get_ref(), &|_| mark) {
@@ -121,22 +132,22 @@ fn flag_value(text: &str, mark: Mark) -> Value {
     }
 }
 
-fn convert_table(table: &DeTable<'_>, mark: &impl Fn(usize) -> Mark) -> Table {
+fn convert_table(table: &DeTable<'_>, mark: &impl Fn(Range<usize>) -> Mark) -> Table {
     let mut entries: Vec<_> = table.iter().collect();
     entries.sort_by_key(|(key, _)| key.span().start);
     let entry = |(key, value): (&Spanned<_>, &Spanned<DeValue<'_>>)| Entry {
         key: std::borrow::Cow::<str>::to_string(key.get_ref()),
-        mark: mark(key.span().start),
+        mark: mark(key.span()),
         node: node(value, mark),
     };
     Table(entries.into_iter().map(entry).collect())
 }
 
-fn node(value: &Spanned<DeValue<'_>>, mark: &impl Fn(usize) -> Mark) -> Node {
-    Node { mark: mark(value.span().start), value: convert(value.get_ref(), mark) }
+fn node(value: &Spanned<DeValue<'_>>, mark: &impl Fn(Range<usize>) -> Mark) -> Node {
+    Node { mark: mark(value.span()), value: convert(value.get_ref(), mark) }
 }
 
-fn convert(value: &DeValue<'_>, mark: &impl Fn(usize) -> Mark) -> Value {
+fn convert(value: &DeValue<'_>, mark: &impl Fn(Range<usize>) -> Mark) -> Value {
     match value {
         DeValue::String(text) => Value::Text(text.to_string()),
         DeValue::Boolean(truth) => Value::Truth(*truth),
@@ -155,23 +166,7 @@ fn convert(value: &DeValue<'_>, mark: &impl Fn(usize) -> Mark) -> Value {
 }
 
 impl Value {
-    /// The value as JSON, for serde; `None` where something odd is inside.
-    pub(super) fn json(&self) -> Option<serde_json::Value> {
-        Some(match self {
-            Self::Text(text) => text.as_str().into(),
-            Self::Integer(number) => (*number).into(),
-            Self::Float(number) => (*number).into(),
-            Self::Truth(truth) => (*truth).into(),
-            Self::Odd(_) => return None,
-            Self::List(items) => items.iter().map(|item| item.value.json()).collect::<Option<Vec<_>>>()?.into(),
-            Self::Table(table) => {
-                let entry = |entry: &Entry| Some((entry.key.clone(), entry.node.value.json()?));
-                serde_json::Value::Object(table.0.iter().map(entry).collect::<Option<_>>()?)
-            }
-        })
-    }
-
-    /// What it is, for messages.
+    /// Says what the value is, for messages.
     pub(super) fn describe(&self) -> String {
         match self {
             Self::Text(text) => format!("the text {:?}", crate::prompt::clip(text, 60)),

@@ -49,6 +49,7 @@ impl Agent {
 
 /// What a successor sees of its predecessor's output.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Default, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "lowercase")]
 pub enum EdgeView {
     /// The whole text.

@@ -1,9 +1,11 @@
 //! Options of the judge: how comparisons are made and decided.
 
+use crate::base::{Bound, Bounded, Rule};
 use serde::{Deserialize, Serialize};
 
 /// How the judge answers a comparison.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "lowercase")]
 pub enum JudgeMode {
     /// The judge reads the next-token log-probabilities of the answer letters: one prefill, no
@@ -18,6 +20,7 @@ pub enum JudgeMode {
 
 /// Options of the `[judge]` section.
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(default, deny_unknown_fields)]
 pub struct JudgeOptions {
     /// How the judge answers a comparison.
@@ -48,4 +51,14 @@ impl Default for JudgeOptions {
             rubrics: Vec::new(),
         }
     }
+}
+
+impl Bounded for JudgeOptions {
+    const SECTION: &'static str = "judge";
+
+    const BOUNDS: &'static [Bound<Self>] = &[
+        Bound::new("tie_band", Rule::NOT_NEGATIVE, |options| Some(options.tie_band.into())),
+        Bound::new("min_letter_mass", Rule::Real(0.0, 1.0), |options| Some(options.min_letter_mass.into())),
+        Bound::new("max_new_tokens", Rule::at_least(1), |options| Some(options.max_new_tokens.into())),
+    ];
 }

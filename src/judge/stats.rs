@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 /// Counters of comparisons: `comparisons = identical + coin + judged`, and `judged = decided + ties
 /// + low_mass + unparsable + overflow`.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct JudgeStats {
     /// The number of all comparisons.
     pub comparisons: u64,

@@ -51,6 +51,7 @@ pub enum PromptError {
 
 /// Why a candidate was rejected; counted per reason.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "kebab-case")]
 pub enum Rejection {
     /// The optimizer model's output held no prompt.

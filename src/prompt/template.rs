@@ -35,6 +35,7 @@ impl fmt::Display for Slot {
 
 /// A prompt text with slots. Equality and order are those of the text.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(transparent)]
 pub struct Template(String);
 

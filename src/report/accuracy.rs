@@ -5,6 +5,7 @@ use serde::{Deserialize, Serialize};
 
 /// The accuracy on held-out cases.
 #[derive(Clone, Copy, PartialEq, Debug, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct Accuracy {
     /// The number of cases.
     pub n: usize,
@@ -18,6 +19,7 @@ pub struct Accuracy {
 
 /// The accuracy of the optimized prompts minus that of the seed prompts, on the same cases.
 #[derive(Clone, Copy, PartialEq, Debug, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct Difference {
     /// The difference of the accuracies.
     pub value: f64,

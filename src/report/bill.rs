@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 /// The costs of each role in the process that wrote the report. The bill of a resumed run covers
 /// only its last process.
 #[derive(Clone, Copy, PartialEq, Debug, Default, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct Bill {
     /// Running the agents.
     pub worker: LedgerLine,

@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 
 /// One agent's prompt before and after.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct PromptLine {
     /// The agent's name.
     pub agent: String,
@@ -21,6 +22,7 @@ pub struct PromptLine {
 
 /// One step with its scores.
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct StepLine {
     /// The round, from 1.
     pub round: usize,
@@ -42,6 +44,7 @@ pub struct StepLine {
 
 /// One candidate of a step.
 #[derive(Clone, Copy, PartialEq, Debug, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct CandidateLine {
     /// The id of the prompt that it was written from.
     pub parent: usize,
@@ -57,6 +60,7 @@ pub struct CandidateLine {
 
 /// One prompt that was evaluated, and the prompt that it was written from.
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct LineageLine {
     /// The agent's name.
     pub agent: String,
@@ -80,6 +84,7 @@ pub struct LineageLine {
 
 /// How often candidates that were better for an agent were worse for the system (Eq. 6).
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct MisalignmentLine {
     /// The agent's name.
     pub agent: String,
@@ -95,6 +100,7 @@ pub struct MisalignmentLine {
 
 /// The rank correlation of a beam before and after its refresh (Eq. 8).
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct RankCorrelationLine {
     /// The round, from 1.
     pub round: usize,
@@ -112,6 +118,7 @@ pub struct RankCorrelationLine {
 
 /// The judge's counters and rates.
 #[derive(Clone, Copy, PartialEq, Debug, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct JudgeLine {
     /// The share of pairs of orders that agreed.
     pub position_consistency: Option<f64>,
@@ -125,6 +132,7 @@ pub struct JudgeLine {
 
 /// A passage that an optimized prompt shares with a query of the pool.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct CopiedLine {
     /// The agent's name.
     pub agent: String,

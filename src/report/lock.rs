@@ -4,6 +4,7 @@ use serde::{Deserialize, Serialize};
 
 /// The state of the egress lock at the end of the run, as the kernel reports it.
 #[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct EgressLock {
     /// Whether every thread was locked.

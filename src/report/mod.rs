@@ -14,6 +14,8 @@ mod text;
 #[cfg(test)]
 pub(crate) mod fixture;
 #[cfg(test)]
+mod schema;
+#[cfg(test)]
 mod tests;
 
 pub use accuracy::{Accuracy, Difference};

@@ -44,12 +44,14 @@ pub struct Inputs<'a> {
 
 /// A finished run in the form of result.json.
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct RunReport {
     /// The version of this form, [`REPORT_SCHEMA`].
     pub schema: u32,
     /// The experiment's name.
     pub name: String,
     /// The run's seed.
+    #[cfg_attr(test, schemars(with = "u64"))]
     pub seed: Seed,
     /// The models' names and digests, per role.
     pub model: Models,
@@ -97,11 +99,13 @@ pub struct RunReport {
     pub files: Files,
     /// The digest over prompts and scores. It is equal for equal results, whatever the time, the
     /// machine's load or the cache.
+    #[cfg_attr(test, schemars(with = "String"))]
     pub result_hash: Digest,
 }
 
 /// The files of a run.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct Files {
     /// The prompts to use, by agent name.
     pub prompts: PathBuf,

@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 
 /// The prompts of all agents, indexed by [`AgentId`].
 #[derive(Clone, PartialEq, Eq, Hash, Debug, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(transparent)]
 pub struct Prompts(Vec<Template>);
 

@@ -16,6 +16,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 /// The number of worker calls that re-runs avoided.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct Avoided {
     /// Calls of agents that the changed prompt cannot reach.
     pub upstream_reused: u64,

@@ -49,6 +49,7 @@ pub enum Event {
 
 /// The models in the three roles.
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct Models {
     /// The model that runs the agents.
     pub worker: ModelIdentity,
@@ -84,6 +85,7 @@ pub struct Started {
 /// A prompt of a beam, by id. Its text is in [`Started::prompts`] for id 0, and else in its
 /// [`CandidateRecord`].
 #[derive(Clone, Copy, PartialEq, Debug, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct Ranked {
     /// Order of creation within the agent; 0 is the seed prompt.
     pub id: usize,
@@ -207,6 +209,7 @@ pub enum Outcome {
 
 /// The outcome of the final check.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "lowercase")]
 pub enum FinalVerdict {
     /// The optimized prompts won.
@@ -221,6 +224,7 @@ pub enum FinalVerdict {
 
 /// The comparison of seed and optimized prompts on a fresh batch, by the system's answers.
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct FinalCheck {
     /// The batch, as positions in the pool; empty if there was nothing to compare.
     pub batch: Vec<usize>,

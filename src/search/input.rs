@@ -2,7 +2,7 @@
 
 use super::options::SearchOptions;
 use super::schedule::optimizable;
-use crate::base::{CancelToken, Seed};
+use crate::base::{Bounded, CancelToken, OutOfBounds, Seed};
 use crate::chat::{ChatError, ChatModel};
 use crate::graph::Graph;
 use crate::judge::JudgeOptions;
@@ -60,9 +60,9 @@ pub enum SearchError {
     /// No agent has a prompt that may change.
     #[error("no agent may be optimized; set `optimize = true` for at least one")]
     NothingToOptimize,
-    /// An option that must be at least 1 is 0.
-    #[error("`{0}` must be at least 1")]
-    Zero(&'static str),
+    /// An option is outside its bounds.
+    #[error(transparent)]
+    Option(OutOfBounds),
     /// The search was cancelled.
     #[error("stopped on request")]
     Cancelled,
@@ -83,17 +83,8 @@ impl From<ChatError> for SearchError {
 impl SearchInput {
     /// Returns the first fault of the input, if there is one.
     pub(super) fn check(&self) -> Result<(), SearchError> {
-        let search = &self.options.search;
-        let sizes = [
-            ("search.rounds", search.rounds),
-            ("search.steps", search.steps),
-            ("search.beam", search.beam),
-            ("search.candidates", search.candidates),
-            ("search.batch", search.batch),
-            ("search.final_check", search.final_check),
-        ];
-        if let Some((name, _)) = sizes.into_iter().find(|(_, size)| *size == 0) {
-            return Err(SearchError::Zero(name));
+        if let Some(fault) = self.options.search.out_of_bounds().next() {
+            return Err(SearchError::Option(fault));
         }
         if self.pool.is_empty() {
             return Err(SearchError::EmptyPool);

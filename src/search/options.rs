@@ -1,10 +1,12 @@
 //! Options of the search. The defaults are the paper's values, and every ablation is a value of an
 //! option.
 
+use crate::base::{Bound, Bounded, Rule};
 use serde::{Deserialize, Serialize};
 
 /// The order in which agents are optimized.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "lowercase")]
 pub enum Schedule {
     /// T steps on one agent, then the next agent, for D rounds: coordinate ascent as in the paper.
@@ -16,6 +18,7 @@ pub enum Schedule {
 
 /// Options of the `[search]` section.
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(default, deny_unknown_fields)]
 pub struct SearchOptions {
     /// The number of rounds D over the agents.
@@ -49,4 +52,17 @@ impl Default for SearchOptions {
             final_check: 20,
         }
     }
+}
+
+impl Bounded for SearchOptions {
+    const SECTION: &'static str = "search";
+
+    const BOUNDS: &'static [Bound<Self>] = &[
+        Bound::new("rounds", Rule::at_least(1), |options| Some(options.rounds.into())),
+        Bound::new("steps", Rule::at_least(1), |options| Some(options.steps.into())),
+        Bound::new("beam", Rule::at_least(1), |options| Some(options.beam.into())),
+        Bound::new("candidates", Rule::at_least(1), |options| Some(options.candidates.into())),
+        Bound::new("batch", Rule::at_least(1), |options| Some(options.batch.into())),
+        Bound::new("final_check", Rule::at_least(1), |options| Some(options.final_check.into())),
+    ];
 }

@@ -137,10 +137,10 @@ fn values_of_a_wrong_type_or_out_of_range_are_named() {
         "[judge]\nmode = \"vote\"\ntie_band = -0.5\nmin_letter_mass = 2\n[search]",
         &[],
         expect![[r#"
-        x.toml:25: `judge.mode` is "vote"; it can be `logit`, `text`, `coin`
-        x.toml:26: `judge.tie_band` is -0.5; it must not be negative
-        x.toml:27: `judge.min_letter_mass` is 2; it must be 0 to 1
-    "#]],
+            x.toml:25: `judge.mode` is "vote"; it can be `logit`, `text`, `coin`
+            x.toml:26: `judge.tie_band` is -0.5; it must not be negative
+            x.toml:27: `judge.min_letter_mass` is 2; it must be between 0 and 1
+        "#]],
     );
     check(
         "[search]",
@@ -156,7 +156,7 @@ fn values_of_a_wrong_type_or_out_of_range_are_named() {
         &[],
         expect![[r#"
             x.toml:25: `reward.local` is the number nan, which is not finite
-            x.toml:26: `reward.lookahead_depth` is 4; it must be 1 to 3
+            x.toml:26: `reward.lookahead_depth` is 4; it must be between 1 and 3
         "#]],
     );
     check(
@@ -183,7 +183,17 @@ fn values_of_a_wrong_type_or_out_of_range_are_named() {
         expect![[r#"
             x.toml:25: `rollout.summary_words` is 0; it must be at least 1
             x.toml:27: `engine.block_tokens` is 20; it must be 16, 32 or 64
-            x.toml:28: `engine.threads` is 0; it must be 1 to 1024
+            x.toml:28: `engine.threads` is 0; it must be between 1 and 1024
+        "#]],
+    );
+    check(
+        "frozen = [\"<answer>\"]",
+        "frozen = [\"<answer>\", 3]",
+        &["engine.device=gpu", "judge.rubrics=[true]"],
+        expect![[r#"
+            x.toml:17: `agent.decide.frozen` holds the number 3; text is needed
+            --set judge.rubrics=[true]: `judge.rubrics` holds true; text is needed
+            --set engine.device=gpu: `engine.device` is the text "gpu": device `gpu` is not known: it is one of auto, cpu, cuda, cuda:N, metal
         "#]],
     );
     check(

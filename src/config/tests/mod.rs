@@ -1,7 +1,10 @@
-//! The reader of experiment files, fault by fault.
+//! The reader of experiment files, fault by fault, and what describes such files to people and
+//! editors.
 
+mod experiment;
 mod fixture;
 
 mod file;
 mod parts;
+mod schema;
 mod settings;

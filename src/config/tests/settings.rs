@@ -1,6 +1,5 @@
-//! What a sound file comes to: settings, flags, digest, prompts, documentation.
+//! What a sound file comes to: settings, flags, digest, prompts.
 
-use super::super::fields::field_names;
 use super::super::{read_prompts, write_prompts};
 use super::fixture::{GOOD, check, folder, load_text};
 use crate::base::AgentId;
@@ -8,26 +7,6 @@ use crate::chat::ModelRole;
 use crate::engine::ModelSource;
 use expect_test::{Expect, expect};
 use std::fs;
-
-#[test]
-fn the_documentation_names_every_option() {
-    let docs = include_str!("../../../docs/config.md");
-    let sections = [
-        ("search", field_names::<crate::search::SearchOptions>()),
-        ("reward", field_names::<crate::reward::RewardOptions>()),
-        ("judge", field_names::<crate::judge::JudgeOptions>()),
-        ("misalignment", field_names::<crate::misalignment::MisalignmentOptions>()),
-        ("propose", field_names::<crate::propose::ProposeOptions>()),
-        ("rollout", field_names::<crate::rollout::RolloutOptions>()),
-        ("engine", field_names::<crate::engine::EngineOptions>()),
-    ];
-    for (section, names) in sections {
-        let text = docs.split("\n## ").find(|text| text.starts_with(&format!("`[{section}]`"))).expect(section);
-        for name in names {
-            assert!(text.contains(&format!("\n| `{name}` |")), "{section}.{name}");
-        }
-    }
-}
 
 #[test]
 fn a_sound_experiment_is_read_in_full() {

@@ -22,7 +22,7 @@ mod suite;
 #[cfg(test)]
 mod tests;
 
-pub use cpu::compute::{Compute, ComputeError};
+pub use cpu::compute::{Compute, ComputeError, THREADS};
 pub(crate) use cpu::rotary::Norms;
 pub use cpu::set::KernelSet;
 pub use layout::{Format, Rows};

@@ -1,7 +1,9 @@
 //! The option values of the engine: the `[engine]` section of an experiment file.
 
 use super::EngineError;
+use crate::base::{Bound, Bounded, Number, Rule};
 use crate::executor::DeviceChoice;
+use crate::kernels::THREADS;
 use crate::qwen3::{Config, KvDtype};
 use crate::schedule::DRAFTING_ROWS;
 use serde::{Deserialize, Serialize};
@@ -83,30 +85,28 @@ const KV_BYTES: usize = 2 << 30;
 /// quickstart 300 MB and, for clearing them, 7 % of its time, and saved it 4 % of its prefill.
 const KV_TOKENS: usize = 32 << 10;
 
+impl Bounded for EngineOptions {
+    const SECTION: &'static str = "engine";
+
+    const BOUNDS: &'static [Bound<Self>] = &[
+        Bound::new("threads", THREADS, |options| options.threads.map(Number::from)),
+        // The kernels of attention are written for these.
+        Bound::new("block_tokens", Rule::OneOf(&[16, 32, 64]), |options| Some(options.block_tokens.into())),
+        Bound::new("kv_tokens", Rule::Whole(1, 1 << 28), |options| options.kv_tokens.map(Number::from)),
+        Bound::new("step_tokens", Rule::Whole(1, 1 << 16), |options| Some(options.step_tokens.into())),
+        Bound::new("max_running", Rule::Whole(1, 1 << 12), |options| Some(options.max_running.into())),
+        Bound::new("queue", Rule::Whole(1, 1 << 20), |options| Some(options.queue.into())),
+        Bound::new("draft_tokens", Rule::Whole(0, 64), |options| Some(options.draft_tokens.into())),
+    ];
+}
+
 impl EngineOptions {
-    /// Every option in its range.
+    /// Checks that every option is within its bounds.
+    ///
+    /// # Errors
+    /// The first option that is not.
     pub(crate) fn check(&self) -> Result<(), EngineError> {
-        let refuse = |key, value, rule| Err(EngineError::Option { key, value, rule });
-        let kv_tokens = self.kv_tokens.unwrap_or(1);
-        if ![16, 32, 64].contains(&self.block_tokens) {
-            return refuse("block_tokens", self.block_tokens, "it must be 16, 32 or 64");
-        }
-        if !(1..=1 << 28).contains(&kv_tokens) {
-            return refuse("kv_tokens", kv_tokens, "it must be between 1 and 2^28");
-        }
-        if !(1..=1 << 16).contains(&self.step_tokens) {
-            return refuse("step_tokens", self.step_tokens, "it must be between 1 and 65536");
-        }
-        if !(1..=1 << 12).contains(&self.max_running) {
-            return refuse("max_running", self.max_running, "it must be between 1 and 4096");
-        }
-        if !(1..=1 << 20).contains(&self.queue) {
-            return refuse("queue", self.queue, "it must be between 1 and 2^20");
-        }
-        if self.draft_tokens > 64 {
-            return refuse("draft_tokens", self.draft_tokens, "it must be between 0 and 64");
-        }
-        Ok(())
+        self.out_of_bounds().next().map_or(Ok(()), |fault| Err(EngineError::Option(fault)))
     }
 
     /// Blocks in the K/V pool of a model whose keys and values take `kv_bytes` a token.

@@ -1,5 +1,6 @@
 //! What goes in and comes out of the token engine, and what can go wrong.
 
+use crate::base::OutOfBounds;
 use crate::executor::DeviceError;
 use crate::sample::Sampling;
 use serde::{Deserialize, Serialize};
@@ -79,7 +80,7 @@ pub struct Counters {
 }
 
 /// Why the engine gave no answer.
-#[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
+#[derive(Clone, PartialEq, Debug, thiserror::Error)]
 pub enum EngineError {
     /// This request can never fit.
     #[error("the prompt has {prompt_tokens} tokens and {new_tokens} more are asked for, but {limit} fit")]
@@ -106,15 +107,8 @@ pub enum EngineError {
         vocab_size: usize,
     },
     /// An option out of its range.
-    #[error("engine option `{key}` is {value}; {rule}")]
-    Option {
-        /// Which one.
-        key: &'static str,
-        /// Its value.
-        value: usize,
-        /// What would be right.
-        rule: &'static str,
-    },
+    #[error(transparent)]
+    Option(OutOfBounds),
     /// The engine's thread could not start.
     #[error("the engine's thread could not start: {0}")]
     Thread(String),

@@ -326,11 +326,11 @@ fn what_cannot_be_done_is_refused_with_the_facts() {
     assert_eq!(block_on(engine.generate(request(vec![0; 60], 4))).unwrap().token_ids.len(), 4);
     let options = EngineOptions { draft_tokens: 65, ..EngineOptions::default() };
     let error = options.check().unwrap_err().to_string();
-    assert_eq!(error, "engine option `draft_tokens` is 65; it must be between 0 and 64");
+    assert_eq!(error, "`engine.draft_tokens` is 65; it must be between 0 and 64");
     let options = EngineOptions { block_tokens: 20, ..EngineOptions::default() };
     let model = random_model(&plain_config(), &Compute::cpu(Some(1)).unwrap());
     let error = TokenEngine::start(model, vec![], &options).err().unwrap();
-    assert_eq!(error.to_string(), "engine option `block_tokens` is 20; it must be 16, 32 or 64");
+    assert_eq!(error.to_string(), "`engine.block_tokens` is 20; it must be 16, 32 or 64");
 }
 
 #[test]

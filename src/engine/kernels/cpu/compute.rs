@@ -2,12 +2,16 @@
 
 use super::set::KernelSet;
 use super::threads::Threads;
+use crate::base::Rule;
 use candle_core::Device;
 use std::ops::Range;
 use std::sync::Arc;
 
 /// Work of fewer multiply-adds is not worth a second thread. What else is done with a number counts as several of them.
 const WORTH_A_THREAD: usize = 64 * 1024;
+
+/// The numbers of compute threads that are allowed.
+pub const THREADS: Rule = Rule::Whole(1, 1024);
 
 /// The device, its threads and its kernel set. Clones share the threads; models in one process should.
 #[derive(Clone)]
@@ -30,7 +34,7 @@ pub enum ComputeError {
         available: String,
     },
     /// The number of threads is out of range.
-    #[error("{0} compute threads were asked for; it must be between 1 and 1024")]
+    #[error("{0} compute threads were asked for; it must {THREADS}")]
     Threads(usize),
     /// The operating system refused.
     #[error("the compute threads could not start: {0}")]
@@ -62,7 +66,7 @@ impl Compute {
     /// A number of threads out of range, or threads that cannot start.
     pub fn with_kernels(threads: Option<usize>, kernels: KernelSet) -> Result<Self, ComputeError> {
         let threads = threads.unwrap_or_else(|| std::thread::available_parallelism().map_or(1, usize::from));
-        if !(1..=1024).contains(&threads) {
+        if !THREADS.allows(threads.into()) {
             return Err(ComputeError::Threads(threads));
         }
         let threads = if threads == 1 { None } else { Some(Arc::new(Threads::new(threads)?)) };

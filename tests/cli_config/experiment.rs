@@ -1,0 +1,81 @@
+//! A sound experiment in a folder of its own, and the program run in it.
+
+use expect_test::Expect;
+use std::fs;
+use std::process::Command;
+
+/// A sound experiment, texts of which tests replace.
+pub(crate) const CONFIG: &str = r#"schema = 1
+name = "small"
+[model]
+path = "embedded:triage"
+[graph]
+topology = "sequential"
+[[agent]]
+name = "extract"
+role = "Lists the signals."
+prompt = "List the signals of {question}"
+max_new_tokens = 4
+[[agent]]
+name = "decide"
+role = "Decides."
+prompt = { file = "decide.txt" }
+max_new_tokens = 4
+frozen = ["<answer>"]
+[data]
+pool = { file = "pool.jsonl" }
+test = { file = "test.jsonl", answer = "gold", id = "id" }
+[eval]
+scorer = "label"
+labels = ["human", "scraper"]
+[search]
+batch = 2
+[engine]
+threads = 1
+"#;
+
+/// An experiment in a folder of its own.
+pub(super) struct Experiment(tempfile::TempDir);
+
+impl Experiment {
+    pub(super) fn new() -> Self {
+        let experiment = Self(tempfile::tempdir().expect("a temporary folder"));
+        experiment.write("x.toml", CONFIG.as_bytes());
+        experiment.write("decide.txt", b"Given {context}, is {question} <answer>human</answer>?\n");
+        experiment
+            .write("pool.jsonl", b"{\"question\": \"one\"}\n{\"question\": \"two\"}\n{\"question\": \"three\"}\n");
+        experiment.write(
+            "test.jsonl",
+            b"{\"id\": \"a\", \"question\": \"four\", \"gold\": \"human\"}\n{\"id\": \"b\", \"question\": \"five\", \"gold\": \"scraper\"}\n",
+        );
+        experiment
+    }
+
+    pub(super) fn write(&self, name: &str, bytes: &[u8]) -> &Self {
+        fs::write(self.0.path().join(name), bytes).expect("a writable folder");
+        self
+    }
+
+    /// The experiment with one text of its file replaced.
+    pub(super) fn with(&self, from: &str, to: &str) -> &Self {
+        assert!(CONFIG.contains(from), "{from}");
+        self.write("x.toml", CONFIG.replacen(from, to, 1).as_bytes())
+    }
+
+    pub(super) fn run(&self, args: &str) -> (i32, String, String) {
+        let output = Command::new(env!("CARGO_BIN_EXE_maspo"))
+            .current_dir(self.0.path())
+            .args(args.split_whitespace())
+            .output()
+            .expect("the program starts");
+        let text = |bytes: Vec<u8>| String::from_utf8(bytes).expect("UTF-8");
+        (output.status.code().expect("an exit code"), text(output.stdout), text(output.stderr))
+    }
+
+    /// Runs the program in the folder; what it printed and its exit code, as one text.
+    #[track_caller]
+    pub(super) fn check(&self, args: &str, expected: Expect) {
+        let (code, stdout, stderr) = self.run(args);
+        expected.assert_eq(&format!("{stdout}{stderr}exit {code}\n"));
+    }
+}

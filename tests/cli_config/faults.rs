@@ -1,0 +1,279 @@
+//! Faults of the experiment file and of the graph that it describes.
+
+use super::experiment::Experiment;
+use expect_test::expect;
+
+#[test]
+fn missing_files_are_named() {
+    let experiment = Experiment::new();
+    experiment.check(
+        "validate nowhere.toml",
+        expect![[r#"
+        error: cannot read nowhere.toml: no such file
+        exit 2
+    "#]],
+    );
+    experiment.check(
+        "plan nowhere.toml",
+        expect![[r#"
+        error: cannot read nowhere.toml: no such file
+        exit 2
+    "#]],
+    );
+    experiment.check(
+        "eval nowhere.toml",
+        expect![[r#"
+        error: cannot read nowhere.toml: no such file
+        exit 2
+    "#]],
+    );
+    experiment.check(
+        "compare nowhere.toml seed seed",
+        expect![[r#"
+        error: cannot read nowhere.toml: no such file
+        exit 2
+    "#]],
+    );
+    experiment.check(
+        "validate .",
+        expect![[r#"
+        error: cannot read .: it is a folder; an experiment file is needed
+        exit 2
+    "#]],
+    );
+    experiment.with("pool.jsonl", "nowhere.jsonl").check(
+        "validate x.toml",
+        expect![[r#"
+            error: x.toml:19: `data.pool.file`: cannot read nowhere.jsonl: no such file
+               |
+            19 | pool = { file = "nowhere.jsonl" }
+               |                 ^^^^^^^^^^^^^^^
+            exit 2
+        "#]],
+    );
+    experiment.with("embedded:triage", "nowhere").check(
+        "validate x.toml",
+        expect![[r#"
+            error: x.toml:4: `model.path` names no folder: nowhere does not exist
+              |
+            4 | path = "nowhere"
+              |        ^^^^^^^^^
+            exit 2
+        "#]],
+    );
+    experiment.check(
+        "eval x.toml",
+        expect![[r#"
+            error: x.toml:4: `model.path` names no folder: nowhere does not exist
+              |
+            4 | path = "nowhere"
+              |        ^^^^^^^^^
+            exit 2
+        "#]],
+    );
+    // A plan opens no model.
+    assert_eq!(experiment.run("plan x.toml").0, 0);
+    experiment.with("decide.txt", "nowhere.txt").check(
+        "validate x.toml",
+        expect![[r#"
+            error: x.toml:15: `agent.decide.prompt.file` cannot be read: nowhere.txt: no such file
+               |
+            15 | prompt = { file = "nowhere.txt" }
+               |                   ^^^^^^^^^^^^^
+            exit 2
+        "#]],
+    );
+}
+
+#[test]
+fn files_that_are_not_text_are_named() {
+    let experiment = Experiment::new();
+    experiment.write("x.toml", b"schema = 1\nname = \"\xe9\"\n").check(
+        "validate x.toml",
+        expect![[r#"
+        error: cannot read x.toml: line 2 is not UTF-8
+        exit 2
+    "#]],
+    );
+    experiment.write("x.toml", CONFIG.as_bytes()).write("decide.txt", b"\xff").check(
+        "validate x.toml",
+        expect![[r#"
+            error: x.toml:15: `agent.decide.prompt.file` names a file that is not UTF-8: decide.txt
+               |
+            15 | prompt = { file = "decide.txt" }
+               |                   ^^^^^^^^^^^^
+            exit 2
+        "#]],
+    );
+    let experiment = Experiment::new();
+    experiment
+        .write("pool.jsonl", b"{\"question\": \"a\"}\n{\"question\": \"\xe9\"}\n")
+        .check("validate x.toml", expect![[r#"
+            error: pool.jsonl:2: the line is not UTF-8 (byte 15 of the line); convert the file, e.g. with `iconv -t UTF-8`
+            exit 2
+        "#]]);
+    experiment.write("pool.jsonl", b"\xef\xbb\xbf{\"question\": \"a\"}\n").check(
+        "validate x.toml --skip-bad-rows",
+        expect![[r#"
+            error: pool.jsonl:1: the file starts with a byte-order mark; save it as UTF-8 without one
+            exit 2
+        "#]],
+    );
+}
+
+#[test]
+fn toml_errors_have_line_and_column() {
+    Experiment::new().with("batch = 2", "batch = 2 2").check(
+        "validate x.toml",
+        expect![[r#"
+            error: x.toml:25:9: string values must be quoted, expected literal string
+               |
+            25 | batch = 2 2
+               |         ^^^
+            exit 2
+        "#]],
+    );
+    Experiment::new().with("[search]", "[search\n").check(
+        "plan x.toml",
+        expect![[r#"
+            error: x.toml:24:8: unclosed table, expected `]`
+               |
+            24 | [search
+               |       ^
+            exit 2
+        "#]],
+    );
+}
+
+#[test]
+fn bounds_are_those_of_the_options() {
+    Experiment::new().with("threads = 1", "threads = 0\nqueue = 0\ndraft_tokens = 65\n[reward]\nlocal = -0.5").check(
+        "validate x.toml --set rollout.max_in_flight=0",
+        expect![[r#"
+            error: x.toml:27: `engine.threads` is 0; it must be between 1 and 1024
+               |
+            27 | threads = 0
+               |           ^
+            error: x.toml:28: `engine.queue` is 0; it must be between 1 and 1048576
+               |
+            28 | queue = 0
+               |         ^
+            error: x.toml:29: `engine.draft_tokens` is 65; it must be between 0 and 64
+               |
+            29 | draft_tokens = 65
+               |                ^^
+            error: x.toml:31: `reward.local` is -0.5; it must not be negative
+               |
+            31 | local = -0.5
+               |         ^^^^
+            error: --set rollout.max_in_flight=0: `rollout.max_in_flight` is 0; it must be at least 1
+            exit 2
+        "#]],
+    );
+    let experiment = Experiment::new();
+    experiment.check(
+        "doctor --threads 1025",
+        expect![[r#"
+        error: invalid value '1025' for '--threads <THREADS>': it must be between 1 and 1024
+
+        For more information, try '--help'.
+        exit 2
+    "#]],
+    );
+}
+
+#[test]
+fn every_fault_is_told_at_once() {
+    let experiment = Experiment::new();
+    experiment.with("schema = 1", "schema = 1\nsede = 2").check(
+        "validate x.toml --set search.beam=none --set judge.mode=vote --set data.pool.file=p.jsonl",
+        expect![[r#"
+            error: x.toml:2: unknown key `sede`; did you mean `seed`?
+              |
+            2 | sede = 2
+              | ^^^^
+            error: --set search.beam=none: `search.beam` is the text "none"; a whole number of 0 or more is needed
+            error: --set judge.mode=vote: `judge.mode` is "vote"; it can be `logit`, `text`, `coin`
+            error: --set data.pool.file=p.jsonl: `data.pool.file`: cannot read p.jsonl: no such file
+            exit 2
+        "#]],
+    );
+    experiment.with("schema = 1", "schema = 9").check(
+        "validate x.toml",
+        expect![[r#"
+            error: x.toml:1: the schema is 9; this program reads `schema = 1`
+              |
+            1 | schema = 9
+              |          ^
+            exit 2
+        "#]],
+    );
+}
+
+#[test]
+fn graphs_that_cannot_run_are_refused() {
+    let edges = "[[edge]]\nfrom = \"extract\"\nto = \"decide\"\n[[edge]]\nfrom = \"decide\"\nto = \"extract\"";
+    Experiment::new().with("topology = \"sequential\"", edges).check(
+        "validate x.toml",
+        expect![[r#"
+            error: x.toml:6: the graph has a cycle: extract -> decide -> extract
+              |
+            6 | [[edge]]
+              |   ^^^^
+            error: x.toml:15: agent `extract`: the prompt lacks {context}
+               |
+            15 | prompt = "List the signals of {question}"
+               |          ^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^
+            exit 2
+        "#]],
+    );
+    Experiment::new().with("topology = \"sequential\"", "").check(
+        "validate x.toml",
+        expect![[r#"
+            error: x.toml:5: the graph has 2 terminal agents (extract, decide); exactly one may have no successor
+              |
+            5 | [graph]
+              |  ^^^^^
+            error: x.toml:15: agent `decide`: the prompt has {context}, but this agent receives nothing that could fill it
+               |
+            15 | prompt = { file = "decide.txt" }
+               |          ^^^^^^^^^^^^^^^^^^^^^^^
+            exit 2
+        "#]],
+    );
+    Experiment::new().with("signals of {question}", "signals").check(
+        "validate x.toml",
+        expect![[r#"
+            error: x.toml:10: agent `extract`: the prompt lacks {question}
+               |
+            10 | prompt = "List the signals"
+               |          ^^^^^^^^^^^^^^^^^^
+            exit 2
+        "#]],
+    );
+    let experiment = Experiment::new();
+    experiment.write("decide.txt", b"is {question} <answer>human</answer>?").check(
+        "validate x.toml",
+        expect![[r#"
+            error: x.toml:15: agent `decide`: the prompt lacks {context}
+               |
+            15 | prompt = { file = "decide.txt" }
+               |          ^^^^^^^^^^^^^^^^^^^^^^^
+            exit 2
+        "#]],
+    );
+    experiment.with("name = \"decide\"", "name = \"extract\"").check(
+        "validate x.toml",
+        expect![[r#"
+            error: x.toml:10: agent `extract`: the prompt lacks {context}
+               |
+            10 | prompt = "List the signals of {question}"
+               |          ^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^
+            error: x.toml:13: two agents are named `extract`
+               |
+            13 | name = "extract"
+               |        ^^^^^^^^^
+            exit 2
+        "#]],
+    );
+}

@@ -1,0 +1,254 @@
+//! What the program says to experiment files, data and prompts, right and wrong: exit code, stdout
+//! and stderr of `validate`, `plan`, `eval` and `compare`, word for word. The model is the
+//! program's own, so nothing else is needed.
+
+mod data;
+mod experiment;
+mod faults;
+
+use expect_test::expect;
+use experiment::Experiment;
+
+#[test]
+fn a_sound_experiment_is_summed_up() {
+    let experiment = Experiment::new();
+    experiment.check(
+        "validate x.toml",
+        expect![[r#"
+        x.toml: sound
+
+        name      small (seed 1, settings e2f4ff3b5fc3)
+        worker    embedded:triage
+        optimizer embedded:triage
+        judge     embedded:triage
+        agents    extract, decide
+        edges     extract -> decide
+        pool      3 queries
+        train     none
+        test      2 labelled cases
+        exit 0
+    "#]],
+    );
+    experiment.check(
+        "validate x.toml --json",
+        expect![[r#"
+        {
+          "schema": 1,
+          "command": "validate",
+          "name": "small",
+          "seed": 1,
+          "agents": [
+            {
+              "name": "extract",
+              "optimize": true
+            },
+            {
+              "name": "decide",
+              "optimize": true
+            }
+          ],
+          "edges": [
+            {
+              "from": "extract",
+              "to": "decide",
+              "view": "raw"
+            }
+          ],
+          "models": {
+            "worker": "embedded:triage",
+            "optimizer": "embedded:triage",
+            "judge": "embedded:triage"
+          },
+          "pool": 3,
+          "train": null,
+          "test": 2,
+          "scorer": {
+            "kind": "label",
+            "labels": [
+              "human",
+              "scraper"
+            ]
+          },
+          "digest": "e2f4ff3b5fc397317d0e3c71162ccd0af59ce8b59231f555d0f86d918cdb0ec4",
+          "warnings": []
+        }
+        exit 0
+    "#]],
+    );
+    experiment.with("batch = 2", "batch = 4").check(
+        "validate x.toml --set seed=3",
+        expect![[r#"
+        x.toml: sound
+
+        name      small (seed 3, settings 01a4ff3ead47)
+        worker    embedded:triage
+        optimizer embedded:triage
+        judge     embedded:triage
+        agents    extract, decide
+        edges     extract -> decide
+        pool      3 queries
+        train     none
+        test      2 labelled cases
+        warning: the pool has 3 queries, fewer than `search.batch` = 4: every step uses all of them
+        exit 0
+    "#]],
+    );
+}
+
+#[test]
+fn a_plan_bounds_the_run() {
+    let experiment = Experiment::new();
+    experiment.check("plan x.toml", expect![[r#"
+        small (seed 1): 18 steps, at most 68 candidates
+
+                            calls         new tokens          prompt tokens
+                          at most            at most   rough upper estimate
+        worker                364              1 456                980 616
+        optimizer              68            278 528              1 577 056
+        judge                 438                  0                 64 386
+        held-out                8                 32                 21 552
+
+        Calls and new tokens are bounds. A run stays below them: repeated calls come from the cache, outputs that did not
+        change are not judged, and most answers end before their limit. Prompt tokens are an estimate that takes every
+        prompt to be the longest possible, at 3 bytes a token; prefixes that calls share are computed once.
+        exit 0
+    "#]]);
+    experiment.check(
+        "plan x.toml --json --set search.rounds=1 --set search.steps=1",
+        expect![[r#"
+        {
+          "schema": 1,
+          "command": "plan",
+          "name": "small",
+          "seed": 1,
+          "steps": 2,
+          "candidates_at_most": 4,
+          "roles": {
+            "worker": {
+              "calls_at_most": 32,
+              "new_tokens_at_most": 128,
+              "prompt_tokens_estimate": 86208
+            },
+            "optimizer": {
+              "calls_at_most": 4,
+              "new_tokens_at_most": 16384,
+              "prompt_tokens_estimate": 92768
+            },
+            "judge": {
+              "calls_at_most": 30,
+              "new_tokens_at_most": 0,
+              "prompt_tokens_estimate": 4410
+            },
+            "held_out": {
+              "calls_at_most": 8,
+              "new_tokens_at_most": 32,
+              "prompt_tokens_estimate": 21552
+            }
+          }
+        }
+        exit 0
+    "#]],
+    );
+}
+
+#[test]
+fn prompts_that_do_not_fit_are_refused_before_a_model_is_opened() {
+    let experiment = Experiment::new();
+    experiment.write("p.json", b"{\"extract\": \"no slot\", \"decid\": \"x\"}");
+    experiment.check(
+        "eval x.toml --prompts p.json",
+        expect![[r#"
+        error: p.json: agent `extract`: the prompt lacks {question}
+        error: p.json: the graph has no agent `decid`; did you mean `decide`?
+        error: p.json: there is no prompt for the agent `decide`
+        exit 2
+    "#]],
+    );
+    experiment.check(
+        "compare x.toml seed p.json",
+        expect![[r#"
+        error: p.json: agent `extract`: the prompt lacks {question}
+        error: p.json: the graph has no agent `decid`; did you mean `decide`?
+        error: p.json: there is no prompt for the agent `decide`
+        exit 2
+    "#]],
+    );
+    experiment.check(
+        "eval x.toml --prompts nowhere.json",
+        expect![[r#"
+        error: cannot read nowhere.json: no such file
+        exit 2
+    "#]],
+    );
+    experiment.write("p.json", b"[1]").check(
+        "eval x.toml --prompts p.json",
+        expect![[r#"
+        error: p.json:1:0: invalid type: sequence, expected an object from agent names to prompts
+        exit 2
+    "#]],
+    );
+    experiment.check(
+        "eval x.toml --split train",
+        expect![[r#"
+        error: x.toml has no `data.train`: add it, or choose another `--split`
+        exit 2
+    "#]],
+    );
+}
+
+#[test]
+fn prompts_are_scored_and_compared() {
+    let experiment = Experiment::new();
+    experiment.write("p.json", b"{\"decide\": \"{question} {context} <answer>\", \"extract\": \"Say {question}\"}");
+    let json = |args: &str| -> serde_json::Value {
+        let (code, stdout, stderr) = experiment.run(args);
+        assert_eq!(code, 0, "{stderr}");
+        serde_json::from_str(&stdout).expect("one JSON object on stdout")
+    };
+    let eval = json("eval x.toml --prompts p.json --json");
+    assert_eq!((&eval["schema"], &eval["command"], &eval["split"]), (&1.into(), &"eval".into(), &"test".into()));
+    assert_eq!(eval["accuracy"]["n"], 2);
+    assert_eq!(eval["items"][1]["id"], "b");
+    assert_eq!(eval["ledger"]["worker"]["calls"], 4);
+
+    let compare = json("compare x.toml seed p.json --json");
+    assert_eq!(compare["difference"]["n"], 2);
+    assert_eq!(compare["b"]["accuracy"], eval["accuracy"], "the same prompts have the same score");
+    let same = json("compare x.toml seed seed --json");
+    assert_eq!((&same["difference"]["value"], &same["difference"]["mcnemar_p"]), (&0.0.into(), &1.0.into()));
+    assert_eq!(same["ledger"]["worker"]["calls"], 4, "equal prompts are run once");
+
+    let (code, stdout, stderr) = experiment.run("eval x.toml");
+    assert_eq!((code, stderr.as_str()), (0, "note: dtype auto: the weights are kept as in the file, 7.5 MB\n"));
+    let line = stdout.lines().nth(1).expect("a second line");
+    assert!(line.starts_with("accuracy   0.") && line.contains("(n 2, correct "), "{stdout}");
+}
+
+#[test]
+fn a_question_longer_than_the_model_is_counted_and_the_run_goes_on() {
+    let experiment = Experiment::new();
+    let long = format!("{{\"id\": \"a\", \"question\": \"{}\", \"gold\": \"human\"}}\n", "word ".repeat(20_000));
+    let rows = format!("{long}{{\"id\": \"b\", \"question\": \"five\", \"gold\": \"human\"}}\n");
+    experiment.write("test.jsonl", rows.as_bytes());
+    let (code, stdout, stderr) = experiment.run("eval x.toml --json");
+    assert_eq!(code, 0, "{stderr}");
+    let eval: serde_json::Value = serde_json::from_str(&stdout).expect("one JSON object on stdout");
+    assert_eq!((&eval["accuracy"]["n"], &eval["accuracy"]["overflow"]), (&2.into(), &1.into()));
+    assert_eq!((&eval["items"][0]["overflow"], &eval["items"][1]["overflow"]), (&true.into(), &false.into()));
+}
+
+#[test]
+fn the_paper_presets_are_sound() {
+    let experiment = Experiment::new();
+    let row = |at: usize| format!("{{\"question\": \"q{at}\", \"options\": [\"A)1\", \"B)2\"], \"correct\": \"B\"}}\n");
+    experiment.write("aqua.jsonl", (0..60).map(row).collect::<String>().as_bytes());
+    for (preset, agents) in [("paper-sequential", 2), ("paper-hierarchical", 4)] {
+        let config = concat!(env!("CARGO_MANIFEST_DIR"), "/configs");
+        let sets = "--set data.pool.file=aqua.jsonl --set model.path=embedded:triage --json";
+        let (code, stdout, stderr) = experiment.run(&format!("validate {config}/{preset}.toml {sets}"));
+        assert_eq!((code, stderr.as_str()), (0, ""), "{preset}");
+        let facts: serde_json::Value = serde_json::from_str(&stdout).expect("one JSON object on stdout");
+        assert_eq!(facts["agents"].as_array().map(Vec::len), Some(agents));
+        assert_eq!((&facts["pool"], &facts["test"]), (&50.into(), &10.into()));
+    }
+}
