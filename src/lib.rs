@@ -1,8 +1,9 @@
 //! Prompt optimization for LLM multi-agent systems on a local model, offline and without labels.
 //!
-//! The method is MASPO ("Joint Prompt Optimization for LLM-based Multi-Agent Systems", arXiv 2605.06623); equation numbers in
-//! these pages are the paper's. Most people use the program `maspo` (see the README). From code, an [`Optimizer`] takes an
-//! agent [`Graph`], a model and unlabelled queries, and returns a [`SearchResult`]:
+//! The method is MASPO ("Joint Prompt Optimization for LLM-based Multi-Agent Systems", arXiv
+//! 2605.06623); equation numbers in these pages are the paper's. Most people use the program
+//! `maspo` (see the README). From code, an [`Optimizer`] takes an agent [`Graph`], a model and
+//! unlabelled queries, and returns a [`SearchResult`]:
 //!
 //! ```no_run
 //! use maspo::{Agent, Dtype, EngineOptions, LocalModel, ModelSource, Optimizer, chain};
@@ -20,11 +21,12 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 //!
-//! `examples/optimize.rs` is the same with real queries. Any [`ChatModel`] will do in place of [`LocalModel`].
+//! `examples/optimize.rs` is the same with real queries. Any [`ChatModel`] will do in place of
+//! [`LocalModel`].
 //!
-//! The modules behind this façade serve the program, its tests and its benchmarks; they may change with every version. They
-//! stand here in the order of their layers: a module imports only from those above it. ARCHITECTURE.md has the exact rule, and
-//! `tests/tidy.rs` checks it.
+//! The modules behind this façade serve the program, its tests and its benchmarks; they may change
+//! with every version. They stand here in the order of their layers: a module imports only from
+//! those above it. ARCHITECTURE.md has the exact rule, and `tests/tidy.rs` checks it.
 
 // Standard output and standard error have one place that writes to them: `cli::output`.
 #![cfg_attr(not(test), warn(clippy::print_stdout, clippy::print_stderr))]

@@ -1,4 +1,5 @@
-//! `maspo bench`: Measure prefill and decode speed, replay a recorded step of a search, or answer given requests with drafts and without.
+//! `maspo bench`: Measure prefill and decode speed, replay a recorded step of a search, or answer
+//! given requests with drafts and without.
 
 mod against;
 mod requests;
@@ -26,7 +27,8 @@ pub(super) struct Args {
     /// A Hugging Face model folder, a .gguf file, or `embedded:triage`.
     #[arg(long)]
     model: String,
-    /// Random weights in the shape of the model's `config.json` (or GGUF file); no other file is needed.
+    /// Random weights in the shape of the model's `config.json` (or GGUF file); no other file is
+    /// needed.
     #[arg(long)]
     random_weights: bool,
     /// What the weights are kept in: auto, f32, bf16, q8_0, q4_k, or f8 (NVIDIA GPUs only).
@@ -41,15 +43,16 @@ pub(super) struct Args {
     /// New tokens per sequence.
     #[arg(long, default_value_t = 64)]
     new_tokens: usize,
-    /// Replay a recorded step of a search instead, as the search makes its calls, without prefix reuse, and one at a time.
+    /// Replay a recorded step of a search instead, as the search makes its calls, without prefix
+    /// reuse, and one at a time.
     #[arg(long, value_enum, conflicts_with_all = ["batch", "prompt_tokens", "new_tokens"])]
     workload: Option<Recording>,
-    /// Answer the conversations in these files (lines with `messages`) greedily instead, with prompt lookup and without; `--batch` says how
-    /// many are under way at once.
+    /// Answer the conversations in these files (lines with `messages`) greedily instead, with
+    /// prompt lookup and without; `--batch` says how many are under way at once.
     #[arg(long, value_name = "FILES", value_delimiter = ',', conflicts_with_all = ["prompt_tokens", "random_weights"])]
     requests: Vec<PathBuf>,
-    /// Tokens drafted at most per step and sequence. Default: none in the recorded step, whose random weights would go round in loops that
-    /// drafts foresee; what a search gets for requests.
+    /// Tokens drafted at most per step and sequence. Default: none in the recorded step, whose
+    /// random weights would go round in loops that drafts foresee; what a search gets for requests.
     #[arg(long, value_name = "N", requires = "replay", value_parser = engine_option("draft_tokens"))]
     draft_tokens: Option<usize>,
     /// With `--requests`: rows in a step up to which drafts are added; several are compared.
@@ -64,7 +67,8 @@ pub(super) struct Args {
     /// Tokens that the K/V pool holds; default is what a search gets, for requests 131,072.
     #[arg(long, requires = "replay", value_parser = engine_option("kv_tokens"))]
     kv_tokens: Option<usize>,
-    /// Time nothing; say how far the logits are from those of the same weights kept in this (mostly f32).
+    /// Time nothing; say how far the logits are from those of the same weights kept in this (mostly
+    /// f32).
     #[arg(long, value_name = "DTYPE", value_parser = dtype(), conflicts_with_all = ["batch", "prompt_tokens", "new_tokens", "workload", "requests"])]
     against: Option<Dtype>,
     #[command(flatten)]
@@ -104,7 +108,8 @@ fn rates(args: &Args) -> Result<Exit, CliError> {
         kv_tokens: Some(largest * (tokens + defaults.block_tokens).next_multiple_of(defaults.block_tokens)),
         max_running: largest,
         step_tokens: defaults.step_tokens.max(largest),
-        // What is timed is a step for one token each; and random weights go round in loops, which drafts would foresee.
+        // What is timed is a step for one token each; and random weights go round in loops, which
+        // drafts would foresee.
         draft_tokens: 0,
         ..defaults
     };
@@ -159,7 +164,8 @@ fn cannot_open(error: OpenError) -> CliError {
     }
 }
 
-/// What figures are fractions of: of a GPU what was measured there, and never the CPU's in its place.
+/// What figures are fractions of: of a GPU what was measured there, and never the CPU's in its
+/// place.
 fn bandwidth(of_gpu: Option<&Result<f64, DeviceError>>, threads: usize) -> Result<f64, CliError> {
     match of_gpu {
         Some(Ok(bandwidth)) => Ok(*bandwidth),
@@ -265,7 +271,8 @@ mod tests {
     use super::*;
     use crate::engine::OutOfMemory;
 
-    /// A GPU whose memory could not be timed must not be measured by the CPU's: fractions would be off by tens.
+    /// A GPU whose memory could not be timed must not be measured by the CPU's: fractions would be
+    /// off by tens.
     #[test]
     fn a_gpu_is_never_measured_by_the_memory_of_the_cpu() {
         let failed = Err(DeviceError("too little memory".to_string()));

@@ -1,5 +1,6 @@
-//! Flags that choose among names. The names of the engine's choices are declared in the engine, which reads them in experiment
-//! files too; here they become a flag that lists them and suggests the nearest.
+//! Flags that choose among names. The names of the engine's choices are declared in the engine,
+//! which reads them in experiment files too; here they become a flag that lists them and suggests
+//! the nearest.
 
 use crate::engine::qwen3::{Dtype, KvDtype};
 use clap::builder::{PossibleValuesParser, TypedValueParser};

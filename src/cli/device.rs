@@ -7,16 +7,19 @@ use crate::engine::{DeviceChoice, EngineOptions};
 /// The flags of every command that opens a model.
 #[derive(clap::Args, Debug)]
 pub(super) struct DeviceArgs {
-    /// Where the model runs: auto (an NVIDIA GPU if this build can use it, or else the CPU), cpu, cuda, cuda:N or metal.
+    /// Where the model runs: auto (an NVIDIA GPU if this build can use it, or else the CPU), cpu,
+    /// cuda, cuda:N or metal.
     #[arg(long, value_name = "DEVICE")]
     device: Option<DeviceChoice>,
     /// A request's tokens do not depend on what is computed beside it (the default).
     #[arg(long, conflicts_with = "fast")]
     deterministic: bool,
-    /// On a GPU, let them depend on it where that may be faster (prefill; bf16 through cuBLAS); the CPU stays as it is.
+    /// On a GPU, let them depend on it where that may be faster (prefill; bf16 through cuBLAS); the
+    /// CPU stays as it is.
     #[arg(long)]
     fast: bool,
-    /// What keys and values are kept in: auto (floats) or int8 (about half the memory of 16-bit floats; the CPU only).
+    /// What keys and values are kept in: auto (floats) or int8 (about half the memory of 16-bit
+    /// floats; the CPU only).
     #[arg(long, value_name = "DTYPE", value_parser = kv_dtype())]
     kv_dtype: Option<KvDtype>,
 }

@@ -8,7 +8,8 @@ use crate::engine::{DeviceReport, cuda_architectures, memory_free, survey};
 use crate::throughput::read_bandwidth;
 use serde_json::{Value, json};
 
-/// Say what this machine has and what is missing: instruction sets, memory, GPUs, their drivers and bandwidth
+/// Say what this machine has and what is missing: instruction sets, memory, GPUs, their drivers and
+/// bandwidth
 #[derive(clap::Args, Debug)]
 pub(super) struct Args {
     /// Worker threads; default is the number of cores.

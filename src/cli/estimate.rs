@@ -1,5 +1,5 @@
-//! How long prompts can get, before any model is opened. Lengths of known texts are in bytes, lengths of what a model will
-//! write in tokens; together they give an estimate of prompt tokens.
+//! How long prompts can get, before any model is opened. Lengths of known texts are in bytes,
+//! lengths of what a model will write in tokens; together they give an estimate of prompt tokens.
 
 use crate::base::AgentId;
 use crate::chat::ModelRole;
@@ -96,7 +96,8 @@ fn optimizer(settings: &Settings, id: AgentId) -> Length {
         excerpt_bytes: options.propose.excerpt_bytes,
     };
     let frame: usize = propose::template::render(&brief).iter().map(|message| message.content.len()).sum();
-    // Input, context, output, final answer and the outputs of the successors, each with its fence and heading.
+    // Input, context, output, final answer and the outputs of the successors, each with its fence
+    // and heading.
     let texts = 4 + graph.successors(id).len();
     let shown = options.propose.traces + options.misalignment.shown;
     Length::bytes(frame + prompt(settings, id) + shown * texts * (options.propose.excerpt_bytes + 40))

@@ -69,7 +69,8 @@ impl From<OpenError> for CliError {
     }
 }
 
-/// An error with the exit code it stands for. The error's chain is printed on one `error:` line per fault.
+/// An error with the exit code it stands for. The error's chain is printed on one `error:` line per
+/// fault.
 #[derive(Debug)]
 pub struct CliError {
     exit: Exit,

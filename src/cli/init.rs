@@ -1,6 +1,7 @@
 //! `maspo init`: Write a first experiment that runs at once.
 //!
-//! The files are templates beside this one. Nothing that exists is overwritten, and nothing is written unless everything can be.
+//! The files are templates beside this one. Nothing that exists is overwritten, and nothing is
+//! written unless everything can be.
 
 use super::output::{print, print_json};
 use super::{CliError, Exit};
@@ -11,17 +12,20 @@ use std::fs::{self, OpenOptions};
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
-/// Sessions of the embedded model's world in `pool.jsonl` and `test.jsonl`: enough to see a difference, few enough for seconds.
+/// Sessions of the embedded model's world in `pool.jsonl` and `test.jsonl`: enough to see a
+/// difference, few enough for seconds.
 const EMBEDDED_POOL_ROWS: usize = 40;
 const EMBEDDED_TEST_ROWS: usize = 60;
 
 /// Write a first experiment that runs at once.
 #[derive(clap::Args, Debug)]
 pub(super) struct Args {
-    /// The folder for `experiment.toml`, `pool.jsonl` and `test.jsonl`; it is made where it does not exist.
+    /// The folder for `experiment.toml`, `pool.jsonl` and `test.jsonl`; it is made where it does
+    /// not exist.
     #[arg(default_value = ".")]
     dir: PathBuf,
-    /// The model that the experiment runs on: a Hugging Face folder, a `.gguf` file, or `embedded:triage`.
+    /// The model that the experiment runs on: a Hugging Face folder, a `.gguf` file, or
+    /// `embedded:triage`.
     #[arg(long, value_name = "PATH", default_value = "embedded:triage")]
     model: String,
     /// Print one versioned JSON object on stdout.
@@ -42,8 +46,8 @@ pub(super) fn run(args: Args) -> Result<Exit, CliError> {
 /// A file's path and its text.
 type File = (PathBuf, String);
 
-/// Returns the model as the experiment names it. A relative path becomes absolute, because paths in an experiment file are
-/// relative to that file.
+/// Returns the model as the experiment names it. A relative path becomes absolute, because paths in
+/// an experiment file are relative to that file.
 fn model(text: &str) -> Result<String, CliError> {
     let fault = |problem: String| CliError::bad_input(format!("--model {problem}"));
     let source = ModelSource::parse(text).map_err(|error| fault(format!("is {text:?}: {error}")))?;
@@ -93,7 +97,8 @@ fn write_all(files: &[File]) -> Result<(), CliError> {
         if let Err(error) = write_new(file) {
             let theirs = error.kind() == io::ErrorKind::AlreadyExists;
             for (path, _) in &files[..done + usize::from(!theirs)] {
-                // The fault that is reported is the first one. A file that stays behind is named when `init` is tried again.
+                // The fault that is reported is the first one. A file that stays behind is named
+                // when `init` is tried again.
                 let _ = fs::remove_file(path);
             }
             return Err(if theirs { CliError::bad_input(existing(file)) } else { unwritable(&file.0, &error) });

@@ -1,5 +1,5 @@
-//! Ctrl-C: the first asks for a stop after the calls under way, the second ends the program at once (what was acknowledged is
-//! durable either way).
+//! Ctrl-C: the first asks for a stop after the calls under way, the second ends the program at once
+//! (what was acknowledged is durable either way).
 
 use super::output::note;
 use super::{CliError, Exit};

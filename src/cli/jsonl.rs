@@ -1,5 +1,6 @@
-//! Requests as JSON lines in, answers as JSON lines out, in the order of the input: every line is checked before the first is
-//! run, a bounded number is under way, and neither the input nor the output has to fit into memory.
+//! Requests as JSON lines in, answers as JSON lines out, in the order of the input: every line is
+//! checked before the first is run, a bounded number is under way, and neither the input nor the
+//! output has to fit into memory.
 
 use super::output::{self, note};
 use super::{CliError, Exit};
@@ -164,8 +165,8 @@ pub(super) fn parse<T: DeserializeOwned>(line: &str) -> Result<T, String> {
     })
 }
 
-/// Where answers go: lines to a file or to standard output, or with `--json` one object on standard output, which holds the
-/// answers too unless they go to a file.
+/// Where answers go: lines to a file or to standard output, or with `--json` one object on standard
+/// output, which holds the answers too unless they go to a file.
 pub(super) struct Output {
     lines: Option<Box<dyn Write>>,
     object: Option<(Box<dyn Write>, bool)>,
@@ -264,8 +265,8 @@ pub(super) fn check_all<T>(
     if faults.is_empty() { Ok(()) } else { Err(CliError::bad_inputs(faults)) }
 }
 
-/// Answers every line, at most `in_flight` at once, and writes the answers in the order of the lines. A refused request gives
-/// `{"id", "error"}` in its place, and exit code 2 at the end.
+/// Answers every line, at most `in_flight` at once, and writes the answers in the order of the
+/// lines. A refused request gives `{"id", "error"}` in its place, and exit code 2 at the end.
 pub(super) fn answer_all<T, A>(
     input: &Input,
     output: &mut Output,

@@ -1,5 +1,6 @@
-//! What opening a model says on stderr: a warning when its weights have no room, what `auto` became, and of a large model how far it is:
-//! one moving line on a terminal, a line for every tenth elsewhere.
+//! What opening a model says on stderr: a warning when its weights have no room, what `auto`
+//! became, and of a large model how far it is: one moving line on a terminal, a line for every
+//! tenth elsewhere.
 
 use super::output;
 use crate::engine::LoadProgress;

@@ -27,7 +27,8 @@ pub(super) struct EngineArgs {
     /// Where the answers go; default is standard output.
     #[arg(long)]
     pub(super) output: Option<PathBuf>,
-    /// What the weights are kept in: auto (as in the file, or smaller where memory is short), f32, bf16, q8_0, q4_k, or f8 (NVIDIA GPUs only).
+    /// What the weights are kept in: auto (as in the file, or smaller where memory is short), f32,
+    /// bf16, q8_0, q4_k, or f8 (NVIDIA GPUs only).
     #[arg(long, default_value_t, value_parser = dtype())]
     pub(super) dtype: Dtype,
     /// Do not keep quantized weights on disk.

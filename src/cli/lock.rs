@@ -1,8 +1,10 @@
-//! The egress lock: from here on this process opens no network connection, whatever it is made to do.
+//! The egress lock: from here on this process opens no network connection, whatever it is made to
+//! do.
 //!
-//! Linux: a seccomp filter over all threads, after which only AF_UNIX sockets can be made and nothing can be connected,
-//! with no-new-privileges, so that no program it starts gets out of it either. Elsewhere there is none, and the report
-//! says so. It knows nothing of what the program does.
+//! Linux: a seccomp filter over all threads, after which only AF_UNIX sockets can be made and
+//! nothing can be connected, with no-new-privileges, so that no program it starts gets out of it
+//! either. Elsewhere there is none, and the report says so. It knows nothing of what the program
+//! does.
 
 use crate::report::EgressLock;
 use std::sync::OnceLock;
@@ -18,7 +20,8 @@ pub enum LockState {
 
 static STATE: OnceLock<LockState> = OnceLock::new();
 
-/// Locks this process, for good. Call it at the top of `main`, before any thread; a second call changes nothing.
+/// Locks this process, for good. Call it at the top of `main`, before any thread; a second call
+/// changes nothing.
 pub fn apply() -> &'static LockState {
     STATE.get_or_init(|| match system::install() {
         Ok(()) => LockState::Applied,
@@ -45,7 +48,8 @@ pub fn read_back() -> EgressLock {
 
 #[cfg(all(target_os = "linux", any(target_arch = "x86_64", target_arch = "aarch64")))]
 mod system {
-    //! The filter itself. A denied call answers EPERM; a call of another architecture's table ends the process.
+    //! The filter itself. A denied call answers EPERM; a call of another architecture's table ends
+    //! the process.
 
     use seccompiler::{
         BpfProgram, SeccompAction, SeccompCmpArgLen, SeccompCmpOp, SeccompCondition, SeccompFilter, SeccompRule,
@@ -106,7 +110,8 @@ mod system {
         ]
     }
 
-    /// All threads of this process, and how many of them the kernel says are filtered and without new privileges.
+    /// All threads of this process, and how many of them the kernel says are filtered and without
+    /// new privileges.
     pub(super) fn threads() -> (usize, usize) {
         let Ok(tasks) = std::fs::read_dir("/proc/self/task") else { return (0, 0) };
         let locked: Vec<bool> = tasks
@@ -120,7 +125,8 @@ mod system {
         status.lines().find_map(|line| line.strip_prefix(name)).map(str::trim)
     }
 
-    /// Open descriptors that are sockets of another family than AF_UNIX: what the starting process left open.
+    /// Open descriptors that are sockets of another family than AF_UNIX: what the starting process
+    /// left open.
     pub(super) fn network_sockets() -> usize {
         let local = std::fs::read_to_string("/proc/self/net/unix").unwrap_or_default();
         let is_local = |inode: &str| local.lines().any(|line| line.split_whitespace().nth(6) == Some(inode));

@@ -1,5 +1,6 @@
-//! The command line: one file per command, each from its arguments by way of settings to a run and its printing; progress;
-//! exit codes. Data goes to stdout, everything else to stderr, both in `output` only.
+//! The command line: one file per command, each from its arguments by way of settings to a run and
+//! its printing; progress; exit codes. Data goes to stdout, everything else to stderr, both in
+//! `output` only.
 
 mod bench;
 mod choice;

@@ -56,8 +56,8 @@ pub(super) fn run(args: Args) -> Result<Exit, CliError> {
     Ok(Exit::Ok)
 }
 
-/// The arguments that a run is started with, for whoever goes on with it: those given, but not what is to become of an earlier
-/// run, and with the run folder, if that was not among them.
+/// The arguments that a run is started with, for whoever goes on with it: those given, but not what
+/// is to become of an earlier run, and with the run folder, if that was not among them.
 fn started_with(given: impl Iterator<Item = String>, dir: Option<&PathBuf>) -> Vec<String> {
     let mut arguments: Vec<String> = given.collect();
     // What follows `--` is no flag.

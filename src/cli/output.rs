@@ -1,6 +1,7 @@
-//! The one place that writes to standard output and standard error. Data goes to stdout and messages to stderr. A reader that
-//! has seen enough (`maspo show … | head -1`) is no fault: the command ends quietly. Colour and cursor movements are for
-//! terminals only, and for none that refuses them (`NO_COLOR`, `TERM=dumb`).
+//! The one place that writes to standard output and standard error. Data goes to stdout and
+//! messages to stderr. A reader that has seen enough (`maspo show … | head -1`) is no fault: the
+//! command ends quietly. Colour and cursor movements are for terminals only, and for none that
+//! refuses them (`NO_COLOR`, `TERM=dumb`).
 
 use super::{CliError, Exit};
 use crate::report::Colour;
@@ -46,7 +47,8 @@ pub(super) fn unwritable(what: &str, error: &io::Error) -> CliError {
     }
 }
 
-/// Writes a line to standard error. A message that cannot be written is dropped: it is no reason to end the command.
+/// Writes a line to standard error. A message that cannot be written is dropped: it is no reason to
+/// end the command.
 pub(super) fn note(line: impl Display) {
     let _dropped = writeln!(anstream::stderr().lock(), "{line}");
 }

@@ -1,4 +1,5 @@
-//! What a running search shows on stderr: one moving line on a terminal, one plain line per step elsewhere.
+//! What a running search shows on stderr: one moving line on a terminal, one plain line per step
+//! elsewhere.
 
 use super::CliError;
 use super::interrupt::cancel_on_ctrl_c;
@@ -14,7 +15,8 @@ use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use std::sync::Arc;
 use std::time::Duration;
 
-/// Watches a run for the person at the terminal: models that are loading, steps of the search, and ctrl-C.
+/// Watches a run for the person at the terminal: models that are loading, steps of the search, and
+/// ctrl-C.
 pub(super) struct Progress {
     cancel: CancelToken,
     loading: Option<Loading>,

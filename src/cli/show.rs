@@ -1,4 +1,5 @@
-//! `maspo show`: Print a run again, finished or not. It needs the run's folder only: no model, no experiment file.
+//! `maspo show`: Print a run again, finished or not. It needs the run's folder only: no model, no
+//! experiment file.
 
 use super::output::{colour, print};
 use super::{CliError, Exit};

@@ -1,9 +1,10 @@
-//! Compiles `kernels/cuda/` with nvcc where the feature `cuda` asks for it, and says which GPUs the build knows:
-//! `cfg(metal)` for the feature `metal` on macOS, `cfg(gpu)` for either.
+//! Compiles `kernels/cuda/` with nvcc where the feature `cuda` asks for it, and says which GPUs the
+//! build knows: `cfg(metal)` for the feature `metal` on macOS, `cfg(gpu)` for either.
 //!
-//! nvcc is `$NVCC`, or the one of `$CUDA_HOME` or `$CUDA_PATH`, or that of the path. `$MASPO_CUDA_ARCHITECTURES` names what to
-//! compile for, by default `80 86 89 90`, and `100 120` if nvcc knows them. PTX is kept of the newest, and of all from 100 on, which newer
-//! devices compile for themselves.
+//! nvcc is `$NVCC`, or the one of `$CUDA_HOME` or `$CUDA_PATH`, or that of the path.
+//! `$MASPO_CUDA_ARCHITECTURES` names what to compile for, by default `80 86 89 90`, and `100 120`
+//! if nvcc knows them. PTX is kept of the newest, and of all from 100 on, which newer devices
+//! compile for themselves.
 
 use std::env;
 use std::fs;
@@ -73,7 +74,8 @@ fn compile_cuda() {
             println!("cargo::rustc-link-search=native={}", folder.display());
         }
     }
-    // The runtime looks for the driver when the program runs; nothing of CUDA is needed to start it.
+    // The runtime looks for the driver when the program runs; nothing of CUDA is needed to start
+    // it.
     println!("cargo::rustc-link-lib=static:-bundle=cudart_static");
     for library in ["stdc++", "dl", "rt", "pthread"] {
         println!("cargo::rustc-link-lib=dylib={library}");
@@ -97,8 +99,9 @@ fn generate(architectures: &str) -> Vec<String> {
     }
     let mut flags: Vec<String> =
         list.iter().map(|number| format!("-gencode=arch=compute_{number},code=sm_{number}")).collect();
-    // PTX with a letter is for one architecture only. A device runs code of its own major version, or compiles PTX that is not newer than
-    // itself: between 10.x and 12.x there are some that only 100's will do for.
+    // PTX with a letter is for one architecture only. A device runs code of its own major version,
+    // or compiles PTX that is not newer than itself: between 10.x and 12.x there are some that only
+    // 100's will do for.
     let numbers: Vec<u32> = list.iter().filter_map(|number| number.parse().ok()).collect();
     let newest = numbers.iter().max();
     for number in numbers.iter().filter(|number| **number >= 100 || Some(*number) == newest) {

@@ -11,7 +11,8 @@ use crate::token_engine::{Counters, EngineError, EngineOptions, ScoreOutput, Tok
 use futures::future::BoxFuture;
 use std::sync::Arc;
 
-/// To be raised when the forward pass gives other results than before: cached answers then no longer count.
+/// To be raised when the forward pass gives other results than before: cached answers then no
+/// longer count.
 const COMPUTE_VERSION: u32 = 5;
 
 /// A running model with its tokenizer and chat template. Clones share one engine.
@@ -26,7 +27,8 @@ pub struct TextEngine {
     compute: Option<Compute>,
     resolved: ResolvedDtype,
     name: String,
-    /// The digest of everything that can change an answer, except whether the template asks for thinking.
+    /// The digest of everything that can change an answer, except whether the template asks for
+    /// thinking.
     digest: Digest,
 }
 
@@ -96,8 +98,9 @@ impl TextEngine {
         self.compute.as_ref()
     }
 
-    /// Starts the engine anew on the same weights, with nothing known of earlier prompts; `options` are those it was opened with but for
-    /// `prefix_reuse`, `queue`, `draft_tokens` and `draft_rows`.
+    /// Starts the engine anew on the same weights, with nothing known of earlier prompts; `options`
+    /// are those it was opened with but for `prefix_reuse`, `queue`, `draft_tokens` and
+    /// `draft_rows`.
     ///
     /// # Errors
     /// An option out of its range, or an engine that has stopped.

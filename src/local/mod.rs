@@ -1,5 +1,5 @@
-//! A model that runs in this process: the adapter from `maspo-engine` to the port `ChatModel`. Knows
-//! no agents.
+//! A model that runs in this process: the adapter from `maspo-engine` to the port `ChatModel`.
+//! Knows no agents.
 
 mod model;
 

@@ -11,7 +11,8 @@ pub struct ChainError(pub Vec<GraphError>);
 /// A chain of agents: each reads the whole output of the one before it, and the last one answers.
 ///
 /// # Errors
-/// Every fault found: two agents of one name, a prompt that lacks its slot or is too long, no agents.
+/// Every fault found: two agents of one name, a prompt that lacks its slot or is too long, no
+/// agents.
 pub fn chain(agents: Vec<Agent>) -> Result<Graph, ChainError> {
     let edges = sequential(agents.len(), EdgeView::Raw);
     Graph::new(agents, edges, ProposeOptions::default().max_prompt_bytes).map_err(ChainError)

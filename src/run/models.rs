@@ -14,8 +14,8 @@ pub struct Models {
     opened: Vec<(ModelSpec, Arc<LocalModel>)>,
 }
 
-/// Opens the models of `roles`. All of them share the settings' engine options. `resolved` holds the
-/// weight formats of every role when the run began, if this process resumes it.
+/// Opens the models of `roles`. All of them share the settings' engine options. `resolved` holds
+/// the weight formats of every role when the run began, if this process resumes it.
 ///
 /// # Errors
 /// Returns an error if a model cannot be opened.

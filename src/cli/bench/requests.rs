@@ -1,4 +1,5 @@
-//! `maspo bench --requests FILES`: greedy answers to given conversations, with prompt lookup and without.
+//! `maspo bench --requests FILES`: greedy answers to given conversations, with prompt lookup and
+//! without.
 
 use super::super::jsonl::{Input, parse};
 use super::super::loading::Loading;
@@ -15,7 +16,8 @@ use serde_json::json;
 /// Tokens that the K/V pool holds by default: the prompts of all requests are to stay there.
 const KV_TOKENS: usize = 1 << 17;
 
-/// One line of a file; what else it holds is passed over, so that the embedded model's probes will do.
+/// One line of a file; what else it holds is passed over, so that the embedded model's probes will
+/// do.
 #[derive(Deserialize)]
 struct Line {
     messages: Vec<Message>,

@@ -11,7 +11,8 @@ use serde_json::json;
 /// What is replayed.
 #[derive(clap::ValueEnum, Clone, Copy, Debug)]
 pub(super) enum Recording {
-    /// One mini-batch step of MASPO: 2 parents, 2 candidates each, 10 queries, three agents, all comparisons.
+    /// One mini-batch step of MASPO: 2 parents, 2 candidates each, 10 queries, three agents, all
+    /// comparisons.
     Maspo,
 }
 
@@ -24,8 +25,8 @@ pub(super) fn run(args: &Args, Recording::Maspo: Recording) -> Result<Exit, CliE
     let options = EngineOptions {
         threads: args.threads,
         kv_tokens: args.kv_tokens,
-        // The texts are random tokens and mostly so are the weights, which then go round in loops: what drafts gain on those, they gain on
-        // no text.
+        // The texts are random tokens and mostly so are the weights, which then go round in loops:
+        // what drafts gain on those, they gain on no text.
         draft_tokens: args.draft_tokens.unwrap_or(0),
         ..EngineOptions::default()
     };

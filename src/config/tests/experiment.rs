@@ -68,8 +68,8 @@ struct Model {
     /// file, or `embedded:triage`. Needed here unless every role has a path of its own.
     path: Option<String>,
     /// What the weight matrices are kept in. `auto` keeps them as in the file or, where they do not
-    /// fit into free memory, in the finest of `q8_0` and `q4_k` that does. `f8` (e4m3 with one scale
-    /// per row) is for NVIDIA GPUs only, `f32` for the CPU only.
+    /// fit into free memory, in the finest of `q8_0` and `q4_k` that does. `f8` (e4m3 with one
+    /// scale per row) is for NVIDIA GPUs only, `f32` for the CPU only.
     #[schemars(extend("enum" = Dtype::ALL.map(Dtype::name), "default" = Dtype::default()))]
     dtype: Option<String>,
     /// Whether the chat template turns thinking on.

@@ -1,6 +1,6 @@
-//! docs/schema/experiment.json, by which editors complete and check experiment files, and the tables
-//! of docs/config.md. Both are made from the declarations in the code. After a change of those,
-//! `UPDATE_EXPECT=1 cargo test --lib schema` writes them anew.
+//! docs/schema/experiment.json, by which editors complete and check experiment files, and the
+//! tables of docs/config.md. Both are made from the declarations in the code. After a change of
+//! those, `UPDATE_EXPECT=1 cargo test --lib schema` writes them anew.
 
 use super::super::ConfigError;
 use super::super::agents::NEW_TOKENS;

@@ -1,5 +1,5 @@
-//! Seeds, digests and bounds of options, which the engine and everything above it share. Knows nothing
-//! of models.
+//! Seeds, digests and bounds of options, which the engine and everything above it share. Knows
+//! nothing of models.
 
 mod bounds;
 mod digest;

@@ -29,9 +29,9 @@ impl AsRef<str> for Stage {
 pub struct Seed(pub u64);
 
 impl Seed {
-    /// Returns the seed of one draw. `stage` names what the random stream is for, and two stages never
-    /// share a stream; `path` holds the counters (agent, round, step, item …) in the order that the
-    /// stage documents.
+    /// Returns the seed of one draw. `stage` names what the random stream is for, and two stages
+    /// never share a stream; `path` holds the counters (agent, round, step, item …) in the order
+    /// that the stage documents.
     pub fn derive(self, stage: impl AsRef<str>, path: &[u64]) -> Self {
         let mut hasher = Hasher::new("maspo seed");
         hasher.field(&self.0.to_le_bytes()).field(stage.as_ref().as_bytes());

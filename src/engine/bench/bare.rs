@@ -28,7 +28,8 @@ pub struct BareEngine {
     pub kv_bytes_per_token: usize,
     /// Where it runs, such as `cpu` or `cuda:0`.
     pub device: String,
-    /// Bytes per second that a GPU reads from its memory, or why that could not be measured; `None` of the CPU, which others measure.
+    /// Bytes per second that a GPU reads from its memory, or why that could not be measured; `None`
+    /// of the CPU, which others measure.
     pub read_bandwidth: Option<Result<f64, DeviceError>>,
     /// Compute threads of the host.
     pub threads: usize,
@@ -37,7 +38,8 @@ pub struct BareEngine {
 }
 
 impl BareEngine {
-    /// Starts the model of `source`; with a seed, on random weights, and then only its configuration is read. `watch` hears how far it is.
+    /// Starts the model of `source`; with a seed, on random weights, and then only its
+    /// configuration is read. `watch` hears how far it is.
     ///
     /// # Errors
     /// The first fault found in the files or options.
@@ -89,8 +91,9 @@ impl BareEngine {
         })
     }
 
-    /// Starts the engine anew on the same weights, with nothing known of earlier prompts; `options` are those it was opened with but for
-    /// `prefix_reuse`, `queue`, `draft_tokens` and `draft_rows`.
+    /// Starts the engine anew on the same weights, with nothing known of earlier prompts; `options`
+    /// are those it was opened with but for `prefix_reuse`, `queue`, `draft_tokens` and
+    /// `draft_rows`.
     ///
     /// # Errors
     /// An option out of its range, or an engine that has stopped.

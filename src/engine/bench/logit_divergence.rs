@@ -1,6 +1,7 @@
-//! How far a model is from a reference, usually the same weights kept more finely: the reference goes on from random tokens,
-//! and both say what they expect after every token of that. A kernel set may compute rows of prompts otherwise than rows of generated
-//! tokens, so the tokens come in both ways.
+//! How far a model is from a reference, usually the same weights kept more finely: the reference
+//! goes on from random tokens, and both say what they expect after every token of that. A kernel
+//! set may compute rows of prompts otherwise than rows of generated tokens, so the tokens come in
+//! both ways.
 
 use super::bare::BareEngine;
 use crate::base::{Seed, Stage};
@@ -25,7 +26,8 @@ pub struct LogitDivergence {
     pub positions: usize,
     /// Share of positions where both choose the same token.
     pub greedy: f64,
-    /// Root of the mean squared difference of logits, over the standard deviation of the reference's.
+    /// Root of the mean squared difference of logits, over the standard deviation of the
+    /// reference's.
     pub relative_error: f64,
     /// Mean Kullback–Leibler divergence from the reference's distribution, in nats.
     pub divergence: f64,
@@ -105,8 +107,8 @@ impl Sums {
     }
 }
 
-/// The logits after every token from the last one of the start, one row after the other; those after the start come as one prompt with it
-/// or `one_by_one`.
+/// The logits after every token from the last one of the start, one row after the other; those
+/// after the start come as one prompt with it or `one_by_one`.
 fn logits(bare: &BareEngine, tokens: &[u32], one_by_one: bool) -> Result<Vec<f32>, EngineError> {
     let elsewhere =
         || EngineError::Device(DeviceError("logits are compared on the CPU: choose `--device cpu`".to_string()));

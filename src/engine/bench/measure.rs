@@ -1,4 +1,5 @@
-//! Pieces of the engine made ready to be timed, for `benches/`. Not part of the library's interface. Random weights, never zeros.
+//! Pieces of the engine made ready to be timed, for `benches/`. Not part of the library's
+//! interface. Random weights, never zeros.
 
 use crate::base::{Seed, Stage};
 use crate::blocks::{BlockId, Blocks};
@@ -142,7 +143,8 @@ impl Forward {
     }
 }
 
-/// Schedules `requests` of mixed length to their end, as if every forward pass took no time; returns the steps.
+/// Schedules `requests` of mixed length to their end, as if every forward pass took no time;
+/// returns the steps.
 pub fn schedule(requests: usize) -> usize {
     let limits = Limits { step_tokens: 512, max_running: 64 };
     let mut scheduler = Scheduler::new(limits, Blocks::new(1024, 16, true));

@@ -1,5 +1,5 @@
-//! The engine without a text side, for measurements: random weights, the parts of a forward pass alone,
-//! and the logits of one model beside those of another.
+//! The engine without a text side, for measurements: random weights, the parts of a forward pass
+//! alone, and the logits of one model beside those of another.
 
 mod bare;
 mod logit_divergence;

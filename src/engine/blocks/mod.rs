@@ -1,5 +1,5 @@
-//! The bookkeeping of K/V blocks: who holds which block, and which blocks hold the keys and values of a known prefix. Knows
-//! token ids and block numbers only; no tensors, no requests.
+//! The bookkeeping of K/V blocks: who holds which block, and which blocks hold the keys and values
+//! of a known prefix. Knows token ids and block numbers only; no tensors, no requests.
 
 mod chain;
 mod store;

@@ -6,7 +6,8 @@ use super::tree::{NodeId, Tree};
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
 pub(crate) struct BlockId(pub(crate) u32);
 
-/// The blocks of one sequence, in the order of its tokens. It is not `Clone`: every table is released exactly once.
+/// The blocks of one sequence, in the order of its tokens. It is not `Clone`: every table is
+/// released exactly once.
 #[derive(Debug, Default)]
 pub(crate) struct Table {
     blocks: Vec<BlockId>,
@@ -33,7 +34,8 @@ pub(crate) struct Blocks {
 }
 
 impl Blocks {
-    /// A pool of `count` blocks of `block_tokens` tokens; without `reuse`, no two sequences share a block.
+    /// A pool of `count` blocks of `block_tokens` tokens; without `reuse`, no two sequences share a
+    /// block.
     pub(crate) fn new(count: usize, block_tokens: usize, reuse: bool) -> Self {
         let free = (0..count as u32).rev().map(BlockId).collect();
         Self { block_tokens, references: vec![0; count], free, tree: Tree::default(), reuse }
@@ -89,8 +91,9 @@ impl Blocks {
         true
     }
 
-    /// Enters the blocks that the first `computed` of `tokens` fill into the tree. Where an equal prefix is there already,
-    /// the table takes that block (its content is bitwise the same) and gives its own back.
+    /// Enters the blocks that the first `computed` of `tokens` fill into the tree. Where an equal
+    /// prefix is there already, the table takes that block (its content is bitwise the same) and
+    /// gives its own back.
     pub(crate) fn publish(&mut self, table: &mut Table, tokens: &[u32], computed: usize) {
         if !self.reuse {
             return;
@@ -150,7 +153,8 @@ mod tests {
     use super::*;
     use proptest::prelude::*;
 
-    /// No block is lost, and none is in two places: every block is free, held by the tables that count it, or cached.
+    /// No block is lost, and none is in two places: every block is free, held by the tables that
+    /// count it, or cached.
     fn check(blocks: &Blocks, tables: &[(Table, Vec<u32>)]) {
         let mut held = vec![0; blocks.capacity()];
         for (table, _) in tables {

@@ -1,4 +1,5 @@
-//! The prefix tree: which block holds the keys and values of which whole-block prefix. Tokens are compared, not hashes alone.
+//! The prefix tree: which block holds the keys and values of which whole-block prefix. Tokens are
+//! compared, not hashes alone.
 
 use super::BlockId;
 use std::collections::{BTreeSet, HashMap};
@@ -18,8 +19,8 @@ struct Node {
     held: bool,
 }
 
-/// Nodes are `held` while a sequence uses their block. Whoever holds a node holds its ancestors, so nodes that nobody holds
-/// can always be evicted from the leaves upwards.
+/// Nodes are `held` while a sequence uses their block. Whoever holds a node holds its ancestors, so
+/// nodes that nobody holds can always be evicted from the leaves upwards.
 #[derive(Debug, Default)]
 pub(super) struct Tree {
     roots: HashMap<Box<[u32]>, NodeId>,

@@ -7,7 +7,8 @@ use crate::text::TextError;
 use crate::token_engine::EngineError;
 use crate::weights::WeightsError;
 
-/// Why a model cannot be opened. All of these are faults of the model's files or of what was asked for.
+/// Why a model cannot be opened. All of these are faults of the model's files or of what was asked
+/// for.
 #[derive(Debug, thiserror::Error)]
 pub enum OpenError {
     /// Files that are missing, unreadable or not those of a supported model.

@@ -22,10 +22,12 @@ pub(super) struct GpuPlacement {
 }
 
 impl GpuPlacement {
-    /// The GPU that is taken where none is named: NVIDIA's first, if there is one. Metal has to be asked for until a Mac has run it.
+    /// The GPU that is taken where none is named: NVIDIA's first, if there is one. Metal has to be
+    /// asked for until a Mac has run it.
     ///
     /// # Errors
-    /// A GPU that is there and does not work: to compute on the CPU in its stead would take a hundred times as long.
+    /// A GPU that is there and does not work: to compute on the CPU in its stead would take a
+    /// hundred times as long.
     #[cfg(gpu)]
     pub(super) fn first() -> Result<Option<Self>, DeviceError> {
         #[cfg(feature = "cuda")]
@@ -82,8 +84,8 @@ impl Placement for GpuPlacement {
         Some(self.gpu.read_bandwidth())
     }
 
-    // The kernels, how many SMs there are (the inputs of a product are divided by that, and sums of parts
-    // round differently), and with `--fast` the library that multiplies.
+    // The kernels, how many SMs there are (the inputs of a product are divided by that, and sums of
+    // parts round differently), and with `--fast` the library that multiplies.
     fn identify(&self, options: &EngineOptions, hasher: &mut Hasher) {
         let kind = self.name.split(':').next().unwrap_or_default();
         hasher.field(kind.as_bytes()).field(self.kernels.as_bytes()).field(&[u8::from(options.deterministic)]);

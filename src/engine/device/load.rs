@@ -1,5 +1,6 @@
-//! Loads a model's weights onto a device: the number format is resolved, matrices that were converted
-//! before come from the weight cache on disk, and no tensor may be left over. Knows no text.
+//! Loads a model's weights onto a device: the number format is resolved, matrices that were
+//! converted before come from the weight cache on disk, and no tensor may be left over. Knows no
+//! text.
 
 use super::OpenError;
 use super::placement::{Loaded, Placement};
@@ -62,8 +63,8 @@ pub struct LoadOptions<'a> {
     pub watch: &'a mut dyn FnMut(LoadProgress),
 }
 
-/// Loads checked files onto `device`. `content` holds the digests of the files, where they are known
-/// already.
+/// Loads checked files onto `device`. `content` holds the digests of the files, where they are
+/// known already.
 pub(crate) fn load(
     device: Box<dyn Placement>,
     config: &Config,

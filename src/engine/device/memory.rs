@@ -2,8 +2,9 @@
 
 use std::path::{Path, PathBuf};
 
-/// Bytes that this process can still use without swapping and without being killed: what the system has, or less where a control group
-/// (a container) allows less. `None` where the system does not say.
+/// Bytes that this process can still use without swapping and without being killed: what the system
+/// has, or less where a control group (a container) allows less. `None` where the system does not
+/// say.
 pub fn free() -> Option<u64> {
     let system = field("/proc/meminfo", "MemAvailable:").or_else(total);
     let groups = std::fs::read_to_string("/proc/self/cgroup").ok();
@@ -20,7 +21,8 @@ fn total() -> Option<u64> {
     String::from_utf8(output.stdout).ok()?.trim().parse().ok()
 }
 
-/// What the strictest of the control groups leaves, by the text of `/proc/self/cgroup`; `root` is where the groups are mounted.
+/// What the strictest of the control groups leaves, by the text of `/proc/self/cgroup`; `root` is
+/// where the groups are mounted.
 fn left_in_groups(groups: &str, root: &Path) -> Option<u64> {
     let left = groups.lines().filter_map(|line| {
         let [_, controllers, path] = line.splitn(3, ':').collect::<Vec<_>>()[..] else { return None };
@@ -34,8 +36,8 @@ fn left_in_groups(groups: &str, root: &Path) -> Option<u64> {
     left.min()
 }
 
-/// The least that the group at `path` or one that it lies in leaves: its limit less what it uses. Pages of files that nobody used lately do
-/// not count as used.
+/// The least that the group at `path` or one that it lies in leaves: its limit less what it uses.
+/// Pages of files that nobody used lately do not count as used.
 fn left_above(mount: &Path, path: &str, [limit, usage]: [&str; 2], unused: &str) -> Option<u64> {
     let inside: PathBuf =
         Path::new(path).components().filter(|part| matches!(part, std::path::Component::Normal(_))).collect();
@@ -53,7 +55,8 @@ fn left_above(mount: &Path, path: &str, [limit, usage]: [&str; 2], unused: &str)
     inside.ancestors().filter_map(|group| of_group(mount.join(group))).min()
 }
 
-/// What of a process lies in memory, in bytes: its own pages and those of files that it has mapped and touched.
+/// What of a process lies in memory, in bytes: its own pages and those of files that it has mapped
+/// and touched.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, serde::Serialize)]
 pub struct Resident {
     /// Now.

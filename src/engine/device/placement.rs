@@ -40,7 +40,8 @@ pub(crate) trait Placement {
     /// Adds to `hasher` everything about the device that results depend on.
     fn identify(&self, options: &EngineOptions, hasher: &mut Hasher);
 
-    /// Decides what the weights are kept in, as [`Dtype::resolve`] does, with the device's free memory.
+    /// Decides what the weights are kept in, as [`Dtype::resolve`] does, with the device's free
+    /// memory.
     ///
     /// # Errors
     /// A format that the device has no kernels for.
@@ -49,8 +50,8 @@ pub(crate) trait Placement {
     /// Loads the model and sizes the memory of its keys and values. The options were checked.
     ///
     /// # Errors
-    /// Weights that do not fit the configuration, a shape that the device has no kernels for, or too
-    /// little memory.
+    /// Weights that do not fit the configuration, a shape that the device has no kernels for, or
+    /// too little memory.
     fn load(
         self: Box<Self>,
         config: &Config,
@@ -181,7 +182,8 @@ mod tests {
         };
         assert_ne!(identity(&*first, true), identity(&*first, false));
         assert_eq!(identity(&*first, true), identity(&*place(32 << 20).unwrap(), true));
-        // Products are divided by the multiprocessors, so another number of them is another arithmetic under the same name.
+        // Products are divided by the multiprocessors, so another number of them is another
+        // arithmetic under the same name.
         let wider = GpuPlacement::of(gpu_of(64 << 20, 7).unwrap(), "cuda:0", "emulated");
         assert_ne!(identity(&*first, true), identity(&wider, true));
         assert!(

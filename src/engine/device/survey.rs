@@ -17,7 +17,8 @@ pub struct DeviceReport {
     pub memory_bytes: Option<usize>,
     /// What of it is free.
     pub free_bytes: Option<usize>,
-    /// Bytes per second, measured just now: of copies within the device, which read and write every byte; both count.
+    /// Bytes per second, measured just now: of copies within the device, which read and write every
+    /// byte; both count.
     pub read_bandwidth_bytes_per_s: Option<f64>,
     /// Its multiprocessors.
     pub multiprocessors: Option<u32>,

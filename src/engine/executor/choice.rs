@@ -7,7 +7,8 @@ use std::str::FromStr;
 /// Where a model runs.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Default)]
 pub enum DeviceChoice {
-    /// The first NVIDIA GPU if this build knows how to use it and the machine has one, or else the CPU.
+    /// The first NVIDIA GPU if this build knows how to use it and the machine has one, or else the
+    /// CPU.
     #[default]
     Auto,
     /// The CPU.

@@ -1,5 +1,5 @@
-//! Who carries out a step: a model with its keys and values on one device. Knows no requests and no policy; what it computes for
-//! a row does not depend on the rows beside it.
+//! Who carries out a step: a model with its keys and values on one device. Knows no requests and no
+//! policy; what it computes for a row does not depend on the rows beside it.
 
 mod choice;
 mod cpu;
@@ -13,19 +13,21 @@ use super::schedule::StepPlan;
 
 /// A loaded model on a device, with room for keys and values.
 pub(crate) trait Executor: Send {
-    /// How many steps may be started before the first of them is finished. Only with two can a plan carry tokens over.
+    /// How many steps may be started before the first of them is finished. Only with two can a plan
+    /// carry tokens over.
     fn depth(&self) -> usize {
         1
     }
 
-    /// Starts a step: keys and values of all rows go to their slots. Steps are carried out in the order of their starts.
+    /// Starts a step: keys and values of all rows go to their slots. Steps are carried out in the
+    /// order of their starts.
     ///
     /// # Errors
     /// The device failed; nothing can be computed with it any more.
     fn start(&mut self, plan: &StepPlan) -> Result<(), DeviceError>;
 
-    /// Waits for the end of the oldest step that was started and not finished; what its plan wants can be asked for until the next
-    /// call of this kind.
+    /// Waits for the end of the oldest step that was started and not finished; what its plan wants
+    /// can be asked for until the next call of this kind.
     ///
     /// # Errors
     /// As [`start`](Self::start).
@@ -41,8 +43,8 @@ pub(crate) trait Executor: Send {
         self.finish()
     }
 
-    /// The token with the largest of the logits that the plan of the step that was finished last wants as number `wanted`; of equals
-    /// the lowest, and what is not a number never wins.
+    /// The token with the largest of the logits that the plan of the step that was finished last
+    /// wants as number `wanted`; of equals the lowest, and what is not a number never wins.
     fn greedy(&self, wanted: usize) -> u32;
 
     /// Those logits, `[v]`; only while no later step has been started.

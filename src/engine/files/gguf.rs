@@ -1,5 +1,5 @@
-//! A GGUF file, which has everything in it. Text files of Hugging Face's kind that stand beside it take precedence: they are what
-//! a user puts there to mend the file.
+//! A GGUF file, which has everything in it. Text files of Hugging Face's kind that stand beside it
+//! take precedence: they are what a user puts there to mend the file.
 
 use super::source::ModelSource;
 use super::{FilesError, ModelFiles};
@@ -37,7 +37,8 @@ impl Gguf {
         }))
     }
 
-    /// The ids that the metadata name, and those of the control tokens that end a turn by their texts.
+    /// The ids that the metadata name, and those of the control tokens that end a turn by their
+    /// texts.
     fn ends(&self) -> Result<Vec<u32>, FilesError> {
         let metadata = self.file.metadata();
         let mut ids = Vec::new();

@@ -1,4 +1,5 @@
-//! A Hugging Face folder: `config.json`, `tokenizer.json`, safetensors and what may stand beside them.
+//! A Hugging Face folder: `config.json`, `tokenizer.json`, safetensors and what may stand beside
+//! them.
 
 use super::source::ModelSource;
 use super::{FilesError, ModelFiles};

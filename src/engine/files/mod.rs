@@ -1,5 +1,5 @@
-//! What a model is made of, whatever its files are: configuration, end-of-turn ids, tokenizer, chat template, weights. Knows the
-//! kinds of model files, and nothing of how a model is run.
+//! What a model is made of, whatever its files are: configuration, end-of-turn ids, tokenizer, chat
+//! template, weights. Knows the kinds of model files, and nothing of how a model is run.
 
 mod embedded;
 mod error;
@@ -39,7 +39,8 @@ pub(crate) trait ModelFiles {
     fn weights(&mut self) -> Result<&mut dyn WeightFiles, FilesError>;
 }
 
-/// The files at `source`: of a GGUF file, or of a folder that has one and no safetensors, or else of Hugging Face's kind.
+/// The files at `source`: of a GGUF file, or of a folder that has one and no safetensors, or else
+/// of Hugging Face's kind.
 pub(crate) fn open_files(source: &ModelSource) -> Result<Box<dyn ModelFiles>, FilesError> {
     match source.gguf()? {
         Some(path) => Ok(Box::new(gguf::Gguf::new(source.clone(), GgufFile::open(&path)?))),

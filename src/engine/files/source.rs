@@ -19,7 +19,8 @@ pub enum ModelSource {
 }
 
 impl ModelSource {
-    /// `embedded:NAME`, or else a path: of a GGUF file where it ends in `.gguf`, or else of a folder.
+    /// `embedded:NAME`, or else a path: of a GGUF file where it ends in `.gguf`, or else of a
+    /// folder.
     ///
     /// # Errors
     /// An embedded model that there is not.
@@ -63,7 +64,8 @@ impl ModelSource {
         }
     }
 
-    /// The bytes of a file, or `None` where there is no such file. Of a GGUF file the folder it lies in is searched.
+    /// The bytes of a file, or `None` where there is no such file. Of a GGUF file the folder it
+    /// lies in is searched.
     ///
     /// # Errors
     /// A folder that does not exist, or a file that cannot be read.
@@ -90,7 +92,8 @@ impl ModelSource {
         self.file(name)?.ok_or_else(|| SourceError::NoFile { model: self.to_string(), file: name })
     }
 
-    /// The GGUF file that the model is in: the source itself, or the only one in a folder that has no safetensors.
+    /// The GGUF file that the model is in: the source itself, or the only one in a folder that has
+    /// no safetensors.
     ///
     /// # Errors
     /// A folder without safetensors that holds several GGUF files, or that cannot be read.

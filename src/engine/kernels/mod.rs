@@ -1,10 +1,11 @@
-//! The kernels, in strata: `layout/` says how numbers lie in memory, `cpu/` holds the CPU's kernel sets and
-//! the threads they run on, `ops/` one operation of a forward pass per file. `gpu/` is the way to the
-//! kernels of the repository's `kernels/` folder, which work on a device's memory and are launched by its
-//! executor. `reference` holds the plain implementations that one `suite` tests all kernels against.
+//! The kernels, in strata: `layout/` says how numbers lie in memory, `cpu/` holds the CPU's kernel
+//! sets and the threads they run on, `ops/` one operation of a forward pass per file. `gpu/` is the
+//! way to the kernels of the repository's `kernels/` folder, which work on a device's memory and
+//! are launched by its executor. `reference` holds the plain implementations that one `suite` tests
+//! all kernels against.
 //!
-//! The shape alphabet: t tokens (rows of a step), n_q query heads, n_kv key/value heads, d head size,
-//! v vocabulary.
+//! The shape alphabet: t tokens (rows of a step), n_q query heads, n_kv key/value heads, d head
+//! size, v vocabulary.
 
 mod layout;
 

@@ -1,4 +1,5 @@
-//! Every operation once more: plain, slow, in f64, obviously right. Tests compare the kernels with it.
+//! Every operation once more: plain, slow, in f64, obviously right. Tests compare the kernels with
+//! it.
 
 /// `[t, outputs]` of `x [t, inputs]` and `w [outputs, inputs]`.
 pub(super) fn linear(x: &[f32], w: &[f32], inputs: usize) -> Vec<f64> {
@@ -14,12 +15,14 @@ pub(super) fn as_bytes(x: &[f32], inputs: usize) -> Vec<f32> {
 /// What is left of numbers that are kept as signed bytes with one scale.
 pub(super) fn as_bytes_of_one_scale(x: &[f32]) -> Vec<f32> {
     let largest = x.iter().fold(0.0f32, |largest, x| largest.max(x.abs()));
-    // Divided as the kernels divide, or a number half-way between two bytes might become the other one.
+    // Divided as the kernels divide, or a number half-way between two bytes might become the other
+    // one.
     let (scale, inverse) = (largest / 127.0, 127.0 / largest);
     x.iter().map(|x| if scale > 0.0 { (x * inverse).round_ties_even() * scale } else { 0.0 }).collect()
 }
 
-/// Weights that become bf16 while they are used: of two that are equally near, the one further from zero.
+/// Weights that become bf16 while they are used: of two that are equally near, the one further from
+/// zero.
 pub(super) fn as_bf16_away_from_zero(w: &[f32]) -> Vec<f32> {
     w.iter().map(|w| f32::from_bits((w.to_bits() + 0x8000) & 0xffff_0000)).collect()
 }
@@ -29,7 +32,8 @@ pub(super) fn as_bf16(x: &[f32]) -> Vec<f32> {
     x.iter().map(|&x| half::bf16::from_f32(x).to_f32()).collect()
 }
 
-/// Weights that are kept as e4m3 with one scale a row: three bits behind the leading one, exponents from -6, at most 448.
+/// Weights that are kept as e4m3 with one scale a row: three bits behind the leading one, exponents
+/// from -6, at most 448.
 pub(super) fn as_f8(row: &[f32]) -> Vec<f32> {
     let scale = row.iter().fold(0.0f32, |largest, x| largest.max(x.abs())) / 448.0;
     let round = |x: f32| {

@@ -1,5 +1,5 @@
-//! The CPU's kernel sets in the suite, and what only they promise: that vectors of one length give one result, and threads none of
-//! their own.
+//! The CPU's kernel sets in the suite, and what only they promise: that vectors of one length give
+//! one result, and threads none of their own.
 
 use super::ops::Best;
 use super::suite::{Arithmetic, Family, Packing, Product, Sequence, Shapes, Store, Subject, Way, numbers, rng, suite};
@@ -153,7 +153,8 @@ fn sets_with_one_vector_length_agree_bit_by_bit_on_quantized_weights() {
     }
 }
 
-/// The widths and numbers of rows at which a product is cut into pieces: of 1,024 inputs and of 512 rows where prompts become bf16.
+/// The widths and numbers of rows at which a product is cut into pieces: of 1,024 inputs and of 512
+/// rows where prompts become bf16.
 #[test]
 fn products_of_several_pieces_are_right() {
     for (case, (inputs, rows)) in [(1025, 30), (2048, 30), (3072, 17), (96, 600), (1056, 560)].into_iter().enumerate() {

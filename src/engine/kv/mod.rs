@@ -1,8 +1,10 @@
-//! The K/V pool: memory for the keys and values of all layers, in blocks. Who owns which block is [`blocks`](super::blocks)' business.
+//! The K/V pool: memory for the keys and values of all layers, in blocks. Who owns which block is
+//! [`blocks`](super::blocks)' business.
 
 use super::kernels::{KvLayer, KvShape};
 
-/// Keys and values of `blocks` blocks in every layer. Memory is taken from the system when a block is first written.
+/// Keys and values of `blocks` blocks in every layer. Memory is taken from the system when a block
+/// is first written.
 pub(crate) struct KvPool {
     shape: KvShape,
     layers: Vec<KvLayer>,

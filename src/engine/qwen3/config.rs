@@ -1,5 +1,6 @@
-//! `config.json` of a Qwen3 model: Hugging Face's field names, checked before anything is loaded. Unknown keys are ignored, as
-//! every Hugging Face file has some; keys that would change the computation and are not supported are errors.
+//! `config.json` of a Qwen3 model: Hugging Face's field names, checked before anything is loaded.
+//! Unknown keys are ignored, as every Hugging Face file has some; keys that would change the
+//! computation and are not supported are errors.
 
 use crate::weights::WeightsError;
 use serde::{Deserialize, Serialize};
@@ -40,7 +41,8 @@ impl Config {
     /// Reads the text of a `config.json`.
     ///
     /// # Errors
-    /// Text that is not JSON, a key that is missing, or a value that is out of range or not supported; each names the key.
+    /// Text that is not JSON, a key that is missing, or a value that is out of range or not
+    /// supported; each names the key.
     pub fn from_json(text: &str) -> Result<Self, ConfigError> {
         let file: File = serde_json::from_str(text)?;
         Self::try_from(file)

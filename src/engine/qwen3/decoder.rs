@@ -78,8 +78,9 @@ impl Decoder {
         [&self.qkv_proj, &self.o_proj, &self.gate_up_proj, &self.down_proj].map(Linear::bytes).iter().sum()
     }
 
-    /// Takes the residual stream in `work.x` through the layer. With `only`, the rows that are not listed end here: their keys
-    /// and values are stored, and nothing else of them is needed (the last layer); `work.x` then holds the listed rows.
+    /// Takes the residual stream in `work.x` through the layer. With `only`, the rows that are not
+    /// listed end here: their keys and values are stored, and nothing else of them is needed (the
+    /// last layer); `work.x` then holds the listed rows.
     pub(super) fn forward(
         &self,
         compute: &Compute,
@@ -94,7 +95,8 @@ impl Decoder {
         let norms = Norms { query: &self.q_norm, key: &self.k_norm, eps: self.eps };
         rotate_and_store(compute, qkv, norms, rotary, (&plan.positions, &plan.slots), shape, kv);
         let generated = match only {
-            // The rows whose logits are wanted are few: they are computed as if they were generated.
+            // The rows whose logits are wanted are few: they are computed as if they were
+            // generated.
             Some(rows) => {
                 let wanted: Vec<usize> = plan.logits.iter().map(|row| row.row).collect();
                 select_rows(x, &wanted, spare);

@@ -5,7 +5,8 @@ use serde::{Deserialize, Serialize};
 use std::fmt;
 use std::str::FromStr;
 
-/// How a model's matrices are kept. Vectors (norms, biases) are always f32, and so are activations between operations.
+/// How a model's matrices are kept. Vectors (norms, biases) are always f32, and so are activations
+/// between operations.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Default, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Dtype {
@@ -29,7 +30,8 @@ pub enum Dtype {
 /// What `auto` tries when the file's own formats do not fit, finest first.
 const COARSER: [Dtype; 2] = [Dtype::Q8_0, Dtype::Q4K];
 
-/// The share of free memory that weights may take; the rest is for keys, values and everything else.
+/// The share of free memory that weights may take; the rest is for keys, values and everything
+/// else.
 const WEIGHT_SHARE: f64 = 0.7;
 
 /// What the weights are to be kept in, and what that takes.
@@ -48,7 +50,8 @@ pub struct ResolvedDtype {
 }
 
 impl ResolvedDtype {
-    /// Whether the weights have room: of what is free, those that `auto` chose for may take a share only.
+    /// Whether the weights have room: of what is free, those that `auto` chose for may take a share
+    /// only.
     pub fn fits(&self) -> bool {
         let share = if self.asked == Dtype::Auto { WEIGHT_SHARE } else { 1.0 };
         self.free.is_none_or(|free| self.bytes as f64 <= free as f64 * share)
@@ -71,8 +74,9 @@ impl Dtype {
         }
     }
 
-    /// Decides what `auto` means for a model whose packed matrices take `bytes` of each choice, with `free` bytes of memory: itself when
-    /// that fits, else the finest that does, else the smallest.
+    /// Decides what `auto` means for a model whose packed matrices take `bytes` of each choice,
+    /// with `free` bytes of memory: itself when that fits, else the finest that does, else the
+    /// smallest.
     pub fn resolve(self, bytes: impl Fn(Self) -> u64, free: Option<u64>) -> ResolvedDtype {
         let stored_bytes = bytes(Self::Auto);
         let of = |dtype: Self| ResolvedDtype { asked: self, dtype, bytes: bytes(dtype), stored_bytes, free };
@@ -84,7 +88,8 @@ impl Dtype {
         fits.or(coarser.next_back()).unwrap_or(of(self))
     }
 
-    /// The format that a matrix is read in which the file keeps in `stored`. (Rows are made into 8-bit floats when they are packed.)
+    /// The format that a matrix is read in which the file keeps in `stored`. (Rows are made into
+    /// 8-bit floats when they are packed.)
     pub(super) fn format(self, stored: Format) -> Format {
         match self {
             Self::Auto => stored,

@@ -1,5 +1,6 @@
-//! The configuration of a Qwen3 in a GGUF file: its metadata under Hugging Face's names, and from there on the same checks as
-//! for a `config.json`, whose messages then name the keys of the GGUF file.
+//! The configuration of a Qwen3 in a GGUF file: its metadata under Hugging Face's names, and from
+//! there on the same checks as for a `config.json`, whose messages then name the keys of the GGUF
+//! file.
 
 use super::config::{Config, ConfigError, File};
 use crate::weights::{GgufFile, Metadata, TensorSource, WeightsError};
@@ -23,11 +24,13 @@ const THETA: (&str, &str) = ("rope_theta", "qwen3.rope.freq_base");
 const EPSILON: (&str, &str) = ("rms_norm_eps", "qwen3.attention.layer_norm_rms_epsilon");
 
 impl Config {
-    /// Reads the metadata of a GGUF file. The vocabulary has as many entries as `token_embd.weight` has rows, the head is tied
-    /// where there is no `output.weight`, and the attention has biases where the first layer's queries have one.
+    /// Reads the metadata of a GGUF file. The vocabulary has as many entries as `token_embd.weight`
+    /// has rows, the head is tied where there is no `output.weight`, and the attention has biases
+    /// where the first layer's queries have one.
     ///
     /// # Errors
-    /// Another architecture, a key that is missing, or a value that is out of range or not supported; each names the key.
+    /// Another architecture, a key that is missing, or a value that is out of range or not
+    /// supported; each names the key.
     pub fn from_gguf(gguf: &GgufFile) -> Result<Self, ConfigError> {
         let metadata = gguf.metadata();
         let found = metadata.required(ARCHITECTURE, metadata.text(ARCHITECTURE)?)?;

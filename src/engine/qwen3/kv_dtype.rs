@@ -12,7 +12,8 @@ pub enum KvDtype {
     /// In floats: 32 bits if the weights that make them are kept so (and on the CPU), else 16.
     #[default]
     Auto,
-    /// In signed bytes with one scale per token and head: about half the memory of 16-bit floats, and other bits. On the CPU only.
+    /// In signed bytes with one scale per token and head: about half the memory of 16-bit floats,
+    /// and other bits. On the CPU only.
     Int8,
 }
 

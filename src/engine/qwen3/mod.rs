@@ -1,5 +1,6 @@
-//! Qwen3: configuration, weights, the packed-token forward pass on the CPU (other devices have theirs in `executor`). Knows no
-//! text, no requests and no scheduling policy; which kernel runs is the kernel layer's business.
+//! Qwen3: configuration, weights, the packed-token forward pass on the CPU (other devices have
+//! theirs in `executor`). Knows no text, no requests and no scheduling policy; which kernel runs is
+//! the kernel layer's business.
 
 mod config;
 mod decoder;

@@ -61,7 +61,8 @@ impl Logits {
         self.rows.row(row)
     }
 
-    /// The token with the row's largest logit, of equals the lowest; what is not a number never wins.
+    /// The token with the row's largest logit, of equals the lowest; what is not a number never
+    /// wins.
     pub(crate) fn greedy(&self, row: usize) -> u32 {
         self.greedy[row]
     }
@@ -99,8 +100,9 @@ impl<'a> Tensors<'a> {
 }
 
 impl Model {
-    /// Takes every tensor out of `source` under Hugging Face's names and packs it for the device of `compute`, with the
-    /// matrices in `dtype`. Keys and values are kept in f32 if the projections that make them are, else in f16.
+    /// Takes every tensor out of `source` under Hugging Face's names and packs it for the device of
+    /// `compute`, with the matrices in `dtype`. Keys and values are kept in f32 if the projections
+    /// that make them are, else in f16.
     ///
     /// # Errors
     /// A tensor that is missing or has another shape than `config` says.
@@ -151,7 +153,8 @@ impl Model {
         self.weight_bytes_per_step() + self.embed_tokens.as_ref().map_or(0, |table| table.bytes())
     }
 
-    /// Bytes of the packed matrices that a decode step has to read: all but the table where tokens are looked up.
+    /// Bytes of the packed matrices that a decode step has to read: all but the table where tokens
+    /// are looked up.
     pub fn weight_bytes_per_step(&self) -> usize {
         self.lm_head.bytes() + self.layers.iter().map(Decoder::weight_bytes).sum::<usize>()
     }
@@ -182,7 +185,8 @@ impl Model {
         Heads { n_q, n_kv, d }
     }
 
-    /// Computes the step: keys and values of all rows go to their slots, `logits` gets those that `plan.logits` wants.
+    /// Computes the step: keys and values of all rows go to their slots, `logits` gets those that
+    /// `plan.logits` wants.
     pub(crate) fn forward(&mut self, plan: &StepPlan, kv: &mut KvPool, work: &mut Workspace, logits: &mut Logits) {
         self.rotary.reach(plan.positions.iter().copied().max().unwrap_or(0));
         let compute = &self.compute;

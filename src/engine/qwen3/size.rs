@@ -1,4 +1,5 @@
-//! What a model's matrices are kept in, and what they come to when they are packed, before any of them is read.
+//! What a model's matrices are kept in, and what they come to when they are packed, before any of
+//! them is read.
 
 use super::{Config, Dtype};
 use crate::kernels::Format;
@@ -8,7 +9,8 @@ use crate::weights::TensorSource;
 #[derive(Clone, Copy)]
 pub(crate) struct StoragePolicy {
     pub(crate) dtype: Dtype,
-    /// What matrices are kept in that would be kept in f32; where that is another format, in f16 as well.
+    /// What matrices are kept in that would be kept in f32; where that is another format, in f16 as
+    /// well.
     pub(crate) widest: Format,
 }
 
@@ -90,7 +92,8 @@ mod tests {
                 let found = StoragePolicy { dtype, widest: Format::F32 }.packed_bytes(&config, &source) as f64;
                 let model = Model::load(&config, &mut source, dtype, &compute).unwrap();
                 let packed = model.packed_bytes() as f64;
-                // Packed, a block of Q4_K has whole bytes for its scales and minima: 148 in place of 144.
+                // Packed, a block of Q4_K has whole bytes for its scales and minima: 148 in place
+                // of 144.
                 assert!(found <= packed && packed <= 1.03 * found, "{dtype}: {found} bytes for {packed}");
             }
         }

@@ -5,7 +5,8 @@ use rand::RngExt;
 use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::SeedableRng;
 
-/// The next token after `index` earlier new ones. Greedy choice takes the largest logit, of equal ones the lowest id.
+/// The next token after `index` earlier new ones. Greedy choice takes the largest logit, of equal
+/// ones the lowest id.
 pub(crate) fn choose(logits: &[f32], sampling: &Sampling, index: usize) -> u32 {
     if sampling.is_greedy() {
         return argmax(logits);
@@ -64,7 +65,8 @@ fn likelier(a: &Candidate, b: &Candidate) -> std::cmp::Ordering {
 fn keep_nucleus(candidates: &mut Vec<Candidate>, top_p: f64) {
     candidates.sort_unstable_by_key(|candidate| candidate.id);
     let total: f64 = candidates.iter().map(|candidate| candidate.weight).sum();
-    // All candidates below this weight together have less than `1 - top_p`, so none of them is needed; the sort is short.
+    // All candidates below this weight together have less than `1 - top_p`, so none of them is
+    // needed; the sort is short.
     let negligible = (1.0 - top_p) * total / candidates.len() as f64;
     let likeliest = candidates.iter().copied().min_by(likelier);
     candidates.retain(|candidate| candidate.weight >= negligible);

@@ -19,7 +19,8 @@ impl Sampling {
     /// The most likely token at every step; ties go to the lowest token id.
     pub const GREEDY: Self = Self { temperature: 0.0, top_k: 0, top_p: 1.0, seed: 0 };
 
-    /// Sampling at `temperature` from the whole vocabulary (greedy when it is 0, whatever the seed).
+    /// Sampling at `temperature` from the whole vocabulary (greedy when it is 0, whatever the
+    /// seed).
     pub fn at(temperature: f64, seed: u64) -> Self {
         if temperature == 0.0 { Self::GREEDY } else { Self { temperature, top_k: 0, top_p: 1.0, seed } }
     }

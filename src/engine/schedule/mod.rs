@@ -1,5 +1,6 @@
-//! Which tokens are computed next: continuous batching with chunked prefill, and preemption when blocks run out. Plans are
-//! values; somebody else carries them out. Knows no tensors and nobody who waits for an answer.
+//! Which tokens are computed next: continuous batching with chunked prefill, and preemption when
+//! blocks run out. Plans are values; somebody else carries them out. Knows no tensors and nobody
+//! who waits for an answer.
 
 mod plan;
 mod scheduler;

@@ -4,14 +4,16 @@ use super::SequenceId;
 use crate::blocks::BlockId;
 use std::ops::Range;
 
-/// What one forward pass computes. Row `i` is token `tokens[i]` at position `positions[i]` of its sequence, whose key and value
-/// go to slot `slots[i]` (block number × tokens per block + offset) of the K/V pool.
+/// What one forward pass computes. Row `i` is token `tokens[i]` at position `positions[i]` of its
+/// sequence, whose key and value go to slot `slots[i]` (block number × tokens per block + offset)
+/// of the K/V pool.
 #[derive(Clone, PartialEq, Debug, Default)]
 pub(crate) struct StepPlan {
     /// Token ids, T of them.
     pub(crate) tokens: Vec<u32>,
-    /// How many of the rows are of tokens that were generated, or guessed. They come first; the others are of prompts. A kernel set
-    /// may compute the two kinds differently, since which of them a token is depends on its request alone.
+    /// How many of the rows are of tokens that were generated, or guessed. They come first; the
+    /// others are of prompts. A kernel set may compute the two kinds differently, since which of
+    /// them a token is depends on its request alone.
     pub(crate) generated: usize,
     /// Positions, from 0 in every sequence.
     pub(crate) positions: Vec<u32>,
@@ -23,7 +25,8 @@ pub(crate) struct StepPlan {
     pub(crate) tables: Vec<BlockId>,
     /// The rows whose logits are wanted, ascending.
     pub(crate) logits: Vec<LogitRow>,
-    /// The rows whose token nobody knew when the plan was made, ascending; `tokens` has any token there.
+    /// The rows whose token nobody knew when the plan was made, ascending; `tokens` has any token
+    /// there.
     pub(crate) carried: Vec<Carried>,
 }
 

@@ -1,5 +1,6 @@
-//! The policy. Sequences run in the order of arrival; the oldest one running is never preempted, and a sequence that fits the
-//! empty pool fits beside nobody at the latest, so every sequence ends.
+//! The policy. Sequences run in the order of arrival; the oldest one running is never preempted,
+//! and a sequence that fits the empty pool fits beside nobody at the latest, so every sequence
+//! ends.
 
 use super::sequence::Sequence;
 use super::{Carried, LogitRow, SequenceId, Span, StepPlan};
@@ -27,11 +28,13 @@ pub(crate) struct Tally {
     pub(crate) accepted: u64,
 }
 
-/// Rows in a step up to which drafts are added to what sequences decode. A draft that comes true takes the row that its token
-/// would have taken in a later step, so it saves what a step costs beside its rows: reading the weights; one that does not costs a
-/// row. The embedded model lies in the cache, and its rows cost nearly all of a step: copying text with two thirds of the drafts
-/// coming true, drafts gain nothing to 6 % alone on a quiet machine, and with 32 rows cost 14 % where ten sequences decode (docs/benchmarks.md, "Drafting on and
-/// off"). A 0.6B model in 8 bits, whose ten rows take 1.5 times as long as one and forty 4 times, breaks even at about ten.
+/// Rows in a step up to which drafts are added to what sequences decode. A draft that comes true
+/// takes the row that its token would have taken in a later step, so it saves what a step costs
+/// beside its rows: reading the weights; one that does not costs a row. The embedded model lies in
+/// the cache, and its rows cost nearly all of a step: copying text with two thirds of the drafts
+/// coming true, drafts gain nothing to 6 % alone on a quiet machine, and with 32 rows cost 14 %
+/// where ten sequences decode (docs/benchmarks.md, "Drafting on and off"). A 0.6B model in 8 bits,
+/// whose ten rows take 1.5 times as long as one and forty 4 times, breaks even at about ten.
 pub(crate) const DRAFTING_ROWS: usize = 8;
 
 /// Queue, running sequences and their blocks.
@@ -69,8 +72,8 @@ impl Scheduler {
         Self { draft_rows, ..self }
     }
 
-    /// Queues a sequence; logits are wanted from position `logits_from` on. It must fit the empty pool with all that will be
-    /// pushed to it.
+    /// Queues a sequence; logits are wanted from position `logits_from` on. It must fit the empty
+    /// pool with all that will be pushed to it.
     pub(crate) fn submit(&mut self, tokens: Vec<u32>, logits_from: usize) -> SequenceId {
         let id = SequenceId(self.arrivals);
         self.arrivals += 1;
@@ -84,8 +87,9 @@ impl Scheduler {
         self.plan_drafting(|_, _, _| Vec::new())
     }
 
-    /// The next step. `guess` is asked about sequences that decode, while there is room that nobody else needs: given all
-    /// tokens of a sequence, it returns at most so many that may come next. They are computed along, with their logits.
+    /// The next step. `guess` is asked about sequences that decode, while there is room that nobody
+    /// else needs: given all tokens of a sequence, it returns at most so many that may come next.
+    /// They are computed along, with their logits.
     pub(crate) fn plan_drafting(
         &mut self,
         guess: impl FnMut(SequenceId, &[u32], usize) -> Vec<u32>,
@@ -130,8 +134,8 @@ impl Scheduler {
         }
     }
 
-    /// Appends a generated token to a running sequence, whose logits are then wanted. Where it is the one that was guessed, its
-    /// key, its value and its logits are there already.
+    /// Appends a generated token to a running sequence, whose logits are then wanted. Where it is
+    /// the one that was guessed, its key, its value and its logits are there already.
     pub(crate) fn push(&mut self, id: SequenceId, token: u32) {
         let sequence = self.running.get_mut(&id).expect("tokens come from a sequence that runs");
         let guessed = sequence.draft.pop_front() == Some(token);
@@ -147,8 +151,9 @@ impl Scheduler {
         }
     }
 
-    /// Appends a token that the step which was planned last will choose as number `choice`: the next plan carries it over, and
-    /// [`settle`](Self::settle) says what it is before that plan is complete. Guesses are forgotten.
+    /// Appends a token that the step which was planned last will choose as number `choice`: the
+    /// next plan carries it over, and [`settle`](Self::settle) says what it is before that plan is
+    /// complete. Guesses are forgotten.
     pub(crate) fn push_open(&mut self, id: SequenceId, choice: usize) {
         let sequence = self.running.get_mut(&id).expect("tokens come from a sequence that runs");
         assert!(sequence.open.is_none(), "one token at a time is open");
@@ -188,8 +193,8 @@ impl Scheduler {
         self.running.get(&id).or_else(|| self.waiting.get(&id))
     }
 
-    /// Whether `position` is that of the last token of a running sequence, and that token is computed. (A wrong guess may have
-    /// been computed at that place instead.)
+    /// Whether `position` is that of the last token of a running sequence, and that token is
+    /// computed. (A wrong guess may have been computed at that place instead.)
     pub(crate) fn is_last(&self, id: SequenceId, position: usize) -> bool {
         self.running
             .get(&id)
@@ -211,8 +216,9 @@ impl Scheduler {
         self.tally
     }
 
-    /// Gives the running sequences their rows, the oldest first; returns those and what is left of the budget. A sequence that
-    /// decodes takes one row and is never kept waiting by somebody's prefill.
+    /// Gives the running sequences their rows, the oldest first; returns those and what is left of
+    /// the budget. A sequence that decodes takes one row and is never kept waiting by somebody's
+    /// prefill.
     fn reserve_running(&mut self) -> (Vec<(SequenceId, usize)>, usize) {
         let decoding = self.running.values().filter(|sequence| sequence.decodes()).count();
         let mut rows_for_decode = decoding.min(self.limits.step_tokens);
@@ -232,8 +238,8 @@ impl Scheduler {
         (reserved, rows_for_prefill)
     }
 
-    /// Adds the rows of drafts to those of the sequences that decode, the oldest first. One block per running sequence stays
-    /// spare, so that nobody is preempted for the sake of a guess.
+    /// Adds the rows of drafts to those of the sequences that decode, the oldest first. One block
+    /// per running sequence stays spare, so that nobody is preempted for the sake of a guess.
     fn reserve_drafts(
         &mut self,
         reserved: &mut [(SequenceId, usize)],
@@ -266,8 +272,8 @@ impl Scheduler {
         }
     }
 
-    /// Gets the blocks for `rows` more tokens, from the youngest sequences if need be; false when the sequence itself is the
-    /// youngest and had to go.
+    /// Gets the blocks for `rows` more tokens, from the youngest sequences if need be; false when
+    /// the sequence itself is the youngest and had to go.
     fn make_room(&mut self, id: SequenceId, rows: usize) -> bool {
         loop {
             let sequence = self.running.get_mut(&id).expect("room is made for a running sequence");
@@ -291,8 +297,9 @@ impl Scheduler {
         self.tally.preemptions += 1;
     }
 
-    /// Lets waiting sequences run while there is room, the oldest first. One whose next block is being computed by another
-    /// right now waits for that block, and others may overtake it; one that lacks room may not be overtaken.
+    /// Lets waiting sequences run while there is room, the oldest first. One whose next block is
+    /// being computed by another right now waits for that block, and others may overtake it; one
+    /// that lacks room may not be overtaken.
     fn admit(&mut self, plan: &mut StepPlan, budget: &mut usize) {
         // The bound keeps a step cheap when a long queue waits for one prefix.
         let ids: Vec<SequenceId> = self.waiting.keys().copied().take(2 * self.limits.max_running).collect();
@@ -314,7 +321,8 @@ impl Scheduler {
         }
     }
 
-    /// Moves a waiting sequence to the running ones with blocks for all its tokens; false without room for it.
+    /// Moves a waiting sequence to the running ones with blocks for all its tokens; false without
+    /// room for it.
     fn start(&mut self, id: SequenceId) -> bool {
         let sequence = self.waiting.get_mut(&id).expect("only a waiting sequence starts");
         let mut table = self.blocks.acquire(sequence.reusable());

@@ -12,8 +12,9 @@ pub(crate) struct SequenceId(pub(crate) u64);
 pub(super) struct Sequence {
     /// Prompt and what was generated so far.
     pub(super) tokens: Vec<u32>,
-    /// Guesses at the tokens after those, part of the step that is planned or was carried out last. Their keys and values are
-    /// nobody else's: they count as computed once the guess has come true.
+    /// Guesses at the tokens after those, part of the step that is planned or was carried out last.
+    /// Their keys and values are nobody else's: they count as computed once the guess has come
+    /// true.
     pub(super) draft: VecDeque<u32>,
     /// The last of `tokens` is not known yet: it is this choice of the step that was planned last.
     pub(super) open: Option<usize>,
@@ -48,7 +49,8 @@ impl Sequence {
         }
     }
 
-    /// The tokens that need not be computed if somebody else has: those of the prompt whose logits nobody wants.
+    /// The tokens that need not be computed if somebody else has: those of the prompt whose logits
+    /// nobody wants.
     pub(super) fn reusable(&self) -> &[u32] {
         &self.tokens[..self.logits_from.min(self.prompt_len - 1)]
     }
@@ -69,7 +71,8 @@ impl Sequence {
         self.computed < self.prompt_len
     }
 
-    /// Leading tokens whose keys and values are what any sequence with the same prefix would compute: those of the prompt.
+    /// Leading tokens whose keys and values are what any sequence with the same prefix would
+    /// compute: those of the prompt.
     pub(super) fn shareable(&self) -> usize {
         self.computed.min(self.prompt_len)
     }

@@ -1,12 +1,13 @@
-//! Plans carried out on a pretended K/V pool, where a slot remembers which prefix its key belongs to.
+//! Plans carried out on a pretended K/V pool, where a slot remembers which prefix its key belongs
+//! to.
 
 use super::*;
 use crate::blocks::Blocks;
 use proptest::prelude::*;
 use std::collections::HashMap;
 
-/// A request as the engine would carry it: prompt, and how many tokens are generated (`None`: the logits of the last tokens of
-/// the prompt are wanted, and nothing is generated).
+/// A request as the engine would carry it: prompt, and how many tokens are generated (`None`: the
+/// logits of the last tokens of the prompt are wanted, and nothing is generated).
 #[derive(Clone, Debug)]
 struct Wish {
     tokens: Vec<u32>,

@@ -1,6 +1,6 @@
-//! Conversations to token ids: the template is rendered with control-looking data hidden, split at the template's control
-//! tokens, and each stretch between two of them (template text and data together, so that merges fall as in Hugging Face
-//! transformers) is tokenized as plain text.
+//! Conversations to token ids: the template is rendered with control-looking data hidden, split at
+//! the template's control tokens, and each stretch between two of them (template text and data
+//! together, so that merges fall as in Hugging Face transformers) is tokenized as plain text.
 
 use super::mask::{Hide, Masks};
 use super::template::Turn;
@@ -32,9 +32,10 @@ impl ChatText {
 
     /// The prompt of a conversation, up to the start of the model's answer.
     ///
-    /// For messages without the text of a control token the ids are those of transformers' `apply_chat_template`. Such text
-    /// in a system's or user's message stays text, and the template does not see it either. In an assistant's message the
-    /// template sees tokens that are not special (`</think>`), because templates take earlier answers apart at them.
+    /// For messages without the text of a control token the ids are those of transformers'
+    /// `apply_chat_template`. Such text in a system's or user's message stays text, and the
+    /// template does not see it either. In an assistant's message the template sees tokens that are
+    /// not special (`</think>`), because templates take earlier answers apart at them.
     ///
     /// # Errors
     /// No template, no messages, or a template that fails on them.
@@ -58,7 +59,8 @@ impl ChatText {
         Ok(ids)
     }
 
-    /// Renders with data hidden: everything in system and user messages, `answers` in the assistant's.
+    /// Renders with data hidden: everything in system and user messages, `answers` in the
+    /// assistant's.
     fn render(
         &self,
         template: &ChatTemplate,

@@ -1,5 +1,6 @@
-//! The tokenizer that the metadata of a GGUF file describe, as the `tokenizer.json` that Qwen3 has: byte-level BPE after NFC
-//! and Qwen2's split into words. Knows the lists, not the file that they come from.
+//! The tokenizer that the metadata of a GGUF file describe, as the `tokenizer.json` that Qwen3 has:
+//! byte-level BPE after NFC and Qwen2's split into words. Knows the lists, not the file that they
+//! come from.
 
 use super::{TextError, Tokenizer};
 use serde_json::{Map, Value, json};
@@ -14,8 +15,8 @@ const CONTROL: u64 = 3;
 const USER_DEFINED: u64 = 4;
 /// Rows of the embedding table that pad it and stand for no text.
 const UNUSED: u64 = 5;
-/// Control tokens that end the model's turn whatever the file names, as the runners of GGUF files hold it: the metadata have
-/// room for one id, where Qwen3's `generation_config.json` has two.
+/// Control tokens that end the model's turn whatever the file names, as the runners of GGUF files
+/// hold it: the metadata have room for one id, where Qwen3's `generation_config.json` has two.
 const ENDS: &[&str] = &["<|im_end|>", "<|endoftext|>"];
 
 /// The lists under `tokenizer.ggml`.

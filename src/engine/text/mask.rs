@@ -1,4 +1,5 @@
-//! Hides the texts of control tokens in data while a template is rendered and split, and puts them back as plain text.
+//! Hides the texts of control tokens in data while a template is rendered and split, and puts them
+//! back as plain text.
 
 use super::{TextError, Tokenizer};
 
@@ -14,8 +15,8 @@ pub(super) enum Hide {
     Special,
 }
 
-/// Texts taken out of messages. Each is replaced by `open index close`, where the two marks occur neither in the messages
-/// nor in the template, so no message can forge one.
+/// Texts taken out of messages. Each is replaced by `open index close`, where the two marks occur
+/// neither in the messages nor in the template, so no message can forge one.
 pub(super) struct Masks {
     open: char,
     close: char,
@@ -39,7 +40,8 @@ impl Masks {
         self.hidden.is_empty()
     }
 
-    /// `content` with the texts of control tokens hidden, and with them what could complete one at either edge.
+    /// `content` with the texts of control tokens hidden, and with them what could complete one at
+    /// either edge.
     pub(super) fn hide(&mut self, tokenizer: &Tokenizer, content: &str, hide: Hide) -> String {
         let mut ranges = tokenizer.control_ranges(content, hide == Hide::Special);
         let first = content.len() - content.trim_start().len();

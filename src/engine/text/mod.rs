@@ -1,7 +1,8 @@
-//! From messages to token ids and back: tokenizer, chat template, end-of-turn ids. Knows nothing of tensors.
+//! From messages to token ids and back: tokenizer, chat template, end-of-turn ids. Knows nothing of
+//! tensors.
 //!
-//! The rule of this module: **the text of a message is data**. Control tokens come from the chat template alone; a message
-//! that contains `<|im_end|>` is tokenized as those ten characters.
+//! The rule of this module: **the text of a message is data**. Control tokens come from the chat
+//! template alone; a message that contains `<|im_end|>` is tokenized as those ten characters.
 
 mod chat;
 mod error;

@@ -3,8 +3,8 @@
 use super::TextError;
 use serde_json::Value;
 
-/// The end-of-turn ids of `generation_config.json`, or of `config.json` where the former names none. Empty when neither
-/// does: then only the length ends a generation.
+/// The end-of-turn ids of `generation_config.json`, or of `config.json` where the former names
+/// none. Empty when neither does: then only the length ends a generation.
 ///
 /// # Errors
 /// Text that is not JSON, or an `eos_token_id` that is neither a token id nor a list of them.

@@ -26,8 +26,8 @@ impl<'a> Turn<'a> {
     }
 }
 
-/// The template's source: `chat_template.jinja`, or else `chat_template` in `tokenizer_config.json` (a text, or a list of
-/// named templates of which `default` is taken).
+/// The template's source: `chat_template.jinja`, or else `chat_template` in `tokenizer_config.json`
+/// (a text, or a list of named templates of which `default` is taken).
 ///
 /// # Errors
 /// Text that is not UTF-8 or not JSON, or a `chat_template` of another form.

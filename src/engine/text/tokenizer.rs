@@ -1,5 +1,5 @@
-//! The tokenizer without its control tokens, and beside it the control tokens: which text becomes one is decided here by the
-//! caller, never by the text itself.
+//! The tokenizer without its control tokens, and beside it the control tokens: which text becomes
+//! one is decided here by the caller, never by the text itself.
 
 use super::TextError;
 use serde::Deserialize;
@@ -128,7 +128,8 @@ impl Tokenizer {
         Ok(ids)
     }
 
-    /// The text of generated ids. Special tokens and ids that the tokenizer lacks (a padded vocabulary) give nothing.
+    /// The text of generated ids. Special tokens and ids that the tokenizer lacks (a padded
+    /// vocabulary) give nothing.
     pub fn decode(&self, ids: &[u32]) -> String {
         let mut text = String::new();
         let mut run = Vec::new();
@@ -147,12 +148,14 @@ impl Tokenizer {
     }
 
     fn decode_run(&self, run: &mut Vec<u32>, text: &mut String) {
-        // The decoder of a byte-level tokenizer cannot fail: bytes that are not UTF-8 become U+FFFD.
+        // The decoder of a byte-level tokenizer cannot fail: bytes that are not UTF-8 become
+        // U+FFFD.
         text.push_str(&self.plain.decode(run, false).unwrap_or_default());
         run.clear();
     }
 
-    /// Splits text at the control tokens in it: leftmost first, longest first, as Hugging Face does.
+    /// Splits text at the control tokens in it: leftmost first, longest first, as Hugging Face
+    /// does.
     pub(super) fn pieces<'a>(&self, text: &'a str) -> Vec<Piece<'a>> {
         let mut pieces = Vec::new();
         let mut from = 0;
@@ -169,14 +172,15 @@ impl Tokenizer {
         pieces
     }
 
-    /// Byte ranges of the control tokens in `text`, in order; with `special_only`, of those marked special.
+    /// Byte ranges of the control tokens in `text`, in order; with `special_only`, of those marked
+    /// special.
     pub(super) fn control_ranges(&self, text: &str, special_only: bool) -> Vec<(usize, usize)> {
         let wanted = |index: usize| !special_only || self.added[index].special;
         self.matches(text).into_iter().filter(|m| wanted(m.2)).map(|(start, end, _)| (start, end)).collect()
     }
 
-    /// Bytes at the start of `text` that could go on with a control token begun before it; all of a text that could be the
-    /// middle of one.
+    /// Bytes at the start of `text` that could go on with a control token begun before it; all of a
+    /// text that could be the middle of one.
     pub(super) fn dangling_start(&self, text: &str) -> usize {
         let common = |tail: &str| match () {
             () if text.starts_with(tail) => tail.len(),

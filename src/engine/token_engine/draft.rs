@@ -1,26 +1,30 @@
-//! Prompt lookup: the last tokens of a sequence stood somewhere before, so what followed them there may follow again. A guess
-//! only saves steps; what is generated is the model's choice at every position. Depends on tokens alone, never on the clock.
+//! Prompt lookup: the last tokens of a sequence stood somewhere before, so what followed them there
+//! may follow again. A guess only saves steps; what is generated is the model's choice at every
+//! position. Depends on tokens alone, never on the clock.
 
-/// Tokens that must have stood together before. With four, the optimizer's drafts save a tenth less; with two, agents, which
-/// hardly copy, draft five times as much in vain.
+/// Tokens that must have stood together before. With four, the optimizer's drafts save a tenth
+/// less; with two, agents, which hardly copy, draft five times as much in vain.
 const MATCH: usize = 3;
 
-/// The first draft's length at most. A later one is at most one token longer than what came true of the one before.
+/// The first draft's length at most. A later one is at most one token longer than what came true of
+/// the one before.
 const FIRST: usize = 4;
 
-/// So many drafts in a row may be wrong from their first token on. After one more, the next match is passed over, after
-/// another one the next three, then seven, and so on.
+/// So many drafts in a row may be wrong from their first token on. After one more, the next match
+/// is passed over, after another one the next three, then seven, and so on.
 const PATIENCE: u32 = 2;
 
 /// At most 2^5 - 1 matches in a row are passed over.
 const LONGEST_PAUSE: u32 = 5;
 
-/// Entries of the table at most (256 KiB); longer sequences forget some of where their tokens stood.
+/// Entries of the table at most (256 KiB); longer sequences forget some of where their tokens
+/// stood.
 const MOST_ENTRIES: usize = 1 << 16;
 
 /// What one generation knows about its own text, and how its drafts fared.
 pub(super) struct Drafter {
-    /// By hash of `MATCH` tokens: the position of what followed them last; 0 is none. Entries overwrite each other.
+    /// By hash of `MATCH` tokens: the position of what followed them last; 0 is none. Entries
+    /// overwrite each other.
     table: Vec<u32>,
     /// The first position that is not in the table.
     known: usize,
@@ -38,8 +42,8 @@ impl Drafter {
         Self { table: vec![0; entries], known: MATCH, last: None, length: FIRST, misses: 0, pause: 0 }
     }
 
-    /// Up to `most` tokens that may come after `tokens`, none of them an end. `tokens` are those of the call before and at least
-    /// one more.
+    /// Up to `most` tokens that may come after `tokens`, none of them an end. `tokens` are those of
+    /// the call before and at least one more.
     pub(super) fn draft(&mut self, tokens: &[u32], most: usize, is_end: impl Fn(u32) -> bool) -> Vec<u32> {
         self.learn(tokens);
         let Some(from) = self.followed(tokens) else { return Vec::new() };
@@ -71,7 +75,8 @@ impl Drafter {
         self.pause = (1 << self.misses.saturating_sub(PATIENCE).min(LONGEST_PAUSE)) - 1;
     }
 
-    /// The position of what followed the last `MATCH` tokens where they stood before, the latest such place.
+    /// The position of what followed the last `MATCH` tokens where they stood before, the latest
+    /// such place.
     fn followed(&mut self, tokens: &[u32]) -> Option<usize> {
         for end in self.known..tokens.len() {
             let entry = self.entry(&tokens[end - MATCH..end]);

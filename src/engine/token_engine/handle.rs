@@ -51,8 +51,8 @@ pub struct TokenEngine {
 }
 
 impl TokenEngine {
-    /// The same on the CPU. (`options.threads` is for whoever made the model's [`Compute`](crate::kernels::Compute); it is not
-    /// read here.)
+    /// The same on the CPU. (`options.threads` is for whoever made the model's
+    /// [`Compute`](crate::kernels::Compute); it is not read here.)
     ///
     /// # Errors
     /// An option out of its range.
@@ -65,8 +65,8 @@ impl TokenEngine {
         Self::start_on(executor, &config, eos, options, blocks)
     }
 
-    /// Starts the thread that owns `executor`, which has room for `blocks` blocks of keys and values; `eos` are the tokens that end a
-    /// turn.
+    /// Starts the thread that owns `executor`, which has room for `blocks` blocks of keys and
+    /// values; `eos` are the tokens that end a turn.
     ///
     /// # Errors
     /// An option out of its range.
@@ -82,7 +82,8 @@ impl TokenEngine {
         Self::spawn(executor, eos, options, blocks, (limit, config.vocab_size))
     }
 
-    /// Stops and starts anew on the same executor, with other options of scheduling; what was known of prefixes is forgotten.
+    /// Stops and starts anew on the same executor, with other options of scheduling; what was known
+    /// of prefixes is forgotten.
     pub(crate) fn restart(&mut self, options: &EngineOptions) -> Result<(), EngineError> {
         options.check()?;
         let executor = self.stop().ok_or(EngineError::Stopped)?;
@@ -106,15 +107,16 @@ impl TokenEngine {
         Ok(Self { door: Mutex::new(door), shared, thread: Some(thread), eos, blocks, limit, vocab_size })
     }
 
-    /// Ends the thread and gives back what it owned; nothing if that was done before or if it panicked, which has been reported on
-    /// stderr; its callers got `Stopped`.
+    /// Ends the thread and gives back what it owned; nothing if that was done before or if it
+    /// panicked, which has been reported on stderr; its callers got `Stopped`.
     fn stop(&mut self) -> Option<Box<dyn Executor>> {
         self.shared.stop.store(true, Ordering::SeqCst);
         self.door.get_mut().close_channel();
         self.thread.take().and_then(|thread| thread.join().ok())
     }
 
-    /// Continues a prompt. The result depends on the request alone. Dropping the future cancels the request.
+    /// Continues a prompt. The result depends on the request alone. Dropping the future cancels the
+    /// request.
     pub fn generate(&self, request: TokenRequest) -> BoxFuture<'_, Result<TokenOutput, EngineError>> {
         async move {
             self.check(&request.prompt, request.max_new_tokens)?;
@@ -130,8 +132,8 @@ impl TokenEngine {
         .boxed()
     }
 
-    /// Log-probabilities of `answers` as the next tokens after `prompt`: prefill only. The prompt is computed once for all of
-    /// them. Dropping the future cancels the request.
+    /// Log-probabilities of `answers` as the next tokens after `prompt`: prefill only. The prompt
+    /// is computed once for all of them. Dropping the future cancels the request.
     pub fn score(&self, prompt: Vec<u32>, answers: Vec<Vec<u32>>) -> BoxFuture<'_, Result<ScoreOutput, EngineError>> {
         async move {
             self.check(&prompt, answers.iter().map(Vec::len).max().unwrap_or(0))?;

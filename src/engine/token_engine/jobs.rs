@@ -54,8 +54,9 @@ impl Generation {
         Self { request, reply, generated: Vec::new(), drafter: None }
     }
 
-    /// Up to `most` tokens that may come after `tokens`, which are the prompt and what was generated so far. Of what may still
-    /// be generated, the last one is left out: nothing comes after it.
+    /// Up to `most` tokens that may come after `tokens`, which are the prompt and what was
+    /// generated so far. Of what may still be generated, the last one is left out: nothing comes
+    /// after it.
     pub(super) fn draft(&mut self, tokens: &[u32], most: usize, eos: &[u32]) -> Vec<u32> {
         let request = &self.request;
         let most = most.min(request.max_new_tokens - self.generated.len() - 1);
@@ -64,8 +65,8 @@ impl Generation {
         drafter.draft(tokens, most, |token| request.ends_at(token, eos))
     }
 
-    /// Chooses the next token by the logits with number `index` of the executor's last step: `Ok` to go on with it, `Err` when
-    /// the output is complete.
+    /// Chooses the next token by the logits with number `index` of the executor's last step: `Ok`
+    /// to go on with it, `Err` when the output is complete.
     pub(super) fn next(
         &mut self,
         executor: &mut dyn Executor,
@@ -86,8 +87,8 @@ impl Generation {
         Ok(if complete { Err(FinishReason::Length) } else { Ok(token) })
     }
 
-    /// Whether the next token is chosen greedily and is not the last that is asked for: then only an end can keep it from being
-    /// followed by another.
+    /// Whether the next token is chosen greedily and is not the last that is asked for: then only
+    /// an end can keep it from being followed by another.
     pub(super) fn goes_on(&self) -> bool {
         self.request.sampling.is_greedy() && self.generated.len() + 1 < self.request.max_new_tokens
     }
@@ -111,8 +112,9 @@ impl TokenRequest {
     }
 }
 
-/// A score under way. Its sequences are the prompt and, for every answer of several tokens, the prompt followed by all of the
-/// answer but its last token; they share the prompt's blocks through the prefix tree.
+/// A score under way. Its sequences are the prompt and, for every answer of several tokens, the
+/// prompt followed by all of the answer but its last token; they share the prompt's blocks through
+/// the prefix tree.
 pub(super) struct Scoring {
     prompt_tokens: usize,
     answers: Vec<Vec<u32>>,
@@ -131,8 +133,9 @@ impl Scoring {
         Self { prompt_tokens, answers, reply, parts, open, reused_tokens: 0 }
     }
 
-    /// Notes what the logits after `position` say: of the prompt's sequence (`answer` is `None`) about the first token of every
-    /// answer, of an answer's own sequence about one of its further tokens.
+    /// Notes what the logits after `position` say: of the prompt's sequence (`answer` is `None`)
+    /// about the first token of every answer, of an answer's own sequence about one of its further
+    /// tokens.
     pub(super) fn note(&mut self, answer: Option<usize>, position: usize, logits: &[f32]) {
         match answer {
             None => {

@@ -9,14 +9,15 @@ use crate::schedule::DRAFTING_ROWS;
 use serde::{Deserialize, Serialize};
 use std::path::PathBuf;
 
-/// How the engine runs. But for the device, for `deterministic` on a GPU and for `kv_dtype`, no option changes any result; they change
-/// speed and memory.
+/// How the engine runs. But for the device, for `deterministic` on a GPU and for `kv_dtype`, no
+/// option changes any result; they change speed and memory.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct EngineOptions {
     /// Where the model runs.
     pub device: DeviceChoice,
-    /// Whether a request's tokens depend on the request alone. On the CPU they always do; on a GPU, prefill is slower for it.
+    /// Whether a request's tokens depend on the request alone. On the CPU they always do; on a GPU,
+    /// prefill is slower for it.
     pub deterministic: bool,
     /// Compute threads; all cores when absent.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -25,9 +26,10 @@ pub struct EngineOptions {
     pub block_tokens: usize,
     /// What keys and values are kept in.
     pub kv_dtype: KvDtype,
-    /// Tokens that the K/V pool holds over all sequences. When absent, no more than `max_running` sequences of the longest context can
-    /// use, and on the CPU what 2 GiB hold but no more than 32,768, where memory is taken as the pool fills; on a GPU what fits into
-    /// 90 % of what is free beside the weights, taken at once.
+    /// Tokens that the K/V pool holds over all sequences. When absent, no more than `max_running`
+    /// sequences of the longest context can use, and on the CPU what 2 GiB hold but no more than
+    /// 32,768, where memory is taken as the pool fills; on a GPU what fits into 90 % of what is
+    /// free beside the weights, taken at once.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub kv_tokens: Option<usize>,
     /// At most this many tokens are computed per step; longer prompts are prefilled in chunks.
@@ -38,20 +40,22 @@ pub struct EngineOptions {
     pub queue: usize,
     /// Whether sequences share the keys and values of equal prefixes.
     pub prefix_reuse: bool,
-    /// Whether the quantized weights of a large model are kept on disk, below the user's cache folder, for the next start.
+    /// Whether the quantized weights of a large model are kept on disk, below the user's cache
+    /// folder, for the next start.
     pub weight_cache: bool,
     /// Models of so many weights and more are large. No key of a file: tests have small ones.
     #[serde(skip)]
     pub worth_keeping: usize,
-    /// Where quantized weights are kept, in place of the user's cache folder. No key of a file either.
+    /// Where quantized weights are kept, in place of the user's cache folder. No key of a file
+    /// either.
     #[serde(skip)]
     pub weight_folder: Option<PathBuf>,
-    /// At most this many tokens of a generation are drafted per step: where its last tokens stood before, what followed them
-    /// there is computed along, and kept if the model chooses the same. 0 drafts nothing. Drafts stop where they do not come
-    /// true and where a step is crowded.
+    /// At most this many tokens of a generation are drafted per step: where its last tokens stood
+    /// before, what followed them there is computed along, and kept if the model chooses the same.
+    /// 0 drafts nothing. Drafts stop where they do not come true and where a step is crowded.
     pub draft_tokens: usize,
-    /// Rows in a step up to which drafts are added to what sequences decode. No key of a file: `maspo bench --draft-rows` measures what
-    /// the default was chosen by.
+    /// Rows in a step up to which drafts are added to what sequences decode. No key of a file:
+    /// `maspo bench --draft-rows` measures what the default was chosen by.
     #[serde(skip)]
     pub draft_rows: usize,
 }
@@ -81,8 +85,9 @@ impl Default for EngineOptions {
 /// Memory for keys and values when `kv_tokens` is not given.
 const KV_BYTES: usize = 2 << 30;
 
-/// Tokens at most when `kv_tokens` is not given: a small model's pool need not keep every prefix it ever saw. Four times as many cost the
-/// quickstart 300 MB and, for clearing them, 7 % of its time, and saved it 4 % of its prefill.
+/// Tokens at most when `kv_tokens` is not given: a small model's pool need not keep every prefix it
+/// ever saw. Four times as many cost the quickstart 300 MB and, for clearing them, 7 % of its time,
+/// and saved it 4 % of its prefill.
 const KV_TOKENS: usize = 32 << 10;
 
 impl Bounded for EngineOptions {

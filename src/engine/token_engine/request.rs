@@ -48,7 +48,8 @@ pub struct TokenOutput {
 pub struct ScoreOutput {
     /// Natural-log probability of each answer as the next tokens, in the order asked.
     pub logprobs: Vec<f64>,
-    /// Tokens of the prompt and of the answers appended to it (an answer of one token appends none).
+    /// Tokens of the prompt and of the answers appended to it (an answer of one token appends
+    /// none).
     pub prompt_tokens: usize,
     /// Of these, tokens whose keys and values were already there.
     pub reused_tokens: usize,

@@ -60,8 +60,8 @@ async fn ask(engine: &TokenEngine, ask: Ask) -> Told {
     }
 }
 
-/// Prompts that often share a beginning: a few heads, then a tail of their own, which may go round a few times: greedy outputs
-/// of random models do so too, and drafts come true.
+/// Prompts that often share a beginning: a few heads, then a tail of their own, which may go round
+/// a few times: greedy outputs of random models do so too, and drafts come true.
 fn prompt(vocab: u32) -> impl Strategy<Value = Vec<u32>> {
     let tail = (prop::collection::vec(0..vocab, 1..60), 1usize..60);
     (0u32..3, 0usize..80, tail).prop_map(move |(head, shared, (tail, period))| {
@@ -102,7 +102,8 @@ fn options() -> impl Strategy<Value = EngineOptions> {
     )
 }
 
-/// The CPU as a device with two steps under way: the tokens of a step are told late, and carried over before.
+/// The CPU as a device with two steps under way: the tokens of a step are told late, and carried
+/// over before.
 struct Late {
     cpu: CpuExecutor,
     /// Of steps that were started and not finished.
@@ -219,7 +220,8 @@ fn every_kernel_set_is_batch_invariant_in_every_format() {
 #[test]
 fn tokens_are_carried_over_while_everybody_decodes() {
     let config = plain_config();
-    // Of 29 tokens after the first, 28 have one behind them; whoever ends keeps up to 8 others from going on for one step.
+    // Of 29 tokens after the first, 28 have one behind them; whoever ends keeps up to 8 others from
+    // going on for one step.
     for (draft_tokens, least) in [(0, 9 * 28 - 9 * 8), (8, 1)] {
         let options = EngineOptions { draft_tokens, ..EngineOptions::default() };
         let (late, carried) = late_engine(&config, &options);
@@ -400,7 +402,8 @@ fn a_decode_step_is_one_replay_started_before_the_last_tokens_are_read() {
     let mut next = |count: usize| -> Vec<&Asked> { asked.by_ref().take(count).collect() };
     let layer = ["add_norm", "linear", "rotate", "decode_attention", "linear", "add_norm", "linear", "linear"];
     let step = [&["embed"][..], &layer, &layer, &["add_norm", "linear", "argmax"]].concat();
-    // The prompt, and behind it the first decode step, which is launched; only then the prompt's token is waited for.
+    // The prompt, and behind it the first decode step, which is launched; only then the prompt's
+    // token is waited for.
     assert!(matches!(next(5)[..], [Write(_), Write(_), Write(_), Launch(_), Fetch(4)]));
     let launched = next(5);
     assert!(matches!(launched[..], [Write(_), Write(_), Copy(4), Launch(_), Fetch(4)]));
@@ -415,8 +418,8 @@ fn a_decode_step_is_one_replay_started_before_the_last_tokens_are_read() {
     assert!(matches!(next(9)[..], [Collect(4), Collect(4)]), "nothing is started behind the last token");
 }
 
-/// What it asks of a GPU for three that end one after the other: no memory, no row for whoever has ended, and never more than two steps
-/// ahead of the tokens that were read.
+/// What it asks of a GPU for three that end one after the other: no memory, no row for whoever has
+/// ended, and never more than two steps ahead of the tokens that were read.
 #[cfg(unix)]
 #[test]
 fn sequences_leave_the_steps_of_a_gpu_when_they_end() {

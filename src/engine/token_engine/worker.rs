@@ -13,8 +13,8 @@ use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
-/// After so many steps that were started before the tokens of the step before were known, one is not: its rows are asked for
-/// drafts, which pay for themselves where they come true.
+/// After so many steps that were started before the tokens of the step before were known, one is
+/// not: its rows are asked for drafts, which pay for themselves where they come true.
 const AHEAD_WITHOUT_DRAFTS: u32 = 7;
 
 /// Everything that the thread owns.
@@ -67,8 +67,8 @@ impl Worker {
         }
     }
 
-    /// Works until the handle is dropped or the device fails. Requests still under way then get no answer.
-    /// The executor comes back with no step under way.
+    /// Works until the handle is dropped or the device fails. Requests still under way then get no
+    /// answer. The executor comes back with no step under way.
     pub(super) fn run(mut self, arrivals: mpsc::Receiver<Job>) -> Box<dyn Executor> {
         self.work(arrivals);
         if self.under_way.is_some() {
@@ -169,8 +169,9 @@ impl Worker {
         Ok(())
     }
 
-    /// Starts the step after `plan` on tokens that `plan` is still choosing, if all that it chooses is greedy and goes on. The row of
-    /// a sequence that turns out to have ended is computed for nobody.
+    /// Starts the step after `plan` on tokens that `plan` is still choosing, if all that it chooses
+    /// is greedy and goes on. The row of a sequence that turns out to have ended is computed for
+    /// nobody.
     fn start_ahead(&mut self, plan: &StepPlan) -> Result<Option<StepPlan>, DeviceError> {
         let Self { scheduler, generations, parts, .. } = self;
         let is_there = |wanted: &LogitRow| generations.contains_key(&wanted.id) || parts.contains_key(&wanted.id);
@@ -225,7 +226,8 @@ impl Worker {
         *self.shared.counters.lock().expect("no thread panics while it holds the counters") = counters;
     }
 
-    /// The logits with number `index` go to the sequence that wanted them; returns an answer that is complete thereby.
+    /// The logits with number `index` go to the sequence that wanted them; returns an answer that
+    /// is complete thereby.
     fn deliver(&mut self, index: usize, wanted: LogitRow) -> Result<Option<Answer>, DeviceError> {
         let id = wanted.id;
         if let Some(generation) = self.generations.get_mut(&id) {

@@ -1,6 +1,6 @@
-//! Converted matrices on disk, so that a large model is quantized once. One file per matrix, named after it, in a folder named
-//! after the digest of the weights; a file that is damaged or of another shape is made anew. A cache that cannot be written
-//! costs time, never the run.
+//! Converted matrices on disk, so that a large model is quantized once. One file per matrix, named
+//! after it, in a folder named after the digest of the weights; a file that is damaged or of
+//! another shape is made anew. A cache that cannot be written costs time, never the run.
 
 use super::{TensorSource, WeightsError};
 use crate::base::Digest;

@@ -41,7 +41,8 @@ impl Checkpoint {
         folder.join(SINGLE).exists() || folder.join(INDEX).exists()
     }
 
-    /// Opens `model.safetensors`, or the shards that `model.safetensors.index.json` names, in `folder`.
+    /// Opens `model.safetensors`, or the shards that `model.safetensors.index.json` names, in
+    /// `folder`.
     ///
     /// # Errors
     /// No such file, a file that breaks its format, an index and shards that disagree.
@@ -111,7 +112,8 @@ impl Checkpoint {
     }
 }
 
-/// Numbers `range` of a tensor, all of them finite. Their pages are given back: nobody reads a tensor twice.
+/// Numbers `range` of a tensor, all of them finite. Their pages are given back: nobody reads a
+/// tensor twice.
 fn numbers(shard: &Shard, entry: &Entry, range: Range<usize>) -> Result<Vec<f32>, WeightsError> {
     let size = entry.number.bytes();
     let place = entry.bytes.start + range.start * size..entry.bytes.start + range.end * size;

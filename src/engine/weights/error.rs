@@ -44,7 +44,8 @@ pub enum WeightsError {
         /// What the operating system says.
         reason: String,
     },
-    /// Tensors that the configuration leaves no place for: the model would not be the one that was trained.
+    /// Tensors that the configuration leaves no place for: the model would not be the one that was
+    /// trained.
     #[error("the weights hold {count} tensors that the configuration has no place for, first `{first}`")]
     Unknown {
         /// The first of them by name.

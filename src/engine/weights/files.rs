@@ -41,17 +41,17 @@ impl FileBytes {
         if metadata.len() == 0 {
             return Ok(Self::Owned(Vec::new()));
         }
-        // SAFETY: the map is read-only and private to this process. Another program that truncates the file while it is
-        // mapped would end this one with SIGBUS; model files are not changed while they are in use, as with every loader
-        // that maps them.
+        // SAFETY: the map is read-only and private to this process. Another program that truncates
+        // the file while it is mapped would end this one with SIGBUS; model files are not changed
+        // while they are in use, as with every loader that maps them.
         let map = unsafe { Mmap::map(&file) }.map_err(unreadable)?;
         Ok(Self::Mapped(map))
     }
 }
 
 impl FileBytes {
-    /// A digest of the content, as [`digest_bytes`] makes it. What was read of a mapped file leaves the process again piece by piece, so
-    /// that a file larger than the memory can be hashed.
+    /// A digest of the content, as [`digest_bytes`] makes it. What was read of a mapped file leaves
+    /// the process again piece by piece, so that a file larger than the memory can be hashed.
     pub fn digest(&self) -> Digest {
         let digest = |(index, chunk): (usize, &[u8])| {
             let digest = Digest::of(chunk);
@@ -63,12 +63,14 @@ impl FileBytes {
         of_chunks(self.len(), &chunks)
     }
 
-    /// To be called when nobody will read this part soon: its pages stay in the system's cache, where it has room, and are no longer this
-    /// process's. Whoever reads them all the same finds what the file holds.
+    /// To be called when nobody will read this part soon: its pages stay in the system's cache,
+    /// where it has room, and are no longer this process's. Whoever reads them all the same finds
+    /// what the file holds.
     pub(super) fn release(&self, range: Range<usize>) {
         #[cfg(unix)]
         if let Self::Mapped(map) = self {
-            // SAFETY: the map is of a file and never written to, so pages that are given back come back with the same content.
+            // SAFETY: the map is of a file and never written to, so pages that are given back come
+            // back with the same content.
             let released = unsafe { map.unchecked_advise_range(UncheckedAdvice::DontNeed, range.start, range.len()) };
             // A system that keeps them costs memory, never the run.
             let _ = released;

@@ -1,5 +1,6 @@
-//! The header of a safetensors file and the index of a sharded one, parsed here so that duplicate names, overlapping or
-//! overflowing ranges and paths that leave the folder are refused. Knows nothing of candle.
+//! The header of a safetensors file and the index of a sharded one, parsed here so that duplicate
+//! names, overlapping or overflowing ranges and paths that leave the folder are refused. Knows
+//! nothing of candle.
 
 use super::WeightsError;
 use super::number::Number;
@@ -68,8 +69,8 @@ impl<'de, V: Deserialize<'de>> Deserialize<'de> for UniqueMap<V> {
     }
 }
 
-/// The tensors of a safetensors file. Every range is checked: it lies in the file, has the size that shape and number
-/// format give, and overlaps no other.
+/// The tensors of a safetensors file. Every range is checked: it lies in the file, has the size
+/// that shape and number format give, and overlaps no other.
 pub(super) fn read_header(file: &str, bytes: &[u8]) -> Result<Vec<Entry>, WeightsError> {
     let corrupt = |reason: String| WeightsError::Corrupt { file: file.to_string(), reason };
     let Some(length) = bytes.first_chunk::<LENGTH_BYTES>().map(|bytes| u64::from_le_bytes(*bytes)) else {
@@ -141,7 +142,8 @@ struct RawIndex {
     weight_map: UniqueMap<String>,
 }
 
-/// The `weight_map` of `model.safetensors.index.json`: (tensor, shard), every shard a plain file name.
+/// The `weight_map` of `model.safetensors.index.json`: (tensor, shard), every shard a plain file
+/// name.
 pub(super) fn read_index(file: &str, bytes: &[u8]) -> Result<Vec<(String, String)>, WeightsError> {
     let corrupt = |reason: String| WeightsError::Corrupt { file: file.to_string(), reason };
     let index: RawIndex =

@@ -1,7 +1,8 @@
-//! Where tensors come from: safetensors shards or a GGUF file, checked before use, or a seeded random generator.
+//! Where tensors come from: safetensors shards or a GGUF file, checked before use, or a seeded
+//! random generator.
 //!
-//! A source hands out tensors in f32 and matrices in the format asked for, whatever the file holds. Nothing here knows what a
-//! tensor is for.
+//! A source hands out tensors in f32 and matrices in the format asked for, whatever the file holds.
+//! Nothing here knows what a tensor is for.
 
 mod cache;
 mod checkpoint;
@@ -42,7 +43,8 @@ pub trait TensorSource {
         Ok(Rows::from_floats(format, inputs, &floats))
     }
 
-    /// The format that keeps all of what the file holds of that matrix (of a format that there is no kernel for: the next better).
+    /// The format that keeps all of what the file holds of that matrix (of a format that there is
+    /// no kernel for: the next better).
     fn stored_format(&self, _name: &str) -> Format {
         Format::F32
     }
@@ -67,7 +69,7 @@ pub trait WeightFiles: TensorSource {
     /// To be called after loading: whether every tensor was asked for.
     ///
     /// # Errors
-    /// Tensors that nobody asked for and that `leftover` does not excuse: a bias that the configuration does not know, say,
-    /// without which the model would compute something else.
+    /// Tensors that nobody asked for and that `leftover` does not excuse: a bias that the
+    /// configuration does not know, say, without which the model would compute something else.
     fn check_all_used(&self, leftover: Leftover) -> Result<(), WeightsError>;
 }

@@ -1,5 +1,6 @@
-//! Seeded random weights: for speed measurements (zeros would flatter them) and for tests. The generator is a counter-based
-//! integer hash, so that a script in another language makes the same numbers (`tests/golden/make_reference.py` does).
+//! Seeded random weights: for speed measurements (zeros would flatter them) and for tests. The
+//! generator is a counter-based integer hash, so that a script in another language makes the same
+//! numbers (`tests/golden/make_reference.py` does).
 
 use super::{TensorSource, WeightsError};
 use crate::base::Seed;
@@ -12,8 +13,9 @@ const CHUNK: usize = 1 << 16;
 
 /// A source that has every tensor asked for.
 ///
-/// Element i of a tensor is `u(i)` uniform in [-1, 1) times a scale: √(3/columns) for a matrix, so that a product with a
-/// unit-variance row has unit variance; 0.1 for a bias; and a norm's weight is `1 + 0.1·u(i)`.
+/// Element i of a tensor is `u(i)` uniform in [-1, 1) times a scale: √(3/columns) for a matrix, so
+/// that a product with a unit-variance row has unit variance; 0.1 for a bias; and a norm's weight
+/// is `1 + 0.1·u(i)`.
 #[derive(Clone, Copy, Debug)]
 pub struct RandomWeights {
     seed: Seed,

@@ -8,7 +8,8 @@ use crate::qwen3::{Config, Dtype, Tensors};
 use crate::weights::{TensorSource, WeightsError};
 use rayon::prelude::*;
 
-/// Rows of a matrix that one task packs: a multiple of the 16 that share a brick, of two gated matrices 8 each.
+/// Rows of a matrix that one task packs: a multiple of the 16 that share a brick, of two gated
+/// matrices 8 each.
 const TASK_ROWS: usize = 128;
 
 /// Why a model is not on the device.
@@ -78,8 +79,9 @@ pub(super) struct Weights {
 }
 
 impl Weights {
-    /// Takes every tensor out of `source` and packs it, matrices in `dtype` (what would be f32 is bf16). With `fast`, matrices of bf16
-    /// without a bias stay rows where the device has a library that multiplies with them.
+    /// Takes every tensor out of `source` and packs it, matrices in `dtype` (what would be f32 is
+    /// bf16). With `fast`, matrices of bf16 without a bias stay rows where the device has a library
+    /// that multiplies with them.
     pub(super) fn load(
         gpu: &mut dyn Gpu,
         config: &Config,
@@ -89,7 +91,8 @@ impl Weights {
     ) -> Result<Self, LoadError> {
         check(config)?;
         let f8 = dtype == Dtype::F8;
-        // `auto` keeps what the file has: a matrix of bf16 is one here, too, and `stays_rows` asks for each.
+        // `auto` keeps what the file has: a matrix of bf16 is one here, too, and `stays_rows` asks
+        // for each.
         let library = fast && matches!(dtype, Dtype::Bf16 | Dtype::Auto) && gpu.open_library()?;
         let mut loader = Loader { gpu, tensors: Tensors::new(source, dtype, Format::Bf16), f8, library };
         let (v, hidden) = (config.vocab_size, config.hidden_size);
@@ -108,7 +111,8 @@ impl Weights {
         Ok(Self { table, head, layers, norm, cos: Address::NONE, sin: Address::NONE })
     }
 
-    /// Adds the cosines and sines of positions below `positions`; to be called once, before any step.
+    /// Adds the cosines and sines of positions below `positions`; to be called once, before any
+    /// step.
     pub(super) fn add_rotary(&mut self, gpu: &mut dyn Gpu, config: &Config, positions: usize) -> Result<(), LoadError> {
         let mut rotary = Rotary::new(config.head_dim, config.rope_theta);
         let last = u32::try_from(positions - 1).map_err(|_| DeviceError("there are too many positions".to_string()))?;

@@ -1,9 +1,10 @@
-//! Products of signed bytes on AMX tiles: up to 16 rows at a time. Integer sums are exact, and what follows them is done in the
-//! order of [`super::int8`], so the results are the same bit by bit. The instructions are written as assembly because the
-//! compiler has no stable names for them; it never uses the tile registers itself.
+//! Products of signed bytes on AMX tiles: up to 16 rows at a time. Integer sums are exact, and what
+//! follows them is done in the order of [`super::int8`], so the results are the same bit by bit.
+//! The instructions are written as assembly because the compiler has no stable names for them; it
+//! never uses the tile registers itself.
 //!
-//! Tiles give their sums to memory, and vectors scale them from there. The tiles are one block ahead of the vectors, so that
-//! nobody waits for the way through memory.
+//! Tiles give their sums to memory, and vectors scale them from there. The tiles are one block
+//! ahead of the vectors, so that nobody waits for the way through memory.
 
 use super::int8::{Int8Task, Q4Panel};
 use super::simd::Simd;
@@ -25,7 +26,8 @@ pub(super) fn available() -> bool {
 }
 
 fn has_tiles() -> bool {
-    // Leaf 7: bit 22 says AMX-BF16, bit 24 AMX-TILE, bit 25 AMX-INT8. Leaf 1: bit 27 says that the system saves extended state.
+    // Leaf 7: bit 22 says AMX-BF16, bit 24 AMX-TILE, bit 25 AMX-INT8. Leaf 1: bit 27 says that the
+    // system saves extended state.
     let (most, one) = (std::arch::x86_64::__cpuid(0).eax, std::arch::x86_64::__cpuid(1).ecx);
     most >= 7 && one >> 27 & 1 == 1 && std::arch::x86_64::__cpuid_count(7, 0).edx >> 22 & 0b1101 == 0b1101
 }
@@ -44,8 +46,8 @@ fn permitted() -> bool {
     false
 }
 
-/// The shapes of the tile registers: 0 and 1 are R × 16 sums, 4 is R rows of a block of activations, 6 and 7 are the weights
-/// of a block for 16 outputs, four inputs side by side.
+/// The shapes of the tile registers: 0 and 1 are R × 16 sums, 4 is R rows of a block of
+/// activations, 6 and 7 are the weights of a block for 16 outputs, four inputs side by side.
 #[repr(C, align(64))]
 struct Shapes {
     palette: u8,
@@ -120,7 +122,8 @@ pub(super) unsafe fn run<S: Simd>(task: &Int8Task<'_>) {
     let mut panels = task.range.clone();
     // SAFETY: the caller's.
     unsafe {
-        // Of rows that fit one tile the weights come from memory as fast as they can, and faster as two streams.
+        // Of rows that fit one tile the weights come from memory as fast as they can, and faster as
+        // two streams.
         if task.rows.len() <= TILE {
             for pair in far_pairs(&mut panels) {
                 tiles.run::<S, 2>(task, pair, task.rows.start);
@@ -136,8 +139,8 @@ pub(super) unsafe fn run<S: Simd>(task: &Int8Task<'_>) {
 
 /// The tile registers, configured on this thread until dropped.
 pub(super) struct Tiles {
-    /// Rows of those of activations and sums: 8, 10 or 16, since every height is code of its own. Rows beyond the matrix are
-    /// computed along.
+    /// Rows of those of activations and sums: 8, 10 or 16, since every height is code of its own.
+    /// Rows beyond the matrix are computed along.
     height: usize,
 }
 
@@ -171,7 +174,8 @@ impl Tiles {
             9 | 10 => 10,
             _ => TILE,
         };
-        // SAFETY: the caller's kernel set has AMX; the shapes are within its limits. The rest is the caller's.
+        // SAFETY: the caller's kernel set has AMX; the shapes are within its limits. The rest is
+        // the caller's.
         unsafe {
             if self.height != height {
                 self.height = height;
@@ -196,7 +200,8 @@ unsafe fn rows<S: Simd, const R: usize, const P: usize>(task: &Int8Task<'_>, pan
     let (scales, shifts) = (task.x.scales(first), task.x.shifts(first));
     // SAFETY: the caller's. Tile registers hold R rows; every sum is read after it was written.
     unsafe {
-        // Hidden from the compiler, which would call `memset`: that takes longer than these few stores.
+        // Hidden from the compiler, which would call `memset`: that takes longer than these few
+        // stores.
         let zero = S::splat(black_box(0.0));
         let mut acc = [[[zero; 2]; R]; P];
         match task.layout {
@@ -229,7 +234,8 @@ unsafe fn rows<S: Simd, const R: usize, const P: usize>(task: &Int8Task<'_>, pan
             PartLayout::Q4K => {
                 let panels = panels.map(|panel| Q4Panel::<S>::new(task.panel::<S>(panel)));
                 let mut unpacked = [const { [const { MaybeUninit::<Unpacked>::uninit() }; UNPACKED] }; P];
-                // Weights are unpacked two blocks before their sums are scaled, and multiplied one block before.
+                // Weights are unpacked two blocks before their sums are scaled, and multiplied one
+                // block before.
                 for p in 0..P {
                     for (block, to) in unpacked[p].iter_mut().enumerate().take(blocks.min(2)) {
                         unpack::<S>(panels[p].part(block).add(2 * WIDTH), to.as_mut_ptr().cast());

@@ -1,6 +1,7 @@
-//! Products on AMX tiles of bf16, for many rows: the weights of a panel become bf16 in the processor's cache, once for all rows, if they
-//! are not bf16 already, and the sums of up to 32 rows stay in tile registers while there are inputs in it. One chain per output, in ascending order of the
-//! inputs, whatever the rows: the result does not depend on the tile.
+//! Products on AMX tiles of bf16, for many rows: the weights of a panel become bf16 in the
+//! processor's cache, once for all rows, if they are not bf16 already, and the sums of up to 32
+//! rows stay in tile registers while there are inputs in it. One chain per output, in ascending
+//! order of the inputs, whatever the rows: the result does not depend on the tile.
 //!
 //! While the tiles multiply, vectors unpack the weights that come next between their instructions.
 
@@ -40,8 +41,8 @@ const TILE_NUMBERS: usize = TILE * BLOCK;
 /// Numbers of bf16 in a block of a panel.
 const BLOCK_NUMBERS: usize = BLOCK * WIDTH;
 
-/// What is multiplied at a time, so that the activations stay in the processor's cache from panel to panel: 512 rows by 1024 inputs
-/// are a megabyte.
+/// What is multiplied at a time, so that the activations stay in the processor's cache from panel
+/// to panel: 512 rows by 1024 inputs are a megabyte.
 const ROWS: usize = 512;
 /// See [`ROWS`].
 const BLOCKS: usize = 1024 / BLOCK;
@@ -51,7 +52,8 @@ const GROUP: usize = 4;
 const UNPACKED: usize = BLOCKS * BLOCK_NUMBERS;
 
 thread_local! {
-    /// Twice the unpacked weights of a unit, `[block, half, pair of inputs, 16 outputs, 2]`, and the sums of a group.
+    /// Twice the unpacked weights of a unit, `[block, half, pair of inputs, 16 outputs, 2]`, and
+    /// the sums of a group.
     static SPACE: Cell<(Buffer, Buffer)> = Cell::default();
 }
 
@@ -152,7 +154,8 @@ impl Bf16Task<'_> {
         let numbers = unpacked.as_mut_slice().as_mut_ptr().cast::<u16>();
         let mut places = [numbers, numbers.wrapping_add(UNPACKED)];
         let mut units = self.units().peekable();
-        // SAFETY: the caller's; the weights of every unit are unpacked before they are multiplied, and there is room for two.
+        // SAFETY: the caller's; the weights of every unit are unpacked before they are multiplied,
+        // and there is room for two.
         unsafe {
             if let Some(first) = units.peek() {
                 let unpack = self.unpack(first, layout, places[0]);
@@ -332,7 +335,8 @@ struct Unpack {
     to: *mut u16,
 }
 
-/// How a vector of four bytes per output becomes numbers: `256 + u` with u taken from each byte and put where 256 has its ones.
+/// How a vector of four bytes per output becomes numbers: `256 + u` with u taken from each byte and
+/// put where 256 has its ones.
 struct Bytes {
     mask: __m512i,
     /// The number that stands for zero, subtracted by the multiply-add.
@@ -349,7 +353,8 @@ impl Unpack {
         }
     }
 
-    /// Unpacks some vectors of a block, of both halves: each has four inputs (eight half bytes) of 16 outputs.
+    /// Unpacks some vectors of a block, of both halves: each has four inputs (eight half bytes) of
+    /// 16 outputs.
     #[inline(always)]
     unsafe fn quads(&self, block: usize, range: Range<usize>) {
         if range.is_empty() {

@@ -1,4 +1,5 @@
-//! AVX2 with FMA and F16C: 8 lanes, 16 registers; with or without AVX-VNNI, which gives the same results.
+//! AVX2 with FMA and F16C: 8 lanes, 16 registers; with or without AVX-VNNI, which gives the same
+//! results.
 
 use super::simd::{Kernel, Simd};
 use std::arch::x86_64::*;
@@ -12,7 +13,8 @@ pub(super) type Avx2 = Level<false>;
 /// With.
 pub(super) type Avx2Vnni = Level<true>;
 
-// SAFETY of every block below: the caller has the instructions of the level, and its pointers are valid for 8 floats.
+// SAFETY of every block below: the caller has the instructions of the level, and its pointers are
+// valid for 8 floats.
 impl<const VNNI: bool> Simd for Level<VNNI> {
     const LANES: usize = 8;
     const TILE_ROWS: usize = 6;

@@ -1,5 +1,6 @@
-//! AVX-512: 16 lanes, 32 registers. Plain, with VNNI (four products of bytes in one instruction), with products of pairs of bf16 beside
-//! that, and with AMX; what is written here gives the same results in all of them.
+//! AVX-512: 16 lanes, 32 registers. Plain, with VNNI (four products of bytes in one instruction),
+//! with products of pairs of bf16 beside that, and with AMX; what is written here gives the same
+//! results in all of them.
 
 use super::simd::{Kernel, Simd};
 use std::arch::x86_64::*;
@@ -17,7 +18,8 @@ pub(super) type Avx512Bf16 = Level<2>;
 /// VNNI, products of bf16, and AMX.
 pub(super) type Avx512Amx = Level<3>;
 
-// SAFETY of every block below: the caller has the instructions of the level, and its pointers are valid for 16 floats.
+// SAFETY of every block below: the caller has the instructions of the level, and its pointers are
+// valid for 16 floats.
 impl<const LEVEL: u8> Simd for Level<LEVEL> {
     const LANES: usize = 16;
     const TILE_ROWS: usize = 12;

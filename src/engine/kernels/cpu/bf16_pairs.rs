@@ -1,5 +1,6 @@
-//! The product of bf16 numbers with bf16 weights, two inputs in one instruction (AVX512-BF16). The sums are f32, one chain per output
-//! over the pairs of inputs in ascending order: the result does not depend on the tile.
+//! The product of bf16 numbers with bf16 weights, two inputs in one instruction (AVX512-BF16). The
+//! sums are f32, one chain per output over the pairs of inputs in ascending order: the result does
+//! not depend on the tile.
 
 use super::avx512::Avx512Bf16;
 use super::destination::Destination;

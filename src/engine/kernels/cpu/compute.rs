@@ -7,13 +7,15 @@ use candle_core::Device;
 use std::ops::Range;
 use std::sync::Arc;
 
-/// Work of fewer multiply-adds is not worth a second thread. What else is done with a number counts as several of them.
+/// Work of fewer multiply-adds is not worth a second thread. What else is done with a number counts
+/// as several of them.
 const WORTH_A_THREAD: usize = 64 * 1024;
 
 /// The numbers of compute threads that are allowed.
 pub const THREADS: Rule = Rule::Whole(1, 1024);
 
-/// The device, its threads and its kernel set. Clones share the threads; models in one process should.
+/// The device, its threads and its kernel set. Clones share the threads; models in one process
+/// should.
 #[derive(Clone)]
 pub struct Compute {
     device: Device,
@@ -42,11 +44,13 @@ pub enum ComputeError {
 }
 
 impl Compute {
-    /// The CPU with `threads` threads (all cores when `None`) and the best kernel set that it has; the environment variable
-    /// `MASPO_KERNELS` (`amx`, `avx512bf16`, `avx512vnni`, `avx512`, `avx2vnni`, `avx2`, `neon`, `portable`) forces one.
+    /// The CPU with `threads` threads (all cores when `None`) and the best kernel set that it has;
+    /// the environment variable `MASPO_KERNELS` (`amx`, `avx512bf16`, `avx512vnni`, `avx512`,
+    /// `avx2vnni`, `avx2`, `neon`, `portable`) forces one.
     ///
     /// # Errors
-    /// An unknown or unavailable kernel set in `MASPO_KERNELS`, a number of threads out of range, or threads that cannot start.
+    /// An unknown or unavailable kernel set in `MASPO_KERNELS`, a number of threads out of range,
+    /// or threads that cannot start.
     pub fn cpu(threads: Option<usize>) -> Result<Self, ComputeError> {
         let available = KernelSet::available();
         let kernels = match std::env::var("MASPO_KERNELS") {
@@ -88,7 +92,8 @@ impl Compute {
         self.kernels
     }
 
-    /// Calls `task` with `0..tasks`, in any order, on all threads when the whole `cost` is worth it.
+    /// Calls `task` with `0..tasks`, in any order, on all threads when the whole `cost` is worth
+    /// it.
     pub(in crate::kernels) fn parallel(&self, tasks: usize, cost: usize, task: impl Fn(usize) + Sync + Send) {
         match &self.threads {
             Some(threads) if tasks > 1 && cost >= WORTH_A_THREAD => threads.each(tasks, &task),

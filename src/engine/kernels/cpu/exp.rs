@@ -1,5 +1,5 @@
-//! The exponential function: the same result in every lane and every batch, `exp(0) = 1` and `exp(-inf) = 0` exactly (masked
-//! keys must leave no trace), relative error below 2e-7 elsewhere.
+//! The exponential function: the same result in every lane and every batch, `exp(0) = 1` and
+//! `exp(-inf) = 0` exactly (masked keys must leave no trace), relative error below 2e-7 elsewhere.
 
 use super::simd::Simd;
 

@@ -1,6 +1,7 @@
-//! The product of signed bytes with quantized weights: register tiles of up to `BYTE_ROWS` rows by two vectors of outputs. The
-//! sums within a block of 32 inputs are exact integers; the blocks are added up in f32 in ascending order, one multiply-add
-//! chain per output. So the result does not depend on the tile, nor on which instructions make the integers.
+//! The product of signed bytes with quantized weights: register tiles of up to `BYTE_ROWS` rows by
+//! two vectors of outputs. The sums within a block of 32 inputs are exact integers; the blocks are
+//! added up in f32 in ascending order, one multiply-add chain per output. So the result does not
+//! depend on the tile, nor on which instructions make the integers.
 
 use super::destination::Destination;
 use super::simd::{Kernel, Simd};
@@ -44,7 +45,8 @@ struct Activations<const R: usize> {
     scales: *const f32,
     biases: *const i32,
     shifts: *const f32,
-    /// Where a row's numbers are, counted from those of the first row; its bytes are 32 times as far.
+    /// Where a row's numbers are, counted from those of the first row; its bytes are 32 times as
+    /// far.
     at: [usize; R],
 }
 
@@ -242,7 +244,8 @@ impl<S: Simd> Q4Panel<S> {
         self.group(block).wrapping_add(4 * Self::WIDTH + block % Q4_PARTS * Self::PART)
     }
 
-    /// The scales of a block and its minima, for one vector of outputs: from its own numbers and those of the group.
+    /// The scales of a block and its minima, for one vector of outputs: from its own numbers and
+    /// those of the group.
     #[inline(always)]
     pub(super) unsafe fn factors(&self, block: usize, vector: usize) -> (S::V, S::V) {
         // SAFETY: the caller's.

@@ -55,7 +55,8 @@ impl Kernel for QuantizeTask<'_> {
                     sizes = S::max(S::max(v, S::sub(S::splat(0.0), v)), sizes);
                 }
                 let (scale, inverse) = scale_of(S::largest(sizes));
-                // On the stack first: what is summed below would otherwise be waited for until it has reached memory.
+                // On the stack first: what is summed below would otherwise be waited for until it
+                // has reached memory.
                 let mut bytes = [0i8; BLOCK];
                 for i in (0..BLOCK).step_by(S::LANES) {
                     let v = to_bytes::<S>(S::load(x.as_ptr().add(i)), inverse);

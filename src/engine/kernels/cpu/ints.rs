@@ -1,4 +1,5 @@
-//! Four integers, or sixteen bytes, in plain Rust: for the sets that have no instructions of their own for products of bytes.
+//! Four integers, or sixteen bytes, in plain Rust: for the sets that have no instructions of their
+//! own for products of bytes.
 
 /// Four 32-bit integers.
 #[derive(Clone, Copy)]

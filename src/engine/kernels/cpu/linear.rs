@@ -18,8 +18,8 @@ pub(in crate::kernels) struct LinearTask<'a, E> {
     pub(in crate::kernels) to: Destination<'a>,
 }
 
-/// Cuts `rows` into blocks of nearly equal height, at most `$most` (16 rows are 8 + 8, not 12 + 4), and runs
-/// `$self.$method::<S, height>(.., first)` on each, which is unsafe.
+/// Cuts `rows` into blocks of nearly equal height, at most `$most` (16 rows are 8 + 8, not 12 + 4),
+/// and runs `$self.$method::<S, height>(.., first)` on each, which is unsafe.
 macro_rules! by_height {
     ($rows:expr, $most:expr, $self:ident . $method:ident ( $argument:expr ), [$($height:literal)*]) => {{
         let rows = $rows;

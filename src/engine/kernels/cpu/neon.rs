@@ -1,4 +1,5 @@
-//! NEON: 4 lanes, 32 registers. Part of every AArch64 CPU. Integers are plain Rust, which the compiler turns into vectors.
+//! NEON: 4 lanes, 32 registers. Part of every AArch64 CPU. Integers are plain Rust, which the
+//! compiler turns into vectors.
 
 use super::ints::Ints;
 use super::simd::{Kernel, Simd};

@@ -1,5 +1,6 @@
-//! Plain Rust, for CPUs without a set of their own: 4 lanes, which compilers turn into whatever vectors there are. It never
-//! calls a fused multiply-add, which would be a library call on a CPU without one.
+//! Plain Rust, for CPUs without a set of their own: 4 lanes, which compilers turn into whatever
+//! vectors there are. It never calls a fused multiply-add, which would be a library call on a CPU
+//! without one.
 
 use super::ints::Ints;
 use super::simd::{Kernel, Simd};

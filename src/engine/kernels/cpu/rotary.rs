@@ -83,7 +83,8 @@ impl Kernel for RotaryTask<'_> {
 /// The largest number that keys and values may be.
 const LARGEST: f32 = 65504.0;
 
-/// Some of `n` numbers from `at` on, as many as a vector has, no larger than [`LARGEST`]; zeros beyond the last.
+/// Some of `n` numbers from `at` on, as many as a vector has, no larger than [`LARGEST`]; zeros
+/// beyond the last.
 #[inline(always)]
 unsafe fn within_range<S: Simd>(from: *const f32, at: usize, n: usize) -> S::V {
     let mut floats = [0.0f32; 16];
@@ -107,7 +108,8 @@ unsafe fn narrow<S: Simd>(from: *const f32, n: usize, mut put: impl FnMut(usize,
     }
 }
 
-/// Calls `put` with the index and the signed byte of every one of `n` numbers, and returns their scale.
+/// Calls `put` with the index and the signed byte of every one of `n` numbers, and returns their
+/// scale.
 #[inline(always)]
 unsafe fn quantize<S: Simd>(from: *const f32, n: usize, mut put: impl FnMut(usize, u8)) -> f32 {
     // SAFETY: the caller's; a vector has at most 16 lanes.

@@ -81,7 +81,8 @@ impl KernelSet {
         }
     }
 
-    /// What of the set results depend on, for caches that outlive the program: it changes when the arithmetic does.
+    /// What of the set results depend on, for caches that outlive the program: it changes when the
+    /// arithmetic does.
     pub(crate) fn arithmetic(self) -> &'static str {
         if self.has_bf16_tiles() { "amx, prompts in bf16" } else { self.name() }
     }
@@ -99,7 +100,8 @@ impl KernelSet {
         }
     }
 
-    /// Whether the set multiplies bf16 weights, two inputs at once, with activations that it rounds to bf16; they are packed for that.
+    /// Whether the set multiplies bf16 weights, two inputs at once, with activations that it rounds
+    /// to bf16; they are packed for that.
     pub(in crate::kernels) fn has_bf16_pairs(self) -> bool {
         #[cfg(target_arch = "x86_64")]
         return matches!(self, Self::Amx | Self::Avx512Bf16);
@@ -107,7 +109,8 @@ impl KernelSet {
         false
     }
 
-    /// Whether the set multiplies the rows of prompts with quantized weights and those in bf16 on tiles of bf16.
+    /// Whether the set multiplies the rows of prompts with quantized weights and those in bf16 on
+    /// tiles of bf16.
     pub(in crate::kernels) fn has_bf16_tiles(self) -> bool {
         #[cfg(target_arch = "x86_64")]
         return self == Self::Amx;
@@ -115,10 +118,12 @@ impl KernelSet {
         false
     }
 
-    /// Runs a kernel of floats in this set. Sets that differ in products of bytes only share the code.
+    /// Runs a kernel of floats in this set. Sets that differ in products of bytes only share the
+    /// code.
     ///
     /// # Safety
-    /// What the kernel asks for holds. A set is only ever made by [`KernelSet::available`], so the CPU has it.
+    /// What the kernel asks for holds. A set is only ever made by [`KernelSet::available`], so the
+    /// CPU has it.
     pub(in crate::kernels) unsafe fn run<K: Kernel>(self, kernel: K) -> K::Output {
         // SAFETY: the CPU has the set; the rest is the caller's.
         unsafe {

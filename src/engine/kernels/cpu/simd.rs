@@ -3,8 +3,9 @@
 /// One instruction set: a vector of `LANES` f32 and what can be done with it.
 ///
 /// # Safety
-/// The functions may use instructions that not every CPU has: call them only inside [`Simd::vectorize`] of the same set.
-/// Pointers must be valid for `LANES` floats; they need no alignment.
+/// The functions may use instructions that not every CPU has: call them only inside
+/// [`Simd::vectorize`] of the same set. Pointers must be valid for `LANES` floats; they need no
+/// alignment.
 pub(in crate::kernels) trait Simd: Copy + 'static {
     /// Floats per vector; divides 16.
     const LANES: usize;
@@ -94,10 +95,11 @@ pub(in crate::kernels) trait Simd: Copy + 'static {
     unsafe fn low_halves(bytes: Self::I) -> Self::I;
     /// The upper half of every byte.
     unsafe fn high_halves(bytes: Self::I) -> Self::I;
-    /// Lane by lane, adds to `acc` the products of four signed bytes of `a` (-127 to 127) with four of `x` (-127 to 127) and, in
-    /// every lane, `BIAS` times the sum of those of `x`.
+    /// Lane by lane, adds to `acc` the products of four signed bytes of `a` (-127 to 127) with four
+    /// of `x` (-127 to 127) and, in every lane, `BIAS` times the sum of those of `x`.
     unsafe fn dot(acc: Self::I, a: Self::I, x: Self::I) -> Self::I;
-    /// What [`dot`](Self::dot) adds besides: a set that multiplies unsigned bytes adds 128 to every byte of `a`.
+    /// What [`dot`](Self::dot) adds besides: a set that multiplies unsigned bytes adds 128 to every
+    /// byte of `a`.
     const BIAS: i32;
     /// The same for bytes that are 0 to 127, and without a bias.
     unsafe fn dot_unsigned(acc: Self::I, a: Self::I, x: Self::I) -> Self::I;
@@ -140,7 +142,8 @@ pub(in crate::kernels) trait Kernel {
     /// What comes out.
     type Output;
 
-    /// Does the work. Implementations are `#[inline(always)]`, so that they are compiled for the set of the caller.
+    /// Does the work. Implementations are `#[inline(always)]`, so that they are compiled for the
+    /// set of the caller.
     ///
     /// # Safety
     /// Called through [`Simd::vectorize`] only, with valid pointers.

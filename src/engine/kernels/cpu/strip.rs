@@ -1,5 +1,6 @@
-//! How products go through packed weights: a strip of rows goes through a panel together, in register tiles, a few blocks of inputs
-//! after the other. What a tile does with a block is a [`Blocks`]'; where it is in memory by then is decided here.
+//! How products go through packed weights: a strip of rows goes through a panel together, in
+//! register tiles, a few blocks of inputs after the other. What a tile does with a block is a
+//! [`Blocks`]'; where it is in memory by then is decided here.
 
 use super::compute::part;
 use super::destination::Destination;
@@ -11,11 +12,13 @@ use std::ops::Range;
 /// Rows that go through a panel together, in several tiles.
 const STRIP: usize = 40;
 
-/// Blocks that one tile after the other goes through: so few that the weights stay in the first-level cache for all tiles.
+/// Blocks that one tile after the other goes through: so few that the weights stay in the
+/// first-level cache for all tiles.
 const TURN: usize = 8;
 
-/// With so few rows the weights come from memory as fast as they can: two panels at once, far from each other, are two streams
-/// for the processor to read ahead in, and come a fifth faster than one.
+/// With so few rows the weights come from memory as fast as they can: two panels at once, far from
+/// each other, are two streams for the processor to read ahead in, and come a fifth faster than
+/// one.
 const FEW_ROWS: usize = 3;
 
 /// Two vectors of sums for each of P panels.
@@ -32,8 +35,9 @@ pub(super) trait Blocks<S: Simd> {
     /// Bytes of a block of a panel.
     fn bytes(&self) -> usize;
 
-    /// Adds the products of R rows from `first` on with some blocks of P panels to their sums, one multiply-add chain per output in
-    /// ascending order, and asks for what [`Fetch`] says along the way.
+    /// Adds the products of R rows from `first` on with some blocks of P panels to their sums, one
+    /// multiply-add chain per output in ascending order, and asks for what [`Fetch`] says along the
+    /// way.
     ///
     /// # Safety
     /// The rows, blocks and panels are there; called inside `S::vectorize`.
@@ -74,24 +78,28 @@ pub(super) unsafe fn multiply<S: Simd, B: Blocks<S>>(
     }
 }
 
-/// Takes the panels by two, the first of each pair from the first half of them. An odd one is left over.
+/// Takes the panels by two, the first of each pair from the first half of them. An odd one is left
+/// over.
 pub(super) fn far_pairs(panels: &mut Range<usize>) -> impl Iterator<Item = [usize; 2]> + use<> {
     let (first, half) = (panels.start, panels.len() / 2);
     panels.start += 2 * half;
     (first..first + half).map(move |panel| [panel, panel + half])
 }
 
-/// How far ahead of the products the weights are asked for where they go through tiles, in bytes, all streams together: the
-/// processor itself looks ahead too little while it computes, and never beyond a page.
+/// How far ahead of the products the weights are asked for where they go through tiles, in bytes,
+/// all streams together: the processor itself looks ahead too little while it computes, and never
+/// beyond a page.
 pub(super) const AHEAD: usize = 8192;
 
-/// How far ahead vectors ask for them, and into the second-level cache. On Zen 4 ten rows of bytes from memory are multiplied at 155 GMAC/s
-/// a core so, and at 98 if they are asked for into the first level, 8 KB ahead and by the first tile only; of one row, which does
-/// nothing but read, the processor itself keeps better track (28.7 GB/s, and 22 with any of this).
+/// How far ahead vectors ask for them, and into the second-level cache. On Zen 4 ten rows of bytes
+/// from memory are multiplied at 155 GMAC/s a core so, and at 98 if they are asked for into the
+/// first level, 8 KB ahead and by the first tile only; of one row, which does nothing but read, the
+/// processor itself keeps better track (28.7 GB/s, and 22 with any of this).
 const FAR_AHEAD: usize = 32768;
 
-/// What a tile of vectors asks for of every block: the lines from `from` to `to`, counted from the block's first. Every tile has a
-/// share, so that memory is never asked for more than it gives at a time.
+/// What a tile of vectors asks for of every block: the lines from `from` to `to`, counted from the
+/// block's first. Every tile has a share, so that memory is never asked for more than it gives at a
+/// time.
 #[derive(Clone, Copy)]
 pub(super) struct Fetch {
     from: usize,
@@ -139,7 +147,8 @@ struct Turn<'a, S: Simd, const P: usize> {
     blocks: Range<usize>,
     /// The rows of the strip.
     rows: Range<usize>,
-    /// By row of the strip; what is there before the first block is never read. (To clear it would be a tenth of a small product.)
+    /// By row of the strip; what is there before the first block is never read. (To clear it would
+    /// be a tenth of a small product.)
     sums: &'a mut [MaybeUninit<Sums<S, P>>; STRIP],
 }
 
@@ -157,7 +166,8 @@ impl<S: Simd, const P: usize> Turn<'_, S, P> {
         }
     }
 
-    /// What the tile from `first` on asks for, if the strip is the first that meets the weights: `start` is the product's first row.
+    /// What the tile from `first` on asks for, if the strip is the first that meets the weights:
+    /// `start` is the product's first row.
     #[inline(always)]
     fn fetch<B: Blocks<S>>(&self, first: usize, start: usize, blocks: &B) -> Fetch {
         if self.rows.start != start {

@@ -1,8 +1,9 @@
 //! The compute threads: one loop at a time, spread over all of them.
 //!
-//! A step of a model is some hundred loops of a few microseconds each, with next to nothing in between. So a thread that has nothing to
-//! do looks out for the next loop for [`AWAKE`] before it sleeps, and nobody waits for a thread that wakes up too late: whoever comes
-//! first does the tasks, and the loop ends with the last of them.
+//! A step of a model is some hundred loops of a few microseconds each, with next to nothing in
+//! between. So a thread that has nothing to do looks out for the next loop for [`AWAKE`] before it
+//! sleeps, and nobody waits for a thread that wakes up too late: whoever comes first does the
+//! tasks, and the loop ends with the last of them.
 
 use std::any::Any;
 use std::cell::{Cell, UnsafeCell};
@@ -12,13 +13,15 @@ use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::thread::{self, JoinHandle, Thread};
 use std::time::{Duration, Instant};
 
-/// How long a thread looks out for the next loop before it sleeps: longer than what lies between two steps, and than nothing else.
+/// How long a thread looks out for the next loop before it sleeps: longer than what lies between
+/// two steps, and than nothing else.
 const AWAKE: Duration = Duration::from_micros(100);
 
 /// Looks at the gate before the clock is read and other threads of the machine get a chance.
 const LOOKS: usize = 64;
 
-/// Set in [`Shared::gate`] while threads may join the loop. Below it is the number of helpers inside, above it the loop's number.
+/// Set in [`Shared::gate`] while threads may join the loop. Below it is the number of helpers
+/// inside, above it the loop's number.
 const OPEN: u64 = 1 << 16;
 
 /// A caller and its helpers.
@@ -113,8 +116,8 @@ impl Threads {
         for (index, Line(next)) in shared.next.iter().enumerate() {
             next.store(tasks * index / threads, Ordering::Relaxed);
         }
-        // SAFETY: only the lifetime changes, and this function returns after the last use; it is this caller's turn, and nobody is
-        // inside the closed gate.
+        // SAFETY: only the lifetime changes, and this function returns after the last use; it is
+        // this caller's turn, and nobody is inside the closed gate.
         unsafe {
             let task = std::mem::transmute::<*const (dyn Fn(usize) + Sync + '_), *const (dyn Fn(usize) + Sync)>(task);
             *shared.job.get() = Job { tasks, task };
@@ -178,7 +181,8 @@ impl Shared {
         }
     }
 
-    /// Returns the gate once it is open for another loop than number `last`, or nothing when it is time to stop.
+    /// Returns the gate once it is open for another loop than number `last`, or nothing when it is
+    /// time to stop.
     fn wait(&self, index: usize, last: u64) -> Option<u64> {
         let asleep = &self.helpers[index - 1].asleep.0;
         let mut since = None;
@@ -195,7 +199,8 @@ impl Shared {
                 std::hint::spin_loop();
             }
             if asleep.load(Ordering::Relaxed) {
-                // The gate was looked at since this was said, and whoever opens it from now on wakes this thread.
+                // The gate was looked at since this was said, and whoever opens it from now on
+                // wakes this thread.
                 thread::park();
                 since = None;
             } else if since.get_or_insert_with(Instant::now).elapsed() < AWAKE {

@@ -58,9 +58,10 @@ impl Element for Int8 {
     }
 }
 
-/// Adds to `acc[r][c]` the products of `a[r]` with `b[c]` over `k` steps, in ascending order: one multiply-add chain per
-/// output, which does not depend on the size of the tile. Element `a[r][i]` is `*a[r].add(i)`; the vector `b[c][i]` starts at
-/// `b[c].add(i * stride)`. If something else will be read later in place of `b`, it is asked for along the way.
+/// Adds to `acc[r][c]` the products of `a[r]` with `b[c]` over `k` steps, in ascending order: one
+/// multiply-add chain per output, which does not depend on the size of the tile. Element `a[r][i]`
+/// is `*a[r].add(i)`; the vector `b[c][i]` starts at `b[c].add(i * stride)`. If something else will
+/// be read later in place of `b`, it is asked for along the way.
 ///
 /// # Safety
 /// All those elements can be read, but for those to be read later; called inside `S::vectorize`.

@@ -6,9 +6,10 @@ use super::matrix::{Buffer, Shared};
 /// Rows that lie together: two tiles.
 pub(in crate::kernels) const STRIP: usize = 2 * TILE;
 
-/// A matrix `[t, inputs]`, every number rounded to the nearest bf16; a row's last block of 32 inputs is padded with zeros. The layout
-/// is `[strip, block, row, 32]`, 32 rows to a strip, so that tiles are read in the order in which they lie. A kernel may read a whole
-/// tile even where the matrix ends within it.
+/// A matrix `[t, inputs]`, every number rounded to the nearest bf16; a row's last block of 32
+/// inputs is padded with zeros. The layout is `[strip, block, row, 32]`, 32 rows to a strip, so
+/// that tiles are read in the order in which they lie. A kernel may read a whole tile even where
+/// the matrix ends within it.
 #[derive(Default)]
 pub(in crate::kernels) struct Bf16Rows {
     blocks: usize,

@@ -2,7 +2,8 @@
 
 use std::fmt;
 
-/// How the weights of a matrix are kept. Q8_0 and Q4_K are GGML's block formats: a row is cut into blocks, each with a scale.
+/// How the weights of a matrix are kept. Q8_0 and Q4_K are GGML's block formats: a row is cut into
+/// blocks, each with a scale.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Format {
     /// 32-bit floats.
@@ -42,7 +43,8 @@ impl Format {
         inputs.div_ceil(self.block()) * self.block_bytes()
     }
 
-    /// The one that keeps more of a weight; of the two 16-bit floats, each of which keeps what the other cannot, 32-bit floats.
+    /// The one that keeps more of a weight; of the two 16-bit floats, each of which keeps what the
+    /// other cannot, 32-bit floats.
     pub(crate) fn finer(self, other: Self) -> Self {
         if matches!((self, other), (Self::F16, Self::Bf16) | (Self::Bf16, Self::F16)) {
             return Self::F32;

@@ -5,18 +5,19 @@ use super::matrix::{Buffer, Shared};
 /// Activations that share a scale; the weights of Q8_0 and of a part of Q4_K do, too.
 pub(in crate::kernels) const BLOCK: usize = 32;
 
-/// Rows that lie together. A kernel may read a whole tile even where the matrix ends within it; it must not use what it finds
-/// there.
+/// Rows that lie together. A kernel may read a whole tile even where the matrix ends within it; it
+/// must not use what it finds there.
 pub(in crate::kernels) const TILE: usize = 16;
 
-/// A matrix `[t, inputs]` of which every 32 numbers of a row are `scale * byte`, bytes from -127 to 127, `scale` being a 127th
-/// of the largest of them. The row's last block is padded with zeros.
+/// A matrix `[t, inputs]` of which every 32 numbers of a row are `scale * byte`, bytes from -127 to
+/// 127, `scale` being a 127th of the largest of them. The row's last block is padded with zeros.
 ///
-/// What is not a number becomes the byte 0: bytes have no way to say it. It cannot come from a file, since weights that are not finite are
-/// refused, and a row of them would spoil no other row; products of floats and of bf16 hand it on.
+/// What is not a number becomes the byte 0: bytes have no way to say it. It cannot come from a
+/// file, since weights that are not finite are refused, and a row of them would spoil no other row;
+/// products of floats and of bf16 hand it on.
 ///
-/// Rows lie in tiles of 16, block by block: the bytes are `[tile, block, 16, 32]`, and what there is one of per block is
-/// `[tile, block, 16]`. So the next block of a row is `TILE` places on.
+/// Rows lie in tiles of 16, block by block: the bytes are `[tile, block, 16, 32]`, and what there
+/// is one of per block is `[tile, block, 16]`. So the next block of a row is `TILE` places on.
 #[derive(Default)]
 pub(in crate::kernels) struct Int8Rows {
     rows: usize,
@@ -62,13 +63,14 @@ impl Int8Rows {
         self.scales.as_slice()[place(row, self.blocks)..].as_ptr()
     }
 
-    /// What a product with a row's first block starts from: `-BIAS` times the sum of its bytes, which takes away what the kernel set's
-    /// products of bytes add.
+    /// What a product with a row's first block starts from: `-BIAS` times the sum of its bytes,
+    /// which takes away what the kernel set's products of bytes add.
     pub(in crate::kernels) fn biases(&self, row: usize) -> *const i32 {
         self.biases.as_slice()[place(row, self.blocks)..].as_ptr().cast()
     }
 
-    /// What weights that are all one too large add to the product with a row's first block, negated: `-scale * sum`.
+    /// What weights that are all one too large add to the product with a row's first block,
+    /// negated: `-scale * sum`.
     pub(in crate::kernels) fn shifts(&self, row: usize) -> *const f32 {
         self.shifts.as_slice()[place(row, self.blocks)..].as_ptr()
     }

@@ -20,8 +20,9 @@ pub(crate) enum KvFormat {
     F32,
     /// 16-bit floats; what is beyond their range becomes the largest of them.
     F16,
-    /// Signed bytes from -127 to 127; every token has a scale for the key of each head and one for the value, a 127th of the largest
-    /// number, in f32. What is beyond the range of 16-bit floats becomes the largest of them first.
+    /// Signed bytes from -127 to 127; every token has a scale for the key of each head and one for
+    /// the value, a 127th of the largest number, in f32. What is beyond the range of 16-bit floats
+    /// becomes the largest of them first.
     Int8,
 }
 
@@ -49,9 +50,10 @@ impl KvFormat {
     }
 }
 
-/// How one layer's keys and values lie in memory. Keys: `[block, n_kv]`, each `[d, block_tokens]` numbers, so that the scores of
-/// neighbouring keys are one vector, and then `[block_tokens]` scales where there are some. Values: `[block, n_kv]`, each
-/// `[block_tokens, d_padded]` numbers, so that the sum over keys is one, too, and then `[block_tokens]` scales.
+/// How one layer's keys and values lie in memory. Keys: `[block, n_kv]`, each `[d, block_tokens]`
+/// numbers, so that the scores of neighbouring keys are one vector, and then `[block_tokens]`
+/// scales where there are some. Values: `[block, n_kv]`, each `[block_tokens, d_padded]` numbers,
+/// so that the sum over keys is one, too, and then `[block_tokens]` scales.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) struct KvShape {
     /// The model's heads.

@@ -3,8 +3,9 @@
 use std::alloc::{Layout, alloc_zeroed, dealloc, handle_alloc_error};
 use std::ptr::NonNull;
 
-/// Floats aligned to a cache line, or to a large page if they fill one; zero at first. A large buffer costs no memory before it is written to: the allocator gets
-/// zeroed pages from the system as long as it is asked for its own alignment only, so the rest is done here.
+/// Floats aligned to a cache line, or to a large page if they fill one; zero at first. A large
+/// buffer costs no memory before it is written to: the allocator gets zeroed pages from the system
+/// as long as it is asked for its own alignment only, so the rest is done here.
 pub(crate) struct Buffer {
     allocated: NonNull<f32>,
     /// Floats before the first aligned one.
@@ -18,8 +19,9 @@ const LINE: usize = 16;
 /// Floats of a large page (2 MiB).
 const PAGE: usize = 2 << 18;
 
-/// Floats that the place of a buffer of `len` floats is a multiple of. Weights lie on large pages from the start on: with small ones
-/// a step that reads all of them looks up a new address every 64 cache lines.
+/// Floats that the place of a buffer of `len` floats is a multiple of. Weights lie on large pages
+/// from the start on: with small ones a step that reads all of them looks up a new address every 64
+/// cache lines.
 const fn alignment(len: usize) -> usize {
     if len >= PAGE { PAGE } else { LINE }
 }
@@ -48,7 +50,8 @@ impl Buffer {
 
     /// The floats.
     pub(crate) fn as_slice(&self) -> &[f32] {
-        // SAFETY: `skipped + len` floats are allocated and initialised; of none, a dangling pointer is enough.
+        // SAFETY: `skipped + len` floats are allocated and initialised; of none, a dangling pointer
+        // is enough.
         unsafe { std::slice::from_raw_parts(self.allocated.as_ptr().add(self.skipped), self.len) }
     }
 
@@ -78,7 +81,8 @@ impl Buffer {
     }
 }
 
-/// For the whole large pages of an aligned buffer; what is left keeps small ones, so no memory is wasted. A wish; nothing depends on it.
+/// For the whole large pages of an aligned buffer; what is left keeps small ones, so no memory is
+/// wasted. A wish; nothing depends on it.
 #[cfg(target_os = "linux")]
 fn ask_for_large_pages(buffer: &mut [f32]) {
     let bytes = buffer.len() / PAGE * PAGE * size_of::<f32>();
@@ -106,7 +110,8 @@ impl Drop for Buffer {
     }
 }
 
-/// A row-major matrix, kept and resized from step to step. Its content after a resize is unspecified.
+/// A row-major matrix, kept and resized from step to step. Its content after a resize is
+/// unspecified.
 pub(crate) struct Matrix {
     rows: usize,
     cols: usize,

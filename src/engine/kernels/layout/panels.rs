@@ -1,10 +1,13 @@
-//! How weights lie in memory for the kernels: panels of two vectors of outputs, the weights of neighbouring outputs side by
-//! side. A panel of bytes goes through the inputs block by block:
+//! How weights lie in memory for the kernels: panels of two vectors of outputs, the weights of
+//! neighbouring outputs side by side. A panel of bytes goes through the inputs block by block:
 //!
-//! - Q8_0, 32 inputs: an f16 scale per output; then for every four inputs the four bytes of each output.
-//! - bf16, for sets that multiply pairs of inputs, 32 inputs: for every two inputs the pair of each output.
-//! - Q4_K, 256 inputs: two f16 factors per output; then for each part of 32 inputs a scale and a minimum byte per output and
-//!   16 half bytes: input i of the first half of the part in the lower, input i + 16 in the upper half.
+//! - Q8_0, 32 inputs: an f16 scale per output; then for every four inputs the four bytes of each
+//!   output.
+//! - bf16, for sets that multiply pairs of inputs, 32 inputs: for every two inputs the pair of each
+//!   output.
+//! - Q4_K, 256 inputs: two f16 factors per output; then for each part of 32 inputs a scale and a
+//!   minimum byte per output and 16 half bytes: input i of the first half of the part in the lower,
+//!   input i + 16 in the upper half.
 
 use super::int8_rows::BLOCK;
 use super::matrix::Buffer;
@@ -44,8 +47,8 @@ pub(in crate::kernels) struct Panels {
 }
 
 impl Panels {
-    /// Returns room for `columns` outputs in panels of `width` outputs, all weights zero. `in_pairs` says
-    /// whether bf16 weights lie in pairs of inputs.
+    /// Returns room for `columns` outputs in panels of `width` outputs, all weights zero.
+    /// `in_pairs` says whether bf16 weights lie in pairs of inputs.
     pub(in crate::kernels) fn zeros(
         (format, inputs): (Format, usize),
         columns: usize,
@@ -61,8 +64,8 @@ impl Panels {
         panels
     }
 
-    /// Returns the function that writes one output's weights, a row of a matrix in the panels' format,
-    /// into a panel's bytes.
+    /// Returns the function that writes one output's weights, a row of a matrix in the panels'
+    /// format, into a panel's bytes.
     pub(in crate::kernels) fn writer(&self) -> impl Fn(&Rows, usize, &mut [u8], usize) + Sync + use<> {
         let (format, in_pairs, width) = (self.format, self.in_pairs, self.width);
         move |rows, row, to, lane| match format {

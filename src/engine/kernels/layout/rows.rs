@@ -1,5 +1,5 @@
-//! Weight matrices on their way from a file to the kernels: row-major, in the layout that GGUF files have. candle's
-//! quantizers make the blocks; the layout of a block is GGML's.
+//! Weight matrices on their way from a file to the kernels: row-major, in the layout that GGUF
+//! files have. candle's quantizers make the blocks; the layout of a block is GGML's.
 
 use super::Format;
 use candle_core::quantized::k_quants::{BlockQ4K, BlockQ8_0, GgmlType};
@@ -26,7 +26,8 @@ impl Rows {
         Self { format, inputs, bytes }
     }
 
-    /// Converts `outputs` rows into `format` on all cores; `floats` gives the numbers of some consecutive rows.
+    /// Converts `outputs` rows into `format` on all cores; `floats` gives the numbers of some
+    /// consecutive rows.
     ///
     /// # Errors
     /// The first that `floats` gives, by row.
@@ -126,7 +127,8 @@ fn quantize<B: GgmlType>(row: &[f32], bytes: &mut [u8]) {
     padded.resize(count * B::BLCK_SIZE, 0.0);
     let mut blocks = vec![B::zeros(); count];
     B::from_float(&padded, &mut blocks);
-    // SAFETY: candle's blocks are `repr(C)` structs of f16 and bytes without padding, whose sizes it asserts.
+    // SAFETY: candle's blocks are `repr(C)` structs of f16 and bytes without padding, whose sizes
+    // it asserts.
     let raw = unsafe { std::slice::from_raw_parts(blocks.as_ptr().cast::<u8>(), size_of_val(blocks.as_slice())) };
     bytes.copy_from_slice(raw);
 }
@@ -166,7 +168,8 @@ impl Q4Block<'_> {
         (u16::from_le_bytes([self.0[0], self.0[1]]), u16::from_le_bytes([self.0[2], self.0[3]]))
     }
 
-    /// The 6-bit scale and minimum of a part: the first four lie whole in the lower bits, the others in two pieces.
+    /// The 6-bit scale and minimum of a part: the first four lie whole in the lower bits, the
+    /// others in two pieces.
     pub(in crate::kernels) fn scale_and_minimum(self, part: usize) -> (u8, u8) {
         let packed = &self.0[4..16];
         if part < 4 {
@@ -176,7 +179,8 @@ impl Q4Block<'_> {
         (low & 15 | packed[part - 4] >> 6 << 4, low >> 4 | packed[part] >> 6 << 4)
     }
 
-    /// The weights of a part, 0 to 15: parts come in pairs, the first in the lower halves of 32 bytes.
+    /// The weights of a part, 0 to 15: parts come in pairs, the first in the lower halves of 32
+    /// bytes.
     pub(in crate::kernels) fn weights(self, part: usize) -> [u8; 32] {
         let bytes = &self.0[16 + part / 2 * 32..][..32];
         std::array::from_fn(|i| if part.is_multiple_of(2) { bytes[i] & 15 } else { bytes[i] >> 4 })

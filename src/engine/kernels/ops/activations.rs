@@ -1,5 +1,5 @@
-//! Activations in the form that a product's kernel reads: int8 for quantized weights, bf16 for products
-//! of bf16 numbers.
+//! Activations in the form that a product's kernel reads: int8 for quantized weights, bf16 for
+//! products of bf16 numbers.
 
 #[cfg(target_arch = "x86_64")]
 use crate::kernels::cpu::bf16_rows::RoundTask;
@@ -18,7 +18,8 @@ const QUANTIZE_COST: usize = 16;
 #[cfg(target_arch = "x86_64")]
 const ROUND_ROWS: usize = 8;
 
-/// Quantizes some rows of `x` to int8, each padded to `blocks` blocks; the first of them is row 0 in `to`.
+/// Quantizes some rows of `x` to int8, each padded to `blocks` blocks; the first of them is row 0
+/// in `to`.
 pub(super) fn quantize(compute: &Compute, x: &Matrix, rows: Range<usize>, blocks: usize, to: &mut Int8Rows) {
     let (first, rows) = (rows.start, rows.len());
     let room = to.reach(rows, blocks);
@@ -46,7 +47,8 @@ pub(super) fn quantize(compute: &Compute, x: &Matrix, rows: Range<usize>, blocks
     });
 }
 
-/// Rounds some rows of `x` to bf16, each padded to `blocks` blocks; the first of them is row 0 in `to`.
+/// Rounds some rows of `x` to bf16, each padded to `blocks` blocks; the first of them is row 0 in
+/// `to`.
 #[cfg(target_arch = "x86_64")]
 pub(super) fn round(compute: &Compute, x: &Matrix, rows: Range<usize>, blocks: usize, to: &mut Bf16Rows) {
     let numbers = to.reach(rows.len(), blocks);

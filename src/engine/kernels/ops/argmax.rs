@@ -14,8 +14,8 @@ impl Best {
     /// Of a row of which no logit is a number.
     pub(in crate::kernels) const NONE: Self = Self { logit: f32::NEG_INFINITY, output: 0 };
 
-    /// The largest of `logits`, the first of which is of output `first`; of equals the lowest output; what is not a number
-    /// never wins.
+    /// The largest of `logits`, the first of which is of output `first`; of equals the lowest
+    /// output; what is not a number never wins.
     pub(in crate::kernels) fn of(kernels: KernelSet, logits: &[f32], first: usize) -> Self {
         // SAFETY: the kernel reads the slice only.
         let (logit, at) = unsafe { kernels.run(ArgmaxTask { logits }) };

@@ -1,4 +1,5 @@
-//! Causal attention over paged keys and values; the query heads of a group share every read of a key or value.
+//! Causal attention over paged keys and values; the query heads of a group share every read of a
+//! key or value.
 
 use crate::blocks::BlockId;
 use crate::kernels::cpu::attention::{AttentionOutput, AttentionTask, CombineTask, PART, partial_len};
@@ -8,7 +9,8 @@ use crate::kernels::layout::{Heads, KvLayer, KvShape};
 use std::cell::Cell;
 use std::ops::Range;
 
-/// Query rows (token × head of the group) per task: as many as share keys and values that fit the first-level cache.
+/// Query rows (token × head of the group) per task: as many as share keys and values that fit the
+/// first-level cache.
 const TASK_ROWS: usize = 32;
 
 /// Consecutive tokens of one sequence.
@@ -24,9 +26,10 @@ pub(crate) struct Attend<'a> {
     pub(crate) table: &'a [BlockId],
 }
 
-/// `out [t, n_q * d]`: for every token of `attend`, attention over the keys at its own and all earlier positions. Queries are the
-/// first `n_q * d` columns of `q [t, ..]`. The sum over keys runs in chunks of 64 and in parts of 512 by absolute position, so that
-/// nothing but the sequence itself decides its order; parts are what several threads share one sequence in.
+/// `out [t, n_q * d]`: for every token of `attend`, attention over the keys at its own and all
+/// earlier positions. Queries are the first `n_q * d` columns of `q [t, ..]`. The sum over keys
+/// runs in chunks of 64 and in parts of 512 by absolute position, so that nothing but the sequence
+/// itself decides its order; parts are what several threads share one sequence in.
 pub(crate) fn attention(
     compute: &Compute,
     q: &Matrix,
@@ -91,7 +94,8 @@ pub(crate) fn attention(
                 }),
             },
         };
-        // SAFETY: tasks write disjoint rows and heads, or parts of their own; blocks were checked above.
+        // SAFETY: tasks write disjoint rows and heads, or parts of their own; blocks were checked
+        // above.
         unsafe { compute.kernels().run(task) }
     });
     let in_parts: Vec<(&Tile<'_>, usize)> = tiles.iter().filter_map(|tile| Some((tile, tile.partials?))).collect();
@@ -113,8 +117,9 @@ thread_local! {
     static PARTIALS: Cell<Buffer> = Cell::default();
 }
 
-/// Gives the parts of a tile places of their own, so that threads can share it, where it would else be more than half a thread's share of
-/// everything. So few tiles are that the places take little memory. Returns how many floats they are.
+/// Gives the parts of a tile places of their own, so that threads can share it, where it would else
+/// be more than half a thread's share of everything. So few tiles are that the places take little
+/// memory. Returns how many floats they are.
 fn plan_partials(tiles: &mut [Tile<'_>], threads: usize, shape: KvShape) -> usize {
     let all: usize = tiles.iter().map(|tile| tile.parts).sum();
     let mut room = 0;

@@ -1,4 +1,5 @@
-//! Matrix products with weights packed once: `y = x · Wᵀ`, alone, added to `y`, or as the gated half of an MLP.
+//! Matrix products with weights packed once: `y = x · Wᵀ`, alone, added to `y`, or as the gated
+//! half of an MLP.
 
 use super::activations::quantize;
 #[cfg(target_arch = "x86_64")]
@@ -55,8 +56,8 @@ impl Linear {
         Self { kernels: compute.kernels(), outputs: rows.len(), inputs, panels, bias, gated: false }
     }
 
-    /// Packs two matrices so that the product gives `silu(x · gateᵀ) * (x · upᵀ)`: in every panel the first vector is of
-    /// `gate`, the second of `up`.
+    /// Packs two matrices so that the product gives `silu(x · gateᵀ) * (x · upᵀ)`: in every panel
+    /// the first vector is of `gate`, the second of `up`.
     pub(crate) fn gated(compute: &Compute, gate: &Rows, up: &Rows) -> Self {
         let (outputs, inputs, format) = (gate.outputs(), gate.inputs(), gate.format());
         assert_eq!((outputs, inputs, format), (up.outputs(), up.inputs(), up.format()), "gate and up are alike");
@@ -98,13 +99,14 @@ thread_local! {
     static BF16_ROWS: Cell<Bf16Rows> = Cell::default();
 }
 
-/// The product of `x [t, inputs]`, whose first `generated` rows are of generated tokens and whose others are of prompts, with packed
-/// weights into `y [t, outputs]`. Every output is one multiply-add chain over the inputs (or over their blocks) in ascending order,
-/// whatever t is.
+/// The product of `x [t, inputs]`, whose first `generated` rows are of generated tokens and whose
+/// others are of prompts, with packed weights into `y [t, outputs]`. Every output is one
+/// multiply-add chain over the inputs (or over their blocks) in ascending order, whatever t is.
 ///
-/// For weights in bf16 the activations become bf16 as well where the set multiplies those. For weights in Q8_0 and Q4_K the activations are rounded to signed bytes first, 32 with one scale: the weights are read as they
-/// are, which is what few rows wait for. Where there are tiles of bf16, the rows of prompts become bf16 instead, and so do the
-/// weights: many rows share the work.
+/// For weights in bf16 the activations become bf16 as well where the set multiplies those. For
+/// weights in Q8_0 and Q4_K the activations are rounded to signed bytes first, 32 with one scale:
+/// the weights are read as they are, which is what few rows wait for. Where there are tiles of
+/// bf16, the rows of prompts become bf16 instead, and so do the weights: many rows share the work.
 pub(crate) fn linear(
     compute: &Compute,
     (x, generated): (&Matrix, usize),
@@ -173,8 +175,8 @@ enum ProductKernel {
     Bf16Tiles(Option<PartLayout>),
 }
 
-/// Chooses a product's kernel by the weights' format, the kernel set and the kind of the rows. A row's
-/// kind follows from its own request, so the choice never depends on the batch.
+/// Chooses a product's kernel by the weights' format, the kernel set and the kind of the rows. A
+/// row's kind follows from its own request, so the choice never depends on the batch.
 fn product_kernel(format: Format, set: KernelSet, kind: RowKind) -> ProductKernel {
     #[cfg(target_arch = "x86_64")]
     {
@@ -197,8 +199,9 @@ fn product_kernel(format: Format, set: KernelSet, kind: RowKind) -> ProductKerne
     }
 }
 
-/// The product of `x [t, inputs]` with the LM head into `logits [t, v]`, all rows as those of generated tokens, and for every row the output with the largest logit
-/// (of equals the lowest; what is not a number never wins).
+/// The product of `x [t, inputs]` with the LM head into `logits [t, v]`, all rows as those of
+/// generated tokens, and for every row the output with the largest logit (of equals the lowest;
+/// what is not a number never wins).
 pub(crate) fn linear_argmax(compute: &Compute, x: &Matrix, head: &Linear, logits: &mut Matrix) -> Vec<u32> {
     linear(compute, (x, x.rows()), head, logits, Output::Store);
     let (rows, pieces) = (logits.rows(), compute.threads());
@@ -250,7 +253,8 @@ impl Product<'_> {
                 range,
                 to,
             };
-            // SAFETY: tasks cover disjoint rectangles of `y`, and `task` describes memory of the right shape.
+            // SAFETY: tasks cover disjoint rectangles of `y`, and `task` describes memory of the
+            // right shape.
             unsafe { self.compute.kernels().run(task) }
         });
     }
@@ -303,12 +307,14 @@ impl Product<'_> {
         Destination { y: self.y.get(), outputs, bias, target: self.target }
     }
 
-    /// Calls `task` with some rows, from a multiple of `step` on, and some panels, so that every pair of both is covered once.
+    /// Calls `task` with some rows, from a multiple of `step` on, and some panels, so that every
+    /// pair of both is covered once.
     fn split(&self, step: usize, task: impl Fn(Range<usize>, Range<usize>) + Sync + Send) {
         let lanes = self.compute.kernels().lanes();
         let per_panel = if self.weights.gated { lanes } else { 2 * lanes };
         let panels = self.weights.outputs.div_ceil(per_panel);
-        // Several tasks per thread even out whatever else the machine does; rows are split when there are few panels.
+        // Several tasks per thread even out whatever else the machine does; rows are split when
+        // there are few panels.
         let wanted = 4 * self.compute.threads();
         let panel_tasks = panels.min(wanted);
         let row_tasks = wanted.div_ceil(panel_tasks.max(1)).min(self.rows.div_ceil(24)).max(1);

@@ -1,5 +1,5 @@
-//! The operations of a forward pass on the CPU, one file each: the signature, the work's division among
-//! threads, and the choice of the kernel.
+//! The operations of a forward pass on the CPU, one file each: the signature, the work's division
+//! among threads, and the choice of the kernel.
 
 mod activations;
 mod argmax;

@@ -1,13 +1,13 @@
-//! What happens between the QKV product and attention: RMSNorm of every query and key head, rotation by position, and the
-//! way of keys and values into the K/V pool.
+//! What happens between the QKV product and attention: RMSNorm of every query and key head,
+//! rotation by position, and the way of keys and values into the K/V pool.
 
 use crate::kernels::cpu::compute::Compute;
 use crate::kernels::cpu::rotary::{Norms, RotaryTask};
 use crate::kernels::layout::matrix::{Matrix, Shared};
 use crate::kernels::layout::{Heads, KvLayer, KvShape};
 
-/// Cosines and sines by absolute position, made when first needed. Angles are rounded to f32 as Hugging Face rounds them; their
-/// cosines and sines are exact.
+/// Cosines and sines by absolute position, made when first needed. Angles are rounded to f32 as
+/// Hugging Face rounds them; their cosines and sines are exact.
 #[derive(Clone)]
 pub(crate) struct Rotary {
     inverse_frequencies: Vec<f32>,
@@ -47,8 +47,8 @@ impl Rotary {
     }
 }
 
-/// Takes `qkv [t, (n_q + 2 n_kv) * d]`: norms and rotates the queries in place, and the keys on their way to `slots`; copies the
-/// values there. `rotary` reaches every position.
+/// Takes `qkv [t, (n_q + 2 n_kv) * d]`: norms and rotates the queries in place, and the keys on
+/// their way to `slots`; copies the values there. `rotary` reaches every position.
 pub(crate) fn rotate_and_store(
     compute: &Compute,
     qkv: &mut Matrix,
@@ -63,7 +63,8 @@ pub(crate) fn rotate_and_store(
     assert_eq!((qkv.rows(), qkv.cols()), (slots.len(), width), "one slot per row of q, k and v");
     assert!(slots.iter().all(|&slot| (slot as usize) < layer.blocks() * shape.block_tokens), "slots lie in the pool");
     let rows = slots.len();
-    // Few rows so that all threads have some; of a prompt as many as a block has, since they write to the same cache lines.
+    // Few rows so that all threads have some; of a prompt as many as a block has, since they write
+    // to the same cache lines.
     let per_task = (rows / (4 * compute.threads())).clamp(1, shape.block_tokens);
     let tasks = rows.div_ceil(per_task);
     let qkv = Shared::new(qkv.as_mut_slice());

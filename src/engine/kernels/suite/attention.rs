@@ -101,7 +101,8 @@ impl Store {
         match self {
             Self::F32 => 2e-4,
             Self::F16 => 2e-3,
-            // The reference has them rounded, too; what is left is the rounding of weights, and rare numbers that are rounded another way.
+            // The reference has them rounded, too; what is left is the rounding of weights, and
+            // rare numbers that are rounded another way.
             Self::Bf16 | Self::Int8 => 8e-3,
         }
     }
@@ -121,7 +122,8 @@ pub(in crate::kernels) fn attention_is_right_and_one_for_all(family: &Family<'_>
     });
 }
 
-/// The same of more chunks and parts of keys than any kernel has under way at once, with tokens on both sides of the end of a part.
+/// The same of more chunks and parts of keys than any kernel has under way at once, with tokens on
+/// both sides of the end of a part.
 pub(in crate::kernels) fn attention_goes_on_for_long_sequences(family: &Family<'_>) {
     let d = *family.shapes.head_sizes.first().unwrap_or(&20);
     let largest_block = *family.shapes.block_tokens.last().expect("there is a size");

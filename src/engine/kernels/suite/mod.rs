@@ -1,6 +1,7 @@
-//! The suite that every kind of kernels has to pass, the CPU's sets as well as CUDA's and Metal's, emulated or on a device: each operation
-//! against the slow reference on random shapes, and that a row's result does not depend on its company. It knows kernels as
-//! [`Subject`]s only, which take and give plain numbers; what else a kind of kernels promises it checks itself.
+//! The suite that every kind of kernels has to pass, the CPU's sets as well as CUDA's and Metal's,
+//! emulated or on a device: each operation against the slow reference on random shapes, and that a
+//! row's result does not depend on its company. It knows kernels as [`Subject`]s only, which take
+//! and give plain numbers; what else a kind of kernels promises it checks itself.
 
 mod attention;
 mod products;
@@ -20,7 +21,8 @@ pub(super) trait Subject {
     /// Which ones, for people.
     fn name(&self) -> String;
 
-    /// How products with weights of this packing multiply the rows of generated tokens, or those of prompts.
+    /// How products with weights of this packing multiply the rows of generated tokens, or those of
+    /// prompts.
     fn arithmetic(&self, packing: Packing, generated: bool) -> Arithmetic;
 
     /// `[rows, outputs]`.
@@ -35,7 +37,8 @@ pub(super) trait Subject {
     /// The first of the largest numbers of each row of `v`.
     fn argmax(&self, logits: &[f32], v: usize) -> Vec<u32>;
 
-    /// Norms, rotates and stores all tokens of a sequence; then attention `[tokens - first, n_q * d]` of those from `first` on.
+    /// Norms, rotates and stores all tokens of a sequence; then attention `[tokens - first, n_q *
+    /// d]` of those from `first` on.
     fn attention(&self, sequence: &Sequence, store: Store, first: usize, way: Way) -> Vec<f32>;
 }
 
@@ -47,8 +50,8 @@ pub(super) struct Family<'a> {
     pub(super) shapes: Shapes,
     /// Whether they take so long that a few cases have to do.
     pub(super) slow: bool,
-    /// By how much the rounding of results to what they are stored in may change them, beside 1 or themselves. (Those of plain products are
-    /// stored in f32.)
+    /// By how much the rounding of results to what they are stored in may change them, beside 1 or
+    /// themselves. (Those of plain products are stored in f32.)
     pub(super) rounding: f64,
 }
 

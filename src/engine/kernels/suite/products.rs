@@ -55,7 +55,8 @@ impl Product<'_> {
 
     fn tolerance(&self, arithmetic: Arithmetic) -> f64 {
         match (arithmetic, self.packing) {
-            // A weight of Q4_K that lies all but half-way between two of bf16 may become the other one.
+            // A weight of Q4_K that lies all but half-way between two of bf16 may become the other
+            // one.
             (Arithmetic::Bf16Both, Packing::Of(Format::Q4K)) => 2e-2,
             // Of a sum of up to 90 products; every addition rounds.
             (Arithmetic::Exact, Packing::Of(Format::F32)) => 1e-5 * (self.inputs as f64 / 90.0).max(1.0),

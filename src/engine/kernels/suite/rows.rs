@@ -53,8 +53,9 @@ pub(in crate::kernels) fn the_largest_logit_is_found_and_the_lowest_of_equals(fa
     });
 }
 
-/// Rows as wide as Qwen3's vocabulary, which kernels divide among blocks and threads that each take many columns: equal maxima in the
-/// columns of one thread, of its neighbours and of parts far apart, behind numbers that are none; and ties everywhere.
+/// Rows as wide as Qwen3's vocabulary, which kernels divide among blocks and threads that each take
+/// many columns: equal maxima in the columns of one thread, of its neighbours and of parts far
+/// apart, behind numbers that are none; and ties everywhere.
 pub(in crate::kernels) fn the_lowest_of_equals_is_found_in_a_whole_vocabulary(family: &Family<'_>) {
     let v = 151_936;
     let maxima: [&[usize]; 6] = [

@@ -27,8 +27,9 @@ pub(super) fn numbers(kind: Kind, width: usize, bytes: &[u8]) -> Vec<f32> {
     }
 }
 
-/// A number that is none (infinite or NaN) among the tensor's own, or among the scales of its blocks. Products of finite
-/// scales stay finite: 65,504 times 6 bits times 4 bits is far from the end of f32.
+/// A number that is none (infinite or NaN) among the tensor's own, or among the scales of its
+/// blocks. Products of finite scales stay finite: 65,504 times 6 bits times 4 bits is far from the
+/// end of f32.
 pub(super) fn non_finite(kind: Kind, bytes: &[u8]) -> Option<f32> {
     let tasks: Vec<Option<f32>> = bytes
         .par_chunks(TASK_BLOCKS * kind.block_bytes())
@@ -49,8 +50,9 @@ fn bad_in_block(kind: Kind, block: &[u8]) -> Option<f32> {
     }
 }
 
-/// 256 numbers: the lower four bits of each (128 bytes), the upper two (64 bytes), 16 signed scales, one f16 factor. Each half
-/// of the block packs its numbers l, l + 32, l + 64 and l + 96 (l < 32) into the same byte of the upper bits.
+/// 256 numbers: the lower four bits of each (128 bytes), the upper two (64 bytes), 16 signed
+/// scales, one f16 factor. Each half of the block packs its numbers l, l + 32, l + 64 and l + 96 (l
+/// < 32) into the same byte of the upper bits.
 fn q6k_floats(block: &[u8; Q6K_BYTES]) -> [f32; Q6K_NUMBERS] {
     let factor = f16::from_le_bytes([block[208], block[209]]).to_f32();
     std::array::from_fn(|i| {

@@ -52,7 +52,8 @@ impl GgufFile {
         self.header.tensors.get(&gguf_name(name)).map(|entry| entry.shape.as_slice())
     }
 
-    /// A tensor of this shape, whose numbers and scales are all finite; from now on it counts as used.
+    /// A tensor of this shape, whose numbers and scales are all finite; from now on it counts as
+    /// used.
     fn entry(&mut self, name: &str, shape: &[usize]) -> Result<(&Entry, &FileBytes), WeightsError> {
         let name = gguf_name(name);
         let Some(entry) = self.header.tensors.get(&name) else { return Err(WeightsError::Missing(name)) };
@@ -69,8 +70,9 @@ impl GgufFile {
         Ok((entry, &self.bytes))
     }
 
-    /// Whether a tensor may stay unused. `rope_freqs.weight` holds factors for the rotary frequencies, which the runners of GGUF
-    /// files do not apply to `qwen3`; it is passed over where all of them are 1, so that applying them would change nothing.
+    /// Whether a tensor may stay unused. `rope_freqs.weight` holds factors for the rotary
+    /// frequencies, which the runners of GGUF files do not apply to `qwen3`; it is passed over
+    /// where all of them are 1, so that applying them would change nothing.
     fn is_harmless(&self, name: &str, entry: &Entry) -> bool {
         let width = *entry.shape.last().unwrap_or(&1);
         name.ends_with("rope_freqs.weight")

@@ -1,5 +1,6 @@
-//! The head of a GGUF file: counts, metadata, and where the tensors are. Everything is checked against the file's length before
-//! it is believed; nothing is allocated by a number that the file gives.
+//! The head of a GGUF file: counts, metadata, and where the tensors are. Everything is checked
+//! against the file's length before it is believed; nothing is allocated by a number that the file
+//! gives.
 
 use super::kind::{Kind, READABLE};
 use super::metadata::{Metadata, Value, read_value};

@@ -85,8 +85,8 @@ impl Kind {
         }
     }
 
-    /// The format of the kernels that keeps all of it, or, where there is none, the next better one that is not far larger:
-    /// Q6_K has 64 steps where Q8_0 has 255, for blocks of 16 and of 32.
+    /// The format of the kernels that keeps all of it, or, where there is none, the next better one
+    /// that is not far larger: Q6_K has 64 steps where Q8_0 has 255, for blocks of 16 and of 32.
     pub(super) fn format(self) -> Format {
         match self {
             Self::F32 => Format::F32,

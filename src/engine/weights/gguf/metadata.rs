@@ -1,5 +1,5 @@
-//! The metadata of a GGUF file: which values there are and where, and typed questions to them. Texts and arrays stay in the
-//! file until somebody asks.
+//! The metadata of a GGUF file: which values there are and where, and typed questions to them.
+//! Texts and arrays stay in the file until somebody asks.
 
 use super::reader::{Fault, Reader};
 use crate::weights::WeightsError;
@@ -128,7 +128,8 @@ impl<'a> Metadata<'a> {
     /// A whole number, or `None` where there is no such key.
     ///
     /// # Errors
-    /// A value of another type, or a negative one; as with all questions here, the message names the key.
+    /// A value of another type, or a negative one; as with all questions here, the message names
+    /// the key.
     pub fn whole(&self, key: &str) -> Result<Option<u64>, WeightsError> {
         let Some(value) = self.values.get(key) else { return Ok(None) };
         let whole = match value {
@@ -138,8 +139,8 @@ impl<'a> Metadata<'a> {
         whole.map(Some).ok_or_else(|| self.other(key, value, "a whole number"))
     }
 
-    /// A number. One in 32 bits is taken as the shortest decimal fraction that it is nearest to: 0.000001, not
-    /// 0.000000999999997.
+    /// A number. One in 32 bits is taken as the shortest decimal fraction that it is nearest to:
+    /// 0.000001, not 0.000000999999997.
     ///
     /// # Errors
     /// A value of another type.

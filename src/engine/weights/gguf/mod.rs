@@ -1,5 +1,6 @@
-//! GGUF files (versions 2 and 3, little-endian), read and checked here from the first byte on: candle's own reader panics on
-//! an alignment of 0 and takes shapes whose product overflows. Knows the tensor names of `qwen3` and nothing else of a model.
+//! GGUF files (versions 2 and 3, little-endian), read and checked here from the first byte on:
+//! candle's own reader panics on an alignment of 0 and takes shapes whose product overflows. Knows
+//! the tensor names of `qwen3` and nothing else of a model.
 
 mod blocks;
 mod file;

@@ -1,4 +1,5 @@
-//! A cursor over bytes that nobody vouches for: every read is checked against what is left. Knows no format.
+//! A cursor over bytes that nobody vouches for: every read is checked against what is left. Knows
+//! no format.
 
 use std::ops::Range;
 

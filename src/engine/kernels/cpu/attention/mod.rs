@@ -1,10 +1,12 @@
-//! Attention of one tile: some consecutive tokens of a sequence × the query heads of one key/value head, over the keys of one part.
-//! Online softmax over chunks of 64 keys; scores and weighted sums are register tiles, like any matrix product. A sequence of several
-//! parts gets what they come to put together by [`CombineTask`].
+//! Attention of one tile: some consecutive tokens of a sequence × the query heads of one key/value
+//! head, over the keys of one part. Online softmax over chunks of 64 keys; scores and weighted sums
+//! are register tiles, like any matrix product. A sequence of several parts gets what they come to
+//! put together by [`CombineTask`].
 //!
-//! Why it is bitwise independent of the tile: every score and every weighted sum is one multiply-add chain in ascending order;
-//! chunks start at multiples of 64 and parts at multiples of [`PART`]; a key that a row may not see has weight exactly 0, a chunk of
-//! such keys scales the row by exactly 1, and a part of such keys is left out.
+//! Why it is bitwise independent of the tile: every score and every weighted sum is one
+//! multiply-add chain in ascending order; chunks start at multiples of 64 and parts at multiples of
+//! [`PART`]; a key that a row may not see has weight exactly 0, a chunk of such keys scales the row
+//! by exactly 1, and a part of such keys is left out.
 
 mod state;
 
@@ -84,8 +86,9 @@ struct Chunk<E> {
     values: [*const E; BLOCKS],
     /// What keys and values are to be multiplied with, one number a token, where they are bytes.
     scales: Option<[[*const f32; BLOCKS]; 2]>,
-    /// The keys and values that are read after these, for few rows: they are done with a block before the processor has found
-    /// out by itself that it is read in order, each being a piece of memory of its own.
+    /// The keys and values that are read after these, for few rows: they are done with a block
+    /// before the processor has found out by itself that it is read in order, each being a piece of
+    /// memory of its own.
     after: Option<[[*const E; BLOCKS]; 2]>,
 }
 
@@ -105,7 +108,8 @@ impl Kernel for AttentionTask<'_> {
         let Heads { d, .. } = self.shape.heads;
         let rows = self.tokens * self.group();
         let d_padded = self.shape.d_padded();
-        // Taken out and put back: a closure around the work would not be compiled for this instruction set.
+        // Taken out and put back: a closure around the work would not be compiled for this
+        // instruction set.
         let mut scratch = SCRATCH.take();
         let few = rows <= S::WIDE_ROWS;
         let narrow = self.shape.format != KvFormat::F32;
@@ -168,7 +172,8 @@ impl AttentionTask<'_> {
         }
     }
 
-    /// Takes a chunk into the sums: as it is for few rows, which read every key once; made floats for many.
+    /// Takes a chunk into the sums: as it is for few rows, which read every key once; made floats
+    /// for many.
     #[inline(always)]
     unsafe fn attend_to_narrow<S: Simd, E: Element>(&self, tile: &mut Tile<'_>, start: usize, keys: usize, few: bool) {
         // SAFETY: the caller's.
@@ -185,7 +190,8 @@ impl AttentionTask<'_> {
     }
 }
 
-/// Splits `rows` into blocks of nearly equal height, at most `WIDE_ROWS`, and runs a method on each.
+/// Splits `rows` into blocks of nearly equal height, at most `WIDE_ROWS`, and runs a method on
+/// each.
 macro_rules! by_height {
     ($self:ident . $method:ident ( $tile:ident, $first:ident $(, $argument:expr)* ) over $rows:expr) => {{
         let blocks = $rows.div_ceil(S::WIDE_ROWS);
@@ -242,8 +248,8 @@ impl AttentionTask<'_> {
         chunk
     }
 
-    /// Where what is read after the chunk from `start` on begins: the next chunk of `keys` keys, or the first one of the next head.
-    /// Blocks that it does not have are those of this chunk.
+    /// Where what is read after the chunk from `start` on begins: the next chunk of `keys` keys, or
+    /// the first one of the next head. Blocks that it does not have are those of this chunk.
     #[inline(always)]
     unsafe fn after<E: Element>(&self, chunk: &Chunk<E>, keys: usize) -> [[*const E; BLOCKS]; 2] {
         let shape = self.shape;
@@ -300,7 +306,8 @@ impl AttentionTask<'_> {
         let rows = tile.state.largest.len();
         let block_tokens = self.shape.block_tokens;
         for from in (0..chunk.count).step_by(4 * S::LANES) {
-            // Four vectors of keys; beyond the last one, the first again, and nobody looks at its scores.
+            // Four vectors of keys; beyond the last one, the first again, and nobody looks at its
+            // scores.
             let places: [usize; 4] =
                 std::array::from_fn(|v| if from + v * S::LANES < chunk.count { from + v * S::LANES } else { from });
             let vectors =
@@ -326,7 +333,8 @@ impl AttentionTask<'_> {
         after: Option<[*const E; 4]>,
     ) {
         let d = self.shape.heads.d;
-        // SAFETY: the rows are inside the tile; CHUNK is a multiple of four vectors or of the one that is used.
+        // SAFETY: the rows are inside the tile; CHUNK is a multiple of four vectors or of the one
+        // that is used.
         unsafe {
             let q: [*const f32; R] = std::array::from_fn(|r| tile.q.as_ptr().add((first + r) * d));
             let mut acc = [[S::splat(0.0); 4]; R];
@@ -355,8 +363,8 @@ impl AttentionTask<'_> {
         }
     }
 
-    /// Scores to weights: hides what a row may not see, and updates its largest score and its total. Where values have scales, the weights
-    /// take them along.
+    /// Scores to weights: hides what a row may not see, and updates its largest score and its
+    /// total. Where values have scales, the weights take them along.
     #[inline(always)]
     unsafe fn soften<S: Simd, E: Element>(&self, tile: &mut Tile<'_>, chunk: &Chunk<E>) {
         let Chunk { start, count, .. } = *chunk;
@@ -373,7 +381,8 @@ impl AttentionTask<'_> {
                     largest = S::max(largest, S::load(weights.add(i)));
                 }
                 let largest = S::largest(largest);
-                // A row that has seen no key yet: whatever is subtracted from minus infinity, its weights are 0.
+                // A row that has seen no key yet: whatever is subtracted from minus infinity, its
+                // weights are 0.
                 let subtracted = S::splat(if largest == f32::NEG_INFINITY { 0.0 } else { largest });
                 let mut total = S::splat(0.0);
                 for i in (0..width).step_by(S::LANES) {
@@ -385,7 +394,8 @@ impl AttentionTask<'_> {
                     S::store(weights.add(i), of_value);
                     total = S::add(total, weight);
                 }
-                // After the first chunks the largest score stays mostly what it was, and e^0 is exactly 1.
+                // After the first chunks the largest score stays mostly what it was, and e^0 is
+                // exactly 1.
                 let stays = largest.to_bits() == tile.state.largest[row].to_bits();
                 let rescale = if stays { 1.0 } else { exp_one::<S>(tile.state.largest[row] - largest) };
                 tile.state.largest[row] = largest;

@@ -1,5 +1,6 @@
-//! The suite on a real device: with `MASPO_KERNELS=device`, in a build with CUDA, memory is managed by CUDA and every launch is
-//! waited for. Threads of tests take turns by `--test-threads=1`, which `scripts/gpu-suite.sh` gives.
+//! The suite on a real device: with `MASPO_KERNELS=device`, in a build with CUDA, memory is managed
+//! by CUDA and every launch is waited for. Threads of tests take turns by `--test-threads=1`, which
+//! `scripts/gpu-suite.sh` gives.
 
 /// Whether the suite is to run on a device.
 pub(in crate::kernels::gpu) fn wanted() -> bool {

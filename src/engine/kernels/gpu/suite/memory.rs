@@ -7,8 +7,9 @@ use std::marker::PhantomData;
 const GUARD: usize = 256;
 const GUARD_BYTE: u8 = 0xff;
 
-/// Memory of a kernel: aligned, with guards on both sides, whose bytes are NaN to whoever reads them and are checked afterwards. Of
-/// the host under the emulation; managed, so that the host sees it as well, on a device.
+/// Memory of a kernel: aligned, with guards on both sides, whose bytes are NaN to whoever reads
+/// them and are checked afterwards. Of the host under the emulation; managed, so that the host sees
+/// it as well, on a device.
 pub(in crate::kernels::gpu) struct Memory<T> {
     words: *mut u128,
     count: usize,
