@@ -1,5 +1,5 @@
-//! Optimizes the prompts of two agents on the model inside the library, and prints them before and after:
-//! `cargo run --release --example optimize`.
+//! Optimizes the prompts of two agents on the model inside the library, and prints them before and
+//! after: `cargo run --release --example optimize`.
 
 use maspo::{Agent, Dtype, EngineOptions, LocalModel, ModelSource, Optimizer, Options, SearchResult, chain};
 

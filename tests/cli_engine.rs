@@ -1,5 +1,5 @@
-//! `generate`, `score` and `bench` as a user meets them: answers in order, and for every likely mistake the exact message and
-//! exit code.
+//! `generate`, `score` and `bench` as a user meets them: answers in order, and for every likely
+//! mistake the exact message and exit code.
 
 mod support;
 
@@ -579,8 +579,9 @@ fn threads_are_those_that_are_asked_for_while_loading_as_well() {
         }
         most
     };
-    // The program's first thread, the engine's, the one that waits for ctrl-C, and of each of the two pools (one reads and converts
-    // weights, one computes) as many as were asked for; of the second, the engine's thread is one.
+    // The program's first thread, the engine's, the one that waits for ctrl-C, and of each of the
+    // two pools (one reads and converts weights, one computes) as many as were asked for; of the
+    // second, the engine's thread is one.
     for threads in [1, 3] {
         let found = most(threads);
         assert!((threads..=3 + threads + threads - 1).contains(&found), "{found} threads with --threads {threads}");

@@ -1,5 +1,5 @@
-//! What every command writes to, and to nobody: a reader that has gone away ends a command quietly, and a terminal that refuses
-//! colours and cursor movements gets none.
+//! What every command writes to, and to nobody: a reader that has gone away ends a command quietly,
+//! and a terminal that refuses colours and cursor movements gets none.
 #![cfg(target_os = "linux")]
 
 use std::fs::{self, File};
@@ -120,7 +120,8 @@ fn messages_that_nobody_reads_change_no_exit_code() {
 fn on_terminal(desk: &Desk, words: &[String], variable: (&str, &str)) -> String {
     let (mut ours, mut theirs) = (-1, -1);
     let size = libc::winsize { ws_row: 40, ws_col: 120, ws_xpixel: 0, ws_ypixel: 0 };
-    // SAFETY: both descriptors are ours to write, the name and the settings may be null, and `size` outlives the call.
+    // SAFETY: both descriptors are ours to write, the name and the settings may be null, and `size`
+    // outlives the call.
     let code = unsafe {
         libc::openpty(&raw mut ours, &raw mut theirs, std::ptr::null_mut(), std::ptr::null(), &raw const size)
     };
@@ -132,7 +133,8 @@ fn on_terminal(desk: &Desk, words: &[String], variable: (&str, &str)) -> String 
     command.env("TERM", "xterm").env(variable.0, variable.1);
     command.stdout(theirs.try_clone().unwrap()).stderr(theirs);
     let mut child = command.spawn().unwrap();
-    // The terminal's other end closes when the child and the command that holds its copies are gone.
+    // The terminal's other end closes when the child and the command that holds its copies are
+    // gone.
     drop(command);
     let mut written = Vec::new();
     let mut ours = ours;

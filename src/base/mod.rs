@@ -1,5 +1,5 @@
-//! What every module may use: ids, seeds, digests, bounds of options, the clock, cancellation. It knows
-//! nothing of models, prompts or files.
+//! What every module may use: ids, seeds, digests, bounds of options, the clock, cancellation. It
+//! knows nothing of models, prompts or files.
 
 mod cancel;
 mod clock;

@@ -1,5 +1,5 @@
-//! Files that break the format: each is refused with a message that says what is wrong and where, and none makes the reader
-//! panic.
+//! Files that break the format: each is refused with a message that says what is wrong and where,
+//! and none makes the reader panic.
 
 use crate::support::TinyModel;
 use crate::writer::{Put, PutTensor, Writer};

@@ -1,4 +1,5 @@
-//! GGUF files: what a model gives through one, and that no file, however broken, does more than be refused.
+//! GGUF files: what a model gives through one, and that no file, however broken, does more than be
+//! refused.
 
 mod command;
 mod hostile;

@@ -152,7 +152,8 @@ fn a_mixed_file_runs() {
     assert_eq!(greedy(&open(&path), 8, true).0.len(), 8);
 }
 
-/// The log-probabilities of a hundred tokens after two prompts, long and short, and those of an answer of several tokens.
+/// The log-probabilities of a hundred tokens after two prompts, long and short, and those of an
+/// answer of several tokens.
 fn scores(path: &Path, dtype: Dtype, compute: Compute) -> Vec<f64> {
     let source = ModelSource::parse(path.to_str().unwrap()).unwrap();
     let how = LoadOptions { dtype: DtypeRequest::Requested(dtype), compute: Some(compute), watch: &mut |_| () };
@@ -190,8 +191,8 @@ fn matrices_that_become_one_are_kept_in_the_finest_format_that_one_of_them_needs
         let options = EngineOptions::default();
         LocalModel::open_for_tokens(&source, &options, Dtype::Auto, false).unwrap().engine().resolved_dtype().bytes
     };
-    // In rows of 256 inputs: q, k and v of a layer have 512, o_proj 256, gate and up 1,024, down_proj 512 (its own are twice as wide),
-    // each of the two tables 416.
+    // In rows of 256 inputs: q, k and v of a layer have 512, o_proj 256, gate and up 1,024,
+    // down_proj 512 (its own are twice as wide), each of the two tables 416.
     let (q4_row, q8_row) = (144, 8 * 34);
     let without = 2 * (256 + 1024 + 2 * 256) * q4_row + 2 * 416 * q4_row;
     assert_eq!(bytes(GgmlDType::Q4K), without + 2 * 512 * q4_row);

@@ -98,7 +98,8 @@ impl Writer {
         writer
     }
 
-    /// Adds the tokenizer of `tests/golden/tokenizer`, padded to `vocab_size`, its chat template and its end of turn.
+    /// Adds the tokenizer of `tests/golden/tokenizer`, padded to `vocab_size`, its chat template
+    /// and its end of turn.
     pub(crate) fn with_text(mut self, vocab_size: usize) -> Self {
         let golden = |name: &str| -> Value {
             let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden/tokenizer").join(name);

@@ -33,7 +33,8 @@ NOT_SPECIAL = ["<tool_call>", "</tool_call>", "<think>", "</think>"]
 PATTERN = (
     r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+"
 )
-# A template of Qwen3's shape: ChatML, earlier thinking dropped, an empty think block when thinking is off.
+# A template of Qwen3's shape: ChatML, earlier thinking dropped, an empty think block when thinking
+# is off.
 TEMPLATE = """{%- for message in messages %}
     {%- set content = message.content %}
     {%- if message.role == 'assistant' and '</think>' in content %}

@@ -1,5 +1,5 @@
-//! Which file of a package imports which: `crate::` and `super::` paths, followed through re-exports to the
-//! file that defines a name.
+//! Which file of a package imports which: `crate::` and `super::` paths, followed through
+//! re-exports to the file that defines a name.
 
 use super::{files, read};
 use std::collections::{BTreeMap, BTreeSet};
@@ -28,7 +28,8 @@ impl Package {
         &self.files
     }
 
-    /// The folder or file right below the root that a file belongs to; `None` for `lib.rs` and `main.rs`.
+    /// The folder or file right below the root that a file belongs to; `None` for `lib.rs` and
+    /// `main.rs`.
     pub(crate) fn part(&self, file: &Path) -> Option<String> {
         self.module_path(file).first().cloned()
     }

@@ -11,8 +11,8 @@ const TENSOR_FREE: &[&str] = &["text", "blocks", "schedule"];
 /// A module and the modules that it imports.
 type Row = (String, BTreeSet<String>);
 
-/// The rows of the table below `heading` in ARCHITECTURE.md, from the lowest layer up. The module stands
-/// in the first cell, what it imports in the last.
+/// The rows of the table below `heading` in ARCHITECTURE.md, from the lowest layer up. The module
+/// stands in the first cell, what it imports in the last.
 fn table(heading: &str) -> Vec<Row> {
     let text = read(&root().join("ARCHITECTURE.md"));
     let section = text.split_once(heading).unwrap_or_else(|| panic!("ARCHITECTURE.md has no `{heading}`")).1;
@@ -25,7 +25,8 @@ fn table(heading: &str) -> Vec<Row> {
     lines.skip(2).map(row).collect()
 }
 
-/// Compares a package's imports with its table. `open` is the part that every other may import unnamed.
+/// Compares a package's imports with its table. `open` is the part that every other may import
+/// unnamed.
 fn check(package: &Package, declared: &[Row], open: &str) -> Vec<String> {
     let position = |part: &str| declared.iter().position(|(name, _)| name == part);
     let mut found = vec![BTreeSet::new(); declared.len()];
@@ -56,7 +57,8 @@ fn check(package: &Package, declared: &[Row], open: &str) -> Vec<String> {
     faults
 }
 
-/// The parts of the package that a file's imports are defined in; another package is a part by its name.
+/// The parts of the package that a file's imports are defined in; another package is a part by its
+/// name.
 fn imported_parts(package: &Package, file: &Path) -> BTreeSet<String> {
     let part = |path: &Vec<String>| {
         let defined = package.definition(path).and_then(|file| package.part(&file));

@@ -1,5 +1,5 @@
-//! The house rules that a compiler does not check: layers, import cycles, file heads, lengths, widths.
-//! ARCHITECTURE.md declares the layers; these tests compare its tables with the code.
+//! The house rules that a compiler does not check: layers, import cycles, file heads, lengths,
+//! widths. ARCHITECTURE.md declares the layers; these tests compare its tables with the code.
 
 mod imports;
 mod layers;
