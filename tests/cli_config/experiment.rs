@@ -5,7 +5,7 @@ use std::fs;
 use std::process::Command;
 
 /// A sound experiment, texts of which tests replace.
-pub(crate) const CONFIG: &str = r#"schema = 1
+pub(super) const CONFIG: &str = r#"schema = 1
 name = "small"
 [model]
 path = "embedded:triage"

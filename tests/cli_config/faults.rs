@@ -1,6 +1,6 @@
 //! Faults of the experiment file and of the graph that it describes.
 
-use super::experiment::Experiment;
+use super::experiment::{CONFIG, Experiment};
 use expect_test::expect;
 
 #[test]
