@@ -33,26 +33,42 @@ mod tests {
 
     #[test]
     fn the_caret_is_below_what_is_wrong() {
-        check("batch = 0", "0", expect![[r#"
+        check(
+            "batch = 0",
+            "0",
+            expect![[r#"
               |
             7 | batch = 0
               |         ^
-        "#]]);
-        check("\tname = \"größe\" # text", "\"größe\"", expect![[r#"
+        "#]],
+        );
+        check(
+            "\tname = \"größe\" # text",
+            "\"größe\"",
+            expect![[r#"
               |
             7 |     name = "größe" # text
               |            ^^^^^^^
-        "#]]);
+        "#]],
+        );
         let long = format!("prompt = \"{}\" # {}", "word ".repeat(60), "more ".repeat(60));
-        check(&long, "prompt", expect![[r#"
+        check(
+            &long,
+            "prompt",
+            expect![[r#"
               |
             7 | prompt = "word word word word word word word word word word word word word word word word word word word word word word word word wor...
               | ^^^^^^
-        "#]]);
-        check("name = \"\u{1b}[31mred\"", "name", expect![[r#"
+        "#]],
+        );
+        check(
+            "name = \"\u{1b}[31mred\"",
+            "name",
+            expect![[r#"
               |
             7 | name = "␛[31mred"
               | ^^^^
-        "#]]);
+        "#]],
+        );
     }
 }
