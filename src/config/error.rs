@@ -16,7 +16,7 @@ pub enum Place {
         /// The line.
         line: usize,
         /// What stands there; `None` where something is missing at the top of the file.
-        excerpt: Option<Excerpt>,
+        excerpt: Option<Box<Excerpt>>,
     },
     /// A `--set` flag, as it was given.
     Flag(String),
@@ -43,13 +43,13 @@ pub struct Excerpt {
 impl Excerpt {
     /// The line of `text` that has the byte `at`. Marked is the part of `range` that is on this
     /// line; `None` where there is none.
-    pub(super) fn new(text: &str, at: usize, range: Range<usize>) -> Option<Self> {
+    pub(super) fn new(text: &str, at: usize, range: Range<usize>) -> Option<Box<Self>> {
         let at = text.floor_char_boundary(at);
         let start = text[..at].rfind('\n').map_or(0, |at| at + 1);
         let line = text[start..].lines().next().unwrap_or_default();
         let inside = |at: usize| line.floor_char_boundary(at.saturating_sub(start).min(line.len()));
         let marked = inside(range.start)..inside(range.end);
-        (range.start >= start && !marked.is_empty()).then(|| Self { line: line.to_string(), marked })
+        (range.start >= start && !marked.is_empty()).then(|| Box::new(Self { line: line.to_string(), marked }))
     }
 }
 
@@ -57,8 +57,8 @@ impl ConfigError {
     /// Returns the number of the line that the fault is on, and the line itself.
     pub fn excerpt(&self) -> Option<(usize, &Excerpt)> {
         match (self, self.place()) {
-            (Self::Syntax { line, excerpt, .. }, _) => Some((*line, excerpt.as_ref()?)),
-            (_, Some(Place::Line { line, excerpt, .. })) => Some((*line, excerpt.as_ref()?)),
+            (Self::Syntax { line, excerpt, .. }, _) => Some((*line, excerpt.as_deref()?)),
+            (_, Some(Place::Line { line, excerpt, .. })) => Some((*line, excerpt.as_deref()?)),
             _ => None,
         }
     }
@@ -100,7 +100,7 @@ pub enum ConfigError {
         /// What the TOML reader says.
         problem: String,
         /// What stands there; `None` at the end of the file.
-        excerpt: Option<Excerpt>,
+        excerpt: Option<Box<Excerpt>>,
     },
     /// A `--set` flag that changes nothing one could change.
     #[error("--set {flag}: {problem}")]
