@@ -9,7 +9,7 @@ use super::choice::dtype;
 use super::device::DeviceArgs;
 use super::engine_option::engine_option;
 use super::loading::Loading;
-use super::output::{note, print_line};
+use super::output::{print_line, print_message};
 use super::{CliError, Exit};
 use crate::base::{Bounded, Seed};
 use crate::engine::qwen3::Dtype;
@@ -121,15 +121,15 @@ fn rates(args: &Args) -> Result<Exit, CliError> {
         return Err(CliError::bad_input(message));
     }
     let bandwidth = bandwidth(opened.read_bandwidth.as_ref(), opened.threads)?;
-    say(args, &headline(args, &source, &opened))?;
-    say(args, &format!("read bandwidth {:.1} GB/s, weights {:.1} MB a step", bandwidth / 1e9, weights_mb(&opened)))?;
+    print_table_line(args, &headline(args, &source, &opened))?;
+    print_table_line(args, &format!("read bandwidth {:.1} GB/s, weights {:.1} MB a step", bandwidth / 1e9, weights_mb(&opened)))?;
     if let (Some(packed), Some(resident)) = (opened.packed_bytes, opened.resident) {
         let [packed, now, peak] = [packed as u64, resident.bytes, resident.peak_bytes].map(|bytes| bytes as f64 / 1e6);
         let line =
             format!("packed weights {packed:.1} MB; resident when loaded {now:.1} MB, at most until then {peak:.1} MB");
-        say(args, &line)?;
+        print_table_line(args, &line)?;
     }
-    say(args, "batch   prefill tok/s   decode tok/s   ms/step   MB/step   of bandwidth")?;
+    print_table_line(args, "batch   prefill tok/s   decode tok/s   ms/step   MB/step   of bandwidth")?;
     let (weights, kv_per_token) = (opened.weight_bytes_per_step, opened.kv_bytes_per_token);
     let traffic = Traffic { weights, kv_per_token, bandwidth };
     let mut runs = Vec::with_capacity(args.batch.len());
@@ -137,7 +137,7 @@ fn rates(args: &Args) -> Result<Exit, CliError> {
         let load = Load { batch, prompt_tokens: args.prompt_tokens, new_tokens: args.new_tokens };
         let figures = measure(&opened.engine, &opened.config, load, SEED, traffic)
             .map_err(|error| CliError::new(Exit::RunFailed, error))?;
-        say(args, &row(&figures))?;
+        print_table_line(args, &row(&figures))?;
         runs.push(figures);
     }
     let figures = json!({
@@ -194,7 +194,7 @@ fn open(args: &Args, source: &ModelSource, dtype: Dtype, options: &EngineOptions
     use_threads(options.threads);
     let mut loading = Loading::new(source.name());
     let random = args.random_weights.then_some(SEED);
-    let opened = BareEngine::open(source, random, dtype, options, &mut |heard| loading.show(heard))?;
+    let opened = BareEngine::open(source, random, dtype, options, &mut |progress| loading.show(progress))?;
     loading.finish();
     Ok(opened)
 }
@@ -242,9 +242,9 @@ fn spread(spread: Spread, unit: &str) -> String {
 }
 
 /// The table is data, unless `--json` takes standard output.
-fn say(args: &Args, line: &str) -> Result<(), CliError> {
+fn print_table_line(args: &Args, line: &str) -> Result<(), CliError> {
     if args.json {
-        note(line);
+        print_message(line);
         return Ok(());
     }
     print_line(line)

@@ -1,6 +1,6 @@
 //! Exit codes and the one error type that carries one.
 
-use super::output::note;
+use super::output::print_message;
 use crate::engine::OpenError;
 use crate::engine::kernels::ComputeError;
 use crate::run::RunError;
@@ -101,7 +101,7 @@ impl CliError {
     /// Prints the faults on stderr and gives the exit code.
     pub fn report(&self) -> ExitCode {
         for message in &self.messages {
-            note(format_args!("error: {message}"));
+            print_message(format_args!("error: {message}"));
         }
         self.exit.code()
     }

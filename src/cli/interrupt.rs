@@ -1,7 +1,7 @@
 //! Ctrl-C: the first asks for a stop after the calls under way, the second ends the program at once
 //! (what was acknowledged is durable either way).
 
-use super::output::note;
+use super::output::print_message;
 use super::{CliError, Exit};
 use crate::base::CancelToken;
 
@@ -17,7 +17,7 @@ pub(super) fn cancel_on_ctrl_c() -> Result<CancelToken, CliError> {
             std::process::exit(INTERRUPTED);
         }
         handler.cancel();
-        note("\nstopping after the calls under way; press ctrl-C again to stop at once");
+        print_message("\nstopping after the calls under way; press ctrl-C again to stop at once");
     })
     .map_err(|error| CliError::new(Exit::Environment, format!("ctrl-C cannot be caught: {error}")))?;
     Ok(cancel)

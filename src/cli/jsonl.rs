@@ -2,7 +2,7 @@
 //! checked before the first is run, a bounded number is under way, and neither the input nor the
 //! output has to fit into memory.
 
-use super::output::{self, note};
+use super::output::{self, print_message};
 use super::{CliError, Exit};
 use crate::base::CancelToken;
 use futures::executor::block_on;
@@ -322,7 +322,7 @@ where
         json!({ "answered": written - refused.len(), "refused": refused.len(), "interrupted": cancel.is_cancelled() });
     output.end(&tail.as_object().cloned().unwrap_or_default()).map_err(unwritable)?;
     if cancel.is_cancelled() {
-        note(format_args!(
+        print_message(format_args!(
             "stopped: the answers to the first {written} requests are written; run the rest again to go on"
         ));
         return Ok(Exit::Interrupted);

@@ -26,19 +26,19 @@ impl Loading {
         Self { name, worth_showing: WORTH_SHOWING, bar: None, tenths: 0, resolved: None }
     }
 
-    /// Shows what was heard.
-    pub(super) fn show(&mut self, heard: LoadProgress) {
-        match heard {
+    /// Shows what was progress.
+    pub(super) fn show(&mut self, progress: LoadProgress) {
+        match progress {
             LoadProgress::Resolved(resolved) => {
                 if let Some(warning) = warning(&self.name, resolved) {
-                    output::note(warning);
+                    output::print_message(warning);
                 }
                 self.resolved = Some(resolved);
             }
             LoadProgress::Loaded { done, all } if output::has_moving_lines() => self.show_bar(done, all),
             LoadProgress::Loaded { done, all } => {
                 if let Some(line) = self.line(done, all) {
-                    output::note(line);
+                    output::print_message(line);
                 }
             }
         }
@@ -46,8 +46,8 @@ impl Loading {
 
     /// The model is there: says what `auto` became.
     pub(super) fn finish(self) {
-        if let Some(note) = self.resolved.and_then(note) {
-            output::note(note);
+        if let Some(line) = self.resolved.and_then(resolution) {
+            output::print_message(line);
         }
     }
 
@@ -95,7 +95,7 @@ fn warning(name: &str, resolved: ResolvedDtype) -> Option<String> {
 }
 
 /// What became of `auto`.
-fn note(resolved: ResolvedDtype) -> Option<String> {
+fn resolution(resolved: ResolvedDtype) -> Option<String> {
     let ResolvedDtype { asked, dtype, bytes, stored_bytes, free } = resolved;
     match (asked, dtype) {
         (Dtype::Auto, Dtype::Auto) => {
@@ -128,37 +128,37 @@ mod tests {
     fn what_auto_became_is_said_and_what_does_not_fit_before() {
         let resolved =
             |asked, dtype, bytes, free| ResolvedDtype { asked, dtype, bytes, stored_bytes: 16_000_000_000, free };
-        let said = |resolved| (warning("m", resolved), note(resolved));
+        let messages = |resolved| (warning("m", resolved), resolution(resolved));
         let (auto, q4, f32) = (Dtype::Auto, Dtype::Q4K, Dtype::F32);
-        assert_eq!(said(resolved(f32, f32, 5, Some(6))), (None, None));
+        assert_eq!(messages(resolved(f32, f32, 5, Some(6))), (None, None));
         assert_eq!(
-            said(resolved(auto, auto, 7_400_000, Some(1_000_000_000))),
+            messages(resolved(auto, auto, 7_400_000, Some(1_000_000_000))),
             (None, Some("note: dtype auto: the weights are kept as in the file, 7.4 MB".to_string()))
         );
-        let (warned, noted) = said(resolved(auto, q4, 5_000_000_000, Some(6_000_000_000)));
+        let (warned, reported) = messages(resolved(auto, q4, 5_000_000_000, Some(6_000_000_000)));
         assert_eq!(
             warned.unwrap(),
             "warning: m may not fit: even in q4_k its weights take 5.0 GB, and 6.0 GB of memory are free for them and for keys and values"
         );
         assert_eq!(
-            noted.unwrap(),
+            reported.unwrap(),
             "note: dtype auto: the weights are kept in q4_k, 5.0 GB; as in the file they would take 16.0 GB, and free memory is 6.0 GB"
         );
-        let (warned, noted) = said(resolved(f32, f32, 5_000_000_000, Some(4_000_000_000)));
+        let (warned, reported) = messages(resolved(f32, f32, 5_000_000_000, Some(4_000_000_000)));
         assert!(
-            warned.unwrap().starts_with("warning: m may not fit: in f32 its weights take 5.0 GB") && noted.is_none()
+            warned.unwrap().starts_with("warning: m may not fit: in f32 its weights take 5.0 GB") && reported.is_none()
         );
     }
 
     #[test]
     fn a_large_model_tells_every_tenth_once_and_a_small_one_nothing() {
-        let told = |worth_showing| -> Vec<String> {
+        let lines_for = |worth_showing| -> Vec<String> {
             let mut loading = Loading::new("m".to_string());
             loading.worth_showing = worth_showing;
             (0..=40).filter_map(|step| loading.line(step * 25, 1000)).collect()
         };
-        assert!(told(1001).is_empty());
-        let lines = told(1000);
+        assert!(lines_for(1001).is_empty());
+        let lines = lines_for(1000);
         assert_eq!((lines.len(), lines[0].as_str()), (11, "loading m: 0 % of 0.0 billion weights"));
         assert_eq!(lines[10], "loading m: 100 % of 0.0 billion weights");
     }

@@ -6,10 +6,10 @@ use super::device::DeviceArgs;
 use super::engine_option::engine_option;
 use super::jsonl::Fault;
 use super::loading::Loading;
-use super::output::note;
+use super::output::print_message;
 use crate::chat::Message;
 use crate::engine::qwen3::Dtype;
-use crate::engine::{DtypeRequest, EngineError, EngineOptions, LoadOptions, ModelSource, Text};
+use crate::engine::{DtypeRequest, EngineError, EngineOptions, LoadOptions, ModelSource, TokenizerRequirement};
 use crate::local::LocalModel;
 use crate::run::use_threads;
 use serde_json::{Value, json};
@@ -55,12 +55,12 @@ pub(super) fn open_model(args: &EngineArgs, thinking: bool) -> Result<LocalModel
     let how = LoadOptions {
         dtype: DtypeRequest::Requested(args.dtype),
         compute: None,
-        watch: &mut |heard| loading.show(heard),
+        watch: &mut |progress| loading.show(progress),
     };
-    let model = LocalModel::open_as(&source, &options, thinking, Text::Optional, how)?;
+    let model = LocalModel::open_as(&source, &options, thinking, TokenizerRequirement::Optional, how)?;
     loading.finish();
     if !model.engine().has_text() {
-        note(format_args!(
+        print_message(format_args!(
             "warning: {source} has no tokenizer.json: only `input_ids` can be continued, and `text` stays empty"
         ));
     }

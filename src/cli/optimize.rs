@@ -1,6 +1,6 @@
 //! `maspo optimize`: the search, the held-out evaluation, and the files of the run.
 
-use super::output::{colour, note, print};
+use super::output::{colour, print, print_message};
 use super::progress::Progress;
 use super::settings::ExperimentArgs;
 use super::{CliError, Exit, lock};
@@ -48,7 +48,7 @@ pub(super) fn run(args: Args) -> Result<Exit, CliError> {
         Ok(report) => print(report.text(colour()))?,
         Err(RunError::Search(SearchError::Cancelled)) => {
             let command = resume_command(&arguments);
-            note(format_args!("stopped; everything done so far is kept. Go on with:\n  {command}"));
+            print_message(format_args!("stopped; everything done so far is kept. Go on with:\n  {command}"));
             return Ok(Exit::Interrupted);
         }
         Err(error) => return Err(error.into()),

@@ -49,7 +49,7 @@ pub(super) fn unwritable(what: &str, error: &io::Error) -> CliError {
 
 /// Writes a line to standard error. A message that cannot be written is dropped: it is no reason to
 /// end the command.
-pub(super) fn note(line: impl Display) {
+pub(super) fn print_message(line: impl Display) {
     let _dropped = writeln!(anstream::stderr().lock(), "{line}");
 }
 

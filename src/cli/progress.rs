@@ -4,7 +4,7 @@
 use super::CliError;
 use super::interrupt::cancel_on_ctrl_c;
 use super::loading::Loading;
-use super::output::{has_moving_lines, note};
+use super::output::{has_moving_lines, print_message};
 use crate::base::{CancelToken, Stopwatch};
 use crate::chat::{Ledger, ModelRole};
 use crate::engine::LoadProgress;
@@ -60,7 +60,7 @@ impl Observer for Progress {
 
     fn scoring(&mut self, prompts: &str, cases: usize) {
         if let Some(search) = &self.search {
-            search.say(format!("{prompts} prompts on {cases} held-out cases"));
+            search.show_line(format!("{prompts} prompts on {cases} held-out cases"));
         }
     }
 
@@ -95,7 +95,7 @@ impl Search {
     fn show(&mut self, event: &Event) {
         match event {
             Event::Started(started) => {
-                self.say(format!(
+                self.show_line(format!(
                     "at most {} model calls; {}",
                     started.plan.worker.calls + started.plan.optimizer.calls + started.plan.judge.calls,
                     self.speed()
@@ -109,21 +109,21 @@ impl Search {
                 proposed.usable,
                 self.speed()
             )),
-            Event::Refreshed(refreshed) => self.say(self.refreshed(refreshed)),
+            Event::Refreshed(refreshed) => self.show_line(self.refreshed(refreshed)),
             Event::Step(step) => {
                 self.done += 1;
                 self.bar.set_position(self.done);
-                self.say(self.step(step));
+                self.show_line(self.step(step));
             }
-            Event::FinalCheck(_) => self.say("seed against optimized prompts: judged".to_string()),
+            Event::FinalCheck(_) => self.show_line("seed against optimized prompts: judged".to_string()),
             Event::Finished(_) => self.bar.finish_and_clear(),
         }
     }
 
     /// Shows what is going on between events.
-    fn say(&self, line: String) {
+    fn show_line(&self, line: String) {
         if self.bar.is_hidden() {
-            note(line);
+            print_message(line);
         } else {
             self.bar.set_message(line);
         }

@@ -3,7 +3,7 @@
 
 use super::device::DeviceArgs;
 use super::excerpt::with_excerpt;
-use super::output::note;
+use super::output::print_message;
 use super::{CliError, Exit};
 use crate::chat::{ChatError, LedgerLine};
 use crate::config::{self, ModelCheck, Settings};
@@ -48,7 +48,7 @@ impl ExperimentArgs {
         settings.engine.weight_cache &= !self.no_weight_cache;
         self.device.apply(&mut settings.engine);
         for warning in &settings.warnings {
-            note(format_args!("warning: {warning}"));
+            print_message(format_args!("warning: {warning}"));
         }
         Ok(settings)
     }

@@ -40,14 +40,14 @@ impl TextEngine {
     pub fn open(
         source: &ModelSource,
         options: &EngineOptions,
-        needs: Text,
+        tokenizer: TokenizerRequirement,
         how: LoadOptions<'_>,
     ) -> Result<Self, OpenError> {
         let mut files = open_files(source)?;
         let config = files.config()?;
         let eos = files.eos()?;
         let text = open_text(&*files, &config)?.map(Arc::new);
-        if text.is_none() && needs == Text::Needed {
+        if text.is_none() && tokenizer == TokenizerRequirement::Required {
             return Err(files.no_tokenizer().into());
         }
         let placement = choose(options, how.compute.as_ref())?;
@@ -188,9 +188,9 @@ impl TextEngine {
 
 /// Whether a model must have a tokenizer.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Text {
+pub enum TokenizerRequirement {
     /// It must.
-    Needed,
+    Required,
     /// Without one, only token ids can be continued.
     Optional,
 }

@@ -7,7 +7,7 @@ use futures::future::BoxFuture;
 use maspo_engine::qwen3::Dtype;
 use maspo_engine::text::TextError;
 use maspo_engine::{
-    DtypeRequest, EngineError, EngineOptions, LoadOptions, ModelSource, OpenError, Text, TextEngine, TokenRequest,
+    DtypeRequest, EngineError, EngineOptions, LoadOptions, ModelSource, OpenError, TextEngine, TokenRequest, TokenizerRequirement,
 };
 
 /// A model that runs in this process, as a [`ChatModel`]. Clones share one engine.
@@ -29,7 +29,7 @@ impl LocalModel {
         thinking: bool,
     ) -> Result<Self, OpenError> {
         let how = LoadOptions { dtype: DtypeRequest::Requested(dtype), compute: None, watch: &mut |_| () };
-        Self::open_as(source, options, thinking, Text::Needed, how)
+        Self::open_as(source, options, thinking, TokenizerRequirement::Required, how)
     }
 
     /// Opens a model that may lack a tokenizer: then only token ids can be continued, and generated
@@ -44,7 +44,7 @@ impl LocalModel {
         thinking: bool,
     ) -> Result<Self, OpenError> {
         let how = LoadOptions { dtype: DtypeRequest::Requested(dtype), compute: None, watch: &mut |_| () };
-        Self::open_as(source, options, thinking, Text::Optional, how)
+        Self::open_as(source, options, thinking, TokenizerRequirement::Optional, how)
     }
 
     /// Opens a model with every option of loading spelled out.
@@ -55,10 +55,10 @@ impl LocalModel {
         source: &ModelSource,
         options: &EngineOptions,
         thinking: bool,
-        needs: Text,
+        tokenizer: TokenizerRequirement,
         how: LoadOptions<'_>,
     ) -> Result<Self, OpenError> {
-        Ok(Self { engine: TextEngine::open(source, options, needs, how)?, thinking })
+        Ok(Self { engine: TextEngine::open(source, options, tokenizer, how)?, thinking })
     }
 
     /// Returns this model with thinking turned on or off; weights and engine are shared.

@@ -10,7 +10,7 @@ use maspo::chat::{ChatModel, FinishReason, Sampling};
 use maspo::engine::kernels::{Compute, Format, KernelSet};
 use maspo::engine::qwen3::{Config, Dtype};
 use maspo::engine::weights::{FileBytes, GgufFile, Leftover, RandomWeights, TensorSource, WeightFiles, WeightsError};
-use maspo::engine::{DtypeRequest, EngineOptions, LoadOptions, ModelSource, Text, TokenRequest};
+use maspo::engine::{DtypeRequest, EngineOptions, LoadOptions, ModelSource, TokenizerRequirement, TokenRequest};
 use maspo::local::LocalModel;
 use serde_json::json;
 use std::path::Path;
@@ -157,7 +157,7 @@ fn a_mixed_file_runs() {
 fn scores(path: &Path, dtype: Dtype, compute: Compute) -> Vec<f64> {
     let source = ModelSource::parse(path.to_str().unwrap()).unwrap();
     let how = LoadOptions { dtype: DtypeRequest::Requested(dtype), compute: Some(compute), watch: &mut |_| () };
-    let model = LocalModel::open_as(&source, &EngineOptions::default(), false, Text::Optional, how).unwrap();
+    let model = LocalModel::open_as(&source, &EngineOptions::default(), false, TokenizerRequirement::Optional, how).unwrap();
     let prompts = [(0..50).map(|i| i * 7 % 416).collect::<Vec<u32>>(), vec![5]];
     let answers: Vec<Vec<u32>> = (0..100).map(|id| vec![id * 4]).chain([vec![1, 2, 3, 4]]).collect();
     let score = |prompt| block_on(model.engine().score_tokens(prompt, answers.clone())).unwrap().logprobs;

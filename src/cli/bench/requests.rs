@@ -3,11 +3,11 @@
 
 use super::super::jsonl::{Input, parse};
 use super::super::loading::Loading;
-use super::super::output::note;
+use super::super::output::print_message;
 use super::super::{CliError, Exit};
-use super::{Args, MAX_ROUNDS, print_object, say, spread};
+use super::{Args, MAX_ROUNDS, print_object, print_table_line, spread};
 use crate::chat::{Message, Sampling};
-use crate::engine::{DtypeRequest, EngineOptions, LoadOptions, ModelSource, Text, TextEngine, TokenRequest};
+use crate::engine::{DtypeRequest, EngineOptions, LoadOptions, ModelSource, TokenizerRequirement, TextEngine, TokenRequest};
 use crate::run::use_threads;
 use crate::throughput::{DraftFigures, Drafting, measure_drafting};
 use serde::Deserialize;
@@ -34,9 +34,9 @@ pub(super) fn run(args: &Args) -> Result<Exit, CliError> {
     let how = LoadOptions {
         dtype: DtypeRequest::Requested(args.dtype),
         compute: None,
-        watch: &mut |heard| loading.show(heard),
+        watch: &mut |progress| loading.show(progress),
     };
-    let mut model = TextEngine::open(&source, &options, Text::Needed, how)?;
+    let mut model = TextEngine::open(&source, &options, TokenizerRequirement::Required, how)?;
     loading.finish();
     let requests = read(args, &model)?;
     let (longest, limit) = (requests.iter().map(|request| request.prompt.len()).max().unwrap_or(0), model.limit());
@@ -47,20 +47,20 @@ pub(super) fn run(args: &Args) -> Result<Exit, CliError> {
     }
     let ways = ways(args, &options);
     let head = format!("{source}, {}, {}", model.dtype(), model.device());
-    say(args, &format!("{head}: {} requests, medians (least-greatest) of {} rounds", requests.len(), args.rounds))?;
-    let heard = |round, way: Drafting, seconds| {
-        note(format_args!("round {round}: {} at once, drafts of {}: {seconds:.3} s", way.batch, way.draft_tokens));
+    print_table_line(args, &format!("{head}: {} requests, medians (least-greatest) of {} rounds", requests.len(), args.rounds))?;
+    let progress = |round, way: Drafting, seconds| {
+        print_message(format_args!("round {round}: {} at once, drafts of {}: {seconds:.3} s", way.batch, way.draft_tokens));
     };
-    let figures = measure_drafting(&mut model, &options, &requests, &ways, args.rounds, heard)
+    let figures = measure_drafting(&mut model, &options, &requests, &ways, args.rounds, progress)
         .map_err(|error| CliError::new(Exit::RunFailed, error))?;
-    say(
+    print_table_line(
         args,
         "at once   drafts   rows   steps   decoded   drafted   accepted   seconds                   faster by                processor seconds",
     )?;
     for figures in &figures {
-        say(args, &row(figures))?;
+        print_table_line(args, &row(figures))?;
     }
-    say(args, "all ways gave the same tokens")?;
+    print_table_line(args, "all ways gave the same tokens")?;
     let head = json!({ "model": source.name(), "dtype": model.dtype(), "device": model.device() });
     let figures = json!({ "requests": requests.len(), "rounds": args.rounds, "ways": figures });
     print_object(args, head, figures)?;

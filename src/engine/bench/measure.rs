@@ -28,23 +28,23 @@ fn matrix(rows: usize, cols: usize) -> Matrix {
 pub struct Product {
     compute: Compute,
     x: Matrix,
-    generated: usize,
+    decode_rows: usize,
     weights: Linear,
     y: Matrix,
 }
 
 impl Product {
-    /// Random operands; the rows are of a prompt, or of what was generated.
-    pub fn new(compute: &Compute, format: Format, of_prompt: bool, (m, n, k): (usize, usize, usize)) -> Self {
+    /// Random operands; the rows are of a prompt, or of what was decode_rows.
+    pub fn new(compute: &Compute, format: Format, prefill: bool, (m, n, k): (usize, usize, usize)) -> Self {
         let weights = Linear::new(compute, &[&Rows::from_floats(format, k, &numbers(n * k))], None);
-        let generated = if of_prompt { 0 } else { m };
-        Self { compute: compute.clone(), x: matrix(m, k), generated, weights, y: Matrix::new() }
+        let decode_rows = if prefill { 0 } else { m };
+        Self { compute: compute.clone(), x: matrix(m, k), decode_rows, weights, y: Matrix::new() }
     }
 
     /// Computes it.
     pub fn run(&mut self) {
-        let Self { compute, x, generated, weights, y } = self;
-        linear(compute, (&*x, *generated), weights, y, Output::Store);
+        let Self { compute, x, decode_rows, weights, y } = self;
+        linear(compute, (&*x, *decode_rows), weights, y, Output::Store);
     }
 }
 
@@ -153,12 +153,12 @@ pub fn schedule(requests: usize) -> usize {
         let last = prompt.len() - 1;
         scheduler.submit(prompt, last);
     }
-    let (mut steps, mut generated) = (0, std::collections::HashMap::new());
+    let (mut steps, mut decode_rows) = (0, std::collections::HashMap::new());
     while let Some(plan) = scheduler.plan() {
         scheduler.complete(&plan);
         steps += 1;
         for row in &plan.logits {
-            let count = generated.entry(row.id).or_insert(0);
+            let count = decode_rows.entry(row.id).or_insert(0);
             *count += 1;
             if *count == 30 { scheduler.remove(row.id) } else { scheduler.push(row.id, *count) }
         }

@@ -66,7 +66,7 @@ impl GpuPlacement {
 
     /// A device that was opened elsewhere.
     #[cfg(test)]
-    pub(super) fn of(gpu: Box<dyn Gpu>, name: &str, kernels: &str) -> Self {
+    pub(super) fn opened(gpu: Box<dyn Gpu>, name: &str, kernels: &str) -> Self {
         Self { gpu, name: name.to_string(), kernels: kernels.to_string(), library: Some("BLAS".to_string()) }
     }
 }

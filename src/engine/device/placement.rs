@@ -136,18 +136,18 @@ mod tests {
 
     #[test]
     fn a_device_that_this_build_cannot_use_is_named_with_what_to_do() {
-        let said = |device| {
+        let error = |device| {
             let options = EngineOptions { device, ..EngineOptions::default() };
             choose(&options, None).err().map(|error| error.to_string())
         };
-        assert_eq!(said(DeviceChoice::Cpu), None);
+        assert_eq!(error(DeviceChoice::Cpu), None);
         #[cfg(not(feature = "cuda"))]
         assert_eq!(
-            said(DeviceChoice::Cuda(1)).unwrap(),
+            error(DeviceChoice::Cuda(1)).unwrap(),
             "this build has no CUDA: build it with `cargo build --release --features cuda`, or choose `--device cpu`"
         );
         #[cfg(not(metal))]
-        assert!(said(DeviceChoice::Metal).unwrap().starts_with("this build has no Metal: build it on macOS"));
+        assert!(error(DeviceChoice::Metal).unwrap().starts_with("this build has no Metal: build it on macOS"));
     }
 
     #[test]
@@ -165,7 +165,7 @@ mod tests {
     fn a_gpu_loads_a_model_sizes_its_memory_and_answers() {
         let config = Config { max_position_embeddings: 1024, ..plain_config() };
         let place =
-            |free| gpu(free).map(|gpu| Box::new(GpuPlacement::of(gpu, "cuda:0", "emulated")) as Box<dyn Placement>);
+            |free| gpu(free).map(|gpu| Box::new(GpuPlacement::opened(gpu, "cuda:0", "emulated")) as Box<dyn Placement>);
         let Some(mut first) = place(64 << 20) else { return };
         assert_eq!((first.name(), first.kernels(), first.threads()), ("cuda:0".into(), "emulated".into(), 1));
         assert_eq!(first.bandwidth().unwrap().unwrap_err().to_string(), "an emulated device has no speed");
@@ -184,7 +184,7 @@ mod tests {
         assert_eq!(identity(&*first, true), identity(&*place(32 << 20).unwrap(), true));
         // Products are divided by the multiprocessors, so another number of them is another
         // arithmetic under the same name.
-        let wider = GpuPlacement::of(gpu_of(64 << 20, 7).unwrap(), "cuda:0", "emulated");
+        let wider = GpuPlacement::opened(gpu_of(64 << 20, 7).unwrap(), "cuda:0", "emulated");
         assert_ne!(identity(&*first, true), identity(&wider, true));
         assert!(
             first
@@ -216,10 +216,10 @@ mod tests {
             match place.load(&config, &mut RandomTensors::new(), Dtype::Bf16, &options) {
                 Ok(loaded) => assert!((32..=512).contains(&loaded.blocks), "{mib} MiB: {} blocks", loaded.blocks),
                 Err(error) => {
-                    let said = error.to_string();
+                    let error = error.to_string();
                     assert!(
-                        mib < 8 && (said.contains("too little for keys and values") || said.contains("weights")),
-                        "{said}"
+                        mib < 8 && (error.contains("too little for keys and values") || error.contains("weights")),
+                        "{error}"
                     );
                 }
             }

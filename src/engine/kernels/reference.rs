@@ -8,12 +8,12 @@ pub(super) fn linear(x: &[f32], w: &[f32], inputs: usize) -> Vec<f64> {
 }
 
 /// What is left of activations that are kept as signed bytes, 32 of a row with one scale.
-pub(super) fn as_bytes(x: &[f32], inputs: usize) -> Vec<f32> {
-    x.chunks_exact(inputs).flat_map(|row| row.chunks(32).flat_map(as_bytes_of_one_scale)).collect()
+pub(super) fn as_int8(x: &[f32], inputs: usize) -> Vec<f32> {
+    x.chunks_exact(inputs).flat_map(|row| row.chunks(32).flat_map(as_int8_with_one_scale)).collect()
 }
 
 /// What is left of numbers that are kept as signed bytes with one scale.
-pub(super) fn as_bytes_of_one_scale(x: &[f32]) -> Vec<f32> {
+pub(super) fn as_int8_with_one_scale(x: &[f32]) -> Vec<f32> {
     let largest = x.iter().fold(0.0f32, |largest, x| largest.max(x.abs()));
     // Divided as the kernels divide, or a number half-way between two bytes might become the other
     // one.

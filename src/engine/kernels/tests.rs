@@ -46,12 +46,12 @@ impl Subject for Compute {
         format!("{}, {} threads", self.kernels(), self.threads())
     }
 
-    fn arithmetic(&self, packing: Packing, generated: bool) -> Arithmetic {
+    fn arithmetic(&self, packing: Packing, decode: bool) -> Arithmetic {
         match packing {
             Packing::Of(Format::Bf16) if self.kernels().has_bf16_pairs() => Arithmetic::Bf16,
             Packing::Of(Format::F32 | Format::F16 | Format::Bf16) => Arithmetic::Exact,
-            _ if self.kernels().has_bf16_tiles() && !generated => Arithmetic::Bf16Both,
-            _ => Arithmetic::Bytes,
+            _ if self.kernels().has_bf16_tiles() && !decode => Arithmetic::Bf16Both,
+            _ => Arithmetic::Int8,
         }
     }
 
@@ -74,7 +74,7 @@ impl Subject for Compute {
                 Output::Add
             }
         };
-        linear(self, (&x, product.generated), &weights, &mut y, output);
+        linear(self, (&x, product.decode_rows), &weights, &mut y, output);
         y.as_slice().to_vec()
     }
 
@@ -132,8 +132,8 @@ impl Subject for Compute {
     }
 }
 
-fn plain<'a>(packing: Packing, inputs: usize, x: &'a [f32], generated: usize, w: &'a [f32]) -> Product<'a> {
-    Product { packing, inputs, x, generated, w, up: None, bias: None, onto: None }
+fn plain<'a>(packing: Packing, inputs: usize, x: &'a [f32], decode_rows: usize, w: &'a [f32]) -> Product<'a> {
+    Product { packing, inputs, x, decode_rows, w, up: None, bias: None, onto: None }
 }
 
 #[test]

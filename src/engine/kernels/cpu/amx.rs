@@ -8,7 +8,7 @@
 
 use super::int8::{Int8Task, Q4Panel};
 use super::simd::Simd;
-use super::strip::{AHEAD, far_pairs};
+use super::strip::{PREFETCH_BYTES, stream_pairs};
 use crate::kernels::layout::int8_rows::{BLOCK, TILE};
 use crate::kernels::layout::panels::PartLayout;
 use std::arch::asm;
@@ -17,7 +17,7 @@ use std::mem::MaybeUninit;
 use std::sync::OnceLock;
 
 /// Fewer rows than this are left to vectors, which are faster then.
-const FEWEST_ROWS: usize = 6;
+const MIN_ROWS: usize = 6;
 
 /// Whether the CPU has tiles of bytes and of bf16 and the kernel lets this process use them.
 pub(super) fn available() -> bool {
@@ -67,7 +67,7 @@ static BF16_SHAPES: Shapes = Shapes {
 };
 
 impl Shapes {
-    const fn of_rows(r: u8) -> Self {
+    const fn with_rows(r: u8) -> Self {
         let (block, quads) = (BLOCK as u16, BLOCK as u8 / 4);
         Self {
             palette: 1,
@@ -81,10 +81,10 @@ impl Shapes {
 
 /// By half the number of rows.
 static SHAPES: [Shapes; TILE / 2 + 1] = {
-    let mut shapes = [const { Shapes::of_rows(0) }; TILE / 2 + 1];
+    let mut shapes = [const { Shapes::with_rows(0) }; TILE / 2 + 1];
     let mut half = 0;
     while half <= TILE / 2 {
-        shapes[half] = Shapes::of_rows(2 * half as u8);
+        shapes[half] = Shapes::with_rows(2 * half as u8);
         half += 1;
     }
     shapes
@@ -108,7 +108,7 @@ struct Unpacked([u8; BLOCK * WIDTH]);
 
 /// Whether tiles are worth it for so many rows.
 pub(super) fn worth_it(rows: usize) -> bool {
-    rows >= FEWEST_ROWS
+    rows >= MIN_ROWS
 }
 
 /// Computes a task.
@@ -118,14 +118,14 @@ pub(super) fn worth_it(rows: usize) -> bool {
 #[inline(always)]
 pub(super) unsafe fn run<S: Simd>(task: &Int8Task<'_>) {
     debug_assert!(task.rows.start.is_multiple_of(TILE), "rows lie in tiles");
-    let mut tiles = Tiles::none();
+    let mut tiles = Tiles::unconfigured();
     let mut panels = task.range.clone();
     // SAFETY: the caller's.
     unsafe {
         // Of rows that fit one tile the weights come from memory as fast as they can, and faster as
         // two streams.
         if task.rows.len() <= TILE {
-            for pair in far_pairs(&mut panels) {
+            for pair in stream_pairs(&mut panels) {
                 tiles.run::<S, 2>(task, pair, task.rows.start);
             }
         }
@@ -153,7 +153,7 @@ impl Drop for Tiles {
 
 impl Tiles {
     /// Not configured yet.
-    pub(super) fn none() -> Self {
+    pub(super) fn unconfigured() -> Self {
         Self { height: 0 }
     }
 
@@ -161,7 +161,7 @@ impl Tiles {
     ///
     /// # Safety
     /// The set has tiles.
-    pub(super) unsafe fn of_bf16(&mut self) {
+    pub(super) unsafe fn configure_bf16(&mut self) {
         // SAFETY: the caller's; the shapes are within the limits.
         unsafe { asm!("ldtilecfg [{}]", in(reg) &raw const BF16_SHAPES, options(nostack, readonly)) }
     }
@@ -282,7 +282,7 @@ unsafe fn rows<S: Simd, const R: usize, const P: usize>(task: &Int8Task<'_>, pan
 unsafe fn prefetch<S: Simd>(part: *const u8, bytes: usize, streams: usize) {
     for line in (0..bytes).step_by(64) {
         // SAFETY: the caller's.
-        unsafe { S::prefetch(part.wrapping_add(AHEAD / streams + line)) }
+        unsafe { S::prefetch_l1(part.wrapping_add(PREFETCH_BYTES / streams + line)) }
     }
 }
 
@@ -335,8 +335,8 @@ unsafe fn unpack<S: Simd>(nibbles: *const u8, to: *mut u8) {
         // SAFETY: the caller's; every vector lies inside its half.
         unsafe {
             let bytes = S::int_load(nibbles.add(at));
-            to.add(at).cast::<S::I>().write_unaligned(S::low_halves(bytes));
-            to.add(HALF + at).cast::<S::I>().write_unaligned(S::high_halves(bytes));
+            to.add(at).cast::<S::I>().write_unaligned(S::low_nibbles(bytes));
+            to.add(HALF + at).cast::<S::I>().write_unaligned(S::high_nibbles(bytes));
         }
     }
 }

@@ -10,7 +10,7 @@ use super::avx512::Avx512Amx;
 use super::destination::Destination;
 use super::int8::Q4Panel;
 use super::simd::{Kernel, Simd};
-use super::strip::AHEAD;
+use super::strip::PREFETCH_BYTES;
 use crate::kernels::layout::bf16_rows::{Bf16Rows, STRIP};
 use crate::kernels::layout::int8_rows::{BLOCK, TILE};
 use crate::kernels::layout::matrix::Buffer;
@@ -100,14 +100,14 @@ impl Kernel for Bf16Task<'_> {
 
     #[inline(always)]
     unsafe fn run<S: Simd>(self) {
-        debug_assert!(S::TILES && self.rows.start.is_multiple_of(STRIP), "the set has tiles, and rows lie in strips");
+        debug_assert!(S::INT8_TILES && self.rows.start.is_multiple_of(STRIP), "the set has tiles, and rows lie in strips");
         let (mut unpacked, mut sums) = SPACE.take();
         sums.reach(GROUP * ROWS * WIDTH);
         let of_group = sums.as_mut_slice().as_mut_ptr();
         // SAFETY: the caller's; there is room for the sums of a group.
         unsafe {
-            let mut tiles = Tiles::none();
-            tiles.of_bf16();
+            let mut tiles = Tiles::unconfigured();
+            tiles.configure_bf16();
             match self.layout {
                 None => self.run_as_stored(of_group),
                 Some(layout) => self.run_unpacked(layout, &mut unpacked, of_group),
@@ -160,7 +160,7 @@ impl Bf16Task<'_> {
             if let Some(first) = units.peek() {
                 let unpack = self.unpack(first, layout, places[0]);
                 for block in 0..first.blocks.len() {
-                    unpack.quads(block, 0..unpack.quads_per_block());
+                    unpack.unpack_quads(block, 0..unpack.quads_per_block());
                 }
             }
             while let Some(unit) = units.next() {
@@ -209,7 +209,7 @@ impl Bf16Task<'_> {
                     }
                     if let Some(next) = next.filter(|next| block < next.blocks) {
                         let quads = next.quads_per_block();
-                        next.quads(block, quads * strip / strips..quads * (strip + 1) / strips);
+                        next.unpack_quads(block, quads * strip / strips..quads * (strip + 1) / strips);
                     }
                 }
                 store(sums);
@@ -226,7 +226,7 @@ impl Bf16Task<'_> {
             if let Some(next) = next.filter(|_| strip + 1 == strips) {
                 for block in blocks..next.blocks {
                     // SAFETY: the caller's.
-                    unsafe { next.quads(block, 0..next.quads_per_block()) }
+                    unsafe { next.unpack_quads(block, 0..next.quads_per_block()) }
                 }
             }
         }
@@ -337,7 +337,7 @@ struct Unpack {
 
 /// How a vector of four bytes per output becomes numbers: `256 + u` with u taken from each byte and
 /// put where 256 has its ones.
-struct Bytes {
+struct Dequantize {
     mask: __m512i,
     /// The number that stands for zero, subtracted by the multiply-add.
     factor: __m512,
@@ -356,7 +356,7 @@ impl Unpack {
     /// Unpacks some vectors of a block, of both halves: each has four inputs (eight half bytes) of
     /// 16 outputs.
     #[inline(always)]
-    unsafe fn quads(&self, block: usize, range: Range<usize>) {
+    unsafe fn unpack_quads(&self, block: usize, range: Range<usize>) {
         if range.is_empty() {
             return;
         }
@@ -366,59 +366,59 @@ impl Unpack {
                 PartLayout::Q8_0 => {
                     const PART: usize = (2 + BLOCK) * WIDTH;
                     let part = self.panel.add((self.first + block) * PART);
-                    self.of_q8_0(block, 0, range.clone(), part, Bytes::of_q8_0(part.cast()));
-                    self.of_q8_0(block, 1, range, part, Bytes::of_q8_0(part.cast::<u16>().add(16)));
+                    self.unpack_q8_0(block, 0, range.clone(), part, Dequantize::q8_0(part.cast()));
+                    self.unpack_q8_0(block, 1, range, part, Dequantize::q8_0(part.cast::<u16>().add(16)));
                 }
                 PartLayout::Q4K => {
                     let panel = Q4Panel::<Avx512Amx>::new(self.panel);
                     let at = self.first + block;
-                    self.of_q4_k(block, 0, range.clone(), panel.part(at), Bytes::of_q4_k(panel.factors(at, 0)));
-                    self.of_q4_k(block, 1, range, panel.part(at), Bytes::of_q4_k(panel.factors(at, 1)));
+                    self.unpack_q4_k(block, 0, range.clone(), panel.part(at), Dequantize::q4_k(panel.factors(at, 0)));
+                    self.unpack_q4_k(block, 1, range, panel.part(at), Dequantize::q4_k(panel.factors(at, 1)));
                 }
             }
         }
     }
 
     #[inline(always)]
-    unsafe fn of_q8_0(&self, block: usize, half: usize, range: Range<usize>, part: *const u8, bytes: Bytes) {
+    unsafe fn unpack_q8_0(&self, block: usize, half: usize, range: Range<usize>, part: *const u8, dequantize: Dequantize) {
         for quad in range {
             // SAFETY: the caller's; the bytes lie after a scale for every output.
             unsafe {
                 let at = part.add((2 + 4 * quad) * WIDTH + half * 64);
-                Avx512Amx::prefetch(at.wrapping_add(AHEAD));
+                Avx512Amx::prefetch_l1(at.wrapping_add(PREFETCH_BYTES));
                 // Bytes from -128 to 127 become 0 to 255.
                 let v = _mm512_xor_si512(_mm512_loadu_si512(at.cast()), _mm512_set1_epi8(-128));
-                bytes.put([shl::<15>(v), shl::<7>(v), shr::<1>(v), shr::<9>(v)], self.place(block, half, quad));
+                dequantize.put([shl::<15>(v), shl::<7>(v), shr::<1>(v), shr::<9>(v)], self.destination(block, half, quad));
             }
         }
     }
 
     #[inline(always)]
-    unsafe fn of_q4_k(&self, block: usize, half: usize, range: Range<usize>, part: *const u8, bytes: Bytes) {
+    unsafe fn unpack_q4_k(&self, block: usize, half: usize, range: Range<usize>, part: *const u8, dequantize: Dequantize) {
         for quad in range {
             // SAFETY: the caller's; the half bytes lie after two bytes for every output.
             unsafe {
                 let at = part.add((2 + 4 * quad) * WIDTH + half * 64);
-                Avx512Amx::prefetch(at.wrapping_add(AHEAD));
+                Avx512Amx::prefetch_l1(at.wrapping_add(PREFETCH_BYTES));
                 let v = _mm512_loadu_si512(at.cast());
-                bytes.put([shl::<15>(v), shl::<7>(v), shr::<1>(v), shr::<9>(v)], self.place(block, half, quad));
-                let upper = self.place(block, half, quad + BLOCK / 8);
-                bytes.put([shl::<11>(v), shl::<3>(v), shr::<5>(v), shr::<13>(v)], upper);
+                dequantize.put([shl::<15>(v), shl::<7>(v), shr::<1>(v), shr::<9>(v)], self.destination(block, half, quad));
+                let upper = self.destination(block, half, quad + BLOCK / 8);
+                dequantize.put([shl::<11>(v), shl::<3>(v), shr::<5>(v), shr::<13>(v)], upper);
             }
         }
     }
 
     /// Where inputs `4 * quad` to `4 * quad + 3` of a half of the panel go.
-    fn place(&self, block: usize, half: usize, quad: usize) -> *mut u16 {
+    fn destination(&self, block: usize, half: usize, quad: usize) -> *mut u16 {
         self.to.wrapping_add(block * BLOCK_NUMBERS + half * TILE_NUMBERS + quad * 4 * 16)
     }
 }
 
 // No closures here: they would not be compiled for the set.
-impl Bytes {
+impl Dequantize {
     /// With a scale per output.
     #[inline(always)]
-    unsafe fn of_q8_0(scales: *const u16) -> Self {
+    unsafe fn q8_0(scales: *const u16) -> Self {
         // SAFETY: the caller's.
         unsafe {
             let factor = Avx512Amx::load_f16(scales);
@@ -429,7 +429,7 @@ impl Bytes {
 
     /// With a scale and a minimum per output.
     #[inline(always)]
-    unsafe fn of_q4_k((factor, minimum): (__m512, __m512)) -> Self {
+    unsafe fn q4_k((factor, minimum): (__m512, __m512)) -> Self {
         // SAFETY: the caller's.
         unsafe {
             let shift = _mm512_sub_ps(times(factor, -256.0), minimum);

@@ -24,8 +24,8 @@ impl<const LEVEL: u8> Simd for Level<LEVEL> {
     const LANES: usize = 16;
     const TILE_ROWS: usize = 12;
     const WIDE_ROWS: usize = 6;
-    const BYTE_ROWS: usize = 5;
-    const TILES: bool = LEVEL >= 3;
+    const INT8_TILE_ROWS: usize = 5;
+    const INT8_TILES: bool = LEVEL >= 3;
     const BIAS: i32 = if LEVEL >= 1 { 128 } else { 0 };
     type V = __m512;
     type I = __m512i;
@@ -148,13 +148,13 @@ impl<const LEVEL: u8> Simd for Level<LEVEL> {
     }
 
     #[inline(always)]
-    unsafe fn load_bytes(from: *const u8) -> __m512 {
+    unsafe fn load_u8(from: *const u8) -> __m512 {
         // SAFETY: see above.
         unsafe { _mm512_cvtepi32_ps(_mm512_cvtepu8_epi32(_mm_loadu_si128(from.cast()))) }
     }
 
     #[inline(always)]
-    unsafe fn load_signed_bytes(from: *const i8) -> __m512 {
+    unsafe fn load_i8(from: *const i8) -> __m512 {
         // SAFETY: see above.
         unsafe { _mm512_cvtepi32_ps(_mm512_cvtepi8_epi32(_mm_loadu_si128(from.cast()))) }
     }
@@ -172,13 +172,13 @@ impl<const LEVEL: u8> Simd for Level<LEVEL> {
     }
 
     #[inline(always)]
-    unsafe fn prefetch(from: *const u8) {
+    unsafe fn prefetch_l1(from: *const u8) {
         // SAFETY: a hint; it reads nothing.
         unsafe { _mm_prefetch::<_MM_HINT_T0>(from.cast()) }
     }
 
     #[inline(always)]
-    unsafe fn prefetch_second(from: *const u8) {
+    unsafe fn prefetch_l2(from: *const u8) {
         // SAFETY: a hint; it reads nothing.
         unsafe { _mm_prefetch::<_MM_HINT_T1>(from.cast()) }
     }
@@ -196,13 +196,13 @@ impl<const LEVEL: u8> Simd for Level<LEVEL> {
     }
 
     #[inline(always)]
-    unsafe fn low_halves(bytes: __m512i) -> __m512i {
+    unsafe fn low_nibbles(bytes: __m512i) -> __m512i {
         // SAFETY: see above.
         unsafe { _mm512_and_si512(bytes, _mm512_set1_epi8(15)) }
     }
 
     #[inline(always)]
-    unsafe fn high_halves(bytes: __m512i) -> __m512i {
+    unsafe fn high_nibbles(bytes: __m512i) -> __m512i {
         // SAFETY: see above.
         unsafe { _mm512_and_si512(_mm512_srli_epi16::<4>(bytes), _mm512_set1_epi8(15)) }
     }

@@ -5,7 +5,7 @@
 use super::avx512::Avx512Bf16;
 use super::destination::Destination;
 use super::simd::{Kernel, Simd};
-use super::strip::{self, Blocks, Fetch, Sums};
+use super::strip::{self, Blocks, Prefetch, Sums};
 use crate::kernels::layout::bf16_rows::{Bf16Rows, STRIP};
 use crate::kernels::layout::int8_rows::BLOCK;
 use std::arch::x86_64::*;
@@ -57,7 +57,7 @@ impl Blocks<Avx512Bf16> for Bf16PairsTask<'_> {
         first: usize,
         blocks: Range<usize>,
         panels: [usize; P],
-        fetch: Fetch,
+        prefetch: Prefetch,
     ) -> [Sums<Avx512Bf16, P>; R] {
         let bytes = self.x.blocks() * BLOCK_BYTES;
         let panels = panels.map(|panel| self.panels[panel * bytes..(panel + 1) * bytes].as_ptr());
@@ -67,7 +67,7 @@ impl Blocks<Avx512Bf16> for Bf16PairsTask<'_> {
             for block in blocks {
                 for (sums_of, panel) in panels.iter().enumerate() {
                     let weights = panel.add(block * BLOCK_BYTES);
-                    fetch.ahead_of::<Avx512Bf16>(weights, P);
+                    prefetch.issue::<Avx512Bf16>(weights, P);
                     for pair in 0..PAIRS {
                         let at = weights.add(pair * 2 * VECTOR);
                         let halves = [load(at), load(at.add(VECTOR))];

@@ -21,13 +21,13 @@ const MAGIC: f32 = 12_582_912.0;
 
 /// What bytes are multiplied with to be numbers of which `largest` is the largest, and its inverse.
 #[inline(always)]
-pub(super) fn scale_of(largest: f32) -> (f32, f32) {
+pub(super) fn int8_scale(largest: f32) -> (f32, f32) {
     (largest / 127.0, if largest > 0.0 { 127.0 / largest } else { 0.0 })
 }
 
 /// Numbers whose lowest byte is the nearest whole number to `v * inverse`.
 #[inline(always)]
-pub(super) unsafe fn to_bytes<S: Simd>(v: S::V, inverse: f32) -> S::V {
+pub(super) unsafe fn to_int8<S: Simd>(v: S::V, inverse: f32) -> S::V {
     // SAFETY: the caller's.
     unsafe { S::add(S::mul(v, S::splat(inverse)), S::splat(MAGIC)) }
 }
@@ -54,12 +54,12 @@ impl Kernel for QuantizeTask<'_> {
                     // In this order: of a number and what is none, the number stays.
                     sizes = S::max(S::max(v, S::sub(S::splat(0.0), v)), sizes);
                 }
-                let (scale, inverse) = scale_of(S::largest(sizes));
+                let (scale, inverse) = int8_scale(S::largest(sizes));
                 // On the stack first: what is summed below would otherwise be waited for until it
                 // has reached memory.
                 let mut bytes = [0i8; BLOCK];
                 for i in (0..BLOCK).step_by(S::LANES) {
-                    let v = to_bytes::<S>(S::load(x.as_ptr().add(i)), inverse);
+                    let v = to_int8::<S>(S::load(x.as_ptr().add(i)), inverse);
                     S::store_low_bytes(bytes.as_mut_ptr().add(i).cast(), v);
                 }
                 let sum = bytes.iter().map(|&byte| i32::from(byte)).sum::<i32>();

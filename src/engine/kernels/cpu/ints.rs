@@ -9,13 +9,13 @@ pub(super) struct Ints(pub(super) [i32; 4]);
 impl Ints {
     /// The lower half of every byte.
     #[inline(always)]
-    pub(super) fn low_halves(self) -> Self {
+    pub(super) fn low_nibbles(self) -> Self {
         Self(self.0.map(|bytes| bytes & 0x0F0F_0F0F))
     }
 
     /// The upper half of every byte.
     #[inline(always)]
-    pub(super) fn high_halves(self) -> Self {
+    pub(super) fn high_nibbles(self) -> Self {
         Self(self.0.map(|bytes| (bytes >> 4) & 0x0F0F_0F0F))
     }
 

@@ -1,6 +1,6 @@
 //! One token's query, key and value heads: norm, rotation, storing.
 
-use super::int8_rows::{scale_of, to_bytes};
+use super::int8_rows::{int8_scale, to_int8};
 use super::norm::rms_norm;
 use super::simd::{Kernel, Simd};
 use crate::kernels::layout::{Heads, KvFormat, KvShape};
@@ -120,10 +120,10 @@ unsafe fn quantize<S: Simd>(from: *const f32, n: usize, mut put: impl FnMut(usiz
             sizes = S::max(S::max(v, S::sub(S::splat(0.0), v)), sizes);
         }
         let largest = S::largest(sizes);
-        let (scale, inverse) = scale_of(largest);
+        let (scale, inverse) = int8_scale(largest);
         for at in (0..n).step_by(S::LANES) {
             let mut bytes = [0u8; 16];
-            S::store_low_bytes(bytes.as_mut_ptr(), to_bytes::<S>(within_range::<S>(from, at, n), inverse));
+            S::store_low_bytes(bytes.as_mut_ptr(), to_int8::<S>(within_range::<S>(from, at, n), inverse));
             for (i, &byte) in bytes[..S::LANES.min(n - at)].iter().enumerate() {
                 put(at + i, byte);
             }

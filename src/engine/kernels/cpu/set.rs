@@ -145,7 +145,7 @@ impl KernelSet {
     ///
     /// # Safety
     /// As [`run`](Self::run).
-    pub(in crate::kernels) unsafe fn run_on_bytes<K: Kernel>(self, kernel: K) -> K::Output {
+    pub(in crate::kernels) unsafe fn run_int8<K: Kernel>(self, kernel: K) -> K::Output {
         // SAFETY: as above.
         unsafe {
             match self {
@@ -167,10 +167,20 @@ impl KernelSet {
     ///
     /// # Safety
     /// As [`run`](Self::run).
-    pub(in crate::kernels) unsafe fn run_on_pairs<K: Kernel>(self, kernel: K) -> K::Output {
+    pub(in crate::kernels) unsafe fn run_bf16_pairs<K: Kernel>(self, kernel: K) -> K::Output {
         assert!(self.has_bf16_pairs(), "{self} has no products of bf16");
         // SAFETY: as above.
         unsafe { super::avx512::Avx512Bf16::vectorize(kernel) }
+    }
+
+    /// Runs a kernel of bf16 tiles, which the set must [have](Self::has_bf16_tiles).
+    ///
+    /// # Safety
+    /// As for [`run`](Self::run).
+    pub(in crate::kernels) unsafe fn run_bf16_tiles<K: Kernel>(self, kernel: K) -> K::Output {
+        assert!(self.has_bf16_tiles(), "{self} has no bf16 tiles");
+        // SAFETY: as above.
+        unsafe { super::avx512::Avx512Amx::vectorize(kernel) }
     }
 }
 

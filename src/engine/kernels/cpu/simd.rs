@@ -14,9 +14,9 @@ pub(in crate::kernels) trait Simd: Copy + 'static {
     /// Vectors per row of a register tile in attention, which has up to `WIDE_ROWS` rows.
     const WIDE_ROWS: usize;
     /// Rows of a register tile in a product of bytes, with two vectors of columns.
-    const BYTE_ROWS: usize;
+    const INT8_TILE_ROWS: usize;
     /// Whether the set multiplies tiles of bytes ([`super::amx`]).
-    const TILES: bool = false;
+    const INT8_TILES: bool = false;
     /// The vector.
     type V: Copy;
     /// As many 32-bit integers, or four times as many bytes.
@@ -58,9 +58,9 @@ pub(in crate::kernels) trait Simd: Copy + 'static {
     /// Writes `LANES` numbers as f16, rounded to the nearest.
     unsafe fn store_f16(to: *mut u16, v: Self::V);
     /// Reads `LANES` unsigned bytes as numbers.
-    unsafe fn load_bytes(from: *const u8) -> Self::V;
+    unsafe fn load_u8(from: *const u8) -> Self::V;
     /// Reads `LANES` signed bytes as numbers.
-    unsafe fn load_signed_bytes(from: *const i8) -> Self::V;
+    unsafe fn load_i8(from: *const i8) -> Self::V;
 
     /// Writes the lowest byte of every lane.
     #[inline(always)]
@@ -77,13 +77,13 @@ pub(in crate::kernels) trait Simd: Copy + 'static {
 
     /// Says that the cache line at `from` will be read soon. Any address will do.
     #[inline(always)]
-    unsafe fn prefetch(from: *const u8) {
+    unsafe fn prefetch_l1(from: *const u8) {
         let _ = from;
     }
 
     /// The same, into the second-level cache: it will be read later.
     #[inline(always)]
-    unsafe fn prefetch_second(from: *const u8) {
+    unsafe fn prefetch_l2(from: *const u8) {
         let _ = from;
     }
 
@@ -92,9 +92,9 @@ pub(in crate::kernels) trait Simd: Copy + 'static {
     /// Reads `4 * LANES` bytes.
     unsafe fn int_load(from: *const u8) -> Self::I;
     /// The lower half of every byte.
-    unsafe fn low_halves(bytes: Self::I) -> Self::I;
+    unsafe fn low_nibbles(bytes: Self::I) -> Self::I;
     /// The upper half of every byte.
-    unsafe fn high_halves(bytes: Self::I) -> Self::I;
+    unsafe fn high_nibbles(bytes: Self::I) -> Self::I;
     /// Lane by lane, adds to `acc` the products of four signed bytes of `a` (-127 to 127) with four
     /// of `x` (-127 to 127) and, in every lane, `BIAS` times the sum of those of `x`.
     unsafe fn dot(acc: Self::I, a: Self::I, x: Self::I) -> Self::I;

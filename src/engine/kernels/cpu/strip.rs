@@ -14,12 +14,12 @@ const STRIP: usize = 40;
 
 /// Blocks that one tile after the other goes through: so few that the weights stay in the
 /// first-level cache for all tiles.
-const TURN: usize = 8;
+const PASS_BLOCKS: usize = 8;
 
 /// With so few rows the weights come from memory as fast as they can: two panels at once, far from
 /// each other, are two streams for the processor to read ahead in, and come a fifth faster than
 /// one.
-const FEW_ROWS: usize = 3;
+const MAX_TWO_STREAM_ROWS: usize = 3;
 
 /// Two vectors of sums for each of P panels.
 pub(super) type Sums<S, const P: usize> = [[<S as Simd>::V; 2]; P];
@@ -36,7 +36,7 @@ pub(super) trait Blocks<S: Simd> {
     fn bytes(&self) -> usize;
 
     /// Adds the products of R rows from `first` on with some blocks of P panels to their sums, one
-    /// multiply-add chain per output in ascending order, and asks for what [`Fetch`] says along the
+    /// multiply-add chain per output in ascending order, and asks for what [`Prefetch`] says along the
     /// way.
     ///
     /// # Safety
@@ -47,7 +47,7 @@ pub(super) trait Blocks<S: Simd> {
         first: usize,
         blocks: Range<usize>,
         panels: [usize; P],
-        fetch: Fetch,
+        prefetch: Prefetch,
     ) -> [Sums<S, P>; R];
 }
 
@@ -64,8 +64,8 @@ pub(super) unsafe fn multiply<S: Simd, B: Blocks<S>>(
 ) {
     // SAFETY: the caller's.
     unsafe {
-        if rows.len() <= FEW_ROWS {
-            for panels in far_pairs(&mut panels) {
+        if rows.len() <= MAX_TWO_STREAM_ROWS {
+            for panels in stream_pairs(&mut panels) {
                 Streams { blocks, panels, start: rows.start, to }.strip::<S>(rows.clone());
             }
         }
@@ -80,7 +80,7 @@ pub(super) unsafe fn multiply<S: Simd, B: Blocks<S>>(
 
 /// Takes the panels by two, the first of each pair from the first half of them. An odd one is left
 /// over.
-pub(super) fn far_pairs(panels: &mut Range<usize>) -> impl Iterator<Item = [usize; 2]> + use<> {
+pub(super) fn stream_pairs(panels: &mut Range<usize>) -> impl Iterator<Item = [usize; 2]> + use<> {
     let (first, half) = (panels.start, panels.len() / 2);
     panels.start += 2 * half;
     (first..first + half).map(move |panel| [panel, panel + half])
@@ -89,27 +89,27 @@ pub(super) fn far_pairs(panels: &mut Range<usize>) -> impl Iterator<Item = [usiz
 /// How far ahead of the products the weights are asked for where they go through tiles, in bytes,
 /// all streams together: the processor itself looks ahead too little while it computes, and never
 /// beyond a page.
-pub(super) const AHEAD: usize = 8192;
+pub(super) const PREFETCH_BYTES: usize = 8192;
 
 /// How far ahead vectors ask for them, and into the second-level cache. On Zen 4 ten rows of bytes
 /// from memory are multiplied at 155 GMAC/s a core so, and at 98 if they are asked for into the
 /// first level, 8 KB ahead and by the first tile only; of one row, which does nothing but read, the
 /// processor itself keeps better track (28.7 GB/s, and 22 with any of this).
-const FAR_AHEAD: usize = 32768;
+const L2_PREFETCH_BYTES: usize = 32768;
 
 /// What a tile of vectors asks for of every block: the lines from `from` to `to`, counted from the
 /// block's first. Every tile has a share, so that memory is never asked for more than it gives at a
 /// time.
 #[derive(Clone, Copy)]
-pub(super) struct Fetch {
+pub(super) struct Prefetch {
     from: usize,
     to: usize,
 }
 
-impl Fetch {
+impl Prefetch {
     /// Of `bytes` bytes of one of `streams`, in tile number `tile` of `tiles`.
     fn new<S: Simd>(bytes: usize, streams: usize, tile: usize, tiles: usize) -> Self {
-        let lines = match (S::TILES, streams) {
+        let lines = match (S::INT8_TILES, streams) {
             (true, _) if tile == 0 => 0..bytes.div_ceil(64),
             (false, 1) => part(bytes / 64, tiles, tile),
             _ => 0..0,
@@ -119,14 +119,14 @@ impl Fetch {
 
     /// Asks for it; `block` is the one that is multiplied now.
     #[inline(always)]
-    pub(super) unsafe fn ahead_of<S: Simd>(self, block: *const u8, streams: usize) {
+    pub(super) unsafe fn issue<S: Simd>(self, block: *const u8, streams: usize) {
         for line in self.from..self.to {
             // SAFETY: the caller's.
             unsafe {
-                if S::TILES {
-                    S::prefetch(block.wrapping_add(AHEAD / streams + 64 * line));
+                if S::INT8_TILES {
+                    S::prefetch_l1(block.wrapping_add(PREFETCH_BYTES / streams + 64 * line));
                 } else {
-                    S::prefetch_second(block.wrapping_add(FAR_AHEAD + 64 * line));
+                    S::prefetch_l2(block.wrapping_add(L2_PREFETCH_BYTES + 64 * line));
                 }
             }
         }
@@ -143,7 +143,7 @@ struct Streams<'a, B, const P: usize> {
 }
 
 /// Some blocks of a product, for all rows of a strip.
-struct Turn<'a, S: Simd, const P: usize> {
+struct Pass<'a, S: Simd, const P: usize> {
     blocks: Range<usize>,
     /// The rows of the strip.
     rows: Range<usize>,
@@ -152,12 +152,12 @@ struct Turn<'a, S: Simd, const P: usize> {
     sums: &'a mut [MaybeUninit<Sums<S, P>>; STRIP],
 }
 
-impl<S: Simd, const P: usize> Turn<'_, S, P> {
+impl<S: Simd, const P: usize> Pass<'_, S, P> {
     /// The sums of R rows from `first` on, so far.
     #[inline(always)]
     unsafe fn sums<const R: usize>(&self, first: usize) -> [Sums<S, P>; R] {
         let sums = &self.sums[first - self.rows.start..][..R];
-        // SAFETY: the caller's; every turn but the first comes after one that has written them.
+        // SAFETY: the caller's; every pass but the first comes after one that has written them.
         unsafe {
             std::array::from_fn(|r| match self.blocks.start {
                 0 => [[S::splat(0.0); 2]; P],
@@ -169,13 +169,13 @@ impl<S: Simd, const P: usize> Turn<'_, S, P> {
     /// What the tile from `first` on asks for, if the strip is the first that meets the weights:
     /// `start` is the product's first row.
     #[inline(always)]
-    fn fetch<B: Blocks<S>>(&self, first: usize, start: usize, blocks: &B) -> Fetch {
+    fn prefetch<B: Blocks<S>>(&self, first: usize, start: usize, blocks: &B) -> Prefetch {
         if self.rows.start != start {
-            return Fetch { from: 0, to: 0 };
+            return Prefetch { from: 0, to: 0 };
         }
         let tiles = self.rows.len().div_ceil(B::ROWS);
         let tile = ((first - start) * tiles).div_ceil(self.rows.len());
-        Fetch::new::<S>(blocks.bytes(), P, tile, tiles)
+        Prefetch::new::<S>(blocks.bytes(), P, tile, tiles)
     }
 
     /// Keeps them.
@@ -198,10 +198,10 @@ impl<B, const P: usize> Streams<'_, B, P> {
         unsafe {
             let mut sums = [const { MaybeUninit::uninit() }; STRIP];
             let blocks = self.blocks.count();
-            let step = if rows.len() <= B::ROWS { blocks } else { TURN };
+            let step = if rows.len() <= B::ROWS { blocks } else { PASS_BLOCKS };
             for from in (0..blocks).step_by(step) {
-                let mut turn = Turn { blocks: from..blocks.min(from + step), rows: rows.clone(), sums: &mut sums };
-                by_height!(rows.clone(), B::ROWS, self.tile(&mut turn), [1 2 3 4 5 6 7 8 9 10 11 12]);
+                let mut pass = Pass { blocks: from..blocks.min(from + step), rows: rows.clone(), sums: &mut sums };
+                by_height!(rows.clone(), B::ROWS, self.tile(&mut pass), [1 2 3 4 5 6 7 8 9 10 11 12]);
             }
             for (row, sums) in rows.zip(&sums) {
                 // Vector by vector: a copy of the whole would be read before it is written.
@@ -213,18 +213,18 @@ impl<B, const P: usize> Streams<'_, B, P> {
         }
     }
 
-    /// Adds a turn's products of R rows from `first` to their sums.
+    /// Adds a pass's products of R rows from `first` to their sums.
     #[inline(always)]
-    unsafe fn tile<S: Simd, const R: usize>(&self, turn: &mut Turn<'_, S, P>, first: usize)
+    unsafe fn tile<S: Simd, const R: usize>(&self, pass: &mut Pass<'_, S, P>, first: usize)
     where
         B: Blocks<S>,
     {
-        let fetch = turn.fetch(first, self.start, self.blocks);
+        let prefetch = pass.prefetch(first, self.start, self.blocks);
         // SAFETY: the caller's.
         unsafe {
-            let sums = turn.sums::<R>(first);
-            let sums = self.blocks.multiply::<R, P>(sums, first, turn.blocks.clone(), self.panels, fetch);
-            turn.keep(first, sums);
+            let sums = pass.sums::<R>(first);
+            let sums = self.blocks.multiply::<R, P>(sums, first, pass.blocks.clone(), self.panels, prefetch);
+            pass.keep(first, sums);
         }
     }
 }

@@ -1,7 +1,7 @@
 //! The compute threads: one loop at a time, spread over all of them.
 //!
 //! A step of a model is some hundred loops of a few microseconds each, with next to nothing in
-//! between. So a thread that has nothing to do looks out for the next loop for [`AWAKE`] before it
+//! between. So a thread that has nothing to do spins for the next loop for [`SPIN_TIME`] before it
 //! sleeps, and nobody waits for a thread that wakes up too late: whoever comes first does the
 //! tasks, and the loop ends with the last of them.
 
@@ -13,12 +13,12 @@ use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::thread::{self, JoinHandle, Thread};
 use std::time::{Duration, Instant};
 
-/// How long a thread looks out for the next loop before it sleeps: longer than what lies between
+/// How long a thread spins for the next loop before it sleeps: longer than what lies between
 /// two steps, and than nothing else.
-const AWAKE: Duration = Duration::from_micros(100);
+const SPIN_TIME: Duration = Duration::from_micros(100);
 
 /// Looks at the gate before the clock is read and other threads of the machine get a chance.
-const LOOKS: usize = 64;
+const SPINS_PER_CHECK: usize = 64;
 
 /// Set in [`Shared::gate`] while threads may join the loop. Below it is the number of helpers
 /// inside, above it the loop's number.
@@ -69,7 +69,7 @@ unsafe impl Send for Shared {}
 
 thread_local! {
     /// Whether this thread is inside a loop: a loop inside it runs on this thread alone.
-    static INSIDE: Cell<bool> = const { Cell::new(false) };
+    static IN_LOOP: Cell<bool> = const { Cell::new(false) };
 }
 
 impl Threads {
@@ -90,7 +90,7 @@ impl Threads {
         for index in 1..threads {
             let shared = started.shared.clone();
             let handle =
-                thread::Builder::new().name(format!("maspo-compute-{index}")).spawn(move || shared.help(index))?;
+                thread::Builder::new().name(format!("maspo-compute-{index}")).spawn(move || shared.run_helper(index))?;
             started.shared.helpers[index - 1].thread.set(handle.thread().clone()).expect("set once");
             started.handles.push(handle);
         }
@@ -107,7 +107,7 @@ impl Threads {
     /// # Panics
     /// When a task does, with what it panicked with.
     pub(super) fn each(&self, tasks: usize, task: &(dyn Fn(usize) + Sync)) {
-        if INSIDE.get() {
+        if IN_LOOP.get() {
             return (0..tasks).for_each(task);
         }
         let shared = &*self.shared;
@@ -129,10 +129,10 @@ impl Threads {
         }
         let own = catch_unwind(AssertUnwindSafe(|| shared.work(0)));
         shared.gate.fetch_and(!OPEN, Ordering::AcqRel);
-        let mut looks = 0;
+        let mut spins = 0;
         while !shared.gate.load(Ordering::Acquire).is_multiple_of(OPEN) {
-            looks += 1;
-            if looks % LOOKS == 0 { thread::yield_now() } else { std::hint::spin_loop() }
+            spins += 1;
+            if spins % SPINS_PER_CHECK == 0 { thread::yield_now() } else { std::hint::spin_loop() }
         }
         let others = shared.panic.lock().unwrap_or_else(PoisonError::into_inner).take();
         drop(turn);
@@ -165,7 +165,7 @@ impl Helper {
 
 impl Shared {
     /// The life of helper `index`.
-    fn help(&self, index: usize) {
+    fn run_helper(&self, index: usize) {
         let mut last = 0;
         while let Some(gate) = self.wait(index, last) {
             last = gate / (2 * OPEN);
@@ -187,7 +187,7 @@ impl Shared {
         let asleep = &self.helpers[index - 1].asleep.0;
         let mut since = None;
         loop {
-            for _ in 0..LOOKS {
+            for _ in 0..SPINS_PER_CHECK {
                 let gate = self.gate.load(Ordering::SeqCst);
                 if self.stop.load(Ordering::SeqCst) {
                     return None;
@@ -203,7 +203,7 @@ impl Shared {
                 // wakes this thread.
                 thread::park();
                 since = None;
-            } else if since.get_or_insert_with(Instant::now).elapsed() < AWAKE {
+            } else if since.get_or_insert_with(Instant::now).elapsed() < SPIN_TIME {
                 thread::yield_now();
             } else {
                 asleep.store(true, Ordering::SeqCst);
@@ -216,8 +216,8 @@ impl Shared {
         // SAFETY: the caller is inside the open gate.
         let Job { tasks, task } = unsafe { *self.job.get() };
         let threads = self.next.len();
-        INSIDE.set(true);
-        let _outside = Outside;
+        IN_LOOP.set(true);
+        let _leave = LeaveLoop;
         for share in (index..threads).chain(0..index) {
             let end = tasks * (share + 1) / threads;
             loop {
@@ -233,11 +233,11 @@ impl Shared {
 }
 
 /// Says that a thread has left a loop, also when a task panicked.
-struct Outside;
+struct LeaveLoop;
 
-impl Drop for Outside {
+impl Drop for LeaveLoop {
     fn drop(&mut self) {
-        INSIDE.set(false);
+        IN_LOOP.set(false);
     }
 }
 

@@ -54,7 +54,7 @@ impl Element for Int8 {
     #[inline(always)]
     unsafe fn load<S: Simd>(from: *const Int8) -> S::V {
         // SAFETY: the caller's.
-        unsafe { S::load_signed_bytes(from.cast()) }
+        unsafe { S::load_i8(from.cast()) }
     }
 }
 
@@ -72,7 +72,7 @@ pub(super) unsafe fn accumulate<S: Simd, E: Element, const R: usize, const C: us
     a: [*const f32; R],
     b: [*const E; C],
     stride: usize,
-    later: Option<[*const E; C]>,
+    prefetch: Option<[*const E; C]>,
 ) {
     let mut sums = *acc;
     for i in 0..k {
@@ -81,8 +81,8 @@ pub(super) unsafe fn accumulate<S: Simd, E: Element, const R: usize, const C: us
             let mut columns = [S::splat(0.0); C];
             for c in 0..C {
                 columns[c] = E::load::<S>(b[c].add(i * stride));
-                if let Some(later) = later {
-                    S::prefetch_second(later[c].wrapping_add(i * stride).cast());
+                if let Some(prefetch) = prefetch {
+                    S::prefetch_l2(prefetch[c].wrapping_add(i * stride).cast());
                 }
             }
             for r in 0..R {

@@ -30,15 +30,15 @@ pub(in crate::kernels) struct Int8Rows {
 
 impl Int8Rows {
     /// Makes room for `rows` rows of `blocks` blocks each, and returns it to be written.
-    pub(in crate::kernels) fn reach(&mut self, rows: usize, blocks: usize) -> Int8Room {
+    pub(in crate::kernels) fn reach(&mut self, rows: usize, blocks: usize) -> Int8RowsMut {
         (self.rows, self.blocks) = (rows, blocks);
-        let places = rows.next_multiple_of(TILE) * blocks;
-        self.bytes.reach(places * BLOCK / size_of::<f32>());
+        let blocks_apart = rows.next_multiple_of(TILE) * blocks;
+        self.bytes.reach(blocks_apart * BLOCK / size_of::<f32>());
         let [scales, biases, shifts] = [&mut self.scales, &mut self.biases, &mut self.shifts].map(|buffer| {
-            buffer.reach(places);
+            buffer.reach(blocks_apart);
             Shared::new(buffer.as_mut_slice())
         });
-        Int8Room { bytes: Shared::new(self.bytes.as_mut_slice()), scales, biases, shifts }
+        Int8RowsMut { bytes: Shared::new(self.bytes.as_mut_slice()), scales, biases, shifts }
     }
 
     /// Blocks per row.
@@ -47,38 +47,38 @@ impl Int8Rows {
     }
 
     /// How far the numbers of a row's first block are from those of the first row's.
-    pub(in crate::kernels) fn place(&self, row: usize) -> usize {
+    pub(in crate::kernels) fn block_index(&self, row: usize) -> usize {
         debug_assert!(row < self.rows);
-        place(row, self.blocks)
+        block_index(row, self.blocks)
     }
 
     /// The bytes of a row's first block.
     pub(in crate::kernels) fn bytes(&self, row: usize) -> *const u8 {
         debug_assert!(row < self.rows);
-        self.bytes.as_slice().as_ptr().cast::<u8>().wrapping_add(place(row, self.blocks) * BLOCK)
+        self.bytes.as_slice().as_ptr().cast::<u8>().wrapping_add(block_index(row, self.blocks) * BLOCK)
     }
 
     /// The scale of a row's first block.
     pub(in crate::kernels) fn scales(&self, row: usize) -> *const f32 {
-        self.scales.as_slice()[place(row, self.blocks)..].as_ptr()
+        self.scales.as_slice()[block_index(row, self.blocks)..].as_ptr()
     }
 
     /// What a product with a row's first block starts from: `-BIAS` times the sum of its bytes,
     /// which takes away what the kernel set's products of bytes add.
     pub(in crate::kernels) fn biases(&self, row: usize) -> *const i32 {
-        self.biases.as_slice()[place(row, self.blocks)..].as_ptr().cast()
+        self.biases.as_slice()[block_index(row, self.blocks)..].as_ptr().cast()
     }
 
     /// What weights that are all one too large add to the product with a row's first block,
     /// negated: `-scale * sum`.
     pub(in crate::kernels) fn shifts(&self, row: usize) -> *const f32 {
-        self.shifts.as_slice()[place(row, self.blocks)..].as_ptr()
+        self.shifts.as_slice()[block_index(row, self.blocks)..].as_ptr()
     }
 }
 
 /// The memory of [`Int8Rows`], to be written by several threads. Block b of a row lies
-/// `place(row, blocks) + b * TILE` places on in each buffer.
-pub(in crate::kernels) struct Int8Room {
+/// `block_index(row, blocks) + b * TILE` places on in each buffer.
+pub(in crate::kernels) struct Int8RowsMut {
     pub(in crate::kernels) bytes: Shared,
     pub(in crate::kernels) scales: Shared,
     pub(in crate::kernels) biases: Shared,
@@ -86,6 +86,6 @@ pub(in crate::kernels) struct Int8Room {
 }
 
 /// Where a row's first block lies, counted in blocks.
-pub(in crate::kernels) fn place(row: usize, blocks: usize) -> usize {
+pub(in crate::kernels) fn block_index(row: usize, blocks: usize) -> usize {
     row / TILE * TILE * blocks + row % TILE
 }

@@ -17,13 +17,13 @@ pub(crate) struct Buffer {
 const LINE: usize = 16;
 
 /// Floats of a large page (2 MiB).
-const PAGE: usize = 2 << 18;
+const HUGE_PAGE: usize = 2 << 18;
 
 /// Floats that the place of a buffer of `len` floats is a multiple of. Weights lie on large pages
 /// from the start on: with small ones a step that reads all of them looks up a new address every 64
 /// cache lines.
 const fn alignment(len: usize) -> usize {
-    if len >= PAGE { PAGE } else { LINE }
+    if len >= HUGE_PAGE { HUGE_PAGE } else { LINE }
 }
 
 // SAFETY: a buffer owns its memory, like a `Vec<f32>`.
@@ -44,7 +44,7 @@ impl Buffer {
         let skipped = allocated.as_ptr().align_offset(alignment(len) * size_of::<f32>());
         assert!(skipped < alignment(len), "an aligned float is among the first");
         let mut buffer = Self { allocated, skipped, len };
-        ask_for_large_pages(buffer.as_mut_slice());
+        advise_huge_pages(buffer.as_mut_slice());
         buffer
     }
 
@@ -84,8 +84,8 @@ impl Buffer {
 /// For the whole large pages of an aligned buffer; what is left keeps small ones, so no memory is
 /// wasted. A wish; nothing depends on it.
 #[cfg(target_os = "linux")]
-fn ask_for_large_pages(buffer: &mut [f32]) {
-    let bytes = buffer.len() / PAGE * PAGE * size_of::<f32>();
+fn advise_huge_pages(buffer: &mut [f32]) {
+    let bytes = buffer.len() / HUGE_PAGE * HUGE_PAGE * size_of::<f32>();
     if bytes > 0 {
         // SAFETY: whole pages inside the buffer; advice changes no content.
         unsafe { libc::madvise(buffer.as_mut_ptr().cast(), bytes, libc::MADV_HUGEPAGE) };
@@ -93,7 +93,7 @@ fn ask_for_large_pages(buffer: &mut [f32]) {
 }
 
 #[cfg(not(target_os = "linux"))]
-fn ask_for_large_pages(_: &mut [f32]) {}
+fn advise_huge_pages(_: &mut [f32]) {}
 
 impl Default for Buffer {
     fn default() -> Self {

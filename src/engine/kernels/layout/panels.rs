@@ -134,7 +134,7 @@ impl Panels {
             }
             Format::Bf16 if self.in_pairs => {
                 for (input, value) in to.iter_mut().enumerate() {
-                    *value = bf16_at(panel, place_in_pairs(width, lane, input));
+                    *value = bf16_at(panel, index_in_pairs(width, lane, input));
                 }
             }
             Format::Bf16 => {
@@ -180,13 +180,13 @@ fn bf16_at(bytes: &[u8], index: usize) -> f32 {
 }
 
 /// Where in a panel of pairs an input of a lane is, in numbers.
-fn place_in_pairs(width: usize, lane: usize, input: usize) -> usize {
+fn index_in_pairs(width: usize, lane: usize, input: usize) -> usize {
     input / 2 * 2 * width + 2 * lane + input % 2
 }
 
 fn put_pairs(row: &[u8], to: &mut [u8], width: usize, lane: usize) {
     for (input, number) in row.as_chunks::<2>().0.iter().enumerate() {
-        to[2 * place_in_pairs(width, lane, input)..][..2].copy_from_slice(number);
+        to[2 * index_in_pairs(width, lane, input)..][..2].copy_from_slice(number);
     }
 }
 

@@ -109,12 +109,12 @@ thread_local! {
 /// bf16, the rows of prompts become bf16 instead, and so do the weights: many rows share the work.
 pub(crate) fn linear(
     compute: &Compute,
-    (x, generated): (&Matrix, usize),
+    (x, decode_rows): (&Matrix, usize),
     weights: &Linear,
     y: &mut Matrix,
     output: Output,
 ) {
-    assert!(generated <= x.rows(), "generated rows are rows");
+    assert!(decode_rows <= x.rows(), "the decode rows are among the rows");
     assert_eq!((x.cols(), compute.kernels()), (weights.inputs, weights.kernels), "weights were packed for this");
     match output {
         Output::Store => y.resize(x.rows(), weights.outputs),
@@ -136,7 +136,7 @@ pub(crate) fn linear(
     let parts = if decode == prefill {
         [(all.clone(), decode), (all.end..all.end, prefill)]
     } else {
-        [(0..generated, decode), (generated..all.end, prefill)]
+        [(0..decode_rows, decode), (decode_rows..all.end, prefill)]
     };
     for (rows, kernel) in parts.into_iter().filter(|(rows, _)| !rows.is_empty()) {
         product(rows, kernel);
@@ -230,18 +230,18 @@ struct Product<'a> {
 impl Product<'_> {
     fn run(&self, x: &Matrix, kernel: ProductKernel) {
         match kernel {
-            ProductKernel::F32 => self.of_floats::<f32>(x),
-            ProductKernel::F16 => self.of_floats::<F16>(x),
-            ProductKernel::Bf16 => self.of_floats::<Bf16>(x),
-            ProductKernel::Int8(layout) => self.of_bytes(x, layout),
+            ProductKernel::F32 => self.run_floats::<f32>(x),
+            ProductKernel::F16 => self.run_floats::<F16>(x),
+            ProductKernel::Bf16 => self.run_floats::<Bf16>(x),
+            ProductKernel::Int8(layout) => self.run_int8(x, layout),
             #[cfg(target_arch = "x86_64")]
-            ProductKernel::Bf16Pairs => self.of_pairs(x),
+            ProductKernel::Bf16Pairs => self.run_bf16_pairs(x),
             #[cfg(target_arch = "x86_64")]
-            ProductKernel::Bf16Tiles(layout) => self.on_tiles(x, layout),
+            ProductKernel::Bf16Tiles(layout) => self.run_bf16_tiles(x, layout),
         }
     }
 
-    fn of_floats<E: Element>(&self, x: &Matrix) {
+    fn run_floats<E: Element>(&self, x: &Matrix) {
         self.split(1, |rows, range| {
             let panels = self.weights.panels.bytes().as_ptr().cast::<E>();
             let to = self.destination();
@@ -259,40 +259,40 @@ impl Product<'_> {
         });
     }
 
-    fn of_bytes(&self, x: &Matrix, layout: PartLayout) {
-        let mut bytes = INT8_ROWS.take();
-        quantize(self.compute, x, self.rows(), self.weights.panels.blocks(), &mut bytes);
+    fn run_int8(&self, x: &Matrix, layout: PartLayout) {
+        let mut activations = INT8_ROWS.take();
+        quantize(self.compute, x, self.rows(), self.weights.panels.blocks(), &mut activations);
         self.split(TILE, |rows, range| {
             let panels = self.weights.panels.bytes();
-            let task = Int8Task { x: &bytes, rows, panels, layout, range, to: self.destination() };
+            let task = Int8Task { x: &activations, rows, panels, layout, range, to: self.destination() };
             // SAFETY: as above.
-            unsafe { self.compute.kernels().run_on_bytes(task) }
+            unsafe { self.compute.kernels().run_int8(task) }
         });
-        INT8_ROWS.set(bytes);
+        INT8_ROWS.set(activations);
     }
 
     #[cfg(target_arch = "x86_64")]
-    fn of_pairs(&self, x: &Matrix) {
+    fn run_bf16_pairs(&self, x: &Matrix) {
         let mut numbers = BF16_ROWS.take();
         round(self.compute, x, self.rows(), self.weights.panels.blocks(), &mut numbers);
         self.split(1, |rows, range| {
             let panels = self.weights.panels.bytes();
             let task = Bf16PairsTask { x: &numbers, rows, panels, range, to: self.destination() };
             // SAFETY: as above.
-            unsafe { self.compute.kernels().run_on_pairs(task) }
+            unsafe { self.compute.kernels().run_bf16_pairs(task) }
         });
         BF16_ROWS.set(numbers);
     }
 
     #[cfg(target_arch = "x86_64")]
-    fn on_tiles(&self, x: &Matrix, layout: Option<PartLayout>) {
+    fn run_bf16_tiles(&self, x: &Matrix, layout: Option<PartLayout>) {
         let mut numbers = BF16_ROWS.take();
         round(self.compute, x, self.rows(), self.weights.panels.blocks(), &mut numbers);
         self.split(STRIP, |rows, range| {
             let panels = self.weights.panels.bytes();
             let task = Bf16Task { x: &numbers, rows, panels, layout, range, to: self.destination() };
             // SAFETY: as above.
-            unsafe { self.compute.kernels().run_on_bytes(task) }
+            unsafe { self.compute.kernels().run_bf16_tiles(task) }
         });
         BF16_ROWS.set(numbers);
     }

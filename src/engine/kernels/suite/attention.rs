@@ -73,7 +73,7 @@ impl Sequence {
         let keep = |numbers: Vec<f32>| match store {
             Store::F32 | Store::F16 => numbers,
             Store::Bf16 => reference::as_bf16(&numbers),
-            Store::Int8 => reference::as_bytes_of_one_scale(&numbers),
+            Store::Int8 => reference::as_int8_with_one_scale(&numbers),
         };
         let floats = |numbers: Vec<f64>| numbers.iter().map(|&x| x as f32).collect::<Vec<_>>();
         let rows = |of: &dyn Fn(usize) -> Vec<f32>| (0..self.tokens).map(of).collect::<Vec<_>>();

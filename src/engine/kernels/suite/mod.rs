@@ -23,7 +23,7 @@ pub(super) trait Subject {
 
     /// How products with weights of this packing multiply the rows of generated tokens, or those of
     /// prompts.
-    fn arithmetic(&self, packing: Packing, generated: bool) -> Arithmetic;
+    fn arithmetic(&self, packing: Packing, decode: bool) -> Arithmetic;
 
     /// `[rows, outputs]`.
     fn product(&self, product: &Product<'_>) -> Vec<f32>;
@@ -97,7 +97,7 @@ pub(super) enum Arithmetic {
     /// Nothing.
     Exact,
     /// Activations are signed bytes, 32 with one scale.
-    Bytes,
+    Int8,
     /// Activations are bf16, weights all that they are.
     Bf16,
     /// Activations and weights are bf16.

@@ -10,7 +10,7 @@ pub(in crate::kernels) struct Product<'a> {
     /// `[rows, inputs]`.
     pub(in crate::kernels) x: &'a [f32],
     /// How many of the rows, the first ones, are of generated tokens.
-    pub(in crate::kernels) generated: usize,
+    pub(in crate::kernels) decode_rows: usize,
     /// `[outputs, inputs]`.
     pub(in crate::kernels) w: &'a [f32],
     /// The other half of a gated product, silu(x Wᵀ) · (x upᵀ).
@@ -33,7 +33,7 @@ impl Product<'_> {
     fn exact(&self, arithmetic: Arithmetic) -> Vec<f64> {
         let x = match arithmetic {
             Arithmetic::Exact => self.x.to_vec(),
-            Arithmetic::Bytes => reference::as_bytes(self.x, self.inputs),
+            Arithmetic::Int8 => reference::as_int8(self.x, self.inputs),
             Arithmetic::Bf16 | Arithmetic::Bf16Both => reference::as_bf16(self.x),
         };
         let times = |w: &[f32]| {
@@ -60,7 +60,7 @@ impl Product<'_> {
             (Arithmetic::Bf16Both, Packing::Of(Format::Q4K)) => 2e-2,
             // Of a sum of up to 90 products; every addition rounds.
             (Arithmetic::Exact, Packing::Of(Format::F32)) => 1e-5 * (self.inputs as f64 / 90.0).max(1.0),
-            (Arithmetic::Exact | Arithmetic::Bytes | Arithmetic::Bf16Both, _) => 1e-3,
+            (Arithmetic::Exact | Arithmetic::Int8 | Arithmetic::Bf16Both, _) => 1e-3,
             (Arithmetic::Bf16, _) => 1e-4,
         }
     }
@@ -70,10 +70,10 @@ impl Product<'_> {
         let mut known: Vec<(Arithmetic, Vec<f64>)> = Vec::new();
         for subject in &family.subjects {
             let found = subject.product(self);
-            let split = self.generated * self.outputs();
-            let (generated, prompts) = found.split_at(split);
-            for (found, range, generated) in [(generated, 0..split, true), (prompts, split..found.len(), false)] {
-                let arithmetic = subject.arithmetic(self.packing, generated);
+            let split = self.decode_rows * self.outputs();
+            let (decoded, prefilled) = found.split_at(split);
+            for (found, range, decode) in [(decoded, 0..split, true), (prefilled, split..found.len(), false)] {
+                let arithmetic = subject.arithmetic(self.packing, decode);
                 if known.iter().all(|(known, _)| *known != arithmetic) {
                     known.push((arithmetic, self.exact(arithmetic)));
                 }
@@ -98,9 +98,9 @@ pub(in crate::kernels) fn products_are_right(family: &Family<'_>) {
         let (x, w) = (numbers(rng, rows * inputs), numbers(rng, outputs * inputs));
         let (bias, onto) = (numbers(rng, outputs), numbers(rng, rows * outputs));
         let (bias, onto) = (Some(&bias[..]).filter(|_| rng.random()), Some(&onto[..]).filter(|_| rng.random()));
-        let generated = rng.random_range(0..=rows);
+        let decode_rows = rng.random_range(0..=rows);
         for &packing in family.packings {
-            Product { packing, inputs, x: &x, generated, w: &w, up: None, bias, onto }.check(family);
+            Product { packing, inputs, x: &x, decode_rows, w: &w, up: None, bias, onto }.check(family);
         }
     });
 }
@@ -110,9 +110,9 @@ pub(in crate::kernels) fn gated_products_are_right(family: &Family<'_>) {
         let (rows, outputs) = (rng.random_range(1..family.shapes.most_rows), rng.random_range(1..90));
         let inputs = family.inputs(rng, 480);
         let (x, w, up) = (numbers(rng, rows * inputs), numbers(rng, outputs * inputs), numbers(rng, outputs * inputs));
-        let generated = rng.random_range(0..=rows);
+        let decode_rows = rng.random_range(0..=rows);
         for &packing in family.packings {
-            Product { packing, inputs, x: &x, generated, w: &w, up: Some(&up), bias: None, onto: None }.check(family);
+            Product { packing, inputs, x: &x, decode_rows, w: &w, up: Some(&up), bias: None, onto: None }.check(family);
         }
     });
 }
@@ -126,17 +126,17 @@ pub(in crate::kernels) fn a_row_of_a_product_does_not_depend_on_the_others(famil
     for (subject, &packing) in
         family.subjects.iter().flat_map(|subject| family.packings.iter().map(move |p| (subject, p)))
     {
-        let product = |x: &[f32], generated| {
-            subject.product(&Product { packing, inputs, x, generated, w: &w, up: None, bias: None, onto: None })
+        let product = |x: &[f32], decode_rows| {
+            subject.product(&Product { packing, inputs, x, decode_rows, w: &w, up: None, bias: None, onto: None })
         };
-        let (of_prompts, of_generated) = (product(&x, 0), product(&x, total));
+        let (all_prefill, all_decode) = (product(&x, 0), product(&x, total));
         for count in [1, 2, 3, 4, 5, 8, 9, 12, 17, 25, 29, 40, 41, 80] {
             let rows: Vec<usize> = (0..count).map(|row| total - 1 - row).collect();
             let part: Vec<f32> = rows.iter().flat_map(|&row| &x[row * inputs..][..inputs]).copied().collect();
-            for generated in if family.slow { vec![count / 2] } else { vec![0, count / 3, count] } {
-                let found = product(&part, generated);
+            for decode_rows in if family.slow { vec![count / 2] } else { vec![0, count / 3, count] } {
+                let found = product(&part, decode_rows);
                 for (at, &row) in rows.iter().enumerate() {
-                    let together = if at < generated { &of_generated } else { &of_prompts };
+                    let together = if at < decode_rows { &all_decode } else { &all_prefill };
                     assert_eq!(
                         found[at * outputs..][..outputs],
                         together[row * outputs..][..outputs],
@@ -158,16 +158,16 @@ pub(in crate::kernels) fn a_row_that_is_no_number_spoils_no_other(family: &Famil
     for (subject, &packing) in
         family.subjects.iter().flat_map(|subject| family.packings.iter().map(move |p| (subject, p)))
     {
-        for generated in [0, 3] {
+        for decode_rows in [0, 3] {
             let product = |x: &[f32]| {
-                subject.product(&Product { packing, inputs, x, generated, w: &w, up: None, bias: None, onto: None })
+                subject.product(&Product { packing, inputs, x, decode_rows, w: &w, up: None, bias: None, onto: None })
             };
             let (clean, found) = (product(&x), product(&spoilt));
             let name = format!("{} {packing:?}", subject.name());
             assert_eq!(found[..outputs], clean[..outputs], "{name}");
             assert_eq!(found[2 * outputs..], clean[2 * outputs..], "{name}");
             // Bytes have no way to say it.
-            if subject.arithmetic(packing, generated > 0) != Arithmetic::Bytes {
+            if subject.arithmetic(packing, decode_rows > 0) != Arithmetic::Int8 {
                 assert!(found[outputs..2 * outputs].iter().all(|y| y.is_nan()), "{name}: its own row says so");
             }
         }

@@ -1,12 +1,12 @@
 //! Attention of one tile: some consecutive tokens of a sequence × the query heads of one key/value
-//! head, over the keys of one part. Online softmax over chunks of 64 keys; scores and weighted sums
-//! are register tiles, like any matrix product. A sequence of several parts gets what they come to
+//! head, over the keys of one split. Online softmax over chunks of 64 keys; scores and weighted sums
+//! are register tiles, like any matrix product. A sequence of several splits gets what they come to
 //! put together by [`CombineTask`].
 //!
 //! Why it is bitwise independent of the tile: every score and every weighted sum is one
-//! multiply-add chain in ascending order; chunks start at multiples of 64 and parts at multiples of
-//! [`PART`]; a key that a row may not see has weight exactly 0, a chunk of such keys scales the row
-//! by exactly 1, and a part of such keys is left out.
+//! multiply-add chain in ascending order; chunks start at multiples of 64 and splits at multiples of
+//! [`KV_SPLIT`]; a key that a row may not see has weight exactly 0, a chunk of such keys scales the row
+//! by exactly 1, and a split of such keys is left out.
 
 mod state;
 
@@ -15,7 +15,7 @@ use super::simd::{Kernel, Simd};
 use super::tile::{Element, F16, Int8, accumulate};
 use crate::blocks::BlockId;
 use crate::kernels::layout::{Heads, KvFormat, KvShape};
-use state::{State, exp_one, place};
+use state::{State, exp_one, head_offset};
 use std::cell::Cell;
 use std::ops::Range;
 
@@ -24,8 +24,8 @@ pub(in crate::kernels) use state::{CombineTask, partial_len};
 /// Keys per chunk; a multiple of every block size and vector.
 const CHUNK: usize = 64;
 
-/// Keys per part: what one thread takes of a sequence. A constant, since results depend on it.
-pub(in crate::kernels) const PART: usize = 8 * CHUNK;
+/// Keys per split: what one thread takes of a sequence. A constant, since results depend on it.
+pub(in crate::kernels) const KV_SPLIT: usize = 8 * CHUNK;
 
 /// Blocks of a chunk at most.
 const BLOCKS: usize = CHUNK / 16;
@@ -38,8 +38,8 @@ pub(in crate::kernels) struct AttentionTask<'a> {
     pub(in crate::kernels) tokens: usize,
     /// The position of the first token.
     pub(in crate::kernels) position: usize,
-    /// Which keys: these of the parts that the tokens see.
-    pub(in crate::kernels) parts: Range<usize>,
+    /// Which keys: these of the splits that the tokens see.
+    pub(in crate::kernels) splits: Range<usize>,
     pub(in crate::kernels) kv_head: usize,
     pub(in crate::kernels) table: &'a [BlockId],
     pub(in crate::kernels) shape: KvShape,
@@ -52,9 +52,9 @@ pub(in crate::kernels) struct AttentionTask<'a> {
 /// Where attention goes.
 #[derive(Clone, Copy)]
 pub(in crate::kernels) enum AttentionOutput {
-    /// `[tokens, width]`, of all parts; the task writes its heads only.
+    /// `[tokens, width]`, of all splits; the task writes its heads only.
     Rows { out: *mut f32, width: usize },
-    /// [`partial_len`] floats of one part of several.
+    /// [`partial_len`] floats of one split of several.
     Partial(*mut f32),
 }
 
@@ -89,14 +89,14 @@ struct Chunk<E> {
     /// The keys and values that are read after these, for few rows: they are done with a block
     /// before the processor has found out by itself that it is read in order, each being a piece of
     /// memory of its own.
-    after: Option<[[*const E; BLOCKS]; 2]>,
+    prefetch: Option<[[*const E; BLOCKS]; 2]>,
 }
 
 impl<E> Chunk<E> {
     /// Of `count` keys from `start` on, which are not found yet.
     fn empty(start: usize, count: usize) -> Self {
         let nowhere = [std::ptr::null(); BLOCKS];
-        Self { start, count, keys: nowhere, values: nowhere, scales: None, after: None }
+        Self { start, count, keys: nowhere, values: nowhere, scales: None, prefetch: None }
     }
 }
 
@@ -115,7 +115,7 @@ impl Kernel for AttentionTask<'_> {
         let narrow = self.shape.format != KvFormat::F32;
         let widened = if narrow && !few { CHUNK * (d + d_padded) } else { 0 };
         let partial = partial_len(rows, self.shape);
-        let before = if self.parts.len() > 1 { partial } else { 0 };
+        let before = if self.splits.len() > 1 { partial } else { 0 };
         let wanted = rows * (d + CHUNK + 1) + partial + widened + before;
         if scratch.len() < wanted {
             scratch.resize(wanted, 0.0);
@@ -125,15 +125,15 @@ impl Kernel for AttentionTask<'_> {
         let (state, rest) = rest.split_at_mut(partial);
         let (rescale, rest) = rest.split_at_mut(rows);
         let (before, widened) = rest.split_at_mut(before);
-        let state = State::of(state, rows, d_padded);
+        let state = State::new(state, rows, d_padded);
         let mut tile = Tile { q, weights, state, rescale, widened };
         self.read_queries(&mut tile);
-        for part in self.parts.clone() {
+        for split in self.splits.clone() {
             // SAFETY: the caller's.
-            unsafe { self.attend_to_part::<S>(&mut tile, part, few) }
-            if self.parts.len() > 1 {
-                let mut before = State::of(before, rows, d_padded);
-                if part == self.parts.start {
+            unsafe { self.attend_to_split::<S>(&mut tile, split, few) }
+            if self.splits.len() > 1 {
+                let mut before = State::new(before, rows, d_padded);
+                if split == self.splits.start {
                     before.copy(&tile.state);
                 } else {
                     // SAFETY: the caller's.
@@ -141,13 +141,13 @@ impl Kernel for AttentionTask<'_> {
                 }
             }
         }
-        let state = if self.parts.len() > 1 { State::of(before, rows, d_padded) } else { tile.state };
+        let state = if self.splits.len() > 1 { State::new(before, rows, d_padded) } else { tile.state };
         match self.to {
             // SAFETY: the caller's.
             AttentionOutput::Rows { out, width } => unsafe { state.write(self.shape.heads, self.kv_head, out, width) },
             // SAFETY: the caller's.
             AttentionOutput::Partial(to) => unsafe {
-                State::of(std::slice::from_raw_parts_mut(to, partial), rows, d_padded).copy(&state);
+                State::new(std::slice::from_raw_parts_mut(to, partial), rows, d_padded).copy(&state);
             },
         }
         SCRATCH.set(scratch);
@@ -155,12 +155,12 @@ impl Kernel for AttentionTask<'_> {
 }
 
 impl AttentionTask<'_> {
-    /// The state of a tile after the keys of a part alone.
+    /// The state of a tile after the keys of a split alone.
     #[inline(always)]
-    unsafe fn attend_to_part<S: Simd>(&self, tile: &mut Tile<'_>, part: usize, few: bool) {
+    unsafe fn attend_to_split<S: Simd>(&self, tile: &mut Tile<'_>, split: usize, few: bool) {
         tile.state.clear();
         let keys = self.position + self.tokens;
-        for start in (part * PART..keys.min((part + 1) * PART)).step_by(CHUNK) {
+        for start in (split * KV_SPLIT..keys.min((split + 1) * KV_SPLIT)).step_by(CHUNK) {
             // SAFETY: the caller's; the table covers all keys.
             unsafe {
                 match self.shape.format {
@@ -180,7 +180,7 @@ impl AttentionTask<'_> {
         unsafe {
             let mut chunk = self.chunk::<E>(start, keys);
             if few {
-                chunk.after = Some(self.after(&chunk, keys));
+                chunk.prefetch = Some(self.prefetch_targets(&chunk, keys));
                 self.attend::<S, E>(tile, &chunk);
             } else {
                 let chunk = self.widened::<S, E>(tile, &chunk);
@@ -220,7 +220,7 @@ impl AttentionTask<'_> {
         let d = self.shape.heads.d;
         let scale = 1.0 / (d as f32).sqrt();
         for (row, to) in tile.q.chunks_exact_mut(d).enumerate() {
-            let from = place(self.shape.heads, self.kv_head, row, self.q_width);
+            let from = head_offset(self.shape.heads, self.kv_head, row, self.q_width);
             for (to, from) in to.iter_mut().zip(&self.q[from..from + d]) {
                 *to = from * scale;
             }
@@ -251,23 +251,23 @@ impl AttentionTask<'_> {
     /// Where what is read after the chunk from `start` on begins: the next chunk of `keys` keys, or
     /// the first one of the next head. Blocks that it does not have are those of this chunk.
     #[inline(always)]
-    unsafe fn after<E: Element>(&self, chunk: &Chunk<E>, keys: usize) -> [[*const E; BLOCKS]; 2] {
+    unsafe fn prefetch_targets<E: Element>(&self, chunk: &Chunk<E>, keys: usize) -> [[*const E; BLOCKS]; 2] {
         let shape = self.shape;
         let next_start = chunk.start + CHUNK;
         let (start, heads) = if next_start < keys { (next_start, 0) } else { (0, 1) };
-        let mut after = [chunk.keys, chunk.values];
+        let mut prefetch = [chunk.keys, chunk.values];
         if self.kv_head + heads < shape.heads.n_kv {
             // SAFETY: the caller's.
             let next = unsafe { self.chunk::<E>(start, keys) };
             let blocks = next.count.div_ceil(shape.block_tokens);
-            for (to, from) in after[0].iter_mut().zip(next.keys).take(blocks) {
+            for (to, from) in prefetch[0].iter_mut().zip(next.keys).take(blocks) {
                 *to = from.wrapping_byte_add(heads * shape.key_head_bytes());
             }
-            for (to, from) in after[1].iter_mut().zip(next.values).take(blocks) {
+            for (to, from) in prefetch[1].iter_mut().zip(next.values).take(blocks) {
                 *to = from.wrapping_byte_add(heads * shape.value_head_bytes());
             }
         }
-        after
+        prefetch
     }
 
     /// The same keys and values as floats, in the tile's memory; scales stay where they are.
@@ -295,7 +295,7 @@ impl AttentionTask<'_> {
         // SAFETY: the caller's.
         unsafe {
             self.score::<S, E>(tile, chunk);
-            self.soften::<S, E>(tile, chunk);
+            self.softmax::<S, E>(tile, chunk);
             self.sum_values::<S, E>(tile, chunk);
         }
     }
@@ -312,10 +312,10 @@ impl AttentionTask<'_> {
                 std::array::from_fn(|v| if from + v * S::LANES < chunk.count { from + v * S::LANES } else { from });
             let vectors =
                 |keys: &[*const E; BLOCKS]| places.map(|key| keys[key / block_tokens].wrapping_add(key % block_tokens));
-            let (keys, after) = (vectors(&chunk.keys), chunk.after.map(|[keys, _]| vectors(&keys)));
+            let (keys, prefetch) = (vectors(&chunk.keys), chunk.prefetch.map(|[keys, _]| vectors(&keys)));
             // SAFETY: the caller's.
             unsafe {
-                by_height!(self.score_rows(tile, first, from, keys, after) over rows);
+                by_height!(self.score_rows(tile, first, from, keys, prefetch) over rows);
                 if let Some([scales, _]) = chunk.scales {
                     self.scale_scores::<S>(tile, from..(from + 4 * S::LANES).min(chunk.count), &scales);
                 }
@@ -330,7 +330,7 @@ impl AttentionTask<'_> {
         first: usize,
         from: usize,
         keys: [*const E; 4],
-        after: Option<[*const E; 4]>,
+        prefetch: Option<[*const E; 4]>,
     ) {
         let d = self.shape.heads.d;
         // SAFETY: the rows are inside the tile; CHUNK is a multiple of four vectors or of the one
@@ -338,7 +338,7 @@ impl AttentionTask<'_> {
         unsafe {
             let q: [*const f32; R] = std::array::from_fn(|r| tile.q.as_ptr().add((first + r) * d));
             let mut acc = [[S::splat(0.0); 4]; R];
-            accumulate::<S, E, R, 4>(&mut acc, d, q, keys, self.shape.block_tokens, after);
+            accumulate::<S, E, R, 4>(&mut acc, d, q, keys, self.shape.block_tokens, prefetch);
             for (r, scores) in acc.iter().enumerate() {
                 let to = tile.weights.as_mut_ptr().add((first + r) * CHUNK + from);
                 for (v, &score) in scores.iter().enumerate() {
@@ -366,7 +366,7 @@ impl AttentionTask<'_> {
     /// Scores to weights: hides what a row may not see, and updates its largest score and its
     /// total. Where values have scales, the weights take them along.
     #[inline(always)]
-    unsafe fn soften<S: Simd, E: Element>(&self, tile: &mut Tile<'_>, chunk: &Chunk<E>) {
+    unsafe fn softmax<S: Simd, E: Element>(&self, tile: &mut Tile<'_>, chunk: &Chunk<E>) {
         let Chunk { start, count, .. } = *chunk;
         let (group, block_tokens) = (self.group(), self.shape.block_tokens);
         let width = count.next_multiple_of(S::LANES);
@@ -461,10 +461,10 @@ impl AttentionTask<'_> {
                 let weights = std::array::from_fn(|r| tile.weights.as_ptr().add((first + r) * CHUNK + from));
                 let block = from / block_tokens;
                 let vectors = |values: *const E| std::array::from_fn(|c| values.wrapping_add((vector + c) * S::LANES));
-                let (values, after) =
-                    (vectors(chunk.values[block]), chunk.after.map(|[_, values]| vectors(values[block])));
+                let (values, prefetch) =
+                    (vectors(chunk.values[block]), chunk.prefetch.map(|[_, values]| vectors(values[block])));
                 let count = block_tokens.min(chunk.count - from);
-                accumulate::<S, E, R, C>(&mut acc, count, weights, values, d_padded, after);
+                accumulate::<S, E, R, C>(&mut acc, count, weights, values, d_padded, prefetch);
             }
             for (r, acc) in acc.iter().enumerate() {
                 for (c, &acc) in acc.iter().enumerate() {

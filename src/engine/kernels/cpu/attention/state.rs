@@ -1,10 +1,10 @@
-//! What the keys that were seen so far come to, and how that of a sequence's parts is put together.
+//! What the keys that were seen so far come to, and how that of a sequence's splits is put together.
 
 use crate::kernels::cpu::exp::exp;
 use crate::kernels::cpu::simd::{Kernel, Simd};
 use crate::kernels::layout::{Heads, KvShape};
 
-/// Floats of what a part of the keys comes to, for some rows (token × head).
+/// Floats of what a split of the keys comes to, for some rows (token × head).
 pub(in crate::kernels) fn partial_len(rows: usize, shape: KvShape) -> usize {
     rows * (shape.d_padded() + 2)
 }
@@ -22,7 +22,7 @@ pub(super) struct State<'a> {
 impl<'a> State<'a> {
     /// In [`partial_len`] floats.
     #[inline(always)]
-    pub(super) fn of(floats: &'a mut [f32], rows: usize, d_padded: usize) -> Self {
+    pub(super) fn new(floats: &'a mut [f32], rows: usize, d_padded: usize) -> Self {
         let (sums, rest) = floats.split_at_mut(rows * d_padded);
         let (largest, total) = rest.split_at_mut(rows);
         Self { sums, largest, total }
@@ -43,7 +43,7 @@ impl<'a> State<'a> {
         self.total.copy_from_slice(other.total);
     }
 
-    /// Takes the keys of a later part in.
+    /// Takes the keys of a later split in.
     #[inline(always)]
     pub(super) unsafe fn fold<S: Simd>(&mut self, later: &State<'_>) {
         let rows = self.largest.len();
@@ -74,16 +74,16 @@ impl<'a> State<'a> {
     pub(super) unsafe fn write(&self, heads: Heads, kv_head: usize, out: *mut f32, width: usize) {
         let d_padded = self.sums.len() / self.largest.len();
         for (row, sums) in self.sums.chunks_exact(d_padded).enumerate() {
-            let (place, inverse) = (place(heads, kv_head, row, width), 1.0 / self.total[row]);
+            let (head_offset, inverse) = (head_offset(heads, kv_head, row, width), 1.0 / self.total[row]);
             for (i, sum) in sums[..heads.d].iter().enumerate() {
                 // SAFETY: `out` has a place for every row and head of the tile.
-                unsafe { *out.add(place + i) = sum * inverse }
+                unsafe { *out.add(head_offset + i) = sum * inverse }
             }
         }
     }
 }
 
-/// Puts the parts of a tile together, in ascending order.
+/// Puts the splits of a tile together, in ascending order.
 pub(in crate::kernels) struct CombineTask<'a> {
     /// One after the other, [`partial_len`] floats each; the first is added up in place.
     pub(in crate::kernels) partials: &'a mut [f32],
@@ -102,11 +102,11 @@ impl Kernel for CombineTask<'_> {
     unsafe fn run<S: Simd>(self) {
         let (rows, d_padded) = (self.rows, self.shape.d_padded());
         let (first, others) = self.partials.split_at_mut(partial_len(rows, self.shape));
-        let mut state = State::of(first, rows, d_padded);
+        let mut state = State::new(first, rows, d_padded);
         // SAFETY: the caller's.
         unsafe {
             for later in others.chunks_exact_mut(partial_len(rows, self.shape)) {
-                state.fold::<S>(&State::of(later, rows, d_padded));
+                state.fold::<S>(&State::new(later, rows, d_padded));
             }
             state.write(self.shape.heads, self.kv_head, self.out, self.out_width);
         }
@@ -114,7 +114,7 @@ impl Kernel for CombineTask<'_> {
 }
 
 /// Where the head of row `row` of a tile starts in a row of all query heads, `width` wide.
-pub(super) fn place(heads: Heads, kv_head: usize, row: usize, width: usize) -> usize {
+pub(super) fn head_offset(heads: Heads, kv_head: usize, row: usize, width: usize) -> usize {
     let group = heads.n_q / heads.n_kv;
     row / group * width + (kv_head * group + row % group) * heads.d
 }
