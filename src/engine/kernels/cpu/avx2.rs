@@ -1,16 +1,16 @@
-//! AVX2 with FMA and F16C: 8 lanes, 16 registers; with or without AVX-VNNI, which gives the same
-//! results.
+//! AVX2 with FMA and F16C: 8 lanes, 16 registers. The level with AVX-VNNI gives the same results as
+//! the one without.
 
 use super::simd::{Kernel, Simd};
 use std::arch::x86_64::*;
 
-/// AVX2, with AVX-VNNI or without.
+/// AVX2, with or without AVX-VNNI.
 #[derive(Clone, Copy)]
 pub(super) struct Level<const VNNI: bool>;
 
-/// Without.
+/// AVX2 without AVX-VNNI.
 pub(super) type Avx2 = Level<false>;
-/// With.
+/// AVX2 with AVX-VNNI.
 pub(super) type Avx2Vnni = Level<true>;
 
 // SAFETY of every block below: the caller has the instructions of the level, and its pointers are
@@ -185,7 +185,8 @@ impl<const VNNI: bool> Simd for Level<VNNI> {
             if VNNI {
                 return _mm256_dpbusd_avx_epi32(acc, _mm256_xor_si256(a, _mm256_set1_epi8(-128)), x);
             }
-            // The sign goes from one factor to the other; the sums of two products fit 16 bits.
+            // The sign moves from one factor to the other, and the sums of two products fit 16
+            // bits.
             let pairs = _mm256_maddubs_epi16(_mm256_abs_epi8(a), _mm256_sign_epi8(x, a));
             _mm256_add_epi32(acc, _mm256_madd_epi16(pairs, _mm256_set1_epi16(1)))
         }

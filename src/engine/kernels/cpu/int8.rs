@@ -1,7 +1,7 @@
-//! The product of signed bytes with quantized weights: register tiles of up to `INT8_TILE_ROWS` rows by
-//! two vectors of outputs. The sums within a block of 32 inputs are exact integers; the blocks are
-//! added up in f32 in ascending order, one multiply-add chain per output. So the result does not
-//! depend on the tile, nor on which instructions make the integers.
+//! int8 GEMM with quantized weights: register tiles of up to `INT8_TILE_ROWS` rows by two vectors
+//! of outputs. The sums within a block of 32 inputs are exact integers. The blocks are added up in
+//! f32 in ascending order, one multiply-add chain per output. So the result depends neither on the
+//! tile nor on the instructions that compute the integers.
 
 use super::destination::Destination;
 use super::simd::{Kernel, Simd};
@@ -17,7 +17,7 @@ pub(in crate::kernels) struct Int8Task<'a> {
     /// All panels, as `panels` packs them.
     pub(in crate::kernels) panels: &'a [u8],
     pub(in crate::kernels) layout: PartLayout,
-    /// Which panels.
+    /// The panels to multiply.
     pub(in crate::kernels) range: Range<usize>,
     pub(in crate::kernels) to: Destination<'a>,
 }
@@ -40,18 +40,18 @@ impl Kernel for Int8Task<'_> {
 /// What the tiles of both formats read of R rows, in one block of each.
 #[derive(Clone, Copy)]
 struct Activations<const R: usize> {
-    /// Of the matrix's first row.
+    /// The int8 numbers of the matrix's first row.
     bytes: *const u8,
     scales: *const f32,
     biases: *const i32,
     shifts: *const f32,
-    /// Where a row's numbers are, counted from those of the first row; its bytes are 32 times as
-    /// far.
+    /// The index of each row's block, counted from the first row's. Its int8 numbers are 32 times
+    /// as far.
     at: [usize; R],
 }
 
 impl<const R: usize> Activations<R> {
-    /// Of the rows from `first` on.
+    /// Reads the rows from `first` on.
     #[inline(always)]
     fn new(x: &Int8Rows, first: usize, block: usize) -> Self {
         let start = Self {
@@ -64,7 +64,7 @@ impl<const R: usize> Activations<R> {
         start.later(block)
     }
 
-    /// So many blocks on.
+    /// Returns the same rows `blocks` blocks further on.
     #[inline(always)]
     fn later(self, blocks: usize) -> Self {
         let blocks_apart = blocks * TILE;
@@ -85,7 +85,7 @@ impl<const R: usize> Activations<R> {
 }
 
 impl Int8Task<'_> {
-    /// The bytes of a panel.
+    /// Returns the bytes of a panel.
     pub(super) fn panel<S: Simd>(&self, panel: usize) -> *const u8 {
         let bytes = self.layout.panel_bytes(self.x.blocks(), 2 * S::LANES);
         self.panels[panel * bytes..(panel + 1) * bytes].as_ptr()
@@ -215,7 +215,7 @@ unsafe fn q4_k<S: Simd, const R: usize, const P: usize>(
     acc
 }
 
-/// A panel of Q4_K.
+/// A panel of Q4_K weights.
 #[derive(Clone, Copy)]
 pub(super) struct Q4Panel<S> {
     at: *const u8,
@@ -224,9 +224,9 @@ pub(super) struct Q4Panel<S> {
 
 impl<S: Simd> Q4Panel<S> {
     const WIDTH: usize = 2 * S::LANES;
-    /// Bytes of 32 inputs.
+    /// The bytes of a part of 32 inputs.
     pub(super) const PART: usize = (2 + BLOCK / 2) * Self::WIDTH;
-    /// Bytes of 256 inputs.
+    /// The bytes of a group of 256 inputs.
     const GROUP: usize = 4 * Self::WIDTH + Q4_PARTS * Self::PART;
 
     pub(super) fn new(at: *const u8) -> Self {
@@ -238,14 +238,14 @@ impl<S: Simd> Q4Panel<S> {
         self.at.wrapping_add(block / Q4_PARTS * Self::GROUP)
     }
 
-    /// Where a block starts: with two bytes per output, before the half bytes.
+    /// Returns the start of a part: two bytes per output, then the nibbles.
     #[inline(always)]
     pub(super) fn part(&self, block: usize) -> *const u8 {
         self.group(block).wrapping_add(4 * Self::WIDTH + block % Q4_PARTS * Self::PART)
     }
 
-    /// The scales of a block and its minima, for one vector of outputs: from its own numbers and
-    /// those of the group.
+    /// Returns the scales and the minima of a part for one vector of outputs, which are products of
+    /// its own bytes and the group's factors.
     #[inline(always)]
     pub(super) unsafe fn factors(&self, block: usize, vector: usize) -> (S::V, S::V) {
         // SAFETY: the caller's.

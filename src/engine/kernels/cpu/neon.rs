@@ -1,12 +1,12 @@
-//! NEON: 4 lanes, 32 registers. Part of every AArch64 CPU. Integers are plain Rust, which the
-//! compiler turns into vectors.
+//! NEON: 4 lanes, 32 registers. Every AArch64 CPU has it. Integer code is plain Rust, which the
+//! compiler vectorizes.
 
 use super::ints::Ints;
 use super::simd::{Kernel, Simd};
 use half::f16;
 use std::arch::aarch64::*;
 
-/// The set.
+/// The kernel set of AArch64.
 #[derive(Clone, Copy)]
 pub(super) struct Neon;
 
@@ -168,7 +168,7 @@ impl Simd for Neon {
     }
 }
 
-/// A vector of four floats.
+/// Returns a vector of four floats.
 #[inline(always)]
 fn four(lanes: [f32; 4]) -> float32x4_t {
     // SAFETY: AArch64 has NEON, and the array is four floats long.

@@ -1,16 +1,16 @@
-//! Plain Rust, for CPUs without a set of their own: 4 lanes, which compilers turn into whatever
-//! vectors there are. It never calls a fused multiply-add, which would be a library call on a CPU
-//! without one.
+//! Plain Rust for CPUs without a kernel set of their own: 4 lanes, which compilers turn into the
+//! vectors that there are. It never calls a fused multiply-add, which would be a library call on a
+//! CPU without one.
 
 use super::ints::Ints;
 use super::simd::{Kernel, Simd};
 use half::f16;
 
-/// The set.
+/// The portable kernel set.
 #[derive(Clone, Copy)]
 pub(super) struct Portable;
 
-/// Four floats.
+/// A vector of four floats.
 #[derive(Clone, Copy)]
 #[repr(align(16))]
 pub(super) struct F4([f32; 4]);

@@ -1,5 +1,5 @@
-//! Activations in the form that a product's kernel reads: int8 for quantized weights, bf16 for
-//! products of bf16 numbers.
+//! Converts activations to the form that a product's kernel reads: int8 for quantized weights, bf16
+//! for products of bf16 numbers.
 
 #[cfg(target_arch = "x86_64")]
 use crate::kernels::cpu::bf16_rows::RoundTask;
@@ -11,10 +11,10 @@ use crate::kernels::layout::int8_rows::{BLOCK, Int8Rows, TILE, block_index};
 use crate::kernels::layout::matrix::Matrix;
 use std::ops::Range;
 
-/// The cost of quantizing a number, in multiply-adds.
+/// The cost of quantizing one number, in multiply-adds.
 const QUANTIZE_COST: usize = 16;
 
-/// Rows per task that rounds to bf16.
+/// The number of rows that one task rounds to bf16.
 #[cfg(target_arch = "x86_64")]
 const ROUND_ROWS: usize = 8;
 

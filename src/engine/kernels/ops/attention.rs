@@ -1,4 +1,4 @@
-//! Causal attention over paged keys and values; the query heads of a group share every read of a
+//! Causal attention over paged keys and values. The query heads of a group share every read of a
 //! key or value.
 
 use crate::blocks::BlockId;
@@ -10,26 +10,28 @@ use std::cell::Cell;
 use std::ops::Range;
 
 /// Query rows (token × head of the group) per task: as many as share keys and values that fit the
-/// first-level cache.
+/// L1 cache.
 const TASK_ROWS: usize = 32;
 
-/// Consecutive tokens of one sequence.
+/// Consecutive tokens of one sequence that attend to it.
 #[derive(Clone, Debug)]
 pub(crate) struct Attend<'a> {
-    /// The row of the first token.
+    /// The row of the first token in the step.
     pub(crate) first_row: usize,
-    /// How many.
+    /// The number of tokens.
     pub(crate) rows: usize,
     /// The position of the first token.
     pub(crate) position: usize,
-    /// The blocks of the sequence, up to the last token's at least.
+    /// The sequence's blocks, at least up to the last of the tokens.
     pub(crate) table: &'a [BlockId],
 }
 
-/// `out [t, n_q * d]`: for every token of `attend`, attention over the keys at its own and all
-/// earlier positions. Queries are the first `n_q * d` columns of `q [t, ..]`. The sum over keys
-/// runs in chunks of 64 and in splits of 512 by absolute position, so that nothing but the sequence
-/// itself decides its order; splits are what several threads share one sequence in.
+/// Computes `out [t, n_q * d]`: for every token of `attend`, attention over the keys at its own and
+/// all earlier positions. The queries are the first `n_q * d` columns of `q [t, ..]`.
+///
+/// The sum over keys runs in chunks of 64 and KV splits of 512 at absolute positions (as in
+/// flash-decoding), so that its order depends on the sequence alone. Threads can share one sequence
+/// by its splits.
 pub(crate) fn attention(
     compute: &Compute,
     q: &Matrix,
@@ -113,13 +115,13 @@ pub(crate) fn attention(
 }
 
 thread_local! {
-    /// What the splits of keys come to, kept from call to call.
+    /// The partial results of KV splits, kept from call to call.
     static PARTIALS: Cell<Buffer> = Cell::default();
 }
 
-/// Gives the splits of a tile places of their own, so that threads can share it, where it would else
-/// be more than half a thread's share of everything. So few tiles are that the places take little
-/// memory. Returns how many floats they are.
+/// Decides which tiles are divided among threads by their KV splits: those that would be more than
+/// half a thread's share of all work. Gives each of their splits room for a partial result, and
+/// returns the room in floats. There are few such tiles, so they take little memory.
 fn plan_partials(tiles: &mut [Tile<'_>], threads: usize, shape: KvShape) -> usize {
     let all: usize = tiles.iter().map(|tile| tile.splits).sum();
     let mut room = 0;
@@ -130,26 +132,26 @@ fn plan_partials(tiles: &mut [Tile<'_>], threads: usize, shape: KvShape) -> usiz
     room
 }
 
-/// Some consecutive tokens with the query heads of one head of keys.
+/// Some consecutive tokens with the query heads of one key/value head.
 struct Tile<'a> {
     span: &'a Attend<'a>,
-    /// The first of the tokens, counted from that of the span.
+    /// The first of the tokens, counted from the span's first.
     from: usize,
     tokens: usize,
     kv_head: usize,
-    /// Parts of the keys that it sees.
+    /// The number of KV splits that the tile attends to.
     splits: usize,
-    /// Where its partial results start, if every split is a task.
+    /// The offset of its partial results, in floats, if every split is a task of its own.
     partials: Option<usize>,
 }
 
 impl Tile<'_> {
-    /// The first row of the step.
+    /// Returns the tile's first row in the step.
     fn row(&self) -> usize {
         self.span.first_row + self.from
     }
 
-    /// Tokens × heads.
+    /// Returns the number of query rows, tokens × heads.
     fn rows(&self, shape: KvShape) -> usize {
         self.tokens * (shape.heads.n_q / shape.heads.n_kv)
     }

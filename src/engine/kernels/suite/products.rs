@@ -1,22 +1,22 @@
-//! Products with packed weights.
+//! Checks products with packed weights.
 
 use super::*;
 
-/// What is multiplied.
+/// A product's operands.
 #[derive(Clone, Copy)]
 pub(in crate::kernels) struct Product<'a> {
     pub(in crate::kernels) packing: Packing,
     pub(in crate::kernels) inputs: usize,
-    /// `[rows, inputs]`.
+    /// The activations `[rows, inputs]`.
     pub(in crate::kernels) x: &'a [f32],
-    /// How many of the rows, the first ones, are of generated tokens.
+    /// How many of the rows, the first ones, are decode rows.
     pub(in crate::kernels) decode_rows: usize,
-    /// `[outputs, inputs]`.
+    /// The weights `[outputs, inputs]`.
     pub(in crate::kernels) w: &'a [f32],
     /// The other half of a gated product, silu(x Wᵀ) · (x upᵀ).
     pub(in crate::kernels) up: Option<&'a [f32]>,
     pub(in crate::kernels) bias: Option<&'a [f32]>,
-    /// What it is added to.
+    /// What the product is added to.
     pub(in crate::kernels) onto: Option<&'a [f32]>,
 }
 
@@ -29,7 +29,7 @@ impl Product<'_> {
         self.w.len() / self.inputs
     }
 
-    /// By the reference.
+    /// Computes the product by the reference.
     fn exact(&self, arithmetic: Arithmetic) -> Vec<f64> {
         let x = match arithmetic {
             Arithmetic::Exact => self.x.to_vec(),
@@ -55,17 +55,17 @@ impl Product<'_> {
 
     fn tolerance(&self, arithmetic: Arithmetic) -> f64 {
         match (arithmetic, self.packing) {
-            // A weight of Q4_K that lies all but half-way between two of bf16 may become the other
+            // A Q4_K weight that lies almost half-way between two bf16 numbers may become the other
             // one.
             (Arithmetic::Bf16Both, Packing::Of(Format::Q4K)) => 2e-2,
-            // Of a sum of up to 90 products; every addition rounds.
+            // The tolerance of a sum of up to 90 products; every addition rounds.
             (Arithmetic::Exact, Packing::Of(Format::F32)) => 1e-5 * (self.inputs as f64 / 90.0).max(1.0),
             (Arithmetic::Exact | Arithmetic::Int8 | Arithmetic::Bf16Both, _) => 1e-3,
             (Arithmetic::Bf16, _) => 1e-4,
         }
     }
 
-    /// Compares what each subject makes of it.
+    /// Compares each subject's result with the reference.
     pub(in crate::kernels) fn check(&self, family: &Family<'_>) {
         let mut known: Vec<(Arithmetic, Vec<f64>)> = Vec::new();
         for subject in &family.subjects {
@@ -88,7 +88,7 @@ impl Product<'_> {
 
 pub(in crate::kernels) fn products_are_right(family: &Family<'_>) {
     family.cases(4, |rng| {
-        // Often the least of everything.
+        // Often the smallest shape.
         let (rows, outputs) = match rng.random_range(0..6) {
             0 => (1, 1),
             _ => (rng.random_range(1..family.shapes.most_rows), rng.random_range(1..150)),
@@ -117,9 +117,10 @@ pub(in crate::kernels) fn gated_products_are_right(family: &Family<'_>) {
     });
 }
 
-/// Every size of the tiles of rows, and passes behind them: alone, in company, in another order.
+/// Covers every size of the tiles of rows, and several tiles: alone, with other rows, and in
+/// another order.
 pub(in crate::kernels) fn a_row_of_a_product_does_not_depend_on_the_others(family: &Family<'_>) {
-    // More than one brick or block of inputs in every packing, and padding where there may be some.
+    // More than one block of inputs in every packing, and padding where there may be some.
     let (total, outputs, inputs) = (89, 45, if family.shapes.inputs == 1 { 70 } else { 512 });
     let rng = &mut rng(3);
     let (x, w) = (numbers(rng, total * inputs), numbers(rng, outputs * inputs));
@@ -166,7 +167,7 @@ pub(in crate::kernels) fn a_row_that_is_no_number_spoils_no_other(family: &Famil
             let name = format!("{} {packing:?}", subject.name());
             assert_eq!(found[..outputs], clean[..outputs], "{name}");
             assert_eq!(found[2 * outputs..], clean[2 * outputs..], "{name}");
-            // Bytes have no way to say it.
+            // int8 has no NaN.
             if subject.arithmetic(packing, decode_rows > 0) != Arithmetic::Int8 {
                 assert!(found[outputs..2 * outputs].iter().all(|y| y.is_nan()), "{name}: its own row says so");
             }

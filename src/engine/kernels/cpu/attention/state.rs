@@ -1,15 +1,15 @@
-//! What the keys that were seen so far come to, and how that of a sequence's splits is put together.
+//! The running result of online softmax, and how those of a sequence's KV splits are combined.
 
 use crate::kernels::cpu::exp::exp;
 use crate::kernels::cpu::simd::{Kernel, Simd};
 use crate::kernels::layout::{Heads, KvShape};
 
-/// Floats of what a split of the keys comes to, for some rows (token × head).
+/// Returns the floats of one split's partial result for some rows (token × head).
 pub(in crate::kernels) fn partial_len(rows: usize, shape: KvShape) -> usize {
     rows * (shape.d_padded() + 2)
 }
 
-/// What some keys come to, for R rows. A row that has seen none has minus infinity and zeros.
+/// The result of some keys for R rows. A row that has seen none has minus infinity and zeros.
 pub(super) struct State<'a> {
     /// `[R, d_padded]`: the weighted sum of values.
     pub(super) sums: &'a mut [f32],
@@ -20,7 +20,7 @@ pub(super) struct State<'a> {
 }
 
 impl<'a> State<'a> {
-    /// In [`partial_len`] floats.
+    /// Divides [`partial_len`] floats into the parts of a state.
     #[inline(always)]
     pub(super) fn new(floats: &'a mut [f32], rows: usize, d_padded: usize) -> Self {
         let (sums, rest) = floats.split_at_mut(rows * d_padded);
@@ -28,7 +28,7 @@ impl<'a> State<'a> {
         Self { sums, largest, total }
     }
 
-    /// Of no keys.
+    /// Resets the state to that of no keys.
     #[inline(always)]
     pub(super) fn clear(&mut self) {
         self.sums.fill(0.0);
@@ -43,7 +43,7 @@ impl<'a> State<'a> {
         self.total.copy_from_slice(other.total);
     }
 
-    /// Takes the keys of a later split in.
+    /// Adds the result of a later split.
     #[inline(always)]
     pub(super) unsafe fn fold<S: Simd>(&mut self, later: &State<'_>) {
         let rows = self.largest.len();
@@ -69,7 +69,7 @@ impl<'a> State<'a> {
         }
     }
 
-    /// The means: sums over those of the weights, to `[tokens, width]`.
+    /// Writes the weighted means, sums divided by the sums of weights, to `[tokens, width]`.
     #[inline(always)]
     pub(super) unsafe fn write(&self, heads: Heads, kv_head: usize, out: *mut f32, width: usize) {
         let d_padded = self.sums.len() / self.largest.len();
@@ -83,9 +83,10 @@ impl<'a> State<'a> {
     }
 }
 
-/// Puts the splits of a tile together, in ascending order.
+/// Combines the partial results of a tile's splits, in ascending order.
 pub(in crate::kernels) struct CombineTask<'a> {
-    /// One after the other, [`partial_len`] floats each; the first is added up in place.
+    /// The partial results one after the other, [`partial_len`] floats each. The first is
+    /// overwritten.
     pub(in crate::kernels) partials: &'a mut [f32],
     pub(in crate::kernels) rows: usize,
     pub(in crate::kernels) kv_head: usize,
@@ -113,13 +114,13 @@ impl Kernel for CombineTask<'_> {
     }
 }
 
-/// Where the head of row `row` of a tile starts in a row of all query heads, `width` wide.
+/// Returns where the head of row `row` of a tile starts in a row of all query heads, `width` wide.
 pub(super) fn head_offset(heads: Heads, kv_head: usize, row: usize, width: usize) -> usize {
     let group = heads.n_q / heads.n_kv;
     row / group * width + (kv_head * group + row % group) * heads.d
 }
 
-/// `e^x` of one number, by the same steps as that of a vector.
+/// Returns `e^x` of one number, computed by the steps of a vector.
 #[inline(always)]
 pub(super) unsafe fn exp_one<S: Simd>(x: f32) -> f32 {
     let mut lanes = [0.0f32; 16];
