@@ -7,7 +7,9 @@ mod support;
 use futures::executor::block_on;
 use maspo::chat::{ChatModel, Sampling};
 use maspo::engine::qwen3::Dtype;
-use maspo::engine::{DtypeRequest, EngineOptions, LoadOptions, LoadProgress, ModelSource, TokenizerRequirement, TokenRequest};
+use maspo::engine::{
+    DtypeRequest, EngineOptions, LoadOptions, LoadProgress, ModelSource, TokenRequest, TokenizerRequirement,
+};
 use maspo::local::LocalModel;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};

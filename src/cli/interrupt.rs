@@ -1,5 +1,5 @@
-//! Ctrl-C: the first asks for a stop after the calls under way, the second ends the program at once
-//! (what was acknowledged is durable either way).
+//! Ctrl-C: the first asks for a stop after the calls in progress, the second ends the program at
+//! once. Completed calls are durable either way.
 
 use super::output::print_message;
 use super::{CliError, Exit};
@@ -8,7 +8,7 @@ use crate::base::CancelToken;
 /// The process's exit code after a signal.
 const INTERRUPTED: i32 = 130;
 
-/// A token that ctrl-C (or SIGTERM) cancels. To be called once per process.
+/// Returns a token that ctrl-C (or SIGTERM) cancels. To be called once per process.
 pub(super) fn cancel_on_ctrl_c() -> Result<CancelToken, CliError> {
     let cancel = CancelToken::new();
     let handler = cancel.clone();

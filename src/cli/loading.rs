@@ -1,5 +1,5 @@
-//! What opening a model says on stderr: a warning when its weights have no room, what `auto`
-//! became, and of a large model how far it is: one moving line on a terminal, a line for every
+//! Reports on stderr how a model is opened: a warning if its weights have no room, what `auto`
+//! became, and the progress of a large model, as one moving line on a terminal and one line per
 //! tenth elsewhere.
 
 use super::output;
@@ -7,26 +7,26 @@ use crate::engine::LoadProgress;
 use crate::engine::qwen3::{Dtype, ResolvedDtype};
 use indicatif::{ProgressBar, ProgressStyle};
 
-/// Smaller models are there at once.
+/// The number of weights from which on progress is shown; smaller models load at once.
 const WORTH_SHOWING: u64 = 200_000_000;
 
-/// How far the weights of one model are.
+/// The progress of loading one model.
 pub(super) struct Loading {
     name: String,
     worth_showing: u64,
     bar: Option<ProgressBar>,
-    /// Tenths that were told.
+    /// The number of tenths that were reported.
     tenths: u64,
     resolved: Option<ResolvedDtype>,
 }
 
 impl Loading {
-    /// Of the model `name`.
+    /// Creates the progress of the model `name`.
     pub(super) fn new(name: String) -> Self {
         Self { name, worth_showing: WORTH_SHOWING, bar: None, tenths: 0, resolved: None }
     }
 
-    /// Shows what was progress.
+    /// Shows the progress.
     pub(super) fn show(&mut self, progress: LoadProgress) {
         match progress {
             LoadProgress::Resolved(resolved) => {
@@ -44,7 +44,7 @@ impl Loading {
         }
     }
 
-    /// The model is there: says what `auto` became.
+    /// Reports what `auto` became, when the model is loaded.
     pub(super) fn finish(self) {
         if let Some(line) = self.resolved.and_then(resolution) {
             output::print_message(line);
@@ -62,7 +62,7 @@ impl Loading {
         bar.set_position(done);
     }
 
-    /// The line for the next tenth, when that is reached.
+    /// Returns the line for the next tenth, if it is reached.
     fn line(&mut self, done: u64, all: u64) -> Option<String> {
         if all < self.worth_showing || done * 10 / all < self.tenths {
             return None;
@@ -80,7 +80,7 @@ impl Drop for Loading {
     }
 }
 
-/// Said before anything is loaded.
+/// Returns the warning that is printed before anything is loaded.
 fn warning(name: &str, resolved: ResolvedDtype) -> Option<String> {
     let ResolvedDtype { asked, dtype, bytes, free: Some(free), .. } = resolved else { return None };
     if resolved.fits() {
@@ -90,11 +90,12 @@ fn warning(name: &str, resolved: ResolvedDtype) -> Option<String> {
     let even = if asked == Dtype::Auto { "even " } else { "" };
     let (bytes, free) = (size(bytes), size(free));
     Some(format!(
-        "warning: {name} may not fit: {even}{kept} its weights take {bytes}, and {free} of memory are free for them and for keys and values"
+        "warning: {name} may not fit: {even}{kept} its weights take {bytes}, and {free} of memory are free for them \
+        and for keys and values"
     ))
 }
 
-/// What became of `auto`.
+/// Returns the message about what `auto` became.
 fn resolution(resolved: ResolvedDtype) -> Option<String> {
     let ResolvedDtype { asked, dtype, bytes, stored_bytes, free } = resolved;
     match (asked, dtype) {
@@ -105,7 +106,8 @@ fn resolution(resolved: ResolvedDtype) -> Option<String> {
             let free = free.map_or("unknown".to_string(), size);
             let (bytes, stored) = (size(bytes), size(stored_bytes));
             Some(format!(
-                "note: dtype auto: the weights are kept in {dtype}, {bytes}; as in the file they would take {stored}, and free memory is {free}"
+                "note: dtype auto: the weights are kept in {dtype}, {bytes}; as in the file they would take \
+                {stored}, and free memory is {free}"
             ))
         }
         _ => None,
@@ -138,11 +140,13 @@ mod tests {
         let (warned, reported) = messages(resolved(auto, q4, 5_000_000_000, Some(6_000_000_000)));
         assert_eq!(
             warned.unwrap(),
-            "warning: m may not fit: even in q4_k its weights take 5.0 GB, and 6.0 GB of memory are free for them and for keys and values"
+            "warning: m may not fit: even in q4_k its weights take 5.0 GB, and 6.0 GB of memory are free for them \
+            and for keys and values"
         );
         assert_eq!(
             reported.unwrap(),
-            "note: dtype auto: the weights are kept in q4_k, 5.0 GB; as in the file they would take 16.0 GB, and free memory is 6.0 GB"
+            "note: dtype auto: the weights are kept in q4_k, 5.0 GB; as in the file they would take 16.0 GB, and \
+            free memory is 6.0 GB"
         );
         let (warned, reported) = messages(resolved(f32, f32, 5_000_000_000, Some(4_000_000_000)));
         assert!(

@@ -44,7 +44,7 @@ pub(super) struct EngineArgs {
     pub(super) json: bool,
 }
 
-/// Opens the model of `--model`; one without a tokenizer will do for `input_ids`.
+/// Opens the model of `--model`. A model without a tokenizer is enough for `input_ids`.
 pub(super) fn open_model(args: &EngineArgs, thinking: bool) -> Result<LocalModel, CliError> {
     let source = ModelSource::parse(&args.model).map_err(CliError::bad_input)?;
     let options =
@@ -67,13 +67,13 @@ pub(super) fn open_model(args: &EngineArgs, thinking: bool) -> Result<LocalModel
     Ok(model)
 }
 
-/// The `model` field of `--json`.
+/// Returns the `model` field of `--json`.
 pub(super) fn model_fields(model: &LocalModel) -> Value {
     use crate::chat::ChatModel;
     json!(model.identity())
 }
 
-/// The prompt of a line: exactly one of its three forms.
+/// Returns the prompt of a line, which has exactly one of the three forms.
 pub(super) fn prompt_ids(
     model: &LocalModel,
     messages: Option<Vec<Message>>,
@@ -98,7 +98,8 @@ pub(super) fn prompt_ids(
     }
 }
 
-/// A request that cannot fit is refused alone; anything else ends the run.
+/// Returns how an error of the engine is handled: a request that cannot fit is refused alone, and
+/// anything else ends the run.
 pub(super) fn fault(error: EngineError) -> Fault {
     match error {
         EngineError::Overflow { .. } => Fault::Refused(error.to_string()),

@@ -1,4 +1,4 @@
-//! What a running search shows on stderr: one moving line on a terminal, one plain line per step
+//! Shows a running search on stderr: one moving line on a terminal, one plain line per step
 //! elsewhere.
 
 use super::CliError;
@@ -24,7 +24,7 @@ pub(super) struct Progress {
 }
 
 impl Progress {
-    /// Catches ctrl-C from here on, so there is one in a process.
+    /// Starts watching. It catches ctrl-C from here on, so there must be only one in a process.
     ///
     /// # Errors
     /// Signals cannot be caught.
@@ -71,7 +71,7 @@ impl Observer for Progress {
     }
 }
 
-/// Progress of one search.
+/// The progress of one search.
 struct Search {
     graph: Arc<Graph>,
     ledger: Ledger,
@@ -120,7 +120,7 @@ impl Search {
         }
     }
 
-    /// Shows what is going on between events.
+    /// Shows a line about what happens between events.
     fn show_line(&self, line: String) {
         if self.bar.is_hidden() {
             print_message(line);
@@ -141,7 +141,8 @@ impl Search {
         format!("round {} {name}: beam of {} scored anew", refreshed.round, refreshed.after.len())
     }
 
-    /// Tokens per second so far, and the time left if the steps to come take as long as those done.
+    /// Returns the tokens per second so far, and the time left if the remaining steps take as long
+    /// as those done.
     fn speed(&self) -> String {
         let tokens: u64 = ModelRole::ALL
             .map(|role| self.ledger.line(role))

@@ -107,8 +107,8 @@ pub(super) fn difference_line(difference: &Difference) -> String {
     let Difference { n, value, ci95: (lo, hi), mcnemar_p, only_first, only_second } = difference;
     let noise = if *lo <= 0.0 && *hi >= 0.0 { "; within noise" } else { "" };
     format!(
-        "{value:+.3} (n {n}, 95 % interval {lo:+.3} to {hi:+.3}, McNemar p {mcnemar_p:.4}; right only in A {only_first}, \
-         only in B {only_second}){noise}"
+        "{value:+.3} (n {n}, 95 % interval {lo:+.3} to {hi:+.3}, McNemar p {mcnemar_p:.4}; \
+         right only in A {only_first}, only in B {only_second}){noise}"
     )
 }
 

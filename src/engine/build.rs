@@ -94,7 +94,8 @@ fn generate(architectures: &str) -> Vec<String> {
         |architecture: &&str| architecture.trim_end_matches(['a', 'f']).parse::<u32>().is_ok_and(|number| number >= 80);
     if list.is_empty() || !list.iter().all(known) {
         panic!(
-            "MASPO_CUDA_ARCHITECTURES is {architectures:?}: name compute capabilities from 80 on, such as \"{ARCHITECTURES}\""
+            "MASPO_CUDA_ARCHITECTURES is {architectures:?}: name compute capabilities from 80 on, such as \
+            \"{ARCHITECTURES}\""
         );
     }
     let mut flags: Vec<String> =
@@ -131,8 +132,8 @@ fn run(command: &mut Command, nvcc: &Path) {
         Ok(status) if status.success() => {}
         Ok(status) => panic!("{}: {status}: {command:?}", nvcc.display()),
         Err(error) => panic!(
-            "the feature `cuda` wants nvcc, but {}: {error}; set NVCC or CUDA_HOME, or run `eval \"$(scripts/cuda-toolkit.sh \
-             target/cuda)\"`",
+            "the feature `cuda` wants nvcc, but {}: {error}; set NVCC or CUDA_HOME, or run \
+             `eval \"$(scripts/cuda-toolkit.sh target/cuda)\"`",
             nvcc.display()
         ),
     }

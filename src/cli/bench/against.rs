@@ -6,7 +6,7 @@ use crate::engine::qwen3::{Dtype, KvDtype};
 use crate::engine::{EngineOptions, ModelSource, logit_divergence};
 use serde_json::json;
 
-/// Sequences that are compared, 64 positions each.
+/// The number of compared sequences, with 64 positions each.
 const SEQUENCES: usize = 8;
 
 pub(super) fn run(args: &Args, reference: Dtype) -> Result<Exit, CliError> {
@@ -22,7 +22,10 @@ pub(super) fn run(args: &Args, reference: Dtype) -> Result<Exit, CliError> {
     for (rows, found) in [("tokens of prompts", found.prompts), ("generated tokens", found.generated)] {
         print_table_line(args, &format!("{rows}, {} positions", found.positions))?;
         print_table_line(args, &format!("  same greedy token    {:.1} %", 100.0 * found.greedy))?;
-        print_table_line(args, &format!("  error of logits      {:.4} of their standard deviation", found.relative_error))?;
+        print_table_line(
+            args,
+            &format!("  error of logits      {:.4} of their standard deviation", found.relative_error),
+        )?;
         print_table_line(args, &format!("  KL divergence        {:.6} nats", found.divergence))?;
     }
     print_json(

@@ -7,17 +7,18 @@ use super::super::output::print_message;
 use super::super::{CliError, Exit};
 use super::{Args, MAX_ROUNDS, print_object, print_table_line, spread};
 use crate::chat::{Message, Sampling};
-use crate::engine::{DtypeRequest, EngineOptions, LoadOptions, ModelSource, TokenizerRequirement, TextEngine, TokenRequest};
+use crate::engine::{
+    DtypeRequest, EngineOptions, LoadOptions, ModelSource, TextEngine, TokenRequest, TokenizerRequirement,
+};
 use crate::run::use_threads;
 use crate::throughput::{DraftFigures, Drafting, measure_drafting};
 use serde::Deserialize;
 use serde_json::json;
 
-/// Tokens that the K/V pool holds by default: the prompts of all requests are to stay there.
+/// The tokens that the K/V pool holds by default, so that the prompts of all requests stay in it.
 const KV_TOKENS: usize = 1 << 17;
 
-/// One line of a file; what else it holds is passed over, so that the embedded model's probes will
-/// do.
+/// One line of a file. Other fields are ignored, so that the embedded model's probes can be used.
 #[derive(Deserialize)]
 struct Line {
     messages: Vec<Message>,
@@ -47,15 +48,22 @@ pub(super) fn run(args: &Args) -> Result<Exit, CliError> {
     }
     let ways = ways(args, &options);
     let head = format!("{source}, {}, {}", model.dtype(), model.device());
-    print_table_line(args, &format!("{head}: {} requests, medians (least-greatest) of {} rounds", requests.len(), args.rounds))?;
+    print_table_line(
+        args,
+        &format!("{head}: {} requests, medians (least-greatest) of {} rounds", requests.len(), args.rounds),
+    )?;
     let progress = |round, way: Drafting, seconds| {
-        print_message(format_args!("round {round}: {} at once, drafts of {}: {seconds:.3} s", way.batch, way.draft_tokens));
+        print_message(format_args!(
+            "round {round}: {} at once, drafts of {}: {seconds:.3} s",
+            way.batch, way.draft_tokens
+        ));
     };
     let figures = measure_drafting(&mut model, &options, &requests, &ways, args.rounds, progress)
         .map_err(|error| CliError::new(Exit::RunFailed, error))?;
     print_table_line(
         args,
-        "at once   drafts   rows   steps   decoded   drafted   accepted   seconds                   faster by                processor seconds",
+        "at once   drafts   rows   steps   decoded   drafted   accepted   \
+         seconds                   faster by                processor seconds",
     )?;
     for figures in &figures {
         print_table_line(args, &row(figures))?;
@@ -81,7 +89,7 @@ fn check(args: &Args) -> Result<(), CliError> {
     if faults.is_empty() { Ok(()) } else { Err(CliError::bad_inputs(faults)) }
 }
 
-/// For every batch without drafts first, then with.
+/// Returns the ways to answer: for every batch without drafts first, then with.
 fn ways(args: &Args, options: &EngineOptions) -> Vec<Drafting> {
     let draft_tokens = args.draft_tokens.unwrap_or(options.draft_tokens);
     let rows = if args.draft_rows.is_empty() { &[options.draft_rows][..] } else { &args.draft_rows };
@@ -93,7 +101,7 @@ fn ways(args: &Args, options: &EngineOptions) -> Vec<Drafting> {
     args.batch.iter().flat_map(of_batch).collect()
 }
 
-/// All requests of all files, greedy.
+/// Reads the requests of all files; all are greedy.
 fn read(args: &Args, model: &TextEngine) -> Result<Vec<TokenRequest>, CliError> {
     let (mut requests, mut faults) = (Vec::new(), Vec::new());
     let request = |line: &str| {

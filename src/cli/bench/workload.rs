@@ -8,7 +8,7 @@ use crate::engine::{EngineOptions, ModelSource};
 use crate::throughput::{Mode, ModeFigures, Workload, measure_step};
 use serde_json::json;
 
-/// What is replayed.
+/// The recorded steps that can be replayed.
 #[derive(clap::ValueEnum, Clone, Copy, Debug)]
 pub(super) enum Recording {
     /// One mini-batch step of MASPO: 2 parents, 2 candidates each, 10 queries, three agents, all
@@ -25,8 +25,8 @@ pub(super) fn run(args: &Args, Recording::Maspo: Recording) -> Result<Exit, CliE
     let options = EngineOptions {
         threads: args.threads,
         kv_tokens: args.kv_tokens,
-        // The texts are random tokens and mostly so are the weights, which then go round in loops:
-        // what drafts gain on those, they gain on no text.
+        // Texts are random tokens, and mostly the weights are random too. Their outputs repeat
+        // themselves, so drafts would gain what they gain on no real text.
         draft_tokens: args.draft_tokens.unwrap_or(0),
         ..EngineOptions::default()
     };
@@ -51,7 +51,8 @@ pub(super) fn run(args: &Args, Recording::Maspo: Recording) -> Result<Exit, CliE
         .map_err(|error| CliError::new(Exit::RunFailed, error))?;
     print_table_line(
         args,
-        "calls made                prefilled     reused    decoded    drafted   accepted   seconds                     of the first",
+        "calls made                prefilled     reused    decoded    drafted   accepted   \
+        seconds                     of the first",
     )?;
     for figures in &figures {
         print_table_line(args, &row(figures))?;

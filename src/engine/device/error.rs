@@ -24,7 +24,8 @@ pub enum OpenError {
     Engine(#[from] EngineError),
     /// The tokenizer has ids that the model's embedding table has no row for.
     #[error(
-        "the tokenizer has the token id {largest}, but the model's vocabulary has {vocab_size} entries: they do not belong together"
+        "the tokenizer has the token id {largest}, but the model's vocabulary has {vocab_size} entries: they do not \
+        belong together"
     )]
     Vocabulary {
         /// The largest id.

@@ -3,7 +3,7 @@
 //! sequence ends.
 
 use super::sequence::Sequence;
-use super::{TokenFeedback, LogitRow, SequenceId, Span, StepPlan};
+use super::{LogitRow, SequenceId, Span, StepPlan, TokenFeedback};
 use crate::blocks::{BlockId, Blocks, Table};
 use std::collections::{BTreeMap, HashMap};
 

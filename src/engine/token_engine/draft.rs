@@ -40,7 +40,14 @@ impl Drafter {
     /// Creates a drafter for a sequence of at most `most_tokens` tokens.
     pub(super) fn new(most_tokens: usize) -> Self {
         let entries = most_tokens.saturating_mul(2).clamp(64, MAX_ENTRIES).next_power_of_two();
-        Self { table: vec![0; entries], indexed: MATCH_TOKENS, last: None, length: FIRST_DRAFT_TOKENS, misses: 0, pause: 0 }
+        Self {
+            table: vec![0; entries],
+            indexed: MATCH_TOKENS,
+            last: None,
+            length: FIRST_DRAFT_TOKENS,
+            misses: 0,
+            pause: 0,
+        }
     }
 
     /// Returns up to `most` tokens that may come after `tokens`, none of which ends the output.

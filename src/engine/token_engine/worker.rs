@@ -176,7 +176,8 @@ impl Worker {
     /// out to have ended is computed and ignored.
     fn start_ahead(&mut self, plan: &StepPlan) -> Result<Option<StepPlan>, DeviceError> {
         let Self { scheduler, generations, score_sequences, .. } = self;
-        let is_wanted = |wanted: &LogitRow| generations.contains_key(&wanted.id) || score_sequences.contains_key(&wanted.id);
+        let is_wanted =
+            |wanted: &LogitRow| generations.contains_key(&wanted.id) || score_sequences.contains_key(&wanted.id);
         let continues_greedily = |wanted: &LogitRow| {
             generations.get(&wanted.id).is_some_and(Generation::continues_greedily)
                 && scheduler.is_last(wanted.id, wanted.position)

@@ -100,7 +100,10 @@ impl Kernel for Bf16Task<'_> {
 
     #[inline(always)]
     unsafe fn run<S: Simd>(self) {
-        debug_assert!(S::INT8_TILES && self.rows.start.is_multiple_of(STRIP), "the set has tiles, and rows lie in strips");
+        debug_assert!(
+            S::INT8_TILES && self.rows.start.is_multiple_of(STRIP),
+            "the set has tiles, and rows lie in strips"
+        );
         let (mut unpacked, mut sums) = SPACE.take();
         sums.reach(GROUP * ROWS * WIDTH);
         let of_group = sums.as_mut_slice().as_mut_ptr();
@@ -380,7 +383,14 @@ impl Unpack {
     }
 
     #[inline(always)]
-    unsafe fn unpack_q8_0(&self, block: usize, half: usize, range: Range<usize>, part: *const u8, dequantize: Dequantize) {
+    unsafe fn unpack_q8_0(
+        &self,
+        block: usize,
+        half: usize,
+        range: Range<usize>,
+        part: *const u8,
+        dequantize: Dequantize,
+    ) {
         for quad in range {
             // SAFETY: the caller's; the bytes lie after a scale for every output.
             unsafe {
@@ -388,20 +398,29 @@ impl Unpack {
                 Avx512Amx::prefetch_l1(at.wrapping_add(PREFETCH_BYTES));
                 // Bytes from -128 to 127 become 0 to 255.
                 let v = _mm512_xor_si512(_mm512_loadu_si512(at.cast()), _mm512_set1_epi8(-128));
-                dequantize.put([shl::<15>(v), shl::<7>(v), shr::<1>(v), shr::<9>(v)], self.destination(block, half, quad));
+                dequantize
+                    .put([shl::<15>(v), shl::<7>(v), shr::<1>(v), shr::<9>(v)], self.destination(block, half, quad));
             }
         }
     }
 
     #[inline(always)]
-    unsafe fn unpack_q4_k(&self, block: usize, half: usize, range: Range<usize>, part: *const u8, dequantize: Dequantize) {
+    unsafe fn unpack_q4_k(
+        &self,
+        block: usize,
+        half: usize,
+        range: Range<usize>,
+        part: *const u8,
+        dequantize: Dequantize,
+    ) {
         for quad in range {
             // SAFETY: the caller's; the half bytes lie after two bytes for every output.
             unsafe {
                 let at = part.add((2 + 4 * quad) * WIDTH + half * 64);
                 Avx512Amx::prefetch_l1(at.wrapping_add(PREFETCH_BYTES));
                 let v = _mm512_loadu_si512(at.cast());
-                dequantize.put([shl::<15>(v), shl::<7>(v), shr::<1>(v), shr::<9>(v)], self.destination(block, half, quad));
+                dequantize
+                    .put([shl::<15>(v), shl::<7>(v), shr::<1>(v), shr::<9>(v)], self.destination(block, half, quad));
                 let upper = self.destination(block, half, quad + BLOCK / 8);
                 dequantize.put([shl::<11>(v), shl::<3>(v), shr::<5>(v), shr::<13>(v)], upper);
             }

@@ -90,8 +90,9 @@ impl Threads {
         let mut started = Self { shared, handles: Vec::new(), turn: Mutex::new(()) };
         for index in 1..threads {
             let shared = started.shared.clone();
-            let handle =
-                thread::Builder::new().name(format!("maspo-compute-{index}")).spawn(move || shared.run_helper(index))?;
+            let handle = thread::Builder::new()
+                .name(format!("maspo-compute-{index}"))
+                .spawn(move || shared.run_helper(index))?;
             started.shared.helpers[index - 1].thread.set(handle.thread().clone()).expect("set once");
             started.handles.push(handle);
         }

@@ -106,7 +106,8 @@ pub(crate) fn attention(
         let rows = tile.rows(shape);
         // SAFETY: the splits of a tile are its own, and so are its rows and heads.
         unsafe {
-            let of_tile = std::slice::from_raw_parts_mut(partials.get().add(at), tile.splits * partial_len(rows, shape));
+            let of_tile =
+                std::slice::from_raw_parts_mut(partials.get().add(at), tile.splits * partial_len(rows, shape));
             let (out, kv_head) = (out_of(tile), tile.kv_head);
             compute.kernels().run(CombineTask { partials: of_tile, rows, kv_head, shape, out, out_width });
         }
