@@ -73,7 +73,7 @@ impl Decoder {
     ) {
         let Workspace { x, normed, qkv, attended, gated, spare } = work;
         rms_norm(compute, x, &self.input_layernorm, self.eps, normed);
-        linear(compute, (&*normed, plan.generated), &self.qkv_proj, qkv, Output::Store);
+        linear(compute, (&*normed, plan.decode_rows), &self.qkv_proj, qkv, Output::Store);
         let norms = Norms { query: &self.q_norm, key: &self.k_norm, eps: self.eps };
         rotate_and_store(compute, qkv, norms, rotary, (&plan.positions, &plan.slots), shape, kv);
         let generated = match only {
@@ -89,7 +89,7 @@ impl Decoder {
             }
             None => {
                 attention(compute, qkv, &spans(plan), shape, kv, attended);
-                plan.generated
+                plan.decode_rows
             }
         };
         linear(compute, (&*attended, generated), &self.o_proj, x, Output::Add);
