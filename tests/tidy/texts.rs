@@ -90,7 +90,7 @@ impl Language {
 }
 
 /// Returns the numbers of the lines that are too wide, with their widths. Tables, lines with links,
-/// fenced code and the insides of raw strings of several lines may be wider.
+/// fenced code, raw strings of a line of their own and the insides of longer ones may be wider.
 fn wide_lines(text: &str, language: Language) -> Vec<(usize, usize)> {
     let (mut fenced, mut raw_end) = (false, None::<String>);
     let mut wide = Vec::new();
@@ -113,6 +113,7 @@ fn wide_lines(text: &str, language: Language) -> Vec<(usize, usize)> {
         fenced = fence != (fenced && prose.is_some());
         let free = fenced
             || prose.is_some_and(|prose| prose.starts_with('|') || prose.contains("](") || prose.contains("://"));
+        let free = free || prose.is_none() && line.trim_start().starts_with("r#");
         let width = line.chars().count();
         if width > limit && !free && !fence {
             wide.push((number, width));
