@@ -50,7 +50,7 @@ def judge(row, report, steps):
 
 def runs(steps, dtype, mode):
     """Batch → figures of that decode step, and whether they are a GPU's."""
-    found = steps.get(f"decode-{dtype}", {}).get("runs", {}).get(mode)
+    found = steps.get(f"decode-{mode}", {}).get("runs", {}).get(dtype)
     if not found:
         return {}, False
     return {run["batch"]: run for run in found["runs"]}, str(found.get("device", "")).startswith("cuda")

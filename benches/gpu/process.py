@@ -15,7 +15,11 @@ class InputError(Exception):
 
 
 class Failed(Exception):
-    """A step ran and did not come out right."""
+    """A step ran and did not come out right; `stdout` is what its program had printed until then."""
+
+    def __init__(self, reason, stdout=""):
+        super().__init__(reason)
+        self.stdout = stdout
 
 
 class Absent(Exception):
@@ -54,7 +58,8 @@ def run(command, limit_s, env=None, cwd=None):
         stdout, stderr = child.communicate(timeout=limit_s)
     except subprocess.TimeoutExpired:
         stdout, stderr = end(child)
-        raise Failed(f"no answer within {limit_s:.0f} s: {brief(command)}: {tail(stderr or stdout)}") from None
+        text = f"no answer within {limit_s:.0f} s: {brief(command)}: {tail(stderr or stdout)}"
+        raise Failed(text, stdout) from None
     except BaseException:
         end(child)
         raise
@@ -79,7 +84,7 @@ def succeed(done):
     if done.code == 2 and refused:
         raise Failed(f"this build does not know what the suite asks of it ({refused}): {brief(done.command)}")
     how = f"signal {-done.code}" if done.code < 0 else f"exit code {done.code}"
-    raise Failed(f"{how} from {brief(done.command)}: {tail(text)}")
+    raise Failed(f"{how} from {brief(done.command)}: {tail(text)}", done.stdout)
 
 
 def is_refusal(line):
@@ -98,6 +103,19 @@ def json_object(text, command):
             if found.get("command") == command:
                 return found
     raise Failed(f"`{command}` printed no JSON object of its own: {tail(text) or 'nothing'}")
+
+
+def json_objects(text, command):
+    """Every line of `text` that is a JSON object whose `command` is the one given; a line that was cut off is none."""
+    found = []
+    for line in text.splitlines():
+        try:
+            read = json.loads(line) if line.startswith("{") else {}
+        except ValueError:
+            continue
+        if read.get("command") == command:
+            found.append(read)
+    return found
 
 
 def json_lines(text):

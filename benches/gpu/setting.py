@@ -16,8 +16,12 @@ from gpu.torch_side import UNSUITABLE
 
 SUITE = BENCHES / "gpu_suite.py"
 
-FULL_LOAD = {"batches": list(goals.BATCHES), "prompt_tokens": 256, "new_tokens": 128, "queries": None, "rounds": 1, "repeats": 3}
-DRY_LOAD = {"batches": list(goals.BATCHES), "prompt_tokens": 8, "new_tokens": 4, "queries": 1, "rounds": 1, "repeats": 1}
+# e4m3 weights are for GPUs only; no goal is about them.
+DTYPES = [*goals.DTYPES, "f8"]
+FULL = {"prompt_tokens": 256, "new_tokens": 128, "queries": None, "rounds": 1, "repeats": 3}
+DRY = {"prompt_tokens": 8, "new_tokens": 4, "queries": 1, "rounds": 1, "repeats": 1}
+FULL_LOAD = {"dtypes": DTYPES, "batches": list(goals.BATCHES), **FULL}
+DRY_LOAD = {"dtypes": list(goals.DTYPES), "batches": list(goals.BATCHES), **DRY}
 
 VERSIONS = """
 import json, safetensors, torch, transformers
@@ -75,9 +79,9 @@ class Setting:
         done = succeed(run([self.maspo, *arguments, "--json"], self.left(), self.environment))
         return json_object(done.stdout, arguments[0])
 
-    def call(self, *arguments):
-        """`maspo` for the files that it writes."""
-        return succeed(run([self.maspo, *arguments], self.left(), self.environment))
+    def call(self, *arguments, environment=None):
+        """`maspo` for the files that it writes, or for what it prints."""
+        return succeed(run([self.maspo, *arguments], self.left(), {**self.environment, **(environment or {})}))
 
     def work(self, command, **job):
         """A job of torch_side.py in the Python that has torch; its object."""
@@ -132,4 +136,12 @@ class Setting:
         folder = self.folder / "tiny"
         folder.mkdir(exist_ok=True)
         (folder / "config.json").write_text(json.dumps(shapes.TINY))
+        return folder
+
+    def two_layers(self):
+        """The folder of a model like the large one, with two layers."""
+        config = json.loads((self.large_model() / "config.json").read_text())
+        folder = self.folder / "two-layers"
+        folder.mkdir(exist_ok=True)
+        (folder / "config.json").write_text(json.dumps({**config, "num_hidden_layers": 2}))
         return folder

@@ -27,9 +27,10 @@ pub(super) struct Args {
     /// Random weights in the shape of the model's `config.json` (or GGUF file); no other file is needed.
     #[arg(long)]
     random_weights: bool,
-    /// What the weights are kept in: auto, f32, bf16, q8_0, q4_k, or f8 (NVIDIA GPUs only).
-    #[arg(long, default_value_t)]
-    dtype: Dtype,
+    /// What the weights are kept in: auto, f32, bf16, q8_0, q4_k, or f8 (NVIDIA GPUs only). Of several, rates are measured one
+    /// after the other.
+    #[arg(long, value_delimiter = ',', default_value = "auto")]
+    dtype: Vec<Dtype>,
     /// Batch sizes.
     #[arg(long, value_delimiter = ',', default_value = "1,10,40")]
     batch: Vec<usize>,
@@ -70,7 +71,7 @@ pub(super) struct Args {
     /// Worker threads; default is the number of cores.
     #[arg(long)]
     threads: Option<usize>,
-    /// Print one versioned JSON object on stdout.
+    /// Print one versioned JSON object on stdout, or a line with one for each of several --dtype.
     #[arg(long)]
     json: bool,
 }
@@ -85,6 +86,11 @@ const MAX_DRAFT_TOKENS: usize = 64;
 const SEED: Seed = Seed(1);
 
 pub(super) fn run(args: Args) -> Result<Exit, CliError> {
+    let of_one = args.workload.is_some() || args.against.is_some() || !args.requests.is_empty();
+    if of_one && args.dtype.len() > 1 {
+        let message = "--dtype: several are for rates alone: with --workload, --against or --requests, name one";
+        return Err(CliError::bad_input(message));
+    }
     match (args.workload, args.against) {
         (Some(recording), _) => workload::run(&args, recording),
         (None, Some(reference)) => against::run(&args, reference),
@@ -110,14 +116,23 @@ fn rates(args: &Args) -> Result<Exit, CliError> {
         ..defaults
     };
     let options = args.device.with(options);
-    let opened = open(args, &source, args.dtype, &options).map_err(cannot_open)?;
+    for &dtype in &args.dtype {
+        rates_of(args, &source, dtype, &options)?;
+    }
+    Ok(Exit::Ok)
+}
+
+/// The rates of weights that are kept in `dtype`; the model is gone again when this returns.
+fn rates_of(args: &Args, source: &ModelSource, dtype: Dtype, options: &EngineOptions) -> Result<(), CliError> {
+    let tokens = args.prompt_tokens + args.new_tokens;
+    let opened = open(args, source, dtype, options).map_err(cannot_open)?;
     if tokens > opened.engine.limit() {
         let limit = opened.engine.limit();
         let message = format!("--prompt-tokens and --new-tokens add up to {tokens}, but {limit} fit into the model");
         return Err(CliError::bad_input(message));
     }
     let bandwidth = bandwidth(opened.read_bandwidth.as_ref(), opened.threads)?;
-    say(args, &headline(args, &source, &opened))?;
+    say(args, &headline(args, source, &opened))?;
     say(args, &format!("read bandwidth {:.1} GB/s, weights {:.1} MB a step", bandwidth / 1e9, weights_mb(&opened)))?;
     if let (Some(packed), Some(resident)) = (opened.packed_bytes, opened.resident) {
         let [packed, now, peak] = [packed as u64, resident.bytes, resident.peak_bytes].map(|bytes| bytes as f64 / 1e6);
@@ -136,6 +151,13 @@ fn rates(args: &Args) -> Result<Exit, CliError> {
         say(args, &row(&figures))?;
         runs.push(figures);
     }
+    let refused_captures = opened.engine.counters().refused_captures;
+    if refused_captures > 0 {
+        say(
+            args,
+            &format!("{refused_captures} sizes of decode steps could not be captured: their launches are slower"),
+        )?;
+    }
     let figures = json!({
         "prompt_tokens": args.prompt_tokens,
         "new_tokens": args.new_tokens,
@@ -143,10 +165,10 @@ fn rates(args: &Args) -> Result<Exit, CliError> {
         "weight_bytes_per_step": opened.weight_bytes_per_step,
         "kv_dtype": options.kv_dtype,
         "kv_bytes_per_token": opened.kv_bytes_per_token,
+        "refused_captures": refused_captures,
         "runs": runs,
     });
-    print_json(args, &source, &opened, figures)?;
-    Ok(Exit::Ok)
+    print_json(args, source, &opened, figures)
 }
 
 /// Keys and values are as many here as the load asks for, and no file has their options.

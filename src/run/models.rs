@@ -4,7 +4,7 @@ use super::Observer;
 use crate::chat::{ChatModel, ModelRole};
 use crate::config::{ModelSpec, Settings};
 use crate::engine::qwen3::Dtype;
-use crate::engine::{Choice, How, LocalModel, OpenError, Text};
+use crate::engine::{Choice, EngineOptions, How, LocalModel, OpenError, Text};
 use std::sync::Arc;
 
 /// The opened models.
@@ -25,6 +25,7 @@ pub fn open_models(
 ) -> Result<Models, OpenError> {
     use_threads(settings.engine.threads);
     let mut models = Models { opened: Vec::new() };
+    let mut to_open = distinct(roles.iter().map(|&role| settings.model(role)));
     for &role in roles {
         let spec = settings.model(role);
         if models.find(spec).is_some() {
@@ -32,7 +33,11 @@ pub fn open_models(
         }
         let model = match models.opened.iter().find(|(opened, _)| same_weights(opened, spec)) {
             Some((_, model)) => model.with_thinking(spec.thinking),
-            None => open(settings, spec, settled.map(|settled| settled[role as usize]), models.compute(), observer)?,
+            None => {
+                let engine = EngineOptions { models_to_open: to_open, ..settings.engine.clone() };
+                to_open -= 1;
+                open(&engine, spec, settled.map(|settled| settled[role as usize]), models.compute(), observer)?
+            }
         };
         models.opened.push((spec.clone(), Arc::new(model)));
     }
@@ -40,7 +45,7 @@ pub fn open_models(
 }
 
 fn open(
-    settings: &Settings,
+    engine: &EngineOptions,
     spec: &ModelSpec,
     settled: Option<Dtype>,
     compute: Option<crate::engine::kernels::Compute>,
@@ -50,7 +55,7 @@ fn open(
     let name = source.name();
     let dtype = settled.map_or(Choice::Asked(*dtype), Choice::Settled);
     let how = How { dtype, compute, watch: &mut |news| observer.opening(&name, news) };
-    let model = LocalModel::open_as(source, &settings.engine, *thinking, Text::Needed, how)?;
+    let model = LocalModel::open_as(source, engine, *thinking, Text::Needed, how)?;
     observer.opened();
     Ok(model)
 }
@@ -91,6 +96,17 @@ impl Models {
     fn compute(&self) -> Option<crate::engine::kernels::Compute> {
         self.opened.iter().find_map(|(_, model)| model.compute().cloned())
     }
+}
+
+/// How many different weights the specifications name.
+fn distinct<'a>(specs: impl Iterator<Item = &'a ModelSpec>) -> usize {
+    let mut seen: Vec<&ModelSpec> = Vec::new();
+    for spec in specs {
+        if !seen.iter().any(|other| same_weights(other, spec)) {
+            seen.push(spec);
+        }
+    }
+    seen.len()
 }
 
 /// Whether two specifications name the same weights, also when their path is written in two ways.

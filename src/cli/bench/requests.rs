@@ -29,7 +29,7 @@ pub(super) fn run(args: &Args) -> Result<Exit, CliError> {
     let source = ModelSource::parse(&args.model).map_err(CliError::bad_input)?;
     use_threads(options.threads);
     let mut loading = Loading::new(source.name());
-    let how = How { dtype: Choice::Asked(args.dtype), compute: None, watch: &mut |heard| loading.show(heard) };
+    let how = How { dtype: Choice::Asked(args.dtype[0]), compute: None, watch: &mut |heard| loading.show(heard) };
     let mut model = LocalModel::open_as(&source, &options, false, Text::Needed, how)?;
     loading.finish();
     let requests = read(args, &model)?;

@@ -41,6 +41,11 @@ pub(crate) trait Executor: Send {
         self.finish()
     }
 
+    /// How many sizes of decode steps a GPU could not capture as a graph; their kernels are launched one by one, which is slower.
+    fn refused_captures(&self) -> u64 {
+        0
+    }
+
     /// The token with the largest of the logits that the plan of the step that was finished last wants as number `wanted`; of equals
     /// the lowest, and what is not a number never wins.
     fn greedy(&self, wanted: usize) -> u32;

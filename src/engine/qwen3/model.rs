@@ -91,14 +91,24 @@ impl<'a> Tensors<'a> {
         inputs: usize,
     ) -> Result<Vec<Rows>, WeightsError> {
         let names: Vec<&str> = parts.iter().map(|(name, _)| *name).collect();
-        let format = self.keeping.format(self.source, &names);
+        let format = self.format(&names);
         parts.iter().map(|(name, outputs)| self.source.matrix(name, (*outputs, inputs), format)).collect()
     }
 
     /// A table of token embeddings.
     pub(in crate::engine) fn table(&mut self, name: &str, outputs: usize, inputs: usize) -> Result<Rows, WeightsError> {
-        let format = self.keeping.table_format(self.source, name);
+        let format = self.table_format(name);
         self.source.matrix(name, (outputs, inputs), format)
+    }
+
+    /// The format that [`matrices`](Self::matrices) of these names come in.
+    pub(in crate::engine) fn format(&self, names: &[&str]) -> Format {
+        self.keeping.format(self.source, names)
+    }
+
+    /// The format that a [`table`](Self::table) comes in.
+    pub(in crate::engine) fn table_format(&self, name: &str) -> Format {
+        self.keeping.table_format(self.source, name)
     }
 }
 

@@ -52,6 +52,10 @@ pub struct EngineOptions {
     /// the default was chosen by.
     #[serde(skip)]
     pub draft_rows: usize,
+    /// Models that this run has still to open on the device, this one included. A GPU's memory for keys and values is divided
+    /// among them when `kv_tokens` is absent. No key of a file: who opens the models knows how many there are.
+    #[serde(skip)]
+    pub models_to_open: usize,
 }
 
 impl Default for EngineOptions {
@@ -72,6 +76,7 @@ impl Default for EngineOptions {
             weight_folder: None,
             draft_tokens: 8,
             draft_rows: DRAFTING_ROWS,
+            models_to_open: 1,
         }
     }
 }

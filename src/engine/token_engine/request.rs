@@ -66,6 +66,10 @@ pub struct Counters {
     pub drafted_tokens: u64,
     /// Of these, tokens that came true.
     pub accepted_tokens: u64,
+    /// Sizes of decode steps that a GPU could not capture as a graph and whose kernels are launched one by one. Of the machine
+    /// and not of a run: no journal has it.
+    #[serde(skip)]
+    pub refused_captures: u64,
 }
 
 /// Why the engine gave no answer.

@@ -60,6 +60,10 @@ impl TensorSource for RandomWeights {
         })
     }
 
+    fn is_random(&self) -> bool {
+        true
+    }
+
     fn contains(&self, _name: &str) -> bool {
         true
     }

@@ -7,11 +7,13 @@
 
 mod buckets;
 mod buffers;
+mod debug;
 mod device;
 mod executor;
 mod inputs;
 mod options;
 mod program;
+mod repeated;
 mod weights;
 
 #[cfg(feature = "cuda")]
@@ -25,6 +27,8 @@ pub(in crate::engine) mod metal;
 pub(crate) mod emulated;
 #[cfg(test)]
 mod tests;
+#[cfg(test)]
+mod timing;
 
 pub(crate) use device::Gpu;
 pub(crate) use executor::GpuExecutor;

@@ -16,7 +16,7 @@ pub(in crate::engine) enum Type {
 
 /// `MaspoFormat`.
 #[repr(u32)]
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub(in crate::engine) enum Weights {
     RowsBf16 = 0,
     Bf16 = 1,
