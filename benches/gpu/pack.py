@@ -131,15 +131,16 @@ def unpack(folder, target):
 
 def built(maspo, tests, cuda, say=print):
     """The binaries named on the command line, or those that cargo says it has built: with the feature cuda, or as they are."""
+    named = {"maspo": maspo, "maspo-tests": tests}
+    for name, path in named.items():
+        if path and not os.access(path, os.X_OK):
+            raise InputError(f"{path}: no such program ({BINARIES[name]})")
     features = ["--features", "cuda"] if cuda else []
     release = ["--release", *features, "--message-format=json-render-diagnostics"]
     found = {
         "maspo": maspo or cargo(["build", "-p", PROGRAM_PACKAGE, "--bin", "maspo", *release], is_program, say),
         "maspo-tests": tests or cargo(["test", "-p", TEST_PACKAGE, "--lib", "--no-run", *release], is_tests, say),
     }
-    for name, path in found.items():
-        if not os.access(path, os.X_OK):
-            raise InputError(f"{path}: no such program ({BINARIES[name]})")
     return {name: pathlib.Path(path).resolve() for name, path in found.items()}
 
 

@@ -89,7 +89,7 @@ class Setting:
         job = json.dumps({"command": command, **job})
         done = run([self.python, SUITE, "--torch-side", job], self.left())
         if done.code == UNSUITABLE:
-            raise Absent(f"the transformers of {self.python} ({self.torch['transformers']}) will not do: {tail(done.stderr, lines=1)}")
+            raise Absent(f"{self.python} (transformers {self.torch['transformers']}) cannot do it: {tail(done.stderr, lines=1)}")
         return json_object(succeed(done).stdout, command)
 
     def versions(self):

@@ -6,13 +6,13 @@ from gpu import goals
 
 
 def decoding(dtype, rate, fast_rate, fraction=0.85, batches=goals.BATCHES, device="cuda:0"):
-    """A decode step's result: tokens per second and sequence."""
+    """What the two decode steps found of a number format: tokens per second and sequence."""
 
     def found(rate):
         runs = [{"batch": n, "decode_tokens_per_s": n * rate, "bandwidth_fraction": fraction} for n in batches]
         return {"device": device, "runs": runs}
 
-    return {"step": f"decode-{dtype}", "status": "ok", "runs": {"deterministic": found(rate), "fast": found(fast_rate)}}
+    return {"dtype": dtype, "deterministic": found(rate), "fast": found(fast_rate)}
 
 
 def peer(ratio, compiled=True):
@@ -21,8 +21,12 @@ def peer(ratio, compiled=True):
 
 
 def states(*results, dry_run=False):
-    checks = [{"step": name, "status": "ok"} for name in goals.CHECKS if name not in [result["step"] for result in results]]
-    return {row["goal"]: row for row in goals.evaluate({"dry_run": dry_run, "steps": [*checks, *results]})}
+    decoded, others = [[r for r in results if ("dtype" in r) is wanted] for wanted in (True, False)]
+    checks = [{"step": name, "status": "ok"} for name in goals.CHECKS if name not in [result["step"] for result in others]]
+    for mode in goals.MODES:
+        runs = {result["dtype"]: result[mode] for result in decoded}
+        checks.append({"step": f"decode-{mode}", "status": "ok", "runs": runs})
+    return {row["goal"]: row for row in goals.evaluate({"dry_run": dry_run, "steps": [*checks, *others]})}
 
 
 class Goals(unittest.TestCase):

@@ -124,6 +124,7 @@ fn check_engine(section: &Section<'_>, options: &EngineOptions) {
         weight_folder: _,
         draft_tokens,
         draft_rows: _,
+        models_to_open: _,
     } = *options;
     if !BLOCK_TOKENS.contains(&block_tokens) {
         section.fault("block_tokens", &format!("is {block_tokens}; it must be 16, 32 or 64"));

@@ -37,6 +37,10 @@ struct Shape {
     prompt: usize,
     /// Bytes that launches read in turn; more than any device's L2 has.
     turn_bytes: usize,
+    /// Launches in a graph, at least.
+    launches: usize,
+    /// Replays that are timed; the median counts.
+    replays: usize,
 }
 
 const QWEN3_8B: Shape = Shape {
@@ -50,6 +54,8 @@ const QWEN3_8B: Shape = Shape {
     context: 320,
     prompt: 512,
     turn_bytes: 512 << 20,
+    launches: 4,
+    replays: 5,
 };
 
 const TINY: Shape = Shape {
@@ -62,13 +68,13 @@ const TINY: Shape = Shape {
     rows: &[1, 10],
     context: 40,
     prompt: 24,
-    turn_bytes: 1 << 20,
+    turn_bytes: 256 << 10,
+    launches: 2,
+    replays: 1,
 };
 
-/// Launches in a graph, at least and at most.
-const LAUNCHES: (usize, usize) = (4, 64);
-/// Replays that are timed; the median counts.
-const REPLAYS: usize = 5;
+/// Copies that launches take in turn, at most.
+const MOST_COPIES: usize = 64;
 const BLOCK_TOKENS: usize = 16;
 
 #[test]
@@ -110,7 +116,8 @@ impl<'a> Bench<'a> {
         let rows = shape.rows.iter().copied().max().unwrap().max(shape.prompt);
         // The widest row: logits in f32, or what a product reads and writes.
         let row = 4 * shape.v.max(2 * shape.mlp).max((shape.n_q + 2 * shape.n_kv) * shape.d);
-        let pool = shape.turn_bytes.max(2 * 2 * shape.v * shape.hidden).max(4 * shape.v * rows);
+        // What is read in turn ends within the copy that passes `turn_bytes`: of the head or of logits at most.
+        let pool = shape.turn_bytes + (3 * shape.v * shape.hidden).max(4 * shape.v * rows) + (1 << 20);
         let mut memory = |bytes: usize| allocate(gpu, WEIGHTS, bytes).expect("memory for what is timed");
         let (pool, x, y) = (memory(pool), memory(rows * row), memory(rows * row));
         let (workspace, counters) = (memory(256 << 20), memory(16 << 20));
@@ -397,7 +404,7 @@ impl<'a> Bench<'a> {
     }
 
     fn copies(&self, bytes: usize) -> usize {
-        self.shape.turn_bytes.div_ceil(bytes).clamp(1, LAUNCHES.1)
+        self.shape.turn_bytes.div_ceil(bytes).clamp(1, MOST_COPIES)
     }
 
     /// Times launches that take `copies` copies in turn, and prints what one of them moves and computes in a second.
@@ -409,17 +416,17 @@ impl<'a> Bench<'a> {
         (moved, operations): (usize, usize),
         launch: impl Fn(&Self, usize) -> Launch,
     ) {
-        let launches: Vec<Launch> = (0..copies.max(LAUNCHES.0)).map(|at| launch(self, at % copies)).collect();
+        let launches: Vec<Launch> = (0..copies.max(self.shape.launches)).map(|at| launch(self, at % copies)).collect();
         let name = launches[0].name();
         // The first launch of a kernel loads it, which cannot be captured.
         self.gpu.launch(&launches[..1]).unwrap_or_else(|error| panic!("{name} of {rows} rows, {what}: {error}"));
         self.gpu.wait().unwrap_or_else(|error| panic!("{name} of {rows} rows, {what}: {error}"));
         let graph = self.gpu.capture(&launches).expect("launches that can be captured");
-        let mut replays: Vec<f64> = (0..=REPLAYS).map(|_| self.gpu.time(graph).expect("a replay")).collect();
+        let mut replays: Vec<f64> = (0..=self.shape.replays).map(|_| self.gpu.time(graph).expect("a replay")).collect();
         // The first one warms up.
         let timed = &mut replays[1..];
         timed.sort_by(f64::total_cmp);
-        let seconds = timed[REPLAYS / 2] / launches.len() as f64;
+        let seconds = timed[self.shape.replays / 2] / launches.len() as f64;
         let mut line = json!({
             "kernel": name,
             "rows": rows,
