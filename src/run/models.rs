@@ -113,3 +113,23 @@ fn distinct<'a>(specs: impl Iterator<Item = &'a ModelSpec>) -> usize {
 fn same_weights(one: &ModelSpec, other: &ModelSpec) -> bool {
     one.dtype == other.dtype && one.source.canonical() == other.source.canonical()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::engine::ModelSource;
+
+    #[test]
+    fn models_that_differ_in_thinking_alone_are_opened_once() {
+        let spec = |source: &str, dtype, thinking| {
+            let source = ModelSource::parse(source).unwrap();
+            ModelSpec { source, dtype, thinking }
+        };
+        let small = spec("embedded:triage", Dtype::Auto, false);
+        let thinking = ModelSpec { thinking: true, ..small.clone() };
+        let (coarse, other) = (spec("embedded:triage", Dtype::Q8_0, false), spec("/nowhere", Dtype::Auto, false));
+        let count = |specs: &[&ModelSpec]| distinct(specs.iter().copied());
+        assert_eq!(count(&[&small, &thinking, &small]), 1);
+        assert_eq!(count(&[&small, &coarse, &other]), 3);
+    }
+}

@@ -25,7 +25,7 @@ pub struct EngineOptions {
     pub kv_dtype: KvDtype,
     /// Tokens that the K/V pool holds over all sequences. When absent, no more than `max_running` sequences of the longest context can
     /// use, and on the CPU what 2 GiB hold but no more than 32,768, where memory is taken as the pool fills; on a GPU what fits into
-    /// 90 % of what is free beside the weights, taken at once.
+    /// 90 % of what is free beside the weights, taken at once and divided among the models of a run.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub kv_tokens: Option<usize>,
     /// At most this many tokens are computed per step; longer prompts are prefilled in chunks.

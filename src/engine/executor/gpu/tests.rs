@@ -360,3 +360,23 @@ fn random_weights_are_made_on_the_device() {
         }
     }
 }
+
+/// Two models of one run divide the device: the first leaves as much as it takes, the second takes of what is left.
+#[test]
+fn models_of_one_run_share_the_memory_of_a_device() {
+    let config = Config { max_position_embeddings: 40_960, ..config() };
+    // Returns the blocks and the bytes that are left.
+    let open = |models_to_open, free| {
+        let options = GpuOptions { blocks: 1 << 20, fewer_blocks_do: true, models_to_open, ..OPTIONS };
+        let (executor, record) = load(Kind::Cuda, &config, Dtype::Q8_0, options, free)?;
+        let allocated = |asked: &Asked| if let Asked::Allocate(bytes) = asked { *bytes } else { 0 };
+        let taken: usize = record.lock().unwrap().iter().map(allocated).sum();
+        Some((executor.unwrap().blocks(), free - taken))
+    };
+    let free = 1 << 30;
+    let Some((alone, _)) = open(1, free) else { return };
+    let (first, left) = open(2, free).unwrap();
+    let (second, _) = open(1, left).unwrap();
+    assert!((0.4..0.5).contains(&(first as f64 / alone as f64)), "{first} of {alone}");
+    assert!((0.4..0.6).contains(&(second as f64 / alone as f64)), "{second} of {alone}");
+}
