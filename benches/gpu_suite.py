@@ -31,7 +31,8 @@ from gpu.setting import Setting
 
 def main(arguments=None):
     options = parse(arguments)
-    # A polite kill ends like ctrl-C: the child that runs is ended too, and what was measured is kept.
+    # A polite kill ends like ctrl-C: the child that runs is ended too, and what was measured is
+    # kept.
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
         if options.torch_side:

@@ -1,6 +1,7 @@
 #!/bin/sh
-# Builds the program with the feature `cuda` by the real nvcc, for one architecture, and starts it where there is no driver: it must
-# link, need nothing of CUDA to start, and say what is missing. Without nvcc: exit code 2.
+# Builds the program with the feature `cuda` by the real nvcc, for one architecture, and starts it
+# where there is no driver: it must link, need nothing of CUDA to start, and say what is missing.
+# Without nvcc: exit code 2.
 #
 #   scripts/check-cuda-build.sh
 set -eu
@@ -27,5 +28,6 @@ cuda = [device for device in doctor["devices"] if device["device"].startswith("c
 print("CUDA kernels for", doctor["cuda_architectures"], "-", cuda[0]["problem"] or cuda[0]["name"])
 sys.exit(0 if doctor["cuda_architectures"] == "90" else 1)'
 
-# The kernels that nvcc made and the program links pack weights as the emulated ones do, and cuBLAS says what it lacks without a device.
+# The kernels that nvcc made and the program links pack weights as the emulated ones do, and cuBLAS
+# says what it lacks without a device.
 MASPO_CUDA_ARCHITECTURES=90 cargo test --release --features cuda --lib -- kernels::gpu::cuda::tests::own executor::gpu::cublas

@@ -1,6 +1,6 @@
 #!/bin/sh
-# Compiles every kernels/cuda/*.cu with the real nvcc for all architectures of a release, without a GPU, and prints what each
-# kernel takes of a multiprocessor. Spilled registers are an error.
+# Compiles every kernels/cuda/*.cu with the real nvcc for all architectures of a release, without a
+# GPU, and prints what each kernel takes of a multiprocessor. Spilled registers are an error.
 #
 #   scripts/check-cuda.sh [ARCH ...]      default: sm_80 sm_86 sm_89 sm_90a, sm_100 and sm_120 if nvcc knows them, compute_80 (PTX)
 #
@@ -53,7 +53,8 @@ for arch in "$@"; do
                 for (i = 1; i <= NF; i++) if ($i == "Used") registers = $(i + 1)
                 printf "%s %s %s %s %s %s\n", arch, file, kernel, registers, stack, stores
             }' "$out/log" >"$out/rows"
-        # ptxas may say it in other words one day, and a table without rows would pass. PTX is not assembled, and two files have no kernel.
+        # ptxas may say it in other words one day, and a table without rows would pass. PTX is not
+        # assembled, and two files have no kernel.
         case $arch-$name in
             compute_*-* | *-abi | *-pack) ;;
             *)

@@ -6,7 +6,8 @@ BATCHES = (1, 10, 20, 40, 80)
 DTYPES = ("bf16", "q8_0", "q4_k")
 MODES = ("deterministic", "fast")
 
-# More of the bandwidth than was measured cannot be read; a tenth is what that measurement may be off.
+# More of the bandwidth than was measured cannot be read; a tenth is what that measurement may be
+# off.
 MOST_OF_BANDWIDTH = 1.1
 TOO_FAST = "more than the bandwidth measured beside it was read: one of the two is wrong"
 # Speed of kernels that compute something else counts nothing.
@@ -93,7 +94,8 @@ def transformers(steps):
     if peer and not peer.get("compiled"):
         row["doubt"] = "transformers did not compile"
     on_gpu = bool(ours and peer) and all(str(side.get("device", "")).startswith("cuda") for side in (ours, peer))
-    # Then torch.compile gives its kernels, but not the graphs that make it fast: worth knowing beside a ratio.
+    # Then torch.compile gives its kernels, but not the graphs that make it fast: worth knowing
+    # beside a ratio.
     skipped = "; transformers without CUDA graphs" if peer and peer.get("cudagraph_skips") else ""
     return {**row, "on_gpu": on_gpu, "note": f"deterministic, both in one step{skipped}"}
 

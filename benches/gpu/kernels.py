@@ -9,7 +9,8 @@ import shutil
 from gpu.pack import KERNEL_TESTS, MODEL_TESTS, TIMING_TEST
 from gpu.process import Absent, Failed, run, succeed, tail
 
-# Seconds that one test may take on a GPU; the emulated device is a CPU, and compiles its kernels in the first test.
+# Seconds that one test may take on a GPU; the emulated device is a CPU, and compiles its kernels in
+# the first test.
 TEST_S = 20
 DRY_TEST_S = 300
 # Seconds that are kept for compute-sanitizer once a test has failed.

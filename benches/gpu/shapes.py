@@ -5,8 +5,9 @@ no device.
 
 import random
 
-# Every combination that a kernel treats in its own way: tied and untied heads, two and four query heads per key head, heads of 64
-# and 128, heads wider and narrower than hidden/heads, sizes that fill no tile, odd vocabularies.
+# Every combination that a kernel treats in its own way: tied and untied heads, two and four query
+# heads per key head, heads of 64 and 128, heads wider and narrower than hidden/heads, sizes that
+# fill no tile, odd vocabularies.
 PARITY_SHAPES = {
     "tied-group2-d64": {
         "hidden_size": 256,
@@ -65,7 +66,8 @@ COMMON = {
     "torch_dtype": "bfloat16",
 }
 
-# Stands for the large model where there is no GPU: every product's inputs fill whole blocks of Q4_K.
+# Stands for the large model where there is no GPU: every product's inputs fill whole blocks of
+# Q4_K.
 TINY = {
     **COMMON,
     "hidden_size": 256,

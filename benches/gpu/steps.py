@@ -85,11 +85,13 @@ def nvidia_smi():
 
 # --- 2: parity with transformers
 
-# In standard deviations of the logits. bf16 has 8 significant bits: one rounding is off by up to 2^-8 and by 0.0016 in root mean
-# square. A layer rounds about 8 numbers on the way of the residual stream, so four layers give sqrt(32) * 0.0016 = 0.009: twice
-# that is allowed, for one of thousands of values five times that. transformers' own bf16 pass on a CPU, which rounds the residual
-# stream too, had 0.0138 and 0.062 on these shapes (2026-11-22). Planted in a model's configuration, a rope_theta of half the right
-# one gave 0.09 and 0.38, an rms_norm_eps of 1e-3 for 1e-6 gave 0.06 and 0.23: both are found.
+# In standard deviations of the logits. bf16 has 8 significant bits: one rounding is off by up to
+# 2^-8 and by 0.0016 in root mean square. A layer rounds about 8 numbers on the way of the residual
+# stream, so four layers give sqrt(32) * 0.0016 = 0.009: twice that is allowed, for one of thousands
+# of values five times that. transformers' own bf16 pass on a CPU, which rounds the residual stream
+# too, had 0.0138 and 0.062 on these shapes (2026-11-22). Planted in a model's configuration, a
+# rope_theta of half the right one gave 0.09 and 0.38, an rms_norm_eps of 1e-3 for 1e-6 gave 0.06
+# and 0.23: both are found.
 RMS_TOLERANCE = 0.02
 LARGEST_TOLERANCE = 0.1
 # Two logits, each off by the largest error, may change places.
@@ -210,7 +212,8 @@ STEPS = {
 # Seconds after which a stage ends, whatever its steps may take.
 STAGE_S = {1: 200, 2: 300, 3: 420}
 STAGE_BATCHES = (1, 10, 40)
-# Without --stage a step may take so many times its limit: the batches are more, and nobody counts the seconds.
+# Without --stage a step may take so many times its limit: the batches are more, and nobody counts
+# the seconds.
 PATIENCE = 4
 
 

@@ -54,7 +54,8 @@ def make(job):
                 if parameter.dim() == 1:
                     parameter.copy_(1 + 0.1 * torch.randn_like(parameter))
                 else:
-                    # One over the root of the fan-in: logits spread by about 1, as those of trained models at least do.
+                    # One over the root of the fan-in: logits spread by about 1, as those of trained
+                    # models at least do.
                     parameter.copy_(torch.randn_like(parameter) * parameter.shape[-1] ** -0.5)
         model.to(torch.bfloat16).save_pretrained(pathlib.Path(job["folder"]) / name)
     return {"made": list(job["shapes"])}

@@ -23,10 +23,12 @@ pub(super) struct GpuPlace {
 }
 
 impl GpuPlace {
-    /// The GPU that is taken where none is named: NVIDIA's first, if there is one. Metal has to be asked for until a Mac has run it.
+    /// The GPU that is taken where none is named: NVIDIA's first, if there is one. Metal has to be
+    /// asked for until a Mac has run it.
     ///
     /// # Errors
-    /// A GPU that is there and does not work: to compute on the CPU in its stead would take a hundred times as long.
+    /// A GPU that is there and does not work: to compute on the CPU in its stead would take a
+    /// hundred times as long.
     #[cfg(gpu)]
     pub(super) fn first() -> Result<Option<Self>, DeviceError> {
         #[cfg(feature = "cuda")]
@@ -77,8 +79,9 @@ impl GpuPlace {
         Self { gpu, name: name.to_string(), kernels: kernels.to_string(), library: Some("BLAS".to_string()) }
     }
 
-    /// What results depend on: the kernels, how many multiprocessors there are (the inputs of a product are divided by that, and sums of
-    /// parts round differently), and with `--fast` the library that multiplies.
+    /// What results depend on: the kernels, how many multiprocessors there are (the inputs of a
+    /// product are divided by that, and sums of parts round differently), and with `--fast` the
+    /// library that multiplies.
     pub(super) fn identify(&self, deterministic: bool, hasher: &mut Hasher) {
         let kind = self.name.split(':').next().unwrap_or_default();
         hasher.field(kind.as_bytes()).field(self.kernels.as_bytes()).field(&[u8::from(deterministic)]);
@@ -110,10 +113,12 @@ impl GpuPlace {
         Ok(dtype.settle(bytes, Some(self.gpu.free_bytes() as u64)))
     }
 
-    /// Loads the model, and takes as much memory for keys and values as `options` ask for or as is useful and free.
+    /// Loads the model, and takes as much memory for keys and values as `options` ask for or as is
+    /// useful and free.
     ///
     /// # Errors
-    /// Weights that do not fit the configuration, a shape that there are no kernels for, too little memory.
+    /// Weights that do not fit the configuration, a shape that there are no kernels for, too little
+    /// memory.
     pub(super) fn load(
         self,
         config: &Config,

@@ -19,8 +19,9 @@ pub(super) struct Bucket {
 }
 
 impl Bucket {
-    /// The smallest bucket with room for `rows` rows that see up to `keys` keys each, of `positions` that there are: up to 16 rows every
-    /// number, then every eighth; keys in powers of two, the last one cut off where positions end. `None` beyond the largest.
+    /// The smallest bucket with room for `rows` rows that see up to `keys` keys each, of
+    /// `positions` that there are: up to 16 rows every number, then every eighth; keys in powers of
+    /// two, the last one cut off where positions end. `None` beyond the largest.
     pub(super) fn of(rows: usize, keys: usize, positions: usize) -> Option<Self> {
         let rounded = if rows <= 16 { rows } else { rows.next_multiple_of(8) };
         let all = positions.next_multiple_of(CHUNK_KEYS);

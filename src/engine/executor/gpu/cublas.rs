@@ -1,5 +1,5 @@
-//! cuBLAS, for products of bf16 rows where a row's bits may depend on its company. It is looked for when it is asked for: the program
-//! starts and works without it.
+//! cuBLAS, for products of bf16 rows where a row's bits may depend on its company. It is looked for
+//! when it is asked for: the program starts and works without it.
 
 use super::device::Address;
 use crate::engine::executor::DeviceError;
@@ -16,7 +16,8 @@ use std::sync::OnceLock;
 /// By the loader's rules; these functions are the same in all of these versions.
 const NAMES: [&str; 3] = ["libcublas.so.13", "libcublas.so.12", "libcublas.so"];
 
-/// What NVIDIA recommends for a device of 9.0; it is given once, so that products can be captured and allocate nothing.
+/// What NVIDIA recommends for a device of 9.0; it is given once, so that products can be captured
+/// and allocate nothing.
 pub(super) const WORKSPACE_BYTES: usize = 32 << 20;
 
 /// `cublasStatus_t`: a number, because later versions may have more of them than are known here.
@@ -117,7 +118,8 @@ pub(super) struct Cublas {
 unsafe impl Send for Cublas {}
 
 impl Cublas {
-    /// For products on `stream`, whose context is this thread's, with [`WORKSPACE_BYTES`] at `workspace` of its device.
+    /// For products on `stream`, whose context is this thread's, with [`WORKSPACE_BYTES`] at
+    /// `workspace` of its device.
     ///
     /// # Errors
     /// No library, or one that does not start: too old for the device, or no memory.
@@ -186,7 +188,8 @@ impl Drop for Cublas {
 mod tests {
     use super::*;
 
-    /// Where the library is and no GPU, it says so by a status: the functions that were found are the right ones.
+    /// Where the library is and no GPU, it says so by a status: the functions that were found are
+    /// the right ones.
     #[test]
     fn a_library_without_a_device_does_not_start() {
         let Some(functions) = Functions::find() else {

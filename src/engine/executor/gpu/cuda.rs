@@ -1,7 +1,8 @@
-//! A GPU behind NVIDIA's driver. The driver is looked for when the program runs, so that one build starts on machines without it.
+//! A GPU behind NVIDIA's driver. The driver is looked for when the program runs, so that one build
+//! starts on machines without it.
 //!
-//! Copies go through page-locked memory: one piece of it per copy under way, taken in turn, each with an event that says when it can
-//! be used again. Everything is asked for on one stream.
+//! Copies go through page-locked memory: one piece of it per copy under way, taken in turn, each
+//! with an event that says when it can be used again. Everything is asked for on one stream.
 
 use super::cublas::{self, Cublas};
 use super::device::{Address, Facts, Fetch, Gpu, Graph, MOST_FETCHES};
@@ -74,7 +75,8 @@ pub(in crate::engine) fn count() -> Result<usize, DeviceError> {
     if !unsafe { sys::is_culib_present() } {
         return Err(DeviceError("there is no NVIDIA driver (libcuda.so.1) on this machine".to_string()));
     }
-    // The egress lock takes the rights of the helper by which the driver's library would make device files.
+    // The egress lock takes the rights of the helper by which the driver's library would make
+    // device files.
     let starting = |error| {
         let DeviceError(why) = failed("NVIDIA's driver does not start", error);
         DeviceError(format!(
@@ -136,7 +138,8 @@ impl CudaGpu {
         Ok(gpu)
     }
 
-    /// Runs the smallest kernel: that shows whether this build has code for the device, and the driver a runtime of its age.
+    /// Runs the smallest kernel: that shows whether this build has code for the device, and the
+    /// driver a runtime of its age.
     fn try_kernel(&mut self) -> Result<(), DeviceError> {
         const HIDDEN: usize = 8;
         let (table, tokens, out) = (self.allocate(4096)?, self.allocate(4)?, self.allocate(4 * HIDDEN)?);
@@ -156,7 +159,8 @@ impl CudaGpu {
         self.free_down_to(self.allocated.len() - 3)
     }
 
-    /// Gives back what was allocated after the first `count` pieces; nothing that uses it is under way.
+    /// Gives back what was allocated after the first `count` pieces; nothing that uses it is under
+    /// way.
     fn free_down_to(&mut self, count: usize) -> Result<(), DeviceError> {
         for pointer in self.allocated.drain(count..) {
             // SAFETY: it comes from `malloc_sync`, and nobody has its address any more.
@@ -165,7 +169,8 @@ impl CudaGpu {
         Ok(())
     }
 
-    /// Bytes per second of copies of `bytes` within the device, which reads and writes every byte: the best of a few.
+    /// Bytes per second of copies of `bytes` within the device, which reads and writes every byte:
+    /// the best of a few.
     fn copy_bandwidth(&mut self, bytes: usize) -> Result<f64, DeviceError> {
         let (from, to) = (self.allocate(bytes)?, self.allocate(bytes)?);
         let measuring = |error| failed("the bandwidth cannot be measured", error);
@@ -394,8 +399,9 @@ impl Gpu for CudaGpu {
 
 impl Drop for CudaGpu {
     fn drop(&mut self) {
-        // What is under way ends before its memory goes; a device that is gone has nothing to free, and nobody is left to be told.
-        // An error of before is told to the first who asks, in place of binding.
+        // What is under way ends before its memory goes; a device that is gone has nothing to free,
+        // and nobody is left to be told. An error of before is told to the first who asks, in place
+        // of binding.
         let _ = self.bind();
         let _ = self.bind();
         let _ = self.stream.synchronize();

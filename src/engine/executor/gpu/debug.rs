@@ -1,4 +1,5 @@
-//! `MASPO_GPU_DEBUG`: switches for finding faults on a GPU. They change when launches are made, and no result.
+//! `MASPO_GPU_DEBUG`: switches for finding faults on a GPU. They change when launches are made, and
+//! no result.
 
 use crate::engine::executor::DeviceError;
 
@@ -8,8 +9,8 @@ pub(super) const VARIABLE: &str = "MASPO_GPU_DEBUG";
 /// What is switched.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(super) struct Debug {
-    /// Whether every launch is waited for before the next one, so that an error names the kernel that failed. Then nothing is
-    /// captured.
+    /// Whether every launch is waited for before the next one, so that an error names the kernel
+    /// that failed. Then nothing is captured.
     pub(super) sync: bool,
     /// Whether decode steps are captured as graphs and replayed.
     pub(super) graphs: bool,

@@ -1,4 +1,5 @@
-//! What a device can do for the executor. Everything happens in the order in which it was asked for, on one stream.
+//! What a device can do for the executor. Everything happens in the order in which it was asked
+//! for, on one stream.
 
 use crate::engine::executor::{DeviceError, WANTED};
 use crate::engine::kernels::gpu::{KernelRules, Launch};
@@ -81,7 +82,8 @@ pub(crate) trait Gpu: Send {
     /// The device failed.
     fn copy(&mut self, from: Address, to: Address, bytes: usize) -> Result<(), DeviceError>;
 
-    /// Starts to copy from device memory, in its turn and without waiting; at most [`MOST_FETCHES`] wait to be collected.
+    /// Starts to copy from device memory, in its turn and without waiting; at most [`MOST_FETCHES`]
+    /// wait to be collected.
     ///
     /// # Errors
     /// The device failed.
@@ -99,7 +101,8 @@ pub(crate) trait Gpu: Send {
     /// The device failed, now or in one of those.
     fn read(&mut self, from: Address, bytes: &mut [u8]) -> Result<(), DeviceError>;
 
-    /// Gets the device's own library of products ready, for [`Launch::Gemm`]; false where there is none.
+    /// Gets the device's own library of products ready, for [`Launch::Gemm`]; false where there is
+    /// none.
     ///
     /// # Errors
     /// A library that is there and does not start.

@@ -1,4 +1,5 @@
-//! A device without a GPU: memory of the host, the emulated kernels, and a record of what was asked for.
+//! A device without a GPU: memory of the host, the emulated kernels, and a record of what was asked
+//! for.
 
 use super::device::{Address, Facts, Fetch, Gpu, Graph, MOST_FETCHES};
 use super::weights::LoadError;

@@ -38,7 +38,8 @@ pub(crate) struct GpuExecutor {
     inputs: Inputs,
     /// What is known of decode steps of a size.
     graphs: HashMap<Bucket, Known>,
-    /// Steps that were started and not finished, the oldest first: how many logits they want, and the copy of their tokens.
+    /// Steps that were started and not finished, the oldest first: how many logits they want, and
+    /// the copy of their tokens.
     started: VecDeque<(usize, Option<Fetch>)>,
     /// Of the step that was finished last.
     greedy: Vec<u32>,
@@ -47,11 +48,12 @@ pub(crate) struct GpuExecutor {
 }
 
 impl GpuExecutor {
-    /// Takes the tensors of `source` to the device, matrices in `dtype` (what would be f32 is bf16), and allocates all that
-    /// steps need.
+    /// Takes the tensors of `source` to the device, matrices in `dtype` (what would be f32 is
+    /// bf16), and allocates all that steps need.
     ///
     /// # Errors
-    /// Tensors that are missing or misshapen, a shape that the kernels are not made for, too little memory.
+    /// Tensors that are missing or misshapen, a shape that the kernels are not made for, too little
+    /// memory.
     pub(crate) fn load(
         mut gpu: Box<dyn Gpu>,
         config: &Config,
@@ -124,7 +126,8 @@ impl GpuExecutor {
             _ if !self.debug.graphs => Known::Launched,
             // The first launch of a kernel loads it, which cannot be captured.
             None => Known::Launched,
-            // What cannot be captured (a graph takes memory, too) can still be launched; a lost device says so there as well.
+            // What cannot be captured (a graph takes memory, too) can still be launched; a lost
+            // device says so there as well.
             Some(Known::Launched) => self.gpu.capture(&launches).map_or(Known::Refused, Known::Captured),
             Some(known) => known,
         };

@@ -25,7 +25,8 @@ pub(super) enum StepShape {
 }
 
 impl StepShape {
-    /// The shape of `plan`, where a tile has at most `tile_tokens` rows and a sequence at most `positions` tokens.
+    /// The shape of `plan`, where a tile has at most `tile_tokens` rows and a sequence at most
+    /// `positions` tokens.
     pub(super) fn of(plan: &StepPlan, tile_tokens: usize, positions: usize) -> Self {
         let rows = plan.tokens.len();
         let keys = plan.spans.iter().map(|span| span.position + span.rows.len()).max().unwrap_or(0);

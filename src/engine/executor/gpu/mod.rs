@@ -1,9 +1,11 @@
-//! A model on a GPU. A step is a list of launches over memory that never moves, so that the launches of a decode step can be captured
-//! once per size and replayed; what differs from step to step lies in device memory. The next step can be started before the tokens
-//! of the last one are read back.
+//! A model on a GPU. A step is a list of launches over memory that never moves, so that the
+//! launches of a decode step can be captured once per size and replayed; what differs from step to
+//! step lies in device memory. The next step can be started before the tokens of the last one are
+//! read back.
 //!
-//! `device` has what a GPU can do, `weights` and `buffers` its memory, `program` the launches of a step, `inputs` what a step plan
-//! becomes. `cuda` is a GPU behind NVIDIA's driver and `cublas` its library of products, `metal` a GPU of Apple's; in tests the device is `emulated`.
+//! `device` has what a GPU can do, `weights` and `buffers` its memory, `program` the launches of a
+//! step, `inputs` what a step plan becomes. `cuda` is a GPU behind NVIDIA's driver and `cublas` its
+//! library of products, `metal` a GPU of Apple's; in tests the device is `emulated`.
 
 mod buckets;
 mod buffers;

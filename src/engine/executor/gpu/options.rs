@@ -7,9 +7,10 @@ use crate::engine::executor::DeviceError;
 use crate::engine::kernels::gpu::KernelRules;
 use crate::engine::qwen3::Config;
 
-/// The share of what is free beside the weights that keys, values and the numbers of steps may take; the rest is for captured
-/// steps and for whoever else uses the device. The models of one run divide this share: each takes an equal part of what those
-/// before it have left, and the last takes all of it.
+/// The share of what is free beside the weights that keys, values and the numbers of steps may
+/// take; the rest is for captured steps and for whoever else uses the device. The models of one run
+/// divide this share: each takes an equal part of what those before it have left, and the last
+/// takes all of it.
 const SHARE: f64 = 0.9;
 
 /// Fewer tokens of keys and values than this are no use.
@@ -30,8 +31,8 @@ pub(crate) struct GpuOptions {
     pub(crate) max_running: usize,
     /// Models that are still to be opened on the device, this one included.
     pub(crate) models_to_open: usize,
-    /// Whether a row's result may depend on its company: products of many rows are divided less, and those of bf16 weights go through the
-    /// device's own library where there is one.
+    /// Whether a row's result may depend on its company: products of many rows are divided less,
+    /// and those of bf16 weights go through the device's own library where there is one.
     pub(crate) fast: bool,
 }
 
@@ -47,7 +48,8 @@ impl GpuOptions {
         2 * 2 * config.num_key_value_heads * config.head_dim * config.num_hidden_layers
     }
 
-    /// The same with no more blocks than fit beside the weights, which are there already, and everything else, if fewer will do.
+    /// The same with no more blocks than fit beside the weights, which are there already, and
+    /// everything else, if fewer will do.
     ///
     /// # Errors
     /// Room for too few.
@@ -82,7 +84,8 @@ impl GpuOptions {
         self.max_running * self.positions(config).div_ceil(self.block_tokens)
     }
 
-    /// Rows of the largest step, those that only fill its bucket up included: sequences that decode all have theirs.
+    /// Rows of the largest step, those that only fill its bucket up included: sequences that decode
+    /// all have theirs.
     pub(super) fn rows(&self) -> usize {
         let most = self.step_tokens.max(self.max_running);
         Bucket::of(most, 1, 1).map_or(most, |bucket| bucket.rows).max(most)
@@ -105,7 +108,8 @@ impl GpuOptions {
         shared
     }
 
-    /// Bytes that steps take besides keys and values: activations, inputs, what is shared, the cosines and sines.
+    /// Bytes that steps take besides keys and values: activations, inputs, what is shared, the
+    /// cosines and sines.
     fn step_bytes(&self, rules: &dyn KernelRules, config: &Config, weights: &Weights) -> usize {
         let (n_q, n_kv, d) = (config.num_attention_heads, config.num_key_value_heads, config.head_dim);
         let (hidden, mlp, v) = (config.hidden_size, config.intermediate_size, config.vocab_size);

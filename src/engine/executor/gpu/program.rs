@@ -236,8 +236,9 @@ struct Heads {
     d: u32,
 }
 
-/// Parts that the inputs of a product are divided into, of the `splits` with which a few rows fill the device. Many rows fill it by
-/// themselves; to use that (`fast`) makes a row's result depend on their number.
+/// Parts that the inputs of a product are divided into, of the `splits` with which a few rows fill
+/// the device. Many rows fill it by themselves; to use that (`fast`) makes a row's result depend on
+/// their number.
 fn parts(splits: u32, rows: u32, fast: bool) -> u32 {
     if fast { (splits / rows.div_ceil(ROWS_PER_PASS)).max(1) } else { splits }
 }

@@ -1,5 +1,5 @@
-//! Random weights for measurements. A few rows are drawn and packed on the host; copies within the device fill the matrix with
-//! them, so that a model of any size is there in a second or two.
+//! Random weights for measurements. A few rows are drawn and packed on the host; copies within the
+//! device fill the matrix with them, so that a model of any size is there in a second or two.
 
 use super::device::{Address, Gpu, allocate};
 use super::weights::{PackedRows, WEIGHTS};
@@ -10,7 +10,8 @@ use std::collections::HashMap;
 /// Rows that are drawn, of each of two gated matrices as well: whole bricks of every packing.
 pub(super) const BLOCK_ROWS: usize = 128;
 
-/// What tells one block from another: the packing, the width, and whether gate and up lie in it together.
+/// What tells one block from another: the packing, the width, and whether gate and up lie in it
+/// together.
 pub(super) type BlockKey = (Packing, usize, bool);
 
 /// A packed block on the device.
@@ -45,7 +46,8 @@ impl Block {
         repeat(gpu, self.weights, self.weights_bytes, bytes)
     }
 
-    /// Returns new memory of so many bytes that is filled with the block's scales; none for 0 bytes.
+    /// Returns new memory of so many bytes that is filled with the block's scales; none for 0
+    /// bytes.
     pub(super) fn scales(&self, gpu: &mut dyn Gpu, bytes: usize) -> Result<Address, DeviceError> {
         if bytes == 0 { Ok(Address::NONE) } else { repeat(gpu, self.scales, self.scales_bytes, bytes) }
     }

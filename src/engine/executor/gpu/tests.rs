@@ -1,4 +1,5 @@
-//! The whole model on the emulated device: against the CPU, whatever the company of a row, and what it asks of a device.
+//! The whole model on the emulated device: against the CPU, whatever the company of a row, and what
+//! it asks of a device.
 
 use super::Gpu;
 use super::emulated::{
@@ -16,8 +17,8 @@ use crate::engine::qwen3::{Config, Dtype, Model};
 use crate::engine::schedule::{Limits, Scheduler};
 use crate::engine::weights::RandomWeights;
 
-/// Formats, and the error allowed in their logits: activations are bf16 on the device, bytes on the CPU for quantized weights. (8-bit
-/// floats are compared with bf16.)
+/// Formats, and the error allowed in their logits: activations are bf16 on the device, bytes on the
+/// CPU for quantized weights. (8-bit floats are compared with bf16.)
 const ALLOWED: [(Dtype, f32); 3] = [(Dtype::Bf16, 0.03), (Dtype::Q8_0, 0.04), (Dtype::Q4K, 0.06)];
 
 fn config() -> Config {
@@ -62,8 +63,8 @@ fn logits_of_metal_are_those_of_the_cpu() {
     logits_are_those_of_the_cpu(&ALLOWED, |config, dtype| Some(executor(Kind::Metal, config, dtype)?.0));
 }
 
-/// With `--fast`: a library multiplies with bf16 weights, where the device has one; what has a bias and what is quantized is left to the
-/// kernels, prefill and captured decode steps alike.
+/// With `--fast`: a library multiplies with bf16 weights, where the device has one; what has a bias
+/// and what is quantized is left to the kernels, prefill and captured decode steps alike.
 #[test]
 fn a_library_multiplies_if_bits_may_depend_on_company() {
     let fast = GpuOptions { fast: true, ..OPTIONS };
@@ -112,8 +113,8 @@ fn a_sequence_has_the_same_bits_in_any_company_on_this_machine() {
     }
 }
 
-/// Returns the machine's GPU; `None`, visibly, where there is none. Where the suite wants the device (`MASPO_KERNELS=device`),
-/// that is a failure.
+/// Returns the machine's GPU; `None`, visibly, where there is none. Where the suite wants the
+/// device (`MASPO_KERNELS=device`), that is a failure.
 pub(super) fn this_machine() -> Option<Box<dyn Gpu>> {
     match open_this_machine() {
         Ok(gpu) => Some(gpu),
@@ -155,7 +156,8 @@ fn logits_are_those_of_the_cpu(allowed: &[(Dtype, f32)], device: impl Fn(&Config
     }
 }
 
-/// The CPU beside which a device is looked at. `MASPO_KERNELS=device` speaks of the device alone, and names no set of the CPU's.
+/// The CPU beside which a device is looked at. `MASPO_KERNELS=device` speaks of the device alone,
+/// and names no set of the CPU's.
 fn cpu() -> Compute {
     match std::env::var("MASPO_KERNELS").as_deref() {
         Ok("device") => Compute::with_kernels(Some(2), KernelSet::available()[0]).unwrap(),
@@ -199,7 +201,8 @@ fn a_sequence_has_the_same_bits_in_any_company(device: &mut GpuExecutor) {
     }
 }
 
-/// So wide that products are divided among multiprocessors, which in a deterministic run no batch may change.
+/// So wide that products are divided among multiprocessors, which in a deterministic run no batch
+/// may change.
 fn wide() -> Config {
     Config { hidden_size: 512, intermediate_size: 512, num_hidden_layers: 1, ..config() }
 }
@@ -213,7 +216,8 @@ fn products_in_parts_have_the_same_bits_in_any_company() {
     a_sequence_has_the_same_bits_in_any_company(&mut device);
 }
 
-/// With `--fast` a step of more than 80 rows has its products divided less, or not at all (`program::parts`): no other numbers.
+/// With `--fast` a step of more than 80 rows has its products divided less, or not at all
+/// (`program::parts`): no other numbers.
 #[test]
 fn products_in_fewer_parts_are_those_of_the_cpu() {
     let fast = GpuOptions { fast: true, step_tokens: 128, ..OPTIONS };
@@ -224,7 +228,8 @@ fn products_in_fewer_parts_are_those_of_the_cpu() {
     assert_near(&found, &logits(&mut cpu, &prompts, 0, fast.step_tokens), Dtype::Q8_0, 0.04);
 }
 
-/// A sequence grows into the next bucket of keys, for which a graph of its own is captured; another one is there before.
+/// A sequence grows into the next bucket of keys, for which a graph of its own is captured; another
+/// one is there before.
 #[test]
 fn a_sequence_grows_out_of_its_bucket() {
     let options = GpuOptions { step_tokens: 512, ..OPTIONS };
@@ -255,7 +260,8 @@ fn nineteen_sequences_decode_in_a_bucket_of_twenty_four() {
     }
 }
 
-/// Where a graph cannot be had, its launches are: the same answers, and it is not asked for again and again.
+/// Where a graph cannot be had, its launches are: the same answers, and it is not asked for again
+/// and again.
 #[test]
 fn steps_that_cannot_be_captured_are_launched() {
     let Some((mut device, record)) = without_graphs(Kind::Cuda, &config(), Dtype::Q8_0) else { return };
@@ -301,7 +307,8 @@ fn what_does_not_fit_is_said() {
     assert_eq!(said, "config.json: `head_dim` is 10: the GPU kernels are made for 64 and 128");
 }
 
-/// With `MASPO_GPU_DEBUG=sync` every launch is waited for, and an error names the kernel and its place in the step.
+/// With `MASPO_GPU_DEBUG=sync` every launch is waited for, and an error names the kernel and its
+/// place in the step.
 #[test]
 fn a_synchronous_step_waits_for_every_launch_and_captures_nothing() {
     let Some((device, record)) = executor(Kind::Cuda, &config(), Dtype::Q8_0) else { return };
@@ -329,7 +336,8 @@ fn without_graphs_decode_steps_are_launched() {
     assert_eq!((captured(&record).len(), device.refused_captures()), (0, 0));
 }
 
-/// Random weights are a few rows that copies within the device repeat; a step with them gives numbers, in every format.
+/// Random weights are a few rows that copies within the device repeat; a step with them gives
+/// numbers, in every format.
 #[test]
 fn random_weights_are_made_on_the_device() {
     let config = Config { vocab_size: 600, intermediate_size: 256, hidden_size: 256, ..config() };
@@ -361,7 +369,8 @@ fn random_weights_are_made_on_the_device() {
     }
 }
 
-/// Two models of one run divide the device: the first leaves as much as it takes, the second takes of what is left.
+/// Two models of one run divide the device: the first leaves as much as it takes, the second takes
+/// of what is left.
 #[test]
 fn models_of_one_run_share_the_memory_of_a_device() {
     let config = Config { max_position_embeddings: 40_960, ..config() };

@@ -1,9 +1,11 @@
-//! Times every kernel by itself: on a GPU with the matrices, heads and vocabulary of Qwen3-8B, on the emulated device with a tiny
-//! shape, where the figures say nothing and only the way to them is tested.
+//! Times every kernel by itself: on a GPU with the matrices, heads and vocabulary of Qwen3-8B, on
+//! the emulated device with a tiny shape, where the figures say nothing and only the way to them is
+//! tested.
 //!
-//! A kernel is launched so often that what it reads is larger than the device's L2, each launch with another copy of the weights
-//! or of the keys and values; the launches are captured in one graph, whose replay the device times by its own clock. Activations
-//! stay where they are, since in a step they come from the L2, too. `TIMING` and a JSON object are printed per figure, at once.
+//! A kernel is launched so often that what it reads is larger than the device's L2, each launch
+//! with another copy of the weights or of the keys and values; the launches are captured in one
+//! graph, whose replay the device times by its own clock. Activations stay where they are, since in
+//! a step they come from the L2, too. `TIMING` and a JSON object are printed per figure, at once.
 
 use super::device::{Address, Gpu, allocate};
 use super::emulated::gpu;
@@ -116,7 +118,8 @@ impl<'a> Bench<'a> {
         let rows = shape.rows.iter().copied().max().unwrap().max(shape.prompt);
         // The widest row: logits in f32, or what a product reads and writes.
         let row = 4 * shape.v.max(2 * shape.mlp).max((shape.n_q + 2 * shape.n_kv) * shape.d);
-        // What is read in turn ends within the copy that passes `turn_bytes`: of the head or of logits at most.
+        // What is read in turn ends within the copy that passes `turn_bytes`: of the head or of
+        // logits at most.
         let pool = shape.turn_bytes + (3 * shape.v * shape.hidden).max(4 * shape.v * rows) + (1 << 20);
         let mut memory = |bytes: usize| allocate(gpu, WEIGHTS, bytes).expect("memory for what is timed");
         let (pool, x, y) = (memory(pool), memory(rows * row), memory(rows * row));
@@ -407,7 +410,8 @@ impl<'a> Bench<'a> {
         self.shape.turn_bytes.div_ceil(bytes).clamp(1, MOST_COPIES)
     }
 
-    /// Times launches that take `copies` copies in turn, and prints what one of them moves and computes in a second.
+    /// Times launches that take `copies` copies in turn, and prints what one of them moves and
+    /// computes in a second.
     fn time(
         &mut self,
         what: serde_json::Value,

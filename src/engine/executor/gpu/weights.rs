@@ -9,7 +9,8 @@ use crate::engine::qwen3::{Config, Dtype, Tensors};
 use crate::engine::weights::{TensorSource, WeightsError};
 use rayon::prelude::*;
 
-/// Rows of a matrix that one task packs: a multiple of the 16 that share a brick, of two gated matrices 8 each.
+/// Rows of a matrix that one task packs: a multiple of the 16 that share a brick, of two gated
+/// matrices 8 each.
 const TASK_ROWS: usize = 128;
 
 /// What memory is wanted for, in an error.
@@ -79,8 +80,9 @@ pub(super) struct Weights {
 }
 
 impl Weights {
-    /// Takes every tensor out of `source` and packs it, matrices in `dtype` (what would be f32 is bf16). With `fast`, matrices of bf16
-    /// without a bias stay rows where the device has a library that multiplies with them.
+    /// Takes every tensor out of `source` and packs it, matrices in `dtype` (what would be f32 is
+    /// bf16). With `fast`, matrices of bf16 without a bias stay rows where the device has a library
+    /// that multiplies with them.
     pub(super) fn load(
         gpu: &mut dyn Gpu,
         config: &Config,
@@ -90,7 +92,8 @@ impl Weights {
     ) -> Result<Self, LoadError> {
         check(config)?;
         let f8 = dtype == Dtype::F8;
-        // `auto` keeps what the file has: a matrix of bf16 is one here, too, and `stays_rows` asks for each.
+        // `auto` keeps what the file has: a matrix of bf16 is one here, too, and `stays_rows` asks
+        // for each.
         let library = fast && matches!(dtype, Dtype::Bf16 | Dtype::Auto) && gpu.open_library()?;
         let blocks = source.is_random().then(Blocks::new);
         let mut loader = Loader { gpu, tensors: Tensors::new(source, dtype, Format::Bf16), f8, library, blocks };
@@ -104,7 +107,8 @@ impl Weights {
         Ok(Self { table, head, layers, norm, cos: Address::NONE, sin: Address::NONE })
     }
 
-    /// Adds the cosines and sines of positions below `positions`; to be called once, before any step.
+    /// Adds the cosines and sines of positions below `positions`; to be called once, before any
+    /// step.
     pub(super) fn add_rotary(
         &mut self,
         gpu: &mut dyn Gpu,

@@ -1,5 +1,6 @@
-//! The arguments of kernels, field by field as `kernels/cuda/maspo_cuda.h` has them. What the fields mean is written there and only
-//! there; Metal's kernels take the same ones. Pointers are addresses of a device.
+//! The arguments of kernels, field by field as `kernels/cuda/maspo_cuda.h` has them. What the
+//! fields mean is written there and only there; Metal's kernels take the same ones. Pointers are
+//! addresses of a device.
 
 use std::ffi::c_void;
 

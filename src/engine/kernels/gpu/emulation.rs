@@ -1,5 +1,6 @@
-//! Kernels compiled by this machine's C++ compiler over the fibers of `kernels/cuda/emulated/`, and loaded. Where there is no compiler,
-//! tests say that they skip, unless `MASPO_REQUIRE_EMULATION=1`: then they fail. Knows neither CUDA's kernels nor Metal's.
+//! Kernels compiled by this machine's C++ compiler over the fibers of `kernels/cuda/emulated/`, and
+//! loaded. Where there is no compiler, tests say that they skip, unless
+//! `MASPO_REQUIRE_EMULATION=1`: then they fail. Knows neither CUDA's kernels nor Metal's.
 
 use std::ffi::{CStr, CString, OsString, c_char, c_int, c_void};
 use std::fs;
@@ -47,7 +48,8 @@ impl Recipe {
         }
     }
 
-    /// The library beside the test binary, named by a digest of what it is made of, so that it is compiled once per change.
+    /// The library beside the test binary, named by a digest of what it is made of, so that it is
+    /// compiled once per change.
     fn build(&self) -> Result<PathBuf, String> {
         let compiler = std::env::var_os("CXX").unwrap_or_else(|| OsString::from("c++"));
         let version = Command::new(&compiler).arg("--version").output();

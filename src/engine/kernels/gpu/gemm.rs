@@ -1,4 +1,5 @@
-//! A product of plain bf16 rows, which a device's own library (cuBLAS) does: as the executor asks for it, and as BLAS takes it.
+//! A product of plain bf16 rows, which a device's own library (cuBLAS) does: as the executor asks
+//! for it, and as BLAS takes it.
 
 use super::args::Epilogue;
 #[cfg(any(feature = "cuda", test))]
@@ -7,7 +8,8 @@ use super::args::Type;
 use std::ffi::c_int;
 use std::ffi::c_void;
 
-/// `y [rows, outputs] = x [rows, inputs] Wᵀ`, or added to `y`; W is bf16 `[outputs, inputs]`, nothing is padded.
+/// `y [rows, outputs] = x [rows, inputs] Wᵀ`, or added to `y`; W is bf16 `[outputs, inputs]`,
+/// nothing is padded.
 #[derive(Clone, Copy)]
 #[cfg_attr(
     not(any(feature = "cuda", test)),
@@ -24,8 +26,9 @@ pub(in crate::engine) struct Gemm {
     pub(in crate::engine) epilogue: Epilogue,
 }
 
-/// The sizes of the same product in BLAS's terms, `C = Aᵀ B + beta C` with columns first: a matrix whose rows lie one behind the other is
-/// there its own transpose. So A `[k, m]` is W, B `[k, n]` is x and C `[m, n]` is y; sums are f32.
+/// The sizes of the same product in BLAS's terms, `C = Aᵀ B + beta C` with columns first: a matrix
+/// whose rows lie one behind the other is there its own transpose. So A `[k, m]` is W, B `[k, n]`
+/// is x and C `[m, n]` is y; sums are f32.
 #[cfg(any(feature = "cuda", test))]
 #[derive(Clone, Copy, PartialEq, Debug)]
 pub(in crate::engine) struct BlasSizes {

@@ -3,7 +3,8 @@
 use super::args::{AddNorm, Argmax, DecodeAttention, Embed, Linear, PrefillAttention, Rotate, Silu};
 use super::gemm::Gemm;
 
-/// A kernel and its arguments: addresses in device memory, sizes of the bucket, constants of the model.
+/// A kernel and its arguments: addresses in device memory, sizes of the bucket, constants of the
+/// model.
 #[derive(Clone, Copy)]
 pub(in crate::engine) enum Launch {
     Embed(Embed),

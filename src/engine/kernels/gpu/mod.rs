@@ -1,5 +1,6 @@
-//! The kernels of GPUs: their arguments, launches as data, and what the host decides before it launches. `cuda/` and `metal/` are
-//! the ways to the kernels of the package's `kernels/`, `suite` is what both have to pass.
+//! The kernels of GPUs: their arguments, launches as data, and what the host decides before it
+//! launches. `cuda/` and `metal/` are the ways to the kernels of the package's `kernels/`, `suite`
+//! is what both have to pass.
 
 mod args;
 mod gemm;

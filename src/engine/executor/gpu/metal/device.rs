@@ -1,8 +1,9 @@
 //! The GPU as the executor sees it.
 //!
-//! Work is encoded into a command buffer that is open until something is launched or fetched. Command buffers of one queue run in the
-//! order of their commits, and what one wrote the next one sees. A copy to memory that a step under way may still read goes through a
-//! buffer of its own, in its turn; where nothing is under way, the CPU writes it itself.
+//! Work is encoded into a command buffer that is open until something is launched or fetched.
+//! Command buffers of one queue run in the order of their commits, and what one wrote the next one
+//! sees. A copy to memory that a step under way may still read goes through a buffer of its own, in
+//! its turn; where nothing is under way, the CPU writes it itself.
 
 use super::kernels::{Kernels, Prepared};
 use super::memory::{Buffer, Device, Memory, contents};
@@ -44,8 +45,8 @@ pub(in crate::engine) struct MetalGpu {
     fetches: usize,
 }
 
-// SAFETY: Metal's objects may go from thread to thread; one thread at a time has the device, because all methods that encode take
-// `&mut self`.
+// SAFETY: Metal's objects may go from thread to thread; one thread at a time has the device,
+// because all methods that encode take `&mut self`.
 unsafe impl Send for MetalGpu {}
 
 /// A copy to the host, and what it is part of.
@@ -186,7 +187,8 @@ impl Gpu for MetalGpu {
         Facts { multiprocessors: 1, shared_limit: self.device.maxThreadgroupMemoryLength() as u32 }
     }
 
-    /// The best of a few copies of half a GiB within the device, each of which reads and writes every byte.
+    /// The best of a few copies of half a GiB within the device, each of which reads and writes
+    /// every byte.
     fn read_bandwidth(&mut self) -> Result<f64, DeviceError> {
         const BYTES: usize = 512 << 20;
         autoreleasepool(|_| {

@@ -16,7 +16,8 @@ use std::ptr;
 
 type Pipeline = Retained<ProtocolObject<dyn MTLComputePipelineState>>;
 
-/// Bytes from one argument struct of a list to the next; a multiple of what any GPU asks of offsets.
+/// Bytes from one argument struct of a list to the next; a multiple of what any GPU asks of
+/// offsets.
 const ARGUMENT_STRIDE: usize = 256;
 
 /// A pipeline for every function.
@@ -97,7 +98,8 @@ impl Kernels {
         }
         for (index, dispatch) in prepared.dispatches.iter().enumerate() {
             encoder.setComputePipelineState(&self.pipelines[dispatch.function]);
-            // SAFETY: the struct of this launch lies there, and its addresses are those of `memory`.
+            // SAFETY: the struct of this launch lies there, and its addresses are those of
+            // `memory`.
             unsafe {
                 encoder.setBuffer_offset_atIndex(Some(&prepared.arguments), index * ARGUMENT_STRIDE, 0);
                 if dispatch.threadgroup_bytes > 0 {

@@ -1,4 +1,5 @@
-//! Memory that CPU and GPU share, in a few large buffers: kernels find it by address, so that every buffer is named to each encoder.
+//! Memory that CPU and GPU share, in a few large buffers: kernels find it by address, so that every
+//! buffer is named to each encoder.
 
 use crate::engine::executor::DeviceError;
 use crate::engine::executor::gpu::device::Address;

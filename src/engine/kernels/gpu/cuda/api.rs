@@ -1,5 +1,5 @@
-//! The C ABI of `kernels/cuda/maspo_cuda.h`: a table of its functions, out of the library that the build has linked or out of a
-//! shared one. What they mean is written there and only there.
+//! The C ABI of `kernels/cuda/maspo_cuda.h`: a table of its functions, out of the library that the
+//! build has linked or out of a shared one. What they mean is written there and only there.
 
 use crate::engine::kernels::gpu::Launch;
 use crate::engine::kernels::gpu::args::{
@@ -34,7 +34,8 @@ type Launcher<A> = unsafe extern "C" fn(*const A, *mut c_void) -> c_int;
 /// Declares [`Api`]: a field, the symbol that it is, its type.
 macro_rules! api {
     ($($(#[$attribute:meta])* $name:ident = $symbol:ident: $type:ty,)*) => {
-        /// The functions of the kernel library. They take device pointers (of the emulation: any), and launch without waiting.
+        /// The functions of the kernel library. They take device pointers (of the emulation: any),
+        /// and launch without waiting.
         pub(in crate::engine) struct Api { $($(#[$attribute])* pub(in crate::engine) $name: $type,)* }
 
         impl Api {
@@ -44,12 +45,13 @@ macro_rules! api {
             /// What `symbol` says, or a text for a library of another version.
             ///
             /// # Safety
-            /// `symbol` gives the functions of a library that was made of these sources and stays loaded for good.
+            /// `symbol` gives the functions of a library that was made of these sources and stays
+            /// loaded for good.
             pub(in crate::engine) unsafe fn take(
                 symbol: impl Fn(&str) -> Result<*mut c_void, String>,
             ) -> Result<Self, String> {
-                // SAFETY: the header declares every function with the type that is given here; `check` compares the versions of
-                // both before any of them is called with a struct.
+                // SAFETY: the header declares every function with the type that is given here;
+                // `check` compares the versions of both before any of them is called with a struct.
                 let api = unsafe {
                     Self { $($name: std::mem::transmute::<*mut c_void, $type>(symbol(stringify!($symbol))?),)* }
                 };
@@ -107,7 +109,8 @@ impl Api {
     /// A launch that is none of these kernels.
     ///
     /// # Safety
-    /// The addresses are those of memory of the sizes that `maspo_cuda.h` asks for, on the stream's device.
+    /// The addresses are those of memory of the sizes that `maspo_cuda.h` asks for, on the stream's
+    /// device.
     pub(in crate::engine) unsafe fn start(&self, launch: &Launch, stream: *mut c_void) -> c_int {
         // SAFETY: the caller's.
         unsafe {

@@ -1,8 +1,9 @@
-//! The device that the suite runs on with `MASPO_KERNELS=device`: the first GPU, in a build with CUDA. Its memory comes from
-//! `cuMemAlloc`, as it does when a model is loaded, so the host reaches it by copies only.
+//! The device that the suite runs on with `MASPO_KERNELS=device`: the first GPU, in a build with
+//! CUDA. Its memory comes from `cuMemAlloc`, as it does when a model is loaded, so the host reaches
+//! it by copies only.
 //!
-//! `MASPO_EMULATED_DEVICE=1` puts the emulation in the GPU's place, so that a machine without one runs every test the way a
-//! machine with one does.
+//! `MASPO_EMULATED_DEVICE=1` puts the emulation in the GPU's place, so that a machine without one
+//! runs every test the way a machine with one does.
 
 /// Whether the suite is to run on a device.
 pub(in crate::engine) fn wanted() -> bool {

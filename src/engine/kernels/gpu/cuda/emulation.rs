@@ -1,5 +1,5 @@
-//! `kernels/cuda` under the emulation, or, with `MASPO_KERNELS=device` in a build with CUDA, the real ones on the first GPU: what the
-//! suite runs.
+//! `kernels/cuda` under the emulation, or, with `MASPO_KERNELS=device` in a build with CUDA, the
+//! real ones on the first GPU: what the suite runs.
 
 use super::api::{Api, FAULT};
 use super::device;

@@ -1,5 +1,5 @@
-//! The CUDA kernels of `kernels/cuda/` as the Rust side sees them: the C ABI and the rules. The suite runs them on a CPU under the
-//! emulation, without a GPU or CUDA, or on a device.
+//! The CUDA kernels of `kernels/cuda/` as the Rust side sees them: the C ABI and the rules. The
+//! suite runs them on a CPU under the emulation, without a GPU or CUDA, or on a device.
 
 mod api;
 mod rules;

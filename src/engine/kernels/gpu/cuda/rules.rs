@@ -72,7 +72,8 @@ impl KernelRules for Api {
         let scaled = if packing == Weights::F8 { outputs.next_multiple_of(16) } else { 0 };
         assert_eq!(scales.len(), scaled, "a scale for every row of e4m3");
         let up = up.map_or(ptr::null(), <[u8]>::as_ptr);
-        // SAFETY: source and targets are as large as the header asks for; no format but F8 writes scales.
+        // SAFETY: source and targets are as large as the header asks for; no format but F8 writes
+        // scales.
         let code = unsafe {
             let (from, to) = (from.as_ptr().cast(), to.as_mut_ptr().cast());
             (self.cuda_pack)(packing as u32, from, up.cast(), rows as u32, inputs as u32, to, scales.as_mut_ptr())

@@ -1,4 +1,5 @@
-//! Which kernel function a launch is, on how many threadgroups and threads. Pure data: the emulation and a device run the same.
+//! Which kernel function a launch is, on how many threadgroups and threads. Pure data: the
+//! emulation and a device run the same.
 
 use crate::engine::kernels::gpu::{Embed, Epilogue, Launch, Linear, Weights};
 use std::ffi::c_void;
@@ -140,7 +141,8 @@ fn linear(of: &Linear) -> Result<Dispatch, String> {
     Ok(Dispatch::new(functions[rows.ilog2() as usize], threadgroups, 8 * SIMD, rows * 256 * size_of::<f32>()))
 }
 
-/// Threadgroup memory of attention: queries, weighted values of the chunks under way, their maxima and sums.
+/// Threadgroup memory of attention: queries, weighted values of the chunks under way, their maxima
+/// and sums.
 fn attention_bytes(d: u32, queries: usize, simds: usize) -> usize {
     size_of::<f32>() * (queries * d as usize * (1 + simds) + 2 * simds * queries)
 }

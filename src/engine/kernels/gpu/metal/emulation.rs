@@ -1,4 +1,5 @@
-//! `kernels/metal` under the emulation: the very text that a Mac compiles, with the geometry that a Mac is given.
+//! `kernels/metal` under the emulation: the very text that a Mac compiles, with the geometry that a
+//! Mac is given.
 
 use super::{Dispatch, MetalRules, arguments, source};
 use crate::engine::kernels::gpu::emulation::{Fibers, Library, Recipe, files};
@@ -64,7 +65,8 @@ impl EmulatedMetal {
     /// A text for a function that there is not, or for the fault that the emulation finds.
     ///
     /// # Safety
-    /// `arguments` are those of the function, and their addresses those of memory of the sizes that the header asks for.
+    /// `arguments` are those of the function, and their addresses those of memory of the sizes that
+    /// the header asks for.
     pub(super) unsafe fn run(&self, dispatch: &Dispatch, arguments: *const c_void) -> Result<(), String> {
         let name = CString::new(dispatch.function).expect("a name without zeros");
         let grid = dispatch.threadgroups.map(|count| count as u32);

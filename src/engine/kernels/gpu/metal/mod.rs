@@ -1,5 +1,6 @@
-//! The Metal kernels of `kernels/metal/` as the Rust side sees them: their text, their rules, and what each launch becomes on a device.
-//! The suite runs them on a CPU under the emulation. Knows nothing of Apple's interfaces.
+//! The Metal kernels of `kernels/metal/` as the Rust side sees them: their text, their rules, and
+//! what each launch becomes on a device. The suite runs them on a CPU under the emulation. Knows
+//! nothing of Apple's interfaces.
 
 mod dispatch;
 mod rules;

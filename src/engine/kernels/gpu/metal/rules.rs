@@ -1,5 +1,5 @@
-//! The rules of the Metal kernels. Nothing goes through a workspace and no product is split, so most of it is nothing; packing is a
-//! copy.
+//! The rules of the Metal kernels. Nothing goes through a workspace and no product is split, so
+//! most of it is nothing; packing is a copy.
 
 use super::dispatch::TILE_PAIRS;
 use crate::engine::kernels::Format;

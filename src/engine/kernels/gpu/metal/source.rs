@@ -1,5 +1,6 @@
-//! The kernels' text, which is part of the program: a Mac compiles it when the program starts, for there is no compiler of Apple's on
-//! the machines that build. All files are one text, headers first, so that nothing is included but Apple's own header.
+//! The kernels' text, which is part of the program: a Mac compiles it when the program starts, for
+//! there is no compiler of Apple's on the machines that build. All files are one text, headers
+//! first, so that nothing is included but Apple's own header.
 
 /// Name and text of every file, each behind those it includes.
 const FILES: [(&str, &str); 11] = [

@@ -113,7 +113,8 @@ pub(in crate::engine::kernels::gpu) fn heads_are_normed_rotated_and_stored(kerne
     });
 }
 
-/// `out` of the last token of each of these lengths, in one launch; a length of 0 stands for a filling row.
+/// `out` of the last token of each of these lengths, in one launch; a length of 0 stands for a
+/// filling row.
 pub(super) fn decode(
     kernels: &dyn Kernels,
     sequence: &Sequence,
@@ -126,7 +127,8 @@ pub(super) fn decode(
     let q: Vec<u16> =
         lengths.iter().flat_map(|&length| stored.q[length.saturating_sub(1) * width..][..width].to_vec()).collect();
     let (rows, n_q, n_kv) = (lengths.len() as u32, sequence.n_q as u32, sequence.n_kv as u32);
-    // Two tables, one behind the other, of which every other row takes the second: where a table begins is a value, too.
+    // Two tables, one behind the other, of which every other row takes the second: where a table
+    // begins is a value, too.
     let tables = [&sequence.table[..], &sequence.table[..]].concat();
     let starts: Vec<u32> = (0..rows).map(|row| row % 2 * sequence.table.len() as u32).collect();
     let lengths: Vec<u32> = lengths.iter().map(|&length| length as u32).collect();
@@ -204,7 +206,8 @@ pub(super) fn prefill(
     })
 }
 
-/// For kernels that leave out what a row does not see, rather than weigh it with 0: also a later token of the same tile may be anything.
+/// For kernels that leave out what a row does not see, rather than weigh it with 0: also a later
+/// token of the same tile may be anything.
 pub(in crate::engine::kernels::gpu) fn a_token_that_is_no_number_spoils_no_earlier_row(kernels: &dyn Kernels) {
     let sequence = Sequence::of(&mut rng(2), (3, 1, 64), 16, 70);
     let stored = rotate(kernels, &sequence, Type::F32, &slots(&sequence));

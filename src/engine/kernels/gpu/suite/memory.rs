@@ -7,8 +7,9 @@ use std::marker::PhantomData;
 const GUARD: usize = 256;
 const GUARD_BYTE: u8 = 0xff;
 
-/// Memory of a kernel: aligned, with guards on both sides, whose bytes are NaN to whoever reads them and are checked afterwards.
-/// It lies on the device that the suite runs on, which the host reaches by copies, or on the host under the emulation.
+/// Memory of a kernel: aligned, with guards on both sides, whose bytes are NaN to whoever reads
+/// them and are checked afterwards. It lies on the device that the suite runs on, which the host
+/// reaches by copies, or on the host under the emulation.
 pub(in crate::engine::kernels::gpu) struct Memory<T> {
     words: Words,
     len: usize,

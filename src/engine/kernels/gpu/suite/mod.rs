@@ -1,5 +1,6 @@
-//! GPU kernels in the suite of all kernels (`kernels/suite`): how its operations become launches, in three orders of threads and blocks
-//! and in memory with guards; and what every kind of GPU kernels promises besides. Knows neither CUDA nor Metal.
+//! GPU kernels in the suite of all kernels (`kernels/suite`): how its operations become launches,
+//! in three orders of threads and blocks and in memory with guards; and what every kind of GPU
+//! kernels promises besides. Knows neither CUDA nor Metal.
 
 mod attention;
 mod memory;
@@ -40,7 +41,8 @@ pub(in crate::engine) trait Kernels: Send + Sync {
     /// A text for sizes that it refuses, or for a fault that the emulation finds.
     fn start(&self, launch: &Launch) -> Result<(), String>;
 
-    /// Bytes of shared memory that a block may have. An emulation has as much as the largest device.
+    /// Bytes of shared memory that a block may have. An emulation has as much as the largest
+    /// device.
     fn shared_limit(&self) -> u32 {
         227 * 1024
     }
@@ -48,11 +50,13 @@ pub(in crate::engine) trait Kernels: Send + Sync {
     /// Sets the order of threads and blocks for the calling thread; a device has its own.
     fn order(&self, order: u32);
 
-    /// Packs rows into `to`, which has the bytes that the rules say, and their scales if the packing has some.
+    /// Packs rows into `to`, which has the bytes that the rules say, and their scales if the
+    /// packing has some.
     fn pack(&self, packing: Weights, rows: &Rows, up: Option<&Rows>, to: &mut [u8], scales: &mut [f32]);
 }
 
-/// One test per check, for the kernels that `$kernels` gives if there are some: those of all kernels, and those of GPUs.
+/// One test per check, for the kernels that `$kernels` gives if there are some: those of all
+/// kernels, and those of GPUs.
 macro_rules! suite {
     ($kernels:expr) => {
         $crate::engine::kernels::suite::suite!($kernels.map(|kernels| $crate::engine::kernels::gpu::suite::family(kernels)));
@@ -81,8 +85,8 @@ fn run(kernels: &dyn Kernels, launch: &Launch) {
     }
 }
 
-/// What `launch` gives in every order of threads and blocks, which must be the same. A device has its own order: there it is what
-/// three launches give.
+/// What `launch` gives in every order of threads and blocks, which must be the same. A device has
+/// its own order: there it is what three launches give.
 pub(super) fn in_every_order<T: PartialEq>(kernels: &dyn Kernels, launch: impl Fn() -> T) -> T {
     let mut results = ORDERS.map(|order| {
         kernels.order(order);

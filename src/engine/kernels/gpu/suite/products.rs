@@ -158,8 +158,8 @@ pub(in crate::engine::kernels::gpu) fn passes_and_splits_change_no_row(kernels: 
     }
 }
 
-/// So many inputs that a block takes every place of its ring of bricks several times, whatever the packing and the number of rows; whole,
-/// and in two parts.
+/// So many inputs that a block takes every place of its ring of bricks several times, whatever the
+/// packing and the number of rows; whole, and in two parts.
 pub(in crate::engine::kernels::gpu) fn rings_of_bricks_are_filled_again(kernels: &dyn Kernels) {
     let rng = &mut rng(6);
     let (most_rows, outputs, inputs) = (80, 20, 2120);

@@ -50,7 +50,8 @@ pub(in crate::engine::kernels::gpu) fn tables_are_read_in_other_ways(kernels: &d
     });
 }
 
-/// For kernels that have e4m3, which has no type in Rust: its rows are near the numbers that they were made of.
+/// For kernels that have e4m3, which has no type in Rust: its rows are near the numbers that they
+/// were made of.
 pub(in crate::engine::kernels::gpu) fn a_table_of_f8_is_near_what_it_was(kernels: &dyn Kernels) {
     cases(2, |rng| {
         let (outputs, inputs) = (21, 136);

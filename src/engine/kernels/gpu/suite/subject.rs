@@ -1,4 +1,5 @@
-//! GPU kernels as the suite of all kernels takes them: bf16 around every operation, with scratch memory and counters that are checked.
+//! GPU kernels as the suite of all kernels takes them: bf16 around every operation, with scratch
+//! memory and counters that are checked.
 
 use super::attention::{SHAPES, Stored, UNWRITTEN, decode, prefill, rotate, slots};
 use super::products::{Multiply, Packed, bricks};

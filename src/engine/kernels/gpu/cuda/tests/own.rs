@@ -1,4 +1,5 @@
-//! What only the CUDA kernels have: an operation of its own for gates, e4m3, rules that divide work, refusals of the launchers.
+//! What only the CUDA kernels have: an operation of its own for gates, e4m3, rules that divide
+//! work, refusals of the launchers.
 
 use super::super::api::BAD_SHAPE;
 use super::super::emulation::{kernels, succeed};
@@ -71,7 +72,8 @@ fn shapes_that_are_not_supported_are_refused() {
     assert_eq!(unsafe { (api.cuda_silu)(&args, ptr::null_mut()) }, BAD_SHAPE);
 }
 
-/// What a build with CUDA has linked is whole, of this version, and packs as the emulation does: a device is not needed for that.
+/// What a build with CUDA has linked is whole, of this version, and packs as the emulation does: a
+/// device is not needed for that.
 #[cfg(feature = "cuda")]
 #[test]
 fn the_linked_kernels_pack_as_the_emulated_ones_do() {
