@@ -1,16 +1,18 @@
 #!/usr/bin/env python3
-"""Everything that a GPU has to show, in one command, on a machine that has no network: packs what is carried there, runs the steps
-there, and puts their results together. `scripts/gpu-suite.sh` calls it; docs/gpu-suite.md says how. Needs the standard library
-only; the transformers parts run in the Python of --python and are absent where that has no torch.
+"""Everything that a GPU has to show, in one command, on a machine that has no network: packs what
+is carried there, runs the steps there, and puts their results together. `scripts/gpu-suite.sh`
+calls it; docs/gpu-suite.md says how. It needs the standard library only. The parts that compare
+with transformers and vLLM run in the Python of --python, and are absent where that has no torch.
 
-    scripts/gpu-suite.sh --pack DIR                        # builds both binaries; they and the suite, at most 48 MB
-    sh DIR/gpu-suite.sh --run DIR --out OUT                # on the GPU machine, with Python 3.10 or newer; --steps a,b for a part
-    scripts/gpu-suite.sh --plan                            # the stages (--stage N of a run) and the seconds that they may take
-    scripts/gpu-suite.sh --merge PART.json... --out OUT    # the parts of a run as one report
-    scripts/gpu-suite.sh --dry-run --out OUT               # every step on this CPU with tiny shapes
-    scripts/gpu-suite.sh --self-test                       # the suite's own tests, seconds
+    scripts/gpu-suite.sh --pack DIR                      # builds both binaries; they and the suite
+    sh DIR/gpu-suite.sh --run DIR --out OUT --stage 1    # on the GPU machine, Python 3.10 or newer
+    scripts/gpu-suite.sh --plan                          # the stages, and the seconds they may take
+    scripts/gpu-suite.sh --merge PART.json... --out OUT  # the parts of a run as one report
+    scripts/gpu-suite.sh --dry-run --out OUT             # every step without a GPU, tiny shapes
+    scripts/gpu-suite.sh --self-test                     # the suite's own tests, seconds
 
-Exit codes: 0 done (steps may be absent), 1 a step failed, 2 the input is wrong, 130 stopped (what was measured is written).
+Exit codes: 0 done (steps may be absent), 1 a step failed, 2 the input is wrong, 130 stopped (what
+was measured is written).
 """
 
 import argparse

@@ -1,5 +1,6 @@
-"""The steps of the GPU suite. Each is a function of the setting and of the dict of its figures, which it fills as it goes, so that
-what was found before a failure is kept; it raises `Failed` or `Absent`. No step knows another, and none knows the goals.
+"""The steps of the GPU suite. Each is a function of the setting and of the dict of its figures,
+which it fills as it goes, so that what was found before a failure is kept; it raises `Failed` or
+`Absent`. No step knows another, and none knows the goals.
 """
 
 import itertools
@@ -99,8 +100,8 @@ MARGIN_TOLERANCE = 2 * LARGEST_TOLERANCE
 
 
 def parity(setting, found):
-    """Teacher-forced log-probabilities and greedy tokens on random weights, beside an f32 forward pass of transformers: deterministic,
-    and with --fast, where cuBLAS multiplies."""
+    """Teacher-forced log-probabilities and greedy tokens on random weights, beside an f32 forward
+    pass of transformers: deterministic, and with --fast, where cuBLAS multiplies."""
     setting.need_device()
     setting.need_torch()
     wanted = shapes.parity_shapes(setting.dry_run)

@@ -11,7 +11,7 @@ use super::device::{Address, Gpu, allocate};
 use super::emulated::gpu;
 use super::repeated::fill;
 use super::tests::this_machine;
-use super::weights::{PackedRows, WEIGHTS, bytes, pack, packing, scaled};
+use super::weights::{PackedRows, WEIGHTS, bytes, pack, scaled};
 use crate::base::Seed;
 use crate::engine::kernels::gpu::cuda::device;
 use crate::engine::kernels::gpu::{
@@ -75,6 +75,10 @@ const TINY: Shape = Shape {
     replays: 1,
 };
 
+/// What a kernel may ask for besides its operands.
+const WORKSPACE_BYTES: usize = 256 << 20;
+const COUNTERS: usize = 4 << 20;
+
 /// Copies that launches take in turn, at most.
 const MOST_COPIES: usize = 64;
 const BLOCK_TOKENS: usize = 16;
@@ -123,7 +127,7 @@ impl<'a> Bench<'a> {
         let pool = shape.turn_bytes + (3 * shape.v * shape.hidden).max(4 * shape.v * rows) + (1 << 20);
         let mut memory = |bytes: usize| allocate(gpu, WEIGHTS, bytes).expect("memory for what is timed");
         let (pool, x, y) = (memory(pool), memory(rows * row), memory(rows * row));
-        let (workspace, counters) = (memory(256 << 20), memory(16 << 20));
+        let (workspace, counters) = (memory(WORKSPACE_BYTES), memory(4 * COUNTERS));
         let mut bench = Self { gpu, shape, pool, x, y, workspace, counters, figures: Vec::new() };
         let noise = bench.numbers("x", 1 << 16);
         bench.fill(bench.x, &noise, rows * row);
@@ -136,11 +140,12 @@ impl<'a> Bench<'a> {
         for format in kept {
             self.products(format);
         }
+        self.rows();
+        self.attention();
+        // Last: what goes wrong in it hides nothing of ours.
         if self.gpu.open_library().expect("a library that starts") {
             self.library();
         }
-        self.rows();
-        self.attention();
         self.figures
     }
 
@@ -168,9 +173,14 @@ impl<'a> Bench<'a> {
     }
 
     fn products(&mut self, format: Packing) {
-        let name = format!("{format:?}").to_lowercase();
+        let name = match format {
+            Packing::RowsBf16 | Packing::Bf16 => "bf16",
+            Packing::Q8_0 => "q8_0",
+            Packing::Q4K => "q4_k",
+            Packing::F8 => "f8",
+        };
         for (matrix, inputs, outputs, epilogue) in self.matrices() {
-            let (packed, kept) = self.block(format, inputs);
+            let packed = self.block(format, inputs);
             let bytes = self.gpu.rules().packed_bytes(format, inputs, outputs);
             let stride = bytes.next_multiple_of(256);
             let copies = self.copies(stride);
@@ -179,6 +189,8 @@ impl<'a> Bench<'a> {
             let facts = self.gpu.facts();
             let splits = self.gpu.rules().linear_splits(format, inputs, outputs, facts.multiprocessors);
             for &rows in self.shape.rows {
+                let needs = self.gpu.rules().linear_needs(rows, outputs, splits);
+                assert!(needs.workspace_bytes <= WORKSPACE_BYTES && needs.counters <= COUNTERS, "{needs:?}");
                 let launch = |bench: &Self, copy: usize| {
                     Launch::Linear(Linear {
                         x: bench.x.get(),
@@ -200,7 +212,7 @@ impl<'a> Bench<'a> {
                     })
                 };
                 let moved = bytes + rows * (2 * inputs + 4 * outputs);
-                let what = json!({ "format": name, "matrix": matrix, "kept": kept, "splits": splits });
+                let what = json!({ "format": name, "matrix": matrix, "splits": splits });
                 self.time(what, rows, copies, (moved, 2 * rows * inputs * outputs), launch);
             }
         }
@@ -270,7 +282,7 @@ impl<'a> Bench<'a> {
                 })
             });
             let moved = rows * (n_q + 2 * n_kv) * d * 6;
-            let half_row = bench_half(self.shape);
+            let token_bytes = token_bytes(self.shape);
             self.time(json!({}), rows, 1, (moved, 0), |bench, _| {
                 Launch::Rotate(Rotate {
                     qkv: bench.x.get(),
@@ -282,7 +294,7 @@ impl<'a> Bench<'a> {
                     slots: counting.get(),
                     q: bench.y.get_mut(),
                     keys: bench.pool.get_mut(),
-                    values: bench.pool.plus(half_row * rows.next_multiple_of(BLOCK_TOKENS)).get_mut(),
+                    values: bench.pool.plus(token_bytes * rows.next_multiple_of(BLOCK_TOKENS)).get_mut(),
                     rows: rows as u32,
                     n_q: n_q as u32,
                     n_kv: n_kv as u32,
@@ -321,6 +333,8 @@ impl<'a> Bench<'a> {
             let starts = self.upload(&(0..rows).map(|row| (row * table_entries) as u32).collect::<Vec<_>>());
             let lengths = self.upload(&vec![context as u32; rows]);
             let max_length = context.next_power_of_two().max(256);
+            let needs = self.gpu.rules().decode_attention_bytes(rows, n_q, d, max_length);
+            assert!(needs <= WORKSPACE_BYTES, "{needs}");
             let processors = self.gpu.facts().multiprocessors;
             let spread = self.gpu.rules().decode_attention_spread(rows, n_kv, max_length, processors);
             let moved = 4 * n_kv * d * rows * context;
@@ -382,8 +396,8 @@ impl<'a> Bench<'a> {
         to
     }
 
-    /// A packed block of random rows, and the format that they were in before.
-    fn block(&self, format: Packing, inputs: usize) -> (PackedRows, String) {
+    /// A packed block of random rows.
+    fn block(&self, format: Packing, inputs: usize) -> PackedRows {
         let from = match format {
             Packing::Q8_0 => Format::Q8_0,
             Packing::Q4K => Format::Q4K,
@@ -391,10 +405,8 @@ impl<'a> Bench<'a> {
         };
         let numbers = RandomWeights::new(Seed(1)).numbers("w", &[super::repeated::BLOCK_ROWS, inputs]);
         let rows = Rows::from_floats(from, inputs, &numbers);
-        // Rows whose length is no multiple of a block are kept in another format.
-        let format = if format == Packing::F8 { format } else { packing(rows.format()) };
-        let packed = pack(self.gpu.rules(), format, &rows, None).expect("rows that can be packed");
-        (packed, format!("{:?}", rows.format()).to_lowercase())
+        assert_eq!(rows.format(), from, "widths are whole blocks");
+        pack(self.gpu.rules(), format, &rows, None).expect("rows that can be packed")
     }
 
     fn scales(&mut self, packed: &PackedRows, count: usize) -> Address {
@@ -449,6 +461,6 @@ impl<'a> Bench<'a> {
 }
 
 /// Bytes of a token's keys, or of its values.
-fn bench_half(shape: &Shape) -> usize {
+fn token_bytes(shape: &Shape) -> usize {
     2 * shape.n_kv * shape.d
 }

@@ -367,7 +367,7 @@ impl PackedRows {
     }
 }
 
-pub(super) fn packing(format: Format) -> Packing {
+fn packing(format: Format) -> Packing {
     match format {
         Format::F32 | Format::F16 => unreachable!("the loader asks for bf16 in place of other floats"),
         Format::Bf16 => Packing::Bf16,
