@@ -25,4 +25,4 @@ pub(crate) use model::Tensors;
 pub(crate) use model::{Logits, Workspace};
 pub(crate) use size::StoragePolicy;
 #[cfg(any(gpu, all(test, unix)))]
-pub(crate) use tensors::{NormWeight, QWEN3};
+pub(crate) use tensors::{NormWeight, Projection, QWEN3};
