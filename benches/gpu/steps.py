@@ -42,7 +42,8 @@ def machine(setting, found):
         setting.note(said_by(command))
     setting.need_device()
     if setting.on_gpu:
-        # Without the program, which takes rights of its own away: if this fails, so does everything.
+        # Without the program, which takes rights of its own away: if this fails, so does
+        # everything.
         setting.note(said_by([setting.python, "-c", DRIVER], setting.environment))
     found["doctor"] = doctor = setting.ask("doctor")
     if not setting.on_gpu:
