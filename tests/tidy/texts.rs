@@ -23,7 +23,7 @@ fn code() -> impl Iterator<Item = PathBuf> {
     CODE.iter().flat_map(|folder| files(&root().join(folder), &["rs"]))
 }
 
-fn shown(path: &PathBuf) -> String {
+fn shown(path: &Path) -> String {
     path.strip_prefix(root()).unwrap_or(path).display().to_string()
 }
 
