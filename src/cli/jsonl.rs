@@ -49,7 +49,7 @@ impl Input {
         Ok(Self { name: "<stdin>".to_string(), place: Place::Memory(bytes) })
     }
 
-    /// What `read` makes of every line; the faults of all lines go to `faults`.
+    /// Applies `read` to every line; the faults of all lines go to `faults`.
     ///
     /// # Errors
     /// A file that cannot be opened.
@@ -81,7 +81,7 @@ impl Input {
         format!("{}:{line}", self.name)
     }
 
-    /// The lines that are not blank, numbered from 1.
+    /// Returns the lines that are not blank, numbered from 1.
     fn lines(&self) -> Result<Lines<'_>, CliError> {
         let reader: Box<dyn BufRead + '_> = match &self.place {
             Place::Memory(bytes) => Box::new(Cursor::new(bytes)),
@@ -117,7 +117,7 @@ struct Lines<'a> {
 }
 
 impl Lines<'_> {
-    /// The next line as text; `None` at the end.
+    /// Reads the next line as text; `None` at the end.
     fn read(&mut self) -> Option<Result<String, LineError>> {
         let mut bytes = Vec::new();
         match self.reader.by_ref().take(MAX_LINE_BYTES).read_until(b'\n', &mut bytes) {
@@ -138,7 +138,12 @@ impl Iterator for Lines<'_> {
     fn next(&mut self) -> Option<Self::Item> {
         while !self.ended {
             self.line += 1;
-            match self.read()? {
+            let text = self.read()?.map(|text| match (self.line, text.strip_prefix('\u{feff}')) {
+                // Some editors put a byte-order mark first.
+                (1, Some(rest)) => rest.to_string(),
+                _ => text,
+            });
+            match text {
                 Ok(text) if text.trim().is_empty() => {}
                 Ok(text) => return Some((self.line, Ok(text))),
                 Err(error) => {
@@ -151,7 +156,7 @@ impl Iterator for Lines<'_> {
     }
 }
 
-/// A line as the type of a request; the fault is said with the column, since a request is one line.
+/// Reads a line as a request. The fault names the column, since a request is one line.
 pub(super) fn parse<T: DeserializeOwned>(line: &str) -> Result<T, String> {
     if !line.trim_start().starts_with('{') {
         return Err("a JSON object is called for".to_string());

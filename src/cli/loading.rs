@@ -1,9 +1,9 @@
-//! What opening a model says on stderr: a warning when its weights have no room, what `auto`
-//! became, and of a large model how far it is: one moving line on a terminal, a line for every
-//! tenth elsewhere.
+//! What opening a model says on stderr: what is unusual about its files, a warning when its weights
+//! have no room, what `auto` became, and of a large model how far it is: one moving line on a
+//! terminal, a line for every tenth elsewhere.
 
 use super::output;
-use crate::engine::LoadProgress;
+use crate::engine::{LoadNotice, LoadProgress};
 use crate::engine::qwen3::{Dtype, ResolvedDtype};
 use indicatif::{ProgressBar, ProgressStyle};
 
@@ -15,20 +15,21 @@ pub(super) struct Loading {
     name: String,
     worth_showing: u64,
     bar: Option<ProgressBar>,
-    /// Tenths that were told.
+    /// Tenths that were reported.
     tenths: u64,
     resolved: Option<ResolvedDtype>,
 }
 
 impl Loading {
-    /// Of the model `name`.
+    /// Starts the progress of the model `name`.
     pub(super) fn new(name: String) -> Self {
         Self { name, worth_showing: WORTH_SHOWING, bar: None, tenths: 0, resolved: None }
     }
 
-    /// Shows what was heard.
+    /// Shows a piece of progress.
     pub(super) fn show(&mut self, heard: LoadProgress) {
         match heard {
+            LoadProgress::Noticed(notice) => output::note(notice_text(&self.name, &notice)),
             LoadProgress::Resolved(resolved) => {
                 if let Some(warning) = warning(&self.name, resolved) {
                     output::note(warning);
@@ -62,7 +63,7 @@ impl Loading {
         bar.set_position(done);
     }
 
-    /// The line for the next tenth, when that is reached.
+    /// Returns the line for the next tenth, when that is reached.
     fn line(&mut self, done: u64, all: u64) -> Option<String> {
         if all < self.worth_showing || done * 10 / all < self.tenths {
             return None;
@@ -80,7 +81,28 @@ impl Drop for Loading {
     }
 }
 
-/// Said before anything is loaded.
+/// Says what is unusual about a model's files.
+fn notice_text(name: &str, notice: &LoadNotice) -> String {
+    match notice {
+        LoadNotice::OwnHead => format!(
+            "note: {name}: its weights hold an lm_head.weight that differs from the embedding; it is used, although the \
+             configuration ties the two"
+        ),
+        LoadNotice::Adapter(file) => format!(
+            "warning: {name}: the LoRA adapter beside the weights ({file}) is not applied; merge it into the model to use it"
+        ),
+        LoadNotice::ZeroTensors(names) => {
+            let first = names.first().map_or("", String::as_str);
+            let which = match names.len() {
+                0 | 1 => format!("the tensor {first} is entirely zero"),
+                count => format!("{count} tensors are entirely zero ({first} and {} more)", count - 1),
+            };
+            format!("warning: {name}: {which}: are the weights damaged or unfinished?")
+        }
+    }
+}
+
+/// Says, before anything is loaded, that the weights may not fit.
 fn warning(name: &str, resolved: ResolvedDtype) -> Option<String> {
     let ResolvedDtype { asked, dtype, bytes, free: Some(free), .. } = resolved else { return None };
     if resolved.fits() {
@@ -94,7 +116,7 @@ fn warning(name: &str, resolved: ResolvedDtype) -> Option<String> {
     ))
 }
 
-/// What became of `auto`.
+/// Says what became of `auto`.
 fn note(resolved: ResolvedDtype) -> Option<String> {
     let ResolvedDtype { asked, dtype, bytes, stored_bytes, free } = resolved;
     match (asked, dtype) {
@@ -147,6 +169,25 @@ mod tests {
         let (warned, noted) = said(resolved(f32, f32, 5_000_000_000, Some(4_000_000_000)));
         assert!(
             warned.unwrap().starts_with("warning: m may not fit: in f32 its weights take 5.0 GB") && noted.is_none()
+        );
+    }
+
+    #[test]
+    fn unusual_files_are_named() {
+        let said = |notice| notice_text("m", &notice);
+        assert!(said(LoadNotice::OwnHead).starts_with("note: m: its weights hold an lm_head.weight"));
+        assert_eq!(
+            said(LoadNotice::Adapter("adapter_config.json")),
+            "warning: m: the LoRA adapter beside the weights (adapter_config.json) is not applied; merge it into the model to use it"
+        );
+        let zero = |names: &[&str]| said(LoadNotice::ZeroTensors(names.iter().map(|name| name.to_string()).collect()));
+        assert_eq!(
+            zero(&["a.weight"]),
+            "warning: m: the tensor a.weight is entirely zero: are the weights damaged or unfinished?"
+        );
+        assert_eq!(
+            zero(&["a.weight", "b.weight", "c.weight"]),
+            "warning: m: 3 tensors are entirely zero (a.weight and 2 more): are the weights damaged or unfinished?"
         );
     }
 

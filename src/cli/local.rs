@@ -55,6 +55,7 @@ pub(super) fn open_model(args: &EngineArgs, thinking: bool) -> Result<LocalModel
     let how = LoadOptions {
         dtype: DtypeRequest::Requested(args.dtype),
         compute: None,
+        date: None,
         watch: &mut |heard| loading.show(heard),
     };
     let model = LocalModel::open_as(&source, &options, thinking, Text::Optional, how)?;

@@ -28,7 +28,7 @@ impl LocalModel {
         dtype: Dtype,
         thinking: bool,
     ) -> Result<Self, OpenError> {
-        let how = LoadOptions { dtype: DtypeRequest::Requested(dtype), compute: None, watch: &mut |_| () };
+        let how = LoadOptions { dtype: DtypeRequest::Requested(dtype), compute: None, date: None, watch: &mut |_| () };
         Self::open_as(source, options, thinking, Text::Needed, how)
     }
 
@@ -43,7 +43,7 @@ impl LocalModel {
         dtype: Dtype,
         thinking: bool,
     ) -> Result<Self, OpenError> {
-        let how = LoadOptions { dtype: DtypeRequest::Requested(dtype), compute: None, watch: &mut |_| () };
+        let how = LoadOptions { dtype: DtypeRequest::Requested(dtype), compute: None, date: None, watch: &mut |_| () };
         Self::open_as(source, options, thinking, Text::Optional, how)
     }
 

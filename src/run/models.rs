@@ -51,7 +51,7 @@ fn open(
     let ModelSpec { source, dtype, thinking } = spec;
     let name = source.name();
     let dtype = resolved.map_or(DtypeRequest::Requested(*dtype), DtypeRequest::Resolved);
-    let how = LoadOptions { dtype, compute, watch: &mut |news| observer.opening(&name, news) };
+    let how = LoadOptions { dtype, compute, date: None, watch: &mut |news| observer.opening(&name, news) };
     let model = LocalModel::open_as(source, &settings.engine, *thinking, Text::Needed, how)?;
     observer.opened();
     Ok(model)

@@ -156,7 +156,7 @@ fn a_mixed_file_runs() {
 /// answer of several tokens.
 fn scores(path: &Path, dtype: Dtype, compute: Compute) -> Vec<f64> {
     let source = ModelSource::parse(path.to_str().unwrap()).unwrap();
-    let how = LoadOptions { dtype: DtypeRequest::Requested(dtype), compute: Some(compute), watch: &mut |_| () };
+    let how = LoadOptions { dtype: DtypeRequest::Requested(dtype), compute: Some(compute), date: None, watch: &mut |_| () };
     let model = LocalModel::open_as(&source, &EngineOptions::default(), false, Text::Optional, how).unwrap();
     let prompts = [(0..50).map(|i| i * 7 % 416).collect::<Vec<u32>>(), vec![5]];
     let answers: Vec<Vec<u32>> = (0..100).map(|id| vec![id * 4]).chain([vec![1, 2, 3, 4]]).collect();

@@ -34,6 +34,7 @@ pub(super) fn run(args: &Args) -> Result<Exit, CliError> {
     let how = LoadOptions {
         dtype: DtypeRequest::Requested(args.dtype),
         compute: None,
+        date: None,
         watch: &mut |heard| loading.show(heard),
     };
     let mut model = TextEngine::open(&source, &options, Text::Needed, how)?;

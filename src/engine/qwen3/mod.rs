@@ -8,6 +8,7 @@ mod dtype;
 mod gguf;
 mod kv_dtype;
 mod model;
+mod rope;
 mod size;
 
 #[cfg(test)]
@@ -22,4 +23,5 @@ pub use model::Model;
 #[cfg(any(gpu, all(test, unix)))]
 pub(crate) use model::Tensors;
 pub(crate) use model::{Logits, Workspace};
+pub use rope::RopeScaling;
 pub(crate) use size::StoragePolicy;

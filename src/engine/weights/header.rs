@@ -69,7 +69,7 @@ impl<'de, V: Deserialize<'de>> Deserialize<'de> for UniqueMap<V> {
     }
 }
 
-/// The tensors of a safetensors file. Every range is checked: it lies in the file, has the size
+/// Reads the tensors of a safetensors file. Every range is checked: it lies in the file, has the size
 /// that shape and number format give, and overlaps no other.
 pub(super) fn read_header(file: &str, bytes: &[u8]) -> Result<Vec<Entry>, WeightsError> {
     let corrupt = |reason: String| WeightsError::Corrupt { file: file.to_string(), reason };
@@ -142,10 +142,12 @@ struct RawIndex {
     weight_map: UniqueMap<String>,
 }
 
-/// The `weight_map` of `model.safetensors.index.json`: (tensor, shard), every shard a plain file
+/// Reads the `weight_map` of `model.safetensors.index.json`: (tensor, shard), every shard a plain file
 /// name.
 pub(super) fn read_index(file: &str, bytes: &[u8]) -> Result<Vec<(String, String)>, WeightsError> {
     let corrupt = |reason: String| WeightsError::Corrupt { file: file.to_string(), reason };
+    // Some editors put a byte-order mark first.
+    let bytes = bytes.strip_prefix(b"\xEF\xBB\xBF").unwrap_or(bytes);
     let index: RawIndex =
         serde_json::from_slice(bytes).map_err(|error| corrupt(format!("not a safetensors index: {error}")))?;
     for (name, shard) in &index.weight_map.0 {

@@ -114,7 +114,7 @@ impl Weights {
     /// Adds the cosines and sines of positions below `positions`; to be called once, before any
     /// step.
     pub(super) fn add_rotary(&mut self, gpu: &mut dyn Gpu, config: &Config, positions: usize) -> Result<(), LoadError> {
-        let mut rotary = Rotary::new(config.head_dim, config.rope_theta);
+        let mut rotary = config.rotary();
         let last = u32::try_from(positions - 1).map_err(|_| DeviceError("there are too many positions".to_string()))?;
         rotary.reach(last);
         let (cos, sin): (Vec<_>, Vec<_>) = (0..=last).map(|position| rotary.at(position)).unzip();
