@@ -100,10 +100,8 @@ fn templates_see_the_special_tokens_that_the_files_name() {
     let object = json!({"__type": "AddedToken", "content": "<|endoftext|>", "lstrip": false, "special": true});
     for token in [json!("<|endoftext|>"), object] {
         let folder = Folder::new(&TinyModel::default());
-        folder.change(
-            "tokenizer_config.json",
-            json!({"bos_token": token, "chat_template": chat_ml("{{ bos_token }}")}),
-        );
+        folder
+            .change("tokenizer_config.json", json!({"bos_token": token, "chat_template": chat_ml("{{ bos_token }}")}));
         check_prompt(&folder, &format!("<|endoftext|>{HI}"));
     }
     let folder = Folder::new(&TinyModel::default());

@@ -82,7 +82,9 @@ impl ModelSource {
             return Ok(found);
         }
         match found {
-            Some(bytes) if bytes.starts_with(UTF8_MARK) => Ok(Some(FileBytes::Owned(bytes[UTF8_MARK.len()..].to_vec()))),
+            Some(bytes) if bytes.starts_with(UTF8_MARK) => {
+                Ok(Some(FileBytes::Owned(bytes[UTF8_MARK.len()..].to_vec())))
+            }
             Some(bytes) if UTF16_MARKS.iter().any(|mark| bytes.starts_with(*mark)) => {
                 Err(SourceError::Utf16 { model: self.to_string(), file: name.to_string() })
             }
@@ -233,7 +235,9 @@ pub enum SourceError {
         file: &'static str,
     },
     /// There is an adapter for a model and no model.
-    #[error("{model} has no {file}; it holds a LoRA adapter ({adapter}): merge it into its base model and give the result")]
+    #[error(
+        "{model} has no {file}; it holds a LoRA adapter ({adapter}): merge it into its base model and give the result"
+    )]
     AdapterOnly {
         /// The model.
         model: String,

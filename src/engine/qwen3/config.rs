@@ -314,7 +314,8 @@ mod tests {
 
     #[test]
     fn windows_that_no_layer_uses_change_nothing() {
-        let with = |keys: &str| Config::from_json(&GOOD.replace(r#""rope_scaling""#, &format!(r#"{keys}, "rope_scaling""#)));
+        let with =
+            |keys: &str| Config::from_json(&GOOD.replace(r#""rope_scaling""#, &format!(r#"{keys}, "rope_scaling""#)));
         let plain = Config::from_json(GOOD).unwrap();
         for keys in [
             r#""use_sliding_window": false, "sliding_window": 16, "max_window_layers": 0"#,
@@ -327,10 +328,7 @@ mod tests {
         }
         let message = |keys: &str| with(keys).unwrap_err().to_string();
         for keys in [r#""use_sliding_window": true, "max_window_layers": 5"#] {
-            assert_eq!(
-                message(keys),
-                "config.json: `use_sliding_window` is true; sliding windows are not supported"
-            );
+            assert_eq!(message(keys), "config.json: `use_sliding_window` is true; sliding windows are not supported");
         }
         assert_eq!(
             message(r#""layer_types": ["full_attention", "sliding_attention"]"#),

@@ -10,6 +10,7 @@ mod kv_dtype;
 mod model;
 mod rope;
 mod size;
+mod tensors;
 
 #[cfg(test)]
 pub(crate) mod testing;
@@ -25,3 +26,5 @@ pub(crate) use model::Tensors;
 pub(crate) use model::{Logits, Workspace};
 pub use rope::RopeScaling;
 pub(crate) use size::StoragePolicy;
+#[cfg(any(gpu, all(test, unix)))]
+pub(crate) use tensors::{NormWeight, QWEN3};

@@ -84,7 +84,9 @@ impl<'a> Table<'a> {
         // One table for each type of layers: this model has layers of one type only.
         match fields.get("full_attention") {
             Some(Value::Object(fields)) => Ok(Some(Self { key, fields })),
-            _ if fields.values().any(Value::is_object) => refuse(key, value, "only `full_attention` is supported in it"),
+            _ if fields.values().any(Value::is_object) => {
+                refuse(key, value, "only `full_attention` is supported in it")
+            }
             _ => Ok(Some(Self { key, fields })),
         }
     }
@@ -178,7 +180,8 @@ impl<'a> Table<'a> {
             return refuse(&self.path("beta_fast"), beta_fast, "it and `beta_slow` must be positive");
         }
         let mscale = |scale: f64| 0.1 * scale * factor.ln() + 1.0;
-        let attention_factor = match (self.number("attention_factor")?, or("mscale", 0.0)?, or("mscale_all_dim", 0.0)?) {
+        let attention_factor = match (self.number("attention_factor")?, or("mscale", 0.0)?, or("mscale_all_dim", 0.0)?)
+        {
             (Some(given), ..) => given,
             (None, scale, all) if scale != 0.0 && all != 0.0 => mscale(scale) / mscale(all),
             _ => mscale(1.0),
@@ -315,7 +318,9 @@ mod tests {
 
     #[test]
     fn both_layouts_say_the_same() {
-        let one = read(r#""rope_theta": 5e6, "rope_scaling": {"type": "yarn", "factor": 4, "original_max_position_embeddings": 1024}"#);
+        let one = read(
+            r#""rope_theta": 5e6, "rope_scaling": {"type": "yarn", "factor": 4, "original_max_position_embeddings": 1024}"#,
+        );
         let other = read(
             r#""rope_parameters": {"rope_theta": 5e6, "rope_type": "yarn", "factor": 4.0, "original_max_position_embeddings": 1024}"#,
         );
@@ -350,7 +355,8 @@ mod tests {
         let yarn = |rest: &str| format!(r#""rope_scaling": {{"rope_type": "yarn", {rest}}}"#);
         assert_eq!(context(&yarn(r#""factor": 4.0, "original_max_position_embeddings": 4000"#)), 16_000);
         assert_eq!(context(&yarn(r#""factor": 4.0, "original_max_position_embeddings": 64"#)), 4096);
-        let Some(RopeScaling::Yarn { factor, .. }) = scaling(&yarn(r#""original_max_position_embeddings": 1024"#)) else {
+        let Some(RopeScaling::Yarn { factor, .. }) = scaling(&yarn(r#""original_max_position_embeddings": 1024"#))
+        else {
             panic!()
         };
         assert_eq!(factor, 4.0);
@@ -359,19 +365,52 @@ mod tests {
     #[test]
     fn what_is_not_supported_is_named() {
         for (keys, expected) in [
-            (r#""rope_scaling": {"rope_type": "longrope"}"#, "`rope_scaling.rope_type` is longrope; only `default`, `linear`, `yarn` and `llama3` are supported"),
-            (r#""rope_parameters": {"type": "dynamic", "factor": 2}"#, "`rope_parameters.type` is dynamic; only `default`, `linear`, `yarn` and `llama3` are supported"),
-            (r#""rope_scaling": {"factor": 2}"#, "`rope_scaling.rope_type` is missing; only `default`, `linear`, `yarn` and `llama3` are supported"),
-            (r#""rope_scaling": {"type": "linear", "rope_type": "yarn"}"#, "`rope_scaling.type` is linear; `rope_type` is yarn"),
-            (r#""rope_scaling": {"type": "linear"}"#, "`rope_scaling.factor` is missing; this type of scaling needs it"),
-            (r#""rope_scaling": {"type": "linear", "factor": 0.5}"#, "`rope_scaling.factor` is 0.5; it must be at least 1"),
-            (r#""rope_scaling": {"type": "linear", "factor": "2"}"#, "`rope_scaling.factor` is \"2\"; it must be a number"),
-            (r#""rope_scaling": {"type": "llama3", "factor": 8, "low_freq_factor": 4, "high_freq_factor": 4}"#, "`rope_scaling.high_freq_factor` is 4; it must be above `low_freq_factor`, which is 4"),
+            (
+                r#""rope_scaling": {"rope_type": "longrope"}"#,
+                "`rope_scaling.rope_type` is longrope; only `default`, `linear`, `yarn` and `llama3` are supported",
+            ),
+            (
+                r#""rope_parameters": {"type": "dynamic", "factor": 2}"#,
+                "`rope_parameters.type` is dynamic; only `default`, `linear`, `yarn` and `llama3` are supported",
+            ),
+            (
+                r#""rope_scaling": {"factor": 2}"#,
+                "`rope_scaling.rope_type` is missing; only `default`, `linear`, `yarn` and `llama3` are supported",
+            ),
+            (
+                r#""rope_scaling": {"type": "linear", "rope_type": "yarn"}"#,
+                "`rope_scaling.type` is linear; `rope_type` is yarn",
+            ),
+            (
+                r#""rope_scaling": {"type": "linear"}"#,
+                "`rope_scaling.factor` is missing; this type of scaling needs it",
+            ),
+            (
+                r#""rope_scaling": {"type": "linear", "factor": 0.5}"#,
+                "`rope_scaling.factor` is 0.5; it must be at least 1",
+            ),
+            (
+                r#""rope_scaling": {"type": "linear", "factor": "2"}"#,
+                "`rope_scaling.factor` is \"2\"; it must be a number",
+            ),
+            (
+                r#""rope_scaling": {"type": "llama3", "factor": 8, "low_freq_factor": 4, "high_freq_factor": 4}"#,
+                "`rope_scaling.high_freq_factor` is 4; it must be above `low_freq_factor`, which is 4",
+            ),
             (r#""rope_scaling": "yarn""#, "`rope_scaling` is \"yarn\"; it must be an object or null"),
-            (r#""rope_parameters": {"sliding_attention": {"rope_theta": 1e4}}"#, "`rope_parameters` is {\"sliding_attention\":{\"rope_theta\":10000.0}}; only `full_attention` is supported in it"),
-            (r#""rope_parameters": {"partial_rotary_factor": 0.5}"#, "`rope_parameters.partial_rotary_factor` is 0.5; only 1 is supported"),
+            (
+                r#""rope_parameters": {"sliding_attention": {"rope_theta": 1e4}}"#,
+                "`rope_parameters` is {\"sliding_attention\":{\"rope_theta\":10000.0}}; only `full_attention` is supported in it",
+            ),
+            (
+                r#""rope_parameters": {"partial_rotary_factor": 0.5}"#,
+                "`rope_parameters.partial_rotary_factor` is 0.5; only 1 is supported",
+            ),
             (r#""partial_rotary_factor": 0.5"#, "`partial_rotary_factor` is 0.5; only 1 is supported"),
-            (r#""rope_scaling": {"type": "linear", "factor": 2}, "rope_parameters": {"rope_type": "linear", "factor": 4}"#, "`rope_scaling` is {\"type\":\"linear\",\"factor\":2}; `rope_parameters` has another scaling: remove one of them"),
+            (
+                r#""rope_scaling": {"type": "linear", "factor": 2}, "rope_parameters": {"rope_type": "linear", "factor": 4}"#,
+                "`rope_scaling` is {\"type\":\"linear\",\"factor\":2}; `rope_parameters` has another scaling: remove one of them",
+            ),
         ] {
             assert_eq!(read(keys).unwrap_err(), format!("config.json: {expected}"));
         }

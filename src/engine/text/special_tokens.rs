@@ -236,7 +236,8 @@ mod tests {
         let ids = |tokens: SpecialTokens| -> Vec<(u32, String, bool)> {
             tokens.declared().iter().map(|token| (token.id, token.content.clone(), token.special)).collect()
         };
-        let decoder = json!({"added_tokens_decoder": {"12": {"content": "<t>", "special": true}, "3": {"content": "<u>"}}});
+        let decoder =
+            json!({"added_tokens_decoder": {"12": {"content": "<t>", "special": true}, "3": {"content": "<u>"}}});
         assert_eq!(ids(read(decoder, json!({})).unwrap()), [(3, "<u>".into(), false), (12, "<t>".into(), true)]);
         let list = json!({"additional_special_tokens": ["<b>"]});
         assert_eq!(ids(read(json!({}), list).unwrap()), [(8, "<b>".into(), true), (9, "<a>".into(), false)]);

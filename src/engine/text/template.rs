@@ -97,9 +97,8 @@ impl ChatTemplate {
     #[must_use]
     pub fn with_date(mut self, date: Date) -> Self {
         self.environment.add_function(DATE, move |format: String| -> Result<String, Error> {
-            date.format(&format).map_err(|error| {
-                Error::new(ErrorKind::InvalidOperation, format!("strftime_now({format:?}): {error}"))
-            })
+            date.format(&format)
+                .map_err(|error| Error::new(ErrorKind::InvalidOperation, format!("strftime_now({format:?}): {error}")))
         });
         Self { date, ..self }
     }
@@ -254,8 +253,14 @@ mod tests {
     #[test]
     fn what_transformers_adds_to_jinja_is_there() {
         for (source, expected) in [
-            ("{% for i in [1, 2, 3, 4] %}{% if i == 2 %}{% continue %}{% endif %}{% if i == 4 %}{% break %}{% endif %}{{ i }}{% endfor %}", "13"),
-            ("{% set x = 1 %}{% generation %}{% set x = 2 %}{{ messages[0].content }}{% endgeneration %}{{ x }}", "hi1"),
+            (
+                "{% for i in [1, 2, 3, 4] %}{% if i == 2 %}{% continue %}{% endif %}{% if i == 4 %}{% break %}{% endif %}{{ i }}{% endfor %}",
+                "13",
+            ),
+            (
+                "{% set x = 1 %}{% generation %}{% set x = 2 %}{{ messages[0].content }}{% endgeneration %}{{ x }}",
+                "hi1",
+            ),
             ("a {%- generation %} b {%- endgeneration %} c", "a b c"),
             ("{{ tools is none }}{{ documents is none }}{% if tools %}t{% endif %}", "truetrue"),
             ("a\r\n{% if true %}\r\nb\r\n{% endif %}\r\nc\r\n", "a\nb\nc"),

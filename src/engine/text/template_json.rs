@@ -211,10 +211,7 @@ mod tests {
     #[test]
     fn json_is_that_of_python() {
         check("text|tojson", "\"a\\\"\\\\/\\n\\t\\u0001\u{7f}<b>&'é😀\"");
-        check(
-            "text|tojson(ensure_ascii=true)",
-            "\"a\\\"\\\\/\\n\\t\\u0001\\u007f<b>&'\\u00e9\\ud83d\\ude00\"",
-        );
+        check("text|tojson(ensure_ascii=true)", "\"a\\\"\\\\/\\n\\t\\u0001\\u007f<b>&'\\u00e9\\ud83d\\ude00\"");
         check("{'b': [1, 2.0, true, none], 'a': {}}|tojson", r#"{"b": [1, 2.0, true, null], "a": {}}"#);
         check("{'b': 1, 'a': 2, 3: 4}|tojson(sort_keys=true)", r#"{"3": 4, "a": 2, "b": 1}"#);
         check("{'b': [1, 2], 'a': []}|tojson(indent=2)", "{\n  \"b\": [\n    1,\n    2\n  ],\n  \"a\": []\n}");
@@ -234,6 +231,9 @@ mod tests {
 
     #[test]
     fn what_has_no_json_is_refused() {
-        check("nothing|tojson", "invalid operation: tojson: a value of the kind `undefined` has no JSON (in <string>:1)");
+        check(
+            "nothing|tojson",
+            "invalid operation: tojson: a value of the kind `undefined` has no JSON (in <string>:1)",
+        );
     }
 }

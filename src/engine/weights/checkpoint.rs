@@ -200,8 +200,7 @@ impl WeightFiles for Checkpoint {
 
     fn check_all_used(&self, leftover: Leftover) -> Result<(), WeightsError> {
         // Older files carry the rotary frequencies, which follow from the configuration.
-        let excused =
-            |name: &str| name.ends_with(".inv_freq") || (leftover == Leftover::TiedHead && name == HEAD);
+        let excused = |name: &str| name.ends_with(".inv_freq") || (leftover == Leftover::TiedHead && name == HEAD);
         let unused: BTreeSet<&String> =
             self.entries.keys().filter(|name| !self.used.contains(*name) && !excused(name)).collect();
         match unused.first() {

@@ -163,7 +163,8 @@ mod tests {
             message.map(|message| message.replace(&path.display().to_string(), "m.json"))
         };
         let pointer = "version https://git-lfs.github.com/spec/v1\noid sha256:4d7a\nsize 12345678\n";
-        let expected = "m.json is a Git LFS pointer, not the file itself: run `git lfs pull` in its folder, or download the file";
+        let expected =
+            "m.json is a Git LFS pointer, not the file itself: run `git lfs pull` in its folder, or download the file";
         assert_eq!(message(pointer).as_deref(), Some(expected));
         for page in ["<!DOCTYPE html><html>", "\n <html lang=en>", "\u{feff}<!doctype HTML>"] {
             let expected = "m.json is an HTML page, not the file itself: download the file again";

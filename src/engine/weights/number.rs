@@ -85,6 +85,8 @@ mod tests {
         {
             assert!(number.all_zero(minus_zero) && number.all_zero(&[0; 8]));
         }
-        assert!(![(Number::F32, &f32s), (Number::F16, &f16s), (Number::Bf16, &bf16s)].iter().any(|(n, b)| n.all_zero(b)));
+        assert!(
+            ![(Number::F32, &f32s), (Number::F16, &f16s), (Number::Bf16, &bf16s)].iter().any(|(n, b)| n.all_zero(b))
+        );
     }
 }
