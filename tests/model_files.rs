@@ -5,10 +5,16 @@
 mod support;
 
 use futures::executor::block_on;
-use maspo::chat::{ChatModel, FinishReason, Message, Sampling};
+use maspo::CancelToken;
+use maspo::chat::{ChatModel, FinishReason, Message, Sampling, Speaker};
+use maspo::config::{ModelCheck, Settings, load};
 use maspo::engine::qwen3::Dtype;
-use maspo::engine::{EngineOptions, ModelSource, TokenRequest};
+use maspo::engine::{Date, DtypeRequest, EngineOptions, LoadOptions, ModelSource, TokenRequest, TokenizerRequirement};
 use maspo::local::LocalModel;
+use maspo::report::EgressLock;
+use maspo::run::{Observer, RecordedRun, RunError, Start};
+use maspo::search::{Event, SearchError};
+use maspo::store::{Reader, Store};
 use serde_json::{Value, json};
 use std::path::PathBuf;
 use std::process::Command;
@@ -61,9 +67,15 @@ impl Folder {
     /// Runs `generate` on one prompt: exit code, stdout, and what stderr says beside the note on
     /// the number format.
     fn generate(&self, input: &str) -> (i32, String, String) {
+        self.run_generate(input, &[])
+    }
+
+    /// Runs `generate` with further flags.
+    fn run_generate(&self, input: &str, flags: &[&str]) -> (i32, String, String) {
         std::fs::write(self.path("in.jsonl"), input).unwrap();
         let output = Command::new(env!("CARGO_BIN_EXE_maspo"))
             .args(["generate", "--model", "m", "--threads", "1", "--max-tokens", "8", "--input", "in.jsonl"])
+            .args(flags)
             .current_dir(self.temporary.path())
             .output()
             .unwrap();
@@ -256,7 +268,8 @@ fn a_head_of_its_own_is_used_although_the_configuration_ties_it() {
     assert_eq!((code, &found), (0, &expected));
     assert_eq!(
         said,
-        "note: m: its weights hold an lm_head.weight that differs from the embedding; it is used, although the configuration ties the two"
+        "note: m: its weights hold an lm_head.weight that differs from the embedding; it is used, \
+         although the configuration ties the two"
     );
     TinyModel::default().write(&folder.path("m"));
     let (code, tied, said) = folder.generate(INPUT);
@@ -285,7 +298,8 @@ fn tensors_of_zeros_are_named() {
         (code, said.as_str()),
         (
             0,
-            "warning: m: the tensor model.layers.1.input_layernorm.weight is entirely zero: are the weights damaged or unfinished?"
+            "warning: m: the tensor model.layers.1.input_layernorm.weight is entirely zero: are the \
+             weights damaged or unfinished?"
         )
     );
     clear(&folder, "model.layers.0.mlp.up_proj.weight");
@@ -346,4 +360,133 @@ fn a_folder_that_is_only_an_adapter_is_called_that() {
     let (code, _, said) = folder.generate(INPUT);
     assert_eq!(code, 2);
     assert!(said.contains("it holds a LoRA adapter (adapter_config.json)"), "{said}");
+}
+
+/// A conversation of four messages.
+fn conversation() -> [Message; 4] {
+    let message = |role, content: &str| Message { role, content: content.to_string() };
+    let system = message(Speaker::System, "Be \"brief\" <b> & 'ok' — 你好 a/b");
+    [system, Message::user("2+2?"), message(Speaker::Assistant, "4"), Message::user("3+3?")]
+}
+
+#[test]
+fn templates_have_what_transformers_adds_to_jinja() {
+    let system = "Be \"brief\" <b> & 'ok' — 你好 a/b";
+    let json = r#""Be \"brief\" <b> & 'ok' — 你好 a/b""#;
+    let turn = |role: &str, content: &str| format!("<|im_start|>{role}\n{content}<|im_end|>\n");
+    let generation = "{% for m in messages %}{{ '<|im_start|>' + m['role'] + '\n' }}{% if m['role'] == 'assistant' %}\
+        {% generation %}{{ m['content'] }}<|im_end|>{% endgeneration %}\
+        {% else %}{{ m['content'] }}<|im_end|>{% endif %}\
+        {{ '\n' }}{% endfor %}";
+    let loops = |start: &str, content: &str| {
+        format!("{{% for m in messages %}}{start}<|im_start|>{{{{ m['role'] }}}}\n{content}<|im_end|>\n{{% endfor %}}")
+    };
+    let first = |content: &str| turn("system", content);
+    let all = [first(system), turn("user", "2+2?"), turn("assistant", "4"), turn("user", "3+3?")];
+    let only = |start: &str, content: &str| loops(start, content) + "{# the rest #}";
+    for (template, expected) in [
+        (generation.to_string(), all.concat()),
+        (loops("{% if loop.index > 2 %}{% break %}{% endif %}", "{{ m['content'] }}"), all[..2].concat()),
+        (loops("{% if loop.index == 2 %}{% continue %}{% endif %}", "{{ m['content'] }}"), {
+            [&all[0], &all[2], &all[3]].into_iter().map(String::as_str).collect()
+        }),
+        (only("{% if not loop.first %}{% break %}{% endif %}", "{{ m['content'] | tojson }}"), first(json)),
+        (
+            only("{% if not loop.first %}{% break %}{% endif %}", "{{ [m['content'], 1, true, none] | tojson }}"),
+            first(&format!("[{json}, 1, true, null]")),
+        ),
+        (
+            only("{% if not loop.first %}{% break %}{% endif %}", "{{ {'b': 1, 'a': 2} | tojson(sort_keys=true) }}"),
+            first(r#"{"a": 2, "b": 1}"#),
+        ),
+        (
+            "{% if tools is not none %}T{% endif %}{% if documents is not none %}D{% endif %}x".to_string(),
+            "x".to_string(),
+        ),
+        ("a{% if tools %}T{% endif %}\r\n{% if true %}\r\nb\r\n{% endif %}\r\n".to_string(), "a\nb\n".to_string()),
+    ] {
+        let folder = Folder::new(&TinyModel::default());
+        folder.put("chat_template.jinja", &template);
+        let model = folder.open();
+        let ids = model.engine().encode_chat(&conversation(), false).unwrap();
+        assert_eq!(ids, model.engine().encode_raw(&expected).unwrap(), "{template}: {:?}", model.engine().decode(&ids));
+    }
+}
+
+/// A model whose template writes the date.
+fn dated() -> Folder {
+    let folder = Folder::new(&TinyModel::default());
+    let template = chat_ml("{{ strftime_now('%d %b %Y') }}");
+    folder.change("tokenizer_config.json", json!({"chat_template": template}));
+    folder
+}
+
+#[test]
+fn a_template_sees_the_date_that_is_given() {
+    let folder = dated();
+    let on = |date: &str| {
+        let how = LoadOptions {
+            dtype: DtypeRequest::Requested(Dtype::F32),
+            compute: None,
+            date: Some(date.parse().unwrap()),
+            watch: &mut |_| (),
+        };
+        let source = ModelSource::Folder(folder.path("m"));
+        LocalModel::open_as(&source, &EngineOptions::default(), false, TokenizerRequirement::Required, how).unwrap()
+    };
+    let model = on("2024-07-26");
+    let ids = model.engine().encode_chat(&[Message::user("hi")], false).unwrap();
+    assert_eq!(ids, model.engine().encode_raw(&format!("26 Jul 2024{HI}")).unwrap());
+    assert_eq!(model.identity().digest, on("2024-07-26").identity().digest);
+    assert_ne!(model.identity().digest, on("2024-07-27").identity().digest);
+
+    let input = "{\"id\": 1, \"messages\": [{\"role\": \"user\", \"content\": \"hi\"}]}\n";
+    let generate = |date: &str| folder.run_generate(input, &["--date", date]);
+    assert_eq!(generate("2024-07-26"), generate("2024-07-26"));
+    assert_eq!(generate("2024-07-26").0, 0);
+    assert_ne!(generate("2024-07-26").1, generate("2031-12-05").1);
+    let (code, _, said) = generate("tomorrow");
+    assert!(code == 2 && said.contains("`tomorrow` is not a date: write YYYY-MM-DD"), "{said}");
+}
+
+/// Stops a run after its first event.
+struct Stopping(CancelToken);
+
+impl Observer for Stopping {
+    fn cancel(&self) -> CancelToken {
+        self.0.clone()
+    }
+
+    fn event(&mut self, _: &Event) {
+        self.0.cancel();
+    }
+}
+
+#[test]
+fn a_resumed_run_keeps_the_date_on_which_it_began() {
+    let folder = dated();
+    let experiment = "schema = 1\n[model]\npath = \"m\"\n[[agent]]\nname = \"a\"\nrole = \"Answers.\"\n\
+        prompt = \"{question}\"\nmax_new_tokens = 4\n[data]\npool = { file = \"pool.jsonl\" }\n\
+        [search]\nrounds = 1\nsteps = 1\nbatch = 2\nfinal_check = 2\n[judge]\nmax_new_tokens = 4\n\
+        [propose]\nmax_new_tokens = 4\n[engine]\nthreads = 1\n";
+    std::fs::write(folder.path("c.toml"), experiment).unwrap();
+    std::fs::write(folder.path("pool.jsonl"), "{\"question\": \"one\"}\n{\"question\": \"two\"}\n").unwrap();
+    let dir = folder.path("run");
+    let mut settings = load(&folder.path("c.toml"), &[], false, ModelCheck::Files).unwrap();
+    let stopped = |settings: &Settings, start: Start| {
+        let run = RecordedRun { settings, dir: &dir, start, arguments: &[], egress_lock: EgressLock::default };
+        run.carry_out(&mut Stopping(CancelToken::new())).unwrap_err()
+    };
+    let date = || Reader::open(&dir).unwrap().meta("date").unwrap().unwrap();
+    assert!(matches!(stopped(&settings, Start::Begin), RunError::Search(SearchError::Cancelled)));
+    assert_eq!(date(), format!("\"{}\"", Date::today()));
+    let earlier = vec![("date".to_string(), "\"2020-02-03\"".to_string())];
+    block_on(Store::open(&dir).unwrap().put_meta(earlier)).unwrap();
+    assert!(matches!(stopped(&settings, Start::Resume), RunError::Search(SearchError::Cancelled)));
+    assert_eq!(date(), "\"2020-02-03\"");
+    // A date that is asked for is a setting: a run of another date is another run.
+    settings.date = Some("2021-01-01".parse().unwrap());
+    assert!(matches!(stopped(&settings, Start::Resume), RunError::OtherRun { .. }));
+    assert!(matches!(stopped(&settings, Start::Replace), RunError::Search(SearchError::Cancelled)));
+    assert_eq!(date(), "\"2021-01-01\"");
 }

@@ -1,6 +1,6 @@
-//! Reports on stderr how a model is opened: what is unusual about its files, a warning if its weights
-//! have no room, what `auto` became, and the progress of a large model, as one moving line on a
-//! terminal and one line per tenth elsewhere.
+//! Reports on stderr how a model is opened: what is unusual about its files, a warning if its
+//! weights have no room, what `auto` became, and the progress of a large model, as one moving line
+//! on a terminal and one line per tenth elsewhere.
 
 use super::output;
 use crate::engine::qwen3::{Dtype, ResolvedDtype};
@@ -85,11 +85,12 @@ impl Drop for Loading {
 fn notice_text(name: &str, notice: &LoadNotice) -> String {
     match notice {
         LoadNotice::OwnHead => format!(
-            "note: {name}: its weights hold an lm_head.weight that differs from the embedding; it is used, although the \
-             configuration ties the two"
+            "note: {name}: its weights hold an lm_head.weight that differs from the embedding; it is used, although \
+             the configuration ties the two"
         ),
         LoadNotice::Adapter(file) => format!(
-            "warning: {name}: the LoRA adapter beside the weights ({file}) is not applied; merge it into the model to use it"
+            "warning: {name}: the LoRA adapter beside the weights ({file}) is not applied; merge it into the \
+             model to use it"
         ),
         LoadNotice::ZeroTensors(names) => {
             let first = names.first().map_or("", String::as_str);
@@ -182,7 +183,8 @@ mod tests {
         assert!(said(LoadNotice::OwnHead).starts_with("note: m: its weights hold an lm_head.weight"));
         assert_eq!(
             said(LoadNotice::Adapter("adapter_config.json")),
-            "warning: m: the LoRA adapter beside the weights (adapter_config.json) is not applied; merge it into the model to use it"
+            "warning: m: the LoRA adapter beside the weights (adapter_config.json) is not applied; merge it \
+             into the model to use it"
         );
         let zero = |names: &[&str]| said(LoadNotice::ZeroTensors(names.iter().map(|name| name.to_string()).collect()));
         assert_eq!(

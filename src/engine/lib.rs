@@ -39,5 +39,6 @@ pub use device::{
 pub use executor::{DeviceChoice, DeviceError, OutOfMemory, UnknownDevice};
 pub use files::{FilesError, ModelSource, SourceError};
 pub use sample::Sampling;
+pub use text::Date;
 pub use text_engine::{TextEngine, TokenizerRequirement};
 pub use token_engine::{EngineError, EngineOptions, FinishReason, TokenRequest};

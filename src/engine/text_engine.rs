@@ -203,8 +203,8 @@ pub enum TokenizerRequirement {
     Optional,
 }
 
-/// Adds to the identity what the digests of the files do not show. A model without any of it has the
-/// identity that its files give.
+/// Adds to the identity what the digests of the files do not show. A model without any of it has
+/// the identity that its files give.
 fn hash_rest(hasher: &mut Hasher, text: Option<&ChatText>, ends: &Ends, has_own_head: bool) {
     let inputs = text.and_then(ChatText::template).map(ChatTemplate::inputs).unwrap_or_default();
     for (name, value) in inputs {

@@ -6,7 +6,7 @@ use candle_core::Device;
 use candle_core::quantized::GgmlDType;
 use futures::executor::block_on;
 use maspo::base::Seed;
-use maspo::chat::{ChatModel, FinishReason, Sampling};
+use maspo::chat::{ChatModel, FinishReason, Message, Sampling};
 use maspo::engine::kernels::{Compute, Format, KernelSet};
 use maspo::engine::qwen3::{Config, Dtype};
 use maspo::engine::weights::{FileBytes, GgufFile, Leftover, RandomWeights, TensorSource, WeightFiles, WeightsError};
@@ -131,6 +131,30 @@ fn chat_ml_ends_a_turn_whatever_the_metadata_say_of_it() {
         writer.tensors = changed.tensors;
         assert_eq!(greedy(&open(&path), 8, false).1, FinishReason::Stop, "type {kind}");
     }
+}
+
+#[test]
+fn a_template_sees_the_special_tokens_of_the_metadata() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("m.gguf");
+    let mut writer = Writer::model(&TinyModel::default(), |_| GgmlDType::F32).with_text(416);
+    let (texts, _) = texts_and_types(&writer);
+    let id = |text: &str| Put::whole(texts.iter().position(|known| known == text).unwrap() as u32);
+    writer.put("tokenizer.ggml.bos_token_id", id("<|endoftext|>"));
+    writer.put("tokenizer.ggml.eos_token_id", id("<|im_end|>"));
+    let template = "{{ bos_token }}{% for m in messages %}\
+        {{ '<|im_start|>' + m['role'] + '\n' + m['content'] + eos_token }}\
+        {% endfor %}{% if pad_token %}p{% endif %}";
+    writer.put("tokenizer.chat_template", Put::text(template));
+    std::fs::write(&path, writer.bytes()).unwrap();
+    let model = open(&path);
+    let ids = model.engine().encode_chat(&[Message::user("hi")], false).unwrap();
+    assert_eq!(ids, model.engine().encode_raw("<|endoftext|><|im_start|>user\nhi<|im_end|>").unwrap());
+    // A file beside it that names one comes first.
+    std::fs::write(folder.path().join("special_tokens_map.json"), r#"{"bos_token": "<|im_start|>"}"#).unwrap();
+    let model = open(&path);
+    let ids = model.engine().encode_chat(&[Message::user("hi")], false).unwrap();
+    assert_eq!(ids, model.engine().encode_raw("<|im_start|><|im_start|>user\nhi<|im_end|>").unwrap());
 }
 
 /// The tokens of a file and their types.

@@ -50,7 +50,8 @@ impl Gguf {
         }))
     }
 
-    /// Reads the ids that the metadata name, and those of the tokens that end a turn by their texts.
+    /// Reads the ids that the metadata name, and those of the tokens that end a turn by their
+    /// texts.
     fn own_ends(&self) -> Result<Vec<u32>, FilesError> {
         let metadata = self.file.metadata();
         let mut ids = Vec::new();

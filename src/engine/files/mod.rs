@@ -20,8 +20,8 @@ pub(crate) trait ModelFiles {
     /// Reads the model's shape, as the files declare it.
     fn config(&self) -> Result<Config, FilesError>;
 
-    /// Reads the ids that end the model's turn: the union of what all files name. `tokenizer` is the
-    /// model's, where it has one.
+    /// Reads the ids that end the model's turn: the union of what all files name. `tokenizer` is
+    /// the model's, where it has one.
     fn ends(&self, tokenizer: Option<&Tokenizer>) -> Result<Ends, FilesError>;
 
     /// Reads the tokenizer, where there is one.
@@ -40,7 +40,8 @@ pub(crate) trait ModelFiles {
     /// applied.
     fn adapter(&self) -> Option<&'static str>;
 
-    /// Adds to `hasher` the files that can change an answer, except for the template and the weights.
+    /// Adds to `hasher` the files that can change an answer, except for the template and the
+    /// weights.
     fn digest(&self, hasher: &mut Hasher) -> Result<(), FilesError>;
 
     /// Returns the weights, which are opened at the first call.
@@ -83,6 +84,15 @@ pub(crate) fn read_config(files: &mut dyn ModelFiles) -> Result<(Config, bool), 
     let has_own_head = config.tie_word_embeddings && files.weights()?.has_own_head();
     let tie_word_embeddings = config.tie_word_embeddings && !has_own_head;
     Ok((Config { tie_word_embeddings, ..config }, has_own_head))
+}
+
+impl ModelSource {
+    /// Returns the longest context that the model's files declare, in tokens; `None` if they cannot
+    /// be read.
+    pub fn context(&self) -> Option<usize> {
+        let files = open_files(self).ok()?;
+        Some(files.config().ok()?.max_position_embeddings)
+    }
 }
 
 /// Reads the special tokens that the text files of a model name.

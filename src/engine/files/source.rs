@@ -70,8 +70,8 @@ impl ModelSource {
         }
     }
 
-    /// Returns the bytes of a file, or `None` where there is no such file. For a
-    /// GGUF file that is a file beside it. A byte-order mark before the text of a JSON file or of a template is
+    /// Returns the bytes of a file, or `None` where there is no such file. For a GGUF file that is
+    /// a file beside it. A byte-order mark before the text of a JSON file or of a template is
     /// dropped.
     ///
     /// # Errors
@@ -128,8 +128,8 @@ impl ModelSource {
         ADAPTERS.iter().copied().find(|name| folder.join(name).is_file())
     }
 
-    /// Returns the GGUF file that the model is in: the source itself, or the only one in a folder that has
-    /// no safetensors.
+    /// Returns the GGUF file that the model is in: the source itself, or the only one in a folder
+    /// that has no safetensors.
     ///
     /// # Errors
     /// A folder without safetensors that holds several GGUF files, or that cannot be read.
@@ -299,7 +299,8 @@ mod tests {
         let source = ModelSource::Folder(folder.path().to_path_buf());
         std::fs::write(folder.path().join("adapter_config.json"), "{}").unwrap();
         let message = source.required("config.json").err().unwrap().to_string();
-        let expected = "has no config.json; it holds a LoRA adapter (adapter_config.json): merge it into its base model and give the result";
+        let expected = "has no config.json; it holds a LoRA adapter (adapter_config.json): merge it \
+            into its base model and give the result";
         assert_eq!(message, format!("{source} {expected}"));
     }
 

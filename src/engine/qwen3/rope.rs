@@ -319,13 +319,16 @@ mod tests {
     #[test]
     fn both_layouts_say_the_same() {
         let one = read(
-            r#""rope_theta": 5e6, "rope_scaling": {"type": "yarn", "factor": 4, "original_max_position_embeddings": 1024}"#,
+            r#""rope_theta": 5e6, "rope_scaling":
+            {"type": "yarn", "factor": 4, "original_max_position_embeddings": 1024}"#,
         );
         let other = read(
-            r#""rope_parameters": {"rope_theta": 5e6, "rope_type": "yarn", "factor": 4.0, "original_max_position_embeddings": 1024}"#,
+            r#""rope_parameters": {"rope_theta": 5e6, "rope_type": "yarn",
+            "factor": 4.0, "original_max_position_embeddings": 1024}"#,
         );
         let nested = read(
-            r#""rope_parameters": {"full_attention": {"rope_theta": 5e6, "type": "yarn", "factor": 4.0, "original_max_position_embeddings": 1024}}"#,
+            r#""rope_parameters": {"full_attention": {"rope_theta": 5e6, "type": "yarn",
+            "factor": 4.0, "original_max_position_embeddings": 1024}}"#,
         );
         assert_eq!(one.as_ref().unwrap().rope_theta, 5e6);
         assert_eq!(one, other);
@@ -400,7 +403,8 @@ mod tests {
             (r#""rope_scaling": "yarn""#, "`rope_scaling` is \"yarn\"; it must be an object or null"),
             (
                 r#""rope_parameters": {"sliding_attention": {"rope_theta": 1e4}}"#,
-                "`rope_parameters` is {\"sliding_attention\":{\"rope_theta\":10000.0}}; only `full_attention` is supported in it",
+                "`rope_parameters` is {\"sliding_attention\":{\"rope_theta\":10000.0}}; only \
+                `full_attention` is supported in it",
             ),
             (
                 r#""rope_parameters": {"partial_rotary_factor": 0.5}"#,
@@ -408,11 +412,61 @@ mod tests {
             ),
             (r#""partial_rotary_factor": 0.5"#, "`partial_rotary_factor` is 0.5; only 1 is supported"),
             (
-                r#""rope_scaling": {"type": "linear", "factor": 2}, "rope_parameters": {"rope_type": "linear", "factor": 4}"#,
-                "`rope_scaling` is {\"type\":\"linear\",\"factor\":2}; `rope_parameters` has another scaling: remove one of them",
+                r#""rope_scaling": {"type": "linear", "factor": 2},
+                "rope_parameters": {"rope_type": "linear", "factor": 4}"#,
+                "`rope_scaling` is {\"type\":\"linear\",\"factor\":2}; `rope_parameters` has another scaling: \
+                remove one of them",
             ),
         ] {
             assert_eq!(read(keys).unwrap_err(), format!("config.json: {expected}"));
+        }
+    }
+
+    /// What transformers makes of a configuration, as `tests/golden/make_rope.py` writes it.
+    #[derive(serde::Deserialize)]
+    struct Golden {
+        frequencies: Vec<GoldenTable>,
+    }
+
+    #[derive(serde::Deserialize)]
+    struct GoldenTable {
+        name: String,
+        config: Value,
+        context: usize,
+        head_dim: usize,
+        inverse_frequencies: Vec<f32>,
+        attention_factor: f64,
+    }
+
+    #[test]
+    fn frequencies_are_those_of_transformers() {
+        let golden = include_str!(concat!(env!("CARGO_MANIFEST_DIR"), "/../../tests/golden/rope.json"));
+        let golden: Golden = serde_json::from_str(golden).unwrap();
+        assert!(golden.frequencies.len() >= 14);
+        for table in golden.frequencies {
+            let mut file = json!({"model_type": "qwen3", "vocab_size": 768, "hidden_size": 256,
+                "intermediate_size": 512, "num_hidden_layers": 6, "num_attention_heads": 4, "num_key_value_heads": 2,
+                "head_dim": table.head_dim, "max_position_embeddings": table.context});
+            file.as_object_mut().unwrap().extend(table.config.as_object().unwrap().clone());
+            let config = Config::from_json(&file.to_string()).unwrap();
+            assert_eq!(config.max_position_embeddings, table.context, "{}", table.name);
+            let (ours, factor) = match &config.rope_scaling {
+                None => (rotary_periods(table.head_dim, config.rope_theta).map(|period| 1.0 / period).collect(), 1.0),
+                Some(scaling) => (
+                    scaling.inverse_frequencies(table.head_dim, config.rope_theta),
+                    match scaling {
+                        RopeScaling::Yarn { attention_factor, .. } => *attention_factor,
+                        RopeScaling::Linear { .. } | RopeScaling::Llama3 { .. } => 1.0,
+                    },
+                ),
+            };
+            assert!((factor - table.attention_factor).abs() < 1e-12, "{}: {factor}", table.name);
+            assert_eq!(ours.len(), table.inverse_frequencies.len());
+            for (index, (ours, theirs)) in ours.iter().zip(&table.inverse_frequencies).enumerate() {
+                // Two roundings of f32.
+                let error = (ours - theirs).abs() / theirs;
+                assert!(error < 2.5e-7, "{}: frequency {index} is {ours}, not {theirs}", table.name);
+            }
         }
     }
 }

@@ -59,8 +59,8 @@ impl ChatText {
         Ok(ids)
     }
 
-    /// Renders with the texts of control tokens hidden: all of them in system and user messages, and
-    /// those that `answers` names in the assistant's.
+    /// Renders with the texts of control tokens hidden: all of them in system and user messages,
+    /// and those that `answers` names in the assistant's.
     fn render(
         &self,
         template: &ChatTemplate,

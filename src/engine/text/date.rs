@@ -3,12 +3,14 @@
 
 use jiff::civil;
 use jiff::fmt::strtime;
+use serde::{Deserialize, Serialize};
 use std::fmt;
 use std::str::FromStr;
 use std::sync::OnceLock;
 
 /// A day, as `strftime_now` of a chat template gives it.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
 pub struct Date(civil::Date);
 
 impl Date {
@@ -33,6 +35,20 @@ impl FromStr for Date {
             .and_then(|parsed| parsed.to_date())
             .map(Self)
             .map_err(|_| NotADate(text.to_string()))
+    }
+}
+
+impl TryFrom<String> for Date {
+    type Error = NotADate;
+
+    fn try_from(text: String) -> Result<Self, NotADate> {
+        text.parse()
+    }
+}
+
+impl From<Date> for String {
+    fn from(date: Date) -> Self {
+        date.to_string()
     }
 }
 
@@ -67,6 +83,8 @@ mod tests {
             assert_eq!(date.format(format).unwrap(), expected);
         }
         assert!(date.format("%!").is_err());
+        let json = serde_json::to_string(&date).unwrap();
+        assert_eq!((json.as_str(), serde_json::from_str::<Date>(&json).unwrap()), ("\"2024-07-05\"", date));
         let error = "5 July".parse::<Date>().unwrap_err();
         assert_eq!(error.to_string(), "`5 July` is not a date: write YYYY-MM-DD");
         assert_eq!(Date::today(), Date::today());

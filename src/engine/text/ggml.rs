@@ -16,7 +16,8 @@ const USER_DEFINED: u64 = 4;
 /// Rows of the embedding table that pad it and stand for no text.
 const UNUSED: u64 = 5;
 /// Tokens that end the model's turn whatever the file says of them, as other programs that run GGUF
-/// files have it: the metadata have room for one id, where Qwen3's `generation_config.json` has two.
+/// files have it: the metadata have room for one id, where Qwen3's `generation_config.json` has
+/// two.
 const ENDS: &[&str] = &["<|im_end|>", "<|endoftext|>"];
 
 /// The lists under `tokenizer.ggml`.
@@ -42,8 +43,8 @@ impl GgmlVocabulary<'_> {
         Tokenizer::from_value("tokenizer.ggml", self.json()?)
     }
 
-    /// Returns the ids of the tokens that end a turn by their texts, whatever type the file declares
-    /// for them.
+    /// Returns the ids of the tokens that end a turn by their texts, whatever type the file
+    /// declares for them.
     pub fn ends(&self) -> Vec<u32> {
         let tokens = self.tokens.iter().zip(0u32..);
         tokens.filter(|(text, _)| ENDS.contains(text)).map(|(_, id)| id).collect()
@@ -148,7 +149,8 @@ mod tests {
         check(|v| v.model = "llama", "tokenizer.ggml.model: `llama` is not supported; `gpt2` is");
         check(
             |v| v.pre = "default",
-            "tokenizer.ggml.pre: `default` is not supported; `qwen2` is (a tokenizer.json beside the file would be used instead)",
+            "tokenizer.ggml.pre: `default` is not supported; `qwen2` is (a tokenizer.json beside \
+            the file would be used instead)",
         );
         check(|v| v.types.truncate(3), "tokenizer.ggml.token_type: there are 3 types for 9 tokens");
         check(|v| v.types[1] = 6, "tokenizer.ggml.token_type: the token `b` has the type 6");

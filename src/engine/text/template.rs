@@ -32,8 +32,8 @@ impl<'a> Turn<'a> {
     }
 }
 
-/// Returns the template's source: `chat_template.jinja`, or else `chat_template` in `tokenizer_config.json`
-/// (a text, or a list of named templates of which `default` is taken).
+/// Returns the template's source: `chat_template.jinja`, or else `chat_template` in
+/// `tokenizer_config.json` (a text, or a list of named templates of which `default` is taken).
 ///
 /// # Errors
 /// Text that is not UTF-8 or not JSON, or a `chat_template` of another form.
@@ -201,7 +201,8 @@ mod tests {
 
     #[test]
     fn python_methods_work_and_blocks_are_trimmed() {
-        let source = "{% for m in messages %}\n  {% if m.content.startswith('h') %}\n[{{ m.role }}]{{ m.content.upper() }}\n  {% endif %}\n{% endfor %}";
+        let source = "{% for m in messages %}\n  {% if m.content.startswith('h') %}\n\
+            [{{ m.role }}]{{ m.content.upper() }}\n  {% endif %}\n{% endfor %}";
         assert_eq!(render(source).unwrap(), "[user]HI\n");
     }
 
@@ -254,7 +255,8 @@ mod tests {
     fn what_transformers_adds_to_jinja_is_there() {
         for (source, expected) in [
             (
-                "{% for i in [1, 2, 3, 4] %}{% if i == 2 %}{% continue %}{% endif %}{% if i == 4 %}{% break %}{% endif %}{{ i }}{% endfor %}",
+                "{% for i in [1, 2, 3, 4] %}{% if i == 2 %}{% continue %}{% endif %}\
+                {% if i == 4 %}{% break %}{% endif %}{{ i }}{% endfor %}",
                 "13",
             ),
             (

@@ -1,6 +1,6 @@
-//! A tokenizer without its added tokens, and beside it the added tokens (`<|im_end|>`, `<think>` and
-//! their like, called control tokens here): the caller decides which text becomes one, never the
-//! text itself.
+//! A tokenizer without its added tokens, and beside it the added tokens (`<|im_end|>`, `<think>`
+//! and their like, called control tokens here): the caller decides which text becomes one, never
+//! the text itself.
 
 use super::{SpecialTokens, TextError, json_object};
 use serde::Deserialize;

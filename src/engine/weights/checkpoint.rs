@@ -141,8 +141,8 @@ impl Checkpoint {
     }
 }
 
-/// Reads numbers `range` of a tensor, all of them finite. Their pages are given back: nobody reads a
-/// tensor twice.
+/// Reads numbers `range` of a tensor, all of them finite. Their pages are given back: nobody reads
+/// a tensor twice.
 fn numbers(shard: &Shard, entry: &Entry, range: Range<usize>) -> Result<Vec<f32>, WeightsError> {
     let size = entry.number.bytes();
     let place = entry.bytes.start + range.start * size..entry.bytes.start + range.end * size;

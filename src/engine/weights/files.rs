@@ -66,8 +66,9 @@ fn placeholder(bytes: &[u8]) -> Option<(&'static str, &'static str)> {
 }
 
 impl FileBytes {
-    /// Returns the digest of the content, as [`digest_bytes`] makes it. What was read of a mapped file leaves
-    /// the process again piece by piece, so that a file larger than the memory can be hashed.
+    /// Returns the digest of the content, as [`digest_bytes`] makes it. What was read of a mapped
+    /// file leaves the process again piece by piece, so that a file larger than the memory can be
+    /// hashed.
     pub fn digest(&self) -> Digest {
         let digest = |(index, chunk): (usize, &[u8])| {
             let digest = Digest::of(chunk);

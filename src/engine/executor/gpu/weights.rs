@@ -3,7 +3,7 @@
 use super::device::{Address, Gpu, allocate};
 use crate::executor::{DeviceError, OutOfMemory};
 use crate::kernels::gpu::{KernelRules, Packed, Weights as Packing};
-use crate::kernels::{Format, Rotary, Rows};
+use crate::kernels::{Format, Rows};
 use crate::qwen3::{Config, Dtype, NormWeight, QWEN3, Tensors};
 use crate::weights::{TensorSource, WeightsError};
 use rayon::prelude::*;

@@ -54,8 +54,8 @@ impl GgufFile {
         self.header.tensors.get(&gguf_name(name)).map(|entry| entry.shape.as_slice())
     }
 
-    /// Returns the place of a tensor of this shape, whose numbers and scales are all finite; from now
-    /// on it counts as used.
+    /// Returns the place of a tensor of this shape, whose numbers and scales are all finite; from
+    /// now on it counts as used.
     fn entry(&mut self, name: &str, shape: &[usize]) -> Result<(&Entry, &FileBytes), WeightsError> {
         let name = gguf_name(name);
         let Some(entry) = self.header.tensors.get(&name) else { return Err(WeightsError::Missing(name)) };
