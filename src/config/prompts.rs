@@ -80,7 +80,9 @@ pub fn read_prompts(path: &Path, graph: &Graph, max_prompt_bytes: usize) -> Resu
     let unreadable = |reason: String| vec![PromptsError::Unreadable { file: file(), reason }];
     let bytes = std::fs::read(path).map_err(|error| unreadable(super::load::reason(&error)))?;
     let text = String::from_utf8(bytes).map_err(|_| unreadable("it is not UTF-8".to_string()))?;
-    let entries = parse(&text).map_err(|error| {
+    // Some editors put a byte-order mark first.
+    let text = text.strip_prefix('\u{feff}').unwrap_or(&text);
+    let entries = parse(text).map_err(|error| {
         let message = error.to_string();
         let place = format!(" at line {} column {}", error.line(), error.column());
         let problem = message.strip_suffix(&place).unwrap_or(&message).to_string();

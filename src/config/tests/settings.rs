@@ -93,6 +93,8 @@ fn prompts_files_are_written_read_and_checked() {
     let seed = crate::rollout::Prompts::seed(&graph);
     write_prompts(&path, &graph, &seed).unwrap();
     assert_eq!(read_prompts(&path, &graph, 1000).unwrap(), seed);
+    fs::write(&path, format!("\u{feff}{}", fs::read_to_string(&path).unwrap())).unwrap();
+    assert_eq!(read_prompts(&path, &graph, 1000).unwrap(), seed);
     let check = |text: &str, expected: Expect| {
         fs::write(&path, text).unwrap();
         let errors = read_prompts(&path, &graph, 1000).unwrap_err();
