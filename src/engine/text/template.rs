@@ -4,9 +4,9 @@ use super::template_json::tojson;
 use super::template_syntax::for_minijinja;
 use super::{Date, Speaker, SpecialTokens, TextError, json_object};
 use minijinja::syntax::SyntaxConfig;
-use minijinja::value::merge_maps;
 use minijinja::{Environment, Error, ErrorKind, context};
 use serde_json::Value;
+use std::collections::BTreeMap;
 use std::io;
 
 /// Instructions that one rendering may execute; Qwen3's template needs about 60 a message.
@@ -132,15 +132,16 @@ impl ChatTemplate {
         let template = self.environment.get_template(NAME).map_err(failed)?;
         let messages: Vec<minijinja::Value> =
             turns.iter().map(|turn| context! { role => turn.role, content => turn.content }).collect();
-        let values = context! {
-            messages,
-            tools => minijinja::Value::from(()),
-            documents => minijinja::Value::from(()),
-            add_generation_prompt => true,
-            enable_thinking => thinking,
-        };
-        let values = merge_maps([values, self.token_values()]);
-        match template.render_captured_to(values, &mut output) {
+        let none = || minijinja::Value::from(());
+        let mut values = self.token_values();
+        values.extend([
+            ("messages", minijinja::Value::from(messages)),
+            ("tools", none()),
+            ("documents", none()),
+            ("add_generation_prompt", true.into()),
+            ("enable_thinking", thinking.into()),
+        ]);
+        match template.render_captured_to(minijinja::Value::from(values), &mut output) {
             Ok(_) => {}
             Err(_) if output.full => return Err(TextError::TemplateOutput { limit_bytes }),
             Err(error) => return Err(failed(error)),
@@ -151,15 +152,15 @@ impl ChatTemplate {
 
 impl ChatTemplate {
     /// Returns the special tokens as the template's variables; one that there is not is undefined.
-    fn token_values(&self) -> minijinja::Value {
+    fn token_values(&self) -> BTreeMap<&str, minijinja::Value> {
         let named = self.special_tokens.named().iter();
-        let mut values: Vec<(String, minijinja::Value)> =
-            named.map(|(name, text)| (name.clone(), minijinja::Value::from(text.as_str()))).collect();
+        let mut values: BTreeMap<&str, minijinja::Value> =
+            named.map(|(name, text)| (name.as_str(), minijinja::Value::from(text.as_str()))).collect();
         let additional = self.special_tokens.additional();
         if !additional.is_empty() {
-            values.push((ADDITIONAL.to_string(), minijinja::Value::from(additional.to_vec())));
+            values.insert(ADDITIONAL, minijinja::Value::from(additional.to_vec()));
         }
-        values.into_iter().collect()
+        values
     }
 }
 
@@ -225,7 +226,7 @@ mod tests {
             template.render(&[Turn::new(Speaker::User, "hi")], false).map_err(|error| error.to_string())
         };
         assert_eq!(render("{{ bos_token + 'a' + eos_token }}").unwrap(), "<s>a</s>");
-        assert_eq!(render("{% if pad_token %}p{% endif %}{{ pad_token }}{{ pad_token is defined }}").unwrap(), "false");
+        assert_eq!(render("{% if pad_token %}p{% endif %}{{ pad_token }}{{ pad_token is defined }}").unwrap(), "False");
         assert_eq!(render("{{ additional_special_tokens[1] }}{{ image_token }}").unwrap(), "<y><img>");
         assert!(render("{{ 'a' + unk_token }}").unwrap_err().contains("undefined"));
         let inputs = |source: &str| {
@@ -264,7 +265,7 @@ mod tests {
                 "hi1",
             ),
             ("a {%- generation %} b {%- endgeneration %} c", "a b c"),
-            ("{{ tools is none }}{{ documents is none }}{% if tools %}t{% endif %}", "truetrue"),
+            ("{{ tools is none }}{{ documents is none }}{% if tools %}t{% endif %}", "TrueTrue"),
             ("a\r\n{% if true %}\r\nb\r\n{% endif %}\r\nc\r\n", "a\nb\nc"),
             ("{{ {'b': '<', 'a': [1]} | tojson }}", r#"{"b": "<", "a": [1]}"#),
         ] {

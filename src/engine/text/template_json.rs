@@ -1,7 +1,7 @@
 //! `tojson` of chat templates: JSON as Python's `json.dumps` writes it, with the arguments that
 //! transformers gives the filter.
 
-use minijinja::value::{Kwargs, Rest, Value, ValueKind, from_args};
+use minijinja::value::{Kwargs, Rest, Value, ValueKind};
 use minijinja::{Error, ErrorKind};
 use std::fmt::Write;
 
@@ -22,16 +22,15 @@ struct Layout {
 }
 
 /// The filter `tojson(ensure_ascii=False, indent=None, separators=None, sort_keys=False)`.
-pub(super) fn tojson(value: &Value, args: Rest<Value>) -> Result<String, Error> {
-    let layout = Layout::read(&args)?;
+pub(super) fn tojson(value: &Value, positional: Rest<Value>, named: Kwargs) -> Result<String, Error> {
+    let layout = Layout::read(&positional, &named)?;
     let mut json = String::new();
     layout.write(&mut json, value, 0)?;
     Ok(json)
 }
 
 impl Layout {
-    fn read(args: &[Value]) -> Result<Self, Error> {
-        let (positional, named): (&[Value], Kwargs) = from_args(args)?;
+    fn read(positional: &[Value], named: &Kwargs) -> Result<Self, Error> {
         let argument = |at: usize, name: &str| -> Result<Option<Value>, Error> {
             let value = match positional.get(at) {
                 Some(value) => Some(value.clone()),
