@@ -56,9 +56,9 @@ fn products(c: &mut Criterion) {
     let mut group = c.benchmark_group("product");
     for (n, k) in [(512, 256), (1024, 256), (256, 512), (2048, 2048)] {
         for format in [Format::F32, Format::Bf16, Format::Q8_0, Format::Q4K] {
-            for (m, of_prompt) in [(1, false), (10, false), (40, false), (16, true), (40, true), (512, true)] {
-                let mut product = Product::new(&compute, format, of_prompt, (m, n, k));
-                let rows = if of_prompt { "of a prompt" } else { "generated" };
+            for (m, prefill) in [(1, false), (10, false), (40, false), (16, true), (40, true), (512, true)] {
+                let mut product = Product::new(&compute, format, prefill, (m, n, k));
+                let rows = if prefill { "of a prompt" } else { "generated" };
                 group.throughput(Throughput::Elements(2 * (m * n * k) as u64));
                 group.bench_function(format!("{format} {m}x{n}x{k}, rows {rows}"), |b| best(b, || product.run()));
             }
@@ -76,9 +76,9 @@ fn beside_candle(c: &mut Criterion) {
         for (format, dtype) in [(Format::Q8_0, GgmlDType::Q8_0), (Format::Q4K, GgmlDType::Q4K)] {
             let random = |shape: (usize, usize)| Tensor::rand(-1f32, 1.0, shape, &Device::Cpu).unwrap();
             let weights = QMatMul::from_qtensor(QTensor::quantize(&random((n, k)), dtype).unwrap()).unwrap();
-            for (m, of_prompt) in [(1, false), (10, false), (40, false), (512, true)] {
+            for (m, prefill) in [(1, false), (10, false), (40, false), (512, true)] {
                 group.throughput(Throughput::Elements(2 * (m * n * k) as u64));
-                let mut product = Product::new(&compute, format, of_prompt, (m, n, k));
+                let mut product = Product::new(&compute, format, prefill, (m, n, k));
                 group.bench_function(format!("{format} {m}x{n}x{k}, ours"), |b| best(b, || product.run()));
                 let x = random((m, k));
                 group.bench_function(format!("{format} {m}x{n}x{k}, candle"), |b| {

@@ -11,7 +11,7 @@ use std::process::{Command, Stdio};
 use support::TinyModel;
 use tempfile::TempDir;
 
-/// What every command says of the tiny model, whose `dtype` is `auto`.
+/// The message of every command that opens the tiny model, whose `dtype` is `auto`.
 const NOTE: &str = "note: dtype auto: the weights are kept as in the file, 0.2 MB\n";
 
 struct Ran {
@@ -20,7 +20,7 @@ struct Ran {
     stderr: String,
 }
 
-/// A folder with a model in `model/`, in which commands run.
+/// A folder with a model in `model/`. Commands run in it.
 struct Desk(TempDir);
 
 impl Desk {
@@ -60,19 +60,19 @@ impl Desk {
         self.run(&["generate", "--model", "model", "--input", "-", "--max-tokens", "8"], &input)
     }
 
-    /// What `generate` says about an input file.
-    fn refuses(&self, input: &[u8], said: Expect) {
+    /// Checks that `generate` refuses an input file with this message.
+    fn refuses(&self, input: &[u8], expected: Expect) {
         self.write("in.jsonl", input);
-        self.refuses_args(&["generate", "--model", "model", "--input", "in.jsonl", "--output", "out.jsonl"], said);
+        self.refuses_args(&["generate", "--model", "model", "--input", "in.jsonl", "--output", "out.jsonl"], expected);
         assert!(!self.path("out.jsonl").exists(), "nothing runs before all lines are right");
     }
 
-    /// Exit code 2, and only this on stderr.
-    fn refuses_args(&self, args: &[&str], said: Expect) {
+    /// Checks that a command ends with exit code 2 and prints only this on stderr.
+    fn refuses_args(&self, args: &[&str], expected: Expect) {
         let ran = self.run(args, "");
-        // What is wrong with the input may be found when the model is there.
+        // Faults of the input may be found after the model is loaded.
         let stderr = ran.stderr.strip_prefix(NOTE).unwrap_or(&ran.stderr);
-        said.assert_eq(stderr);
+        expected.assert_eq(stderr);
         assert_eq!((ran.code, ran.stdout.as_str()), (2, ""), "{}", ran.stderr);
     }
 }
@@ -251,12 +251,12 @@ fn files_that_are_not_there_are_named() {
     );
 }
 
-/// What `generate` says about a model after one change to its folder.
-fn check_model(model: &TinyModel, change: impl Fn(&Desk), said: Expect) {
+/// Checks what `generate` prints for a model after one change to its folder.
+fn check_model(model: &TinyModel, change: impl Fn(&Desk), expected: Expect) {
     let desk = Desk::new(model);
     desk.write("in.jsonl", "{\"id\": 1, \"prompt\": \"x\"}\n");
     change(&desk);
-    desk.refuses_args(&["generate", "--model", "model", "--input", "in.jsonl"], said);
+    desk.refuses_args(&["generate", "--model", "model", "--input", "in.jsonl"], expected);
 }
 
 fn edit_json(path: &Path, edit: impl Fn(&mut Value)) {
@@ -406,14 +406,14 @@ fn ctrl_c_stops_between_answers_and_says_so() {
     assert_eq!(first["id"], 0);
     assert!(Command::new("kill").args(["-INT", &child.id().to_string()]).status().unwrap().success());
     let rest: Vec<Value> = answers.map(|line| serde_json::from_str(&line.unwrap()).unwrap()).collect();
-    let mut said = String::new();
-    child.stderr.take().unwrap().read_to_string(&mut said).unwrap();
+    let mut stderr = String::new();
+    child.stderr.take().unwrap().read_to_string(&mut stderr).unwrap();
     assert_eq!(child.wait().unwrap().code(), Some(130));
     let written = rest.len() + 1;
     assert!(written < 200);
     let last =
         format!("stopped: the answers to the first {written} requests are written; run the rest again to go on\n");
-    assert!(said.ends_with(&last), "{said}");
+    assert!(stderr.ends_with(&last), "{stderr}");
 }
 
 #[test]
@@ -485,7 +485,7 @@ fn keys_and_values_in_bytes_take_less_memory_and_answer_alike() {
     );
 }
 
-/// Of a build without GPUs: what is missing is said with what to do, never as an error.
+/// In a build without GPUs, what is missing is reported with what to do, never as an error.
 #[cfg(not(any(feature = "cuda", feature = "metal")))]
 #[test]
 fn doctor_says_what_is_there_and_what_is_missing() {
@@ -503,16 +503,17 @@ fn doctor_says_what_is_there_and_what_is_missing() {
     assert!(named("metal").contains("on macOS"), "{}", named("metal"));
 }
 
-/// The machine lacks something: exit code 3, and what to do.
+/// When the machine lacks something, the exit code is 3 and the message names what to do.
 #[cfg(not(feature = "cuda"))]
 #[test]
 fn a_gpu_that_the_build_cannot_use_is_refused_with_what_to_do() {
     let desk = tiny();
-    let said = "error: this build has no CUDA: build it with `cargo build --release --features cuda`, or choose `--device cpu`\n";
+    let stderr = "error: this build has no CUDA: build it with `cargo build --release --features cuda`, or choose \
+    `--device cpu`\n";
     for command in [&["generate", "--input", "-"][..], &["bench", "--random-weights"]] {
         let args = [command, &["--model", "model", "--device", "cuda"]].concat();
         let ran = desk.run(&args, "{\"prompt\":\"a\"}\n");
-        assert_eq!((ran.code, ran.stdout.as_str(), ran.stderr.as_str()), (3, "", said), "{command:?}");
+        assert_eq!((ran.code, ran.stdout.as_str(), ran.stderr.as_str()), (3, "", stderr), "{command:?}");
     }
 }
 
@@ -539,7 +540,7 @@ fn the_embedded_model_answers() {
     assert_eq!(lines(&ran.stdout)[0]["id"], 1);
 }
 
-/// Threads of a process that runs, 0 when it is gone.
+/// Returns the number of threads of a running process, 0 when it has ended.
 #[cfg(target_os = "linux")]
 fn threads_of(process: u32) -> usize {
     std::fs::read_dir(format!("/proc/{process}/task")).map_or(0, Iterator::count)
@@ -548,7 +549,7 @@ fn threads_of(process: u32) -> usize {
 #[cfg(target_os = "linux")]
 #[test]
 fn threads_are_those_that_are_asked_for_while_loading_as_well() {
-    // Eight million weights: loading them takes long enough to be looked at.
+    // Eight million weights take long enough to load to be observed.
     let config = json!({"vocab_size": 8192, "hidden_size": 512, "intermediate_size": 1024});
     let desk = Desk::new(&TinyModel { config, ..TinyModel::default() });
     let most = |threads: usize| {
@@ -579,9 +580,9 @@ fn threads_are_those_that_are_asked_for_while_loading_as_well() {
         }
         most
     };
-    // The program's first thread, the engine's, the one that waits for ctrl-C, and of each of the
-    // two pools (one reads and converts weights, one computes) as many as were asked for; of the
-    // second, the engine's thread is one.
+    // The program has its first thread, the engine's and the one that waits for ctrl-C. Two pools
+    // have as many threads as `--threads` says: one reads and converts weights, the other computes,
+    // and the engine's thread is one of the latter.
     for threads in [1, 3] {
         let found = most(threads);
         assert!((threads..=3 + threads + threads - 1).contains(&found), "{found} threads with --threads {threads}");

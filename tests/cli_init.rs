@@ -62,16 +62,16 @@ fn the_experiment_on_a_model_of_ones_own_is_sound() {
     TinyModel::default().write(&model);
     let (code, stdout, stderr) = maspo(folder.path(), &["init", "--json", "--model", "a \"model\"", "deep/mine"]);
     assert_eq!((code, stderr.as_str()), (0, ""));
-    let said: Value = serde_json::from_str(&stdout).unwrap();
-    assert_eq!((&said["schema"], &said["command"]), (&1.into(), &"init".into()));
-    assert_eq!(said["files"], serde_json::json!(FILES.map(|name| format!("deep/mine/{name}"))));
+    let printed: Value = serde_json::from_str(&stdout).unwrap();
+    assert_eq!((&printed["schema"], &printed["command"]), (&1.into(), &"init".into()));
+    assert_eq!(printed["files"], serde_json::json!(FILES.map(|name| format!("deep/mine/{name}"))));
 
     // It runs from any folder, because the model's path was made absolute.
     let (code, stdout, stderr) = maspo(&folder.path().join("deep"), &["validate", "mine/experiment.toml", "--json"]);
     assert_eq!((code, stderr.as_str()), (0, ""), "no fault and no warning");
-    let said: Value = serde_json::from_str(&stdout).unwrap();
-    assert_eq!(said["models"]["worker"], model.to_str().unwrap());
-    assert_eq!((&said["pool"], &said["test"]), (&16.into(), &12.into()));
+    let printed: Value = serde_json::from_str(&stdout).unwrap();
+    assert_eq!(printed["models"]["worker"], model.to_str().unwrap());
+    assert_eq!((&printed["pool"], &printed["test"]), (&16.into(), &12.into()));
 
     // The answers are a few tokens long: the weights are random, so the texts are noise.
     let agents = ["collector", "analyst", "decider"].map(|agent| format!("agent.{agent}.max_new_tokens=4"));

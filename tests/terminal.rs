@@ -1,5 +1,5 @@
-//! What every command writes to, and to nobody: a reader that has gone away ends a command quietly,
-//! and a terminal that refuses colours and cursor movements gets none.
+//! What every command writes to a terminal, and to a reader that has gone away: the latter ends a
+//! command quietly, and a terminal that refuses colours and cursor movements gets none.
 #![cfg(target_os = "linux")]
 
 use std::fs::{self, File};
@@ -35,7 +35,7 @@ impl Desk {
         self.path(name).display().to_string()
     }
 
-    /// The demonstration in small.
+    /// Returns a command on the demonstration with a small search.
     fn experiment(&self, command: &str) -> Vec<String> {
         let config = Path::new(env!("CARGO_MANIFEST_DIR")).join("configs/triage.toml");
         let mut words = vec![command.to_string(), config.display().to_string()];
@@ -56,7 +56,7 @@ impl Desk {
         command
     }
 
-    /// Every command that prints, in all the ways it prints.
+    /// Returns every command that prints, in all the ways it prints.
     fn commands(&self) -> Vec<Vec<String>> {
         let words = |text: &str| text.split(' ').map(str::to_string).collect::<Vec<_>>();
         let compare = [self.experiment("compare"), words("seed seed")].concat();
@@ -81,16 +81,16 @@ impl Desk {
     }
 }
 
-/// The writing end of a pipe whose reader has gone away.
+/// Returns the writing end of a pipe whose reader has gone away.
 fn nobody_reads() -> Stdio {
     pipe().unwrap().1.into()
 }
 
 #[track_caller]
 fn quiet(words: &[String], output: &Output) {
-    let said = String::from_utf8_lossy(&output.stderr);
-    assert_eq!(output.status.code(), Some(0), "{words:?}: {said}");
-    assert!(!said.contains("panicked") && !said.contains("error"), "{words:?}: {said}");
+    let stderr = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.status.code(), Some(0), "{words:?}: {stderr}");
+    assert!(!stderr.contains("panicked") && !stderr.contains("error"), "{words:?}: {stderr}");
 }
 
 #[test]
@@ -116,7 +116,7 @@ fn messages_that_nobody_reads_change_no_exit_code() {
     assert_eq!(output.status.code(), Some(2));
 }
 
-/// What a command writes to a terminal of 120 columns.
+/// Returns what a command writes to a terminal of 120 columns.
 fn on_terminal(desk: &Desk, words: &[String], variable: (&str, &str)) -> String {
     let (mut ours, mut theirs) = (-1, -1);
     let size = libc::winsize { ws_row: 40, ws_col: 120, ws_xpixel: 0, ws_ypixel: 0 };

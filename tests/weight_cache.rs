@@ -7,7 +7,9 @@ mod support;
 use futures::executor::block_on;
 use maspo::chat::{ChatModel, Sampling};
 use maspo::engine::qwen3::Dtype;
-use maspo::engine::{DtypeRequest, EngineOptions, LoadOptions, LoadProgress, ModelSource, Text, TokenRequest};
+use maspo::engine::{
+    DtypeRequest, EngineOptions, LoadOptions, LoadProgress, ModelSource, TokenRequest, TokenizerRequirement,
+};
 use maspo::local::LocalModel;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -45,7 +47,7 @@ impl Folders {
             compute: None,
             watch: &mut |event| progress.push(event),
         };
-        let model = LocalModel::open_as(&source, &options, false, Text::Needed, how).unwrap();
+        let model = LocalModel::open_as(&source, &options, false, TokenizerRequirement::Required, how).unwrap();
         let request = TokenRequest {
             prompt: vec![5, 9, 300, 17],
             max_new_tokens: 16,

@@ -9,7 +9,7 @@ use super::choice::dtype;
 use super::device::DeviceArgs;
 use super::engine_option::engine_option;
 use super::loading::Loading;
-use super::output::{note, print_line};
+use super::output::{print_line, print_message};
 use super::{CliError, Exit};
 use crate::base::{Bounded, Seed};
 use crate::engine::qwen3::Dtype;
@@ -48,11 +48,12 @@ pub(super) struct Args {
     #[arg(long, value_enum, conflicts_with_all = ["batch", "prompt_tokens", "new_tokens"])]
     workload: Option<Recording>,
     /// Answer the conversations in these files (lines with `messages`) greedily instead, with
-    /// prompt lookup and without; `--batch` says how many are under way at once.
+    /// prompt lookup and without; `--batch` says how many run at once.
     #[arg(long, value_name = "FILES", value_delimiter = ',', conflicts_with_all = ["prompt_tokens", "random_weights"])]
     requests: Vec<PathBuf>,
-    /// Tokens drafted at most per step and sequence. Default: none in the recorded step, whose
-    /// random weights would go round in loops that drafts foresee; what a search gets for requests.
+    /// Most tokens drafted per step and sequence. Default: none in the recorded step, because
+    /// random weights repeat themselves and would make drafts look too good; what a search gets for
+    /// requests.
     #[arg(long, value_name = "N", requires = "replay", value_parser = engine_option("draft_tokens"))]
     draft_tokens: Option<usize>,
     /// With `--requests`: rows in a step up to which drafts are added; several are compared.
@@ -67,9 +68,10 @@ pub(super) struct Args {
     /// Tokens that the K/V pool holds; default is what a search gets, for requests 131,072.
     #[arg(long, requires = "replay", value_parser = engine_option("kv_tokens"))]
     kv_tokens: Option<usize>,
-    /// Time nothing; say how far the logits are from those of the same weights kept in this (mostly
-    /// f32).
-    #[arg(long, value_name = "DTYPE", value_parser = dtype(), conflicts_with_all = ["batch", "prompt_tokens", "new_tokens", "workload", "requests"])]
+    /// Time nothing; print how far the logits are from those of the same weights kept in this
+    /// format (mostly f32).
+    #[arg(long, value_name = "DTYPE", value_parser = dtype())]
+    #[arg(conflicts_with_all = ["batch", "prompt_tokens", "new_tokens", "workload", "requests"])]
     against: Option<Dtype>,
     #[command(flatten)]
     device: DeviceArgs,
@@ -81,10 +83,10 @@ pub(super) struct Args {
     json: bool,
 }
 
-/// More rounds tell nothing more.
+/// The most rounds; more add no information.
 const MAX_ROUNDS: usize = 1000;
 
-/// Seed of random weights and prompts.
+/// The seed of random weights and prompts.
 const SEED: Seed = Seed(1);
 
 pub(super) fn run(args: Args) -> Result<Exit, CliError> {
@@ -96,7 +98,7 @@ pub(super) fn run(args: Args) -> Result<Exit, CliError> {
     }
 }
 
-/// Prefill and decode rates.
+/// Measures prefill and decode rates.
 fn rates(args: &Args) -> Result<Exit, CliError> {
     check(args)?;
     let source = ModelSource::parse(&args.model).map_err(CliError::bad_input)?;
@@ -108,8 +110,8 @@ fn rates(args: &Args) -> Result<Exit, CliError> {
         kv_tokens: Some(largest * (tokens + defaults.block_tokens).next_multiple_of(defaults.block_tokens)),
         max_running: largest,
         step_tokens: defaults.step_tokens.max(largest),
-        // What is timed is a step for one token each; and random weights go round in loops, which
-        // drafts would foresee.
+        // A step is timed with one token per sequence. Random weights repeat themselves, which
+        // would make drafts look too good.
         draft_tokens: 0,
         ..defaults
     };
@@ -121,15 +123,18 @@ fn rates(args: &Args) -> Result<Exit, CliError> {
         return Err(CliError::bad_input(message));
     }
     let bandwidth = bandwidth(opened.read_bandwidth.as_ref(), opened.threads)?;
-    say(args, &headline(args, &source, &opened))?;
-    say(args, &format!("read bandwidth {:.1} GB/s, weights {:.1} MB a step", bandwidth / 1e9, weights_mb(&opened)))?;
+    print_table_line(args, &headline(args, &source, &opened))?;
+    print_table_line(
+        args,
+        &format!("read bandwidth {:.1} GB/s, weights {:.1} MB a step", bandwidth / 1e9, weights_mb(&opened)),
+    )?;
     if let (Some(packed), Some(resident)) = (opened.packed_bytes, opened.resident) {
         let [packed, now, peak] = [packed as u64, resident.bytes, resident.peak_bytes].map(|bytes| bytes as f64 / 1e6);
         let line =
             format!("packed weights {packed:.1} MB; resident when loaded {now:.1} MB, at most until then {peak:.1} MB");
-        say(args, &line)?;
+        print_table_line(args, &line)?;
     }
-    say(args, "batch   prefill tok/s   decode tok/s   ms/step   MB/step   of bandwidth")?;
+    print_table_line(args, "batch   prefill tok/s   decode tok/s   ms/step   MB/step   of bandwidth")?;
     let (weights, kv_per_token) = (opened.weight_bytes_per_step, opened.kv_bytes_per_token);
     let traffic = Traffic { weights, kv_per_token, bandwidth };
     let mut runs = Vec::with_capacity(args.batch.len());
@@ -137,7 +142,7 @@ fn rates(args: &Args) -> Result<Exit, CliError> {
         let load = Load { batch, prompt_tokens: args.prompt_tokens, new_tokens: args.new_tokens };
         let figures = measure(&opened.engine, &opened.config, load, SEED, traffic)
             .map_err(|error| CliError::new(Exit::RunFailed, error))?;
-        say(args, &row(&figures))?;
+        print_table_line(args, &row(&figures))?;
         runs.push(figures);
     }
     let figures = json!({
@@ -153,19 +158,20 @@ fn rates(args: &Args) -> Result<Exit, CliError> {
     Ok(Exit::Ok)
 }
 
-/// Keys and values are as many here as the load asks for, and no file has their options.
+/// Returns the error of a model that cannot be opened. The load alone decides how many keys and
+/// values there are, so the hint names its flags.
 fn cannot_open(error: OpenError) -> CliError {
     match &error {
         OpenError::Memory(_) => {
-            let hint = "`bench` makes room for --batch times (--prompt-tokens + --new-tokens): lower these, or choose a smaller --dtype";
+            let hint = "`bench` makes room for --batch times (--prompt-tokens + --new-tokens): lower these, or \
+            choose a smaller --dtype";
             CliError::new(Exit::Environment, format!("{error}; {hint}"))
         }
         _ => error.into(),
     }
 }
 
-/// What figures are fractions of: of a GPU what was measured there, and never the CPU's in its
-/// place.
+/// Returns the bandwidth that figures are fractions of: a GPU's own, never the CPU's in its place.
 fn bandwidth(of_gpu: Option<&Result<f64, DeviceError>>, threads: usize) -> Result<f64, CliError> {
     match of_gpu {
         Some(Ok(bandwidth)) => Ok(*bandwidth),
@@ -189,17 +195,17 @@ fn check(args: &Args) -> Result<(), CliError> {
     if faults.is_empty() { Ok(()) } else { Err(CliError::bad_inputs(faults)) }
 }
 
-/// Opens the model of `--model`, and says what `auto` became.
+/// Opens the model of `--model`, and reports what `auto` became.
 fn open(args: &Args, source: &ModelSource, dtype: Dtype, options: &EngineOptions) -> Result<BareEngine, OpenError> {
     use_threads(options.threads);
     let mut loading = Loading::new(source.name());
     let random = args.random_weights.then_some(SEED);
-    let opened = BareEngine::open(source, random, dtype, options, &mut |heard| loading.show(heard))?;
+    let opened = BareEngine::open(source, random, dtype, options, &mut |progress| loading.show(progress))?;
     loading.finish();
     Ok(opened)
 }
 
-/// What runs where.
+/// Returns a line about what runs where.
 fn headline(args: &Args, source: &ModelSource, opened: &BareEngine) -> String {
     let weights = if args.random_weights { "random weights" } else { "its own weights" };
     let BareEngine { device, threads, kernels, .. } = opened;
@@ -207,7 +213,7 @@ fn headline(args: &Args, source: &ModelSource, opened: &BareEngine) -> String {
     format!("{source}, {weights}, {dtype}, {device}, {threads} threads, {kernels} kernels")
 }
 
-/// With `--json`: what ran where, and an object of `figures`.
+/// Prints what ran where and `figures` as one object, with `--json` only.
 fn print_json(args: &Args, source: &ModelSource, opened: &BareEngine, figures: Value) -> Result<(), CliError> {
     let head = json!({
         "model": source.name(),
@@ -223,7 +229,7 @@ fn print_json(args: &Args, source: &ModelSource, opened: &BareEngine, figures: V
     print_object(args, head, figures)
 }
 
-/// With `--json`: one object of the fields of both.
+/// Prints the fields of both as one object, with `--json` only.
 fn print_object(args: &Args, head: Value, figures: Value) -> Result<(), CliError> {
     if !args.json {
         return Ok(());
@@ -241,10 +247,11 @@ fn spread(spread: Spread, unit: &str) -> String {
     format!("{:.2}{unit} ({:.2}-{:.2})", spread.median, spread.min, spread.max)
 }
 
-/// The table is data, unless `--json` takes standard output.
-fn say(args: &Args, line: &str) -> Result<(), CliError> {
+/// Prints a line of the table: to standard output as data, or to standard error if `--json` takes
+/// standard output.
+fn print_table_line(args: &Args, line: &str) -> Result<(), CliError> {
     if args.json {
-        note(line);
+        print_message(line);
         return Ok(());
     }
     print_line(line)
@@ -271,8 +278,8 @@ mod tests {
     use super::*;
     use crate::engine::OutOfMemory;
 
-    /// A GPU whose memory could not be timed must not be measured by the CPU's: fractions would be
-    /// off by tens.
+    /// A GPU whose memory could not be timed must not be measured by the CPU's, because fractions
+    /// would be off by a factor of ten.
     #[test]
     fn a_gpu_is_never_measured_by_the_memory_of_the_cpu() {
         let failed = Err(DeviceError("too little memory".to_string()));
@@ -284,19 +291,19 @@ mod tests {
 
     #[test]
     fn too_little_memory_names_the_flags_of_the_load() {
-        let said = |error: OpenError| format!("{:?}", cannot_open(error));
+        let message = |error: OpenError| format!("{:?}", cannot_open(error));
         let memory = OutOfMemory {
             reason: DeviceError("no memory".to_string()),
             what: "keys and values (lower `engine.kv_tokens`)".to_string(),
             wanted_bytes: 9000 << 20,
             free_bytes: 12 << 20,
         };
-        let found = said(memory.into());
+        let found = message(memory.into());
         let text = "no memory: 9000.0 MiB are wanted for keys and values (lower `engine.kv_tokens`), 12.0 MiB are free";
         assert!(found.contains(text), "{found}");
         for flag in ["--batch", "--prompt-tokens", "--new-tokens", "--dtype"] {
             assert!(found.contains(flag), "{found}");
         }
-        assert!(!said(DeviceError("there is no CUDA device 7".to_string()).into()).contains("--batch"));
+        assert!(!message(DeviceError("there is no CUDA device 7".to_string()).into()).contains("--batch"));
     }
 }

@@ -16,7 +16,7 @@ pub(super) enum Split {
 }
 
 impl Split {
-    /// The name on the command line and in the experiment file.
+    /// Returns the name on the command line and in the experiment file.
     pub(super) fn name(self) -> &'static str {
         match self {
             Self::Train => "train",

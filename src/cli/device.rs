@@ -25,14 +25,14 @@ pub(super) struct DeviceArgs {
 }
 
 impl DeviceArgs {
-    /// Flags that were given override what `options` say.
+    /// Overrides `options` by the flags that were given.
     pub(super) fn apply(&self, options: &mut EngineOptions) {
         options.device = self.device.unwrap_or(options.device);
         options.kv_dtype = self.kv_dtype.unwrap_or(options.kv_dtype);
         options.deterministic = (options.deterministic || self.deterministic) && !self.fast;
     }
 
-    /// `options` with the flags.
+    /// Returns `options` with the flags applied.
     pub(super) fn with(&self, mut options: EngineOptions) -> EngineOptions {
         self.apply(&mut options);
         options
@@ -50,7 +50,7 @@ mod tests {
         device: DeviceArgs,
     }
 
-    /// What holds in the end, of what the experiment file says and of flags.
+    /// Checks what the file's value and the flags come to together.
     fn check(of_file: bool, flags: &[&str], expected: bool) {
         let line = Line::parse_from([&["maspo"], flags].concat());
         let found = line.device.with(EngineOptions { deterministic: of_file, ..EngineOptions::default() });

@@ -7,7 +7,7 @@ use std::num::ParseIntError;
 /// Returns the parser of a flag for the option `key` of the engine.
 ///
 /// # Panics
-/// The engine has no option of that name with bounds.
+/// Panics if the engine has no option of that name with bounds.
 pub(super) fn engine_option(key: &'static str) -> impl Fn(&str) -> Result<usize, String> + Clone + Send + Sync {
     let rule = EngineOptions::rule(key).expect("an option of the engine that has bounds");
     move |text| {

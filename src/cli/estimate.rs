@@ -1,5 +1,5 @@
-//! How long prompts can get, before any model is opened. Lengths of known texts are in bytes,
-//! lengths of what a model will write in tokens; together they give an estimate of prompt tokens.
+//! Estimates how long prompts can get, before any model is opened. Known texts are measured in
+//! bytes, and what a model will write in tokens; together they give an estimate of prompt tokens.
 
 use crate::base::AgentId;
 use crate::chat::ModelRole;
@@ -9,14 +9,14 @@ use crate::judge::template::{Question, ReplyForm};
 use crate::judge::{self, JudgeMode};
 use crate::propose;
 
-/// Bytes of English text per token, on the low side for byte-level vocabularies of Qwen's size.
+/// The bytes of English text per token, on the low side for byte-level vocabularies of Qwen's size.
 const BYTES_PER_TOKEN: usize = 3;
-/// Tokens that a chat template adds around one message.
+/// The tokens that a chat template adds around one message.
 const TEMPLATE_TOKENS: usize = 16;
-/// Tokens of a summary per word.
+/// The tokens of a summary per word.
 const TOKENS_PER_WORD: usize = 2;
 
-/// A text's length: what is known in bytes, what a model writes in tokens.
+/// A text's length: known text in bytes, text from a model in tokens.
 #[derive(Clone, Copy, Default)]
 struct Length {
     bytes: usize,
@@ -41,7 +41,8 @@ impl Length {
     }
 }
 
-/// The longest prompt that `role` may be sent, in tokens, when every text has its greatest length.
+/// Returns the longest prompt that `role` may be sent, in tokens, when every text has its greatest
+/// length.
 pub(super) fn longest_prompt(settings: &Settings, role: ModelRole) -> u64 {
     let graph = &settings.graph;
     let ids = (0..graph.agents().len()).map(AgentId);
@@ -59,7 +60,7 @@ fn question(settings: &Settings) -> Length {
     Length::bytes(longest.unwrap_or(0))
 }
 
-/// The longest prompt that the agent may come to have.
+/// Returns the longest prompt that the agent may come to have.
 fn prompt(settings: &Settings, id: AgentId) -> usize {
     let agent = settings.graph.agent(id);
     if agent.optimize { settings.options.propose.max_prompt_bytes } else { agent.seed_prompt.text().len() }

@@ -1,10 +1,10 @@
-//! Faults of an experiment file with the line that they are on, and a caret below what is wrong.
+//! Shows a fault of an experiment file together with its line, and a caret below what is wrong.
 
 use crate::config::{ConfigError, Excerpt};
 use annotate_snippets::{AnnotationKind, Group, Level, Renderer, Snippet};
 
-/// A fault in one line, and below it what stands there in the file. The colours are those of a
-/// terminal: what writes them leaves them out where they do not belong.
+/// Returns the fault in one line, and below it the excerpt of the file. It is coloured as for a
+/// terminal; writing it elsewhere drops the colours.
 pub(super) fn with_excerpt(fault: &ConfigError) -> String {
     match fault.excerpt() {
         Some((line, excerpt)) => format!("{fault}\n{}", render(line, excerpt)),

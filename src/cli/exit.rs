@@ -1,6 +1,6 @@
 //! Exit codes and the one error type that carries one.
 
-use super::output::note;
+use super::output::print_message;
 use crate::engine::OpenError;
 use crate::engine::kernels::ComputeError;
 use crate::run::RunError;
@@ -24,7 +24,7 @@ pub enum Exit {
 }
 
 impl Exit {
-    /// As the operating system wants it.
+    /// Returns the code as the operating system takes it.
     pub fn code(self) -> ExitCode {
         ExitCode::from(match self {
             Self::Ok => 0,
@@ -55,7 +55,7 @@ impl From<RunError> for CliError {
     }
 }
 
-/// The exit code of a model that cannot be opened.
+/// Returns the exit code for a model that cannot be opened.
 fn open_exit(error: &OpenError) -> Exit {
     match error {
         OpenError::Compute(ComputeError::Spawn(_)) | OpenError::Device(_) | OpenError::Memory(_) => Exit::Environment,
@@ -78,30 +78,31 @@ pub struct CliError {
 }
 
 impl CliError {
-    /// One fault.
+    /// Creates an error with one fault.
     pub fn new(exit: Exit, message: impl Display) -> Self {
         Self { exit, messages: vec![message.to_string()] }
     }
 
-    /// One fault of the user's input.
+    /// Creates an error with one fault of the user's input.
     pub fn bad_input(message: impl Display) -> Self {
         Self::new(Exit::BadInput, message)
     }
 
-    /// Several faults of the user's input, all reported.
+    /// Creates an error with several faults of the user's input, which are all reported.
     pub fn bad_inputs(messages: impl IntoIterator<Item = impl Display>) -> Self {
         Self { exit: Exit::BadInput, messages: messages.into_iter().map(|message| message.to_string()).collect() }
     }
 
-    /// The reader of standard output is gone: there is nobody to say it to, and nothing went wrong.
+    /// Creates the error that ends the program quietly: the reader of standard output is gone, and
+    /// nothing went wrong.
     pub(super) fn nobody_reads() -> Self {
         Self { exit: Exit::Ok, messages: Vec::new() }
     }
 
-    /// Prints the faults on stderr and gives the exit code.
+    /// Prints the faults on stderr and returns the exit code.
     pub fn report(&self) -> ExitCode {
         for message in &self.messages {
-            note(format_args!("error: {message}"));
+            print_message(format_args!("error: {message}"));
         }
         self.exit.code()
     }

@@ -111,7 +111,8 @@ fn write_new((path, text): &File) -> io::Result<()> {
     OpenOptions::new().write(true).create_new(true).open(path)?.write_all(text.as_bytes())
 }
 
-/// A folder's name that is a file's is the user's mistake; everything else is the environment's.
+/// Returns the error of a path that cannot be written. A file where a folder should be is the
+/// user's mistake; everything else is the environment's.
 fn unwritable(path: &Path, error: &io::Error) -> CliError {
     use io::ErrorKind::{AlreadyExists, NotADirectory};
     let exit = if matches!(error.kind(), AlreadyExists | NotADirectory) { Exit::BadInput } else { Exit::Environment };

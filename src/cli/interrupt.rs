@@ -1,14 +1,14 @@
-//! Ctrl-C: the first asks for a stop after the calls under way, the second ends the program at once
-//! (what was acknowledged is durable either way).
+//! Ctrl-C: the first asks for a stop after the calls in progress, the second ends the program at
+//! once. Completed calls are durable either way.
 
-use super::output::note;
+use super::output::print_message;
 use super::{CliError, Exit};
 use crate::base::CancelToken;
 
 /// The process's exit code after a signal.
 const INTERRUPTED: i32 = 130;
 
-/// A token that ctrl-C (or SIGTERM) cancels. To be called once per process.
+/// Returns a token that ctrl-C (or SIGTERM) cancels. To be called once per process.
 pub(super) fn cancel_on_ctrl_c() -> Result<CancelToken, CliError> {
     let cancel = CancelToken::new();
     let handler = cancel.clone();
@@ -17,7 +17,7 @@ pub(super) fn cancel_on_ctrl_c() -> Result<CancelToken, CliError> {
             std::process::exit(INTERRUPTED);
         }
         handler.cancel();
-        note("\nstopping after the calls under way; press ctrl-C again to stop at once");
+        print_message("\nstopping after the calls under way; press ctrl-C again to stop at once");
     })
     .map_err(|error| CliError::new(Exit::Environment, format!("ctrl-C cannot be caught: {error}")))?;
     Ok(cancel)

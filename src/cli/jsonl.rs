@@ -1,8 +1,8 @@
-//! Requests as JSON lines in, answers as JSON lines out, in the order of the input: every line is
-//! checked before the first is run, a bounded number is under way, and neither the input nor the
-//! output has to fit into memory.
+//! Requests as JSON lines in, answers as JSON lines out, in the order of the input. Every line is
+//! checked before the first one runs, a bounded number of requests is in progress, and neither
+//! input nor output has to fit into memory.
 
-use super::output::{self, note};
+use super::output::{self, print_message};
 use super::{CliError, Exit};
 use crate::base::CancelToken;
 use futures::executor::block_on;
@@ -13,11 +13,11 @@ use std::fs::File;
 use std::io::{self, BufRead, BufReader, BufWriter, Cursor, Read, Write};
 use std::path::{Path, PathBuf};
 
-/// The longest line that is read.
+/// The most bytes of a line.
 const MAX_LINE_BYTES: u64 = 64 << 20;
-/// Standard input is kept in memory, since it is read twice.
+/// The most bytes of standard input, which is kept in memory because it is read twice.
 const MAX_STDIN_BYTES: u64 = 1 << 30;
-/// At most this many faulty lines are listed.
+/// The most faulty lines that are listed.
 const MAX_FAULTS: usize = 20;
 
 /// A file of requests, or standard input.
@@ -49,10 +49,10 @@ impl Input {
         Ok(Self { name: "<stdin>".to_string(), place: Place::Memory(bytes) })
     }
 
-    /// What `read` makes of every line; the faults of all lines go to `faults`.
+    /// Returns what `read` makes of every line. The faults of all lines go to `faults`.
     ///
     /// # Errors
-    /// A file that cannot be opened.
+    /// The file cannot be opened.
     pub(super) fn read_all<T>(
         &self,
         read: impl Fn(&str) -> Result<T, String>,
@@ -68,7 +68,7 @@ impl Input {
         Ok(all)
     }
 
-    /// Whether `output` is the same file.
+    /// Returns whether `output` is the same file.
     pub(super) fn is(&self, output: &Path) -> bool {
         match &self.place {
             Place::File(path) => matches!((path.canonicalize(), output.canonicalize()), (Ok(a), Ok(b)) if a == b),
@@ -76,12 +76,12 @@ impl Input {
         }
     }
 
-    /// `FILE:LINE`.
+    /// Returns `FILE:LINE`.
     fn at(&self, line: usize) -> String {
         format!("{}:{line}", self.name)
     }
 
-    /// The lines that are not blank, numbered from 1.
+    /// Returns the lines that are not blank, numbered from 1.
     fn lines(&self) -> Result<Lines<'_>, CliError> {
         let reader: Box<dyn BufRead + '_> = match &self.place {
             Place::Memory(bytes) => Box::new(Cursor::new(bytes)),
@@ -96,13 +96,13 @@ impl Input {
 /// Why a line could not be read.
 #[derive(Debug, thiserror::Error)]
 enum LineError {
-    /// The system failed; there is no next line.
+    /// Reading failed; there is no next line.
     #[error("cannot be read: {0}")]
     Unreadable(#[from] io::Error),
-    /// Where the next line begins is not known.
+    /// The line is too long, so where the next one begins is not known.
     #[error("the line is longer than 64 MiB")]
     TooLong,
-    /// The next line may well be right.
+    /// The line is not UTF-8; the next one may be right.
     #[error("not UTF-8: byte {byte} of the line is wrong")]
     NotUtf8 {
         /// Counted from 1.
@@ -117,7 +117,7 @@ struct Lines<'a> {
 }
 
 impl Lines<'_> {
-    /// The next line as text; `None` at the end.
+    /// Returns the next line as text; `None` at the end.
     fn read(&mut self) -> Option<Result<String, LineError>> {
         let mut bytes = Vec::new();
         match self.reader.by_ref().take(MAX_LINE_BYTES).read_until(b'\n', &mut bytes) {
@@ -151,7 +151,7 @@ impl Iterator for Lines<'_> {
     }
 }
 
-/// A line as the type of a request; the fault is said with the column, since a request is one line.
+/// Parses a line as a request. The fault names the column, since a request is one line.
 pub(super) fn parse<T: DeserializeOwned>(line: &str) -> Result<T, String> {
     if !line.trim_start().starts_with('{') {
         return Err("a JSON object is called for".to_string());
@@ -165,15 +165,16 @@ pub(super) fn parse<T: DeserializeOwned>(line: &str) -> Result<T, String> {
     })
 }
 
-/// Where answers go: lines to a file or to standard output, or with `--json` one object on standard
-/// output, which holds the answers too unless they go to a file.
+/// Where answers go: lines to a file or to standard output. With `--json` it is one object on
+/// standard output, which holds the answers too unless they go to a file.
 pub(super) struct Output {
     lines: Option<Box<dyn Write>>,
     object: Option<(Box<dyn Write>, bool)>,
 }
 
 impl Output {
-    /// `input` is compared with `path`, so that no file is read and overwritten at once.
+    /// Opens the output at `path`. It is compared with `input`, so that no file is read and
+    /// overwritten at once.
     pub(super) fn open(path: Option<&Path>, json: bool, input: &Input) -> Result<Self, CliError> {
         let lines: Option<Box<dyn Write>> = match path {
             Some(path) if input.is(path) => {
@@ -228,19 +229,19 @@ impl Output {
     }
 }
 
-/// What kept one request from being answered.
+/// Why a request is not answered.
 pub(super) enum Fault {
-    /// This request alone: it is reported, and the others are answered.
+    /// The request alone is refused; it is reported, and the others are answered.
     Refused(String),
     /// The run cannot go on.
     Fatal(String),
 }
 
-/// A request as it was made ready: its id, and what it takes to answer it.
+/// A request that is ready to run: its id, and what it takes to answer it.
 pub(super) struct Prepared<T> {
-    /// Echoed.
+    /// The request's id, which the answer repeats.
     pub(super) id: Value,
-    /// For the engine.
+    /// What the engine gets.
     pub(super) request: T,
 }
 
@@ -322,7 +323,7 @@ where
         json!({ "answered": written - refused.len(), "refused": refused.len(), "interrupted": cancel.is_cancelled() });
     output.end(&tail.as_object().cloned().unwrap_or_default()).map_err(unwritable)?;
     if cancel.is_cancelled() {
-        note(format_args!(
+        print_message(format_args!(
             "stopped: the answers to the first {written} requests are written; run the rest again to go on"
         ));
         return Ok(Exit::Interrupted);

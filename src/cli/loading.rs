@@ -1,5 +1,5 @@
-//! What opening a model says on stderr: a warning when its weights have no room, what `auto`
-//! became, and of a large model how far it is: one moving line on a terminal, a line for every
+//! Reports on stderr how a model is opened: a warning if its weights have no room, what `auto`
+//! became, and the progress of a large model, as one moving line on a terminal and one line per
 //! tenth elsewhere.
 
 use super::output;
@@ -7,47 +7,47 @@ use crate::engine::LoadProgress;
 use crate::engine::qwen3::{Dtype, ResolvedDtype};
 use indicatif::{ProgressBar, ProgressStyle};
 
-/// Smaller models are there at once.
+/// The number of weights from which on progress is shown; smaller models load at once.
 const WORTH_SHOWING: u64 = 200_000_000;
 
-/// How far the weights of one model are.
+/// The progress of loading one model.
 pub(super) struct Loading {
     name: String,
     worth_showing: u64,
     bar: Option<ProgressBar>,
-    /// Tenths that were told.
+    /// The number of tenths that were reported.
     tenths: u64,
     resolved: Option<ResolvedDtype>,
 }
 
 impl Loading {
-    /// Of the model `name`.
+    /// Creates the progress of the model `name`.
     pub(super) fn new(name: String) -> Self {
         Self { name, worth_showing: WORTH_SHOWING, bar: None, tenths: 0, resolved: None }
     }
 
-    /// Shows what was heard.
-    pub(super) fn show(&mut self, heard: LoadProgress) {
-        match heard {
+    /// Shows the progress.
+    pub(super) fn show(&mut self, progress: LoadProgress) {
+        match progress {
             LoadProgress::Resolved(resolved) => {
                 if let Some(warning) = warning(&self.name, resolved) {
-                    output::note(warning);
+                    output::print_message(warning);
                 }
                 self.resolved = Some(resolved);
             }
             LoadProgress::Loaded { done, all } if output::has_moving_lines() => self.show_bar(done, all),
             LoadProgress::Loaded { done, all } => {
                 if let Some(line) = self.line(done, all) {
-                    output::note(line);
+                    output::print_message(line);
                 }
             }
         }
     }
 
-    /// The model is there: says what `auto` became.
+    /// Reports what `auto` became, when the model is loaded.
     pub(super) fn finish(self) {
-        if let Some(note) = self.resolved.and_then(note) {
-            output::note(note);
+        if let Some(line) = self.resolved.and_then(resolution) {
+            output::print_message(line);
         }
     }
 
@@ -62,7 +62,7 @@ impl Loading {
         bar.set_position(done);
     }
 
-    /// The line for the next tenth, when that is reached.
+    /// Returns the line for the next tenth, if it is reached.
     fn line(&mut self, done: u64, all: u64) -> Option<String> {
         if all < self.worth_showing || done * 10 / all < self.tenths {
             return None;
@@ -80,7 +80,7 @@ impl Drop for Loading {
     }
 }
 
-/// Said before anything is loaded.
+/// Returns the warning that is printed before anything is loaded.
 fn warning(name: &str, resolved: ResolvedDtype) -> Option<String> {
     let ResolvedDtype { asked, dtype, bytes, free: Some(free), .. } = resolved else { return None };
     if resolved.fits() {
@@ -90,12 +90,13 @@ fn warning(name: &str, resolved: ResolvedDtype) -> Option<String> {
     let even = if asked == Dtype::Auto { "even " } else { "" };
     let (bytes, free) = (size(bytes), size(free));
     Some(format!(
-        "warning: {name} may not fit: {even}{kept} its weights take {bytes}, and {free} of memory are free for them and for keys and values"
+        "warning: {name} may not fit: {even}{kept} its weights take {bytes}, and {free} of memory are free for them \
+        and for keys and values"
     ))
 }
 
-/// What became of `auto`.
-fn note(resolved: ResolvedDtype) -> Option<String> {
+/// Returns the message about what `auto` became.
+fn resolution(resolved: ResolvedDtype) -> Option<String> {
     let ResolvedDtype { asked, dtype, bytes, stored_bytes, free } = resolved;
     match (asked, dtype) {
         (Dtype::Auto, Dtype::Auto) => {
@@ -105,7 +106,8 @@ fn note(resolved: ResolvedDtype) -> Option<String> {
             let free = free.map_or("unknown".to_string(), size);
             let (bytes, stored) = (size(bytes), size(stored_bytes));
             Some(format!(
-                "note: dtype auto: the weights are kept in {dtype}, {bytes}; as in the file they would take {stored}, and free memory is {free}"
+                "note: dtype auto: the weights are kept in {dtype}, {bytes}; as in the file they would take \
+                {stored}, and free memory is {free}"
             ))
         }
         _ => None,
@@ -128,37 +130,39 @@ mod tests {
     fn what_auto_became_is_said_and_what_does_not_fit_before() {
         let resolved =
             |asked, dtype, bytes, free| ResolvedDtype { asked, dtype, bytes, stored_bytes: 16_000_000_000, free };
-        let said = |resolved| (warning("m", resolved), note(resolved));
+        let messages = |resolved| (warning("m", resolved), resolution(resolved));
         let (auto, q4, f32) = (Dtype::Auto, Dtype::Q4K, Dtype::F32);
-        assert_eq!(said(resolved(f32, f32, 5, Some(6))), (None, None));
+        assert_eq!(messages(resolved(f32, f32, 5, Some(6))), (None, None));
         assert_eq!(
-            said(resolved(auto, auto, 7_400_000, Some(1_000_000_000))),
+            messages(resolved(auto, auto, 7_400_000, Some(1_000_000_000))),
             (None, Some("note: dtype auto: the weights are kept as in the file, 7.4 MB".to_string()))
         );
-        let (warned, noted) = said(resolved(auto, q4, 5_000_000_000, Some(6_000_000_000)));
+        let (warned, reported) = messages(resolved(auto, q4, 5_000_000_000, Some(6_000_000_000)));
         assert_eq!(
             warned.unwrap(),
-            "warning: m may not fit: even in q4_k its weights take 5.0 GB, and 6.0 GB of memory are free for them and for keys and values"
+            "warning: m may not fit: even in q4_k its weights take 5.0 GB, and 6.0 GB of memory are free for them \
+            and for keys and values"
         );
         assert_eq!(
-            noted.unwrap(),
-            "note: dtype auto: the weights are kept in q4_k, 5.0 GB; as in the file they would take 16.0 GB, and free memory is 6.0 GB"
+            reported.unwrap(),
+            "note: dtype auto: the weights are kept in q4_k, 5.0 GB; as in the file they would take 16.0 GB, and \
+            free memory is 6.0 GB"
         );
-        let (warned, noted) = said(resolved(f32, f32, 5_000_000_000, Some(4_000_000_000)));
+        let (warned, reported) = messages(resolved(f32, f32, 5_000_000_000, Some(4_000_000_000)));
         assert!(
-            warned.unwrap().starts_with("warning: m may not fit: in f32 its weights take 5.0 GB") && noted.is_none()
+            warned.unwrap().starts_with("warning: m may not fit: in f32 its weights take 5.0 GB") && reported.is_none()
         );
     }
 
     #[test]
     fn a_large_model_tells_every_tenth_once_and_a_small_one_nothing() {
-        let told = |worth_showing| -> Vec<String> {
+        let lines_for = |worth_showing| -> Vec<String> {
             let mut loading = Loading::new("m".to_string());
             loading.worth_showing = worth_showing;
             (0..=40).filter_map(|step| loading.line(step * 25, 1000)).collect()
         };
-        assert!(told(1001).is_empty());
-        let lines = told(1000);
+        assert!(lines_for(1001).is_empty());
+        let lines = lines_for(1000);
         assert_eq!((lines.len(), lines[0].as_str()), (11, "loading m: 0 % of 0.0 billion weights"));
         assert_eq!(lines[10], "loading m: 100 % of 0.0 billion weights");
     }

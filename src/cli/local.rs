@@ -6,10 +6,10 @@ use super::device::DeviceArgs;
 use super::engine_option::engine_option;
 use super::jsonl::Fault;
 use super::loading::Loading;
-use super::output::note;
+use super::output::print_message;
 use crate::chat::Message;
 use crate::engine::qwen3::Dtype;
-use crate::engine::{DtypeRequest, EngineError, EngineOptions, LoadOptions, ModelSource, Text};
+use crate::engine::{DtypeRequest, EngineError, EngineOptions, LoadOptions, ModelSource, TokenizerRequirement};
 use crate::local::LocalModel;
 use crate::run::use_threads;
 use serde_json::{Value, json};
@@ -44,7 +44,7 @@ pub(super) struct EngineArgs {
     pub(super) json: bool,
 }
 
-/// Opens the model of `--model`; one without a tokenizer will do for `input_ids`.
+/// Opens the model of `--model`. A model without a tokenizer is enough for `input_ids`.
 pub(super) fn open_model(args: &EngineArgs, thinking: bool) -> Result<LocalModel, CliError> {
     let source = ModelSource::parse(&args.model).map_err(CliError::bad_input)?;
     let options =
@@ -55,25 +55,25 @@ pub(super) fn open_model(args: &EngineArgs, thinking: bool) -> Result<LocalModel
     let how = LoadOptions {
         dtype: DtypeRequest::Requested(args.dtype),
         compute: None,
-        watch: &mut |heard| loading.show(heard),
+        watch: &mut |progress| loading.show(progress),
     };
-    let model = LocalModel::open_as(&source, &options, thinking, Text::Optional, how)?;
+    let model = LocalModel::open_as(&source, &options, thinking, TokenizerRequirement::Optional, how)?;
     loading.finish();
     if !model.engine().has_text() {
-        note(format_args!(
+        print_message(format_args!(
             "warning: {source} has no tokenizer.json: only `input_ids` can be continued, and `text` stays empty"
         ));
     }
     Ok(model)
 }
 
-/// The `model` field of `--json`.
+/// Returns the `model` field of `--json`.
 pub(super) fn model_fields(model: &LocalModel) -> Value {
     use crate::chat::ChatModel;
     json!(model.identity())
 }
 
-/// The prompt of a line: exactly one of its three forms.
+/// Returns the prompt of a line, which has exactly one of the three forms.
 pub(super) fn prompt_ids(
     model: &LocalModel,
     messages: Option<Vec<Message>>,
@@ -98,7 +98,8 @@ pub(super) fn prompt_ids(
     }
 }
 
-/// A request that cannot fit is refused alone; anything else ends the run.
+/// Returns how an error of the engine is handled: a request that cannot fit is refused alone, and
+/// anything else ends the run.
 pub(super) fn fault(error: EngineError) -> Fault {
     match error {
         EngineError::Overflow { .. } => Fault::Refused(error.to_string()),

@@ -1,10 +1,10 @@
-//! The egress lock: from here on this process opens no network connection, whatever it is made to
-//! do.
+//! The egress lock: once it is applied, this process opens no network connection, whatever it is
+//! made to do.
 //!
-//! Linux: a seccomp filter over all threads, after which only AF_UNIX sockets can be made and
-//! nothing can be connected, with no-new-privileges, so that no program it starts gets out of it
-//! either. Elsewhere there is none, and the report says so. It knows nothing of what the program
-//! does.
+//! On Linux it is a seccomp filter over all threads, after which only AF_UNIX sockets can be made
+//! and nothing can be connected. It sets no-new-privileges, so that no program that is started from
+//! here gets out of it either. Elsewhere there is no lock, and the report says so. It knows nothing
+//! of what the program does.
 
 use crate::report::EgressLock;
 use std::sync::OnceLock;
@@ -14,14 +14,14 @@ use std::sync::OnceLock;
 pub enum LockState {
     /// The kernel refuses network access to every thread.
     Applied,
-    /// It does not, and why.
+    /// The kernel does not, for this reason.
     Unsupported(String),
 }
 
 static STATE: OnceLock<LockState> = OnceLock::new();
 
-/// Locks this process, for good. Call it at the top of `main`, before any thread; a second call
-/// changes nothing.
+/// Locks this process for good. To be called at the top of `main`, before any thread starts; a
+/// second call changes nothing.
 pub fn apply() -> &'static LockState {
     STATE.get_or_init(|| match system::install() {
         Ok(()) => LockState::Applied,
@@ -29,7 +29,8 @@ pub fn apply() -> &'static LockState {
     })
 }
 
-/// What the kernel says about the lock now, for the report: read back, not remembered.
+/// Returns what the kernel reports about the lock now; the report prints this, not what [`apply`]
+/// achieved.
 pub fn read_back() -> EgressLock {
     let reason = match STATE.get() {
         None => Some("the lock was not applied".to_string()),
@@ -48,8 +49,8 @@ pub fn read_back() -> EgressLock {
 
 #[cfg(all(target_os = "linux", any(target_arch = "x86_64", target_arch = "aarch64")))]
 mod system {
-    //! The filter itself. A denied call answers EPERM; a call of another architecture's table ends
-    //! the process.
+    //! The filter. A denied call fails with EPERM; a call of another architecture's table ends the
+    //! process.
 
     use seccompiler::{
         BpfProgram, SeccompAction, SeccompCmpArgLen, SeccompCmpOp, SeccompCondition, SeccompFilter, SeccompRule,
@@ -57,9 +58,11 @@ mod system {
     };
     use std::path::Path;
 
-    /// `MSG_FASTOPEN`: connects while sending. The C library's constants lack it on some targets.
+    /// The flag `MSG_FASTOPEN`, which connects while sending. The C library's constants lack it on
+    /// some targets.
     const MSG_FASTOPEN: u64 = 0x2000_0000;
-    /// Numbers from here on are the x32 table of x86_64, a second door to every call.
+    /// Call numbers from here on are the x32 table of x86_64, which reaches every call a second
+    /// way.
     const X32_SYSCALL_BIT: u32 = 0x4000_0000;
 
     pub(super) fn install() -> Result<(), String> {
@@ -110,8 +113,8 @@ mod system {
         ]
     }
 
-    /// All threads of this process, and how many of them the kernel says are filtered and without
-    /// new privileges.
+    /// Returns the number of threads of this process, and how many of them the kernel reports as
+    /// filtered and without new privileges.
     pub(super) fn threads() -> (usize, usize) {
         let Ok(tasks) = std::fs::read_dir("/proc/self/task") else { return (0, 0) };
         let locked: Vec<bool> = tasks
@@ -125,8 +128,8 @@ mod system {
         status.lines().find_map(|line| line.strip_prefix(name)).map(str::trim)
     }
 
-    /// Open descriptors that are sockets of another family than AF_UNIX: what the starting process
-    /// left open.
+    /// Returns the number of open sockets that are not AF_UNIX, which the starting process left
+    /// open.
     pub(super) fn network_sockets() -> usize {
         let local = std::fs::read_to_string("/proc/self/net/unix").unwrap_or_default();
         let is_local = |inode: &str| local.lines().any(|line| line.split_whitespace().nth(6) == Some(inode));
@@ -145,7 +148,7 @@ mod system {
 
 #[cfg(not(all(target_os = "linux", any(target_arch = "x86_64", target_arch = "aarch64"))))]
 mod system {
-    //! No lock here.
+    //! Fails, because there is no lock on this system.
 
     pub(super) fn install() -> Result<(), String> {
         Err(format!("there is no egress lock for {} on {}", std::env::consts::OS, std::env::consts::ARCH))

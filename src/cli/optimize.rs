@@ -1,6 +1,6 @@
 //! `maspo optimize`: the search, the held-out evaluation, and the files of the run.
 
-use super::output::{colour, note, print};
+use super::output::{colour, print, print_message};
 use super::progress::Progress;
 use super::settings::ExperimentArgs;
 use super::{CliError, Exit, lock};
@@ -48,7 +48,7 @@ pub(super) fn run(args: Args) -> Result<Exit, CliError> {
         Ok(report) => print(report.text(colour()))?,
         Err(RunError::Search(SearchError::Cancelled)) => {
             let command = resume_command(&arguments);
-            note(format_args!("stopped; everything done so far is kept. Go on with:\n  {command}"));
+            print_message(format_args!("stopped; everything done so far is kept. Go on with:\n  {command}"));
             return Ok(Exit::Interrupted);
         }
         Err(error) => return Err(error.into()),
@@ -56,11 +56,11 @@ pub(super) fn run(args: Args) -> Result<Exit, CliError> {
     Ok(Exit::Ok)
 }
 
-/// The arguments that a run is started with, for whoever goes on with it: those given, but not what
-/// is to become of an earlier run, and with the run folder, if that was not among them.
+/// Returns the arguments that a run is recorded with, so that it can be resumed: those given
+/// without `--resume` and `--force`, and with the run folder if it was not among them.
 fn started_with(given: impl Iterator<Item = String>, dir: Option<&PathBuf>) -> Vec<String> {
     let mut arguments: Vec<String> = given.collect();
-    // What follows `--` is no flag.
+    // Arguments after `--` are no flags.
     let end = arguments.iter().position(|argument| argument == "--").unwrap_or(arguments.len());
     let rest = arguments.split_off(end);
     arguments.retain(|argument| argument != "--force" && argument != "--resume");

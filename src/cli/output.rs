@@ -21,7 +21,7 @@ pub(super) fn print(text: impl Display) -> Result<(), CliError> {
 /// Writes a line to standard output.
 ///
 /// # Errors
-/// As [`print`].
+/// Those of [`print`].
 pub(super) fn print_line(line: impl Display) -> Result<(), CliError> {
     print(format_args!("{line}\n"))
 }
@@ -29,17 +29,18 @@ pub(super) fn print_line(line: impl Display) -> Result<(), CliError> {
 /// Writes one JSON object, indented, to standard output.
 ///
 /// # Errors
-/// As [`print`].
+/// Those of [`print`].
 pub(super) fn print_json(value: &serde_json::Value) -> Result<(), CliError> {
     print_line(serde_json::to_string_pretty(value).expect("a JSON value can be written"))
 }
 
-/// Standard output for a stream of JSON; a fault is for [`unwritable`].
+/// Returns standard output for a stream of JSON. Its faults are turned into errors by
+/// [`unwritable`].
 pub(super) fn stdout() -> impl Write + 'static {
     io::stdout()
 }
 
-/// The error of a failed write to `what`.
+/// Returns the error of a failed write to `what`.
 pub(super) fn unwritable(what: &str, error: &io::Error) -> CliError {
     match error.kind() {
         ErrorKind::BrokenPipe => CliError::nobody_reads(),
@@ -47,13 +48,13 @@ pub(super) fn unwritable(what: &str, error: &io::Error) -> CliError {
     }
 }
 
-/// Writes a line to standard error. A message that cannot be written is dropped: it is no reason to
-/// end the command.
-pub(super) fn note(line: impl Display) {
+/// Writes a line to standard error. A message that cannot be written is dropped, because that is no
+/// reason to end the command.
+pub(super) fn print_message(line: impl Display) {
     let _dropped = writeln!(anstream::stderr().lock(), "{line}");
 }
 
-/// Whether text for standard output may have colours.
+/// Returns whether text on standard output may have colours.
 pub(super) fn colour() -> Colour {
     match AutoStream::choice(&io::stdout()) {
         ColorChoice::Never => Colour::Off,
@@ -61,7 +62,7 @@ pub(super) fn colour() -> Colour {
     }
 }
 
-/// Whether a line on standard error may be overwritten by the next one.
+/// Returns whether a line on standard error may be overwritten by the next one.
 pub(super) fn has_moving_lines() -> bool {
     io::stderr().is_terminal() && std::env::var_os("TERM").is_none_or(|term| term != "dumb")
 }

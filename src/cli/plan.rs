@@ -24,7 +24,7 @@ struct Line {
     what: &'static str,
     calls: u64,
     new_tokens: u64,
-    /// Tokens of prompts if each were as long as the longest can be.
+    /// The tokens of all prompts if each were as long as the longest can be.
     prompt_tokens: u64,
 }
 
@@ -72,7 +72,7 @@ fn lines(settings: &Settings, plan: &Plan) -> Vec<Line> {
     ]
 }
 
-/// Scoring the seed and the optimized prompts on the test cases.
+/// Returns the plan of scoring the seed and the optimized prompts on the test cases.
 fn held_out(settings: &Settings) -> RolePlan {
     let cases = settings.test.as_ref().map_or(0, Vec::len);
     let graph = &settings.graph;
@@ -105,14 +105,16 @@ fn table(settings: &Settings, plan: &Plan, lines: &[Line]) -> String {
         ));
     }
     text.push_str(
-        "\nCalls and new tokens are bounds. A run stays below them: repeated calls come from the cache, outputs that did not\n\
-         change are not judged, and most answers end before their limit. Prompt tokens are an estimate that takes every\n\
+        "\nCalls and new tokens are bounds. A run stays below them: repeated calls come from the cache, \
+         outputs that did not\n\
+         change are not judged, and most answers end before their limit. Prompt tokens are an estimate that \
+         takes every\n\
          prompt to be the longest possible, at 3 bytes a token; prefixes that calls share are computed once.\n",
     );
     text
 }
 
-/// The number with a blank between groups of three digits.
+/// Returns the number with a blank between groups of three digits.
 fn grouped(number: u64) -> String {
     let digits = number.to_string();
     let mut out = String::new();

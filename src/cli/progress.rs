@@ -1,10 +1,10 @@
-//! What a running search shows on stderr: one moving line on a terminal, one plain line per step
+//! Shows a running search on stderr: one moving line on a terminal, one plain line per step
 //! elsewhere.
 
 use super::CliError;
 use super::interrupt::cancel_on_ctrl_c;
 use super::loading::Loading;
-use super::output::{has_moving_lines, note};
+use super::output::{has_moving_lines, print_message};
 use crate::base::{CancelToken, Stopwatch};
 use crate::chat::{Ledger, ModelRole};
 use crate::engine::LoadProgress;
@@ -24,7 +24,7 @@ pub(super) struct Progress {
 }
 
 impl Progress {
-    /// Catches ctrl-C from here on, so there is one in a process.
+    /// Starts watching. It catches ctrl-C from here on, so there must be only one in a process.
     ///
     /// # Errors
     /// Signals cannot be caught.
@@ -60,7 +60,7 @@ impl Observer for Progress {
 
     fn scoring(&mut self, prompts: &str, cases: usize) {
         if let Some(search) = &self.search {
-            search.say(format!("{prompts} prompts on {cases} held-out cases"));
+            search.show_line(format!("{prompts} prompts on {cases} held-out cases"));
         }
     }
 
@@ -71,7 +71,7 @@ impl Observer for Progress {
     }
 }
 
-/// Progress of one search.
+/// The progress of one search.
 struct Search {
     graph: Arc<Graph>,
     ledger: Ledger,
@@ -95,7 +95,7 @@ impl Search {
     fn show(&mut self, event: &Event) {
         match event {
             Event::Started(started) => {
-                self.say(format!(
+                self.show_line(format!(
                     "at most {} model calls; {}",
                     started.plan.worker.calls + started.plan.optimizer.calls + started.plan.judge.calls,
                     self.speed()
@@ -109,21 +109,21 @@ impl Search {
                 proposed.usable,
                 self.speed()
             )),
-            Event::Refreshed(refreshed) => self.say(self.refreshed(refreshed)),
+            Event::Refreshed(refreshed) => self.show_line(self.refreshed(refreshed)),
             Event::Step(step) => {
                 self.done += 1;
                 self.bar.set_position(self.done);
-                self.say(self.step(step));
+                self.show_line(self.step(step));
             }
-            Event::FinalCheck(_) => self.say("seed against optimized prompts: judged".to_string()),
+            Event::FinalCheck(_) => self.show_line("seed against optimized prompts: judged".to_string()),
             Event::Finished(_) => self.bar.finish_and_clear(),
         }
     }
 
-    /// Shows what is going on between events.
-    fn say(&self, line: String) {
+    /// Shows a line about what happens between events.
+    fn show_line(&self, line: String) {
         if self.bar.is_hidden() {
-            note(line);
+            print_message(line);
         } else {
             self.bar.set_message(line);
         }
@@ -141,7 +141,8 @@ impl Search {
         format!("round {} {name}: beam of {} scored anew", refreshed.round, refreshed.after.len())
     }
 
-    /// Tokens per second so far, and the time left if the steps to come take as long as those done.
+    /// Returns the tokens per second so far, and the time left if the remaining steps take as long
+    /// as those done.
     fn speed(&self) -> String {
         let tokens: u64 = ModelRole::ALL
             .map(|role| self.ledger.line(role))

@@ -3,7 +3,7 @@
 
 use super::device::DeviceArgs;
 use super::excerpt::with_excerpt;
-use super::output::note;
+use super::output::print_message;
 use super::{CliError, Exit};
 use crate::chat::{ChatError, LedgerLine};
 use crate::config::{self, ModelCheck, Settings};
@@ -48,7 +48,7 @@ impl ExperimentArgs {
         settings.engine.weight_cache &= !self.no_weight_cache;
         self.device.apply(&mut settings.engine);
         for warning in &settings.warnings {
-            note(format_args!("warning: {warning}"));
+            print_message(format_args!("warning: {warning}"));
         }
         Ok(settings)
     }
@@ -107,8 +107,8 @@ pub(super) fn difference_line(difference: &Difference) -> String {
     let Difference { n, value, ci95: (lo, hi), mcnemar_p, only_first, only_second } = difference;
     let noise = if *lo <= 0.0 && *hi >= 0.0 { "; within noise" } else { "" };
     format!(
-        "{value:+.3} (n {n}, 95 % interval {lo:+.3} to {hi:+.3}, McNemar p {mcnemar_p:.4}; right only in A {only_first}, \
-         only in B {only_second}){noise}"
+        "{value:+.3} (n {n}, 95 % interval {lo:+.3} to {hi:+.3}, McNemar p {mcnemar_p:.4}; \
+         right only in A {only_first}, only in B {only_second}){noise}"
     )
 }
 

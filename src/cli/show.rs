@@ -37,12 +37,12 @@ fn render(dir: &Path, json: bool, colour: Colour) -> Result<String, CliError> {
     if json {
         return Ok(result);
     }
-    // The run may have been moved, and was named from wherever it was made.
+    // The run may have been moved, and the recorded paths are relative to where it was made.
     report.files = Files::in_dir(dir);
     Ok(report.text(colour))
 }
 
-/// The exit code that a fault of a run's record stands for.
+/// Returns the error, with its exit code, for a fault of a run's record.
 pub(super) fn journal_fault(error: &JournalError) -> CliError {
     CliError::new(if error.is_environment() { Exit::Environment } else { Exit::BadInput }, error)
 }
@@ -72,7 +72,7 @@ mod tests {
     fn check(dir: &Path, expected: Expect) {
         let text = match render(dir, false, Colour::Off) {
             Ok(text) => text,
-            Err(error) => format!("{error:?}"),
+            Err(error) => format!("{error:#?}\n"),
         };
         expected.assert_eq(&text.replace(&dir.display().to_string(), "DIR"));
     }

@@ -16,7 +16,7 @@ pub(super) const NEW_TOKENS: Rule = Rule::at_least(1);
 /// The most agents of a graph.
 const MAX_AGENTS: usize = 1000;
 
-/// Edges by pattern.
+/// The patterns of edges.
 #[derive(Clone, Copy, PartialEq, Eq, Deserialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "lowercase")]

@@ -10,7 +10,7 @@ use crate::task::{
 };
 use serde::Deserialize;
 
-/// The values of a set's `limit`.
+/// The values that a set's `limit` may have.
 pub(super) const LIMIT: Rule = Rule::at_least(1);
 /// The most shared rows or bad rows that a message lists.
 const LISTED: usize = 3;
@@ -81,7 +81,7 @@ pub(super) fn read(root: &Section<'_>, skip_bad_rows: bool) -> Option<Data> {
             // The set is in the pool's file, whose faults are reported already.
             return None;
         }
-        // With a fault in what to read, reading would only add faults that are not there.
+        // If what to read is at fault, reading would only add faults that are not there.
         let source = source.filter(|_| section.faults.count() == before)?;
         let cases = take(&section, load_cases(&source, &answer, &stand_in), &mut warnings)?;
         Some((cases, source))

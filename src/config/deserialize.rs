@@ -22,13 +22,13 @@ pub(super) struct ValueError {
 /// What is wrong with a node.
 #[derive(Clone, PartialEq, Debug)]
 pub(super) enum Problem {
-    /// It is of another kind than the setting.
+    /// The node is of another kind than the setting.
     Needed(Kind),
-    /// It is a text, but not one of these.
+    /// The node is a text, but not one of these.
     NotOneOf(&'static [&'static str], String),
-    /// It has a key that is not one of these.
+    /// The node has a key that is not one of these.
     UnknownKey(&'static [&'static str]),
-    /// It is something that no setting takes.
+    /// The node is something that no setting takes.
     Odd,
     /// The type of the setting refuses it with these words.
     Refused(String),
@@ -63,7 +63,7 @@ impl ValueError {
         Self { problem, node: None, key: None }
     }
 
-    /// The same error of `node`, if no node inside it has it.
+    /// Returns the error with `node` as its cause, unless a node inside it already is.
     fn at(mut self, node: &Node) -> Self {
         self.node.get_or_insert_with(|| (node.mark, node.value.describe()));
         self
@@ -259,7 +259,7 @@ impl<'de> EnumAccess<'de> for Name<'de> {
     }
 }
 
-/// What follows the name of a choice: nothing.
+/// What follows the name of a choice, which is nothing.
 struct Unit;
 
 impl<'de> VariantAccess<'de> for Unit {

@@ -15,8 +15,8 @@ pub enum Place {
         file: PathBuf,
         /// The line.
         line: usize,
-        /// What stands there; `None` where something is missing at the top of the file.
-        excerpt: Option<Excerpt>,
+        /// The line's text; `None` where something is missing at the top of the file.
+        excerpt: Option<Box<Excerpt>>,
     },
     /// A `--set` flag, as it was given.
     Flag(String),
@@ -41,15 +41,15 @@ pub struct Excerpt {
 }
 
 impl Excerpt {
-    /// The line of `text` that has the byte `at`. Marked is the part of `range` that is on this
-    /// line; `None` where there is none.
-    pub(super) fn new(text: &str, at: usize, range: Range<usize>) -> Option<Self> {
+    /// Returns the line of `text` that has the byte `at`, and marks the part of `range` that is on
+    /// this line. Returns `None` if there is none.
+    pub(super) fn new(text: &str, at: usize, range: Range<usize>) -> Option<Box<Self>> {
         let at = text.floor_char_boundary(at);
         let start = text[..at].rfind('\n').map_or(0, |at| at + 1);
         let line = text[start..].lines().next().unwrap_or_default();
         let inside = |at: usize| line.floor_char_boundary(at.saturating_sub(start).min(line.len()));
         let marked = inside(range.start)..inside(range.end);
-        (range.start >= start && !marked.is_empty()).then(|| Self { line: line.to_string(), marked })
+        (range.start >= start && !marked.is_empty()).then(|| Box::new(Self { line: line.to_string(), marked }))
     }
 }
 
@@ -57,8 +57,8 @@ impl ConfigError {
     /// Returns the number of the line that the fault is on, and the line itself.
     pub fn excerpt(&self) -> Option<(usize, &Excerpt)> {
         match (self, self.place()) {
-            (Self::Syntax { line, excerpt, .. }, _) => Some((*line, excerpt.as_ref()?)),
-            (_, Some(Place::Line { line, excerpt, .. })) => Some((*line, excerpt.as_ref()?)),
+            (Self::Syntax { line, excerpt, .. }, _) => Some((*line, excerpt.as_deref()?)),
+            (_, Some(Place::Line { line, excerpt, .. })) => Some((*line, excerpt.as_deref()?)),
             _ => None,
         }
     }
@@ -85,7 +85,7 @@ pub enum ConfigError {
     Unreadable {
         /// The file.
         file: PathBuf,
-        /// Why.
+        /// The reason, in the system's words.
         reason: String,
     },
     /// The experiment file is not TOML.
@@ -93,16 +93,16 @@ pub enum ConfigError {
     Syntax {
         /// The file.
         file: PathBuf,
-        /// Counted from 1.
+        /// The line of the fault, counted from 1.
         line: usize,
-        /// In characters, counted from 1.
+        /// The column of the fault in characters, counted from 1.
         column: usize,
         /// What the TOML reader says.
         problem: String,
-        /// What stands there; `None` at the end of the file.
-        excerpt: Option<Excerpt>,
+        /// The line's text; `None` at the end of the file.
+        excerpt: Option<Box<Excerpt>>,
     },
-    /// A `--set` flag that changes nothing one could change.
+    /// A `--set` flag that names nothing that can be set.
     #[error("--set {flag}: {problem}")]
     Flag {
         /// The flag's text.
@@ -148,7 +148,7 @@ pub enum ConfigError {
         /// What is wrong.
         problem: String,
     },
-    /// Agents and edges that are no usable graph.
+    /// The agents and edges do not form a usable graph.
     #[error("{place}: {fault}")]
     Graph {
         /// Where.
@@ -181,7 +181,7 @@ pub enum ConfigError {
         first: &'static str,
         /// The other set.
         second: &'static str,
-        /// How many rows.
+        /// The number of shared rows.
         count: usize,
         /// The first few, by file, line and id.
         listed: String,

@@ -19,7 +19,7 @@ const MAX_FILE_BYTES: u64 = 16 << 20;
 pub enum ModelCheck {
     /// A missing folder or file is a fault.
     Files,
-    /// They are not looked at: the command opens no model.
+    /// The folders are not checked, because the command opens no model.
     None,
 }
 

@@ -9,9 +9,9 @@ use std::path::Path;
 /// The model of one role.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct ModelSpec {
-    /// Where it is.
+    /// Where the model is.
     pub source: ModelSource,
-    /// The format that its weights are kept in.
+    /// The number format of its weights.
     pub dtype: Dtype,
     /// Whether the chat template turns thinking on.
     pub thinking: bool,

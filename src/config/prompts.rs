@@ -13,22 +13,22 @@ use std::path::{Path, PathBuf};
 /// What is wrong with a prompts file.
 #[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
 pub enum PromptsError {
-    /// It cannot be read.
+    /// The file cannot be read.
     #[error("cannot read {}: {reason}", file.display())]
     Unreadable {
         /// The file.
         file: PathBuf,
-        /// Why.
+        /// The reason, in the system's words.
         reason: String,
     },
-    /// It is not an object from names to texts.
+    /// The file is not an object from names to texts.
     #[error("{}:{line}:{column}: {problem}", file.display())]
     NotPrompts {
         /// The file.
         file: PathBuf,
-        /// Counted from 1.
+        /// The line of the fault, counted from 1.
         line: usize,
-        /// Counted from 1.
+        /// The column of the fault, counted from 1.
         column: usize,
         /// What the JSON reader says.
         problem: String,
@@ -71,7 +71,7 @@ pub enum PromptsError {
     },
 }
 
-/// Reads prompts for `graph`.
+/// Reads the prompts for the agents of `graph`.
 ///
 /// # Errors
 /// Everything that is wrong with the file.
@@ -109,11 +109,11 @@ pub fn read_prompts(path: &Path, graph: &Graph, max_prompt_bytes: usize) -> Resu
     if errors.is_empty() { Ok(prompts) } else { Err(errors) }
 }
 
-/// Writes the prompts of `graph`'s agents, in their order. The file is complete or as it was
-/// before: it is written beside its place, synced, and moved there.
+/// Writes the prompts of `graph`'s agents, in their order. The file is either complete or as it was
+/// before, because it is written beside its place, synced and moved there.
 ///
 /// # Errors
-/// What the system says.
+/// The error of the file system.
 pub fn write_prompts(path: &Path, graph: &Graph, prompts: &Prompts) -> std::io::Result<()> {
     let entry =
         |(agent, (_, prompt)): (&crate::graph::Agent, (_, &Template))| (agent.name.clone(), prompt.text().into());

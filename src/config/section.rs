@@ -1,5 +1,5 @@
-//! A typed reader of one table. It collects faults instead of stopping at the first, and in the end
-//! reports the keys that nobody asked for.
+//! A typed reader of one table. It collects faults instead of stopping at the first, and at the end
+//! it reports the keys that were not read.
 
 use super::deserialize::{Entries, Problem, ValueError};
 use super::error::{ConfigError, Excerpt, Place};
@@ -49,7 +49,7 @@ impl<'a> Faults<'a> {
         self.place_of(mark, mark)
     }
 
-    /// The place of `key`; what its excerpt marks is `value`, where that begins on the same line.
+    /// Returns the place of `key`. Its excerpt marks `value`, if that begins on the same line.
     fn place_of(&self, key: Mark, value: Mark) -> Place {
         match (key, value) {
             (Mark::Flag(number), _) => Place::Flag(self.flags[number].clone()),
@@ -94,12 +94,13 @@ impl<'a> Section<'a> {
         self.table.get(key)
     }
 
-    /// Whether the table has the key, which stays unknown.
+    /// Returns whether the table has the key, without marking it as known.
     pub(super) fn has(&self, key: &str) -> bool {
         self.table.get(key).is_some()
     }
 
-    /// Returns the value of `key`; `None` if it is not there, or if it is wrong, which is a fault.
+    /// Returns the value of `key`. It is `None` if the key is not there, or if its value is wrong,
+    /// which is a fault.
     pub(super) fn get<T: DeserializeOwned>(&self, key: &'static str) -> Option<T> {
         let entry = self.entry(key)?;
         self.convert(key, &entry.node)
@@ -215,7 +216,7 @@ impl<'a> Section<'a> {
         }
     }
 
-    /// Reports every key that nobody asked for. To be called after all reading.
+    /// Reports every key that was not read. To be called after all reading.
     pub(super) fn finish(&self) {
         let known = self.asked.borrow();
         for entry in self.table.0.iter().filter(|entry| !known.contains(&entry.key.as_str())) {
@@ -280,7 +281,8 @@ pub(super) fn hint<'a>(name: &str, known: impl Iterator<Item = &'a str>) -> Stri
     }
 }
 
-/// The problem of a value in words; `verb` says whether it is the value itself or something in it.
+/// Returns the problem of a value in words. `verb` says whether it is the value itself or something
+/// in it.
 fn problem(verb: &str, problem: &Problem, found: &str) -> String {
     match problem {
         Problem::Needed(kind) => format!("{verb} {found}; {kind} is needed"),

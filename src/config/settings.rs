@@ -34,18 +34,18 @@ pub struct Settings {
     pub options: Options,
     /// Options of the local engine.
     pub engine: EngineOptions,
-    /// What the user should know although it is not wrong.
+    /// What the user should know although it is no fault.
     pub warnings: Vec<String>,
     pub(super) models: [ModelSpec; 3],
 }
 
 impl Settings {
-    /// The model that plays `role`.
+    /// Returns the model that plays `role`.
     pub fn model(&self, role: ModelRole) -> &ModelSpec {
         &self.models[role as usize]
     }
 
-    /// The labelled cases of that name (`train` or `test`).
+    /// Returns the labelled cases of that name (`train` or `test`).
     pub fn split(&self, name: &str) -> Option<&[Case]> {
         match name {
             "train" => self.train.as_deref(),
@@ -54,9 +54,9 @@ impl Settings {
         }
     }
 
-    /// The digest of what the run computes: seed, graph, prompts, options, and the rows themselves.
-    /// Settings that change no result (names, paths, the engine's options, how much runs at once)
-    /// do not enter. Neither do the models, which have identities of their own.
+    /// Returns the digest of what the run computes: seed, graph, prompts, options, and the rows
+    /// themselves. Settings that change no result (names, paths, the engine's options, how much
+    /// runs at once) do not enter, nor do the models, which have identities of their own.
     pub fn digest(&self) -> Digest {
         let Options { search, reward, judge, misalignment, propose, rollout } = &self.options;
         let rollout = RolloutOptions { max_in_flight: RolloutOptions::default().max_in_flight, ..rollout.clone() };

@@ -9,7 +9,7 @@ use toml::de::{DeTable, DeValue};
 /// Where a node comes from.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(super) enum Mark {
-    /// The bytes of the file from `start` to before `end`; none where the file says nothing.
+    /// The bytes of the file from `start` to before `end`, or none where the file says nothing.
     Bytes { start: usize, end: usize },
     /// The `--set` flag with this number, counted from 0.
     Flag(usize),
@@ -33,7 +33,7 @@ pub(super) enum Value {
     Integer(i64),
     Float(f64),
     Truth(bool),
-    /// Something that no setting takes: a date, a number out of range.
+    /// Something that no setting takes, such as a date or a number out of range.
     Odd(String),
     List(Vec<Node>),
     Table(Table),

@@ -1,10 +1,10 @@
-//! Compiles `kernels/cuda/` with nvcc where the feature `cuda` asks for it, and says which GPUs the
-//! build knows: `cfg(metal)` for the feature `metal` on macOS, `cfg(gpu)` for either.
+//! Compiles `kernels/cuda/` with nvcc if the feature `cuda` is on. Sets `cfg(metal)` for the
+//! feature `metal` on macOS, and `cfg(gpu)` for either.
 //!
-//! nvcc is `$NVCC`, or the one of `$CUDA_HOME` or `$CUDA_PATH`, or that of the path.
-//! `$MASPO_CUDA_ARCHITECTURES` names what to compile for, by default `80 86 89 90`, and `100 120`
-//! if nvcc knows them. PTX is kept of the newest, and of all from 100 on, which newer devices
-//! compile for themselves.
+//! nvcc is `$NVCC`, or the one in `$CUDA_HOME` or `$CUDA_PATH`, or the one in `$PATH`.
+//! `$MASPO_CUDA_ARCHITECTURES` names the architectures to compile for; the default is `80 86 89
+//! 90`, and also `100 120` if nvcc knows them. PTX, which newer devices compile for themselves, is
+//! included for the newest architecture and for all from 100 on.
 
 use std::env;
 use std::fs;
@@ -13,7 +13,7 @@ use std::process::Command;
 
 const ARCHITECTURES: &str = "80 86 89 90";
 
-/// Those that nvcc has learned since 12.8.
+/// The architectures that nvcc knows from version 12.8 on.
 const NEWER: [&str; 2] = ["100", "120"];
 
 fn main() {
@@ -42,7 +42,7 @@ fn compile_cuda() {
     let in_home = home.as_ref().map(|home| home.join("bin/nvcc"));
     let nvcc =
         env::var_os("NVCC").map(PathBuf::from).or(in_home).or_else(in_path).unwrap_or_else(|| PathBuf::from("nvcc"));
-    // Where the runtime to link is: beside the compiler, if nothing else says.
+    // The CUDA runtime to link is beside the compiler, unless a variable says otherwise.
     let home = home.or_else(|| Some(nvcc.canonicalize().ok()?.parent()?.parent()?.to_path_buf()));
     let architectures = env::var("MASPO_CUDA_ARCHITECTURES").unwrap_or_else(|_| by_default(&nvcc));
     let code = generate(&architectures);
@@ -61,7 +61,7 @@ fn compile_cuda() {
         objects.push(object);
     }
     let library = out.join("libmaspo_cuda_kernels.a");
-    // An archive that is there would be added to.
+    // An existing archive would be extended, not replaced.
     let _ = fs::remove_file(&library);
     run(Command::new(&nvcc).arg("-lib").args(&objects).arg("-o").arg(&library), &nvcc);
 
@@ -74,34 +74,35 @@ fn compile_cuda() {
             println!("cargo::rustc-link-search=native={}", folder.display());
         }
     }
-    // The runtime looks for the driver when the program runs; nothing of CUDA is needed to start
-    // it.
+    // The CUDA runtime looks for the driver when the program runs, so the program starts without
+    // CUDA.
     println!("cargo::rustc-link-lib=static:-bundle=cudart_static");
     for library in ["stdc++", "dl", "rt", "pthread"] {
         println!("cargo::rustc-link-lib=dylib={library}");
     }
 }
 
-/// The nvcc of the path.
+/// Returns the nvcc in `$PATH`.
 fn in_path() -> Option<PathBuf> {
     env::split_paths(&env::var_os("PATH")?).map(|folder| folder.join("nvcc")).find(|nvcc| nvcc.is_file())
 }
 
-/// Flags for machine code of every architecture, and PTX of the newest.
+/// Returns nvcc's flags for machine code of every architecture, and for PTX.
 fn generate(architectures: &str) -> Vec<String> {
     let list: Vec<&str> = architectures.split_whitespace().collect();
     let known =
         |architecture: &&str| architecture.trim_end_matches(['a', 'f']).parse::<u32>().is_ok_and(|number| number >= 80);
     if list.is_empty() || !list.iter().all(known) {
         panic!(
-            "MASPO_CUDA_ARCHITECTURES is {architectures:?}: name compute capabilities from 80 on, such as \"{ARCHITECTURES}\""
+            "MASPO_CUDA_ARCHITECTURES is {architectures:?}: name compute capabilities from 80 on, such as \
+            \"{ARCHITECTURES}\""
         );
     }
     let mut flags: Vec<String> =
         list.iter().map(|number| format!("-gencode=arch=compute_{number},code=sm_{number}")).collect();
-    // PTX with a letter is for one architecture only. A device runs code of its own major version,
-    // or compiles PTX that is not newer than itself: between 10.x and 12.x there are some that only
-    // 100's will do for.
+    // PTX whose architecture ends with a letter is for that architecture only. A device runs
+    // machine code of its own major version, or compiles PTX that is not newer than itself. Some
+    // devices between 10.x and 12.x can only use the PTX of 100.
     let numbers: Vec<u32> = list.iter().filter_map(|number| number.parse().ok()).collect();
     let newest = numbers.iter().max();
     for number in numbers.iter().filter(|number| **number >= 100 || Some(*number) == newest) {
@@ -110,7 +111,7 @@ fn generate(architectures: &str) -> Vec<String> {
     flags
 }
 
-/// What a release is compiled for, by an nvcc of whatever age.
+/// Returns the architectures that are compiled by default, as far as this nvcc knows them.
 fn by_default(nvcc: &Path) -> String {
     let listed = Command::new(nvcc).arg("--list-gpu-arch").output();
     let listed = listed.map_or(String::new(), |output| String::from_utf8_lossy(&output.stdout).into_owned());
@@ -131,8 +132,8 @@ fn run(command: &mut Command, nvcc: &Path) {
         Ok(status) if status.success() => {}
         Ok(status) => panic!("{}: {status}: {command:?}", nvcc.display()),
         Err(error) => panic!(
-            "the feature `cuda` wants nvcc, but {}: {error}; set NVCC or CUDA_HOME, or run `eval \"$(scripts/cuda-toolkit.sh \
-             target/cuda)\"`",
+            "the feature `cuda` wants nvcc, but {}: {error}; set NVCC or CUDA_HOME, or run \
+             `eval \"$(scripts/cuda-toolkit.sh target/cuda)\"`",
             nvcc.display()
         ),
     }

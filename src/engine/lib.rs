@@ -38,5 +38,5 @@ pub use device::{
 pub use executor::{DeviceChoice, DeviceError, OutOfMemory, UnknownDevice};
 pub use files::{FilesError, ModelSource, SourceError};
 pub use sample::Sampling;
-pub use text_engine::{Text, TextEngine};
+pub use text_engine::{TextEngine, TokenizerRequirement};
 pub use token_engine::{EngineError, EngineOptions, FinishReason, TokenRequest};

@@ -11,19 +11,19 @@ use crate::token_engine::{Counters, EngineError, EngineOptions, ScoreOutput, Tok
 use futures::future::BoxFuture;
 use std::sync::Arc;
 
-/// To be raised when the forward pass gives other results than before: cached answers then no
-/// longer count.
+/// Part of every model's digest. Raise it when the forward pass gives other results than before, so
+/// that cached answers no longer count.
 const COMPUTE_VERSION: u32 = 5;
 
 /// A running model with its tokenizer and chat template. Clones share one engine.
 #[derive(Clone)]
 pub struct TextEngine {
-    /// Absent only where the caller said that token ids are enough.
+    /// `None` only if the caller needs no tokenizer.
     text: Option<Arc<ChatText>>,
     engine: Arc<TokenEngine>,
     config: Config,
     device: String,
-    /// On the CPU.
+    /// The threads and kernels, on the CPU.
     compute: Option<Compute>,
     resolved: ResolvedDtype,
     name: String,
@@ -33,21 +33,21 @@ pub struct TextEngine {
 }
 
 impl TextEngine {
-    /// Opens a model: everything is read and checked before this returns.
+    /// Opens a model. Everything is read and checked before this returns.
     ///
     /// # Errors
     /// The first fault found in the model's files or in the options.
     pub fn open(
         source: &ModelSource,
         options: &EngineOptions,
-        needs: Text,
+        tokenizer: TokenizerRequirement,
         how: LoadOptions<'_>,
     ) -> Result<Self, OpenError> {
         let mut files = open_files(source)?;
         let config = files.config()?;
         let eos = files.eos()?;
         let text = open_text(&*files, &config)?.map(Arc::new);
-        if text.is_none() && needs == Text::Needed {
+        if text.is_none() && tokenizer == TokenizerRequirement::Required {
             return Err(files.no_tokenizer().into());
         }
         let placement = choose(options, how.compute.as_ref())?;
@@ -73,106 +73,109 @@ impl TextEngine {
         Ok(Self { text, engine, config, device, compute, resolved, name, digest })
     }
 
-    /// The model's shape.
+    /// Returns the model's configuration.
     pub fn config(&self) -> &Config {
         &self.config
     }
 
-    /// Where it runs, such as `cpu` or `cuda:0`.
+    /// Returns the device's name, such as `cpu` or `cuda:0`.
     pub fn device(&self) -> &str {
         &self.device
     }
 
-    /// What the matrices are kept in; `auto` means: as in the file.
+    /// Returns the number format of the weight matrices. `auto` means: as in the file.
     pub fn dtype(&self) -> Dtype {
         self.resolved.dtype
     }
 
-    /// What was asked for, what became of it and what it takes.
+    /// Returns the number format that was requested, what it became and the memory that it takes.
     pub fn resolved_dtype(&self) -> ResolvedDtype {
         self.resolved
     }
 
-    /// The threads it computes with, for other models to share; `None` on a GPU.
+    /// Returns the threads that the model computes with, for other models to share; `None` on a
+    /// GPU.
     pub fn compute(&self) -> Option<&Compute> {
         self.compute.as_ref()
     }
 
-    /// Starts the engine anew on the same weights, with nothing known of earlier prompts; `options`
-    /// are those it was opened with but for `prefix_reuse`, `queue`, `draft_tokens` and
-    /// `draft_rows`.
+    /// Starts the engine again on the same weights, without any cached prefix. Only `prefix_reuse`,
+    /// `queue`, `draft_tokens` and `draft_rows` of `options` may differ from those that it was
+    /// opened with.
     ///
     /// # Errors
-    /// An option out of its range, or an engine that has stopped.
+    /// An option is out of its range, or the engine has stopped.
     ///
     /// # Panics
-    /// If there are clones: others would lose their requests.
+    /// Panics if there are clones of this engine: their requests would be lost.
     pub fn restart(&mut self, options: &EngineOptions) -> Result<(), EngineError> {
         Arc::get_mut(&mut self.engine).expect("an engine that nobody shares").restart(options)
     }
 
-    /// The model's name for people: its folder's or file's own name, or `embedded:NAME`.
+    /// Returns the model's name for people: the name of its folder or file, or `embedded:NAME`.
     pub fn name(&self) -> &str {
         &self.name
     }
 
-    /// The digest of everything that can change an answer (weights, configuration, tokenizer, chat
-    /// template, number format, device, version of the computation), except whether the template
-    /// asks for thinking.
+    /// Returns the digest of everything that can change an answer, except whether the template asks
+    /// for thinking: weights, configuration, tokenizer, chat template, number format, device and
+    /// version of the computation.
     pub fn digest(&self) -> Digest {
         self.digest
     }
 
-    /// What the engine has done so far.
+    /// Returns counts of what the engine has done so far.
     pub fn counters(&self) -> Counters {
         self.engine.counters()
     }
 
-    /// The longest prompt plus new tokens that any request may have.
+    /// Returns the most tokens that a request may have, prompt and new ones together.
     pub fn limit(&self) -> usize {
         self.engine.limit()
     }
 
-    /// The prompt of a conversation; message contents never become control tokens.
+    /// Returns the prompt of a conversation as token ids. Message contents never become control
+    /// tokens.
     ///
     /// # Errors
-    /// No tokenizer, or a template that is missing or fails.
+    /// The model has no tokenizer, or the template is missing or fails.
     pub fn encode_chat(&self, messages: &[Message], thinking: bool) -> Result<Vec<u32>, TextError> {
         self.text()?.encode_chat(messages, thinking)
     }
 
-    /// The ids of raw text in which the texts of control tokens are control tokens.
+    /// Returns the token ids of raw text, in which the texts of control tokens become control
+    /// tokens.
     ///
     /// # Errors
-    /// No tokenizer.
+    /// The model has no tokenizer.
     pub fn encode_raw(&self, text: &str) -> Result<Vec<u32>, TextError> {
         self.text()?.tokenizer().encode_raw(text)
     }
 
-    /// The ids of an answer to be scored.
+    /// Returns the token ids of an answer that is to be scored.
     ///
     /// # Errors
-    /// No tokenizer.
+    /// The model has no tokenizer.
     pub fn encode_answer(&self, text: &str) -> Result<Vec<u32>, TextError> {
         self.text()?.tokenizer().encode_data(text)
     }
 
-    /// The text of generated ids; empty without a tokenizer.
+    /// Returns the text of generated ids; empty without a tokenizer.
     pub fn decode(&self, ids: &[u32]) -> String {
         self.text.as_ref().map(|text| text.tokenizer().decode(ids)).unwrap_or_default()
     }
 
-    /// Whether there is a tokenizer.
+    /// Returns whether the model has a tokenizer.
     pub fn has_text(&self) -> bool {
         self.text.is_some()
     }
 
-    /// Continues token ids.
+    /// Generates the continuation of token ids.
     pub fn generate(&self, request: TokenRequest) -> BoxFuture<'_, Result<TokenOutput, EngineError>> {
         self.engine.generate(request)
     }
 
-    /// Scores token ids.
+    /// Returns the log-probabilities of answers after a prompt.
     pub fn score_tokens(
         &self,
         prompt: Vec<u32>,
@@ -188,10 +191,10 @@ impl TextEngine {
 
 /// Whether a model must have a tokenizer.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Text {
-    /// It must.
-    Needed,
-    /// Without one, only token ids can be continued.
+pub enum TokenizerRequirement {
+    /// A model without a tokenizer is refused.
+    Required,
+    /// Without a tokenizer, only token ids can be continued.
     Optional,
 }
 

@@ -7,7 +7,8 @@ use futures::future::BoxFuture;
 use maspo_engine::qwen3::Dtype;
 use maspo_engine::text::TextError;
 use maspo_engine::{
-    DtypeRequest, EngineError, EngineOptions, LoadOptions, ModelSource, OpenError, Text, TextEngine, TokenRequest,
+    DtypeRequest, EngineError, EngineOptions, LoadOptions, ModelSource, OpenError, TextEngine, TokenRequest,
+    TokenizerRequirement,
 };
 
 /// A model that runs in this process, as a [`ChatModel`]. Clones share one engine.
@@ -18,7 +19,7 @@ pub struct LocalModel {
 }
 
 impl LocalModel {
-    /// Opens a model: everything is read and checked before this returns.
+    /// Opens a model. Everything is read and checked before this returns.
     ///
     /// # Errors
     /// The first fault found in the model's files or in the options.
@@ -29,14 +30,14 @@ impl LocalModel {
         thinking: bool,
     ) -> Result<Self, OpenError> {
         let how = LoadOptions { dtype: DtypeRequest::Requested(dtype), compute: None, watch: &mut |_| () };
-        Self::open_as(source, options, thinking, Text::Needed, how)
+        Self::open_as(source, options, thinking, TokenizerRequirement::Required, how)
     }
 
-    /// Opens a model that may lack a tokenizer: then only token ids can be continued, and generated
-    /// text is empty.
+    /// Opens a model that may lack a tokenizer. Without one, only token ids can be continued, and
+    /// generated text is empty.
     ///
     /// # Errors
-    /// As [`open`](Self::open).
+    /// Those of [`open`](Self::open).
     pub fn open_for_tokens(
         source: &ModelSource,
         options: &EngineOptions,
@@ -44,21 +45,21 @@ impl LocalModel {
         thinking: bool,
     ) -> Result<Self, OpenError> {
         let how = LoadOptions { dtype: DtypeRequest::Requested(dtype), compute: None, watch: &mut |_| () };
-        Self::open_as(source, options, thinking, Text::Optional, how)
+        Self::open_as(source, options, thinking, TokenizerRequirement::Optional, how)
     }
 
     /// Opens a model with every option of loading spelled out.
     ///
     /// # Errors
-    /// As [`open`](Self::open).
+    /// Those of [`open`](Self::open).
     pub fn open_as(
         source: &ModelSource,
         options: &EngineOptions,
         thinking: bool,
-        needs: Text,
+        tokenizer: TokenizerRequirement,
         how: LoadOptions<'_>,
     ) -> Result<Self, OpenError> {
-        Ok(Self { engine: TextEngine::open(source, options, needs, how)?, thinking })
+        Ok(Self { engine: TextEngine::open(source, options, tokenizer, how)?, thinking })
     }
 
     /// Returns this model with thinking turned on or off; weights and engine are shared.
@@ -66,12 +67,12 @@ impl LocalModel {
         Self { thinking, ..self.clone() }
     }
 
-    /// The engine behind the port, for callers that work on token ids.
+    /// Returns the engine, for callers that work on token ids.
     pub fn engine(&self) -> &TextEngine {
         &self.engine
     }
 
-    /// Whether the chat template asks the model to think before it answers.
+    /// Returns whether the chat template asks the model to think before it answers.
     pub fn thinking(&self) -> bool {
         self.thinking
     }

@@ -5,7 +5,7 @@ use super::Observer;
 use crate::chat::{ChatModel, ModelRole};
 use crate::config::{ModelSpec, Settings};
 use crate::engine::qwen3::Dtype;
-use crate::engine::{DtypeRequest, LoadOptions, OpenError, Text};
+use crate::engine::{DtypeRequest, LoadOptions, OpenError, TokenizerRequirement};
 use crate::local::LocalModel;
 use std::sync::Arc;
 
@@ -52,7 +52,7 @@ fn open(
     let name = source.name();
     let dtype = resolved.map_or(DtypeRequest::Requested(*dtype), DtypeRequest::Resolved);
     let how = LoadOptions { dtype, compute, watch: &mut |news| observer.opening(&name, news) };
-    let model = LocalModel::open_as(source, &settings.engine, *thinking, Text::Needed, how)?;
+    let model = LocalModel::open_as(source, &settings.engine, *thinking, TokenizerRequirement::Required, how)?;
     observer.opened();
     Ok(model)
 }

@@ -54,7 +54,8 @@ fn data_that_cannot_be_used_is_refused() {
         "#]],
     );
     let experiment = Experiment::new();
-    let twice = b"{\"id\": 1, \"question\": \"x\", \"gold\": \"human\"}\n{\"id\": \"1\", \"question\": \"y\", \"gold\": \"human\"}\n";
+    let twice = b"{\"id\": 1, \"question\": \"x\", \"gold\": \"human\"}\n\
+    {\"id\": \"1\", \"question\": \"y\", \"gold\": \"human\"}\n";
     experiment.write("test.jsonl", twice).check(
         "validate x.toml --skip-bad-rows",
         expect![[r#"

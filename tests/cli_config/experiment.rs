@@ -1,10 +1,10 @@
-//! A sound experiment in a folder of its own, and the program run in it.
+//! A valid experiment in a folder of its own, and the program run in it.
 
 use expect_test::Expect;
 use std::fs;
 use std::process::Command;
 
-/// A sound experiment, texts of which tests replace.
+/// A valid experiment, of which tests replace texts.
 pub(super) const CONFIG: &str = r#"schema = 1
 name = "small"
 [model]
@@ -46,7 +46,8 @@ impl Experiment {
             .write("pool.jsonl", b"{\"question\": \"one\"}\n{\"question\": \"two\"}\n{\"question\": \"three\"}\n");
         experiment.write(
             "test.jsonl",
-            b"{\"id\": \"a\", \"question\": \"four\", \"gold\": \"human\"}\n{\"id\": \"b\", \"question\": \"five\", \"gold\": \"scraper\"}\n",
+            b"{\"id\": \"a\", \"question\": \"four\", \"gold\": \"human\"}\n\
+            {\"id\": \"b\", \"question\": \"five\", \"gold\": \"scraper\"}\n",
         );
         experiment
     }
@@ -56,7 +57,7 @@ impl Experiment {
         self
     }
 
-    /// The experiment with one text of its file replaced.
+    /// Replaces one text of the experiment's file.
     pub(super) fn with(&self, from: &str, to: &str) -> &Self {
         assert!(CONFIG.contains(from), "{from}");
         self.write("x.toml", CONFIG.replacen(from, to, 1).as_bytes())
@@ -72,7 +73,8 @@ impl Experiment {
         (output.status.code().expect("an exit code"), text(output.stdout), text(output.stderr))
     }
 
-    /// Runs the program in the folder; what it printed and its exit code, as one text.
+    /// Runs the program in the folder and compares its output and exit code, as one text, with
+    /// `expected`.
     #[track_caller]
     pub(super) fn check(&self, args: &str, expected: Expect) {
         let (code, stdout, stderr) = self.run(args);

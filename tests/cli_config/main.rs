@@ -1,5 +1,5 @@
-//! What the program says to experiment files, data and prompts, right and wrong: exit code, stdout
-//! and stderr of `validate`, `plan`, `eval` and `compare`, word for word. The model is the
+//! What the program prints for experiment files, data and prompts, right and wrong: exit code,
+//! stdout and stderr of `validate`, `plan`, `eval` and `compare`, word for word. The model is the
 //! program's own, so nothing else is needed.
 
 mod data;

@@ -16,7 +16,7 @@ fn open(bytes: Vec<u8>) -> Result<GgufFile, String> {
     GgufFile::from_bytes("m.gguf".to_string(), FileBytes::Owned(bytes)).map_err(|error| error.to_string())
 }
 
-/// What is said about a file of two small tensors with one change.
+/// Checks the message about a file of two small tensors with one change.
 fn check(change: impl Fn(&mut Writer), expected: &str) {
     let mut writer = Writer::empty();
     writer.put("general.architecture", Put::text("qwen3"));
@@ -166,7 +166,7 @@ fn shapes_and_names_are_those_asked_for_or_nothing_comes() {
     assert_eq!(message("model.norm.weight", &[4]), "the weights lack the tensor `output_norm.weight`");
 }
 
-/// Everything that is asked of a file when a model is opened, but for the engine.
+/// Reads everything that opening a model reads, without the engine.
 fn use_all(file: &mut GgufFile) {
     let _ = Config::from_gguf(file);
     let metadata = file.metadata();
@@ -192,7 +192,7 @@ fn use_all(file: &mut GgufFile) {
     }
 }
 
-/// A small model with all that a file can have.
+/// A small model with everything that a file can have.
 static WHOLE: LazyLock<Vec<u8>> = LazyLock::new(|| {
     let config = json!({"hidden_size": 32, "intermediate_size": 32, "num_hidden_layers": 1});
     let model = TinyModel { config, ..TinyModel::default() };

@@ -1,4 +1,4 @@
-//! GGUF files: what a model gives through one, and that no file, however broken, does more than be
+//! GGUF files: a model gives the same through one as through safetensors, and every broken file is
 //! refused.
 
 mod command;

@@ -1,4 +1,4 @@
-//! A model through a GGUF file is the model that it is through safetensors.
+//! A model gives the same results from a GGUF file as from safetensors.
 
 use crate::support::{TinyModel, shapes};
 use crate::writer::{Put, Writer, quantized};
@@ -10,15 +10,16 @@ use maspo::chat::{ChatModel, FinishReason, Sampling};
 use maspo::engine::kernels::{Compute, Format, KernelSet};
 use maspo::engine::qwen3::{Config, Dtype};
 use maspo::engine::weights::{FileBytes, GgufFile, Leftover, RandomWeights, TensorSource, WeightFiles, WeightsError};
-use maspo::engine::{DtypeRequest, EngineOptions, LoadOptions, ModelSource, Text, TokenRequest};
+use maspo::engine::{DtypeRequest, EngineOptions, LoadOptions, ModelSource, TokenRequest, TokenizerRequirement};
 use maspo::local::LocalModel;
 use serde_json::json;
 use std::path::Path;
 
-/// A model whose rows are whole blocks of every format.
+/// Returns a model whose rows are whole blocks of every format.
 fn blocky() -> TinyModel {
     let config = json!({
-        "hidden_size": 256, "intermediate_size": 512, "num_attention_heads": 4, "num_key_value_heads": 2, "head_dim": 64,
+        "hidden_size": 256, "intermediate_size": 512,
+        "num_attention_heads": 4, "num_key_value_heads": 2, "head_dim": 64,
         "tie_word_embeddings": false, "attention_bias": true,
     });
     TinyModel { config, ..TinyModel::default() }
@@ -97,7 +98,7 @@ fn the_end_of_turn_is_that_of_the_metadata() {
     assert_eq!(greedy(&open(&path), 8, false), (tokens, FinishReason::Length));
 }
 
-/// What is stored differently from layer to layer, as in a Q4_K_M file.
+/// Returns the format of a matrix, which differs from layer to layer as in a Q4_K_M file.
 fn mixed(name: &str) -> GgmlDType {
     match name {
         _ if name.contains("q_proj") => GgmlDType::Q4K,
@@ -152,12 +153,13 @@ fn a_mixed_file_runs() {
     assert_eq!(greedy(&open(&path), 8, true).0.len(), 8);
 }
 
-/// The log-probabilities of a hundred tokens after two prompts, long and short, and those of an
-/// answer of several tokens.
+/// Returns the log-probabilities of a hundred tokens after two prompts, long and short, and those
+/// of an answer of several tokens.
 fn scores(path: &Path, dtype: Dtype, compute: Compute) -> Vec<f64> {
     let source = ModelSource::parse(path.to_str().unwrap()).unwrap();
     let how = LoadOptions { dtype: DtypeRequest::Requested(dtype), compute: Some(compute), watch: &mut |_| () };
-    let model = LocalModel::open_as(&source, &EngineOptions::default(), false, Text::Optional, how).unwrap();
+    let model =
+        LocalModel::open_as(&source, &EngineOptions::default(), false, TokenizerRequirement::Optional, how).unwrap();
     let prompts = [(0..50).map(|i| i * 7 % 416).collect::<Vec<u32>>(), vec![5]];
     let answers: Vec<Vec<u32>> = (0..100).map(|id| vec![id * 4]).chain([vec![1, 2, 3, 4]]).collect();
     let score = |prompt| block_on(model.engine().score_tokens(prompt, answers.clone())).unwrap().logprobs;
@@ -191,14 +193,14 @@ fn matrices_that_become_one_are_kept_in_the_finest_format_that_one_of_them_needs
         let options = EngineOptions::default();
         LocalModel::open_for_tokens(&source, &options, Dtype::Auto, false).unwrap().engine().resolved_dtype().bytes
     };
-    // In rows of 256 inputs: q, k and v of a layer have 512, o_proj 256, gate and up 1,024,
-    // down_proj 512 (its own are twice as wide), each of the two tables 416.
+    // Counted in rows of 256 inputs: q, k and v of a layer have 512, o_proj 256, gate and up 1,024,
+    // down_proj 512 (its own rows are twice as wide), and each of the two tables 416.
     let (q4_row, q8_row) = (144, 8 * 34);
     let without = 2 * (256 + 1024 + 2 * 256) * q4_row + 2 * 416 * q4_row;
     assert_eq!(bytes(GgmlDType::Q4K), without + 2 * 512 * q4_row);
-    // As Q4_K_M has it in half of its layers: 8.5 bits for all three.
+    // Q4_K_M has this in half of its layers: 8.5 bits for all three.
     assert_eq!(bytes(GgmlDType::Q6K), without + 2 * 512 * q8_row);
-    // What neither 16-bit format keeps of the other is kept in 32 bits.
+    // f32 keeps what either 16-bit format loses of the other.
     let kind = |name: &str| match name {
         _ if name.contains("v_proj") => GgmlDType::F16,
         _ if name.contains("k_proj") => GgmlDType::BF16,
@@ -210,7 +212,7 @@ fn matrices_that_become_one_are_kept_in_the_finest_format_that_one_of_them_needs
     assert_eq!(model.engine().resolved_dtype().bytes, without + 2 * 512 * 4 * 256);
 }
 
-/// What is said about the configuration of a file with one change.
+/// Checks the message about the configuration of a file with one change.
 fn check(change: impl Fn(&mut Writer), expected: &str) {
     let mut writer = Writer::model(&TinyModel::default(), |_| GgmlDType::F32);
     change(&mut writer);

@@ -69,7 +69,8 @@ fn files_beside_the_gguf_win() {
     std::fs::write(folder.path().join("m.gguf"), writer.bytes()).unwrap();
     assert_eq!(
         open(folder.path(), false).err().unwrap(),
-        "tokenizer.ggml.pre: `llama-bpe` is not supported; `qwen2` is (a tokenizer.json beside the file would be used instead)"
+        "tokenizer.ggml.pre: `llama-bpe` is not supported; `qwen2` is (a tokenizer.json beside the file would be \
+        used instead)"
     );
     let golden = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden/tokenizer/tokenizer.json");
     std::fs::copy(golden, folder.path().join("tokenizer.json")).unwrap();

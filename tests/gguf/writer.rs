@@ -41,24 +41,24 @@ fn text_bytes(text: &str) -> Vec<u8> {
     [(text.len() as u64).to_le_bytes().as_slice(), text.as_bytes()].concat()
 }
 
-/// A tensor on its way into a file.
+/// A tensor to be written.
 pub(crate) struct PutTensor {
     pub(crate) name: String,
-    /// The width of a row first.
+    /// The sizes of the dimensions, the width of a row first.
     pub(crate) dims: Vec<u64>,
     pub(crate) kind: u32,
     pub(crate) data: Vec<u8>,
-    /// Where it is said to be, when not where it is.
+    /// The offset that the file declares, if it is not the true one.
     pub(crate) offset: Option<u64>,
 }
 
-/// A file on its way to disk.
+/// A file to be written.
 pub(crate) struct Writer {
     pub(crate) version: u32,
     pub(crate) alignment: usize,
     pub(crate) keys: Vec<(String, Put)>,
     pub(crate) tensors: Vec<PutTensor>,
-    /// The numbers of tensors and keys, when not the true ones.
+    /// The declared numbers of tensors and keys, if they are not the true ones.
     pub(crate) counts: Option<(u64, u64)>,
 }
 
@@ -67,7 +67,8 @@ impl Writer {
         Self { version: 3, alignment: 32, keys: Vec::new(), tensors: Vec::new(), counts: None }
     }
 
-    /// A model without a tokenizer: `kind` says how a matrix is stored, by its Hugging Face name.
+    /// Writes a model without a tokenizer. `kind` returns the format of a matrix by its Hugging
+    /// Face name.
     pub(crate) fn model(model: &TinyModel, kind: impl Fn(&str) -> GgmlDType) -> Self {
         let config = model.whole_config();
         let mut writer = Self::empty();
@@ -148,7 +149,7 @@ impl Writer {
         self.tensors.push(PutTensor { name, dims, kind, data: vec![0; bytes], offset: None });
     }
 
-    /// The file's bytes.
+    /// Returns the file's bytes.
     pub(crate) fn bytes(&self) -> Vec<u8> {
         let counts = self.counts.unwrap_or((self.tensors.len() as u64, self.keys.len() as u64));
         let mut bytes = [b"GGUF".as_slice(), &self.version.to_le_bytes()].concat();
@@ -175,7 +176,7 @@ impl Writer {
     }
 }
 
-/// Numbers in a number format, by candle.
+/// Converts numbers to a number format, by candle.
 pub(crate) fn quantized(numbers: &[f32], shape: &[usize], kind: GgmlDType) -> QTensor {
     QTensor::quantize(&Tensor::from_slice(numbers, shape, &Device::Cpu).unwrap(), kind).unwrap()
 }
@@ -192,7 +193,7 @@ fn kind_id(kind: GgmlDType) -> u32 {
     }
 }
 
-/// The name in a GGUF file, by what converters write.
+/// Returns the name that converters give a tensor in a GGUF file.
 fn gguf_name(name: &str) -> String {
     [
         ("model.embed_tokens", "token_embd"),

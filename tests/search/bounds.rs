@@ -97,8 +97,8 @@ fn input_that_cannot_be_searched_is_refused_before_any_call() {
         assert!(ran.events.is_empty() && ran.worker.is_empty());
     };
     check(|world| world.pool.clear(), expect!["the pool has no queries"]);
-    check(|world| world.options.search.beam = 0, expect!["`search.beam` must be at least 1"]);
-    check(|world| world.options.search.final_check = 0, expect!["`search.final_check` must be at least 1"]);
+    check(|world| world.options.search.beam = 0, expect!["`search.beam` is 0; it must be at least 1"]);
+    check(|world| world.options.search.final_check = 0, expect!["`search.final_check` is 0; it must be at least 1"]);
     check(
         |world| world.agents[0].optimize = false,
         expect!["no agent may be optimized; set `optimize = true` for at least one"],

@@ -1,4 +1,4 @@
-//! Which file of a package imports which: `crate::` and `super::` paths, followed through
+//! Finds which file of a package imports which: it follows `crate::` and `super::` paths through
 //! re-exports to the file that defines a name.
 
 use super::{files, read};
@@ -15,7 +15,7 @@ pub(crate) struct Package {
 type ModulePath = Vec<String>;
 
 impl Package {
-    /// The package whose `lib.rs` is in `root`, without the packages nested in it.
+    /// Reads the package whose `lib.rs` is in `root`, without the packages nested in it.
     pub(crate) fn new(root: PathBuf, nested: &[&str]) -> Self {
         let nested: Vec<PathBuf> = nested.iter().map(|folder| root.join(folder)).collect();
         let own = |path: &PathBuf| !nested.iter().any(|folder| path.starts_with(folder));
@@ -28,13 +28,13 @@ impl Package {
         &self.files
     }
 
-    /// The folder or file right below the root that a file belongs to; `None` for `lib.rs` and
-    /// `main.rs`.
+    /// Returns the folder or file right below the root that a file belongs to; `None` for `lib.rs`
+    /// and `main.rs`.
     pub(crate) fn part(&self, file: &Path) -> Option<String> {
         self.module_path(file).first().cloned()
     }
 
-    /// The module that a file is.
+    /// Returns the path of the module that a file is.
     fn module_path(&self, file: &Path) -> ModulePath {
         let inside = file.strip_prefix(&self.root).expect("a file of the package").with_extension("");
         let mut path: ModulePath = inside.iter().map(|part| part.to_string_lossy().into_owned()).collect();
@@ -45,8 +45,8 @@ impl Package {
         path
     }
 
-    /// The paths that a file imports, as they are written but from the package's root. Paths in the
-    /// file's test module count if `tests` says so.
+    /// Returns the paths that a file imports, as written but from the package's root. With `tests`,
+    /// paths in the file's test module count too.
     pub(crate) fn imports(&self, file: &Path, tests: bool) -> BTreeSet<ModulePath> {
         let text = without_comments(&read(file));
         let test_module = text.find("#[cfg(test)]\nmod tests {").or(text.find("\nmod tests {")).unwrap_or(text.len());
@@ -74,7 +74,7 @@ impl Package {
         found
     }
 
-    /// The file that defines what a path names, through the re-exports on its way.
+    /// Returns the file that defines what a path names, through the re-exports on its way.
     pub(crate) fn definition(&self, path: &[String]) -> Option<PathBuf> {
         for length in (0..=path.len()).rev() {
             let Some(file) = self.module_file(&path[..length]) else { continue };
@@ -92,7 +92,7 @@ impl Package {
         [folder.with_extension("rs"), folder.join("mod.rs")].into_iter().find(|file| file.is_file())
     }
 
-    /// Where `name` comes from if the module re-exports it.
+    /// Returns the path that `name` comes from if the module re-exports it.
     fn reexport(&self, file: &Path, module: &[String], name: &str) -> Option<ModulePath> {
         let text = without_comments(&read(file));
         for statement in text.split("use ").skip(1).filter_map(|rest| rest.split_once(';')).map(|(path, _)| path) {
@@ -113,7 +113,7 @@ impl Package {
         None
     }
 
-    /// Groups of files that import each other in a circle and lie in different folders.
+    /// Returns the groups of files that import each other in a circle and lie in different folders.
     pub(crate) fn cycles(&self) -> Vec<Vec<PathBuf>> {
         let target = |file: &PathBuf| {
             let found = self.imports(file, false).into_iter().filter_map(|path| self.definition(&path));
@@ -134,7 +134,7 @@ impl Package {
     }
 }
 
-/// Everything that can be reached from a file along imports.
+/// Returns everything that can be reached from a file along imports.
 fn reach<'a>(file: &'a PathBuf, edges: &'a BTreeMap<&PathBuf, BTreeSet<PathBuf>>) -> BTreeSet<&'a PathBuf> {
     let (mut found, mut open) = (BTreeSet::new(), vec![file]);
     while let Some(file) = open.pop() {
@@ -147,7 +147,7 @@ fn reach<'a>(file: &'a PathBuf, edges: &'a BTreeMap<&PathBuf, BTreeSet<PathBuf>>
     found
 }
 
-/// The text without lines that are comments.
+/// Returns the text without lines that are comments.
 fn without_comments(text: &str) -> String {
     text.lines().filter(|line| !line.trim_start().starts_with("//")).flat_map(|line| [line, "\n"]).collect()
 }

@@ -11,8 +11,8 @@ const TENSOR_FREE: &[&str] = &["text", "blocks", "schedule"];
 /// A module and the modules that it imports.
 type Row = (String, BTreeSet<String>);
 
-/// The rows of the table below `heading` in ARCHITECTURE.md, from the lowest layer up. The module
-/// stands in the first cell, what it imports in the last.
+/// Returns the rows of the table below `heading` in ARCHITECTURE.md, from the lowest layer up. The
+/// first cell names the module, the last one what it imports.
 fn table(heading: &str) -> Vec<Row> {
     let text = read(&root().join("ARCHITECTURE.md"));
     let section = text.split_once(heading).unwrap_or_else(|| panic!("ARCHITECTURE.md has no `{heading}`")).1;
@@ -57,8 +57,8 @@ fn check(package: &Package, declared: &[Row], open: &str) -> Vec<String> {
     faults
 }
 
-/// The parts of the package that a file's imports are defined in; another package is a part by its
-/// name.
+/// Returns the parts of the package that define what a file imports. Another package is a part by
+/// its name.
 fn imported_parts(package: &Package, file: &Path) -> BTreeSet<String> {
     let part = |path: &Vec<String>| {
         let defined = package.definition(path).and_then(|file| package.part(&file));

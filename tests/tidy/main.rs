@@ -8,12 +8,12 @@ mod texts;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-/// The repository's root.
+/// Returns the repository's root.
 fn root() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR"))
 }
 
-/// Every file below `folder` with one of these endings, in order.
+/// Returns every file below `folder` with one of these endings, in order.
 fn files(folder: &Path, endings: &[&str]) -> Vec<PathBuf> {
     let mut files = Vec::new();
     let mut folders = vec![folder.to_path_buf()];

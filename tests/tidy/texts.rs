@@ -1,10 +1,32 @@
-//! How files read: heads, lengths, and the names of files in ARCHITECTURE.md.
+//! How files read: heads, lengths, widths, and the names of files in ARCHITECTURE.md.
 
 use super::{assert_none, files, read, root};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 /// The longest file.
 const MAX_LINES: usize = 600;
+
+/// The widest comment or line of Markdown, in characters.
+const MAX_TEXT: usize = 100;
+
+/// The widest line of code, in characters.
+const MAX_CODE: usize = 120;
+
+/// Beginnings of the paths of files whose widths are not checked yet.
+const UNCHECKED_WIDTHS: [&str; 12] = [
+    "benches/gpu",
+    "docs/gpu-suite.md",
+    "kernels/",
+    "scripts/check-",
+    "scripts/gpu-suite.sh",
+    "src/engine/executor/gpu/",
+    "src/engine/files/",
+    "src/engine/kernels/gpu/",
+    "src/engine/qwen3/",
+    "src/engine/text/",
+    "src/engine/weights/",
+    "target/",
+];
 
 /// Folders with Rust code.
 const CODE: [&str; 6] = ["src", "tests", "benches", "examples", "studies", "models"];
@@ -45,4 +67,100 @@ fn files_that_the_architecture_document_names_exist() {
         .map(|name| format!("ARCHITECTURE.md names `{name}`, which does not exist"))
         .collect();
     assert_none(&missing);
+}
+
+/// The kinds of lines that a file's ending stands for.
+#[derive(Clone, Copy, PartialEq)]
+enum Language {
+    /// Code whose comments start with this.
+    Code(&'static str),
+    Markdown,
+}
+
+impl Language {
+    fn of(path: &Path) -> Option<Self> {
+        match path.extension().and_then(|extension| extension.to_str()) {
+            Some("rs" | "cu" | "metal" | "h") => Some(Self::Code("//")),
+            Some("py" | "sh") => Some(Self::Code("#")),
+            Some("md") => Some(Self::Markdown),
+            _ if path.ends_with(".ci/run") => Some(Self::Code("#")),
+            _ => None,
+        }
+    }
+}
+
+/// Returns the numbers of the lines that are too wide, with their widths. Tables, lines with links,
+/// fenced code and the insides of raw strings of several lines may be wider.
+fn wide_lines(text: &str, language: Language) -> Vec<(usize, usize)> {
+    let (mut fenced, mut raw_end) = (false, None::<String>);
+    let mut wide = Vec::new();
+    for (number, line) in (1..).zip(text.lines()) {
+        if raw_end.is_some() {
+            raw_end = raw_end.take_if(|end| !line.contains(end.as_str()));
+            continue;
+        }
+        let (prose, limit) = match language {
+            Language::Markdown => (Some(line.trim_start()), MAX_TEXT),
+            Language::Code(mark) => match line.trim_start().strip_prefix(mark) {
+                Some(comment) => (Some(comment.trim_start_matches(['/', '!']).trim_start()), MAX_TEXT),
+                None if [';', ',', '{', '}', ')'].iter().any(|end| line.contains(&format!("{end} {mark} "))) => {
+                    (None, MAX_TEXT)
+                }
+                None => (None, MAX_CODE),
+            },
+        };
+        let fence = prose.is_some_and(|prose| prose.starts_with("```") || prose.starts_with("~~~"));
+        fenced = fence != (fenced && prose.is_some());
+        let free = fenced
+            || prose.is_some_and(|prose| prose.starts_with('|') || prose.contains("](") || prose.contains("://"));
+        let width = line.chars().count();
+        if width > limit && !free && !fence {
+            wide.push((number, width));
+        }
+        if language == Language::Code("//") && prose.is_none() {
+            raw_end = opened_raw_string(line);
+        }
+    }
+    wide
+}
+
+/// Returns the end of the raw string that the line opens and does not close.
+fn opened_raw_string(line: &str) -> Option<String> {
+    let start = line.find("r#")?;
+    let hashes = line[start + 1..].chars().take_while(|c| *c == '#').count();
+    let rest = line[start + 1 + hashes..].strip_prefix('"')?;
+    let end = format!("\"{}", "#".repeat(hashes));
+    (!rest.contains(&end)).then_some(end)
+}
+
+#[test]
+fn lines_are_narrow_enough_to_read() {
+    let checked = files(root(), &["rs", "md", "py", "sh", "cu", "metal", "h"]);
+    let mut faults = Vec::new();
+    for path in checked.into_iter().chain([root().join(".ci/run")]) {
+        let name = shown(&path);
+        if UNCHECKED_WIDTHS.iter().any(|start| name.starts_with(start)) {
+            continue;
+        }
+        let language = Language::of(&path).expect("an ending that was asked for");
+        let wide = wide_lines(&read(&path), language);
+        faults.extend(wide.iter().map(|(number, width)| format!("{name}:{number}: {width} columns wide")));
+    }
+    assert_none(&faults);
+}
+
+#[test]
+fn only_prose_and_code_count_as_wide() {
+    let long = "word ".repeat(30);
+    let check = |text: &str, language, expected: &[usize]| {
+        let found: Vec<usize> = wide_lines(text, language).into_iter().map(|(number, _)| number).collect();
+        assert_eq!(found, expected, "{text}");
+    };
+    check(&format!("{long}\n```\n{long}\n```\n| {long} |\n[x]({long})\n{long}"), Language::Markdown, &[1, 7]);
+    let rust = Language::Code("//");
+    check(&format!("/// {long}\n/// ```\n/// {long}\n/// ```\n/// {long}"), rust, &[1, 5]);
+    check(&format!("let a = r#\"\n{long}\n\"#;\nlet b = \"{long}\";"), rust, &[4]);
+    check(&format!("a({}); // {}", "x".repeat(80), "y".repeat(20)), rust, &[1]);
+    check(&"x".repeat(120), rust, &[]);
+    check(&format!("# {long}\n{}", "x".repeat(121)), Language::Code("#"), &[1, 2]);
 }

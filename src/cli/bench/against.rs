@@ -1,12 +1,12 @@
 //! `maspo bench --against DTYPE`: what a number format changes in a model's logits.
 
 use super::super::{CliError, Exit};
-use super::{Args, SEED, headline, open, print_json, say};
+use super::{Args, SEED, headline, open, print_json, print_table_line};
 use crate::engine::qwen3::{Dtype, KvDtype};
 use crate::engine::{EngineOptions, ModelSource, logit_divergence};
 use serde_json::json;
 
-/// Sequences that are compared, 64 positions each.
+/// The number of compared sequences, with 64 positions each.
 const SEQUENCES: usize = 8;
 
 pub(super) fn run(args: &Args, reference: Dtype) -> Result<Exit, CliError> {
@@ -18,12 +18,15 @@ pub(super) fn run(args: &Args, reference: Dtype) -> Result<Exit, CliError> {
     let opened = open(args, &source, args.dtype, &options)?;
     let found = logit_divergence(&reference, &opened, SEQUENCES, SEED)
         .map_err(|error| CliError::new(Exit::RunFailed, error))?;
-    say(args, &format!("{}, beside {}", headline(args, &source, &opened), reference.resolved.dtype))?;
+    print_table_line(args, &format!("{}, beside {}", headline(args, &source, &opened), reference.resolved.dtype))?;
     for (rows, found) in [("tokens of prompts", found.prompts), ("generated tokens", found.generated)] {
-        say(args, &format!("{rows}, {} positions", found.positions))?;
-        say(args, &format!("  same greedy token    {:.1} %", 100.0 * found.greedy))?;
-        say(args, &format!("  error of logits      {:.4} of their standard deviation", found.relative_error))?;
-        say(args, &format!("  KL divergence        {:.6} nats", found.divergence))?;
+        print_table_line(args, &format!("{rows}, {} positions", found.positions))?;
+        print_table_line(args, &format!("  same greedy token    {:.1} %", 100.0 * found.greedy))?;
+        print_table_line(
+            args,
+            &format!("  error of logits      {:.4} of their standard deviation", found.relative_error),
+        )?;
+        print_table_line(args, &format!("  KL divergence        {:.6} nats", found.divergence))?;
     }
     print_json(
         args,

@@ -3,21 +3,22 @@
 
 use super::super::jsonl::{Input, parse};
 use super::super::loading::Loading;
-use super::super::output::note;
+use super::super::output::print_message;
 use super::super::{CliError, Exit};
-use super::{Args, MAX_ROUNDS, print_object, say, spread};
+use super::{Args, MAX_ROUNDS, print_object, print_table_line, spread};
 use crate::chat::{Message, Sampling};
-use crate::engine::{DtypeRequest, EngineOptions, LoadOptions, ModelSource, Text, TextEngine, TokenRequest};
+use crate::engine::{
+    DtypeRequest, EngineOptions, LoadOptions, ModelSource, TextEngine, TokenRequest, TokenizerRequirement,
+};
 use crate::run::use_threads;
 use crate::throughput::{DraftFigures, Drafting, measure_drafting};
 use serde::Deserialize;
 use serde_json::json;
 
-/// Tokens that the K/V pool holds by default: the prompts of all requests are to stay there.
+/// The tokens that the K/V pool holds by default, so that the prompts of all requests stay in it.
 const KV_TOKENS: usize = 1 << 17;
 
-/// One line of a file; what else it holds is passed over, so that the embedded model's probes will
-/// do.
+/// One line of a file. Other fields are ignored, so that the embedded model's probes can be used.
 #[derive(Deserialize)]
 struct Line {
     messages: Vec<Message>,
@@ -34,9 +35,9 @@ pub(super) fn run(args: &Args) -> Result<Exit, CliError> {
     let how = LoadOptions {
         dtype: DtypeRequest::Requested(args.dtype),
         compute: None,
-        watch: &mut |heard| loading.show(heard),
+        watch: &mut |progress| loading.show(progress),
     };
-    let mut model = TextEngine::open(&source, &options, Text::Needed, how)?;
+    let mut model = TextEngine::open(&source, &options, TokenizerRequirement::Required, how)?;
     loading.finish();
     let requests = read(args, &model)?;
     let (longest, limit) = (requests.iter().map(|request| request.prompt.len()).max().unwrap_or(0), model.limit());
@@ -47,20 +48,27 @@ pub(super) fn run(args: &Args) -> Result<Exit, CliError> {
     }
     let ways = ways(args, &options);
     let head = format!("{source}, {}, {}", model.dtype(), model.device());
-    say(args, &format!("{head}: {} requests, medians (least-greatest) of {} rounds", requests.len(), args.rounds))?;
-    let heard = |round, way: Drafting, seconds| {
-        note(format_args!("round {round}: {} at once, drafts of {}: {seconds:.3} s", way.batch, way.draft_tokens));
-    };
-    let figures = measure_drafting(&mut model, &options, &requests, &ways, args.rounds, heard)
-        .map_err(|error| CliError::new(Exit::RunFailed, error))?;
-    say(
+    print_table_line(
         args,
-        "at once   drafts   rows   steps   decoded   drafted   accepted   seconds                   faster by                processor seconds",
+        &format!("{head}: {} requests, medians (least-greatest) of {} rounds", requests.len(), args.rounds),
+    )?;
+    let progress = |round, way: Drafting, seconds| {
+        print_message(format_args!(
+            "round {round}: {} at once, drafts of {}: {seconds:.3} s",
+            way.batch, way.draft_tokens
+        ));
+    };
+    let figures = measure_drafting(&mut model, &options, &requests, &ways, args.rounds, progress)
+        .map_err(|error| CliError::new(Exit::RunFailed, error))?;
+    print_table_line(
+        args,
+        "at once   drafts   rows   steps   decoded   drafted   accepted   \
+         seconds                   faster by                processor seconds",
     )?;
     for figures in &figures {
-        say(args, &row(figures))?;
+        print_table_line(args, &row(figures))?;
     }
-    say(args, "all ways gave the same tokens")?;
+    print_table_line(args, "all ways gave the same tokens")?;
     let head = json!({ "model": source.name(), "dtype": model.dtype(), "device": model.device() });
     let figures = json!({ "requests": requests.len(), "rounds": args.rounds, "ways": figures });
     print_object(args, head, figures)?;
@@ -81,7 +89,7 @@ fn check(args: &Args) -> Result<(), CliError> {
     if faults.is_empty() { Ok(()) } else { Err(CliError::bad_inputs(faults)) }
 }
 
-/// For every batch without drafts first, then with.
+/// Returns the ways to answer: for every batch without drafts first, then with.
 fn ways(args: &Args, options: &EngineOptions) -> Vec<Drafting> {
     let draft_tokens = args.draft_tokens.unwrap_or(options.draft_tokens);
     let rows = if args.draft_rows.is_empty() { &[options.draft_rows][..] } else { &args.draft_rows };
@@ -93,7 +101,7 @@ fn ways(args: &Args, options: &EngineOptions) -> Vec<Drafting> {
     args.batch.iter().flat_map(of_batch).collect()
 }
 
-/// All requests of all files, greedy.
+/// Reads the requests of all files; all are greedy.
 fn read(args: &Args, model: &TextEngine) -> Result<Vec<TokenRequest>, CliError> {
     let (mut requests, mut faults) = (Vec::new(), Vec::new());
     let request = |line: &str| {

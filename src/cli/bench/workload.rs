@@ -1,14 +1,14 @@
 //! `maspo bench --workload maspo`: a recorded step of a search, replayed in every mode.
 
-use super::super::output::note;
+use super::super::output::print_message;
 use super::super::{CliError, Exit};
-use super::{Args, MAX_ROUNDS, headline, open, print_json, say, spread};
+use super::{Args, MAX_ROUNDS, headline, open, print_json, print_table_line, spread};
 use crate::chat::ModelRole;
 use crate::engine::{EngineOptions, ModelSource};
 use crate::throughput::{Mode, ModeFigures, Workload, measure_step};
 use serde_json::json;
 
-/// What is replayed.
+/// The recorded steps that can be replayed.
 #[derive(clap::ValueEnum, Clone, Copy, Debug)]
 pub(super) enum Recording {
     /// One mini-batch step of MASPO: 2 parents, 2 candidates each, 10 queries, three agents, all
@@ -25,8 +25,8 @@ pub(super) fn run(args: &Args, Recording::Maspo: Recording) -> Result<Exit, CliE
     let options = EngineOptions {
         threads: args.threads,
         kv_tokens: args.kv_tokens,
-        // The texts are random tokens and mostly so are the weights, which then go round in loops:
-        // what drafts gain on those, they gain on no text.
+        // Texts are random tokens, and mostly the weights are random too. Their outputs repeat
+        // themselves, so drafts would gain what they gain on no real text.
         draft_tokens: args.draft_tokens.unwrap_or(0),
         ..EngineOptions::default()
     };
@@ -39,24 +39,25 @@ pub(super) fn run(args: &Args, Recording::Maspo: Recording) -> Result<Exit, CliE
     }
     let [worker, optimizer, judge] = ModelRole::ALL.map(|role| workload.count(role));
     let calls = format!("{worker} worker, {optimizer} optimizer and {judge} judge calls");
-    say(args, &headline(args, &source, &opened))?;
-    say(
+    print_table_line(args, &headline(args, &source, &opened))?;
+    print_table_line(
         args,
         &format!("recorded step of {queries} queries: {calls}; median (least-greatest), rounds: {}", args.rounds),
     )?;
-    let heard = |round, mode: Mode, seconds| {
-        note(format_args!("round {round}: {:<24} {seconds:>10.3} s", mode.name()));
+    let progress = |round, mode: Mode, seconds| {
+        print_message(format_args!("round {round}: {:<24} {seconds:>10.3} s", mode.name()));
     };
-    let figures = measure_step(&mut opened, &options, &workload, args.rounds, heard)
+    let figures = measure_step(&mut opened, &options, &workload, args.rounds, progress)
         .map_err(|error| CliError::new(Exit::RunFailed, error))?;
-    say(
+    print_table_line(
         args,
-        "calls made                prefilled     reused    decoded    drafted   accepted   seconds                     of the first",
+        "calls made                prefilled     reused    decoded    drafted   accepted   \
+        seconds                     of the first",
     )?;
     for figures in &figures {
-        say(args, &row(figures))?;
+        print_table_line(args, &row(figures))?;
     }
-    say(args, "all modes gave the same tokens and scores")?;
+    print_table_line(args, "all modes gave the same tokens and scores")?;
     let modes: Vec<_> = figures.iter().map(named).collect();
     let figures = json!({
         "workload": "maspo",

@@ -235,8 +235,10 @@ fn values_of_a_wrong_type_or_out_of_range_are_named() {
 #[test]
 fn everything_is_said_at_once() {
     let folder = folder();
-    let text = "[model]\n[graph]\ntopology = \"ring\"\n[[agent]]\nname = \"a\"\nprompt = \"\"\n[[edge]]\nfrom = \"a\"\nto = \"b\"\n\
-                [data]\npool = { file = \"nowhere.jsonl\" }\ntest = { file = \"test.jsonl\" }\n[search]\nbeam = 0\nx = 1\n";
+    let text = "[model]\n[graph]\ntopology = \"ring\"\n[[agent]]\nname = \"a\"\nprompt = \"\"\n\
+                [[edge]]\nfrom = \"a\"\nto = \"b\"\n\
+                [data]\npool = { file = \"nowhere.jsonl\" }\ntest = { file = \"test.jsonl\" }\n\
+                [search]\nbeam = 0\nx = 1\n";
     expect![[r#"
         x.toml:1: `schema` is missing; this program reads `schema = 1`, at the top of the file
         x.toml:1: `model.path` is missing; the folder of a Qwen3 model, or `embedded:triage`
@@ -265,7 +267,11 @@ fn everything_is_said_at_once() {
 proptest::proptest! {
     #![proptest_config(proptest::test_runner::Config::with_cases(64))]
     #[test]
-    fn no_file_and_no_flag_makes_it_panic(at in 0..GOOD.len(), gone in 0usize..40, put in "[a-z=\\[\\]{}\"'.#0-9\n ü-]{0,6}") {
+    fn no_file_and_no_flag_makes_it_panic(
+        at in 0..GOOD.len(),
+        gone in 0usize..40,
+        put in "[a-z=\\[\\]{}\"'.#0-9\n ü-]{0,6}",
+    ) {
         let folder = folder();
         let text = format!("{}{put}{}", &GOOD[..at], GOOD.get(at + gone..).unwrap_or(""));
         let _ = load_text(&folder, &text, &[&put, &format!("search.{put}=1"), &format!("seed={put}")]);

@@ -1,10 +1,10 @@
-//! A sound experiment in a folder of its own, and how its faults are shown.
+//! A valid experiment in a folder of its own, and how its faults are shown.
 
 use super::super::{ConfigError, ModelCheck, Settings, load};
 use expect_test::Expect;
 use std::fs;
 
-/// A sound experiment, four lines of which tests change.
+/// A valid experiment, four lines of which tests change.
 pub(super) const GOOD: &str = r#"schema = 1
 name = "triage"
 seed = 7
@@ -40,11 +40,13 @@ pub(super) fn folder() -> tempfile::TempDir {
     write("train.jsonl", "{\"id\": 5, \"question\": \"five\", \"gold\": \"human\"}\n");
     write(
         "test.jsonl",
-        "{\"id\": 3, \"question\": \"three\", \"gold\": \"human\"}\n{\"id\": 4, \"question\": \"four\", \"gold\": \"scraper\"}\n",
+        "{\"id\": 3, \"question\": \"three\", \"gold\": \"human\"}\n\
+        {\"id\": 4, \"question\": \"four\", \"gold\": \"scraper\"}\n",
     );
     write(
         "twice.jsonl",
-        "{\"id\": \"k\", \"question\": \"a\", \"gold\": \"human\"}\n{\"id\": \"k\", \"question\": \"b\", \"gold\": \"human\"}\n",
+        "{\"id\": \"k\", \"question\": \"a\", \"gold\": \"human\"}\n\
+        {\"id\": \"k\", \"question\": \"b\", \"gold\": \"human\"}\n",
     );
     folder
 }
@@ -64,7 +66,8 @@ pub(super) fn shown(folder: &tempfile::TempDir, outcome: Result<Settings, Vec<Co
     text.replace(&format!("{}/", folder.path().display()), "")
 }
 
-/// The faults of the sound experiment after replacing one text by another, and with flags.
+/// Compares the faults of the valid experiment, after replacing one text by another and with flags,
+/// with `expected`.
 #[track_caller]
 pub(super) fn check(from: &str, to: &str, sets: &[&str], expected: Expect) {
     assert!(GOOD.contains(from), "{from}");

@@ -295,8 +295,8 @@ fn sets_must_not_overlap() {
         `data.train` and `data.test` share 2 rows: test.jsonl:1 (id `3`) = test.jsonl:1 (id `3`), test.jsonl:2 (id `4`) = test.jsonl:2 (id `4`)
     "#]],
     );
-    // The pool's rows are numbered by line, the test's by id: equal numbers mean nothing. What a
-    // set does not say is as in the pool, so the two parts of one file are two sets.
+    // The pool's rows are numbered by line and the test's by id, so equal numbers mean nothing. A
+    // set takes from the pool what it does not say itself, so two parts of one file are two sets.
     let folder = folder();
     let text = GOOD
         .replace("\"pool.jsonl\"", "\"test.jsonl\", limit = 1")

@@ -20,7 +20,7 @@ use schemars::generate::Contract;
 use serde_json::{Value, json};
 use std::collections::BTreeSet;
 
-/// The schema of the experiment file.
+/// Returns the schema of the experiment file.
 fn experiment() -> Value {
     let mut schema = generate::<Experiment>(Contract::Deserialize);
     without_null(&mut schema);
@@ -45,7 +45,7 @@ fn experiment() -> Value {
     schema
 }
 
-/// TOML has no null: what is not there is left out.
+/// Removes null from the schema: TOML has none, and a missing key stands for it.
 fn without_null(schema: &mut Value) {
     each(schema, &|object| {
         if let Some(Value::Array(types)) = object.get_mut("type") {
@@ -98,7 +98,7 @@ fn set_rule(key: &mut Value, rule: Rule) {
     }
 }
 
-/// The table of docs/config.md for the object at `path` of the schema.
+/// Returns the table of docs/config.md for the object at `path` of the schema.
 fn table(schema: &Value, path: &str) -> String {
     let mut object = schema;
     for name in path.split('.').filter(|name| !name.is_empty()) {
@@ -125,7 +125,7 @@ fn is_table(key: &Value) -> bool {
     key["type"] == "object" || key["items"]["type"] == "object"
 }
 
-/// The values of a key in a few words.
+/// Returns the values of a key in a few words.
 fn values(key: &Value) -> String {
     let list = |values: Vec<String>| values.join(", ");
     if let Some(choices) = key["oneOf"].as_array() {
@@ -150,12 +150,12 @@ fn values(key: &Value) -> String {
     }
 }
 
-/// A real number without `.0`.
+/// Formats a real number without a trailing `.0`.
 fn short(number: &Value) -> String {
     number.as_f64().expect("a number").to_string()
 }
 
-/// What a key means, and what each of its choices does.
+/// Returns what a key means, and what each of its choices does.
 fn meaning(key: &Value) -> String {
     let mut text = key["description"].as_str().expect("every key is described").to_string();
     for choice in key["oneOf"].as_array().into_iter().flatten() {
@@ -165,7 +165,7 @@ fn meaning(key: &Value) -> String {
     text
 }
 
-/// Text that a cell of a Markdown table can hold.
+/// Returns the text as a cell of a Markdown table can hold it.
 fn cell(text: &str) -> String {
     text.split_whitespace().collect::<Vec<_>>().join(" ").replace('|', "\\|")
 }
@@ -198,7 +198,7 @@ fn the_tables_of_the_documentation_are_current() {
     expect_file!["../../../docs/config.md"].assert_eq(&text);
 }
 
-/// The names that the program says it knows, of a table with a key that nothing knows.
+/// Returns the names that the program lists when a table has a key that nothing reads.
 #[track_caller]
 fn known(from: &str, to: &str) -> BTreeSet<String> {
     let folder = folder();

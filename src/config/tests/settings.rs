@@ -1,4 +1,4 @@
-//! What a sound file comes to: settings, flags, digest, prompts.
+//! Tests of what a valid file comes to: settings, flags, digest, prompts.
 
 use super::super::{read_prompts, write_prompts};
 use super::fixture::{GOOD, check, folder, load_text};

@@ -1,4 +1,4 @@
-//! A token engine without a text side, for measurements: its weights may be random.
+//! A token engine without tokenizer and chat template, for measurements. Its weights may be random.
 
 use crate::base::Seed;
 use crate::device::{self, LoadProgress, Loaded, OpenError, Resident};
@@ -8,41 +8,41 @@ use crate::qwen3::{Config, Dtype, Model, ResolvedDtype};
 use crate::token_engine::{EngineError, EngineOptions, TokenEngine};
 use crate::weights::{RandomWeights, WatchedWeights};
 
-/// A running token engine and what it runs on.
+/// A running token engine and the model that it runs.
 pub struct BareEngine {
     /// The engine.
     pub engine: TokenEngine,
-    /// What it runs, on the CPU; shares its weights with the engine.
+    /// The model, on the CPU; it shares its weights with the engine.
     pub(super) model: Option<Model>,
     /// The model's shape.
     pub config: Config,
-    /// What the matrices are kept in.
+    /// The number format of the weight matrices.
     pub resolved: ResolvedDtype,
-    /// Bytes of all packed matrices, on the CPU.
+    /// The size of all packed matrices, on the CPU.
     pub packed_bytes: Option<usize>,
-    /// What the process held when the model was loaded.
+    /// The process's resident memory after the model was loaded.
     pub resident: Option<Resident>,
-    /// Bytes of the packed matrices that a decode step has to read.
+    /// The size of the packed matrices that a decode step reads.
     pub weight_bytes_per_step: usize,
-    /// Bytes of the keys and values of one token.
+    /// The size of the keys and values of one token.
     pub kv_bytes_per_token: usize,
-    /// Where it runs, such as `cpu` or `cuda:0`.
+    /// The device's name, such as `cpu` or `cuda:0`.
     pub device: String,
-    /// Bytes per second that a GPU reads from its memory, or why that could not be measured; `None`
-    /// of the CPU, which others measure.
+    /// The read bandwidth of a GPU's memory in bytes per second, or why it could not be measured;
+    /// `None` for the CPU, which is measured elsewhere.
     pub read_bandwidth: Option<Result<f64, DeviceError>>,
-    /// Compute threads of the host.
+    /// The number of the host's compute threads.
     pub threads: usize,
-    /// The kernel set.
+    /// The name of the kernel set.
     pub kernels: String,
 }
 
 impl BareEngine {
-    /// Starts the model of `source`; with a seed, on random weights, and then only its
-    /// configuration is read. `watch` hears how far it is.
+    /// Starts the model of `source`. With a seed its weights are random, and only its configuration
+    /// is read. `watch` is called with the progress of loading.
     ///
     /// # Errors
-    /// The first fault found in the files or options.
+    /// The first fault found in the files or the options.
     pub fn open(
         source: &ModelSource,
         random: Option<Seed>,
@@ -91,12 +91,12 @@ impl BareEngine {
         })
     }
 
-    /// Starts the engine anew on the same weights, with nothing known of earlier prompts; `options`
-    /// are those it was opened with but for `prefix_reuse`, `queue`, `draft_tokens` and
-    /// `draft_rows`.
+    /// Starts the engine again on the same weights, without any cached prefix. Only `prefix_reuse`,
+    /// `queue`, `draft_tokens` and `draft_rows` of `options` may differ from those that it was
+    /// opened with.
     ///
     /// # Errors
-    /// An option out of its range, or an engine that has stopped.
+    /// An option is out of its range, or the engine has stopped.
     pub fn restart(&mut self, options: &EngineOptions) -> Result<(), EngineError> {
         self.engine.restart(options)
     }

@@ -1,7 +1,7 @@
-//! How far a model is from a reference, usually the same weights kept more finely: the reference
-//! goes on from random tokens, and both say what they expect after every token of that. A kernel
-//! set may compute rows of prompts otherwise than rows of generated tokens, so the tokens come in
-//! both ways.
+//! Measures how far a model's logits are from a reference's, usually those of the same weights in a
+//! finer format. The reference continues random tokens, and both models give their logits after
+//! every token of that. A kernel set may compute prefill rows otherwise than decode rows, so both
+//! are measured.
 
 use super::bare::BareEngine;
 use crate::base::{Seed, Stage};
@@ -15,37 +15,37 @@ use futures::executor::block_on;
 use rand::RngExt;
 use serde::Serialize;
 
-/// Tokens that a sequence starts with, and tokens that the reference goes on for.
+/// The number of tokens that a sequence starts with, and of tokens that the reference adds.
 const START: usize = 32;
 const POSITIONS: usize = 64;
 
-/// Logits of one model beside those of a reference, over all compared positions.
+/// How one model's logits differ from a reference's, over all compared positions.
 #[derive(Clone, Copy, PartialEq, Debug, Default, Serialize)]
 pub struct LogitDivergence {
-    /// Positions compared.
+    /// The number of compared positions.
     pub positions: usize,
-    /// Share of positions where both choose the same token.
+    /// The share of positions where both models choose the same token.
     pub greedy: f64,
-    /// Root of the mean squared difference of logits, over the standard deviation of the
-    /// reference's.
+    /// The root mean square of the logits' difference, divided by the standard deviation of the
+    /// reference's logits.
     pub relative_error: f64,
-    /// Mean Kullback–Leibler divergence from the reference's distribution, in nats.
+    /// The mean Kullback–Leibler divergence from the reference's distribution, in nats.
     pub divergence: f64,
 }
 
-/// The same for tokens of a prompt and for tokens that were generated one by one.
+/// The divergence of prefill rows and that of decode rows.
 #[derive(Clone, Copy, PartialEq, Debug, Default, Serialize)]
 pub struct LogitDivergences {
-    /// As one prompt.
+    /// All tokens as one prompt: prefill rows.
     pub prompts: LogitDivergence,
-    /// One by one.
+    /// The tokens one by one: decode rows.
     pub generated: LogitDivergence,
 }
 
 /// Compares `other` with `reference` on `sequences` sequences.
 ///
 /// # Errors
-/// A context that is too short, an engine that fails, or a model that is not on the CPU.
+/// The context is too short, an engine fails, or a model is not on the CPU.
 pub fn logit_divergence(
     reference: &BareEngine,
     other: &BareEngine,
@@ -76,7 +76,7 @@ pub fn logit_divergence(
     Ok(LogitDivergences { prompts: prompts.means(), generated: generated.means() })
 }
 
-/// Over positions.
+/// Sums over positions.
 #[derive(Default)]
 struct Sums {
     positions: usize,
@@ -107,8 +107,8 @@ impl Sums {
     }
 }
 
-/// The logits after every token from the last one of the start, one row after the other; those
-/// after the start come as one prompt with it or `one_by_one`.
+/// Returns the logits after every token from the last one of the start on, one row after the other.
+/// The tokens after the start are part of the prompt, or with `one_by_one` decode rows.
 fn logits(bare: &BareEngine, tokens: &[u32], one_by_one: bool) -> Result<Vec<f32>, EngineError> {
     let elsewhere =
         || EngineError::Device(DeviceError("logits are compared on the CPU: choose `--device cpu`".to_string()));
@@ -136,7 +136,8 @@ fn largest(logits: &[f32]) -> usize {
     (0..logits.len()).rev().max_by(|&a, &b| logits[a].total_cmp(&logits[b])).unwrap_or(0)
 }
 
-/// Of the distribution that `found` stands for from that of `expected`.
+/// Returns the Kullback–Leibler divergence from the distribution of the logits `expected` to that
+/// of `found`, in nats.
 fn divergence(expected: &[f32], found: &[f32]) -> f64 {
     let log_sum = |logits: &[f32]| {
         let top = f64::from(logits[largest(logits)]);
@@ -171,7 +172,8 @@ mod tests {
             let [same, half, bytes, nibbles] = all.map(kind);
             assert_eq!((same.positions, same.greedy, same.relative_error), (2 * POSITIONS, 1.0, 0.0));
             assert!(same.divergence.abs() < 1e-12);
-            // The weights are stored in bf16; what differs is that keys and values are f16 then.
+            // The weights are stored in bf16. The difference comes from keys and values, which are
+            // then f16.
             assert!(half.relative_error < 0.002 && half.greedy > 0.98 && half.divergence < 1e-4, "{half:?}");
             assert!(half.relative_error < bytes.relative_error, "{half:?} {bytes:?}");
             assert!(bytes.relative_error < nibbles.relative_error, "{bytes:?} {nibbles:?}");

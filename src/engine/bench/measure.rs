@@ -1,5 +1,5 @@
-//! Pieces of the engine made ready to be timed, for `benches/`. Not part of the library's
-//! interface. Random weights, never zeros.
+//! Parts of the engine, ready to be timed by `benches/`. They are no public interface. Weights and
+//! inputs are random, never zeros.
 
 use crate::base::{Seed, Stage};
 use crate::blocks::{BlockId, Blocks};
@@ -28,23 +28,23 @@ fn matrix(rows: usize, cols: usize) -> Matrix {
 pub struct Product {
     compute: Compute,
     x: Matrix,
-    generated: usize,
+    decode_rows: usize,
     weights: Linear,
     y: Matrix,
 }
 
 impl Product {
-    /// Random operands; the rows are of a prompt, or of what was generated.
-    pub fn new(compute: &Compute, format: Format, of_prompt: bool, (m, n, k): (usize, usize, usize)) -> Self {
+    /// Creates random operands `[m, k]` and `[n, k]`. The rows are prefill rows or decode rows.
+    pub fn new(compute: &Compute, format: Format, prefill: bool, (m, n, k): (usize, usize, usize)) -> Self {
         let weights = Linear::new(compute, &[&Rows::from_floats(format, k, &numbers(n * k))], None);
-        let generated = if of_prompt { 0 } else { m };
-        Self { compute: compute.clone(), x: matrix(m, k), generated, weights, y: Matrix::new() }
+        let decode_rows = if prefill { 0 } else { m };
+        Self { compute: compute.clone(), x: matrix(m, k), decode_rows, weights, y: Matrix::new() }
     }
 
-    /// Computes it.
+    /// Computes the product.
     pub fn run(&mut self) {
-        let Self { compute, x, generated, weights, y } = self;
-        linear(compute, (&*x, *generated), weights, y, Output::Store);
+        let Self { compute, x, decode_rows, weights, y } = self;
+        linear(compute, (&*x, *decode_rows), weights, y, Output::Store);
     }
 }
 
@@ -61,7 +61,7 @@ pub struct Attention {
 }
 
 impl Attention {
-    /// `(n_q, n_kv, d)` heads over random keys and values.
+    /// Creates random queries, keys and values for `(n_q, n_kv, d)` heads.
     pub fn new(
         compute: &Compute,
         (n_q, n_kv, d): (usize, usize, usize),
@@ -85,7 +85,7 @@ impl Attention {
         Self { compute: compute.clone(), q, shape, layer, tables, tokens, context, out: Matrix::new() }
     }
 
-    /// Computes it.
+    /// Computes the product.
     pub fn run(&mut self) {
         let Self { compute, q, shape, layer, tables, tokens, context, out } = self;
         let position = *context - *tokens;
@@ -106,7 +106,7 @@ pub struct Forward {
 }
 
 impl Forward {
-    /// Computes what stands before, and gets the step ready.
+    /// Computes the `before` tokens, and plans the step.
     pub fn new(mut model: Model, batch: usize, tokens: usize, before: usize) -> Self {
         let blocks = batch * (before + tokens).div_ceil(16);
         let limits = Limits { step_tokens: batch * before.max(tokens), max_running: batch };
@@ -132,19 +132,19 @@ impl Forward {
         Self { model, kv, plan, work, logits }
     }
 
-    /// Tokens per pass.
+    /// Returns the number of tokens per pass.
     pub fn tokens(&self) -> usize {
         self.plan.tokens.len()
     }
 
-    /// Computes it, over and over the same.
+    /// Computes the same pass once more.
     pub fn run(&mut self) {
         self.model.forward(&self.plan, &mut self.kv, &mut self.work, &mut self.logits);
     }
 }
 
-/// Schedules `requests` of mixed length to their end, as if every forward pass took no time;
-/// returns the steps.
+/// Schedules `requests` requests of mixed length to their end, as if every forward pass took no
+/// time. Returns the number of steps.
 pub fn schedule(requests: usize) -> usize {
     let limits = Limits { step_tokens: 512, max_running: 64 };
     let mut scheduler = Scheduler::new(limits, Blocks::new(1024, 16, true));
@@ -153,12 +153,12 @@ pub fn schedule(requests: usize) -> usize {
         let last = prompt.len() - 1;
         scheduler.submit(prompt, last);
     }
-    let (mut steps, mut generated) = (0, std::collections::HashMap::new());
+    let (mut steps, mut decode_rows) = (0, std::collections::HashMap::new());
     while let Some(plan) = scheduler.plan() {
         scheduler.complete(&plan);
         steps += 1;
         for row in &plan.logits {
-            let count = generated.entry(row.id).or_insert(0);
+            let count = decode_rows.entry(row.id).or_insert(0);
             *count += 1;
             if *count == 30 { scheduler.remove(row.id) } else { scheduler.push(row.id, *count) }
         }

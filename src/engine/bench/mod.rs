@@ -1,5 +1,5 @@
-//! The engine without a text side, for measurements: random weights, the parts of a forward pass
-//! alone, and the logits of one model beside those of another.
+//! The engine without text, for measurements: with random weights, parts of a forward pass by
+//! themselves, and the divergence of one model's logits from another's.
 
 mod bare;
 mod logit_divergence;

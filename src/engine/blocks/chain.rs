@@ -1,10 +1,10 @@
-//! Hashes of whole-block prefixes. They only ever delay or order work; what is shared is decided by
-//! comparing tokens.
+//! Hashes of whole-block prefixes. They only delay or order work: whether two sequences share a
+//! block is decided by comparing tokens.
 
 use std::hash::{DefaultHasher, Hash, Hasher};
 
-/// One hash per whole block of `tokens`; entry `i` covers the tokens of blocks `0..=i`. The same on
-/// every machine and run.
+/// Returns one hash per whole block of `tokens`; entry `i` covers the tokens of blocks `0..=i`. The
+/// hashes are equal on every machine and in every run.
 pub(crate) fn chain_hashes(tokens: &[u32], block_tokens: usize) -> Vec<u64> {
     let mut before = 0u64;
     let chunks = tokens.chunks_exact(block_tokens);

@@ -16,17 +16,17 @@ pub(crate) struct Table {
 }
 
 impl Table {
-    /// The blocks.
+    /// Returns the blocks in the order of the sequence's tokens.
     pub(crate) fn blocks(&self) -> &[BlockId] {
         &self.blocks
     }
 }
 
-/// All blocks of the pool.
+/// The pool: every block is free, held by tables, or cached in the prefix tree.
 #[derive(Debug)]
 pub(crate) struct Blocks {
     block_tokens: usize,
-    /// Sequences that hold the block.
+    /// The number of tables that hold each block.
     references: Vec<u32>,
     free: Vec<BlockId>,
     tree: Tree,
@@ -34,39 +34,40 @@ pub(crate) struct Blocks {
 }
 
 impl Blocks {
-    /// A pool of `count` blocks of `block_tokens` tokens; without `reuse`, no two sequences share a
-    /// block.
+    /// Creates a pool of `count` blocks of `block_tokens` tokens. Without `reuse`, no two sequences
+    /// share a block.
     pub(crate) fn new(count: usize, block_tokens: usize, reuse: bool) -> Self {
         let free = (0..count as u32).rev().map(BlockId).collect();
         Self { block_tokens, references: vec![0; count], free, tree: Tree::default(), reuse }
     }
 
-    /// Tokens per block.
+    /// Returns the number of tokens per block.
     pub(crate) fn block_tokens(&self) -> usize {
         self.block_tokens
     }
 
-    /// Whether sequences share the blocks of equal prefixes.
+    /// Returns whether sequences share the blocks of equal prefixes.
     pub(crate) fn shares(&self) -> bool {
         self.reuse
     }
 
-    /// Blocks in the pool.
+    /// Returns the number of blocks in the pool.
     pub(crate) fn capacity(&self) -> usize {
         self.references.len()
     }
 
-    /// Blocks that can be had now, those of unused prefixes included.
+    /// Returns how many blocks can be taken now, including those that evicting unused prefixes
+    /// would free.
     pub(crate) fn available(&self) -> usize {
         self.free.len() + self.tree.unheld()
     }
 
-    /// Whole leading blocks of `tokens` that the tree holds.
+    /// Returns how many whole leading blocks of `tokens` the prefix tree holds.
     pub(crate) fn matched(&self, tokens: &[u32]) -> usize {
         self.walk(tokens).count()
     }
 
-    /// A table that holds those blocks.
+    /// Returns a table that holds the blocks that [`matched`](Self::matched) counts.
     pub(crate) fn acquire(&mut self, tokens: &[u32]) -> Table {
         let nodes: Vec<NodeId> = self.walk(tokens).collect();
         let blocks: Vec<BlockId> = nodes.iter().map(|&node| self.tree.block(node)).collect();
@@ -76,7 +77,8 @@ impl Blocks {
         Table { blocks, nodes }
     }
 
-    /// Makes the table hold `count` blocks at least. Without room it changes nothing and says so.
+    /// Grows the table to at least `count` blocks. Returns false and changes nothing if the pool
+    /// has too few.
     #[must_use]
     pub(crate) fn extend(&mut self, table: &mut Table, count: usize) -> bool {
         let more = count.saturating_sub(table.blocks.len());
@@ -91,9 +93,9 @@ impl Blocks {
         true
     }
 
-    /// Enters the blocks that the first `computed` of `tokens` fill into the tree. Where an equal
-    /// prefix is there already, the table takes that block (its content is bitwise the same) and
-    /// gives its own back.
+    /// Enters into the prefix tree the blocks that the first `computed` of `tokens` fill. Where the
+    /// tree has the same prefix already, the table takes the tree's block (its content is bitwise
+    /// equal) and frees its own.
     pub(crate) fn publish(&mut self, table: &mut Table, tokens: &[u32], computed: usize) {
         if !self.reuse {
             return;
@@ -116,14 +118,15 @@ impl Blocks {
         }
     }
 
-    /// Gives all blocks of the table back. Those in the tree stay there until room is needed.
+    /// Releases all blocks of the table. Those in the prefix tree stay cached until the pool needs
+    /// room.
     pub(crate) fn release(&mut self, table: Table) {
         for (index, block) in table.blocks.into_iter().enumerate().rev() {
             let count = &mut self.references[block.0 as usize];
             *count = count.checked_sub(1).expect("a block is released once per reference");
             if *count == 0 {
                 match table.nodes.get(index) {
-                    Some(&node) => self.tree.let_go(node),
+                    Some(&node) => self.tree.release(node),
                     None => self.free.push(block),
                 }
             }
@@ -153,7 +156,7 @@ mod tests {
     use super::*;
     use proptest::prelude::*;
 
-    /// No block is lost, and none is in two places: every block is free, held by the tables that
+    /// Checks that no block is lost or counted twice: every block is free, held by the tables that
     /// count it, or cached.
     fn check(blocks: &Blocks, tables: &[(Table, Vec<u32>)]) {
         let mut held = vec![0; blocks.capacity()];

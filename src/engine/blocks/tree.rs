@@ -1,10 +1,10 @@
-//! The prefix tree: which block holds the keys and values of which whole-block prefix. Tokens are
-//! compared, not hashes alone.
+//! The prefix tree: which block holds the keys and values of which whole-block prefix. It compares
+//! tokens, never hashes alone.
 
 use super::BlockId;
 use std::collections::{BTreeSet, HashMap};
 
-/// A node's place in the arena.
+/// The index of a node in [`Tree`]'s arena.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
 pub(super) struct NodeId(u32);
 
@@ -14,13 +14,15 @@ struct Node {
     parent: Option<NodeId>,
     tokens: Box<[u32]>,
     children: HashMap<Box<[u32]>, NodeId>,
-    /// When it was last let go; the least recent leaf is evicted first.
+    /// The tick at which the last sequence released the node. The leaf with the oldest tick is
+    /// evicted first.
     tick: u64,
     held: bool,
 }
 
-/// Nodes are `held` while a sequence uses their block. Whoever holds a node holds its ancestors, so
-/// nodes that nobody holds can always be evicted from the leaves upwards.
+/// A tree of blocks, least recently used first to go. A node is `held` while a sequence uses its
+/// block. Whoever holds a node holds its ancestors too, so the nodes that nobody holds can always
+/// be evicted from the leaves upwards.
 #[derive(Debug, Default)]
 pub(super) struct Tree {
     roots: HashMap<Box<[u32]>, NodeId>,
@@ -28,19 +30,19 @@ pub(super) struct Tree {
     vacant: Vec<NodeId>,
     /// Leaves that nobody holds, least recently used first.
     evictable: BTreeSet<(u64, NodeId)>,
-    /// Nodes that nobody holds.
+    /// The number of nodes that nobody holds.
     unheld: usize,
     clock: u64,
 }
 
 impl Tree {
-    /// The child of `parent` (a root when `None`) whose block holds exactly `tokens`.
+    /// Returns the child of `parent` (a root when `None`) whose block holds exactly `tokens`.
     pub(super) fn child(&self, parent: Option<NodeId>, tokens: &[u32]) -> Option<NodeId> {
         let children = parent.map_or(&self.roots, |id| &self.node(id).children);
         children.get(tokens).copied()
     }
 
-    /// Adds a held node.
+    /// Adds a node, which is held from the start.
     pub(super) fn insert(&mut self, parent: Option<NodeId>, tokens: &[u32], block: BlockId) -> NodeId {
         let node = Node { block, parent, tokens: tokens.into(), children: HashMap::new(), tick: 0, held: true };
         let id = self.vacant.pop().unwrap_or_else(|| {
@@ -53,12 +55,12 @@ impl Tree {
         id
     }
 
-    /// The block of a node.
+    /// Returns the node's block.
     pub(super) fn block(&self, id: NodeId) -> BlockId {
         self.node(id).block
     }
 
-    /// The first sequence takes the node's block.
+    /// Marks the node as held, when the first sequence starts to use its block.
     pub(super) fn hold(&mut self, id: NodeId) {
         let node = self.node_mut(id);
         assert!(!std::mem::replace(&mut node.held, true), "only an unheld node is taken up");
@@ -67,12 +69,12 @@ impl Tree {
         self.unheld -= 1;
     }
 
-    /// The last sequence let the node's block go.
-    pub(super) fn let_go(&mut self, id: NodeId) {
+    /// Marks the node as not held, when the last sequence stops using its block.
+    pub(super) fn release(&mut self, id: NodeId) {
         self.clock += 1;
         let tick = self.clock;
         let node = self.node_mut(id);
-        assert!(std::mem::replace(&mut node.held, false), "only a held node is let go");
+        assert!(std::mem::replace(&mut node.held, false), "only a held node is released");
         node.tick = tick;
         let leaf = node.children.is_empty();
         if leaf {
@@ -97,7 +99,7 @@ impl Tree {
         Some(node.block)
     }
 
-    /// Blocks that eviction can free.
+    /// Returns how many blocks eviction can free.
     pub(super) fn unheld(&self) -> usize {
         self.unheld
     }

@@ -1,4 +1,4 @@
-//! The CPU as the device of a model.
+//! The CPU as the device that a model is placed on.
 
 use super::OpenError;
 use super::memory;
@@ -14,10 +14,10 @@ use crate::weights::TensorSource;
 pub(super) struct CpuPlacement(Compute);
 
 impl CpuPlacement {
-    /// Takes the threads of `shared`, or starts as many as `options` ask for.
+    /// Takes the threads of `shared`, or starts as many as the options say.
     ///
     /// # Errors
-    /// Threads that cannot be started, or an instruction set that the processor does not have.
+    /// The threads cannot be started, or the processor lacks the instruction set that was named.
     pub(super) fn new(options: &EngineOptions, shared: Option<&Compute>) -> Result<Self, OpenError> {
         match shared {
             Some(compute) => Ok(Self(compute.clone())),

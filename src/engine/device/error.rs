@@ -7,25 +7,25 @@ use crate::text::TextError;
 use crate::token_engine::EngineError;
 use crate::weights::WeightsError;
 
-/// Why a model cannot be opened. All of these are faults of the model's files or of what was asked
-/// for.
+/// Why a model cannot be opened. Each reason is a fault of the model's files or of the options.
 #[derive(Debug, thiserror::Error)]
 pub enum OpenError {
-    /// Files that are missing, unreadable or not those of a supported model.
+    /// Files are missing, unreadable or not those of a supported model.
     #[error(transparent)]
     Files(#[from] FilesError),
-    /// Weights that do not fit the configuration.
+    /// The weights do not fit the configuration.
     #[error(transparent)]
     Weights(#[from] WeightsError),
-    /// A chat template that is none.
+    /// The tokenizer or the chat template is invalid.
     #[error(transparent)]
     Text(#[from] TextError),
-    /// Engine options.
+    /// An option of the engine is out of its range.
     #[error(transparent)]
     Engine(#[from] EngineError),
-    /// The tokenizer knows ids that the model has no row for.
+    /// The tokenizer has ids that the model's embedding table has no row for.
     #[error(
-        "the tokenizer has the token id {largest}, but the model's vocabulary has {vocab_size} entries: they do not belong together"
+        "the tokenizer has the token id {largest}, but the model's vocabulary has {vocab_size} entries: they do not \
+        belong together"
     )]
     Vocabulary {
         /// The largest id.
@@ -33,16 +33,16 @@ pub enum OpenError {
         /// Rows of the embedding table.
         vocab_size: usize,
     },
-    /// Threads or instruction set.
+    /// The threads cannot be started, or the kernel set is not available.
     #[error(transparent)]
     Compute(#[from] ComputeError),
-    /// A device that is not there or that this build cannot use.
+    /// The device is missing, or this build cannot use it.
     #[error(transparent)]
     Device(#[from] DeviceError),
-    /// A device that has too little memory.
+    /// The device has too little memory.
     #[error(transparent)]
     Memory(#[from] OutOfMemory),
-    /// A shape or format that the device has no kernels for.
+    /// The device has no kernels for the model's shape or number format.
     #[error("{0}")]
     Unsupported(String),
 }

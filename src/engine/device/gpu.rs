@@ -1,4 +1,5 @@
-//! A GPU as the device of a model: which one, how its memory is divided, what fits.
+//! A GPU as the device that a model is placed on: which one, how its memory is divided, and what
+//! fits.
 
 use super::OpenError;
 use super::placement::{Loaded, Placement};
@@ -10,24 +11,24 @@ use crate::qwen3::{Config, Dtype, KvDtype, ResolvedDtype, StoragePolicy};
 use crate::token_engine::EngineOptions;
 use crate::weights::TensorSource;
 
-/// A GPU that was opened.
+/// An open GPU.
 pub(super) struct GpuPlacement {
     gpu: Box<dyn Gpu>,
-    /// Such as `cuda:0`.
+    /// The device's name, such as `cuda:0`.
     name: String,
-    /// What the kernels' results depend on, for people.
+    /// What the kernels' results depend on, as text for people.
     kernels: String,
-    /// The device's own library of products, and its version.
+    /// The vendor's matrix library and its version, if there is one.
     library: Option<String>,
 }
 
 impl GpuPlacement {
-    /// The GPU that is taken where none is named: NVIDIA's first, if there is one. Metal has to be
-    /// asked for until a Mac has run it.
+    /// Opens the GPU that `auto` means: the first NVIDIA GPU, if there is one. Metal must be named
+    /// until it has been run on a Mac.
     ///
     /// # Errors
-    /// A GPU that is there and does not work: to compute on the CPU in its stead would take a
-    /// hundred times as long.
+    /// There is a GPU, but it does not work. Falling back to the CPU would take a hundred times as
+    /// long.
     #[cfg(gpu)]
     pub(super) fn first() -> Result<Option<Self>, DeviceError> {
         #[cfg(feature = "cuda")]
@@ -38,10 +39,10 @@ impl GpuPlacement {
         Ok(None)
     }
 
-    /// An NVIDIA GPU.
+    /// Opens an NVIDIA GPU.
     ///
     /// # Errors
-    /// No driver, no such device, or one that the kernels are not made for.
+    /// There is no driver, no such device, or no kernel for it.
     #[cfg(feature = "cuda")]
     pub(super) fn cuda(number: usize) -> Result<Self, DeviceError> {
         use crate::executor::gpu::cuda::CudaGpu;
@@ -52,10 +53,10 @@ impl GpuPlacement {
         Ok(Self { gpu: Box::new(gpu), name: format!("cuda:{number}"), kernels, library })
     }
 
-    /// The machine's Apple GPU.
+    /// Opens the machine's Apple GPU.
     ///
     /// # Errors
-    /// No device, one that the kernels are not made for, or kernels that it does not compile.
+    /// There is no device, no kernel for it, or it does not compile the kernels.
     #[cfg(metal)]
     pub(super) fn metal() -> Result<Self, DeviceError> {
         use crate::executor::gpu::metal::MetalGpu;
@@ -64,9 +65,9 @@ impl GpuPlacement {
         Ok(Self { gpu: Box::new(gpu), name: "metal".to_string(), kernels, library: None })
     }
 
-    /// A device that was opened elsewhere.
+    /// Wraps a device that was opened elsewhere.
     #[cfg(test)]
-    pub(super) fn of(gpu: Box<dyn Gpu>, name: &str, kernels: &str) -> Self {
+    pub(super) fn opened(gpu: Box<dyn Gpu>, name: &str, kernels: &str) -> Self {
         Self { gpu, name: name.to_string(), kernels: kernels.to_string(), library: Some("BLAS".to_string()) }
     }
 }
@@ -84,8 +85,8 @@ impl Placement for GpuPlacement {
         Some(self.gpu.read_bandwidth())
     }
 
-    // The kernels, how many SMs there are (the inputs of a product are divided by that, and sums of
-    // parts round differently), and with `--fast` the library that multiplies.
+    // Results depend on the kernels, on the number of SMs (a product's inputs are divided by it,
+    // and partial sums round differently), and with `--fast` on the matrix library.
     fn identify(&self, options: &EngineOptions, hasher: &mut Hasher) {
         let kind = self.name.split(':').next().unwrap_or_default();
         hasher.field(kind.as_bytes()).field(self.kernels.as_bytes()).field(&[u8::from(options.deterministic)]);
@@ -142,7 +143,8 @@ impl Placement for GpuPlacement {
     }
 }
 
-/// What steps may be, with as many blocks as are asked for or else as can ever be of use.
+/// Returns the sizes of steps, with as many blocks as the options say, or else as many as can ever
+/// be used.
 fn wanted(config: &Config, options: &EngineOptions) -> GpuOptions {
     let EngineOptions { block_tokens, kv_tokens, step_tokens, max_running, .. } = *options;
     let useful = max_running.saturating_mul(config.max_position_embeddings.next_multiple_of(block_tokens));

@@ -1,4 +1,4 @@
-//! Loads a model's weights onto a device: the number format is resolved, matrices that were
+//! Loads a model's weights onto a device. The number format is resolved, matrices that were
 //! converted before come from the weight cache on disk, and no tensor may be left over. Knows no
 //! text.
 
@@ -24,7 +24,7 @@ pub enum LoadProgress {
     },
 }
 
-/// The number format that is asked for.
+/// The number format that is requested.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum DtypeRequest {
     /// The user's request; `auto` looks at the memory that is free.
@@ -59,12 +59,12 @@ pub struct LoadOptions<'a> {
     pub dtype: DtypeRequest,
     /// The threads of another model of this process, which it then shares.
     pub compute: Option<Compute>,
-    /// Is called as the weights are loaded.
+    /// Called with the progress of loading.
     pub watch: &'a mut dyn FnMut(LoadProgress),
 }
 
-/// Loads checked files onto `device`. `content` holds the digests of the files, where they are
-/// known already.
+/// Loads checked files onto `device`. `content` holds the digests of the files if they are known
+/// already. `watch` is called with the progress.
 pub(crate) fn load(
     device: Box<dyn Placement>,
     config: &Config,
@@ -102,7 +102,7 @@ fn digest(files: &[Digest]) -> Digest {
     hasher.finish()
 }
 
-/// Refuses tensors that no part of the model asked for. Call it when the model is loaded.
+/// Refuses tensors that no part of the model uses. To be called after loading.
 fn check_leftover(weights: &dyn WeightFiles, config: &Config) -> Result<(), WeightsError> {
     weights.check_all_used(if config.tie_word_embeddings { Leftover::TiedHead } else { Leftover::Nothing })
 }

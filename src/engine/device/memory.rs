@@ -1,10 +1,10 @@
-//! How much memory the system has left for this process, and how much of it this process holds.
+//! Measures how much memory the system has left for this process, and how much this process holds.
 
 use std::path::{Path, PathBuf};
 
-/// Bytes that this process can still use without swapping and without being killed: what the system
-/// has, or less where a control group (a container) allows less. `None` where the system does not
-/// say.
+/// Returns the bytes that this process can still use without swapping and without being killed:
+/// what the system has, or less where a control group (a container) allows less. Returns `None`
+/// where the system does not say.
 pub fn free() -> Option<u64> {
     let system = field("/proc/meminfo", "MemAvailable:").or_else(total);
     let groups = std::fs::read_to_string("/proc/self/cgroup").ok();
@@ -12,7 +12,7 @@ pub fn free() -> Option<u64> {
     system.into_iter().chain(group).min()
 }
 
-/// What macOS has in all; it does not say in one number what is left.
+/// Returns all memory of a Mac; macOS has no single number for what is left.
 fn total() -> Option<u64> {
     if !cfg!(target_os = "macos") {
         return None;
@@ -21,8 +21,8 @@ fn total() -> Option<u64> {
     String::from_utf8(output.stdout).ok()?.trim().parse().ok()
 }
 
-/// What the strictest of the control groups leaves, by the text of `/proc/self/cgroup`; `root` is
-/// where the groups are mounted.
+/// Returns what the strictest of the control groups leaves. `groups` is the text of
+/// `/proc/self/cgroup`, and `root` is where the groups are mounted.
 fn left_in_groups(groups: &str, root: &Path) -> Option<u64> {
     let left = groups.lines().filter_map(|line| {
         let [_, controllers, path] = line.splitn(3, ':').collect::<Vec<_>>()[..] else { return None };
@@ -36,8 +36,8 @@ fn left_in_groups(groups: &str, root: &Path) -> Option<u64> {
     left.min()
 }
 
-/// The least that the group at `path` or one that it lies in leaves: its limit less what it uses.
-/// Pages of files that nobody used lately do not count as used.
+/// Returns the least that the group at `path` or any group above it leaves: its limit minus what it
+/// uses. Cached pages of files that were not used lately do not count as used.
 fn left_above(mount: &Path, path: &str, [limit, usage]: [&str; 2], unused: &str) -> Option<u64> {
     let inside: PathBuf =
         Path::new(path).components().filter(|part| matches!(part, std::path::Component::Normal(_))).collect();
@@ -45,7 +45,7 @@ fn left_above(mount: &Path, path: &str, [limit, usage]: [&str; 2], unused: &str)
         std::fs::read_to_string(folder.join(file)).ok()?.trim().parse().ok()
     };
     let of_group = |folder: PathBuf| {
-        // Where there is no limit there is the word `max`, or no file.
+        // A group without a limit has the word `max`, or no file.
         let limit = number(&folder, limit)?;
         let statistics = std::fs::read_to_string(folder.join("memory.stat")).unwrap_or_default();
         let unused = statistics.lines().find_map(|line| line.strip_prefix(unused)?.trim().parse().ok()).unwrap_or(0);
@@ -55,23 +55,23 @@ fn left_above(mount: &Path, path: &str, [limit, usage]: [&str; 2], unused: &str)
     inside.ancestors().filter_map(|group| of_group(mount.join(group))).min()
 }
 
-/// What of a process lies in memory, in bytes: its own pages and those of files that it has mapped
-/// and touched.
+/// The resident memory of a process, in bytes: its own pages, and those of mapped files that it has
+/// touched.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, serde::Serialize)]
 pub struct Resident {
-    /// Now.
+    /// The present size.
     pub bytes: u64,
-    /// At most, since it started.
+    /// The largest size since the process started.
     pub peak_bytes: u64,
 }
 
-/// What of this process lies in memory; `None` where the system does not say.
+/// Returns this process's resident memory; `None` where the system does not say.
 pub(crate) fn resident() -> Option<Resident> {
     let of = |name| field("/proc/self/status", name);
     Some(Resident { bytes: of("VmRSS:")?, peak_bytes: of("VmHWM:")? })
 }
 
-/// A line of a file of `/proc` that gives a size in KiB.
+/// Reads a size in KiB from a line of a file of `/proc`, and returns it in bytes.
 fn field(file: &str, name: &str) -> Option<u64> {
     let text = std::fs::read_to_string(file).ok()?;
     let line = text.lines().find_map(|line| line.strip_prefix(name))?;

@@ -34,23 +34,23 @@ pub(crate) trait Placement {
     /// bandwidth `maspo bench` measures itself.
     ///
     /// # Errors
-    /// A device with too little memory, or one that failed.
+    /// The device has too little memory, or it failed.
     fn bandwidth(&mut self) -> Option<Result<f64, DeviceError>>;
 
     /// Adds to `hasher` everything about the device that results depend on.
     fn identify(&self, options: &EngineOptions, hasher: &mut Hasher);
 
-    /// Decides what the weights are kept in, as [`Dtype::resolve`] does, with the device's free
+    /// Decides the number format of the weights, as [`Dtype::resolve`] does, with the device's free
     /// memory.
     ///
     /// # Errors
-    /// A format that the device has no kernels for.
+    /// The device has no kernels for the format.
     fn resolve(&self, dtype: Dtype, config: &Config, source: &dyn TensorSource) -> Result<ResolvedDtype, OpenError>;
 
     /// Loads the model and sizes the memory of its keys and values. The options were checked.
     ///
     /// # Errors
-    /// Weights that do not fit the configuration, a shape that the device has no kernels for, or
+    /// The weights do not fit the configuration, the device has no kernels for the shape, or it has
     /// too little memory.
     fn load(
         self: Box<Self>,
@@ -64,24 +64,24 @@ pub(crate) trait Placement {
 /// A model on its device.
 pub(crate) struct Loaded {
     pub(crate) executor: Box<dyn Executor>,
-    /// Blocks of keys and values.
+    /// The number of blocks of keys and values.
     pub(crate) blocks: usize,
     /// The model itself, where it can be asked without the executor.
     pub(crate) model: Option<Model>,
-    /// Bytes of all packed matrices in the host's own memory.
+    /// The size of all packed matrices, if they are in the host's own memory.
     pub(crate) packed_bytes: Option<usize>,
-    /// Bytes of the matrices that a decode step reads.
+    /// The size of the matrices that a decode step reads.
     pub(crate) weight_bytes_per_step: usize,
-    /// Bytes of the keys and values of one token.
+    /// The size of the keys and values of one token.
     pub(crate) kv_bytes_per_token: usize,
 }
 
-/// Opens the device that `options` ask for. On the CPU the model computes with the threads of
+/// Opens the device that the options name. On the CPU the model computes with the threads of
 /// `shared`, if there are any.
 ///
 /// # Errors
-/// A device that is not there or that this build cannot use; threads or an instruction set that the
-/// machine does not have.
+/// The device is missing or this build cannot use it; or the threads cannot be started, or the
+/// machine lacks the instruction set that was named.
 pub(crate) fn choose(options: &EngineOptions, shared: Option<&Compute>) -> Result<Box<dyn Placement>, OpenError> {
     let cpu = || Ok(Box::new(CpuPlacement::new(options, shared)?) as Box<dyn Placement>);
     match options.device {
@@ -136,18 +136,18 @@ mod tests {
 
     #[test]
     fn a_device_that_this_build_cannot_use_is_named_with_what_to_do() {
-        let said = |device| {
+        let error = |device| {
             let options = EngineOptions { device, ..EngineOptions::default() };
             choose(&options, None).err().map(|error| error.to_string())
         };
-        assert_eq!(said(DeviceChoice::Cpu), None);
+        assert_eq!(error(DeviceChoice::Cpu), None);
         #[cfg(not(feature = "cuda"))]
         assert_eq!(
-            said(DeviceChoice::Cuda(1)).unwrap(),
+            error(DeviceChoice::Cuda(1)).unwrap(),
             "this build has no CUDA: build it with `cargo build --release --features cuda`, or choose `--device cpu`"
         );
         #[cfg(not(metal))]
-        assert!(said(DeviceChoice::Metal).unwrap().starts_with("this build has no Metal: build it on macOS"));
+        assert!(error(DeviceChoice::Metal).unwrap().starts_with("this build has no Metal: build it on macOS"));
     }
 
     #[test]
@@ -165,7 +165,7 @@ mod tests {
     fn a_gpu_loads_a_model_sizes_its_memory_and_answers() {
         let config = Config { max_position_embeddings: 1024, ..plain_config() };
         let place =
-            |free| gpu(free).map(|gpu| Box::new(GpuPlacement::of(gpu, "cuda:0", "emulated")) as Box<dyn Placement>);
+            |free| gpu(free).map(|gpu| Box::new(GpuPlacement::opened(gpu, "cuda:0", "emulated")) as Box<dyn Placement>);
         let Some(mut first) = place(64 << 20) else { return };
         assert_eq!((first.name(), first.kernels(), first.threads()), ("cuda:0".into(), "emulated".into(), 1));
         assert_eq!(first.bandwidth().unwrap().unwrap_err().to_string(), "an emulated device has no speed");
@@ -182,9 +182,9 @@ mod tests {
         };
         assert_ne!(identity(&*first, true), identity(&*first, false));
         assert_eq!(identity(&*first, true), identity(&*place(32 << 20).unwrap(), true));
-        // Products are divided by the multiprocessors, so another number of them is another
-        // arithmetic under the same name.
-        let wider = GpuPlacement::of(gpu_of(64 << 20, 7).unwrap(), "cuda:0", "emulated");
+        // A product's inputs are divided by the number of SMs, so another number of them means
+        // other rounding under the same name.
+        let wider = GpuPlacement::opened(gpu_of(64 << 20, 7).unwrap(), "cuda:0", "emulated");
         assert_ne!(identity(&*first, true), identity(&wider, true));
         assert!(
             first
@@ -210,16 +210,16 @@ mod tests {
             refused.err().unwrap().to_string(),
             "kv_dtype int8 is not kept on cuda:0: leave it out, or choose `--device cpu`"
         );
-        // Whatever is free, what was found to fit does fit.
+        // Whatever memory is free, what was found to fit does fit.
         for mib in 1..16 {
             let place = place(mib << 20).unwrap();
             match place.load(&config, &mut RandomTensors::new(), Dtype::Bf16, &options) {
                 Ok(loaded) => assert!((32..=512).contains(&loaded.blocks), "{mib} MiB: {} blocks", loaded.blocks),
                 Err(error) => {
-                    let said = error.to_string();
+                    let error = error.to_string();
                     assert!(
-                        mib < 8 && (said.contains("too little for keys and values") || said.contains("weights")),
-                        "{said}"
+                        mib < 8 && (error.contains("too little for keys and values") || error.contains("weights")),
+                        "{error}"
                     );
                 }
             }

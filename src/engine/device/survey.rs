@@ -1,30 +1,30 @@
-//! What GPUs there are, for `maspo doctor`: never an error, but what is missing as text.
+//! Lists the GPUs for `maspo doctor`. It returns no errors: what is missing becomes text.
 
 use serde::Serialize;
 
 /// A kind of device, or one of them.
 #[derive(Clone, PartialEq, Debug, Serialize)]
 pub struct DeviceReport {
-    /// As `--device` takes it.
+    /// The name that `--device` takes.
     pub device: String,
-    /// Its maker's name for it.
+    /// The vendor's name for it.
     pub name: Option<String>,
-    /// Such as `9.0`.
+    /// The CUDA compute capability, such as `9.0`.
     pub compute_capability: Option<String>,
-    /// The version of CUDA that the driver knows.
+    /// The newest version of CUDA that the driver supports.
     pub driver: Option<String>,
-    /// All of its memory.
+    /// The size of its memory.
     pub memory_bytes: Option<usize>,
-    /// What of it is free.
+    /// The size of its free memory.
     pub free_bytes: Option<usize>,
-    /// Bytes per second, measured just now: of copies within the device, which read and write every
-    /// byte; both count.
+    /// The bandwidth in bytes per second, measured now by copies within the device. They read and
+    /// write every byte, and both count.
     pub read_bandwidth_bytes_per_s: Option<f64>,
-    /// Its multiprocessors.
+    /// The number of its SMs (streaming multiprocessors).
     pub multiprocessors: Option<u32>,
-    /// Of NVIDIA's: whether cuBLAS is there, which bf16 weights use with `--fast`.
+    /// For NVIDIA GPUs: whether cuBLAS is installed, which `--fast` uses for bf16 weights.
     pub cublas: Option<bool>,
-    /// Why it cannot be used, and what to do; `None`: it can.
+    /// Why it cannot be used and what to do; `None` if it can.
     pub problem: Option<String>,
 }
 
@@ -45,13 +45,14 @@ impl DeviceReport {
     }
 }
 
-/// The architectures that the CUDA kernels of this build were compiled for; `None` without CUDA.
+/// Returns the GPU architectures that this build's CUDA kernels were compiled for; `None` without
+/// CUDA.
 pub fn cuda_architectures() -> Option<&'static str> {
-    // A variable of the shell that builds without the feature is nothing that was compiled.
+    // Without the feature, a variable of this name in the shell means nothing.
     if cfg!(feature = "cuda") { option_env!("MASPO_CUDA_ARCHITECTURES") } else { None }
 }
 
-/// Every kind of device but the CPU.
+/// Returns every kind of device but the CPU.
 pub fn survey() -> Vec<DeviceReport> {
     let mut reports = cuda();
     reports.push(metal());

@@ -1,4 +1,4 @@
-//! Which device: the choice that users have.
+//! The device that a user chooses.
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use std::fmt;

@@ -1,4 +1,5 @@
-//! The CPU: the model's own forward pass, and memory that is kept from step to step.
+//! The CPU as an executor: the model's own forward pass, with buffers that are kept from step to
+//! step.
 
 use super::{DeviceError, Executor};
 use crate::kv::KvPool;
@@ -14,7 +15,7 @@ pub(crate) struct CpuExecutor {
 }
 
 impl CpuExecutor {
-    /// With room for `blocks` blocks of keys and values.
+    /// Creates an executor with room for `blocks` blocks of keys and values.
     pub(crate) fn new(model: Model, block_tokens: usize, blocks: usize) -> Self {
         let kv = model.kv_pool(block_tokens, blocks);
         Self { model, kv, work: Workspace::new(), logits: Logits::new() }

@@ -1,5 +1,5 @@
-//! Who carries out a step: a model with its keys and values on one device. Knows no requests and no
-//! policy; what it computes for a row does not depend on the rows beside it.
+//! Executors carry out step plans: a model with its keys and values on one device. They know no
+//! requests and no policy. What is computed for a row does not depend on the rows beside it.
 
 mod choice;
 mod cpu;
@@ -11,50 +11,50 @@ pub(crate) use cpu::CpuExecutor;
 
 use super::schedule::StepPlan;
 
-/// A loaded model on a device, with room for keys and values.
+/// A loaded model on a device, with memory for keys and values.
 pub(crate) trait Executor: Send {
-    /// How many steps may be started before the first of them is finished. Only with two can a plan
-    /// carry tokens over.
+    /// Returns how many steps may be started before the first of them is finished. Plans may use
+    /// async token feedback only if this is at least 2.
     fn depth(&self) -> usize {
         1
     }
 
-    /// Starts a step: keys and values of all rows go to their slots. Steps are carried out in the
-    /// order of their starts.
+    /// Starts a step, which stores the keys and values of all rows in their slots. Steps run in the
+    /// order in which they were started.
     ///
     /// # Errors
-    /// The device failed; nothing can be computed with it any more.
+    /// The device failed, and nothing can be computed with it any more.
     fn start(&mut self, plan: &StepPlan) -> Result<(), DeviceError>;
 
-    /// Waits for the end of the oldest step that was started and not finished; what its plan wants
-    /// can be asked for until the next call of this kind.
+    /// Waits for the oldest step that was started and not finished. The logits that its plan wants
+    /// can be read until the next call of `finish`.
     ///
     /// # Errors
-    /// As [`start`](Self::start).
+    /// Those of [`start`](Self::start).
     fn finish(&mut self) -> Result<(), DeviceError>;
 
-    /// Both in one.
+    /// Starts a step and waits for it.
     ///
     /// # Errors
-    /// As [`start`](Self::start).
+    /// Those of [`start`](Self::start).
     #[cfg(test)]
     fn run(&mut self, plan: &StepPlan) -> Result<(), DeviceError> {
         self.start(plan)?;
         self.finish()
     }
 
-    /// The token with the largest of the logits that the plan of the step that was finished last
-    /// wants as number `wanted`; of equals the lowest, and what is not a number never wins.
+    /// Returns the token with the largest logit in row `wanted` of the logits that the last
+    /// finished step's plan wants. Of equal logits the lowest token wins, and NaN never does.
     fn greedy(&self, wanted: usize) -> u32;
 
-    /// Those logits, `[v]`; only while no later step has been started.
+    /// Returns that row of logits, `[v]`. It can be read only while no later step has been started.
     ///
     /// # Errors
-    /// As [`start`](Self::start).
+    /// Those of [`start`](Self::start).
     fn logits(&mut self, wanted: usize) -> Result<&[f32], DeviceError>;
 }
 
-/// What a device said when it failed.
+/// A device's own message when it failed.
 #[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
 #[error("{0}")]
 pub struct DeviceError(pub String);
@@ -63,13 +63,13 @@ pub struct DeviceError(pub String);
 #[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
 #[error("{reason}: {:.1} MiB are wanted for {what}, {:.1} MiB are free", mib(*wanted_bytes), mib(*free_bytes))]
 pub struct OutOfMemory {
-    /// What the device said.
+    /// The device's own message.
     pub reason: DeviceError,
-    /// What the memory is for, and what to lower.
+    /// What the memory is for, and which option to lower.
     pub what: String,
-    /// Bytes that were wanted.
+    /// The size of the memory that was needed.
     pub wanted_bytes: usize,
-    /// Bytes that were free.
+    /// The size of the memory that was free.
     pub free_bytes: usize,
 }
 

@@ -1,8 +1,8 @@
 //! The kernels, in strata: `layout/` says how numbers lie in memory, `cpu/` holds the CPU's kernel
-//! sets and the threads they run on, `ops/` one operation of a forward pass per file. `gpu/` is the
-//! way to the kernels of the repository's `kernels/` folder, which work on a device's memory and
-//! are launched by its executor. `reference` holds the plain implementations that one `suite` tests
-//! all kernels against.
+//! sets and the threads they run on, `ops/` has one operation of a forward pass per file. `gpu/`
+//! describes the launches of the kernels in the repository's `kernels/` folder, which work on a
+//! device's memory. `reference` holds plain implementations, and one `suite` tests all kernels
+//! against them.
 //!
 //! The shape alphabet: t tokens (rows of a step), n_q query heads, n_kv key/value heads, d head
 //! size, v vocabulary.

@@ -1,39 +1,38 @@
-//! Every operation once more: plain, slow, in f64, obviously right. Tests compare the kernels with
-//! it.
+//! Every operation once more: plain, slow, in f64 and obviously right. Tests compare the kernels
+//! with these functions.
 
-/// `[t, outputs]` of `x [t, inputs]` and `w [outputs, inputs]`.
+/// Returns the product `[t, outputs]` of `x [t, inputs]` and `w [outputs, inputs]`.
 pub(super) fn linear(x: &[f32], w: &[f32], inputs: usize) -> Vec<f64> {
     let dot = |x: &[f32], w: &[f32]| x.iter().zip(w).map(|(a, b)| f64::from(*a) * f64::from(*b)).sum::<f64>();
     x.chunks_exact(inputs).flat_map(|x| w.chunks_exact(inputs).map(move |w| dot(x, w))).collect()
 }
 
-/// What is left of activations that are kept as signed bytes, 32 of a row with one scale.
-pub(super) fn as_bytes(x: &[f32], inputs: usize) -> Vec<f32> {
-    x.chunks_exact(inputs).flat_map(|row| row.chunks(32).flat_map(as_bytes_of_one_scale)).collect()
+/// Returns activations after rounding to int8 with one scale per 32 numbers of a row.
+pub(super) fn as_int8(x: &[f32], inputs: usize) -> Vec<f32> {
+    x.chunks_exact(inputs).flat_map(|row| row.chunks(32).flat_map(as_int8_with_one_scale)).collect()
 }
 
-/// What is left of numbers that are kept as signed bytes with one scale.
-pub(super) fn as_bytes_of_one_scale(x: &[f32]) -> Vec<f32> {
+/// Returns numbers after rounding to int8 with one scale.
+pub(super) fn as_int8_with_one_scale(x: &[f32]) -> Vec<f32> {
     let largest = x.iter().fold(0.0f32, |largest, x| largest.max(x.abs()));
-    // Divided as the kernels divide, or a number half-way between two bytes might become the other
-    // one.
+    // Divided as the kernels divide. Otherwise a number half-way between two int8 values might
+    // become the other one.
     let (scale, inverse) = (largest / 127.0, 127.0 / largest);
     x.iter().map(|x| if scale > 0.0 { (x * inverse).round_ties_even() * scale } else { 0.0 }).collect()
 }
 
-/// Weights that become bf16 while they are used: of two that are equally near, the one further from
-/// zero.
+/// Returns weights rounded to bf16, ties away from zero.
 pub(super) fn as_bf16_away_from_zero(w: &[f32]) -> Vec<f32> {
     w.iter().map(|w| f32::from_bits((w.to_bits() + 0x8000) & 0xffff_0000)).collect()
 }
 
-/// Activations that are kept as bf16.
+/// Returns activations rounded to bf16.
 pub(super) fn as_bf16(x: &[f32]) -> Vec<f32> {
     x.iter().map(|&x| half::bf16::from_f32(x).to_f32()).collect()
 }
 
-/// Weights that are kept as e4m3 with one scale a row: three bits behind the leading one, exponents
-/// from -6, at most 448.
+/// Returns weights rounded to e4m3 with one scale per row. e4m3 has three bits behind the leading
+/// one, exponents from -6 on, and no number above 448.
 pub(super) fn as_f8(row: &[f32]) -> Vec<f32> {
     let scale = row.iter().fold(0.0f32, |largest, x| largest.max(x.abs())) / 448.0;
     let round = |x: f32| {
@@ -43,18 +42,18 @@ pub(super) fn as_f8(row: &[f32]) -> Vec<f32> {
     row.iter().map(|x| if scale > 0.0 { round(x / scale) * scale } else { 0.0 }).collect()
 }
 
-/// `x / (1 + e^-x)`.
+/// Returns `x / (1 + e^-x)`.
 pub(super) fn silu(x: f64) -> f64 {
     x / (1.0 + (-x).exp())
 }
 
-/// RMSNorm of one row.
+/// Returns the RMSNorm of one row.
 pub(super) fn rms_norm(x: &[f32], weight: &[f32], eps: f64) -> Vec<f64> {
     let mean = x.iter().map(|&x| f64::from(x).powi(2)).sum::<f64>() / x.len() as f64;
     x.iter().zip(weight).map(|(&x, &w)| f64::from(x) / (mean + eps).sqrt() * f64::from(w)).collect()
 }
 
-/// Rotation of one head at `position`.
+/// Returns one head rotated (RoPE) to `position`.
 pub(super) fn rotate(x: &[f64], position: u32, theta: f64) -> Vec<f64> {
     let half = x.len() / 2;
     let angle = |i: usize| f64::from(position) * theta.powf(-((2 * i) as f64) / x.len() as f64);
@@ -65,7 +64,7 @@ pub(super) fn rotate(x: &[f64], position: u32, theta: f64) -> Vec<f64> {
     (0..x.len()).map(turned).collect()
 }
 
-/// Attention of one query over the keys and values `[keys, d]` that it may see.
+/// Returns the attention of one query over the keys and values `[keys, d]` that it may see.
 pub(super) fn attention(q: &[f32], keys: &[Vec<f32>], values: &[Vec<f32>]) -> Vec<f64> {
     let dot = |k: &Vec<f32>| q.iter().zip(k).map(|(a, b)| f64::from(*a) * f64::from(*b)).sum::<f64>();
     let scores: Vec<f64> = keys.iter().map(|k| dot(k) / (q.len() as f64).sqrt()).collect();

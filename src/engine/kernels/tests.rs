@@ -1,5 +1,5 @@
-//! The CPU's kernel sets in the suite, and what only they promise: that vectors of one length give
-//! one result, and threads none of their own.
+//! The CPU's kernel sets in the suite, and what only they promise: vectors of one length give one
+//! result, and the number of threads changes none.
 
 use super::ops::Best;
 use super::suite::{Arithmetic, Family, Packing, Product, Sequence, Shapes, Store, Subject, Way, numbers, rng, suite};
@@ -10,7 +10,7 @@ use std::ops::Range;
 
 suite!(Some(sets()));
 
-/// All kernel sets, with one thread and with two.
+/// Returns all kernel sets, with one thread and with two.
 fn computes() -> impl Iterator<Item = Compute> {
     KernelSet::available().into_iter().flat_map(|set| [1, 2].map(|t| Compute::with_kernels(Some(t), set).unwrap()))
 }
@@ -46,12 +46,12 @@ impl Subject for Compute {
         format!("{}, {} threads", self.kernels(), self.threads())
     }
 
-    fn arithmetic(&self, packing: Packing, generated: bool) -> Arithmetic {
+    fn arithmetic(&self, packing: Packing, decode: bool) -> Arithmetic {
         match packing {
             Packing::Of(Format::Bf16) if self.kernels().has_bf16_pairs() => Arithmetic::Bf16,
             Packing::Of(Format::F32 | Format::F16 | Format::Bf16) => Arithmetic::Exact,
-            _ if self.kernels().has_bf16_tiles() && !generated => Arithmetic::Bf16Both,
-            _ => Arithmetic::Bytes,
+            _ if self.kernels().has_bf16_tiles() && !decode => Arithmetic::Bf16Both,
+            _ => Arithmetic::Int8,
         }
     }
 
@@ -74,7 +74,7 @@ impl Subject for Compute {
                 Output::Add
             }
         };
-        linear(self, (&x, product.generated), &weights, &mut y, output);
+        linear(self, (&x, product.decode_rows), &weights, &mut y, output);
         y.as_slice().to_vec()
     }
 
@@ -132,8 +132,8 @@ impl Subject for Compute {
     }
 }
 
-fn plain<'a>(packing: Packing, inputs: usize, x: &'a [f32], generated: usize, w: &'a [f32]) -> Product<'a> {
-    Product { packing, inputs, x, generated, w, up: None, bias: None, onto: None }
+fn plain<'a>(packing: Packing, inputs: usize, x: &'a [f32], decode_rows: usize, w: &'a [f32]) -> Product<'a> {
+    Product { packing, inputs, x, decode_rows, w, up: None, bias: None, onto: None }
 }
 
 #[test]
@@ -153,15 +153,16 @@ fn sets_with_one_vector_length_agree_bit_by_bit_on_quantized_weights() {
     }
 }
 
-/// The widths and numbers of rows at which a product is cut into pieces: of 1,024 inputs and of 512
-/// rows where prompts become bf16.
+/// The sizes at which a product is cut into pieces: at 1,024 inputs, and at 512 rows where prefill
+/// rows become bf16.
 #[test]
 fn products_of_several_pieces_are_right() {
     for (case, (inputs, rows)) in [(1025, 30), (2048, 30), (3072, 17), (96, 600), (1056, 560)].into_iter().enumerate() {
         let (rng, outputs) = (&mut rng(case as u64), 37);
         let (x, w) = (numbers(rng, rows * inputs), numbers(rng, outputs * inputs));
         for packing in PACKINGS {
-            // Rows of both kinds, so that more than 512 are of prompts where there are more.
+            // Decode rows and prefill rows, so that more than 512 are prefill rows where there are
+            // more.
             plain(packing, inputs, &x, 20.min(rows / 3), &w).check(&sets());
         }
     }
@@ -182,7 +183,7 @@ fn the_head_chooses_the_first_of_the_largest_whatever_the_threads() {
         for threads in 1..=3 {
             let compute = Compute::with_kernels(Some(threads), set).unwrap();
             let mut logits: Vec<f32> = (0..outputs).map(|i| (i * 7919 % 1000) as f32 / 1000.0).collect();
-            // Equals in every third, so in different pieces.
+            // Equal maxima in every third of the row, so in different pieces.
             for at in [50_001, 100_003, 180_007] {
                 logits[at] = 2.0;
                 logits[at + 11] = -2.0;
@@ -197,7 +198,7 @@ fn the_head_chooses_the_first_of_the_largest_whatever_the_threads() {
     }
 }
 
-/// As the test above does it, without looking at the logits: what is no number is equal to nothing.
+/// Chooses as the test above does, without comparing the logits, because NaN equals nothing.
 fn choose_beside_nan(compute: &Compute, logits: &[f32]) -> Vec<u32> {
     let head = Linear::new(compute, &[&Rows::from_floats(Format::F32, 1, logits)], None);
     linear_argmax(compute, &matrix(2, &[1.0, -1.0]), &head, &mut Matrix::new())

@@ -1,27 +1,27 @@
-//! The K/V pool: memory for the keys and values of all layers, in blocks. Who owns which block is
-//! [`blocks`](super::blocks)' business.
+//! The K/V pool: memory for the keys and values of all layers, in blocks. Which sequence holds
+//! which block is decided in [`blocks`](super::blocks).
 
 use super::kernels::{KvLayer, KvShape};
 
-/// Keys and values of `blocks` blocks in every layer. Memory is taken from the system when a block
-/// is first written.
+/// The keys and values of all blocks in every layer. The system gives the memory when a block is
+/// first written.
 pub(crate) struct KvPool {
     shape: KvShape,
     layers: Vec<KvLayer>,
 }
 
 impl KvPool {
-    /// An empty pool.
+    /// Creates an empty pool of `blocks` blocks.
     pub(crate) fn new(shape: KvShape, layers: usize, blocks: usize) -> Self {
         Self { shape, layers: (0..layers).map(|_| shape.layer(blocks)).collect() }
     }
 
-    /// How the memory is laid out.
+    /// Returns the memory layout of a layer.
     pub(crate) fn shape(&self) -> KvShape {
         self.shape
     }
 
-    /// One layer.
+    /// Returns one layer's memory.
     pub(crate) fn layer(&mut self, layer: usize) -> &mut KvLayer {
         &mut self.layers[layer]
     }

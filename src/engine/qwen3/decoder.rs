@@ -2,6 +2,7 @@
 
 use super::Config;
 use super::model::{Tensors, Workspace};
+use super::tensors::{NormWeight, Projection, QWEN3};
 use crate::kernels::{
     Attend, Compute, KvLayer, KvShape, Linear, Norms, Output, Rotary, attention, linear, rms_norm, rotate_and_store,
     select_rows,
@@ -31,42 +32,23 @@ impl Decoder {
         compute: &Compute,
         layer: usize,
     ) -> Result<Self, WeightsError> {
-        let (hidden, d, mlp) = (config.hidden_size, config.head_dim, config.intermediate_size);
-        let (q, kv) = (config.num_attention_heads * d, config.num_key_value_heads * d);
-        let name = |name: &str| format!("model.layers.{layer}.{name}");
-        let mut bias = |names: &[(&str, usize)]| -> Result<Option<Vec<f32>>, WeightsError> {
-            if !config.attention_bias {
-                return Ok(None);
-            }
-            let parts: Result<Vec<_>, _> = names
-                .iter()
-                .map(|(part, size)| tensors.vector(&name(&format!("self_attn.{part}.bias")), *size))
-                .collect();
-            Ok(Some(parts?.concat()))
+        let mut linear = |projection: &Projection| -> Result<Linear, WeightsError> {
+            let (rows, bias) = tensors.projection(config, layer, projection)?;
+            Ok(Linear::new(compute, &rows.iter().collect::<Vec<_>>(), bias))
         };
-        let qkv_bias = bias(&[("q_proj", q), ("k_proj", kv), ("v_proj", kv)])?;
-        let o_bias = bias(&[("o_proj", hidden)])?;
-        let [q_proj, k_proj, v_proj] =
-            ["q_proj", "k_proj", "v_proj"].map(|part| name(&format!("self_attn.{part}.weight")));
-        let qkv = tensors.matrices(&[(&q_proj, q), (&k_proj, kv), (&v_proj, kv)], hidden)?;
-        let qkv_proj = Linear::new(compute, &[&qkv[0], &qkv[1], &qkv[2]], qkv_bias);
-        drop(qkv);
-        let o_proj = &tensors.matrices(&[(&name("self_attn.o_proj.weight"), hidden)], q)?[0];
-        let o_proj = Linear::new(compute, &[o_proj], o_bias);
-        let [gate, up] = ["gate_proj", "up_proj"].map(|part| name(&format!("mlp.{part}.weight")));
-        let gate_up = tensors.matrices(&[(&gate, mlp), (&up, mlp)], hidden)?;
+        let (qkv_proj, o_proj) = (linear(&QWEN3.qkv_proj)?, linear(&QWEN3.o_proj)?);
+        let down_proj = linear(&QWEN3.down_proj)?;
+        let (gate_up, _) = tensors.projection(config, layer, &QWEN3.gate_up_proj)?;
         let gate_up_proj = Linear::gated(compute, &gate_up[0], &gate_up[1]);
         drop(gate_up);
-        let down_proj = &tensors.matrices(&[(&name("mlp.down_proj.weight"), hidden)], mlp)?[0];
-        let down_proj = Linear::new(compute, &[down_proj], None);
-        let mut take = |part: &str, size: usize| tensors.vector(&name(part), size);
+        let mut norm = |weight: &NormWeight| tensors.norm(config, layer, weight);
         Ok(Self {
-            input_layernorm: take("input_layernorm.weight", hidden)?,
+            input_layernorm: norm(&QWEN3.input_layernorm)?,
             qkv_proj,
-            q_norm: take("self_attn.q_norm.weight", d)?,
-            k_norm: take("self_attn.k_norm.weight", d)?,
+            q_norm: norm(&QWEN3.q_norm)?,
+            k_norm: norm(&QWEN3.k_norm)?,
             o_proj,
-            post_attention_layernorm: take("post_attention_layernorm.weight", hidden)?,
+            post_attention_layernorm: norm(&QWEN3.post_attention_layernorm)?,
             gate_up_proj,
             down_proj,
             eps: config.rms_norm_eps as f32,
@@ -91,7 +73,7 @@ impl Decoder {
     ) {
         let Workspace { x, normed, qkv, attended, gated, spare } = work;
         rms_norm(compute, x, &self.input_layernorm, self.eps, normed);
-        linear(compute, (&*normed, plan.generated), &self.qkv_proj, qkv, Output::Store);
+        linear(compute, (&*normed, plan.decode_rows), &self.qkv_proj, qkv, Output::Store);
         let norms = Norms { query: &self.q_norm, key: &self.k_norm, eps: self.eps };
         rotate_and_store(compute, qkv, norms, rotary, (&plan.positions, &plan.slots), shape, kv);
         let generated = match only {
@@ -107,7 +89,7 @@ impl Decoder {
             }
             None => {
                 attention(compute, qkv, &spans(plan), shape, kv, attended);
-                plan.generated
+                plan.decode_rows
             }
         };
         linear(compute, (&*attended, generated), &self.o_proj, x, Output::Add);

@@ -9,6 +9,7 @@ mod gguf;
 mod kv_dtype;
 mod model;
 mod size;
+mod tensors;
 
 #[cfg(test)]
 pub(crate) mod testing;
@@ -23,3 +24,5 @@ pub use model::Model;
 pub(crate) use model::Tensors;
 pub(crate) use model::{Logits, Workspace};
 pub(crate) use size::StoragePolicy;
+#[cfg(any(gpu, all(test, unix)))]
+pub(crate) use tensors::{NormWeight, QWEN3};

@@ -2,6 +2,7 @@
 
 use super::decoder::{Decoder, logit_spans};
 use super::size::StoragePolicy;
+use super::tensors::{NormWeight, Projection};
 use super::{Config, Dtype, KvDtype};
 use crate::kernels::{
     Compute, Format, Heads, KvFormat, KvShape, Linear, Matrix, Rotary, Rows, embed, linear_argmax, rms_norm,
@@ -83,6 +84,32 @@ impl<'a> Tensors<'a> {
     /// A vector, as plain floats.
     pub(crate) fn vector(&mut self, name: &str, size: usize) -> Result<Vec<f32>, WeightsError> {
         Ok(self.source.tensor(name, &[size])?.to_vec1()?)
+    }
+
+    /// The matrices of a projection, and its bias where it has one.
+    pub(crate) fn projection(
+        &mut self,
+        config: &Config,
+        layer: usize,
+        projection: &Projection,
+    ) -> Result<(Vec<Rows>, Option<Vec<f32>>), WeightsError> {
+        let biases = projection.biases(config, layer);
+        let biases: Result<Vec<_>, _> = biases.iter().map(|(name, size)| self.vector(name, *size)).collect();
+        let bias = Some(biases?.concat()).filter(|bias| !bias.is_empty());
+        let weights = projection.weights(config, layer);
+        let parts: Vec<(&str, usize)> = weights.iter().map(|(name, outputs)| (name.as_str(), *outputs)).collect();
+        Ok((self.matrices(&parts, projection.inputs.of(config))?, bias))
+    }
+
+    /// The weight of a layer's norm.
+    pub(crate) fn norm(
+        &mut self,
+        config: &Config,
+        layer: usize,
+        weight: &NormWeight,
+    ) -> Result<Vec<f32>, WeightsError> {
+        let (name, size) = weight.weight(config, layer);
+        self.vector(&name, size)
     }
 
     /// Matrices of one width, all in the same format: the finest that any of them needs.

@@ -1,6 +1,7 @@
 //! What a model's matrices are kept in, and what they come to when they are packed, before any of
 //! them is read.
 
+use super::tensors::QWEN3;
 use super::{Config, Dtype};
 use crate::kernels::Format;
 use crate::weights::TensorSource;
@@ -36,25 +37,17 @@ impl StoragePolicy {
 
     /// Bytes of all matrices of a model.
     pub(crate) fn packed_bytes(self, config: &Config, source: &dyn TensorSource) -> u64 {
-        let (hidden, mlp, v) = (config.hidden_size, config.intermediate_size, config.vocab_size);
-        let (q, kv) = (config.num_attention_heads * config.head_dim, config.num_key_value_heads * config.head_dim);
+        let (v, hidden) = (config.vocab_size, config.hidden_size);
         let bytes = |format: Format, outputs: usize, inputs: usize| outputs as u64 * format.row_bytes(inputs) as u64;
         let mut tables = bytes(self.table_format(source, "model.embed_tokens.weight"), v, hidden);
         if !config.tie_word_embeddings {
             tables += bytes(self.table_format(source, "lm_head.weight"), v, hidden);
         }
         let of_layer = |layer: usize| {
-            let groups: [(&[&str], usize, usize); 4] = [
-                (&["self_attn.q_proj", "self_attn.k_proj", "self_attn.v_proj"], q + 2 * kv, hidden),
-                (&["self_attn.o_proj"], hidden, q),
-                (&["mlp.gate_proj", "mlp.up_proj"], 2 * mlp, hidden),
-                (&["mlp.down_proj"], hidden, mlp),
-            ];
-            let sizes = groups.map(|(parts, outputs, inputs)| {
-                let names: Vec<String> =
-                    parts.iter().map(|part| format!("model.layers.{layer}.{part}.weight")).collect();
-                let names: Vec<&str> = names.iter().map(String::as_str).collect();
-                bytes(self.format(source, &names), outputs, inputs)
+            let sizes = QWEN3.projections().map(|projection| {
+                let weights = projection.weights(config, layer);
+                let names: Vec<&str> = weights.iter().map(|(name, _)| name.as_str()).collect();
+                bytes(self.format(source, &names), projection.outputs(config), projection.inputs.of(config))
             });
             sizes.iter().sum::<u64>()
         };

@@ -1,12 +1,12 @@
-//! The choice of one token.
+//! Chooses one token from its logits.
 
 use super::Sampling;
 use rand::RngExt;
 use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::SeedableRng;
 
-/// The next token after `index` earlier new ones. Greedy choice takes the largest logit, of equal
-/// ones the lowest id.
+/// Chooses the next token of a request that has `index` new tokens already. Greedy choice takes the
+/// largest logit, and of equal ones the lowest id.
 pub(crate) fn choose(logits: &[f32], sampling: &Sampling, index: usize) -> u32 {
     if sampling.is_greedy() {
         return argmax(logits);
@@ -20,7 +20,7 @@ pub(crate) fn choose(logits: &[f32], sampling: &Sampling, index: usize) -> u32 {
     if sampling.top_p < 1.0 {
         keep_nucleus(&mut candidates, sampling.top_p);
     }
-    // In the order of ids, so that nothing depends on how the candidates were found.
+    // In the order of ids, so that the draw does not depend on how the candidates were selected.
     candidates.sort_unstable_by_key(|candidate| candidate.id);
     let total: f64 = candidates.iter().map(|candidate| candidate.weight).sum();
     let mut rng = ChaCha8Rng::seed_from_u64(sampling.seed);
@@ -32,11 +32,11 @@ pub(crate) fn choose(logits: &[f32], sampling: &Sampling, index: usize) -> u32 {
             return candidate.id;
         }
     }
-    // Rounding may leave a little; the last token with any weight takes it.
+    // Rounding may leave a small rest; the last token with any weight takes it.
     candidates.iter().rev().find(|candidate| candidate.weight > 0.0).map_or_else(|| argmax(logits), |last| last.id)
 }
 
-/// The largest logit; of equal ones the lowest id; what is not a number never wins.
+/// Returns the id of the largest logit, of equal ones the lowest. NaN never wins.
 fn argmax(logits: &[f32]) -> u32 {
     let largest = logits.iter().copied().fold(f32::NEG_INFINITY, f32::max);
     logits.iter().position(|&logit| logit == largest).unwrap_or(0) as u32
@@ -45,7 +45,7 @@ fn argmax(logits: &[f32]) -> u32 {
 #[derive(Clone, Copy)]
 struct Candidate {
     id: u32,
-    /// Proportional to the probability; 1 for the likeliest.
+    /// Proportional to the probability; 1 for the most likely token.
     weight: f64,
 }
 
@@ -56,17 +56,18 @@ fn weigh(logits: &[f32], temperature: f64) -> Vec<Candidate> {
     weighted.filter(|candidate| candidate.weight > 0.0).collect()
 }
 
-/// Likelier first; of equals the lower id.
+/// Orders likelier candidates first, and equal ones by id.
 fn likelier(a: &Candidate, b: &Candidate) -> std::cmp::Ordering {
     b.weight.total_cmp(&a.weight).then(a.id.cmp(&b.id))
 }
 
-/// Keeps the smallest set of likeliest candidates whose share reaches `top_p`; one at least.
+/// Keeps the smallest set of likeliest candidates whose share reaches `top_p`, at least one (top-p
+/// sampling).
 fn keep_nucleus(candidates: &mut Vec<Candidate>, top_p: f64) {
     candidates.sort_unstable_by_key(|candidate| candidate.id);
     let total: f64 = candidates.iter().map(|candidate| candidate.weight).sum();
     // All candidates below this weight together have less than `1 - top_p`, so none of them is
-    // needed; the sort is short.
+    // needed. Leaving them out keeps the sort short.
     let negligible = (1.0 - top_p) * total / candidates.len() as f64;
     let likeliest = candidates.iter().copied().min_by(likelier);
     candidates.retain(|candidate| candidate.weight >= negligible);
@@ -92,7 +93,7 @@ mod tests {
         Sampling { temperature, top_k, top_p, seed: 5 }
     }
 
-    /// Which tokens come up in 200 draws.
+    /// Returns the tokens that come up in 200 draws.
     fn seen(logits: &[f32], sampling: Sampling) -> Vec<u32> {
         let mut seen: Vec<u32> = (0..200).map(|index| choose(logits, &sampling, index)).collect();
         seen.sort_unstable();

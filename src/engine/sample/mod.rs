@@ -1,5 +1,5 @@
-//! Logits to the next token, and logits to log-probabilities. The draw for the n-th new token of a
-//! request comes from the request's seed and n alone.
+//! From logits to the next token and to log-probabilities. The random draw for the n-th new token
+//! of a request depends on the request's seed and on n alone.
 
 mod choose;
 mod sampling;

@@ -1,4 +1,4 @@
-//! How a request chooses its tokens.
+//! The sampling parameters of a request.
 
 use serde::{Deserialize, Serialize};
 
@@ -19,13 +19,13 @@ impl Sampling {
     /// The most likely token at every step; ties go to the lowest token id.
     pub const GREEDY: Self = Self { temperature: 0.0, top_k: 0, top_p: 1.0, seed: 0 };
 
-    /// Sampling at `temperature` from the whole vocabulary (greedy when it is 0, whatever the
-    /// seed).
+    /// Returns sampling at `temperature` from the whole vocabulary; greedy if it is 0, whatever the
+    /// seed.
     pub fn at(temperature: f64, seed: u64) -> Self {
         if temperature == 0.0 { Self::GREEDY } else { Self { temperature, top_k: 0, top_p: 1.0, seed } }
     }
 
-    /// Whether the most likely token is taken at every step.
+    /// Returns whether the most likely token is taken at every step.
     pub fn is_greedy(&self) -> bool {
         self.temperature <= 0.0 || self.top_k == 1
     }

@@ -1,6 +1,6 @@
-//! Log-probabilities out of one row of logits.
+//! Log-probabilities from one row of logits.
 
-/// `ln softmax(logits)[token]`, in f64 and in the order of ids.
+/// Returns `ln softmax(logits)[token]`, computed in f64 in the order of ids.
 pub(crate) fn log_probability(logits: &[f32], token: u32) -> f64 {
     let largest = f64::from(logits.iter().copied().fold(f32::NEG_INFINITY, f32::max));
     let total: f64 = logits.iter().map(|&logit| (f64::from(logit) - largest).exp()).sum();

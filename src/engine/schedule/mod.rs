@@ -1,6 +1,6 @@
-//! Which tokens are computed next: continuous batching with chunked prefill, and preemption when
-//! blocks run out. Plans are values; somebody else carries them out. Knows no tensors and nobody
-//! who waits for an answer.
+//! Decides which tokens are computed next: continuous batching with chunked prefill, and preemption
+//! when blocks run out. Plans are values, which an executor carries out. This part knows no
+//! tensors, and nothing of the callers that wait for answers.
 
 mod plan;
 mod scheduler;
@@ -9,6 +9,6 @@ mod sequence;
 #[cfg(test)]
 mod tests;
 
-pub(crate) use plan::{Carried, LogitRow, Span, StepPlan};
+pub(crate) use plan::{LogitRow, Span, StepPlan, TokenFeedback};
 pub(crate) use scheduler::{DRAFTING_ROWS, Limits, Scheduler};
 pub(crate) use sequence::SequenceId;

@@ -4,45 +4,46 @@ use super::SequenceId;
 use crate::blocks::BlockId;
 use std::ops::Range;
 
-/// What one forward pass computes. Row `i` is token `tokens[i]` at position `positions[i]` of its
-/// sequence, whose key and value go to slot `slots[i]` (block number × tokens per block + offset)
-/// of the K/V pool.
+/// What one forward pass computes. Row `i` is the token `tokens[i]` at position `positions[i]` of
+/// its sequence. Its key and value go to slot `slots[i]` of the K/V pool (block number × tokens per
+/// block + offset in the block).
 #[derive(Clone, PartialEq, Debug, Default)]
 pub(crate) struct StepPlan {
-    /// Token ids, T of them.
+    /// `[t]`: the token ids.
     pub(crate) tokens: Vec<u32>,
-    /// How many of the rows are of tokens that were generated, or guessed. They come first; the
-    /// others are of prompts. A kernel set may compute the two kinds differently, since which of
-    /// them a token is depends on its request alone.
-    pub(crate) generated: usize,
-    /// Positions, from 0 in every sequence.
+    /// The number of decode rows: generated or drafted tokens. They come first; all further rows
+    /// are prefill rows, tokens of prompts. A kernel set may compute the two kinds differently,
+    /// because a token's kind depends on its own request alone.
+    pub(crate) decode_rows: usize,
+    /// `[t]`: positions, counted from 0 in every sequence.
     pub(crate) positions: Vec<u32>,
-    /// Where each row's key and value are stored.
+    /// `[t]`: where each row's key and value are stored.
     pub(crate) slots: Vec<u32>,
-    /// The sequences' consecutive rows, in the order of rows.
+    /// The rows of each sequence, in the order of rows.
     pub(crate) spans: Vec<Span>,
     /// The block tables of all spans, one after the other.
     pub(crate) tables: Vec<BlockId>,
     /// The rows whose logits are wanted, ascending.
     pub(crate) logits: Vec<LogitRow>,
-    /// The rows whose token nobody knew when the plan was made, ascending; `tokens` has any token
-    /// there.
-    pub(crate) carried: Vec<Carried>,
+    /// Async token feedback: the rows whose token is not known when the plan is made, ascending.
+    /// The device takes it from the step before; the entry in `tokens` is a placeholder.
+    pub(crate) feedback: Vec<TokenFeedback>,
 }
 
-/// A row whose token is what the step before chooses greedily.
+/// A row whose token the previous step chooses greedily.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(crate) struct Carried {
+pub(crate) struct TokenFeedback {
     /// The row in the step.
     pub(crate) row: usize,
-    /// Which of the logits that the step before wants.
+    /// The index of the choice in the previous plan's [`logits`](StepPlan::logits).
     pub(crate) choice: usize,
 }
 
-/// The rows of one sequence: consecutive positions, all of its prompt or all of what was generated.
+/// The rows of one sequence: consecutive positions, all of them prefill rows or all of them decode
+/// rows.
 #[derive(Clone, PartialEq, Debug)]
 pub(crate) struct Span {
-    /// Whose rows.
+    /// The sequence.
     pub(crate) id: SequenceId,
     /// Its rows in the step.
     pub(crate) rows: Range<usize>,
@@ -57,7 +58,7 @@ pub(crate) struct Span {
 pub(crate) struct LogitRow {
     /// The row in the step.
     pub(crate) row: usize,
-    /// Who wants it.
+    /// The sequence that wants it.
     pub(crate) id: SequenceId,
     /// The position of the row's token; the logits are for the token after it.
     pub(crate) position: usize,

@@ -1,22 +1,22 @@
-//! The policy. Sequences run in the order of arrival; the oldest one running is never preempted,
-//! and a sequence that fits the empty pool fits beside nobody at the latest, so every sequence
-//! ends.
+//! The scheduling policy. Sequences run in the order of arrival. The oldest running sequence is
+//! never preempted, and a sequence that fits the empty pool runs alone at the latest, so every
+//! sequence ends.
 
 use super::sequence::Sequence;
-use super::{Carried, LogitRow, SequenceId, Span, StepPlan};
+use super::{LogitRow, SequenceId, Span, StepPlan, TokenFeedback};
 use crate::blocks::{BlockId, Blocks, Table};
 use std::collections::{BTreeMap, HashMap};
 
-/// The bounds of a step.
+/// The bounds of one step.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Limits {
-    /// Tokens per step; at least 1.
+    /// The most tokens per step; at least 1.
     pub(crate) step_tokens: usize,
-    /// Sequences at once; at least 1.
+    /// The most sequences that run at once; at least 1.
     pub(crate) max_running: usize,
 }
 
-/// What the scheduler has done.
+/// Counts of what the scheduler has done.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Tally {
     pub(crate) prefilled: u64,
@@ -28,16 +28,18 @@ pub(crate) struct Tally {
     pub(crate) accepted: u64,
 }
 
-/// Rows in a step up to which drafts are added to what sequences decode. A draft that comes true
-/// takes the row that its token would have taken in a later step, so it saves what a step costs
-/// beside its rows: reading the weights; one that does not costs a row. The embedded model lies in
-/// the cache, and its rows cost nearly all of a step: copying text with two thirds of the drafts
-/// coming true, drafts gain nothing to 6 % alone on a quiet machine, and with 32 rows cost 14 %
-/// where ten sequences decode (docs/benchmarks.md, "Drafting on and off"). A 0.6B model in 8 bits,
-/// whose ten rows take 1.5 times as long as one and forty 4 times, breaks even at about ten.
+/// The number of rows in a step up to which drafts are added to decoding sequences. An accepted
+/// draft token takes the row that its token would have taken in a later step, so it saves what a
+/// step costs besides its rows: reading the weights. A rejected one costs a row.
+///
+/// The embedded model fits into the cache, and its rows are nearly all of a step's cost: copying
+/// text with two thirds of the drafts accepted, drafts gain nothing to 6 % for one sequence on a
+/// quiet machine, and with 32 rows they cost 14 % where ten sequences decode (docs/benchmarks.md,
+/// "Drafting on and off"). A 0.6B model in 8 bits, whose steps take 1.5 times as long with ten rows
+/// as with one and 4 times as long with forty, breaks even at about ten.
 pub(crate) const DRAFTING_ROWS: usize = 8;
 
-/// Queue, running sequences and their blocks.
+/// The queue, the running sequences and their blocks.
 #[derive(Debug)]
 pub(crate) struct Scheduler {
     limits: Limits,
@@ -45,14 +47,14 @@ pub(crate) struct Scheduler {
     blocks: Blocks,
     waiting: BTreeMap<SequenceId, Sequence>,
     running: BTreeMap<SequenceId, Sequence>,
-    /// How many running sequences are about to compute the prefix with this hash.
-    underway: HashMap<u64, usize>,
+    /// By hash of a whole-block prefix: how many running sequences are computing it.
+    prefixes_in_progress: HashMap<u64, usize>,
     arrivals: u64,
     tally: Tally,
 }
 
 impl Scheduler {
-    /// A scheduler over an empty pool.
+    /// Creates a scheduler over an empty pool.
     pub(crate) fn new(limits: Limits, blocks: Blocks) -> Self {
         assert!(limits.step_tokens > 0 && limits.max_running > 0, "a step has room for one token");
         Self {
@@ -61,19 +63,19 @@ impl Scheduler {
             blocks,
             waiting: BTreeMap::new(),
             running: BTreeMap::new(),
-            underway: HashMap::new(),
+            prefixes_in_progress: HashMap::new(),
             arrivals: 0,
             tally: Tally::default(),
         }
     }
 
-    /// The same with drafts in steps of up to so many rows.
+    /// Returns this scheduler with drafts added in steps of up to `draft_rows` rows.
     pub(crate) fn with_draft_rows(self, draft_rows: usize) -> Self {
         Self { draft_rows, ..self }
     }
 
-    /// Queues a sequence; logits are wanted from position `logits_from` on. It must fit the empty
-    /// pool with all that will be pushed to it.
+    /// Queues a sequence; logits are wanted from position `logits_from` on. The sequence must fit
+    /// the empty pool together with all tokens that will be pushed to it.
     pub(crate) fn submit(&mut self, tokens: Vec<u32>, logits_from: usize) -> SequenceId {
         let id = SequenceId(self.arrivals);
         self.arrivals += 1;
@@ -82,14 +84,15 @@ impl Scheduler {
         id
     }
 
-    /// The next step without drafts; `None` when there is nothing to do.
+    /// Plans the next step, without drafts. Returns `None` when there is nothing to do.
     pub(crate) fn plan(&mut self) -> Option<StepPlan> {
         self.plan_drafting(|_, _, _| Vec::new())
     }
 
-    /// The next step. `guess` is asked about sequences that decode, while there is room that nobody
-    /// else needs: given all tokens of a sequence, it returns at most so many that may come next.
-    /// They are computed along, with their logits.
+    /// Plans the next step with drafts. While there is room that no sequence needs, `guess` is
+    /// called for sequences that decode: it gets all tokens of a sequence and the most tokens that
+    /// it may return, and it returns tokens that may come next. They are computed in the same step,
+    /// with their logits.
     pub(crate) fn plan_drafting(
         &mut self,
         guess: impl FnMut(SequenceId, &[u32], usize) -> Vec<u32>,
@@ -97,13 +100,13 @@ impl Scheduler {
         let mut plan = StepPlan::default();
         let (mut reserved, mut budget) = self.reserve_running();
         self.reserve_drafts(&mut reserved, &mut budget, guess);
-        let (prompts, generated): (Vec<_>, Vec<_>) =
+        let (prefills, decodes): (Vec<_>, Vec<_>) =
             reserved.into_iter().partition(|(id, _)| self.running[id].in_prompt());
-        for (id, rows) in generated {
+        for (id, rows) in decodes {
             self.add_span(&mut plan, id, rows);
         }
-        plan.generated = plan.tokens.len();
-        for (id, rows) in prompts {
+        plan.decode_rows = plan.tokens.len();
+        for (id, rows) in prefills {
             self.add_span(&mut plan, id, rows);
         }
         self.admit(&mut plan, &mut budget);
@@ -114,28 +117,29 @@ impl Scheduler {
         (!plan.spans.is_empty()).then_some(plan)
     }
 
-    /// The plan was carried out: its keys and values are there, for others as well.
+    /// Records that the plan was carried out. From now on other sequences may read its keys and
+    /// values.
     pub(crate) fn complete(&mut self, plan: &StepPlan) {
         let block_tokens = self.blocks.block_tokens();
         for span in &plan.spans {
-            // Whoever is gone was removed while the step was under way.
+            // A sequence that is missing was removed while the step ran.
             let Some(sequence) = self.running.get_mut(&span.id) else { continue };
             let before = sequence.computed;
             if !sequence.decodes() {
                 self.tally.prefilled += span.rows.len() as u64;
             }
-            // What was guessed counts when it comes true.
+            // Draft tokens count as computed only once they are accepted.
             sequence.computed = (before + span.rows.len()).min(sequence.tokens.len());
             let shareable = sequence.shareable();
             self.blocks.publish(&mut sequence.table, &sequence.tokens, shareable);
             let end = (sequence.computed / block_tokens).min(sequence.chain.len());
             let start = (before / block_tokens).min(end);
-            forget(&mut self.underway, &sequence.chain[start..end]);
+            drop_prefixes(&mut self.prefixes_in_progress, &sequence.chain[start..end]);
         }
     }
 
-    /// Appends a generated token to a running sequence, whose logits are then wanted. Where it is
-    /// the one that was guessed, its key, its value and its logits are there already.
+    /// Appends a generated token to a running sequence and asks for the logits after it. If the
+    /// token is the one that was drafted, its key, value and logits are there already.
     pub(crate) fn push(&mut self, id: SequenceId, token: u32) {
         let sequence = self.running.get_mut(&id).expect("tokens come from a sequence that runs");
         let guessed = sequence.draft.pop_front() == Some(token);
@@ -151,32 +155,33 @@ impl Scheduler {
         }
     }
 
-    /// Appends a token that the step which was planned last will choose as number `choice`: the
-    /// next plan carries it over, and [`settle`](Self::settle) says what it is before that plan is
-    /// complete. Guesses are forgotten.
-    pub(crate) fn push_open(&mut self, id: SequenceId, choice: usize) {
+    /// Appends a pending token to a running sequence: the step that was planned last chooses it, as
+    /// its choice number `choice`. The next plan has the device feed it back
+    /// ([`StepPlan::feedback`]), and [`resolve_pending`](Self::resolve_pending) says which token it
+    /// is before that plan is complete. The sequence's draft is discarded.
+    pub(crate) fn push_pending(&mut self, id: SequenceId, choice: usize) {
         let sequence = self.running.get_mut(&id).expect("tokens come from a sequence that runs");
-        assert!(sequence.open.is_none(), "one token at a time is open");
+        assert!(sequence.pending_choice.is_none(), "at most one token of a sequence is pending");
         sequence.draft.clear();
         sequence.logits_from = sequence.tokens.len();
         sequence.tokens.push(0);
-        sequence.open = Some(choice);
+        sequence.pending_choice = Some(choice);
     }
 
-    /// Whether the last token of the sequence is open.
-    pub(crate) fn is_open(&self, id: SequenceId) -> bool {
-        self.sequence(id).is_some_and(|sequence| sequence.open.is_some())
+    /// Returns whether the sequence's last token is pending.
+    pub(crate) fn has_pending_token(&self, id: SequenceId) -> bool {
+        self.sequence(id).is_some_and(|sequence| sequence.pending_choice.is_some())
     }
 
-    /// The open token is this one.
-    pub(crate) fn settle(&mut self, id: SequenceId, token: u32) {
+    /// Replaces the sequence's pending token by the token that was chosen.
+    pub(crate) fn resolve_pending(&mut self, id: SequenceId, token: u32) {
         let sequence =
-            self.running.get_mut(&id).or_else(|| self.waiting.get_mut(&id)).expect("a sequence with an open token");
-        assert!(sequence.open.take().is_some(), "the token was open");
-        *sequence.tokens.last_mut().expect("the open token") = token;
+            self.running.get_mut(&id).or_else(|| self.waiting.get_mut(&id)).expect("a sequence with a pending token");
+        assert!(sequence.pending_choice.take().is_some(), "the token was pending");
+        *sequence.tokens.last_mut().expect("the pending token") = token;
     }
 
-    /// Forgets a sequence, running or waiting, and gives its blocks back. Unknown ids are ignored.
+    /// Removes a sequence, running or waiting, and releases its blocks. Unknown ids are ignored.
     pub(crate) fn remove(&mut self, id: SequenceId) {
         self.waiting.remove(&id);
         if let Some(mut sequence) = self.running.remove(&id) {
@@ -184,7 +189,7 @@ impl Scheduler {
         }
     }
 
-    /// Prompt tokens that the sequence found in the tree when it first ran.
+    /// Returns how many prompt tokens the sequence found in the prefix tree when it first ran.
     pub(crate) fn reused(&self, id: SequenceId) -> usize {
         self.sequence(id).and_then(|sequence| sequence.reused).unwrap_or(0)
     }
@@ -193,32 +198,31 @@ impl Scheduler {
         self.running.get(&id).or_else(|| self.waiting.get(&id))
     }
 
-    /// Whether `position` is that of the last token of a running sequence, and that token is
-    /// computed. (A wrong guess may have been computed at that place instead.)
+    /// Returns whether `position` is that of the last token of a running sequence and that token is
+    /// computed. (A rejected draft token may have been computed at that position instead.)
     pub(crate) fn is_last(&self, id: SequenceId, position: usize) -> bool {
         self.running
             .get(&id)
             .is_some_and(|sequence| position + 1 == sequence.tokens.len() && sequence.computed == sequence.tokens.len())
     }
 
-    /// Sequences that wait.
+    /// Returns the number of waiting sequences.
     pub(crate) fn waiting(&self) -> usize {
         self.waiting.len()
     }
 
-    /// Whether nothing is left to do.
+    /// Returns whether there is no sequence, running or waiting.
     pub(crate) fn is_idle(&self) -> bool {
         self.waiting.is_empty() && self.running.is_empty()
     }
 
-    /// What was done so far.
+    /// Returns the counts so far.
     pub(crate) fn tally(&self) -> Tally {
         self.tally
     }
 
-    /// Gives the running sequences their rows, the oldest first; returns those and what is left of
-    /// the budget. A sequence that decodes takes one row and is never kept waiting by somebody's
-    /// prefill.
+    /// Assigns rows to the running sequences, the oldest first. Returns them and what is left of
+    /// the step's budget. A decoding sequence takes one row, and no prefill ever makes it wait.
     fn reserve_running(&mut self) -> (Vec<(SequenceId, usize)>, usize) {
         let decoding = self.running.values().filter(|sequence| sequence.decodes()).count();
         let mut rows_for_decode = decoding.min(self.limits.step_tokens);
@@ -229,7 +233,7 @@ impl Scheduler {
             let Some(sequence) = self.running.get_mut(&id) else { continue };
             sequence.draft.clear();
             let budget = if sequence.decodes() { &mut rows_for_decode } else { &mut rows_for_prefill };
-            let rows = sequence.pending_of_a_kind().min(*budget);
+            let rows = sequence.uncomputed_in_step().min(*budget);
             *budget -= rows;
             if rows > 0 && self.make_room(id, rows) {
                 reserved.push((id, rows));
@@ -238,8 +242,8 @@ impl Scheduler {
         (reserved, rows_for_prefill)
     }
 
-    /// Adds the rows of drafts to those of the sequences that decode, the oldest first. One block
-    /// per running sequence stays spare, so that nobody is preempted for the sake of a guess.
+    /// Adds draft rows to those of the decoding sequences, the oldest first. One block per running
+    /// sequence stays free, so that no sequence is preempted for a draft.
     fn reserve_drafts(
         &mut self,
         reserved: &mut [(SequenceId, usize)],
@@ -255,8 +259,8 @@ impl Scheduler {
             if !sequence.decodes() {
                 continue;
             }
-            let reach = (sequence.table.blocks().len() + spare) * block_tokens;
-            let most = room.min(reach - sequence.tokens.len());
+            let capacity = (sequence.table.blocks().len() + spare) * block_tokens;
+            let most = room.min(capacity - sequence.tokens.len());
             if most == 0 {
                 continue;
             }
@@ -272,8 +276,8 @@ impl Scheduler {
         }
     }
 
-    /// Gets the blocks for `rows` more tokens, from the youngest sequences if need be; false when
-    /// the sequence itself is the youngest and had to go.
+    /// Gets the blocks for `rows` more tokens, by preempting the youngest sequences if need be.
+    /// Returns false if the sequence itself was the youngest and was preempted.
     fn make_room(&mut self, id: SequenceId, rows: usize) -> bool {
         loop {
             let sequence = self.running.get_mut(&id).expect("room is made for a running sequence");
@@ -297,9 +301,9 @@ impl Scheduler {
         self.tally.preemptions += 1;
     }
 
-    /// Lets waiting sequences run while there is room, the oldest first. One whose next block is
-    /// being computed by another right now waits for that block, and others may overtake it; one
-    /// that lacks room may not be overtaken.
+    /// Starts waiting sequences while there is room, the oldest first. A sequence whose next block
+    /// another one is computing right now waits for that block, and others may overtake it. A
+    /// sequence that lacks room may not be overtaken.
     fn admit(&mut self, plan: &mut StepPlan, budget: &mut usize) {
         // The bound keeps a step cheap when a long queue waits for one prefix.
         let ids: Vec<SequenceId> = self.waiting.keys().copied().take(2 * self.limits.max_running).collect();
@@ -309,26 +313,26 @@ impl Scheduler {
             }
             let sequence = &self.waiting[&id];
             let matched = self.blocks.matched(sequence.reusable());
-            if sequence.chain.get(matched).is_some_and(|next| self.underway.contains_key(next)) {
+            if sequence.chain.get(matched).is_some_and(|next| self.prefixes_in_progress.contains_key(next)) {
                 continue;
             }
             if !self.start(id) {
                 return;
             }
-            let rows = self.running[&id].pending_of_a_kind().min(*budget);
+            let rows = self.running[&id].uncomputed_in_step().min(*budget);
             *budget -= rows;
             self.add_span(plan, id, rows);
         }
     }
 
-    /// Moves a waiting sequence to the running ones with blocks for all its tokens; false without
-    /// room for it.
+    /// Moves a waiting sequence to the running ones, with blocks for all its tokens. Returns false
+    /// if there is no room for it.
     fn start(&mut self, id: SequenceId) -> bool {
         let sequence = self.waiting.get_mut(&id).expect("only a waiting sequence starts");
         let mut table = self.blocks.acquire(sequence.reusable());
         let matched = table.blocks().len();
         let wanted = sequence.tokens.len().div_ceil(self.blocks.block_tokens());
-        // One spare block for everyone who runs, so that a newcomer is not preempted at once.
+        // One spare block per running sequence, so that a new one is not preempted at once.
         let spare = self.running.len();
         if wanted - matched + spare > self.blocks.available() || !self.blocks.extend(&mut table, wanted) {
             self.blocks.release(table);
@@ -342,7 +346,7 @@ impl Scheduler {
             self.tally.reused += sequence.computed as u64;
         }
         for &hash in sequence.chain.iter().skip(matched) {
-            *self.underway.entry(hash).or_insert(0) += 1;
+            *self.prefixes_in_progress.entry(hash).or_insert(0) += 1;
         }
         let sequence = self.waiting.remove(&id).expect("it was there above");
         self.running.insert(id, sequence);
@@ -351,7 +355,7 @@ impl Scheduler {
 
     fn give_back(&mut self, sequence: &mut Sequence) {
         let done = (sequence.computed / self.blocks.block_tokens()).min(sequence.chain.len());
-        forget(&mut self.underway, &sequence.chain[done..]);
+        drop_prefixes(&mut self.prefixes_in_progress, &sequence.chain[done..]);
         self.blocks.release(std::mem::take::<Table>(&mut sequence.table));
         sequence.computed = 0;
         sequence.draft.clear();
@@ -368,8 +372,8 @@ impl Scheduler {
             if at >= sequence.logits_from {
                 plan.logits.push(LogitRow { row: plan.tokens.len(), id, position: at });
             }
-            if let Some(choice) = sequence.open.filter(|_| at + 1 == sequence.tokens.len()) {
-                plan.carried.push(Carried { row: plan.tokens.len(), choice });
+            if let Some(choice) = sequence.pending_choice.filter(|_| at + 1 == sequence.tokens.len()) {
+                plan.feedback.push(TokenFeedback { row: plan.tokens.len(), choice });
             }
             let guessed = || sequence.draft[at - sequence.tokens.len()];
             plan.tokens.push(sequence.tokens.get(at).copied().unwrap_or_else(guessed));
@@ -386,12 +390,12 @@ impl Scheduler {
     }
 }
 
-fn forget(underway: &mut HashMap<u64, usize>, hashes: &[u64]) {
+fn drop_prefixes(prefixes_in_progress: &mut HashMap<u64, usize>, hashes: &[u64]) {
     for hash in hashes {
-        if let Some(count) = underway.get_mut(hash) {
+        if let Some(count) = prefixes_in_progress.get_mut(hash) {
             *count -= 1;
             if *count == 0 {
-                underway.remove(hash);
+                prefixes_in_progress.remove(hash);
             }
         }
     }

@@ -1,57 +1,57 @@
-//! Plans carried out on a pretended K/V pool, where a slot remembers which prefix its key belongs
-//! to.
+//! Tests that carry plans out on a simulated K/V pool, in which a slot remembers the prefix that
+//! its key belongs to.
 
 use super::*;
 use crate::blocks::Blocks;
 use proptest::prelude::*;
 use std::collections::HashMap;
 
-/// A request as the engine would carry it: prompt, and how many tokens are generated (`None`: the
-/// logits of the last tokens of the prompt are wanted, and nothing is generated).
+/// A request: the prompt, and how many tokens are generated. `None` generates nothing and wants the
+/// logits of the prompt's last tokens.
 #[derive(Clone, Debug)]
-struct Wish {
+struct TestRequest {
     tokens: Vec<u32>,
     new_tokens: Option<usize>,
 }
 
-struct Pretended {
+struct Simulation {
     scheduler: Scheduler,
-    /// By slot: the prefix that ends there, and whether its last token was generated.
+    /// By slot: the prefix that ends there, and whether its last token is a decode row.
     pool: Vec<(Vec<u32>, bool)>,
     block_tokens: usize,
-    sequences: HashMap<SequenceId, (Vec<u32>, usize, Wish)>,
+    sequences: HashMap<SequenceId, (Vec<u32>, usize, TestRequest)>,
     steps: usize,
-    /// Of a guess, this many tokens are right and that many wrong, at most.
+    /// The most tokens of a draft that are right, and the most that follow them and are wrong.
     guesses: (usize, usize),
 }
 
-/// The token at a position of what is generated.
+/// Returns the token that the simulated model generates at a position.
 fn generated(at: usize) -> u32 {
     (at as u32 * 7) % 3
 }
 
-impl Pretended {
+impl Simulation {
     fn new(limits: Limits, blocks: usize, block_tokens: usize, reuse: bool, guesses: (usize, usize)) -> Self {
         let scheduler = Scheduler::new(limits, Blocks::new(blocks, block_tokens, reuse)).with_draft_rows(32);
         let pool = vec![(Vec::new(), false); blocks * block_tokens];
         Self { scheduler, pool, block_tokens, sequences: HashMap::new(), steps: 0, guesses }
     }
 
-    fn submit(&mut self, wish: Wish) {
-        let wanted = if wish.new_tokens.is_some() { 1 } else { wish.tokens.len().div_ceil(3) };
-        let from = wish.tokens.len() - wanted;
-        let id = self.scheduler.submit(wish.tokens.clone(), from);
-        self.sequences.insert(id, (wish.tokens.clone(), from, wish));
+    fn submit(&mut self, request: TestRequest) {
+        let wanted = if request.new_tokens.is_some() { 1 } else { request.tokens.len().div_ceil(3) };
+        let from = request.tokens.len() - wanted;
+        let id = self.scheduler.submit(request.tokens.clone(), from);
+        self.sequences.insert(id, (request.tokens.clone(), from, request));
     }
 
-    /// One step; false when there is nothing to do.
+    /// Carries out one step. Returns false when there is nothing to do.
     fn step(&mut self, limits: Limits) -> bool {
         let (sequences, (right, wrong)) = (&self.sequences, self.guesses);
         let mut drafted = HashMap::new();
         let plan = self.scheduler.plan_drafting(|id, tokens, most| {
-            let (known, _, wish) = &sequences[&id];
+            let (known, _, request) = &sequences[&id];
             assert_eq!(tokens, known);
-            let left = wish.tokens.len() + wish.new_tokens.unwrap() - tokens.len() - 1;
+            let left = request.tokens.len() + request.new_tokens.unwrap() - tokens.len() - 1;
             let from = tokens.len();
             let draft = (from..from + right + wrong).map(|at| generated(at) + u32::from(at >= from + right));
             let draft: Vec<u32> = draft.take(most.min(left)).collect();
@@ -67,10 +67,10 @@ impl Pretended {
             let tokens = tokens(span.id);
             for (row, at) in span.rows.clone().zip(span.position..) {
                 assert_eq!((plan.tokens[row], plan.positions[row] as usize), (tokens[at], at));
-                self.pool[plan.slots[row] as usize] = (tokens[..=at].to_vec(), row < plan.generated);
+                self.pool[plan.slots[row] as usize] = (tokens[..=at].to_vec(), row < plan.decode_rows);
             }
         }
-        // After all writes: whatever a row will attend to is there.
+        // After all writes, every key that a row attends to is in its slot.
         for span in &plan.spans {
             let tokens = tokens(span.id);
             let table = &plan.tables[span.table.clone()];
@@ -83,8 +83,8 @@ impl Pretended {
         self.scheduler.complete(&plan);
         for row in plan.logits {
             // The sequence may have ended within a draft.
-            let Some((tokens, next_wanted, wish)) = self.sequences.get_mut(&row.id) else { continue };
-            if wish.new_tokens.is_some() && !self.scheduler.is_last(row.id, row.position) {
+            let Some((tokens, next_wanted, request)) = self.sequences.get_mut(&row.id) else { continue };
+            if request.new_tokens.is_some() && !self.scheduler.is_last(row.id, row.position) {
                 assert!(row.position > tokens.len() - 2, "only what follows a wrong guess is in vain");
                 continue;
             }
@@ -93,8 +93,8 @@ impl Pretended {
             if row.position + 1 < tokens.len() {
                 continue;
             }
-            let made = tokens.len() + 1 - wish.tokens.len();
-            if wish.new_tokens.is_some_and(|wanted| made < wanted) {
+            let made = tokens.len() + 1 - request.tokens.len();
+            if request.new_tokens.is_some_and(|wanted| made < wanted) {
                 let token = generated(tokens.len());
                 tokens.push(token);
                 self.scheduler.push(row.id, token);
@@ -110,9 +110,9 @@ impl Pretended {
 proptest! {
     #[test]
     fn every_sequence_ends_and_sees_its_own_prefix(
-        wishes in prop::collection::vec(
+        requests in prop::collection::vec(
             (prop::collection::vec(0u32..2, 1..40), prop::option::of(1usize..20))
-                .prop_map(|(tokens, new_tokens)| Wish { tokens, new_tokens }),
+                .prop_map(|(tokens, new_tokens)| TestRequest { tokens, new_tokens }),
             1..30,
         ),
         (blocks, block_tokens) in (15usize..40, 4usize..6),
@@ -122,15 +122,15 @@ proptest! {
         guesses in (0usize..6, 0usize..3),
     ) {
         let limits = Limits { step_tokens, max_running };
-        let mut pretended = Pretended::new(limits, blocks, block_tokens, reuse, guesses);
-        for wishes in wishes.chunks(together) {
-            wishes.iter().cloned().for_each(|wish| pretended.submit(wish));
-            pretended.step(limits);
+        let mut simulation = Simulation::new(limits, blocks, block_tokens, reuse, guesses);
+        for requests in requests.chunks(together) {
+            requests.iter().cloned().for_each(|request| simulation.submit(request));
+            simulation.step(limits);
         }
-        while pretended.step(limits) {
-            prop_assert!(pretended.steps < 100_000, "no progress");
+        while simulation.step(limits) {
+            prop_assert!(simulation.steps < 100_000, "no progress");
         }
-        prop_assert!(pretended.sequences.is_empty() && pretended.scheduler.is_idle());
+        prop_assert!(simulation.sequences.is_empty() && simulation.scheduler.is_idle());
     }
 }
 

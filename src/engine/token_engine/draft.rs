@@ -1,34 +1,35 @@
-//! Prompt lookup: the last tokens of a sequence stood somewhere before, so what followed them there
-//! may follow again. A guess only saves steps; what is generated is the model's choice at every
-//! position. Depends on tokens alone, never on the clock.
+//! Prompt lookup: where the last tokens of a sequence occurred before, what followed them there is
+//! the draft of what comes next. A draft only saves steps, because the model verifies every token.
+//! Drafts depend on tokens alone, never on the clock.
 
-/// Tokens that must have stood together before. With four, the optimizer's drafts save a tenth
-/// less; with two, agents, which hardly copy, draft five times as much in vain.
-const MATCH: usize = 3;
+/// The number of last tokens that must have occurred together before. With four, the optimizer
+/// model's drafts save a tenth less. With two, agents, which rarely copy text, get five times as
+/// many rejected draft tokens.
+const MATCH_TOKENS: usize = 3;
 
-/// The first draft's length at most. A later one is at most one token longer than what came true of
-/// the one before.
-const FIRST: usize = 4;
+/// The most tokens of the first draft. A later draft is at most one token longer than what was
+/// accepted of the one before.
+const FIRST_DRAFT_TOKENS: usize = 4;
 
-/// So many drafts in a row may be wrong from their first token on. After one more, the next match
-/// is passed over, after another one the next three, then seven, and so on.
-const PATIENCE: u32 = 2;
+/// The number of drafts in a row that may be rejected from their first token on. After one more,
+/// the next match is skipped; after another one, the next three; then seven, and so on.
+const MISSES_BEFORE_PAUSE: u32 = 2;
 
-/// At most 2^5 - 1 matches in a row are passed over.
-const LONGEST_PAUSE: u32 = 5;
+/// At most 2^5 - 1 matches in a row are skipped.
+const MAX_PAUSE_EXPONENT: u32 = 5;
 
-/// Entries of the table at most (256 KiB); longer sequences forget some of where their tokens
-/// stood.
-const MOST_ENTRIES: usize = 1 << 16;
+/// The most entries of the table (256 KiB). In longer sequences, later positions overwrite earlier
+/// ones.
+const MAX_ENTRIES: usize = 1 << 16;
 
-/// What one generation knows about its own text, and how its drafts fared.
+/// The index of one generation's own text, and how its drafts fared.
 pub(super) struct Drafter {
-    /// By hash of `MATCH` tokens: the position of what followed them last; 0 is none. Entries
-    /// overwrite each other.
+    /// By hash of [`MATCH_TOKENS`] tokens: the position of what followed their last occurrence; 0
+    /// is none. Entries overwrite each other.
     table: Vec<u32>,
-    /// The first position that is not in the table.
-    known: usize,
-    /// The last draft, and how many tokens there were then.
+    /// The first position that is not in the table yet.
+    indexed: usize,
+    /// The last draft, and the number of tokens that came before it.
     last: Option<(Vec<u32>, usize)>,
     length: usize,
     misses: u32,
@@ -36,24 +37,31 @@ pub(super) struct Drafter {
 }
 
 impl Drafter {
-    /// For a sequence of `most_tokens` at most.
+    /// Creates a drafter for a sequence of at most `most_tokens` tokens.
     pub(super) fn new(most_tokens: usize) -> Self {
-        let entries = most_tokens.saturating_mul(2).clamp(64, MOST_ENTRIES).next_power_of_two();
-        Self { table: vec![0; entries], known: MATCH, last: None, length: FIRST, misses: 0, pause: 0 }
+        let entries = most_tokens.saturating_mul(2).clamp(64, MAX_ENTRIES).next_power_of_two();
+        Self {
+            table: vec![0; entries],
+            indexed: MATCH_TOKENS,
+            last: None,
+            length: FIRST_DRAFT_TOKENS,
+            misses: 0,
+            pause: 0,
+        }
     }
 
-    /// Up to `most` tokens that may come after `tokens`, none of them an end. `tokens` are those of
-    /// the call before and at least one more.
+    /// Returns up to `most` tokens that may come after `tokens`, none of which ends the output.
+    /// `tokens` must extend those of the call before by at least one.
     pub(super) fn draft(&mut self, tokens: &[u32], most: usize, is_end: impl Fn(u32) -> bool) -> Vec<u32> {
-        self.learn(tokens);
-        let Some(from) = self.followed(tokens) else { return Vec::new() };
+        self.rate_last_draft(tokens);
+        let Some(from) = self.find_match(tokens) else { return Vec::new() };
         if self.pause > 0 {
             self.pause -= 1;
             return Vec::new();
         }
         let mut draft = Vec::with_capacity(self.length.min(most));
         for at in from..from + self.length.min(most) {
-            // After the end of the text comes the draft itself: a loop goes on.
+            // Behind the end of the text the draft continues itself, so that a loop goes on.
             let token = tokens.get(at).copied().unwrap_or_else(|| draft[at - tokens.len()]);
             if is_end(token) {
                 break;
@@ -64,28 +72,28 @@ impl Drafter {
         draft
     }
 
-    /// Draws the lesson from the last draft.
-    fn learn(&mut self, tokens: &[u32]) {
+    /// Sets the next draft's length, or a pause, by how much of the last draft was accepted.
+    fn rate_last_draft(&mut self, tokens: &[u32]) {
         let Some((draft, before)) = self.last.take() else { return };
-        let came_true = draft.iter().zip(&tokens[before..]).take_while(|(guess, token)| guess == token).count();
-        if came_true < draft.len() || came_true >= self.length {
-            self.length = came_true + 1;
+        let accepted = draft.iter().zip(&tokens[before..]).take_while(|(guess, token)| guess == token).count();
+        if accepted < draft.len() || accepted >= self.length {
+            self.length = accepted + 1;
         }
-        self.misses = if came_true > 0 { 0 } else { self.misses + 1 };
-        self.pause = (1 << self.misses.saturating_sub(PATIENCE).min(LONGEST_PAUSE)) - 1;
+        self.misses = if accepted > 0 { 0 } else { self.misses + 1 };
+        self.pause = (1 << self.misses.saturating_sub(MISSES_BEFORE_PAUSE).min(MAX_PAUSE_EXPONENT)) - 1;
     }
 
-    /// The position of what followed the last `MATCH` tokens where they stood before, the latest
-    /// such place.
-    fn followed(&mut self, tokens: &[u32]) -> Option<usize> {
-        for end in self.known..tokens.len() {
-            let entry = self.entry(&tokens[end - MATCH..end]);
+    /// Returns the position after the latest earlier occurrence of the last [`MATCH_TOKENS`]
+    /// tokens.
+    fn find_match(&mut self, tokens: &[u32]) -> Option<usize> {
+        for end in self.indexed..tokens.len() {
+            let entry = self.entry(&tokens[end - MATCH_TOKENS..end]);
             self.table[entry] = end as u32;
         }
-        self.known = self.known.max(tokens.len());
-        let last = tokens.len().checked_sub(MATCH).map(|from| &tokens[from..])?;
+        self.indexed = self.indexed.max(tokens.len());
+        let last = tokens.len().checked_sub(MATCH_TOKENS).map(|from| &tokens[from..])?;
         let from = self.table[self.entry(last)] as usize;
-        (from > 0 && &tokens[from - MATCH..from] == last).then_some(from)
+        (from > 0 && &tokens[from - MATCH_TOKENS..from] == last).then_some(from)
     }
 
     fn entry(&self, tokens: &[u32]) -> usize {
@@ -101,7 +109,7 @@ impl Drafter {
 mod tests {
     use super::*;
 
-    /// Generates `text[given..]` and returns what was drafted at each step.
+    /// Generates `text[given..]` and compares what is drafted at each step with `expected`.
     fn check(text: &[u32], given: usize, most: usize, expected: &[&[u32]]) {
         let mut drafter = Drafter::new(text.len());
         let mut tokens = text[..given].to_vec();
@@ -109,8 +117,8 @@ mod tests {
         while tokens.len() < text.len() {
             let draft = drafter.draft(&tokens, most, |token| token == 99);
             let rest = &text[tokens.len()..];
-            let came_true = draft.iter().zip(rest).take_while(|(guess, token)| guess == token).count();
-            tokens.extend(&rest[..rest.len().min(came_true + 1)]);
+            let accepted = draft.iter().zip(rest).take_while(|(guess, token)| guess == token).count();
+            tokens.extend(&rest[..rest.len().min(accepted + 1)]);
             drafts.push(draft);
         }
         assert_eq!(drafts, expected, "{text:?} after {given}");
@@ -137,7 +145,7 @@ mod tests {
 
     #[test]
     fn who_copies_nothing_drafts_ever_less() {
-        // Three tokens always come back, and never with the same one after them.
+        // The three tokens 1, 2, 3 always come back, and never with the same one after them.
         let text: Vec<u32> = (0..400).flat_map(|i| [1, 2, 3, 100 + i]).collect();
         let mut drafter = Drafter::new(text.len());
         let drafted: Vec<usize> = (3..text.len())

@@ -1,4 +1,4 @@
-//! The handle that callers hold: checks a request, queues it, waits for the answer.
+//! The handle that callers hold: it checks a request, queues it and waits for the answer.
 
 use super::FinishReason;
 use super::jobs::Job;
@@ -18,7 +18,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex as StdMutex};
 use std::thread::JoinHandle;
 
-/// What the thread and the handle share.
+/// State that the engine's thread and its handle share.
 #[derive(Default)]
 pub(super) struct Shared {
     pub(super) counters: StdMutex<Counters>,
@@ -27,7 +27,7 @@ pub(super) struct Shared {
 }
 
 impl Shared {
-    /// Says to everybody who waits or comes later why there are no answers any more.
+    /// Records why there are no more answers, for every request that waits or comes later.
     pub(super) fn fail(&self, error: DeviceError) {
         *self.failure.lock().expect("no thread panics while it holds the failure") = Some(error);
     }
@@ -40,8 +40,8 @@ impl Shared {
 
 /// A running engine. Dropping it stops its thread.
 pub struct TokenEngine {
-    /// One sender for all callers: a channel of this kind has one extra place per sender.
-    door: Mutex<mpsc::Sender<Job>>,
+    /// The only sender, behind a lock: a bounded channel grows by one place for every sender.
+    jobs: Mutex<mpsc::Sender<Job>>,
     shared: Arc<Shared>,
     thread: Option<JoinHandle<Box<dyn Executor>>>,
     eos: Vec<u32>,
@@ -51,11 +51,11 @@ pub struct TokenEngine {
 }
 
 impl TokenEngine {
-    /// The same on the CPU. (`options.threads` is for whoever made the model's
-    /// [`Compute`](crate::kernels::Compute); it is not read here.)
+    /// Does what [`start_on`](Self::start_on) does, on the CPU. (`options.threads` is not read
+    /// here, because the model has its [`Compute`](crate::kernels::Compute) already.)
     ///
     /// # Errors
-    /// An option out of its range.
+    /// An option is out of its range.
     #[cfg(test)]
     pub(crate) fn start(model: Model, eos: Vec<u32>, options: &EngineOptions) -> Result<Self, EngineError> {
         options.check()?;
@@ -69,7 +69,7 @@ impl TokenEngine {
     /// values; `eos` are the tokens that end a turn.
     ///
     /// # Errors
-    /// An option out of its range.
+    /// An option is out of its range.
     pub(crate) fn start_on(
         executor: Box<dyn Executor>,
         config: &Config,
@@ -82,8 +82,8 @@ impl TokenEngine {
         Self::spawn(executor, eos, options, blocks, (limit, config.vocab_size))
     }
 
-    /// Stops and starts anew on the same executor, with other options of scheduling; what was known
-    /// of prefixes is forgotten.
+    /// Stops the thread and starts another one on the same executor, with other scheduling options.
+    /// Cached prefixes are lost.
     pub(crate) fn restart(&mut self, options: &EngineOptions) -> Result<(), EngineError> {
         options.check()?;
         let executor = self.stop().ok_or(EngineError::Stopped)?;
@@ -100,23 +100,23 @@ impl TokenEngine {
         (limit, vocab_size): (usize, usize),
     ) -> Result<Self, EngineError> {
         let shared = Arc::new(Shared::default());
-        let (door, arrivals) = mpsc::channel(0);
+        let (jobs, arrivals) = mpsc::channel(0);
         let worker = Worker::new(executor, eos.clone(), options, blocks, shared.clone());
         let thread = std::thread::Builder::new().name("maspo-engine".into()).spawn(move || worker.run(arrivals));
         let thread = thread.map_err(|error| EngineError::Thread(error.to_string()))?;
-        Ok(Self { door: Mutex::new(door), shared, thread: Some(thread), eos, blocks, limit, vocab_size })
+        Ok(Self { jobs: Mutex::new(jobs), shared, thread: Some(thread), eos, blocks, limit, vocab_size })
     }
 
-    /// Ends the thread and gives back what it owned; nothing if that was done before or if it
-    /// panicked, which has been reported on stderr; its callers got `Stopped`.
+    /// Stops the thread and returns its executor. Returns `None` if that was done before, or if the
+    /// thread panicked: the panic was printed on stderr, and callers got [`EngineError::Stopped`].
     fn stop(&mut self) -> Option<Box<dyn Executor>> {
         self.shared.stop.store(true, Ordering::SeqCst);
-        self.door.get_mut().close_channel();
+        self.jobs.get_mut().close_channel();
         self.thread.take().and_then(|thread| thread.join().ok())
     }
 
-    /// Continues a prompt. The result depends on the request alone. Dropping the future cancels the
-    /// request.
+    /// Generates the continuation of a prompt. The result depends on the request alone. Dropping
+    /// the future cancels the request.
     pub fn generate(&self, request: TokenRequest) -> BoxFuture<'_, Result<TokenOutput, EngineError>> {
         async move {
             self.check(&request.prompt, request.max_new_tokens)?;
@@ -132,8 +132,8 @@ impl TokenEngine {
         .boxed()
     }
 
-    /// Log-probabilities of `answers` as the next tokens after `prompt`: prefill only. The prompt
-    /// is computed once for all of them. Dropping the future cancels the request.
+    /// Returns the log-probabilities of `answers` as the next tokens after `prompt`, by prefill
+    /// only. The prompt is computed once for all of them. Dropping the future cancels the request.
     pub fn score(&self, prompt: Vec<u32>, answers: Vec<Vec<u32>>) -> BoxFuture<'_, Result<ScoreOutput, EngineError>> {
         async move {
             self.check(&prompt, answers.iter().map(Vec::len).max().unwrap_or(0))?;
@@ -150,12 +150,12 @@ impl TokenEngine {
         .boxed()
     }
 
-    /// What the engine has done so far.
+    /// Returns counts of what the engine has done so far.
     pub fn counters(&self) -> Counters {
         *self.shared.counters.lock().expect("no thread panics while it holds the counters")
     }
 
-    /// The most tokens that a request may have, prompt and new ones together.
+    /// Returns the most tokens that a request may have, prompt and new ones together.
     pub fn limit(&self) -> usize {
         self.limit
     }
@@ -181,7 +181,7 @@ impl TokenEngine {
 
     /// Hands a job to the thread; waits while its queue is full.
     async fn queue(&self, job: Job) -> Result<(), EngineError> {
-        self.door.lock().await.send(job).await.map_err(|_| self.shared.stopped())
+        self.jobs.lock().await.send(job).await.map_err(|_| self.shared.stopped())
     }
 }
 

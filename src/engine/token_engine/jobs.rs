@@ -1,4 +1,4 @@
-//! What callers wait for: generations and scores, and how logits become their answers.
+//! The jobs that callers wait for, generations and scores, and how logits become their answers.
 
 use super::FinishReason;
 use super::draft::Drafter;
@@ -7,31 +7,31 @@ use crate::executor::{DeviceError, Executor};
 use crate::sample::{choose, log_probability};
 use futures::channel::oneshot;
 
-/// A checked request on its way to the thread.
+/// A checked request on its way to the engine's thread.
 pub(super) enum Job {
-    /// Continue a prompt by one token at least.
+    /// Generate at least one token after a prompt.
     Generate(TokenRequest, oneshot::Sender<TokenOutput>),
-    /// Score answers of one token at least.
+    /// Score answers of at least one token each.
     Score {
-        /// What they answer.
+        /// The prompt before every answer.
         prompt: Vec<u32>,
         /// The answers.
         answers: Vec<Vec<u32>>,
-        /// Who waits.
+        /// Where the result goes.
         reply: oneshot::Sender<ScoreOutput>,
     },
 }
 
-/// A complete answer, not yet handed over.
+/// A complete answer that has not been sent yet.
 pub(super) enum Answer {
-    /// With the tokens of its prompt that were already there.
+    /// A generation, why it ended, and how many tokens of its prompt were reused.
     Generated(Generation, FinishReason, usize),
-    /// All of its sequences are finished.
+    /// A score whose sequences are all finished.
     Scored(Scoring),
 }
 
 impl Answer {
-    /// Answers whoever waits.
+    /// Sends the answer to its caller.
     pub(super) fn send(self) {
         match self {
             Self::Generated(generation, reason, reused_tokens) => generation.finish(reason, reused_tokens),
@@ -40,12 +40,12 @@ impl Answer {
     }
 }
 
-/// A generation under way.
+/// A generation in progress.
 pub(super) struct Generation {
     request: TokenRequest,
     reply: oneshot::Sender<TokenOutput>,
     generated: Vec<u32>,
-    /// From the first time that somebody asks for a draft.
+    /// Created by the first draft.
     drafter: Option<Drafter>,
 }
 
@@ -54,9 +54,9 @@ impl Generation {
         Self { request, reply, generated: Vec::new(), drafter: None }
     }
 
-    /// Up to `most` tokens that may come after `tokens`, which are the prompt and what was
-    /// generated so far. Of what may still be generated, the last one is left out: nothing comes
-    /// after it.
+    /// Returns up to `most` tokens that may come after `tokens`, which are the prompt and what was
+    /// generated so far. The last token that the request may still generate is never drafted,
+    /// because nothing comes after it.
     pub(super) fn draft(&mut self, tokens: &[u32], most: usize, eos: &[u32]) -> Vec<u32> {
         let request = &self.request;
         let most = most.min(request.max_new_tokens - self.generated.len() - 1);
@@ -65,8 +65,8 @@ impl Generation {
         drafter.draft(tokens, most, |token| request.ends_at(token, eos))
     }
 
-    /// Chooses the next token by the logits with number `index` of the executor's last step: `Ok`
-    /// to go on with it, `Err` when the output is complete.
+    /// Chooses the next token from row `index` of the last step's logits. Returns `Ok` with the
+    /// token to go on with, or `Err` if the output is complete.
     pub(super) fn next(
         &mut self,
         executor: &mut dyn Executor,
@@ -87,16 +87,16 @@ impl Generation {
         Ok(if complete { Err(FinishReason::Length) } else { Ok(token) })
     }
 
-    /// Whether the next token is chosen greedily and is not the last that is asked for: then only
-    /// an end can keep it from being followed by another.
-    pub(super) fn goes_on(&self) -> bool {
+    /// Returns whether the next token is chosen greedily and is not the last one allowed. Then
+    /// another token follows it unless it ends the output.
+    pub(super) fn continues_greedily(&self) -> bool {
         self.request.sampling.is_greedy() && self.generated.len() + 1 < self.request.max_new_tokens
     }
 
     fn finish(self, finish_reason: FinishReason, reused_tokens: usize) {
         let prompt_tokens = self.request.prompt.len();
         let output = TokenOutput { token_ids: self.generated, finish_reason, prompt_tokens, reused_tokens };
-        // Whoever waited may have left.
+        // The caller may have dropped the request.
         let _ = self.reply.send(output);
     }
 
@@ -106,67 +106,68 @@ impl Generation {
 }
 
 impl TokenRequest {
-    /// Whether the output is complete when `token` is chosen.
+    /// Returns whether `token` completes the output.
     fn ends_at(&self, token: u32, eos: &[u32]) -> bool {
         self.stop.contains(&token) || (!self.ignore_eos && eos.contains(&token))
     }
 }
 
-/// A score under way. Its sequences are the prompt and, for every answer of several tokens, the
-/// prompt followed by all of the answer but its last token; they share the prompt's blocks through
-/// the prefix tree.
+/// A score in progress. Its sequences are the prompt and, for every answer of several tokens, the
+/// prompt followed by the answer without its last token. They share the prompt's blocks through the
+/// prefix tree.
 pub(super) struct Scoring {
     prompt_tokens: usize,
     answers: Vec<Vec<u32>>,
     reply: oneshot::Sender<ScoreOutput>,
-    /// The log-probability of every token of every answer, as far as known.
-    parts: Vec<Vec<f64>>,
-    /// Sequences not yet finished.
-    open: usize,
+    /// `[answer][token]`: the log-probabilities known so far.
+    logprobs: Vec<Vec<f64>>,
+    /// The number of sequences that are not finished yet.
+    unfinished: usize,
     reused_tokens: usize,
 }
 
 impl Scoring {
     pub(super) fn new(prompt_tokens: usize, answers: Vec<Vec<u32>>, reply: oneshot::Sender<ScoreOutput>) -> Self {
-        let parts = answers.iter().map(|answer| vec![0.0; answer.len()]).collect();
-        let open = 1 + answers.iter().filter(|answer| answer.len() > 1).count();
-        Self { prompt_tokens, answers, reply, parts, open, reused_tokens: 0 }
+        let logprobs = answers.iter().map(|answer| vec![0.0; answer.len()]).collect();
+        let unfinished = 1 + answers.iter().filter(|answer| answer.len() > 1).count();
+        Self { prompt_tokens, answers, reply, logprobs, unfinished, reused_tokens: 0 }
     }
 
-    /// Notes what the logits after `position` say: of the prompt's sequence (`answer` is `None`)
-    /// about the first token of every answer, of an answer's own sequence about one of its further
-    /// tokens.
-    pub(super) fn note(&mut self, answer: Option<usize>, position: usize, logits: &[f32]) {
+    /// Records what the logits after `position` say: those of the prompt's sequence (`answer` is
+    /// `None`) about the first token of every answer, those of an answer's own sequence about one
+    /// of its further tokens.
+    pub(super) fn record(&mut self, answer: Option<usize>, position: usize, logits: &[f32]) {
         match answer {
             None => {
-                for (tokens, parts) in self.answers.iter().zip(&mut self.parts) {
-                    parts[0] = log_probability(logits, tokens[0]);
+                for (tokens, logprobs) in self.answers.iter().zip(&mut self.logprobs) {
+                    logprobs[0] = log_probability(logits, tokens[0]);
                 }
             }
             Some(index) => {
                 let next = position + 1 - self.prompt_tokens;
-                self.parts[index][next] = log_probability(logits, self.answers[index][next]);
+                self.logprobs[index][next] = log_probability(logits, self.answers[index][next]);
             }
         }
     }
 
-    /// One sequence is finished; true when it was the last. Reuse is counted for the prompt only.
-    pub(super) fn close(&mut self, answer: Option<usize>, reused_tokens: usize) -> bool {
+    /// Counts one sequence as finished. Returns true if it was the last one. Reused tokens are
+    /// counted for the prompt only.
+    pub(super) fn finish_sequence(&mut self, answer: Option<usize>, reused_tokens: usize) -> bool {
         if answer.is_none() {
             self.reused_tokens = reused_tokens;
         }
-        self.open -= 1;
-        self.open == 0
+        self.unfinished -= 1;
+        self.unfinished == 0
     }
 
     fn finish(self) {
         let appended: usize = self.answers.iter().map(|answer| answer.len() - 1).sum();
         let output = ScoreOutput {
-            logprobs: self.parts.iter().map(|parts| parts.iter().sum()).collect(),
+            logprobs: self.logprobs.iter().map(|tokens| tokens.iter().sum()).collect(),
             prompt_tokens: self.prompt_tokens + appended,
             reused_tokens: self.reused_tokens,
         };
-        // Whoever waited may have left.
+        // The caller may have dropped the request.
         let _ = self.reply.send(output);
     }
 

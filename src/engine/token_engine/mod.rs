@@ -1,5 +1,6 @@
-//! The token engine: requests over token ids in, tokens and scores out. One thread owns the model;
-//! each turn of its loop plans a step, runs it, and hands results to whoever waits. Knows no text.
+//! The token engine: requests over token ids in, tokens and scores out. One thread owns the model.
+//! Each turn of its loop plans a step, runs it and sends results to their callers. It knows no
+//! text.
 
 mod draft;
 mod handle;

@@ -1,16 +1,16 @@
-//! What goes in and comes out of the token engine, and what can go wrong.
+//! Requests to the token engine, its answers, and what can go wrong.
 
 use crate::base::OutOfBounds;
 use crate::executor::DeviceError;
 use crate::sample::Sampling;
 use serde::{Deserialize, Serialize};
 
-/// One generation over token ids.
+/// A request to continue token ids.
 #[derive(Clone, PartialEq, Debug)]
 pub struct TokenRequest {
     /// The prompt; not empty.
     pub prompt: Vec<u32>,
-    /// At most this many new tokens.
+    /// The most new tokens.
     pub max_new_tokens: usize,
     /// How tokens are chosen.
     pub sampling: Sampling,
@@ -35,79 +35,80 @@ pub enum FinishReason {
 pub struct TokenOutput {
     /// The new tokens, without the one that ended the output.
     pub token_ids: Vec<u32>,
-    /// Why it ended.
+    /// Why the generation ended.
     pub finish_reason: FinishReason,
-    /// Length of the prompt.
+    /// The number of tokens of the prompt.
     pub prompt_tokens: usize,
-    /// Of these, tokens whose keys and values were already there.
+    /// How many of these had their keys and values in the pool already.
     pub reused_tokens: usize,
 }
 
 /// The answer to [`TokenEngine::score`](super::TokenEngine::score).
 #[derive(Clone, PartialEq, Debug)]
 pub struct ScoreOutput {
-    /// Natural-log probability of each answer as the next tokens, in the order asked.
+    /// The natural logarithm of each answer's probability as the next tokens, in the order of the
+    /// request.
     pub logprobs: Vec<f64>,
-    /// Tokens of the prompt and of the answers appended to it (an answer of one token appends
-    /// none).
+    /// The number of tokens of the prompt and of the answers appended to it. (An answer of one
+    /// token appends none.)
     pub prompt_tokens: usize,
-    /// Of these, tokens whose keys and values were already there.
+    /// How many of these had their keys and values in the pool already.
     pub reused_tokens: usize,
 }
 
-/// What the engine has done since its start.
+/// Counts of what the engine has done since its start.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
 pub struct Counters {
-    /// Requests accepted.
+    /// Accepted requests.
     pub requests: u64,
     /// Steps (forward passes).
     pub steps: u64,
-    /// Prompt tokens computed, those computed again after a preemption among them.
+    /// Prompt tokens computed, including those computed again after a preemption.
     pub prefilled_tokens: u64,
-    /// Prompt tokens whose keys and values were already there.
+    /// Prompt tokens whose keys and values were in the pool already.
     pub reused_tokens: u64,
     /// Tokens decoded.
     pub decoded_tokens: u64,
-    /// Sequences put back into the queue because blocks ran out.
+    /// Sequences that were put back into the queue because blocks ran out.
     pub preemptions: u64,
-    /// Most sequences that ran in one step.
+    /// The most sequences that ran in one step.
     pub peak_running: u64,
-    /// Most K/V blocks in use by running sequences at once.
+    /// The most K/V blocks in use by running sequences at once.
     pub peak_blocks: u64,
-    /// Tokens drafted: guessed, and computed along with what they were guessed to follow.
+    /// Draft tokens that were computed.
     pub drafted_tokens: u64,
-    /// Of these, tokens that came true.
+    /// Draft tokens that the model chose too.
     pub accepted_tokens: u64,
 }
 
 /// Why the engine gave no answer.
 #[derive(Clone, PartialEq, Debug, thiserror::Error)]
 pub enum EngineError {
-    /// This request can never fit.
+    /// The request can never fit.
     #[error("the prompt has {prompt_tokens} tokens and {new_tokens} more are asked for, but {limit} fit")]
     Overflow {
         /// Tokens of the prompt.
         prompt_tokens: usize,
-        /// New tokens asked for (of a score: the longest answer).
+        /// The most new tokens; for a score, the longest answer's.
         new_tokens: usize,
-        /// What fits.
+        /// The most tokens that fit.
         limit: usize,
     },
-    /// Nothing to continue.
+    /// The prompt is empty.
     #[error("the prompt has no tokens")]
     EmptyPrompt,
-    /// Nothing to score.
+    /// The answer with this index is empty.
     #[error("answer {0} has no tokens")]
     EmptyAnswer(usize),
-    /// A token that the model lacks.
+    /// A token id that the model's vocabulary lacks.
     #[error("token {id} is not in the model's vocabulary of {vocab_size}")]
     Token {
-        /// The token.
+        /// The token id.
         id: u32,
-        /// How many the model has.
+        /// The size of the vocabulary.
         vocab_size: usize,
     },
-    /// An option out of its range.
+    /// An option is out of its range.
     #[error(transparent)]
     Option(OutOfBounds),
     /// The engine's thread could not start.

@@ -1,4 +1,5 @@
-//! What callers rely on: a request's result is its own, whatever else is going on.
+//! Tests of what callers rely on: a request's result does not depend on anything else that is going
+//! on.
 
 use super::FinishReason;
 use super::*;
@@ -24,7 +25,8 @@ fn engine(config: &Config, options: EngineOptions) -> TokenEngine {
     engine_with(config, &Compute::cpu(options.threads).unwrap(), options)
 }
 
-/// One generation at a time in a roomy pool, without any sharing: what a request is by itself.
+/// Options that run one generation at a time in a large pool without sharing, which gives a
+/// request's result by itself.
 fn alone() -> EngineOptions {
     let draft_tokens = 0;
     EngineOptions { threads: Some(1), max_running: 1, prefix_reuse: false, draft_tokens, ..EngineOptions::default() }
@@ -41,27 +43,27 @@ enum Ask {
 }
 
 #[derive(PartialEq, Debug)]
-enum Told {
+enum Outcome {
     Tokens(Vec<u32>, FinishReason),
-    /// As bits: equal means equal.
+    /// The bits of the log-probabilities, so that equality is bitwise.
     Scores(Vec<u64>),
 }
 
-async fn ask(engine: &TokenEngine, ask: Ask) -> Told {
+async fn ask(engine: &TokenEngine, ask: Ask) -> Outcome {
     match ask {
         Ask::Generate(request) => {
             let output = engine.generate(request).await.unwrap();
-            Told::Tokens(output.token_ids, output.finish_reason)
+            Outcome::Tokens(output.token_ids, output.finish_reason)
         }
         Ask::Score(prompt, answers) => {
             let output = engine.score(prompt, answers).await.unwrap();
-            Told::Scores(output.logprobs.iter().map(|p| p.to_bits()).collect())
+            Outcome::Scores(output.logprobs.iter().map(|p| p.to_bits()).collect())
         }
     }
 }
 
-/// Prompts that often share a beginning: a few heads, then a tail of their own, which may go round
-/// a few times: greedy outputs of random models do so too, and drafts come true.
+/// Prompts that often share a beginning: one of a few heads, and a tail of its own, which may
+/// repeat a few times. Greedy outputs of random models repeat too, so that drafts are accepted.
 fn prompt(vocab: u32) -> impl Strategy<Value = Vec<u32>> {
     let tail = (prop::collection::vec(0..vocab, 1..60), 1usize..60);
     (0u32..3, 0usize..80, tail).prop_map(move |(head, shared, (tail, period))| {
@@ -85,7 +87,8 @@ fn asks(vocab: u32, count: usize) -> impl Strategy<Value = Vec<Ask>> {
 }
 
 fn options() -> impl Strategy<Value = EngineOptions> {
-    // 12 blocks of 16 hold the longest request (180 tokens) and little else: most runs preempt.
+    // 12 blocks of 16 tokens hold the longest request (180 tokens) and little else, so most runs
+    // preempt.
     let limits = (prop_oneof![1usize..40, Just(512)], 1usize..20, 0usize..12);
     (1usize..3, 12usize..60, limits, any::<bool>()).prop_map(
         |(threads, blocks, (step_tokens, max_running, draft_tokens), prefix_reuse)| EngineOptions {
@@ -95,25 +98,25 @@ fn options() -> impl Strategy<Value = EngineOptions> {
             max_running,
             prefix_reuse,
             draft_tokens,
-            // More than by default, so that crowded steps have drafts as well.
+            // More than the default, so that steps with many rows have drafts as well.
             draft_rows: 32,
             ..EngineOptions::default()
         },
     )
 }
 
-/// The CPU as a device with two steps under way: the tokens of a step are told late, and carried
-/// over before.
-struct Late {
+/// The CPU as a device that allows two started steps: the tokens of a step are read late, and fed
+/// back into the next step before.
+struct AsyncDevice {
     cpu: CpuExecutor,
-    /// Of steps that were started and not finished.
+    /// The tokens of the steps that were started and not finished.
     chosen: VecDeque<Vec<u32>>,
     last: Vec<u32>,
-    told: Vec<u32>,
-    carried: Arc<AtomicUsize>,
+    tokens: Vec<u32>,
+    fed_back: Arc<AtomicUsize>,
 }
 
-impl Executor for Late {
+impl Executor for AsyncDevice {
     fn depth(&self) -> usize {
         2
     }
@@ -121,10 +124,10 @@ impl Executor for Late {
     fn start(&mut self, plan: &StepPlan) -> Result<(), DeviceError> {
         assert!(self.chosen.len() < 2);
         let mut plan = plan.clone();
-        for carried in &plan.carried {
-            plan.tokens[carried.row] = self.last[carried.choice];
+        for fed_back in &plan.feedback {
+            plan.tokens[fed_back.row] = self.last[fed_back.choice];
         }
-        self.carried.fetch_add(plan.carried.len(), Ordering::SeqCst);
+        self.fed_back.fetch_add(plan.feedback.len(), Ordering::SeqCst);
         self.cpu.start(&plan)?;
         self.last = (0..plan.logits.len()).map(|choice| self.cpu.greedy(choice)).collect();
         self.chosen.push_back(self.last.clone());
@@ -132,12 +135,12 @@ impl Executor for Late {
     }
 
     fn finish(&mut self) -> Result<(), DeviceError> {
-        self.told = self.chosen.pop_front().expect("a step that was started");
+        self.tokens = self.chosen.pop_front().expect("a step that was started");
         Ok(())
     }
 
     fn greedy(&self, wanted: usize) -> u32 {
-        self.told[wanted]
+        self.tokens[wanted]
     }
 
     fn logits(&mut self, wanted: usize) -> Result<&[f32], DeviceError> {
@@ -146,31 +149,31 @@ impl Executor for Late {
     }
 }
 
-/// An engine on such a device, and how many tokens were carried over.
-fn late_engine(config: &Config, options: &EngineOptions) -> (TokenEngine, Arc<AtomicUsize>) {
+/// Returns an engine on such a device, and the counter of tokens that were fed back.
+fn async_engine(config: &Config, options: &EngineOptions) -> (TokenEngine, Arc<AtomicUsize>) {
     let model = random_model(config, &Compute::cpu(options.threads).unwrap());
     let blocks = options.blocks(config, model.kv_bytes_per_token());
     let cpu = CpuExecutor::new(model, options.block_tokens, blocks);
-    let carried = Arc::<AtomicUsize>::default();
-    let (chosen, last, told) = Default::default();
-    let late = Late { cpu, chosen, last, told, carried: carried.clone() };
-    (TokenEngine::start_on(Box::new(late), config, vec![3], options, blocks).unwrap(), carried)
+    let fed_back = Arc::<AtomicUsize>::default();
+    let (chosen, last, tokens) = Default::default();
+    let device = AsyncDevice { cpu, chosen, last, tokens, fed_back: fed_back.clone() };
+    (TokenEngine::start_on(Box::new(device), config, vec![3], options, blocks).unwrap(), fed_back)
 }
 
 fn check(config: &Config, asks: &[Ask], options: EngineOptions) {
     let single = engine(config, alone());
-    let expected: Vec<Told> = asks.iter().map(|one| block_on(ask(&single, one.clone()))).collect();
-    for together in [late_engine(config, &options).0, engine(config, options)] {
+    let expected: Vec<Outcome> = asks.iter().map(|one| block_on(ask(&single, one.clone()))).collect();
+    for together in [async_engine(config, &options).0, engine(config, options)] {
         check_engine(&together, asks, &expected);
     }
 }
 
-fn check_engine(together: &TokenEngine, asks: &[Ask], expected: &[Told]) {
-    // Twice: the second time, prefixes are there.
+fn check_engine(together: &TokenEngine, asks: &[Ask], expected: &[Outcome]) {
+    // In the second round, the prefixes are cached.
     for round in 0..2 {
-        let told = block_on(join_all(asks.iter().map(|one| ask(together, one.clone()))));
-        for ((told, expected), asked) in told.iter().zip(expected).zip(asks) {
-            assert_eq!(told, expected, "round {round}: {asked:?}");
+        let found = block_on(join_all(asks.iter().map(|one| ask(together, one.clone()))));
+        for ((found, expected), asked) in found.iter().zip(expected).zip(asks) {
+            assert_eq!(found, expected, "round {round}: {asked:?}");
         }
     }
 }
@@ -192,7 +195,7 @@ proptest! {
 #[test]
 fn every_kernel_set_is_batch_invariant_in_every_format() {
     let mut accepted = 0;
-    // Whole blocks of every format, and a shape with nothing in common with any vector.
+    // A shape of whole blocks in every format, and one that is a multiple of no vector.
     let whole = Config { hidden_size: 256, intermediate_size: 256, ..plain_config() };
     let mut shapes = Dtype::ALL.map(|dtype| (whole.clone(), dtype, KvDtype::Auto)).to_vec();
     shapes.extend(KvDtype::ALL.map(|kv_dtype| (odd_config(), Dtype::F32, kv_dtype)));
@@ -220,20 +223,20 @@ fn every_kernel_set_is_batch_invariant_in_every_format() {
 #[test]
 fn tokens_are_carried_over_while_everybody_decodes() {
     let config = plain_config();
-    // Of 29 tokens after the first, 28 have one behind them; whoever ends keeps up to 8 others from
-    // going on for one step.
+    // Of the 29 tokens after the first, 28 have a successor. A sequence that ends keeps up to 8
+    // others from going on for one step.
     for (draft_tokens, least) in [(0, 9 * 28 - 9 * 8), (8, 1)] {
         let options = EngineOptions { draft_tokens, ..EngineOptions::default() };
-        let (late, carried) = late_engine(&config, &options);
+        let (device, fed_back) = async_engine(&config, &options);
         let requests: Vec<_> = (1..10).map(|i| request((0..30).map(|j| (i * 31 + j * j) % 97).collect(), 30)).collect();
         let ask_all =
             |engine: &TokenEngine| block_on(join_all(requests.iter().map(|one| engine.generate(one.clone()))));
-        let (found, expected) = (ask_all(&late), ask_all(&engine(&config, alone())));
+        let (found, expected) = (ask_all(&device), ask_all(&engine(&config, alone())));
         for (found, expected) in found.into_iter().zip(expected) {
             assert_eq!(found.unwrap().token_ids, expected.unwrap().token_ids);
         }
-        let carried = carried.load(Ordering::SeqCst);
-        assert!(carried >= least, "{carried} tokens with drafts of {draft_tokens}");
+        let fed_back = fed_back.load(Ordering::SeqCst);
+        assert!(fed_back >= least, "{fed_back} tokens with drafts of {draft_tokens}");
     }
 }
 
@@ -298,7 +301,7 @@ fn drafts_save_steps_and_change_nothing() {
         let output = block_on(engine.generate(request.clone())).unwrap();
         (output.token_ids, output.finish_reason)
     };
-    // Greedy outputs of this model go round in loops, so that most drafts come true.
+    // Greedy outputs of this model repeat themselves, so most drafts are accepted.
     let free = request(vec![1, 2, 3], 200);
     let output = run(&plain, &free);
     let counters = plain.counters();
@@ -318,10 +321,10 @@ fn drafts_save_steps_and_change_nothing() {
 #[test]
 fn what_cannot_be_done_is_refused_with_the_facts() {
     let engine = engine(&plain_config(), EngineOptions { kv_tokens: Some(64), ..EngineOptions::default() });
-    let said = |request| block_on(engine.generate(request)).unwrap_err().to_string();
-    assert_eq!(said(request(vec![0; 60], 5)), "the prompt has 60 tokens and 5 more are asked for, but 64 fit");
-    assert_eq!(said(request(vec![], 5)), "the prompt has no tokens");
-    assert_eq!(said(request(vec![5, 128], 5)), "token 128 is not in the model's vocabulary of 128");
+    let error = |request| block_on(engine.generate(request)).unwrap_err().to_string();
+    assert_eq!(error(request(vec![0; 60], 5)), "the prompt has 60 tokens and 5 more are asked for, but 64 fit");
+    assert_eq!(error(request(vec![], 5)), "the prompt has no tokens");
+    assert_eq!(error(request(vec![5, 128], 5)), "token 128 is not in the model's vocabulary of 128");
     let scored = block_on(engine.score(vec![0; 64], vec![vec![1]])).unwrap_err();
     assert_eq!(scored, EngineError::Overflow { prompt_tokens: 64, new_tokens: 1, limit: 64 });
     assert_eq!(block_on(engine.score(vec![0], vec![vec![]])).unwrap_err(), EngineError::EmptyAnswer(0));
@@ -339,7 +342,7 @@ fn what_cannot_be_done_is_refused_with_the_facts() {
 fn a_dropped_request_leaves_nothing_behind() {
     let config = Config { max_position_embeddings: 200_000, ..plain_config() };
     let engine = engine(&config, EngineOptions { kv_tokens: Some(200_000), ..EngineOptions::default() });
-    // The long one would go on for minutes; it is dropped as soon as the short one is done.
+    // The long request would go on for minutes; it is dropped as soon as the short one is done.
     let long = engine.generate(request(vec![1], 190_000));
     let short = engine.generate(request(vec![2], 3));
     assert!(matches!(block_on(select(long, short)), future::Either::Right(_)));
@@ -357,7 +360,7 @@ fn dropping_the_engine_stops_its_thread() {
     drop(engine);
 }
 
-/// The emulated CUDA device: an answer is the request's own there, too.
+/// On the emulated CUDA device, too, a request's answer does not depend on other requests.
 #[cfg(unix)]
 #[test]
 fn a_request_has_the_same_answer_in_any_company_on_cuda() {
@@ -384,7 +387,7 @@ fn a_request_has_the_same_answer_in_any_company_on_cuda() {
     assert_eq!(scored(&engine).logprobs, scored(&alone).logprobs);
 }
 
-/// What the engine asks of a GPU for one sequence.
+/// A decode step of one sequence is one replay, started before the last tokens are read.
 #[cfg(unix)]
 #[test]
 fn a_decode_step_is_one_replay_started_before_the_last_tokens_are_read() {
@@ -402,14 +405,14 @@ fn a_decode_step_is_one_replay_started_before_the_last_tokens_are_read() {
     let mut next = |count: usize| -> Vec<&Asked> { asked.by_ref().take(count).collect() };
     let layer = ["add_norm", "linear", "rotate", "decode_attention", "linear", "add_norm", "linear", "linear"];
     let step = [&["embed"][..], &layer, &layer, &["add_norm", "linear", "argmax"]].concat();
-    // The prompt, and behind it the first decode step, which is launched; only then the prompt's
-    // token is waited for.
+    // First come the prompt and, launched behind it, the first decode step. Only then does the
+    // engine wait for the prompt's token.
     assert!(matches!(next(5)[..], [Write(_), Write(_), Write(_), Launch(_), Fetch(4)]));
     let launched = next(5);
     assert!(matches!(launched[..], [Write(_), Write(_), Copy(4), Launch(_), Fetch(4)]));
     assert_eq!(*launched[3], Launch(step));
     assert!(matches!(next(1)[..], [Collect(4)]));
-    // Captured when it comes again, and replayed from then on.
+    // The step is captured when it comes again, and replayed from then on.
     assert!(matches!(next(6)[..], [Write(_), Write(_), Copy(4), Capture(20, 1), Replay(0), Fetch(4)]));
     for _ in 0..3 {
         assert!(matches!(next(1)[..], [Collect(4)]));
@@ -418,8 +421,9 @@ fn a_decode_step_is_one_replay_started_before_the_last_tokens_are_read() {
     assert!(matches!(next(9)[..], [Collect(4), Collect(4)]), "nothing is started behind the last token");
 }
 
-/// What it asks of a GPU for three that end one after the other: no memory, no row for whoever has
-/// ended, and never more than two steps ahead of the tokens that were read.
+/// For three sequences that end one after the other, the engine asks for no memory, computes no row
+/// of a sequence that has ended, and is never more than two steps ahead of the tokens that were
+/// read.
 #[cfg(unix)]
 #[test]
 fn sequences_leave_the_steps_of_a_gpu_when_they_end() {

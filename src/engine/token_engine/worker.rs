@@ -1,4 +1,4 @@
-//! The engine's thread: accept, plan, compute, answer.
+//! The engine's thread. It accepts jobs, plans a step, computes it and answers.
 
 use super::handle::Shared;
 use super::jobs::{Answer, Generation, Job, Scoring};
@@ -13,26 +13,27 @@ use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
-/// After so many steps that were started before the tokens of the step before were known, one is
-/// not: its rows are asked for drafts, which pay for themselves where they come true.
-const AHEAD_WITHOUT_DRAFTS: u32 = 7;
+/// The number of steps in a row that may be started before the previous step's tokens are known.
+/// The next one waits for them, so that drafts can be added, which need to know the last token.
+const STEPS_AHEAD_BEFORE_DRAFTS: u32 = 7;
 
-/// Everything that the thread owns.
+/// Everything that the engine's thread owns.
 pub(super) struct Worker {
     executor: Box<dyn Executor>,
     scheduler: Scheduler,
     eos: Vec<u32>,
     queue: usize,
     draft_tokens: usize,
-    /// The step that was started before the last one was finished.
-    under_way: Option<StepPlan>,
-    /// Steps in a row that were started so.
-    ahead: u32,
+    /// The step that was started before the previous one was finished.
+    step_ahead: Option<StepPlan>,
+    /// The number of steps in a row that were started ahead.
+    steps_ahead: u32,
     generations: BTreeMap<SequenceId, Generation>,
-    /// By the sequence of the prompt.
+    /// Scores in progress, by the sequence of their prompt.
     scorings: BTreeMap<SequenceId, Scoring>,
-    /// Sequences of scores: whose, and of which answer (`None`: the prompt itself).
-    parts: HashMap<SequenceId, (SequenceId, Option<usize>)>,
+    /// Which score each of its sequences belongs to (named by the sequence of its prompt), and of
+    /// which answer it is; `None` is the prompt itself.
+    score_sequences: HashMap<SequenceId, (SequenceId, Option<usize>)>,
     requests: u64,
     steps: u64,
     decoded: u64,
@@ -55,11 +56,11 @@ impl Worker {
             eos,
             queue: options.queue,
             draft_tokens: options.draft_tokens,
-            under_way: None,
-            ahead: 0,
+            step_ahead: None,
+            steps_ahead: 0,
             generations: BTreeMap::new(),
             scorings: BTreeMap::new(),
-            parts: HashMap::new(),
+            score_sequences: HashMap::new(),
             requests: 0,
             steps: 0,
             decoded: 0,
@@ -67,12 +68,12 @@ impl Worker {
         }
     }
 
-    /// Works until the handle is dropped or the device fails. Requests still under way then get no
-    /// answer. The executor comes back with no step under way.
+    /// Runs until the handle is dropped or the device fails. Unfinished requests then get no
+    /// answer. The returned executor has no started step left.
     pub(super) fn run(mut self, arrivals: mpsc::Receiver<Job>) -> Box<dyn Executor> {
         self.work(arrivals);
-        if self.under_way.is_some() {
-            // Nobody waits for it; a failure has nobody to be told.
+        if self.step_ahead.is_some() {
+            // No caller waits for this step, so a failure can be ignored.
             let _ = self.executor.finish();
         }
         self.executor
@@ -80,7 +81,7 @@ impl Worker {
 
     fn work(&mut self, mut arrivals: mpsc::Receiver<Job>) {
         while !self.shared.stop.load(Ordering::SeqCst) {
-            if self.scheduler.is_idle() && self.under_way.is_none() {
+            if self.scheduler.is_idle() && self.step_ahead.is_none() {
                 match block_on(arrivals.next()) {
                     Some(job) => self.accept(job),
                     None => return,
@@ -109,18 +110,18 @@ impl Worker {
             }
             Job::Score { prompt, answers, reply } => {
                 let score = self.scheduler.submit(prompt.clone(), prompt.len() - 1);
-                self.parts.insert(score, (score, None));
+                self.score_sequences.insert(score, (score, None));
                 for (index, answer) in answers.iter().enumerate().filter(|(_, answer)| answer.len() > 1) {
                     let tokens = [&prompt[..], &answer[..answer.len() - 1]].concat();
                     let id = self.scheduler.submit(tokens, prompt.len());
-                    self.parts.insert(id, (score, Some(index)));
+                    self.score_sequences.insert(id, (score, Some(index)));
                 }
                 self.scorings.insert(score, Scoring::new(prompt.len(), answers, reply));
             }
         }
     }
 
-    /// Forgets requests that nobody waits for any more.
+    /// Removes requests whose callers are gone.
     fn drop_abandoned(&mut self) {
         let scheduler = &mut self.scheduler;
         self.generations.retain(|&id, generation| {
@@ -134,7 +135,7 @@ impl Worker {
         let before = scorings.len();
         scorings.retain(|_, scoring| !scoring.abandoned());
         if scorings.len() < before {
-            self.parts.retain(|&id, (score, _)| {
+            self.score_sequences.retain(|&id, (score, _)| {
                 let keep = scorings.contains_key(score);
                 if !keep {
                     scheduler.remove(id);
@@ -144,9 +145,9 @@ impl Worker {
         }
     }
 
-    /// Carries a step to its end; where the device can, the one after it is started before.
+    /// Runs one step to its end. If the device allows it, the next step is started before.
     fn step(&mut self) -> Result<(), DeviceError> {
-        let plan = match self.under_way.take() {
+        let plan = match self.step_ahead.take() {
             Some(plan) => plan,
             None => {
                 let Some(plan) = self.plan() else { return Ok(()) };
@@ -154,46 +155,48 @@ impl Worker {
                 plan
             }
         };
-        // What comes after it on the device finds its keys and values there.
+        // The next step finds this step's keys and values, because the device runs steps in order.
         self.scheduler.complete(&plan);
-        self.under_way = self.start_ahead(&plan)?;
+        self.step_ahead = self.start_ahead(&plan)?;
         self.executor.finish()?;
         self.steps += 1;
         let mut answers = Vec::new();
         for (index, wanted) in plan.logits.iter().enumerate() {
             answers.extend(self.deliver(index, *wanted)?);
         }
-        // Before the answers: whoever has one finds it counted.
+        // Counters are published before the answers, so that a caller who has an answer finds it
+        // counted.
         self.publish_counters();
         answers.into_iter().for_each(Answer::send);
         Ok(())
     }
 
-    /// Starts the step after `plan` on tokens that `plan` is still choosing, if all that it chooses
-    /// is greedy and goes on. The row of a sequence that turns out to have ended is computed for
-    /// nobody.
+    /// Starts the step after `plan` on tokens that `plan` is still choosing (async token feedback),
+    /// if all its choices are greedy and every sequence goes on. The row of a sequence that turns
+    /// out to have ended is computed and ignored.
     fn start_ahead(&mut self, plan: &StepPlan) -> Result<Option<StepPlan>, DeviceError> {
-        let Self { scheduler, generations, parts, .. } = self;
-        let is_there = |wanted: &LogitRow| generations.contains_key(&wanted.id) || parts.contains_key(&wanted.id);
-        let goes_on = |wanted: &LogitRow| {
-            generations.get(&wanted.id).is_some_and(Generation::goes_on)
+        let Self { scheduler, generations, score_sequences, .. } = self;
+        let is_wanted =
+            |wanted: &LogitRow| generations.contains_key(&wanted.id) || score_sequences.contains_key(&wanted.id);
+        let continues_greedily = |wanted: &LogitRow| {
+            generations.get(&wanted.id).is_some_and(Generation::continues_greedily)
                 && scheduler.is_last(wanted.id, wanted.position)
         };
-        // Guesses at what comes next want to know what came last.
-        let guesses = self.draft_tokens > 0 && self.ahead >= AHEAD_WITHOUT_DRAFTS;
-        let mut chosen = plan.logits.iter().enumerate().filter(|(_, wanted)| is_there(wanted));
-        if self.executor.depth() < 2 || guesses || !chosen.clone().all(|(_, wanted)| goes_on(wanted)) {
-            self.ahead = 0;
+        // Drafts need to know the last token.
+        let wants_drafts = self.draft_tokens > 0 && self.steps_ahead >= STEPS_AHEAD_BEFORE_DRAFTS;
+        let mut chosen = plan.logits.iter().enumerate().filter(|(_, wanted)| is_wanted(wanted));
+        if self.executor.depth() < 2 || wants_drafts || !chosen.clone().all(|(_, wanted)| continues_greedily(wanted)) {
+            self.steps_ahead = 0;
             return Ok(None);
         }
         let chosen: Vec<_> = chosen.by_ref().map(|(choice, wanted)| (wanted.id, choice)).collect();
         for (id, choice) in chosen {
-            self.scheduler.push_open(id, choice);
+            self.scheduler.push_pending(id, choice);
         }
         let next = self.scheduler.plan();
         if let Some(next) = &next {
             self.executor.start(next)?;
-            self.ahead += 1;
+            self.steps_ahead += 1;
         }
         Ok(next)
     }
@@ -226,18 +229,18 @@ impl Worker {
         *self.shared.counters.lock().expect("no thread panics while it holds the counters") = counters;
     }
 
-    /// The logits with number `index` go to the sequence that wanted them; returns an answer that
-    /// is complete thereby.
+    /// Gives row `index` of the logits to the sequence that wanted it. Returns an answer if that
+    /// completes one.
     fn deliver(&mut self, index: usize, wanted: LogitRow) -> Result<Option<Answer>, DeviceError> {
         let id = wanted.id;
         if let Some(generation) = self.generations.get_mut(&id) {
-            let open = self.scheduler.is_open(id);
-            if !open && !self.scheduler.is_last(id, wanted.position) {
+            let pending = self.scheduler.has_pending_token(id);
+            if !pending && !self.scheduler.is_last(id, wanted.position) {
                 return Ok(None); // What follows a guess that did not come true.
             }
             self.decoded += 1;
             match generation.next(&mut *self.executor, index, &self.eos)? {
-                Ok(token) if open => self.scheduler.settle(id, token),
+                Ok(token) if pending => self.scheduler.resolve_pending(id, token),
                 Ok(token) => self.scheduler.push(id, token),
                 Err(reason) => {
                     let reused = self.scheduler.reused(id);
@@ -246,14 +249,14 @@ impl Worker {
                     return Ok(Some(Answer::Generated(generation, reason, reused)));
                 }
             }
-        } else if let Some(&(score, answer)) = self.parts.get(&id) {
-            let scoring = self.scorings.get_mut(&score).expect("a part belongs to a score");
-            scoring.note(answer, wanted.position, self.executor.logits(index)?);
+        } else if let Some(&(score, answer)) = self.score_sequences.get(&id) {
+            let scoring = self.scorings.get_mut(&score).expect("a sequence of a score belongs to one");
+            scoring.record(answer, wanted.position, self.executor.logits(index)?);
             if self.scheduler.is_last(id, wanted.position) {
                 let reused = self.scheduler.reused(id);
                 self.scheduler.remove(id);
-                self.parts.remove(&id);
-                if scoring.close(answer, reused) {
+                self.score_sequences.remove(&id);
+                if scoring.finish_sequence(answer, reused) {
                     return Ok(self.scorings.remove(&score).map(Answer::Scored));
                 }
             }

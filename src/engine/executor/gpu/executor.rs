@@ -100,7 +100,7 @@ impl GpuExecutor {
             gpu.write(buffers.tiles, &bytes(&inputs.tiles))?;
         }
         // The step before has chosen these tokens, and nobody but the device knows them yet.
-        for run in plan.carried.chunk_by(|one, next| (one.row + 1, one.choice + 1) == (next.row, next.choice)) {
+        for run in plan.feedback.chunk_by(|one, next| (one.row + 1, one.choice + 1) == (next.row, next.choice)) {
             let (from, to) = (buffers.greedy.plus(4 * run[0].choice), buffers.inputs.tokens.plus(4 * run[0].row));
             gpu.copy(from, to, 4 * run.len())?;
         }

@@ -4,7 +4,7 @@ use super::device::{Address, Gpu, allocate};
 use crate::executor::{DeviceError, OutOfMemory};
 use crate::kernels::gpu::{KernelRules, Packed, Weights as Packing};
 use crate::kernels::{Format, Rotary, Rows};
-use crate::qwen3::{Config, Dtype, Tensors};
+use crate::qwen3::{Config, Dtype, NormWeight, QWEN3, Tensors};
 use crate::weights::{TensorSource, WeightsError};
 use rayon::prelude::*;
 
@@ -166,39 +166,29 @@ struct Loader<'a> {
 
 impl Loader<'_> {
     fn layer(&mut self, config: &Config, layer: usize) -> Result<Layer, LoadError> {
-        let (hidden, d, mlp) = (config.hidden_size, config.head_dim, config.intermediate_size);
-        let (q, kv) = (config.num_attention_heads * d, config.num_key_value_heads * d);
-        let name = |name: &str| format!("model.layers.{layer}.{name}");
-        let projections = [("q_proj", q), ("k_proj", kv), ("v_proj", kv)];
-        let names = projections.map(|(part, outputs)| (name(&format!("self_attn.{part}.weight")), outputs));
-        let parts: Vec<(&str, usize)> = names.iter().map(|(name, outputs)| (name.as_str(), *outputs)).collect();
-        let (mut qkv_bias, mut o_bias) = (None, None);
-        if config.attention_bias {
-            let mut bias = Vec::new();
-            for (part, outputs) in projections {
-                bias.extend(self.tensors.vector(&name(&format!("self_attn.{part}.bias")), outputs)?);
-            }
-            (qkv_bias, o_bias) = (Some(bias), Some(self.tensors.vector(&name("self_attn.o_proj.bias"), hidden)?));
-        }
-        let rows = self.tensors.matrices(&parts, hidden)?;
-        let qkv = self.matrix(&rows, qkv_bias)?;
-        let rows = self.tensors.matrices(&[(&name("self_attn.o_proj.weight"), hidden)], q)?;
-        let o = self.matrix(&rows, o_bias)?;
-        let [gate, up] = ["gate_proj", "up_proj"].map(|part| name(&format!("mlp.{part}.weight")));
-        let rows = self.tensors.matrices(&[(&gate, mlp), (&up, mlp)], hidden)?;
+        let (rows, bias) = self.tensors.projection(config, layer, &QWEN3.qkv_proj)?;
+        let qkv = self.matrix(&rows, bias)?;
+        let (rows, bias) = self.tensors.projection(config, layer, &QWEN3.o_proj)?;
+        let o = self.matrix(&rows, bias)?;
+        let (rows, _) = self.tensors.projection(config, layer, &QWEN3.gate_up_proj)?;
         let gate_up = self.gated(&rows[0], &rows[1])?;
-        let rows = self.tensors.matrices(&[(&name("mlp.down_proj.weight"), hidden)], mlp)?;
-        let down = self.matrix(&rows, None)?;
+        let (rows, bias) = self.tensors.projection(config, layer, &QWEN3.down_proj)?;
+        let down = self.matrix(&rows, bias)?;
         Ok(Layer {
-            input_layernorm: self.vector(&name("input_layernorm.weight"), hidden)?,
+            input_layernorm: self.norm(config, layer, &QWEN3.input_layernorm)?,
             qkv,
-            q_norm: self.vector(&name("self_attn.q_norm.weight"), d)?,
-            k_norm: self.vector(&name("self_attn.k_norm.weight"), d)?,
+            q_norm: self.norm(config, layer, &QWEN3.q_norm)?,
+            k_norm: self.norm(config, layer, &QWEN3.k_norm)?,
             o,
-            post_attention_layernorm: self.vector(&name("post_attention_layernorm.weight"), hidden)?,
+            post_attention_layernorm: self.norm(config, layer, &QWEN3.post_attention_layernorm)?,
             gate_up,
             down,
         })
+    }
+
+    fn norm(&mut self, config: &Config, layer: usize, weight: &NormWeight) -> Result<Address, LoadError> {
+        let (name, size) = weight.weight(config, layer);
+        self.vector(&name, size)
     }
 
     fn vector(&mut self, name: &str, size: usize) -> Result<Address, LoadError> {

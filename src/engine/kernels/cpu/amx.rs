@@ -1,14 +1,14 @@
-//! Products of signed bytes on AMX tiles: up to 16 rows at a time. Integer sums are exact, and what
-//! follows them is done in the order of [`super::int8`], so the results are the same bit by bit.
-//! The instructions are written as assembly because the compiler has no stable names for them; it
-//! never uses the tile registers itself.
+//! int8 GEMM on AMX tiles, up to 16 rows at a time. Integer sums are exact, and the floating-point
+//! work after them runs in the order of [`super::int8`], so the results are bitwise those of
+//! vectors. The instructions are written as assembly because the compiler has no stable intrinsics
+//! for them; it never uses the tile registers itself.
 //!
-//! Tiles give their sums to memory, and vectors scale them from there. The tiles are one block
-//! ahead of the vectors, so that nobody waits for the way through memory.
+//! Tiles store their sums to memory, and vectors load and scale them. The tiles are one block ahead
+//! of the vectors, which hides the latency of the way through memory.
 
 use super::int8::{Int8Task, Q4Panel};
 use super::simd::Simd;
-use super::strip::{AHEAD, far_pairs};
+use super::strip::{PREFETCH_BYTES, stream_pairs};
 use crate::kernels::layout::int8_rows::{BLOCK, TILE};
 use crate::kernels::layout::panels::PartLayout;
 use std::arch::asm;
@@ -16,10 +16,11 @@ use std::hint::black_box;
 use std::mem::MaybeUninit;
 use std::sync::OnceLock;
 
-/// Fewer rows than this are left to vectors, which are faster then.
-const FEWEST_ROWS: usize = 6;
+/// Fewer rows than this are multiplied by vectors, which are faster then.
+const MIN_ROWS: usize = 6;
 
-/// Whether the CPU has tiles of bytes and of bf16 and the kernel lets this process use them.
+/// Returns whether the CPU has int8 and bf16 tiles and the operating system lets this process use
+/// them.
 pub(super) fn available() -> bool {
     static AVAILABLE: OnceLock<bool> = OnceLock::new();
     *AVAILABLE.get_or_init(|| has_tiles() && permitted())
@@ -32,7 +33,8 @@ fn has_tiles() -> bool {
     most >= 7 && one >> 27 & 1 == 1 && std::arch::x86_64::__cpuid_count(7, 0).edx >> 22 & 0b1101 == 0b1101
 }
 
-/// Tile data is large; Linux saves it only for processes that asked.
+/// Asks Linux for the permission to use tiles: their state is large, so Linux saves it only for
+/// processes that asked.
 #[cfg(target_os = "linux")]
 fn permitted() -> bool {
     const ARCH_REQ_XCOMP_PERM: libc::c_long = 0x1023;
@@ -46,8 +48,9 @@ fn permitted() -> bool {
     false
 }
 
-/// The shapes of the tile registers: 0 and 1 are R × 16 sums, 4 is R rows of a block of
-/// activations, 6 and 7 are the weights of a block for 16 outputs, four inputs side by side.
+/// The shapes of the tile registers, as `ldtilecfg` reads them. Tiles 0 and 1 are R × 16 sums, 4 is
+/// R rows of a block of activations, 6 and 7 are the weights of a block for 16 outputs, four inputs
+/// side by side.
 #[repr(C, align(64))]
 struct Shapes {
     palette: u8,
@@ -57,7 +60,7 @@ struct Shapes {
     rows: [u8; 16],
 }
 
-/// Of bf16: all eight are full.
+/// The shapes for bf16: all eight tiles are full.
 static BF16_SHAPES: Shapes = Shapes {
     palette: 1,
     start_row: 0,
@@ -67,7 +70,7 @@ static BF16_SHAPES: Shapes = Shapes {
 };
 
 impl Shapes {
-    const fn of_rows(r: u8) -> Self {
+    const fn with_rows(r: u8) -> Self {
         let (block, quads) = (BLOCK as u16, BLOCK as u8 / 4);
         Self {
             palette: 1,
@@ -79,53 +82,55 @@ impl Shapes {
     }
 }
 
-/// By half the number of rows.
+/// The shapes for int8, indexed by half the number of rows.
 static SHAPES: [Shapes; TILE / 2 + 1] = {
-    let mut shapes = [const { Shapes::of_rows(0) }; TILE / 2 + 1];
+    let mut shapes = [const { Shapes::with_rows(0) }; TILE / 2 + 1];
     let mut half = 0;
     while half <= TILE / 2 {
-        shapes[half] = Shapes::of_rows(2 * half as u8);
+        shapes[half] = Shapes::with_rows(2 * half as u8);
         half += 1;
     }
     shapes
 };
 
-/// Outputs per panel: two vectors.
+/// The number of outputs per panel: two vectors.
 const WIDTH: usize = 32;
-/// Bytes of the weights of four inputs.
+/// The bytes of the weights of four inputs.
 const QUAD: usize = 4 * WIDTH;
 
-/// Integer sums of up to 16 rows with the two halves of a panel, of a block and of the one before.
+/// Integer sums of up to 16 rows with the two halves of a panel, for one block and the block before
+/// it.
 #[repr(C, align(64))]
 struct Sums([[[[i32; 16]; TILE]; 2]; 2]);
 
-/// Blocks of unpacked weights that are kept: one is written while the one before it is multiplied.
+/// The number of blocks of unpacked weights that are kept: one is written while the one before it
+/// is multiplied.
 const UNPACKED: usize = 4;
 
-/// The weights of a part of Q4_K, a byte each, in the layout of Q8_0.
+/// The weights of a part of Q4_K as int8, in the layout of Q8_0.
 #[repr(C, align(64))]
 struct Unpacked([u8; BLOCK * WIDTH]);
 
-/// Whether tiles are worth it for so many rows.
+/// Returns whether tiles are faster than vectors for so many rows.
 pub(super) fn worth_it(rows: usize) -> bool {
-    rows >= FEWEST_ROWS
+    rows >= MIN_ROWS
 }
 
 /// Computes a task.
 ///
 /// # Safety
-/// As [`Kernel::run`](super::simd::Kernel::run); the set has tiles.
+/// As for [`Kernel::run`](super::simd::Kernel::run); the kernel set must have tiles.
 #[inline(always)]
 pub(super) unsafe fn run<S: Simd>(task: &Int8Task<'_>) {
     debug_assert!(task.rows.start.is_multiple_of(TILE), "rows lie in tiles");
-    let mut tiles = Tiles::none();
+    let mut tiles = Tiles::unconfigured();
     let mut panels = task.range.clone();
     // SAFETY: the caller's.
     unsafe {
-        // Of rows that fit one tile the weights come from memory as fast as they can, and faster as
-        // two streams.
+        // If the rows fit one tile, the product waits for the weights from memory, which come
+        // faster as two streams.
         if task.rows.len() <= TILE {
-            for pair in far_pairs(&mut panels) {
+            for pair in stream_pairs(&mut panels) {
                 tiles.run::<S, 2>(task, pair, task.rows.start);
             }
         }
@@ -137,10 +142,10 @@ pub(super) unsafe fn run<S: Simd>(task: &Int8Task<'_>) {
     }
 }
 
-/// The tile registers, configured on this thread until dropped.
+/// The tile registers. They stay configured on this thread until this is dropped.
 pub(super) struct Tiles {
-    /// Rows of those of activations and sums: 8, 10 or 16, since every height is code of its own.
-    /// Rows beyond the matrix are computed along.
+    /// The rows of the tiles of activations and sums: 8, 10 or 16, since every height is code of
+    /// its own. Rows beyond the matrix are computed and ignored.
     height: usize,
 }
 
@@ -152,21 +157,21 @@ impl Drop for Tiles {
 }
 
 impl Tiles {
-    /// Not configured yet.
-    pub(super) fn none() -> Self {
+    /// Returns registers that are not configured yet.
+    pub(super) fn unconfigured() -> Self {
         Self { height: 0 }
     }
 
-    /// For tiles of bf16, all of them full.
+    /// Configures all tiles for bf16, full.
     ///
     /// # Safety
-    /// The set has tiles.
-    pub(super) unsafe fn of_bf16(&mut self) {
+    /// The kernel set must have tiles.
+    pub(super) unsafe fn configure_bf16(&mut self) {
         // SAFETY: the caller's; the shapes are within the limits.
         unsafe { asm!("ldtilecfg [{}]", in(reg) &raw const BF16_SHAPES, options(nostack, readonly)) }
     }
 
-    /// Computes the rows of a tile with P panels side by side.
+    /// Computes the rows of one tile with P panels side by side.
     #[inline(always)]
     unsafe fn run<S: Simd, const P: usize>(&mut self, task: &Int8Task<'_>, panels: [usize; P], first: usize) {
         let height = match task.rows.end - first {
@@ -190,7 +195,7 @@ impl Tiles {
     }
 }
 
-/// R rows from `first`, as far as there are so many.
+/// Computes up to R rows from `first` on.
 #[inline(always)]
 unsafe fn rows<S: Simd, const R: usize, const P: usize>(task: &Int8Task<'_>, panels: [usize; P], first: usize) {
     let blocks = task.x.blocks();
@@ -200,8 +205,8 @@ unsafe fn rows<S: Simd, const R: usize, const P: usize>(task: &Int8Task<'_>, pan
     let (scales, shifts) = (task.x.scales(first), task.x.shifts(first));
     // SAFETY: the caller's. Tile registers hold R rows; every sum is read after it was written.
     unsafe {
-        // Hidden from the compiler, which would call `memset`: that takes longer than these few
-        // stores.
+        // Hidden from the compiler, which would otherwise call `memset`; that takes longer than
+        // these few stores.
         let zero = S::splat(black_box(0.0));
         let mut acc = [[[zero; 2]; R]; P];
         match task.layout {
@@ -277,23 +282,23 @@ unsafe fn rows<S: Simd, const R: usize, const P: usize>(task: &Int8Task<'_>, pan
     }
 }
 
-/// Asks for `bytes` bytes of weights ahead of `part`, one of `streams`.
+/// Prefetches `bytes` bytes of weights ahead of `part`, which belongs to one of `streams` streams.
 #[inline(always)]
 unsafe fn prefetch<S: Simd>(part: *const u8, bytes: usize, streams: usize) {
     for line in (0..bytes).step_by(64) {
         // SAFETY: the caller's.
-        unsafe { S::prefetch(part.wrapping_add(AHEAD / streams + line)) }
+        unsafe { S::prefetch_l1(part.wrapping_add(PREFETCH_BYTES / streams + line)) }
     }
 }
 
-/// R rows of activations, and where their integer sums go.
+/// R rows of activations, and the memory for their integer sums.
 struct Tile {
     x: *const u8,
     sums: *mut [[[i32; 16]; TILE]; 2],
 }
 
 impl Tile {
-    /// The integer sums of a block with its weights.
+    /// Computes the integer sums of a block with its weights.
     #[inline(always)]
     unsafe fn multiply(&self, block: usize, weights: *const u8) {
         // SAFETY: the caller's; there is room for the sums of two blocks.
@@ -319,7 +324,7 @@ impl Tile {
         }
     }
 
-    /// The sums of a row with one half of the panel, as numbers.
+    /// Loads the sums of a row with one half of the panel, as floats.
     #[inline(always)]
     unsafe fn sum<S: Simd>(&self, block: usize, half: usize, row: usize) -> S::V {
         // SAFETY: the caller's.
@@ -327,7 +332,7 @@ impl Tile {
     }
 }
 
-/// The half bytes of a part to bytes.
+/// Unpacks the nibbles of a part to int8.
 #[inline(always)]
 unsafe fn unpack<S: Simd>(nibbles: *const u8, to: *mut u8) {
     const HALF: usize = BLOCK / 2 * WIDTH;
@@ -335,8 +340,8 @@ unsafe fn unpack<S: Simd>(nibbles: *const u8, to: *mut u8) {
         // SAFETY: the caller's; every vector lies inside its half.
         unsafe {
             let bytes = S::int_load(nibbles.add(at));
-            to.add(at).cast::<S::I>().write_unaligned(S::low_halves(bytes));
-            to.add(HALF + at).cast::<S::I>().write_unaligned(S::high_halves(bytes));
+            to.add(at).cast::<S::I>().write_unaligned(S::low_nibbles(bytes));
+            to.add(HALF + at).cast::<S::I>().write_unaligned(S::high_nibbles(bytes));
         }
     }
 }

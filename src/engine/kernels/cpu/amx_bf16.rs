@@ -1,16 +1,16 @@
-//! Products on AMX tiles of bf16, for many rows: the weights of a panel become bf16 in the
-//! processor's cache, once for all rows, if they are not bf16 already, and the sums of up to 32
-//! rows stay in tile registers while there are inputs in it. One chain per output, in ascending
-//! order of the inputs, whatever the rows: the result does not depend on the tile.
+//! bf16 GEMM on AMX tiles, for many rows. Weights that are not bf16 are converted panel by panel in
+//! the CPU's cache, once for all rows, and the sums of up to 32 rows stay in tile registers while
+//! inputs are added. Every output is one chain of additions in ascending order of the inputs,
+//! whatever the number of rows, so the result does not depend on the tile.
 //!
-//! While the tiles multiply, vectors unpack the weights that come next between their instructions.
+//! While the tiles multiply, vector instructions between theirs unpack the next weights.
 
 use super::amx::Tiles;
 use super::avx512::Avx512Amx;
 use super::destination::Destination;
 use super::int8::Q4Panel;
 use super::simd::{Kernel, Simd};
-use super::strip::AHEAD;
+use super::strip::PREFETCH_BYTES;
 use crate::kernels::layout::bf16_rows::{Bf16Rows, STRIP};
 use crate::kernels::layout::int8_rows::{BLOCK, TILE};
 use crate::kernels::layout::matrix::Buffer;
@@ -20,40 +20,40 @@ use std::arch::x86_64::*;
 use std::cell::Cell;
 use std::ops::Range;
 
-/// A rectangle of a product: some rows by some panels. For the set with AMX.
+/// A rectangle of a product, some rows by some panels, for the kernel set with AMX.
 pub(in crate::kernels) struct Bf16Task<'a> {
     pub(in crate::kernels) x: &'a Bf16Rows,
-    /// From the start of a strip on.
+    /// The rows; the first one starts a strip.
     pub(in crate::kernels) rows: Range<usize>,
     /// All panels, as `panels` packs them.
     pub(in crate::kernels) panels: &'a [u8],
-    /// None of bf16, which are tiles as they lie.
+    /// The layout of quantized weights; `None` for bf16 weights, which are stored as tiles.
     pub(in crate::kernels) layout: Option<PartLayout>,
-    /// Which panels.
+    /// The panels to multiply.
     pub(in crate::kernels) range: Range<usize>,
     pub(in crate::kernels) to: Destination<'a>,
 }
 
-/// Outputs per panel: two vectors.
+/// The number of outputs per panel: two vectors.
 const WIDTH: usize = 32;
-/// Numbers of bf16 in a tile: 16 rows of a block of inputs, or a block of inputs for 16 outputs.
+/// The bf16 numbers in a tile: 16 rows of a block of inputs, or a block of inputs for 16 outputs.
 const TILE_NUMBERS: usize = TILE * BLOCK;
-/// Numbers of bf16 in a block of a panel.
+/// The bf16 numbers in a block of a panel.
 const BLOCK_NUMBERS: usize = BLOCK * WIDTH;
 
-/// What is multiplied at a time, so that the activations stay in the processor's cache from panel
-/// to panel: 512 rows by 1024 inputs are a megabyte.
+/// The rows of a unit of work. With [`BLOCKS`] they are chosen so that the activations stay in the
+/// cache from panel to panel: 512 rows by 1024 inputs are a megabyte.
 const ROWS: usize = 512;
-/// See [`ROWS`].
+/// The blocks of inputs of a unit of work; see [`ROWS`].
 const BLOCKS: usize = 1024 / BLOCK;
-/// Panels of which the sums are kept until their last inputs.
+/// The number of panels whose sums are kept until their last inputs.
 const GROUP: usize = 4;
-/// Numbers of bf16 of a panel that are unpacked at a time.
+/// The bf16 numbers of a panel that are unpacked at a time.
 const UNPACKED: usize = BLOCKS * BLOCK_NUMBERS;
 
 thread_local! {
-    /// Twice the unpacked weights of a unit, `[block, half, pair of inputs, 16 outputs, 2]`, and
-    /// the sums of a group.
+    /// Two buffers of a unit's unpacked weights, `[block, half, pair of inputs, 16 outputs, 2]`,
+    /// and the sums of a group.
     static SPACE: Cell<(Buffer, Buffer)> = Cell::default();
 }
 
@@ -61,36 +61,36 @@ thread_local! {
 #[derive(Clone, Copy)]
 struct Weights {
     at: *const u16,
-    /// Where the second half is, counted from the first, in numbers.
+    /// The distance from the first half to the second, in numbers.
     half: usize,
-    /// From a pair of inputs to the next, in bytes.
+    /// The distance from a pair of inputs to the next, in bytes.
     step: usize,
 }
 
 impl Weights {
-    /// `[block, half, pair of inputs, 16 outputs, 2]`.
+    /// Weights in the layout `[block, half, pair of inputs, 16 outputs, 2]`.
     fn unpacked(at: *const u16) -> Self {
         Self { at, half: TILE_NUMBERS, step: 64 }
     }
 
-    /// `[pair of inputs, half, 16 outputs, 2]`.
+    /// Weights in the layout `[pair of inputs, half, 16 outputs, 2]`.
     fn as_stored(at: *const u16) -> Self {
         Self { at, half: 32, step: 128 }
     }
 
-    /// So many blocks on.
+    /// Returns the weights that lie `blocks` blocks further on.
     #[inline(always)]
     fn later(self, blocks: usize) -> Self {
         Self { at: self.at.wrapping_add(blocks * BLOCK_NUMBERS), ..self }
     }
 }
 
-/// Some rows and some inputs with a panel.
+/// A unit of work: some rows and some inputs with one panel.
 #[derive(Clone)]
 struct Unit {
     rows: Range<usize>,
     panel: usize,
-    /// Which of its group.
+    /// The panel's index in its group.
     member: usize,
     blocks: Range<usize>,
 }
@@ -100,14 +100,17 @@ impl Kernel for Bf16Task<'_> {
 
     #[inline(always)]
     unsafe fn run<S: Simd>(self) {
-        debug_assert!(S::TILES && self.rows.start.is_multiple_of(STRIP), "the set has tiles, and rows lie in strips");
+        debug_assert!(
+            S::INT8_TILES && self.rows.start.is_multiple_of(STRIP),
+            "the set has tiles, and rows lie in strips"
+        );
         let (mut unpacked, mut sums) = SPACE.take();
         sums.reach(GROUP * ROWS * WIDTH);
         let of_group = sums.as_mut_slice().as_mut_ptr();
         // SAFETY: the caller's; there is room for the sums of a group.
         unsafe {
-            let mut tiles = Tiles::none();
-            tiles.of_bf16();
+            let mut tiles = Tiles::unconfigured();
+            tiles.configure_bf16();
             match self.layout {
                 None => self.run_as_stored(of_group),
                 Some(layout) => self.run_unpacked(layout, &mut unpacked, of_group),
@@ -118,7 +121,7 @@ impl Kernel for Bf16Task<'_> {
 }
 
 impl Bf16Task<'_> {
-    /// In the order of work.
+    /// Returns all units in the order of work.
     fn units(&self) -> impl Iterator<Item = Unit> {
         let blocks = pieces(0..self.x.blocks(), BLOCKS);
         let of_group = move |rows: Range<usize>, group: Range<usize>| {
@@ -160,7 +163,7 @@ impl Bf16Task<'_> {
             if let Some(first) = units.peek() {
                 let unpack = self.unpack(first, layout, places[0]);
                 for block in 0..first.blocks.len() {
-                    unpack.quads(block, 0..unpack.quads_per_block());
+                    unpack.unpack_quads(block, 0..unpack.quads_per_block());
                 }
             }
             while let Some(unit) = units.next() {
@@ -180,7 +183,7 @@ impl Bf16Task<'_> {
         Unpack { panel, layout, first: unit.blocks.start, blocks: unit.blocks.len(), to }
     }
 
-    /// Multiplies a unit; meanwhile, the next one is unpacked if there is one.
+    /// Multiplies a unit, and meanwhile unpacks the next one if there is one.
     #[inline(always)]
     unsafe fn multiply(&self, unit: &Unit, weights: Weights, next: Option<&Unpack>, sums: *mut f32) {
         let blocks = unit.blocks.len();
@@ -189,7 +192,7 @@ impl Bf16Task<'_> {
         for strip in 0..strips {
             let row = unit.rows.start + strip * STRIP;
             let both = row + TILE < unit.rows.end;
-            // Sums that are complete at once need one place only.
+            // Sums that are complete after one unit need only one place.
             let place = if first && last { 0 } else { unit.member * ROWS / STRIP + strip };
             // SAFETY: the caller's; there is room for the sums of a group.
             unsafe {
@@ -209,7 +212,7 @@ impl Bf16Task<'_> {
                     }
                     if let Some(next) = next.filter(|next| block < next.blocks) {
                         let quads = next.quads_per_block();
-                        next.quads(block, quads * strip / strips..quads * (strip + 1) / strips);
+                        next.unpack_quads(block, quads * strip / strips..quads * (strip + 1) / strips);
                     }
                 }
                 store(sums);
@@ -222,11 +225,11 @@ impl Bf16Task<'_> {
                     }
                 }
             }
-            // Blocks that this unit has fewer of than the next.
+            // The blocks that the next unit has more of than this one.
             if let Some(next) = next.filter(|_| strip + 1 == strips) {
                 for block in blocks..next.blocks {
                     // SAFETY: the caller's.
-                    unsafe { next.quads(block, 0..next.quads_per_block()) }
+                    unsafe { next.unpack_quads(block, 0..next.quads_per_block()) }
                 }
             }
         }
@@ -239,14 +242,14 @@ fn pieces(range: Range<usize>, size: usize) -> impl Iterator<Item = Range<usize>
     range.step_by(size).map(move |start| start..end.min(start + size))
 }
 
-/// Registers 0 to 3 are sums, 4 and 5 activations, 6 and 7 weights.
+/// Clears the sums. Registers 0 to 3 are sums, 4 and 5 activations, 6 and 7 weights.
 #[inline(always)]
 unsafe fn zero() {
     // SAFETY: the caller has configured the tiles.
     unsafe { asm!("tilezero tmm0", "tilezero tmm1", "tilezero tmm2", "tilezero tmm3", options(nostack, nomem)) }
 }
 
-/// A block of one tile of rows.
+/// Multiplies a block of one tile of rows.
 #[inline(always)]
 unsafe fn multiply_one(a: *const u16, b: Weights) {
     // SAFETY: the caller's.
@@ -267,7 +270,7 @@ unsafe fn multiply_one(a: *const u16, b: Weights) {
     }
 }
 
-/// A block of two tiles of rows.
+/// Multiplies a block of two tiles of rows.
 #[inline(always)]
 unsafe fn multiply_two(a: *const u16, b: Weights) {
     // SAFETY: the caller's.
@@ -291,7 +294,7 @@ unsafe fn multiply_two(a: *const u16, b: Weights) {
     }
 }
 
-/// The sums `[2 tiles of rows, 2 halves of the panel, 16, 16]` to memory.
+/// Stores the sums `[2 tiles of rows, 2 halves of the panel, 16, 16]` to memory.
 #[inline(always)]
 unsafe fn store(to: *mut f32) {
     // SAFETY: the caller's.
@@ -308,7 +311,7 @@ unsafe fn store(to: *mut f32) {
     }
 }
 
-/// And back.
+/// Loads the sums that [`store`] has stored.
 #[inline(always)]
 unsafe fn load(from: *const f32) {
     // SAFETY: the caller's.
@@ -325,7 +328,7 @@ unsafe fn load(from: *const f32) {
     }
 }
 
-/// Some blocks of a panel of quantized weights, on their way to bf16.
+/// Some blocks of a panel of quantized weights that are converted to bf16.
 #[derive(Clone, Copy)]
 struct Unpack {
     panel: *const u8,
@@ -335,17 +338,17 @@ struct Unpack {
     to: *mut u16,
 }
 
-/// How a vector of four bytes per output becomes numbers: `256 + u` with u taken from each byte and
-/// put where 256 has its ones.
-struct Bytes {
+/// Converts vectors of four bytes per output to floats: each byte u becomes `256 + u` by placing
+/// its bits in the mantissa of 256, and a multiply-add scales and shifts it.
+struct Dequantize {
     mask: __m512i,
-    /// The number that stands for zero, subtracted by the multiply-add.
+    /// The scale of the weights.
     factor: __m512,
     shift: __m512,
 }
 
 impl Unpack {
-    /// Vectors of packed weights in a block, of each half.
+    /// Returns the vectors of packed weights in a block, per half of the panel.
     fn quads_per_block(&self) -> usize {
         match self.layout {
             PartLayout::Q8_0 => BLOCK / 4,
@@ -353,10 +356,10 @@ impl Unpack {
         }
     }
 
-    /// Unpacks some vectors of a block, of both halves: each has four inputs (eight half bytes) of
-    /// 16 outputs.
+    /// Unpacks some vectors of a block, for both halves of the panel. Each has four inputs (eight
+    /// nibbles) of 16 outputs.
     #[inline(always)]
-    unsafe fn quads(&self, block: usize, range: Range<usize>) {
+    unsafe fn unpack_quads(&self, block: usize, range: Range<usize>) {
         if range.is_empty() {
             return;
         }
@@ -366,70 +369,87 @@ impl Unpack {
                 PartLayout::Q8_0 => {
                     const PART: usize = (2 + BLOCK) * WIDTH;
                     let part = self.panel.add((self.first + block) * PART);
-                    self.of_q8_0(block, 0, range.clone(), part, Bytes::of_q8_0(part.cast()));
-                    self.of_q8_0(block, 1, range, part, Bytes::of_q8_0(part.cast::<u16>().add(16)));
+                    self.unpack_q8_0(block, 0, range.clone(), part, Dequantize::q8_0(part.cast()));
+                    self.unpack_q8_0(block, 1, range, part, Dequantize::q8_0(part.cast::<u16>().add(16)));
                 }
                 PartLayout::Q4K => {
                     let panel = Q4Panel::<Avx512Amx>::new(self.panel);
                     let at = self.first + block;
-                    self.of_q4_k(block, 0, range.clone(), panel.part(at), Bytes::of_q4_k(panel.factors(at, 0)));
-                    self.of_q4_k(block, 1, range, panel.part(at), Bytes::of_q4_k(panel.factors(at, 1)));
+                    self.unpack_q4_k(block, 0, range.clone(), panel.part(at), Dequantize::q4_k(panel.factors(at, 0)));
+                    self.unpack_q4_k(block, 1, range, panel.part(at), Dequantize::q4_k(panel.factors(at, 1)));
                 }
             }
         }
     }
 
     #[inline(always)]
-    unsafe fn of_q8_0(&self, block: usize, half: usize, range: Range<usize>, part: *const u8, bytes: Bytes) {
+    unsafe fn unpack_q8_0(
+        &self,
+        block: usize,
+        half: usize,
+        range: Range<usize>,
+        part: *const u8,
+        dequantize: Dequantize,
+    ) {
         for quad in range {
             // SAFETY: the caller's; the bytes lie after a scale for every output.
             unsafe {
                 let at = part.add((2 + 4 * quad) * WIDTH + half * 64);
-                Avx512Amx::prefetch(at.wrapping_add(AHEAD));
+                Avx512Amx::prefetch_l1(at.wrapping_add(PREFETCH_BYTES));
                 // Bytes from -128 to 127 become 0 to 255.
                 let v = _mm512_xor_si512(_mm512_loadu_si512(at.cast()), _mm512_set1_epi8(-128));
-                bytes.put([shl::<15>(v), shl::<7>(v), shr::<1>(v), shr::<9>(v)], self.place(block, half, quad));
+                dequantize
+                    .put([shl::<15>(v), shl::<7>(v), shr::<1>(v), shr::<9>(v)], self.destination(block, half, quad));
             }
         }
     }
 
     #[inline(always)]
-    unsafe fn of_q4_k(&self, block: usize, half: usize, range: Range<usize>, part: *const u8, bytes: Bytes) {
+    unsafe fn unpack_q4_k(
+        &self,
+        block: usize,
+        half: usize,
+        range: Range<usize>,
+        part: *const u8,
+        dequantize: Dequantize,
+    ) {
         for quad in range {
             // SAFETY: the caller's; the half bytes lie after two bytes for every output.
             unsafe {
                 let at = part.add((2 + 4 * quad) * WIDTH + half * 64);
-                Avx512Amx::prefetch(at.wrapping_add(AHEAD));
+                Avx512Amx::prefetch_l1(at.wrapping_add(PREFETCH_BYTES));
                 let v = _mm512_loadu_si512(at.cast());
-                bytes.put([shl::<15>(v), shl::<7>(v), shr::<1>(v), shr::<9>(v)], self.place(block, half, quad));
-                let upper = self.place(block, half, quad + BLOCK / 8);
-                bytes.put([shl::<11>(v), shl::<3>(v), shr::<5>(v), shr::<13>(v)], upper);
+                dequantize
+                    .put([shl::<15>(v), shl::<7>(v), shr::<1>(v), shr::<9>(v)], self.destination(block, half, quad));
+                let upper = self.destination(block, half, quad + BLOCK / 8);
+                dequantize.put([shl::<11>(v), shl::<3>(v), shr::<5>(v), shr::<13>(v)], upper);
             }
         }
     }
 
-    /// Where inputs `4 * quad` to `4 * quad + 3` of a half of the panel go.
-    fn place(&self, block: usize, half: usize, quad: usize) -> *mut u16 {
+    /// Returns where inputs `4 * quad` to `4 * quad + 3` of one half of the panel go.
+    fn destination(&self, block: usize, half: usize, quad: usize) -> *mut u16 {
         self.to.wrapping_add(block * BLOCK_NUMBERS + half * TILE_NUMBERS + quad * 4 * 16)
     }
 }
 
-// No closures here: they would not be compiled for the set.
-impl Bytes {
-    /// With a scale per output.
+// There are no closures here, because they would not be compiled for the kernel set.
+impl Dequantize {
+    /// Converts Q8_0, with one scale per output.
     #[inline(always)]
-    unsafe fn of_q8_0(scales: *const u16) -> Self {
+    unsafe fn q8_0(scales: *const u16) -> Self {
         // SAFETY: the caller's.
         unsafe {
             let factor = Avx512Amx::load_f16(scales);
-            // Of a scale of 11 bits, 384 of it are exact, and so is every weight.
+            // A scale has 11 significant bits, so 384 times the scale is exact, and so is every
+            // weight.
             Self { mask: _mm512_set1_epi32(0xff << 15), factor, shift: times(factor, -384.0) }
         }
     }
 
-    /// With a scale and a minimum per output.
+    /// Converts Q4_K, with a scale and a minimum per output.
     #[inline(always)]
-    unsafe fn of_q4_k((factor, minimum): (__m512, __m512)) -> Self {
+    unsafe fn q4_k((factor, minimum): (__m512, __m512)) -> Self {
         // SAFETY: the caller's.
         unsafe {
             let shift = _mm512_sub_ps(times(factor, -256.0), minimum);
@@ -437,7 +457,8 @@ impl Bytes {
         }
     }
 
-    /// Four inputs, each at its place in the vectors, to two rows of pairs.
+    /// Converts four inputs, each at its own bit position in the vectors, and writes two rows of
+    /// pairs.
     #[inline(always)]
     unsafe fn put(&self, inputs: [__m512i; 4], to: *mut u16) {
         // SAFETY: the caller's.
@@ -448,7 +469,7 @@ impl Bytes {
         }
     }
 
-    /// The numbers; their upper halves are the nearest bf16.
+    /// Returns the numbers, rounded so that their upper halves are the nearest bf16.
     #[inline(always)]
     unsafe fn rounded(&self, v: __m512i) -> __m512i {
         // SAFETY: the caller's set.
@@ -479,7 +500,7 @@ unsafe fn shr<const BITS: u32>(v: __m512i) -> __m512i {
     unsafe { _mm512_srli_epi32::<BITS>(v) }
 }
 
-/// The upper halves of both, lane by lane: `low`'s below `high`'s.
+/// Pairs the upper halves of both vectors, lane by lane: those of `low` below those of `high`.
 #[inline(always)]
 unsafe fn pair(low: __m512i, high: __m512i) -> __m512i {
     // SAFETY: the caller's set.

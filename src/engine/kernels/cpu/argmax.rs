@@ -1,14 +1,14 @@
-//! The largest of a slice and where it is first.
+//! The largest number of a slice and its first index.
 
 use super::simd::{Kernel, Simd};
 
-/// One slice.
+/// Finds the largest number of one slice.
 pub(in crate::kernels) struct ArgmaxTask<'a> {
     pub(in crate::kernels) logits: &'a [f32],
 }
 
 impl Kernel for ArgmaxTask<'_> {
-    /// The largest number (negative infinity if there is none) and its first place.
+    /// The largest number (negative infinity if there is none) and its first index.
     type Output = (f32, usize);
 
     #[inline(always)]
@@ -20,7 +20,7 @@ impl Kernel for ArgmaxTask<'_> {
         unsafe {
             let mut best = S::splat(f32::NEG_INFINITY);
             for i in (0..whole).step_by(S::LANES) {
-                // In this order: of a number and what is none, the number stays.
+                // In this order of arguments, a number wins over NaN.
                 best = S::max(S::load(self.logits.as_ptr().add(i)), best);
             }
             largest = largest.max(S::largest(best));

@@ -1,16 +1,16 @@
-//! AVX2 with FMA and F16C: 8 lanes, 16 registers; with or without AVX-VNNI, which gives the same
-//! results.
+//! AVX2 with FMA and F16C: 8 lanes, 16 registers. The level with AVX-VNNI gives the same results as
+//! the one without.
 
 use super::simd::{Kernel, Simd};
 use std::arch::x86_64::*;
 
-/// AVX2, with AVX-VNNI or without.
+/// AVX2, with or without AVX-VNNI.
 #[derive(Clone, Copy)]
 pub(super) struct Level<const VNNI: bool>;
 
-/// Without.
+/// AVX2 without AVX-VNNI.
 pub(super) type Avx2 = Level<false>;
-/// With.
+/// AVX2 with AVX-VNNI.
 pub(super) type Avx2Vnni = Level<true>;
 
 // SAFETY of every block below: the caller has the instructions of the level, and its pointers are
@@ -19,7 +19,7 @@ impl<const VNNI: bool> Simd for Level<VNNI> {
     const LANES: usize = 8;
     const TILE_ROWS: usize = 6;
     const WIDE_ROWS: usize = 2;
-    const BYTE_ROWS: usize = 3;
+    const INT8_TILE_ROWS: usize = 3;
     const BIAS: i32 = if VNNI { 128 } else { 0 };
     type V = __m256;
     type I = __m256i;
@@ -131,25 +131,25 @@ impl<const VNNI: bool> Simd for Level<VNNI> {
     }
 
     #[inline(always)]
-    unsafe fn load_bytes(from: *const u8) -> __m256 {
+    unsafe fn load_u8(from: *const u8) -> __m256 {
         // SAFETY: see above.
         unsafe { _mm256_cvtepi32_ps(_mm256_cvtepu8_epi32(_mm_loadl_epi64(from.cast()))) }
     }
 
     #[inline(always)]
-    unsafe fn load_signed_bytes(from: *const i8) -> __m256 {
+    unsafe fn load_i8(from: *const i8) -> __m256 {
         // SAFETY: see above.
         unsafe { _mm256_cvtepi32_ps(_mm256_cvtepi8_epi32(_mm_loadl_epi64(from.cast()))) }
     }
 
     #[inline(always)]
-    unsafe fn prefetch(from: *const u8) {
+    unsafe fn prefetch_l1(from: *const u8) {
         // SAFETY: a hint; it reads nothing.
         unsafe { _mm_prefetch::<_MM_HINT_T0>(from.cast()) }
     }
 
     #[inline(always)]
-    unsafe fn prefetch_second(from: *const u8) {
+    unsafe fn prefetch_l2(from: *const u8) {
         // SAFETY: a hint; it reads nothing.
         unsafe { _mm_prefetch::<_MM_HINT_T1>(from.cast()) }
     }
@@ -167,13 +167,13 @@ impl<const VNNI: bool> Simd for Level<VNNI> {
     }
 
     #[inline(always)]
-    unsafe fn low_halves(bytes: __m256i) -> __m256i {
+    unsafe fn low_nibbles(bytes: __m256i) -> __m256i {
         // SAFETY: see above.
         unsafe { _mm256_and_si256(bytes, _mm256_set1_epi8(15)) }
     }
 
     #[inline(always)]
-    unsafe fn high_halves(bytes: __m256i) -> __m256i {
+    unsafe fn high_nibbles(bytes: __m256i) -> __m256i {
         // SAFETY: see above.
         unsafe { _mm256_and_si256(_mm256_srli_epi16::<4>(bytes), _mm256_set1_epi8(15)) }
     }
@@ -185,7 +185,8 @@ impl<const VNNI: bool> Simd for Level<VNNI> {
             if VNNI {
                 return _mm256_dpbusd_avx_epi32(acc, _mm256_xor_si256(a, _mm256_set1_epi8(-128)), x);
             }
-            // The sign goes from one factor to the other; the sums of two products fit 16 bits.
+            // The sign moves from one factor to the other, and the sums of two products fit 16
+            // bits.
             let pairs = _mm256_maddubs_epi16(_mm256_abs_epi8(a), _mm256_sign_epi8(x, a));
             _mm256_add_epi32(acc, _mm256_madd_epi16(pairs, _mm256_set1_epi16(1)))
         }

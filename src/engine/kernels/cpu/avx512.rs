@@ -1,21 +1,21 @@
-//! AVX-512: 16 lanes, 32 registers. Plain, with VNNI (four products of bytes in one instruction),
-//! with products of pairs of bf16 beside that, and with AMX; what is written here gives the same
-//! results in all of them.
+//! AVX-512: 16 lanes, 32 registers. There are four levels: plain, with VNNI (four int8 products per
+//! lane in one instruction), with products of bf16 pairs, and with AMX. The code in this file gives
+//! the same results in all of them.
 
 use super::simd::{Kernel, Simd};
 use std::arch::x86_64::*;
 
-/// AVX-512 with what `LEVEL` says.
+/// AVX-512 with the extensions of its level.
 #[derive(Clone, Copy)]
 pub(super) struct Level<const LEVEL: u8>;
 
-/// Nothing more.
+/// AVX-512 alone.
 pub(super) type Avx512 = Level<0>;
-/// VNNI.
+/// AVX-512 with VNNI.
 pub(super) type Avx512Vnni = Level<1>;
-/// VNNI and products of bf16.
+/// AVX-512 with VNNI and bf16 dot products.
 pub(super) type Avx512Bf16 = Level<2>;
-/// VNNI, products of bf16, and AMX.
+/// AVX-512 with VNNI, bf16 dot products and AMX.
 pub(super) type Avx512Amx = Level<3>;
 
 // SAFETY of every block below: the caller has the instructions of the level, and its pointers are
@@ -24,8 +24,8 @@ impl<const LEVEL: u8> Simd for Level<LEVEL> {
     const LANES: usize = 16;
     const TILE_ROWS: usize = 12;
     const WIDE_ROWS: usize = 6;
-    const BYTE_ROWS: usize = 5;
-    const TILES: bool = LEVEL >= 3;
+    const INT8_TILE_ROWS: usize = 5;
+    const INT8_TILES: bool = LEVEL >= 3;
     const BIAS: i32 = if LEVEL >= 1 { 128 } else { 0 };
     type V = __m512;
     type I = __m512i;
@@ -148,13 +148,13 @@ impl<const LEVEL: u8> Simd for Level<LEVEL> {
     }
 
     #[inline(always)]
-    unsafe fn load_bytes(from: *const u8) -> __m512 {
+    unsafe fn load_u8(from: *const u8) -> __m512 {
         // SAFETY: see above.
         unsafe { _mm512_cvtepi32_ps(_mm512_cvtepu8_epi32(_mm_loadu_si128(from.cast()))) }
     }
 
     #[inline(always)]
-    unsafe fn load_signed_bytes(from: *const i8) -> __m512 {
+    unsafe fn load_i8(from: *const i8) -> __m512 {
         // SAFETY: see above.
         unsafe { _mm512_cvtepi32_ps(_mm512_cvtepi8_epi32(_mm_loadu_si128(from.cast()))) }
     }
@@ -172,13 +172,13 @@ impl<const LEVEL: u8> Simd for Level<LEVEL> {
     }
 
     #[inline(always)]
-    unsafe fn prefetch(from: *const u8) {
+    unsafe fn prefetch_l1(from: *const u8) {
         // SAFETY: a hint; it reads nothing.
         unsafe { _mm_prefetch::<_MM_HINT_T0>(from.cast()) }
     }
 
     #[inline(always)]
-    unsafe fn prefetch_second(from: *const u8) {
+    unsafe fn prefetch_l2(from: *const u8) {
         // SAFETY: a hint; it reads nothing.
         unsafe { _mm_prefetch::<_MM_HINT_T1>(from.cast()) }
     }
@@ -196,13 +196,13 @@ impl<const LEVEL: u8> Simd for Level<LEVEL> {
     }
 
     #[inline(always)]
-    unsafe fn low_halves(bytes: __m512i) -> __m512i {
+    unsafe fn low_nibbles(bytes: __m512i) -> __m512i {
         // SAFETY: see above.
         unsafe { _mm512_and_si512(bytes, _mm512_set1_epi8(15)) }
     }
 
     #[inline(always)]
-    unsafe fn high_halves(bytes: __m512i) -> __m512i {
+    unsafe fn high_nibbles(bytes: __m512i) -> __m512i {
         // SAFETY: see above.
         unsafe { _mm512_and_si512(_mm512_srli_epi16::<4>(bytes), _mm512_set1_epi8(15)) }
     }
@@ -214,7 +214,8 @@ impl<const LEVEL: u8> Simd for Level<LEVEL> {
             if LEVEL >= 1 {
                 return _mm512_dpbusd_epi32(acc, _mm512_xor_si512(a, _mm512_set1_epi8(-128)), x);
             }
-            // The sign goes from one factor to the other; the sums of two products fit 16 bits.
+            // The sign moves from one factor to the other, and the sums of two products fit 16
+            // bits.
             let x = _mm512_mask_sub_epi8(x, _mm512_movepi8_mask(a), _mm512_setzero_si512(), x);
             let pairs = _mm512_maddubs_epi16(_mm512_abs_epi8(a), x);
             _mm512_add_epi32(acc, _mm512_madd_epi16(pairs, _mm512_set1_epi16(1)))

@@ -1,32 +1,32 @@
-//! The product of bf16 numbers with bf16 weights, two inputs in one instruction (AVX512-BF16). The
-//! sums are f32, one chain per output over the pairs of inputs in ascending order: the result does
-//! not depend on the tile.
+//! bf16 GEMM that multiplies two inputs in one instruction (AVX512-BF16). The sums are f32, one
+//! chain per output over the pairs of inputs in ascending order, so the result does not depend on
+//! the register tile.
 
 use super::avx512::Avx512Bf16;
 use super::destination::Destination;
 use super::simd::{Kernel, Simd};
-use super::strip::{self, Blocks, Fetch, Sums};
+use super::strip::{self, Blocks, Prefetch, Sums};
 use crate::kernels::layout::bf16_rows::{Bf16Rows, STRIP};
 use crate::kernels::layout::int8_rows::BLOCK;
 use std::arch::x86_64::*;
 use std::ops::Range;
 
-/// A rectangle of a product: some rows by some panels. For sets that multiply pairs.
+/// A rectangle of a product, some rows by some panels, for kernel sets that multiply bf16 pairs.
 pub(in crate::kernels) struct Bf16PairsTask<'a> {
     pub(in crate::kernels) x: &'a Bf16Rows,
     pub(in crate::kernels) rows: Range<usize>,
     /// All panels, as `panels` packs them.
     pub(in crate::kernels) panels: &'a [u8],
-    /// Which panels.
+    /// The panels to multiply.
     pub(in crate::kernels) range: Range<usize>,
     pub(in crate::kernels) to: Destination<'a>,
 }
 
-/// Pairs in a block of a row; two vectors of them in one of a panel.
+/// The pairs in a block of a row. A block of a panel has two vectors for each of them.
 const PAIRS: usize = BLOCK / 2;
-/// Bytes of a vector.
+/// The bytes of a vector.
 const VECTOR: usize = 64;
-/// Bytes of a block of a panel.
+/// The bytes of a block of a panel.
 const BLOCK_BYTES: usize = 2 * PAIRS * VECTOR;
 
 impl Kernel for Bf16PairsTask<'_> {
@@ -57,7 +57,7 @@ impl Blocks<Avx512Bf16> for Bf16PairsTask<'_> {
         first: usize,
         blocks: Range<usize>,
         panels: [usize; P],
-        fetch: Fetch,
+        prefetch: Prefetch,
     ) -> [Sums<Avx512Bf16, P>; R] {
         let bytes = self.x.blocks() * BLOCK_BYTES;
         let panels = panels.map(|panel| self.panels[panel * bytes..(panel + 1) * bytes].as_ptr());
@@ -67,7 +67,7 @@ impl Blocks<Avx512Bf16> for Bf16PairsTask<'_> {
             for block in blocks {
                 for (sums_of, panel) in panels.iter().enumerate() {
                     let weights = panel.add(block * BLOCK_BYTES);
-                    fetch.ahead_of::<Avx512Bf16>(weights, P);
+                    prefetch.issue::<Avx512Bf16>(weights, P);
                     for pair in 0..PAIRS {
                         let at = weights.add(pair * 2 * VECTOR);
                         let halves = [load(at), load(at.add(VECTOR))];
@@ -92,7 +92,7 @@ unsafe fn load(from: *const u8) -> __m512bh {
     unsafe { std::mem::transmute(_mm512_loadu_si512(from.cast())) }
 }
 
-/// A pair of numbers, in all lanes.
+/// Returns a pair of numbers in all lanes.
 #[inline(always)]
 unsafe fn splat(pair: *const u16) -> __m512bh {
     // SAFETY: the caller's.

@@ -1,12 +1,12 @@
-//! Activations to bf16.
+//! Rounds activations to bf16.
 
 use super::simd::{Kernel, Simd};
 use crate::kernels::layout::{bf16_rows::STRIP, int8_rows::BLOCK};
 
-/// One row. Block b is written `b * STRIP` places after the pointer.
+/// Rounds one row. Block b is written `b * STRIP` blocks after the pointer.
 pub(in crate::kernels) struct RoundTask<'a> {
     pub(in crate::kernels) x: &'a [f32],
-    /// As many as `x` fills, or more.
+    /// The number of blocks to write, at least as many as `x` fills.
     pub(in crate::kernels) blocks: usize,
     pub(in crate::kernels) to: *mut [u16; BLOCK],
 }
@@ -34,7 +34,7 @@ impl Kernel for RoundTask<'_> {
     }
 }
 
-/// To the nearest, of two to the even one.
+/// Rounds to the nearest bf16, ties to even.
 #[inline(always)]
 fn round(x: &[f32; BLOCK], to: &mut [u16; BLOCK]) {
     for (x, to) in x.iter().zip(to) {

@@ -3,29 +3,29 @@
 use super::exp::silu;
 use super::simd::Simd;
 
-/// What becomes of the sums.
+/// What is done with the sums.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(in crate::kernels) enum Target {
-    /// Written.
+    /// They are written.
     Store,
-    /// Added to what is there.
+    /// They are added to what is there.
     Add,
     /// `silu(first vector) * second vector` is written.
     Gated,
 }
 
-/// The result `[t, outputs]` of a product; tasks write disjoint rectangles of it.
+/// The result `[t, outputs]` of a product. Tasks write disjoint rectangles of it.
 #[derive(Clone, Copy)]
 pub(in crate::kernels) struct Destination<'a> {
     pub(in crate::kernels) y: *mut f32,
     pub(in crate::kernels) outputs: usize,
-    /// One value per output.
+    /// The bias, one number per output.
     pub(in crate::kernels) bias: Option<&'a [f32]>,
     pub(in crate::kernels) target: Target,
 }
 
 impl Destination<'_> {
-    /// Takes the two vectors of sums that one row has with one panel.
+    /// Takes the two vectors of sums of one row with one panel.
     #[inline(always)]
     pub(super) unsafe fn take<S: Simd>(&self, row: usize, panel: usize, sums: [S::V; 2]) {
         // SAFETY: the row is one of `y`.
@@ -41,7 +41,7 @@ impl Destination<'_> {
         }
     }
 
-    /// Writes or adds one vector at outputs `from..`, as far as there are outputs.
+    /// Writes or adds one vector at the outputs from `from` on, as far as there are outputs.
     #[inline(always)]
     unsafe fn put<S: Simd>(&self, y: *mut f32, from: usize, value: S::V) {
         // SAFETY: `y` is a row of `outputs` floats, and so is the bias.

@@ -1,9 +1,10 @@
-//! The exponential function: the same result in every lane and every batch, `exp(0) = 1` and
-//! `exp(-inf) = 0` exactly (masked keys must leave no trace), relative error below 2e-7 elsewhere.
+//! The exponential function. Its result is equal in every lane and every batch, `exp(0) = 1` and
+//! `exp(-inf) = 0` are exact (masked keys must leave no trace), and the relative error is below
+//! 2e-7 elsewhere.
 
 use super::simd::Simd;
 
-/// `e^x` for `x` up to 88; anything below -87.7 gives 0.
+/// Returns `e^x` for `x` up to 88. Anything below -87.7 gives 0.
 #[inline(always)]
 pub(super) unsafe fn exp<S: Simd>(x: S::V) -> S::V {
     // SAFETY: the caller's.
@@ -25,7 +26,7 @@ pub(super) unsafe fn exp<S: Simd>(x: S::V) -> S::V {
     }
 }
 
-/// `x / (1 + e^-x)`.
+/// Returns `x / (1 + e^-x)`.
 #[inline(always)]
 pub(super) unsafe fn silu<S: Simd>(x: S::V) -> S::V {
     // SAFETY: the caller's.

@@ -1,11 +1,11 @@
-//! The product of signed bytes with quantized weights: register tiles of up to `BYTE_ROWS` rows by
-//! two vectors of outputs. The sums within a block of 32 inputs are exact integers; the blocks are
-//! added up in f32 in ascending order, one multiply-add chain per output. So the result does not
-//! depend on the tile, nor on which instructions make the integers.
+//! int8 GEMM with quantized weights: register tiles of up to `INT8_TILE_ROWS` rows by two vectors
+//! of outputs. The sums within a block of 32 inputs are exact integers. The blocks are added up in
+//! f32 in ascending order, one multiply-add chain per output. So the result depends neither on the
+//! tile nor on the instructions that compute the integers.
 
 use super::destination::Destination;
 use super::simd::{Kernel, Simd};
-use super::strip::{self, Blocks, Fetch, Sums};
+use super::strip::{self, Blocks, Prefetch, Sums};
 use crate::kernels::layout::int8_rows::{BLOCK, Int8Rows, TILE};
 use crate::kernels::layout::panels::{PartLayout, Q4_PARTS};
 use std::ops::Range;
@@ -17,7 +17,7 @@ pub(in crate::kernels) struct Int8Task<'a> {
     /// All panels, as `panels` packs them.
     pub(in crate::kernels) panels: &'a [u8],
     pub(in crate::kernels) layout: PartLayout,
-    /// Which panels.
+    /// The panels to multiply.
     pub(in crate::kernels) range: Range<usize>,
     pub(in crate::kernels) to: Destination<'a>,
 }
@@ -28,7 +28,7 @@ impl Kernel for Int8Task<'_> {
     #[inline(always)]
     unsafe fn run<S: Simd>(self) {
         #[cfg(target_arch = "x86_64")]
-        if S::TILES && super::amx::worth_it(self.rows.len()) {
+        if S::INT8_TILES && super::amx::worth_it(self.rows.len()) {
             // SAFETY: the caller's; the set has tiles.
             return unsafe { super::amx::run::<S>(&self) };
         }
@@ -40,18 +40,18 @@ impl Kernel for Int8Task<'_> {
 /// What the tiles of both formats read of R rows, in one block of each.
 #[derive(Clone, Copy)]
 struct Activations<const R: usize> {
-    /// Of the matrix's first row.
+    /// The int8 numbers of the matrix's first row.
     bytes: *const u8,
     scales: *const f32,
     biases: *const i32,
     shifts: *const f32,
-    /// Where a row's numbers are, counted from those of the first row; its bytes are 32 times as
-    /// far.
+    /// The index of each row's block, counted from the first row's. Its int8 numbers are 32 times
+    /// as far.
     at: [usize; R],
 }
 
 impl<const R: usize> Activations<R> {
-    /// Of the rows from `first` on.
+    /// Reads the rows from `first` on.
     #[inline(always)]
     fn new(x: &Int8Rows, first: usize, block: usize) -> Self {
         let start = Self {
@@ -59,20 +59,20 @@ impl<const R: usize> Activations<R> {
             scales: x.scales(0),
             biases: x.biases(0),
             shifts: x.shifts(0),
-            at: std::array::from_fn(|r| x.place(first + r)),
+            at: std::array::from_fn(|r| x.block_index(first + r)),
         };
         start.later(block)
     }
 
-    /// So many blocks on.
+    /// Returns the same rows `blocks` blocks further on.
     #[inline(always)]
     fn later(self, blocks: usize) -> Self {
-        let places = blocks * TILE;
+        let blocks_apart = blocks * TILE;
         Self {
-            bytes: self.bytes.wrapping_add(places * BLOCK),
-            scales: self.scales.wrapping_add(places),
-            biases: self.biases.wrapping_add(places),
-            shifts: self.shifts.wrapping_add(places),
+            bytes: self.bytes.wrapping_add(blocks_apart * BLOCK),
+            scales: self.scales.wrapping_add(blocks_apart),
+            biases: self.biases.wrapping_add(blocks_apart),
+            shifts: self.shifts.wrapping_add(blocks_apart),
             ..self
         }
     }
@@ -85,7 +85,7 @@ impl<const R: usize> Activations<R> {
 }
 
 impl Int8Task<'_> {
-    /// The bytes of a panel.
+    /// Returns the bytes of a panel.
     pub(super) fn panel<S: Simd>(&self, panel: usize) -> *const u8 {
         let bytes = self.layout.panel_bytes(self.x.blocks(), 2 * S::LANES);
         self.panels[panel * bytes..(panel + 1) * bytes].as_ptr()
@@ -93,7 +93,7 @@ impl Int8Task<'_> {
 }
 
 impl<S: Simd> Blocks<S> for Int8Task<'_> {
-    const ROWS: usize = S::BYTE_ROWS;
+    const ROWS: usize = S::INT8_TILE_ROWS;
 
     fn count(&self) -> usize {
         self.x.blocks()
@@ -113,15 +113,15 @@ impl<S: Simd> Blocks<S> for Int8Task<'_> {
         first: usize,
         blocks: Range<usize>,
         panels: [usize; P],
-        fetch: Fetch,
+        prefetch: Prefetch,
     ) -> [Sums<S, P>; R] {
         let x = Activations::<R>::new(self.x, first, blocks.start);
         let panels = panels.map(|panel| self.panel::<S>(panel));
         // SAFETY: the caller's.
         unsafe {
             match self.layout {
-                PartLayout::Q8_0 => q8_0::<S, R, P>(sums, blocks, x, panels, fetch),
-                PartLayout::Q4K => q4_k::<S, R, P>(sums, blocks, x, panels, fetch),
+                PartLayout::Q8_0 => q8_0::<S, R, P>(sums, blocks, x, panels, prefetch),
+                PartLayout::Q4K => q4_k::<S, R, P>(sums, blocks, x, panels, prefetch),
             }
         }
     }
@@ -133,7 +133,7 @@ unsafe fn q8_0<S: Simd, const R: usize, const P: usize>(
     blocks: Range<usize>,
     mut x: Activations<R>,
     panels: [*const u8; P],
-    fetch: Fetch,
+    prefetch: Prefetch,
 ) -> [Sums<S, P>; R] {
     let width = 2 * S::LANES;
     let part_bytes = (2 + BLOCK) * width;
@@ -142,7 +142,7 @@ unsafe fn q8_0<S: Simd, const R: usize, const P: usize>(
         let mut parts = panels.map(|panel| panel.add(blocks.start * part_bytes));
         for _ in blocks {
             for (p, part) in parts.iter_mut().enumerate() {
-                fetch.ahead_of::<S>(*part, P);
+                prefetch.issue::<S>(*part, P);
                 let quads = part.add(2 * width);
                 let mut ints: [[S::I; 2]; R] = std::array::from_fn(|r| [S::int_splat(*x.biases.add(x.at[r])); 2]);
                 for quad in 0..BLOCK / 4 {
@@ -174,7 +174,7 @@ unsafe fn q4_k<S: Simd, const R: usize, const P: usize>(
     blocks: Range<usize>,
     mut x: Activations<R>,
     panels: [*const u8; P],
-    fetch: Fetch,
+    prefetch: Prefetch,
 ) -> [Sums<S, P>; R] {
     let width = 2 * S::LANES;
     let panels = panels.map(Q4Panel::<S>::new);
@@ -183,13 +183,13 @@ unsafe fn q4_k<S: Simd, const R: usize, const P: usize>(
         for block in blocks {
             for (p, panel) in panels.iter().enumerate() {
                 let part = panel.part(block);
-                fetch.ahead_of::<S>(part, P);
+                prefetch.issue::<S>(part, P);
                 let nibbles = part.add(2 * width);
                 let mut ints = [[S::int_splat(0); 2]; R];
                 for pair in 0..BLOCK / 8 {
                     let at = nibbles.add(pair * 4 * width);
                     let bytes = [S::int_load(at), S::int_load(at.add(4 * S::LANES))];
-                    let (low, high) = (bytes.map(|b| S::low_halves(b)), bytes.map(|b| S::high_halves(b)));
+                    let (low, high) = (bytes.map(|b| S::low_nibbles(b)), bytes.map(|b| S::high_nibbles(b)));
                     for (r, ints) in ints.iter_mut().enumerate() {
                         let x = [0, BLOCK / 8].map(|from| x.quad::<S>(r, from + pair));
                         for (c, ints) in ints.iter_mut().enumerate() {
@@ -215,7 +215,7 @@ unsafe fn q4_k<S: Simd, const R: usize, const P: usize>(
     acc
 }
 
-/// A panel of Q4_K.
+/// A panel of Q4_K weights.
 #[derive(Clone, Copy)]
 pub(super) struct Q4Panel<S> {
     at: *const u8,
@@ -224,9 +224,9 @@ pub(super) struct Q4Panel<S> {
 
 impl<S: Simd> Q4Panel<S> {
     const WIDTH: usize = 2 * S::LANES;
-    /// Bytes of 32 inputs.
+    /// The bytes of a part of 32 inputs.
     pub(super) const PART: usize = (2 + BLOCK / 2) * Self::WIDTH;
-    /// Bytes of 256 inputs.
+    /// The bytes of a group of 256 inputs.
     const GROUP: usize = 4 * Self::WIDTH + Q4_PARTS * Self::PART;
 
     pub(super) fn new(at: *const u8) -> Self {
@@ -238,14 +238,14 @@ impl<S: Simd> Q4Panel<S> {
         self.at.wrapping_add(block / Q4_PARTS * Self::GROUP)
     }
 
-    /// Where a block starts: with two bytes per output, before the half bytes.
+    /// Returns the start of a part: two bytes per output, then the nibbles.
     #[inline(always)]
     pub(super) fn part(&self, block: usize) -> *const u8 {
         self.group(block).wrapping_add(4 * Self::WIDTH + block % Q4_PARTS * Self::PART)
     }
 
-    /// The scales of a block and its minima, for one vector of outputs: from its own numbers and
-    /// those of the group.
+    /// Returns the scales and the minima of a part for one vector of outputs, which are products of
+    /// its own bytes and the group's factors.
     #[inline(always)]
     pub(super) unsafe fn factors(&self, block: usize, vector: usize) -> (S::V, S::V) {
         // SAFETY: the caller's.
@@ -253,7 +253,7 @@ impl<S: Simd> Q4Panel<S> {
             let (halves, bytes) = (self.group(block).cast::<u16>(), self.part(block));
             let of = |row: usize| {
                 let at = row * Self::WIDTH + vector * S::LANES;
-                S::mul(S::load_f16(halves.add(at)), S::load_bytes(bytes.add(at)))
+                S::mul(S::load_f16(halves.add(at)), S::load_u8(bytes.add(at)))
             };
             (of(0), of(1))
         }

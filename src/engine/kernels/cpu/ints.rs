@@ -1,21 +1,21 @@
-//! Four integers, or sixteen bytes, in plain Rust: for the sets that have no instructions of their
-//! own for products of bytes.
+//! Four integers, or sixteen bytes, in plain Rust: for kernel sets without instructions for int8
+//! products.
 
-/// Four 32-bit integers.
+/// Four 32-bit integers, which also stand for sixteen bytes.
 #[derive(Clone, Copy)]
 #[repr(align(16))]
 pub(super) struct Ints(pub(super) [i32; 4]);
 
 impl Ints {
-    /// The lower half of every byte.
+    /// Returns the lower nibble of every byte.
     #[inline(always)]
-    pub(super) fn low_halves(self) -> Self {
+    pub(super) fn low_nibbles(self) -> Self {
         Self(self.0.map(|bytes| bytes & 0x0F0F_0F0F))
     }
 
-    /// The upper half of every byte.
+    /// Returns the upper nibble of every byte.
     #[inline(always)]
-    pub(super) fn high_halves(self) -> Self {
+    pub(super) fn high_nibbles(self) -> Self {
         Self(self.0.map(|bytes| (bytes >> 4) & 0x0F0F_0F0F))
     }
 

@@ -1,4 +1,5 @@
-//! The product of floats: register tiles of up to `TILE_ROWS` rows by two vectors of outputs.
+//! The product of f32 activations with float weights: register tiles of up to `TILE_ROWS` rows by
+//! two vectors of outputs.
 
 use super::destination::Destination;
 use super::simd::{Kernel, Simd};
@@ -7,13 +8,13 @@ use std::ops::Range;
 
 /// A rectangle of a product: some rows by some panels.
 pub(in crate::kernels) struct LinearTask<'a, E> {
-    /// `[t, inputs]`.
+    /// The activations `[t, inputs]`.
     pub(in crate::kernels) x: &'a [f32],
     pub(in crate::kernels) rows: Range<usize>,
     pub(in crate::kernels) inputs: usize,
-    /// All panels: `[panel, inputs, 2 * LANES]`.
+    /// All panels, `[panel, inputs, 2 * LANES]`.
     pub(in crate::kernels) panels: *const E,
-    /// Which of them.
+    /// The panels to multiply.
     pub(in crate::kernels) range: Range<usize>,
     pub(in crate::kernels) to: Destination<'a>,
 }
@@ -28,7 +29,7 @@ macro_rules! by_height {
             let first = rows.start + rows.len() * block / blocks;
             let end = rows.start + rows.len() * (block + 1) / blocks;
             match end - first {
-                // The guard drops heights that the set has no registers for.
+                // The guard drops the heights that the kernel set has no registers for.
                 $($height if $height <= $most => $self.$method::<S, $height>($argument, first),)*
                 _ => unreachable!("a tile is at most as high as there are registers for"),
             }

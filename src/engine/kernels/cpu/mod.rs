@@ -1,7 +1,7 @@
-//! The CPU kernels: activations in f32, weights in f32 or fewer bits. Each is written once over
-//! [`simd::Simd`]; the instruction set is chosen at run time. Within one set every output is
-//! computed by the same operations in the same order, whatever else is in the batch and however
-//! many threads there are: that is what makes results bitwise independent of the batch.
+//! The CPU's kernels: activations in f32, weights in f32 or fewer bits. Each kernel is written once
+//! over [`simd::Simd`], and the instruction set is chosen at run time. Within one kernel set every
+//! output is computed by the same operations in the same order, whatever else is in the batch and
+//! however many threads there are. So results are bitwise independent of the batch.
 
 pub(super) mod argmax;
 pub(super) mod attention;

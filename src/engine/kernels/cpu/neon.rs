@@ -1,12 +1,12 @@
-//! NEON: 4 lanes, 32 registers. Part of every AArch64 CPU. Integers are plain Rust, which the
-//! compiler turns into vectors.
+//! NEON: 4 lanes, 32 registers. Every AArch64 CPU has it. Integer code is plain Rust, which the
+//! compiler vectorizes.
 
 use super::ints::Ints;
 use super::simd::{Kernel, Simd};
 use half::f16;
 use std::arch::aarch64::*;
 
-/// The set.
+/// The kernel set of AArch64.
 #[derive(Clone, Copy)]
 pub(super) struct Neon;
 
@@ -15,7 +15,7 @@ impl Simd for Neon {
     const LANES: usize = 4;
     const TILE_ROWS: usize = 12;
     const WIDE_ROWS: usize = 6;
-    const BYTE_ROWS: usize = 5;
+    const INT8_TILE_ROWS: usize = 5;
     const BIAS: i32 = 0;
     type V = float32x4_t;
     type I = Ints;
@@ -120,13 +120,13 @@ impl Simd for Neon {
     }
 
     #[inline(always)]
-    unsafe fn load_bytes(from: *const u8) -> float32x4_t {
+    unsafe fn load_u8(from: *const u8) -> float32x4_t {
         // SAFETY: the caller's pointer is valid for 4 bytes.
         four(unsafe { from.cast::<[u8; 4]>().read_unaligned() }.map(f32::from))
     }
 
     #[inline(always)]
-    unsafe fn load_signed_bytes(from: *const i8) -> float32x4_t {
+    unsafe fn load_i8(from: *const i8) -> float32x4_t {
         // SAFETY: the caller's pointer is valid for 4 bytes.
         four(unsafe { from.cast::<[i8; 4]>().read_unaligned() }.map(f32::from))
     }
@@ -143,13 +143,13 @@ impl Simd for Neon {
     }
 
     #[inline(always)]
-    unsafe fn low_halves(bytes: Ints) -> Ints {
-        bytes.low_halves()
+    unsafe fn low_nibbles(bytes: Ints) -> Ints {
+        bytes.low_nibbles()
     }
 
     #[inline(always)]
-    unsafe fn high_halves(bytes: Ints) -> Ints {
-        bytes.high_halves()
+    unsafe fn high_nibbles(bytes: Ints) -> Ints {
+        bytes.high_nibbles()
     }
 
     #[inline(always)]
@@ -168,7 +168,7 @@ impl Simd for Neon {
     }
 }
 
-/// A vector of four floats.
+/// Returns a vector of four floats.
 #[inline(always)]
 fn four(lanes: [f32; 4]) -> float32x4_t {
     // SAFETY: AArch64 has NEON, and the array is four floats long.

@@ -2,13 +2,13 @@
 
 use super::simd::{Kernel, Simd};
 
-/// One row.
+/// Normalizes one row.
 pub(in crate::kernels) struct RmsNormTask<'a> {
     pub(in crate::kernels) x: &'a [f32],
-    /// As long as `x`.
+    /// The weights, as many as `x` has numbers.
     pub(in crate::kernels) weight: &'a [f32],
     pub(in crate::kernels) eps: f32,
-    /// As long as `x`; may be `x` itself.
+    /// The result, as long as `x`; may be `x` itself.
     pub(in crate::kernels) to: *mut f32,
 }
 
@@ -40,7 +40,7 @@ pub(super) unsafe fn rms_norm<S: Simd>(x: *const f32, weight: &[f32], eps: f32, 
     }
 }
 
-/// Four vectors of partial sums, then their tree, then what is left over.
+/// Sums in four vectors, adds those as a tree, and then adds what is left over.
 #[inline(always)]
 unsafe fn sum_of_squares<S: Simd>(x: *const f32, n: usize) -> f32 {
     let step = 4 * S::LANES;

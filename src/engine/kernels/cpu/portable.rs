@@ -1,16 +1,16 @@
-//! Plain Rust, for CPUs without a set of their own: 4 lanes, which compilers turn into whatever
-//! vectors there are. It never calls a fused multiply-add, which would be a library call on a CPU
-//! without one.
+//! Plain Rust for CPUs without a kernel set of their own: 4 lanes, which compilers turn into the
+//! vectors that there are. It never calls a fused multiply-add, which would be a library call on a
+//! CPU without one.
 
 use super::ints::Ints;
 use super::simd::{Kernel, Simd};
 use half::f16;
 
-/// The set.
+/// The portable kernel set.
 #[derive(Clone, Copy)]
 pub(super) struct Portable;
 
-/// Four floats.
+/// A vector of four floats.
 #[derive(Clone, Copy)]
 #[repr(align(16))]
 pub(super) struct F4([f32; 4]);
@@ -24,7 +24,7 @@ impl Simd for Portable {
     const LANES: usize = 4;
     const TILE_ROWS: usize = 4;
     const WIDE_ROWS: usize = 2;
-    const BYTE_ROWS: usize = 4;
+    const INT8_TILE_ROWS: usize = 4;
     const BIAS: i32 = 0;
     type V = F4;
     type I = Ints;
@@ -113,13 +113,13 @@ impl Simd for Portable {
     }
 
     #[inline(always)]
-    unsafe fn load_bytes(from: *const u8) -> F4 {
+    unsafe fn load_u8(from: *const u8) -> F4 {
         // SAFETY: the caller's pointer is valid for 4 bytes.
         F4(unsafe { from.cast::<[u8; 4]>().read_unaligned() }.map(f32::from))
     }
 
     #[inline(always)]
-    unsafe fn load_signed_bytes(from: *const i8) -> F4 {
+    unsafe fn load_i8(from: *const i8) -> F4 {
         // SAFETY: the caller's pointer is valid for 4 bytes.
         F4(unsafe { from.cast::<[i8; 4]>().read_unaligned() }.map(f32::from))
     }
@@ -136,13 +136,13 @@ impl Simd for Portable {
     }
 
     #[inline(always)]
-    unsafe fn low_halves(bytes: Ints) -> Ints {
-        bytes.low_halves()
+    unsafe fn low_nibbles(bytes: Ints) -> Ints {
+        bytes.low_nibbles()
     }
 
     #[inline(always)]
-    unsafe fn high_halves(bytes: Ints) -> Ints {
-        bytes.high_halves()
+    unsafe fn high_nibbles(bytes: Ints) -> Ints {
+        bytes.high_nibbles()
     }
 
     #[inline(always)]

@@ -1,6 +1,6 @@
-//! One token's query, key and value heads: norm, rotation, storing.
+//! Norms, rotates and stores one token's query, key and value heads.
 
-use super::int8_rows::{scale_of, to_bytes};
+use super::int8_rows::{int8_scale, to_int8};
 use super::norm::rms_norm;
 use super::simd::{Kernel, Simd};
 use crate::kernels::layout::{Heads, KvFormat, KvShape};
@@ -12,21 +12,21 @@ pub(crate) struct Norms<'a> {
     pub(crate) query: &'a [f32],
     /// Weights of the key norm, d of them.
     pub(crate) key: &'a [f32],
-    /// Added to the mean square.
+    /// Added to the mean square of a head.
     pub(crate) eps: f32,
 }
 
-/// One token.
+/// Processes one token.
 pub(in crate::kernels) struct RotaryTask<'a> {
-    /// Its row of q, k and v heads; queries change in place.
+    /// The token's row of q, k and v heads; queries change in place.
     pub(in crate::kernels) row: *mut f32,
     pub(in crate::kernels) norms: Norms<'a>,
-    /// d / 2 each.
+    /// The cosines of the token's position, d / 2 of them, as many as sines.
     pub(in crate::kernels) cos: &'a [f32],
     pub(in crate::kernels) sin: &'a [f32],
     pub(in crate::kernels) slot: usize,
     pub(in crate::kernels) shape: KvShape,
-    /// The whole layer, in the shape's format.
+    /// The keys of the whole layer, in the shape's format.
     pub(in crate::kernels) keys: *mut u8,
     pub(in crate::kernels) values: *mut u8,
 }
@@ -51,7 +51,7 @@ impl Kernel for RotaryTask<'_> {
                 let value = self.row.add((n_q + n_kv + head) * d);
                 let keys = self.keys.add(self.shape.keys_at(block, head));
                 let values = self.values.add(self.shape.values_at(block, head));
-                // Numbers of a key lie a block apart, those of a value side by side.
+                // The numbers of a key lie a block apart, those of a value side by side.
                 let (stride, first) = (self.shape.block_tokens, offset * self.shape.d_padded());
                 match self.shape.format {
                     KvFormat::F32 => {
@@ -80,11 +80,11 @@ impl Kernel for RotaryTask<'_> {
     }
 }
 
-/// The largest number that keys and values may be.
+/// The largest number that keys and values may have: f16's.
 const LARGEST: f32 = 65504.0;
 
-/// Some of `n` numbers from `at` on, as many as a vector has, no larger than [`LARGEST`]; zeros
-/// beyond the last.
+/// Returns a vector of the numbers from `at` on, no larger than [`LARGEST`] and zero beyond the
+/// last of `n`.
 #[inline(always)]
 unsafe fn within_range<S: Simd>(from: *const f32, at: usize, n: usize) -> S::V {
     let mut floats = [0.0f32; 16];
@@ -108,7 +108,7 @@ unsafe fn narrow<S: Simd>(from: *const f32, n: usize, mut put: impl FnMut(usize,
     }
 }
 
-/// Calls `put` with the index and the signed byte of every one of `n` numbers, and returns their
+/// Calls `put` with the index and the int8 bits of every one of `n` numbers, and returns their
 /// scale.
 #[inline(always)]
 unsafe fn quantize<S: Simd>(from: *const f32, n: usize, mut put: impl FnMut(usize, u8)) -> f32 {
@@ -120,10 +120,10 @@ unsafe fn quantize<S: Simd>(from: *const f32, n: usize, mut put: impl FnMut(usiz
             sizes = S::max(S::max(v, S::sub(S::splat(0.0), v)), sizes);
         }
         let largest = S::largest(sizes);
-        let (scale, inverse) = scale_of(largest);
+        let (scale, inverse) = int8_scale(largest);
         for at in (0..n).step_by(S::LANES) {
             let mut bytes = [0u8; 16];
-            S::store_low_bytes(bytes.as_mut_ptr(), to_bytes::<S>(within_range::<S>(from, at, n), inverse));
+            S::store_low_bytes(bytes.as_mut_ptr(), to_int8::<S>(within_range::<S>(from, at, n), inverse));
             for (i, &byte) in bytes[..S::LANES.min(n - at)].iter().enumerate() {
                 put(at + i, byte);
             }

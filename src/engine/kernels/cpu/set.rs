@@ -1,15 +1,15 @@
-//! The kernel sets of a CPU, and the choice among them at run time.
+//! The kernel sets of a CPU, and which of them it has.
 
 use super::simd::{Kernel, Simd};
 use std::fmt;
 
-/// The instruction sets there are kernels for.
+/// The instruction sets that there are kernels for.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum KernelSet {
-    /// AVX-512 with VNNI, products of bf16, and AMX tiles of bytes and of bf16.
+    /// AVX-512 with VNNI, bf16 dot products, and AMX tiles of int8 and bf16.
     #[cfg(target_arch = "x86_64")]
     Amx,
-    /// AVX-512 with VNNI and products of bf16.
+    /// AVX-512 with VNNI and bf16 dot products.
     #[cfg(target_arch = "x86_64")]
     Avx512Bf16,
     /// AVX-512 with VNNI.
@@ -24,15 +24,15 @@ pub enum KernelSet {
     /// AVX2 with FMA and F16C.
     #[cfg(target_arch = "x86_64")]
     Avx2,
-    /// NEON.
+    /// NEON, which every AArch64 CPU has.
     #[cfg(target_arch = "aarch64")]
     Neon,
-    /// Plain Rust.
+    /// Plain Rust, for every CPU.
     Portable,
 }
 
 impl KernelSet {
-    /// All sets that this machine has, the best first.
+    /// Returns all kernel sets that this machine has, the best first.
     pub fn available() -> Vec<Self> {
         let mut sets = Vec::new();
         #[cfg(target_arch = "x86_64")]
@@ -60,7 +60,7 @@ impl KernelSet {
         sets
     }
 
-    /// The name, as `MASPO_KERNELS` takes it.
+    /// Returns the name that `MASPO_KERNELS` takes.
     pub fn name(self) -> &'static str {
         match self {
             #[cfg(target_arch = "x86_64")]
@@ -81,13 +81,13 @@ impl KernelSet {
         }
     }
 
-    /// What of the set results depend on, for caches that outlive the program: it changes when the
-    /// arithmetic does.
+    /// Returns what results depend on, for caches that outlive the program. It changes when the
+    /// arithmetic of the set does.
     pub(crate) fn arithmetic(self) -> &'static str {
         if self.has_bf16_tiles() { "amx, prompts in bf16" } else { self.name() }
     }
 
-    /// Floats per vector.
+    /// Returns the number of floats per vector.
     pub(crate) fn lanes(self) -> usize {
         match self {
             #[cfg(target_arch = "x86_64")]
@@ -100,8 +100,8 @@ impl KernelSet {
         }
     }
 
-    /// Whether the set multiplies bf16 weights, two inputs at once, with activations that it rounds
-    /// to bf16; they are packed for that.
+    /// Returns whether the set multiplies bf16 weights, two inputs at once, with activations
+    /// rounded to bf16. Weights are packed for that.
     pub(in crate::kernels) fn has_bf16_pairs(self) -> bool {
         #[cfg(target_arch = "x86_64")]
         return matches!(self, Self::Amx | Self::Avx512Bf16);
@@ -109,8 +109,8 @@ impl KernelSet {
         false
     }
 
-    /// Whether the set multiplies the rows of prompts with quantized weights and those in bf16 on
-    /// tiles of bf16.
+    /// Returns whether the set multiplies prefill rows on bf16 tiles, with bf16 weights and with
+    /// quantized ones.
     pub(in crate::kernels) fn has_bf16_tiles(self) -> bool {
         #[cfg(target_arch = "x86_64")]
         return self == Self::Amx;
@@ -118,12 +118,12 @@ impl KernelSet {
         false
     }
 
-    /// Runs a kernel of floats in this set. Sets that differ in products of bytes only share the
-    /// code.
+    /// Runs a kernel in this set. Sets that differ only in products of int8 or bf16 share the
+    /// compiled code.
     ///
     /// # Safety
-    /// What the kernel asks for holds. A set is only ever made by [`KernelSet::available`], so the
-    /// CPU has it.
+    /// The kernel's own conditions must hold. The CPU has the set, because only
+    /// [`KernelSet::available`] makes one.
     pub(in crate::kernels) unsafe fn run<K: Kernel>(self, kernel: K) -> K::Output {
         // SAFETY: the CPU has the set; the rest is the caller's.
         unsafe {
@@ -141,11 +141,11 @@ impl KernelSet {
         }
     }
 
-    /// Runs a kernel that multiplies bytes in this set.
+    /// Runs a kernel that multiplies int8, with the set's instructions for that.
     ///
     /// # Safety
-    /// As [`run`](Self::run).
-    pub(in crate::kernels) unsafe fn run_on_bytes<K: Kernel>(self, kernel: K) -> K::Output {
+    /// As for [`run`](Self::run).
+    pub(in crate::kernels) unsafe fn run_int8<K: Kernel>(self, kernel: K) -> K::Output {
         // SAFETY: as above.
         unsafe {
             match self {
@@ -163,14 +163,25 @@ impl KernelSet {
 
 #[cfg(target_arch = "x86_64")]
 impl KernelSet {
-    /// Runs a kernel that multiplies pairs of bf16; the set [has them](Self::has_bf16_pairs).
+    /// Runs a kernel that multiplies pairs of bf16, which the set must
+    /// [have](Self::has_bf16_pairs).
     ///
     /// # Safety
-    /// As [`run`](Self::run).
-    pub(in crate::kernels) unsafe fn run_on_pairs<K: Kernel>(self, kernel: K) -> K::Output {
+    /// As for [`run`](Self::run).
+    pub(in crate::kernels) unsafe fn run_bf16_pairs<K: Kernel>(self, kernel: K) -> K::Output {
         assert!(self.has_bf16_pairs(), "{self} has no products of bf16");
         // SAFETY: as above.
         unsafe { super::avx512::Avx512Bf16::vectorize(kernel) }
+    }
+
+    /// Runs a kernel of bf16 tiles, which the set must [have](Self::has_bf16_tiles).
+    ///
+    /// # Safety
+    /// As for [`run`](Self::run).
+    pub(in crate::kernels) unsafe fn run_bf16_tiles<K: Kernel>(self, kernel: K) -> K::Output {
+        assert!(self.has_bf16_tiles(), "{self} has no bf16 tiles");
+        // SAFETY: as above.
+        unsafe { super::avx512::Avx512Amx::vectorize(kernel) }
     }
 }
 

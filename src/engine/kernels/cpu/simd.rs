@@ -1,54 +1,54 @@
-//! The few vector operations that all kernels are written in.
+//! The vector operations that all kernels are written in.
 
-/// One instruction set: a vector of `LANES` f32 and what can be done with it.
+/// One instruction set: a vector of `LANES` f32 numbers and its operations.
 ///
 /// # Safety
 /// The functions may use instructions that not every CPU has: call them only inside
 /// [`Simd::vectorize`] of the same set. Pointers must be valid for `LANES` floats; they need no
 /// alignment.
 pub(in crate::kernels) trait Simd: Copy + 'static {
-    /// Floats per vector; divides 16.
+    /// The number of floats per vector; divides 16.
     const LANES: usize;
-    /// Rows of a register tile in a matrix product with two vectors of columns; at most 12.
+    /// The rows of a register tile in a matrix product, with two vectors of columns; at most 12.
     const TILE_ROWS: usize;
-    /// Vectors per row of a register tile in attention, which has up to `WIDE_ROWS` rows.
+    /// The most rows of a register tile in attention, with four vectors of columns.
     const WIDE_ROWS: usize;
-    /// Rows of a register tile in a product of bytes, with two vectors of columns.
-    const BYTE_ROWS: usize;
-    /// Whether the set multiplies tiles of bytes ([`super::amx`]).
-    const TILES: bool = false;
-    /// The vector.
+    /// The rows of a register tile in an int8 GEMM, with two vectors of columns.
+    const INT8_TILE_ROWS: usize;
+    /// Whether the set multiplies int8 on AMX tiles ([`super::amx`]).
+    const INT8_TILES: bool = false;
+    /// A vector of floats.
     type V: Copy;
-    /// As many 32-bit integers, or four times as many bytes.
+    /// A vector of as many 32-bit integers, or four times as many bytes.
     type I: Copy;
 
     /// Runs a kernel with the set's instructions enabled.
     ///
     /// # Safety
-    /// The CPU has the set, and whatever the kernel asks for holds.
+    /// The CPU must have the set, and the kernel's own conditions must hold.
     unsafe fn vectorize<K: Kernel>(kernel: K) -> K::Output;
 
-    /// All lanes `x`.
+    /// Returns `x` in all lanes.
     unsafe fn splat(x: f32) -> Self::V;
     /// Reads `LANES` floats.
     unsafe fn load(from: *const f32) -> Self::V;
     /// Writes `LANES` floats.
     unsafe fn store(to: *mut f32, v: Self::V);
-    /// `a + b`.
+    /// Returns `a + b`.
     unsafe fn add(a: Self::V, b: Self::V) -> Self::V;
-    /// `a - b`.
+    /// Returns `a - b`.
     unsafe fn sub(a: Self::V, b: Self::V) -> Self::V;
-    /// `a * b`.
+    /// Returns `a * b`.
     unsafe fn mul(a: Self::V, b: Self::V) -> Self::V;
-    /// `a / b`.
+    /// Returns `a / b`.
     unsafe fn div(a: Self::V, b: Self::V) -> Self::V;
-    /// `a * b + c`, rounded once where the set can.
+    /// Returns `a * b + c`, rounded once if the set has a fused multiply-add.
     unsafe fn fma(a: Self::V, b: Self::V, c: Self::V) -> Self::V;
-    /// The larger of both, lane by lane.
+    /// Returns the larger of both, lane by lane.
     unsafe fn max(a: Self::V, b: Self::V) -> Self::V;
-    /// The smaller of both, lane by lane.
+    /// Returns the smaller of both, lane by lane.
     unsafe fn min(a: Self::V, b: Self::V) -> Self::V;
-    /// `2^n` for whole `n` from -127 (which gives 0) to 127.
+    /// Returns `2^n` for whole `n` from -127 (which gives 0) to 127.
     unsafe fn pow2(n: Self::V) -> Self::V;
 
     /// Reads `LANES` bf16 numbers.
@@ -57,10 +57,10 @@ pub(in crate::kernels) trait Simd: Copy + 'static {
     unsafe fn load_f16(from: *const u16) -> Self::V;
     /// Writes `LANES` numbers as f16, rounded to the nearest.
     unsafe fn store_f16(to: *mut u16, v: Self::V);
-    /// Reads `LANES` unsigned bytes as numbers.
-    unsafe fn load_bytes(from: *const u8) -> Self::V;
-    /// Reads `LANES` signed bytes as numbers.
-    unsafe fn load_signed_bytes(from: *const i8) -> Self::V;
+    /// Reads `LANES` unsigned bytes as floats.
+    unsafe fn load_u8(from: *const u8) -> Self::V;
+    /// Reads `LANES` int8 numbers as floats.
+    unsafe fn load_i8(from: *const i8) -> Self::V;
 
     /// Writes the lowest byte of every lane.
     #[inline(always)]
@@ -75,45 +75,45 @@ pub(in crate::kernels) trait Simd: Copy + 'static {
         }
     }
 
-    /// Says that the cache line at `from` will be read soon. Any address will do.
+    /// Prefetches the cache line at `from` into the L1 cache. Any address is allowed.
     #[inline(always)]
-    unsafe fn prefetch(from: *const u8) {
+    unsafe fn prefetch_l1(from: *const u8) {
         let _ = from;
     }
 
-    /// The same, into the second-level cache: it will be read later.
+    /// Prefetches the cache line at `from` into the L2 cache. Any address is allowed.
     #[inline(always)]
-    unsafe fn prefetch_second(from: *const u8) {
+    unsafe fn prefetch_l2(from: *const u8) {
         let _ = from;
     }
 
-    /// All lanes `x`.
+    /// Returns `x` in all lanes.
     unsafe fn int_splat(x: i32) -> Self::I;
     /// Reads `4 * LANES` bytes.
     unsafe fn int_load(from: *const u8) -> Self::I;
-    /// The lower half of every byte.
-    unsafe fn low_halves(bytes: Self::I) -> Self::I;
-    /// The upper half of every byte.
-    unsafe fn high_halves(bytes: Self::I) -> Self::I;
-    /// Lane by lane, adds to `acc` the products of four signed bytes of `a` (-127 to 127) with four
-    /// of `x` (-127 to 127) and, in every lane, `BIAS` times the sum of those of `x`.
+    /// Returns the lower nibble of every byte.
+    unsafe fn low_nibbles(bytes: Self::I) -> Self::I;
+    /// Returns the upper nibble of every byte.
+    unsafe fn high_nibbles(bytes: Self::I) -> Self::I;
+    /// Adds to every lane of `acc` the four int8 products of `a` and `x` (each from -127 to 127),
+    /// and `BIAS` times the sum of the four numbers of `x`.
     unsafe fn dot(acc: Self::I, a: Self::I, x: Self::I) -> Self::I;
-    /// What [`dot`](Self::dot) adds besides: a set that multiplies unsigned bytes adds 128 to every
-    /// byte of `a`.
+    /// The bias of [`dot`](Self::dot): a set that multiplies unsigned bytes adds 128 to every byte
+    /// of `a`.
     const BIAS: i32;
-    /// The same for bytes that are 0 to 127, and without a bias.
+    /// Does what [`dot`](Self::dot) does for bytes of `a` from 0 to 127, without a bias.
     unsafe fn dot_unsigned(acc: Self::I, a: Self::I, x: Self::I) -> Self::I;
-    /// To numbers.
+    /// Converts integers to floats.
     unsafe fn to_float(v: Self::I) -> Self::V;
 
-    /// The sum of the lanes, halves added to halves.
+    /// Returns the sum of the lanes, halves added to halves.
     #[inline(always)]
     unsafe fn sum(v: Self::V) -> f32 {
         // SAFETY: the caller's.
         unsafe { Self::fold(v, |a, b| a + b) }
     }
 
-    /// The largest lane.
+    /// Returns the largest lane.
     #[inline(always)]
     unsafe fn largest(v: Self::V) -> f32 {
         // SAFETY: the caller's.
@@ -139,13 +139,13 @@ pub(in crate::kernels) trait Simd: Copy + 'static {
 
 /// A piece of work that any instruction set can do.
 pub(in crate::kernels) trait Kernel {
-    /// What comes out.
+    /// The kernel's result.
     type Output;
 
     /// Does the work. Implementations are `#[inline(always)]`, so that they are compiled for the
-    /// set of the caller.
+    /// caller's instruction set.
     ///
     /// # Safety
-    /// Called through [`Simd::vectorize`] only, with valid pointers.
+    /// To be called through [`Simd::vectorize`] only, with valid pointers.
     unsafe fn run<S: Simd>(self) -> Self::Output;
 }

@@ -1,6 +1,6 @@
-//! How products go through packed weights: a strip of rows goes through a panel together, in
-//! register tiles, a few blocks of inputs after the other. What a tile does with a block is a
-//! [`Blocks`]'; where it is in memory by then is decided here.
+//! How products go through packed weights. A strip of rows goes through a panel in several register
+//! tiles, a few blocks of inputs at a time. A [`Blocks`] says what a tile does with a block; this
+//! file decides the order and what is prefetched.
 
 use super::compute::part;
 use super::destination::Destination;
@@ -9,52 +9,50 @@ use super::simd::Simd;
 use std::mem::MaybeUninit;
 use std::ops::Range;
 
-/// Rows that go through a panel together, in several tiles.
+/// The rows that go through a panel together, in several tiles.
 const STRIP: usize = 40;
 
-/// Blocks that one tile after the other goes through: so few that the weights stay in the
-/// first-level cache for all tiles.
-const TURN: usize = 8;
+/// The blocks that one tile after the other goes through: so few that the weights stay in the L1
+/// cache for all tiles.
+const PASS_BLOCKS: usize = 8;
 
-/// With so few rows the weights come from memory as fast as they can: two panels at once, far from
-/// each other, are two streams for the processor to read ahead in, and come a fifth faster than
-/// one.
-const FEW_ROWS: usize = 3;
+/// Up to so many rows, a product waits for the weights from memory. Reading two panels at once, far
+/// from each other, gives the CPU two streams to prefetch, which is a fifth faster than one.
+const MAX_TWO_STREAM_ROWS: usize = 3;
 
 /// Two vectors of sums for each of P panels.
 pub(super) type Sums<S, const P: usize> = [[<S as Simd>::V; 2]; P];
 
 /// A product of rows with panels, block by block of 32 inputs.
 pub(super) trait Blocks<S: Simd> {
-    /// Rows of a register tile, at most 12.
+    /// The rows of a register tile, at most 12.
     const ROWS: usize;
 
-    /// Blocks of a row.
+    /// Returns the number of blocks of a row.
     fn count(&self) -> usize;
 
-    /// Bytes of a block of a panel.
+    /// Returns the bytes of a block of a panel.
     fn bytes(&self) -> usize;
 
     /// Adds the products of R rows from `first` on with some blocks of P panels to their sums, one
-    /// multiply-add chain per output in ascending order, and asks for what [`Fetch`] says along the
-    /// way.
+    /// multiply-add chain per output in ascending order, and prefetches what `prefetch` says.
     ///
     /// # Safety
-    /// The rows, blocks and panels are there; called inside `S::vectorize`.
+    /// The rows, blocks and panels must exist; to be called inside `S::vectorize`.
     unsafe fn multiply<const R: usize, const P: usize>(
         &self,
         sums: [Sums<S, P>; R],
         first: usize,
         blocks: Range<usize>,
         panels: [usize; P],
-        fetch: Fetch,
+        prefetch: Prefetch,
     ) -> [Sums<S, P>; R];
 }
 
 /// Multiplies a rectangle: some rows by some panels.
 ///
 /// # Safety
-/// They are there, and `to` has room; called inside `S::vectorize`.
+/// The rows and panels must exist, and `to` must have room; to be called inside `S::vectorize`.
 #[inline(always)]
 pub(super) unsafe fn multiply<S: Simd, B: Blocks<S>>(
     blocks: &B,
@@ -64,8 +62,8 @@ pub(super) unsafe fn multiply<S: Simd, B: Blocks<S>>(
 ) {
     // SAFETY: the caller's.
     unsafe {
-        if rows.len() <= FEW_ROWS {
-            for panels in far_pairs(&mut panels) {
+        if rows.len() <= MAX_TWO_STREAM_ROWS {
+            for panels in stream_pairs(&mut panels) {
                 Streams { blocks, panels, start: rows.start, to }.strip::<S>(rows.clone());
             }
         }
@@ -78,38 +76,37 @@ pub(super) unsafe fn multiply<S: Simd, B: Blocks<S>>(
     }
 }
 
-/// Takes the panels by two, the first of each pair from the first half of them. An odd one is left
+/// Takes the panels in pairs of one from the first half and one from the second. An odd one is left
 /// over.
-pub(super) fn far_pairs(panels: &mut Range<usize>) -> impl Iterator<Item = [usize; 2]> + use<> {
+pub(super) fn stream_pairs(panels: &mut Range<usize>) -> impl Iterator<Item = [usize; 2]> + use<> {
     let (first, half) = (panels.start, panels.len() / 2);
     panels.start += 2 * half;
     (first..first + half).map(move |panel| [panel, panel + half])
 }
 
-/// How far ahead of the products the weights are asked for where they go through tiles, in bytes,
-/// all streams together: the processor itself looks ahead too little while it computes, and never
-/// beyond a page.
-pub(super) const AHEAD: usize = 8192;
+/// How far ahead tiles prefetch weights into the L1 cache, in bytes, for all streams together. The
+/// hardware prefetcher alone looks ahead too little while the CPU computes, and never beyond a
+/// page.
+pub(super) const PREFETCH_BYTES: usize = 8192;
 
-/// How far ahead vectors ask for them, and into the second-level cache. On Zen 4 ten rows of bytes
-/// from memory are multiplied at 155 GMAC/s a core so, and at 98 if they are asked for into the
-/// first level, 8 KB ahead and by the first tile only; of one row, which does nothing but read, the
-/// processor itself keeps better track (28.7 GB/s, and 22 with any of this).
-const FAR_AHEAD: usize = 32768;
+/// How far ahead vectors prefetch weights into the L2 cache, in bytes. On Zen 4, ten rows with int8
+/// weights from memory run at 155 GMAC/s per core with this, and at 98 if the first tile alone
+/// prefetches into L1, 8 KB ahead. One row only reads, and the hardware prefetcher does better
+/// alone (28.7 GB/s against 22 with any prefetching).
+const L2_PREFETCH_BYTES: usize = 32768;
 
-/// What a tile of vectors asks for of every block: the lines from `from` to `to`, counted from the
-/// block's first. Every tile has a share, so that memory is never asked for more than it gives at a
-/// time.
+/// What one tile prefetches of every block: the cache lines from `from` to `to`, counted from the
+/// block's first. Every tile of vectors has a share, so that the requests to memory are spread out.
 #[derive(Clone, Copy)]
-pub(super) struct Fetch {
+pub(super) struct Prefetch {
     from: usize,
     to: usize,
 }
 
-impl Fetch {
-    /// Of `bytes` bytes of one of `streams`, in tile number `tile` of `tiles`.
+impl Prefetch {
+    /// Returns the share of tile number `tile` of `tiles` in `bytes` bytes of one of `streams`.
     fn new<S: Simd>(bytes: usize, streams: usize, tile: usize, tiles: usize) -> Self {
-        let lines = match (S::TILES, streams) {
+        let lines = match (S::INT8_TILES, streams) {
             (true, _) if tile == 0 => 0..bytes.div_ceil(64),
             (false, 1) => part(bytes / 64, tiles, tile),
             _ => 0..0,
@@ -117,23 +114,23 @@ impl Fetch {
         Self { from: lines.start, to: lines.end }
     }
 
-    /// Asks for it; `block` is the one that is multiplied now.
+    /// Prefetches; `block` is the one that is being multiplied.
     #[inline(always)]
-    pub(super) unsafe fn ahead_of<S: Simd>(self, block: *const u8, streams: usize) {
+    pub(super) unsafe fn issue<S: Simd>(self, block: *const u8, streams: usize) {
         for line in self.from..self.to {
             // SAFETY: the caller's.
             unsafe {
-                if S::TILES {
-                    S::prefetch(block.wrapping_add(AHEAD / streams + 64 * line));
+                if S::INT8_TILES {
+                    S::prefetch_l1(block.wrapping_add(PREFETCH_BYTES / streams + 64 * line));
                 } else {
-                    S::prefetch_second(block.wrapping_add(FAR_AHEAD + 64 * line));
+                    S::prefetch_l2(block.wrapping_add(L2_PREFETCH_BYTES + 64 * line));
                 }
             }
         }
     }
 }
 
-/// P panels, read side by side.
+/// P panels that are read side by side.
 struct Streams<'a, B, const P: usize> {
     blocks: &'a B,
     panels: [usize; P],
@@ -143,21 +140,21 @@ struct Streams<'a, B, const P: usize> {
 }
 
 /// Some blocks of a product, for all rows of a strip.
-struct Turn<'a, S: Simd, const P: usize> {
+struct Pass<'a, S: Simd, const P: usize> {
     blocks: Range<usize>,
     /// The rows of the strip.
     rows: Range<usize>,
-    /// By row of the strip; what is there before the first block is never read. (To clear it would
-    /// be a tenth of a small product.)
+    /// The sums by row of the strip. They are not initialized before the first block, since
+    /// clearing them would take a tenth of a small product's time.
     sums: &'a mut [MaybeUninit<Sums<S, P>>; STRIP],
 }
 
-impl<S: Simd, const P: usize> Turn<'_, S, P> {
-    /// The sums of R rows from `first` on, so far.
+impl<S: Simd, const P: usize> Pass<'_, S, P> {
+    /// Returns the sums so far of R rows from `first` on.
     #[inline(always)]
     unsafe fn sums<const R: usize>(&self, first: usize) -> [Sums<S, P>; R] {
         let sums = &self.sums[first - self.rows.start..][..R];
-        // SAFETY: the caller's; every turn but the first comes after one that has written them.
+        // SAFETY: the caller's; every pass but the first comes after one that has written them.
         unsafe {
             std::array::from_fn(|r| match self.blocks.start {
                 0 => [[S::splat(0.0); 2]; P],
@@ -166,19 +163,19 @@ impl<S: Simd, const P: usize> Turn<'_, S, P> {
         }
     }
 
-    /// What the tile from `first` on asks for, if the strip is the first that meets the weights:
-    /// `start` is the product's first row.
+    /// Returns what the tile from `first` on prefetches. Only the product's first strip does, which
+    /// starts at row `start`.
     #[inline(always)]
-    fn fetch<B: Blocks<S>>(&self, first: usize, start: usize, blocks: &B) -> Fetch {
+    fn prefetch<B: Blocks<S>>(&self, first: usize, start: usize, blocks: &B) -> Prefetch {
         if self.rows.start != start {
-            return Fetch { from: 0, to: 0 };
+            return Prefetch { from: 0, to: 0 };
         }
         let tiles = self.rows.len().div_ceil(B::ROWS);
         let tile = ((first - start) * tiles).div_ceil(self.rows.len());
-        Fetch::new::<S>(blocks.bytes(), P, tile, tiles)
+        Prefetch::new::<S>(blocks.bytes(), P, tile, tiles)
     }
 
-    /// Keeps them.
+    /// Stores the sums of R rows from `first` on.
     #[inline(always)]
     fn keep<const R: usize>(&mut self, first: usize, sums: [Sums<S, P>; R]) {
         for (to, sums) in self.sums[first - self.rows.start..][..R].iter_mut().zip(sums) {
@@ -188,7 +185,7 @@ impl<S: Simd, const P: usize> Turn<'_, S, P> {
 }
 
 impl<B, const P: usize> Streams<'_, B, P> {
-    /// The product of a strip of rows.
+    /// Computes the product of a strip of rows.
     #[inline(always)]
     unsafe fn strip<S: Simd>(&self, rows: Range<usize>)
     where
@@ -198,13 +195,13 @@ impl<B, const P: usize> Streams<'_, B, P> {
         unsafe {
             let mut sums = [const { MaybeUninit::uninit() }; STRIP];
             let blocks = self.blocks.count();
-            let step = if rows.len() <= B::ROWS { blocks } else { TURN };
+            let step = if rows.len() <= B::ROWS { blocks } else { PASS_BLOCKS };
             for from in (0..blocks).step_by(step) {
-                let mut turn = Turn { blocks: from..blocks.min(from + step), rows: rows.clone(), sums: &mut sums };
-                by_height!(rows.clone(), B::ROWS, self.tile(&mut turn), [1 2 3 4 5 6 7 8 9 10 11 12]);
+                let mut pass = Pass { blocks: from..blocks.min(from + step), rows: rows.clone(), sums: &mut sums };
+                by_height!(rows.clone(), B::ROWS, self.tile(&mut pass), [1 2 3 4 5 6 7 8 9 10 11 12]);
             }
             for (row, sums) in rows.zip(&sums) {
-                // Vector by vector: a copy of the whole would be read before it is written.
+                // Vector by vector, since a copy of all sums would be read before it is written.
                 let sums = sums.assume_init_ref();
                 for (panel, sums) in self.panels.iter().zip(sums) {
                     self.to.take::<S>(row, *panel, *sums);
@@ -213,18 +210,18 @@ impl<B, const P: usize> Streams<'_, B, P> {
         }
     }
 
-    /// Adds a turn's products of R rows from `first` to their sums.
+    /// Adds a pass's products of R rows from `first` to their sums.
     #[inline(always)]
-    unsafe fn tile<S: Simd, const R: usize>(&self, turn: &mut Turn<'_, S, P>, first: usize)
+    unsafe fn tile<S: Simd, const R: usize>(&self, pass: &mut Pass<'_, S, P>, first: usize)
     where
         B: Blocks<S>,
     {
-        let fetch = turn.fetch(first, self.start, self.blocks);
+        let prefetch = pass.prefetch(first, self.start, self.blocks);
         // SAFETY: the caller's.
         unsafe {
-            let sums = turn.sums::<R>(first);
-            let sums = self.blocks.multiply::<R, P>(sums, first, turn.blocks.clone(), self.panels, fetch);
-            turn.keep(first, sums);
+            let sums = pass.sums::<R>(first);
+            let sums = self.blocks.multiply::<R, P>(sums, first, pass.blocks.clone(), self.panels, prefetch);
+            pass.keep(first, sums);
         }
     }
 }

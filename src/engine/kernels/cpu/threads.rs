@@ -1,9 +1,8 @@
-//! The compute threads: one loop at a time, spread over all of them.
+//! The compute threads, which run one loop at a time, spread over all of them.
 //!
 //! A step of a model is some hundred loops of a few microseconds each, with next to nothing in
-//! between. So a thread that has nothing to do looks out for the next loop for [`AWAKE`] before it
-//! sleeps, and nobody waits for a thread that wakes up too late: whoever comes first does the
-//! tasks, and the loop ends with the last of them.
+//! between. So an idle thread spins for [`SPIN_TIME`] before it sleeps. Nobody waits for a thread
+//! that wakes up late: tasks go to whoever comes first, and the loop ends with the last task.
 
 use std::any::Any;
 use std::cell::{Cell, UnsafeCell};
@@ -13,45 +12,47 @@ use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::thread::{self, JoinHandle, Thread};
 use std::time::{Duration, Instant};
 
-/// How long a thread looks out for the next loop before it sleeps: longer than what lies between
-/// two steps, and than nothing else.
-const AWAKE: Duration = Duration::from_micros(100);
+/// How long an idle thread spins before it sleeps: longer than the time between two steps, but not
+/// than other waits.
+const SPIN_TIME: Duration = Duration::from_micros(100);
 
-/// Looks at the gate before the clock is read and other threads of the machine get a chance.
-const LOOKS: usize = 64;
+/// How often a thread reads the gate before it reads the clock and yields to other threads of the
+/// machine.
+const SPINS_PER_CHECK: usize = 64;
 
-/// Set in [`Shared::gate`] while threads may join the loop. Below it is the number of helpers
-/// inside, above it the loop's number.
+/// The bit of [`Shared::gate`] that is set while threads may join the loop. The bits below it count
+/// the helpers inside; the bits above it are the loop's number.
 const OPEN: u64 = 1 << 16;
 
-/// A caller and its helpers.
+/// The calling thread and its helpers.
 pub(super) struct Threads {
     shared: Arc<Shared>,
     handles: Vec<JoinHandle<()>>,
-    /// Held by the caller whose loop it is: models that share threads take turns.
+    /// Held by the caller whose loop runs: models that share threads take turns.
     turn: Mutex<()>,
 }
 
 struct Shared {
     gate: AtomicU64,
-    /// Written while the gate is closed and nobody is inside, read by those inside.
+    /// Written while the gate is closed and no helper is inside; read by those inside.
     job: UnsafeCell<Job>,
-    /// The next task of every thread's share; who is done with its own takes from the others'.
+    /// The next task of every thread's share. A thread that is done with its own share takes tasks
+    /// from the others.
     next: Box<[Line<AtomicUsize>]>,
     helpers: Box<[Helper]>,
     stop: AtomicBool,
-    /// What a helper's task panicked with.
+    /// The payload of a helper's panic.
     panic: Mutex<Option<Box<dyn Any + Send>>>,
 }
 
 #[derive(Clone, Copy)]
 struct Job {
     tasks: usize,
-    /// Lives until the loop ends, whatever its type says.
+    /// The function lives until the loop ends, whatever its type says.
     task: *const (dyn Fn(usize) + Sync),
 }
 
-/// A value that shares its cache lines with nothing.
+/// A value with cache lines of its own.
 #[repr(align(128))]
 #[derive(Default)]
 struct Line<T>(T);
@@ -68,15 +69,15 @@ unsafe impl Sync for Shared {}
 unsafe impl Send for Shared {}
 
 thread_local! {
-    /// Whether this thread is inside a loop: a loop inside it runs on this thread alone.
-    static INSIDE: Cell<bool> = const { Cell::new(false) };
+    /// Whether this thread is inside a loop. A nested loop runs on this thread alone.
+    static IN_LOOP: Cell<bool> = const { Cell::new(false) };
 }
 
 impl Threads {
-    /// The caller and `threads - 1` helpers.
+    /// Starts `threads - 1` helpers.
     ///
     /// # Errors
-    /// The operating system gives no more threads.
+    /// The operating system starts no more threads.
     pub(super) fn new(threads: usize) -> std::io::Result<Self> {
         let shared = Arc::new(Shared {
             gate: AtomicU64::new(0),
@@ -89,25 +90,27 @@ impl Threads {
         let mut started = Self { shared, handles: Vec::new(), turn: Mutex::new(()) };
         for index in 1..threads {
             let shared = started.shared.clone();
-            let handle =
-                thread::Builder::new().name(format!("maspo-compute-{index}")).spawn(move || shared.help(index))?;
+            let handle = thread::Builder::new()
+                .name(format!("maspo-compute-{index}"))
+                .spawn(move || shared.run_helper(index))?;
             started.shared.helpers[index - 1].thread.set(handle.thread().clone()).expect("set once");
             started.handles.push(handle);
         }
         Ok(started)
     }
 
-    /// How many there are, the caller included.
+    /// Returns the number of threads, the caller included.
     pub(super) fn count(&self) -> usize {
         self.shared.next.len()
     }
 
-    /// Calls `task` with `0..tasks`, in any order, and returns when all calls have.
+    /// Calls `task` with every number of `0..tasks`, in any order, and returns when all calls have
+    /// returned.
     ///
     /// # Panics
-    /// When a task does, with what it panicked with.
+    /// Panics if a task does, with the same payload.
     pub(super) fn each(&self, tasks: usize, task: &(dyn Fn(usize) + Sync)) {
-        if INSIDE.get() {
+        if IN_LOOP.get() {
             return (0..tasks).for_each(task);
         }
         let shared = &*self.shared;
@@ -129,10 +132,10 @@ impl Threads {
         }
         let own = catch_unwind(AssertUnwindSafe(|| shared.work(0)));
         shared.gate.fetch_and(!OPEN, Ordering::AcqRel);
-        let mut looks = 0;
+        let mut spins = 0;
         while !shared.gate.load(Ordering::Acquire).is_multiple_of(OPEN) {
-            looks += 1;
-            if looks % LOOKS == 0 { thread::yield_now() } else { std::hint::spin_loop() }
+            spins += 1;
+            if spins % SPINS_PER_CHECK == 0 { thread::yield_now() } else { std::hint::spin_loop() }
         }
         let others = shared.panic.lock().unwrap_or_else(PoisonError::into_inner).take();
         drop(turn);
@@ -164,12 +167,12 @@ impl Helper {
 }
 
 impl Shared {
-    /// The life of helper `index`.
-    fn help(&self, index: usize) {
+    /// Runs helper `index` until the threads are dropped.
+    fn run_helper(&self, index: usize) {
         let mut last = 0;
         while let Some(gate) = self.wait(index, last) {
             last = gate / (2 * OPEN);
-            // Whoever finds the gate changed looks at it again: the loop may be over.
+            // If the gate has changed, it is read again: the loop may be over.
             if self.gate.compare_exchange(gate, gate + 1, Ordering::AcqRel, Ordering::Relaxed).is_err() {
                 last = last.wrapping_sub(1);
                 continue;
@@ -181,13 +184,13 @@ impl Shared {
         }
     }
 
-    /// Returns the gate once it is open for another loop than number `last`, or nothing when it is
-    /// time to stop.
+    /// Returns the gate once it is open for a loop other than number `last`, or `None` when the
+    /// helper should end.
     fn wait(&self, index: usize, last: u64) -> Option<u64> {
         let asleep = &self.helpers[index - 1].asleep.0;
         let mut since = None;
         loop {
-            for _ in 0..LOOKS {
+            for _ in 0..SPINS_PER_CHECK {
                 let gate = self.gate.load(Ordering::SeqCst);
                 if self.stop.load(Ordering::SeqCst) {
                     return None;
@@ -199,11 +202,11 @@ impl Shared {
                 std::hint::spin_loop();
             }
             if asleep.load(Ordering::Relaxed) {
-                // The gate was looked at since this was said, and whoever opens it from now on
-                // wakes this thread.
+                // The gate was read after `asleep` was set, and whoever opens it from now on wakes
+                // this thread.
                 thread::park();
                 since = None;
-            } else if since.get_or_insert_with(Instant::now).elapsed() < AWAKE {
+            } else if since.get_or_insert_with(Instant::now).elapsed() < SPIN_TIME {
                 thread::yield_now();
             } else {
                 asleep.store(true, Ordering::SeqCst);
@@ -211,13 +214,13 @@ impl Shared {
         }
     }
 
-    /// Does tasks until none is left, those of thread `index`'s share first.
+    /// Runs tasks until none is left, those of thread `index`'s share first.
     fn work(&self, index: usize) {
         // SAFETY: the caller is inside the open gate.
         let Job { tasks, task } = unsafe { *self.job.get() };
         let threads = self.next.len();
-        INSIDE.set(true);
-        let _outside = Outside;
+        IN_LOOP.set(true);
+        let _leave = LeaveLoop;
         for share in (index..threads).chain(0..index) {
             let end = tasks * (share + 1) / threads;
             loop {
@@ -232,12 +235,12 @@ impl Shared {
     }
 }
 
-/// Says that a thread has left a loop, also when a task panicked.
-struct Outside;
+/// Marks this thread as outside the loop when it is dropped, also after a panic.
+struct LeaveLoop;
 
-impl Drop for Outside {
+impl Drop for LeaveLoop {
     fn drop(&mut self) {
-        INSIDE.set(false);
+        IN_LOOP.set(false);
     }
 }
 

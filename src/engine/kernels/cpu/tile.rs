@@ -1,4 +1,4 @@
-//! The register tile that products of floats and attention are made of.
+//! The register tile of float products and of attention.
 
 use super::simd::Simd;
 
@@ -7,7 +7,7 @@ pub(in crate::kernels) trait Element: Copy {
     /// Reads `LANES` numbers.
     ///
     /// # Safety
-    /// They can be read; called inside `S::vectorize`.
+    /// The numbers must be readable; to be called inside `S::vectorize`.
     unsafe fn load<S: Simd>(from: *const Self) -> S::V;
 }
 
@@ -45,7 +45,7 @@ impl Element for F16 {
     }
 }
 
-/// A signed byte.
+/// An int8 number.
 #[derive(Clone, Copy)]
 #[repr(transparent)]
 pub(in crate::kernels) struct Int8(i8);
@@ -54,17 +54,17 @@ impl Element for Int8 {
     #[inline(always)]
     unsafe fn load<S: Simd>(from: *const Int8) -> S::V {
         // SAFETY: the caller's.
-        unsafe { S::load_signed_bytes(from.cast()) }
+        unsafe { S::load_i8(from.cast()) }
     }
 }
 
-/// Adds to `acc[r][c]` the products of `a[r]` with `b[c]` over `k` steps, in ascending order: one
+/// Adds to `acc[r][c]` the products of `a[r]` with `b[c]` over `k` steps in ascending order: one
 /// multiply-add chain per output, which does not depend on the size of the tile. Element `a[r][i]`
-/// is `*a[r].add(i)`; the vector `b[c][i]` starts at `b[c].add(i * stride)`. If something else will
-/// be read later in place of `b`, it is asked for along the way.
+/// is `*a[r].add(i)`, and the vector `b[c][i]` starts at `b[c].add(i * stride)`. Where `prefetch`
+/// is given, it is prefetched into the L2 cache, as it will be read later in place of `b`.
 ///
 /// # Safety
-/// All those elements can be read, but for those to be read later; called inside `S::vectorize`.
+/// All elements but those of `prefetch` must be readable; to be called inside `S::vectorize`.
 #[inline(always)]
 pub(super) unsafe fn accumulate<S: Simd, E: Element, const R: usize, const C: usize>(
     acc: &mut [[S::V; C]; R],
@@ -72,7 +72,7 @@ pub(super) unsafe fn accumulate<S: Simd, E: Element, const R: usize, const C: us
     a: [*const f32; R],
     b: [*const E; C],
     stride: usize,
-    later: Option<[*const E; C]>,
+    prefetch: Option<[*const E; C]>,
 ) {
     let mut sums = *acc;
     for i in 0..k {
@@ -81,8 +81,8 @@ pub(super) unsafe fn accumulate<S: Simd, E: Element, const R: usize, const C: us
             let mut columns = [S::splat(0.0); C];
             for c in 0..C {
                 columns[c] = E::load::<S>(b[c].add(i * stride));
-                if let Some(later) = later {
-                    S::prefetch_second(later[c].wrapping_add(i * stride).cast());
+                if let Some(prefetch) = prefetch {
+                    S::prefetch_l2(prefetch[c].wrapping_add(i * stride).cast());
                 }
             }
             for r in 0..R {

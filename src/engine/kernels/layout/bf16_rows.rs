@@ -3,11 +3,11 @@
 use super::int8_rows::{BLOCK, TILE};
 use super::matrix::{Buffer, Shared};
 
-/// Rows that lie together: two tiles.
+/// The number of rows that lie together: two tiles.
 pub(in crate::kernels) const STRIP: usize = 2 * TILE;
 
-/// A matrix `[t, inputs]`, every number rounded to the nearest bf16; a row's last block of 32
-/// inputs is padded with zeros. The layout is `[strip, block, row, 32]`, 32 rows to a strip, so
+/// A matrix `[t, inputs]`, every number rounded to the nearest bf16. A row's last block of 32
+/// inputs is padded with zeros. The layout is `[strip, block, row, 32]` with 32 rows per strip, so
 /// that tiles are read in the order in which they lie. A kernel may read a whole tile even where
 /// the matrix ends within it.
 #[derive(Default)]
@@ -17,25 +17,25 @@ pub(in crate::kernels) struct Bf16Rows {
 }
 
 impl Bf16Rows {
-    /// Makes room for `rows` rows of `blocks` blocks each, and returns it to be written.
+    /// Makes room for `rows` rows of `blocks` blocks each, and returns the memory to write.
     pub(in crate::kernels) fn reach(&mut self, rows: usize, blocks: usize) -> Shared {
         self.blocks = blocks;
         self.numbers.reach(rows.next_multiple_of(STRIP) * blocks * BLOCK / 2);
         Shared::new(self.numbers.as_mut_slice())
     }
 
-    /// Blocks per row.
+    /// Returns the number of blocks per row.
     pub(in crate::kernels) fn blocks(&self) -> usize {
         self.blocks
     }
 
-    /// The first block of a row; the next is [`STRIP`] blocks on.
+    /// Returns the first block of a row. The next block is [`STRIP`] blocks further on.
     pub(in crate::kernels) fn row(&self, row: usize) -> *const u16 {
         let at = (row / STRIP * STRIP * self.blocks + row % STRIP) * BLOCK / 2;
         self.numbers.as_slice()[at..].as_ptr().cast()
     }
 
-    /// A block of the strip that starts with row `first`.
+    /// Returns a block of the strip that starts with row `first`.
     pub(in crate::kernels) fn strip(&self, first: usize, block: usize) -> *const u16 {
         let at = (first * self.blocks + block * STRIP) * BLOCK / 2;
         self.numbers.as_slice()[at..].as_ptr().cast()

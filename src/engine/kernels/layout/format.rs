@@ -2,24 +2,25 @@
 
 use std::fmt;
 
-/// How the weights of a matrix are kept. Q8_0 and Q4_K are GGML's block formats: a row is cut into
-/// blocks, each with a scale.
+/// The number format of a weight matrix. Q8_0 and Q4_K are GGML's block formats: a row is cut into
+/// blocks, each with scales of its own.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Format {
     /// 32-bit floats.
     F32,
-    /// 16-bit floats of IEEE 754.
+    /// 16-bit floats as in IEEE 754.
     F16,
-    /// The upper halves of 32-bit floats.
+    /// 16-bit floats that are the upper halves of 32-bit floats.
     Bf16,
-    /// Blocks of 32: one f16 scale and 32 signed bytes.
+    /// Blocks of 32 weights: one f16 scale and 32 int8 weights.
     Q8_0,
-    /// Blocks of 256: two f16 scales, eight pairs of 6-bit scales and minima, 256 half bytes.
+    /// Blocks of 256 weights: two f16 factors, eight pairs of a 6-bit scale and a 6-bit minimum,
+    /// and 256 nibbles.
     Q4K,
 }
 
 impl Format {
-    /// Weights per block; a row is padded with zeros to whole blocks.
+    /// Returns the number of weights per block. A row is padded with zeros to whole blocks.
     pub fn block(self) -> usize {
         match self {
             Self::F32 | Self::F16 | Self::Bf16 => 1,
@@ -28,7 +29,7 @@ impl Format {
         }
     }
 
-    /// Bytes per block.
+    /// Returns the bytes per block.
     pub fn block_bytes(self) -> usize {
         match self {
             Self::F32 => 4,
@@ -38,13 +39,13 @@ impl Format {
         }
     }
 
-    /// Bytes of a row of `inputs` weights.
+    /// Returns the bytes of a row of `inputs` weights.
     pub fn row_bytes(self, inputs: usize) -> usize {
         inputs.div_ceil(self.block()) * self.block_bytes()
     }
 
-    /// The one that keeps more of a weight; of the two 16-bit floats, each of which keeps what the
-    /// other cannot, 32-bit floats.
+    /// Returns the format that keeps more of a weight. f16 and bf16 each keep what the other
+    /// cannot, so for them it is f32.
     pub(crate) fn finer(self, other: Self) -> Self {
         if matches!((self, other), (Self::F16, Self::Bf16) | (Self::Bf16, Self::F16)) {
             return Self::F32;
@@ -53,7 +54,7 @@ impl Format {
         if bytes_per_block(other) > bytes_per_block(self) { other } else { self }
     }
 
-    /// The name, as `dtype` takes it.
+    /// Returns the name that `dtype` takes.
     pub fn name(self) -> &'static str {
         match self {
             Self::F32 => "f32",

@@ -1,4 +1,4 @@
-//! How one layer's keys and values lie in memory, and in what numbers.
+//! The memory layout and the number formats of one layer's keys and values.
 
 use super::matrix::Buffer;
 
@@ -13,21 +13,21 @@ pub(crate) struct Heads {
     pub(crate) d: usize,
 }
 
-/// The numbers that keys and values are kept in.
+/// The number format of keys and values.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) enum KvFormat {
     /// 32-bit floats.
     F32,
-    /// 16-bit floats; what is beyond their range becomes the largest of them.
+    /// 16-bit floats; numbers beyond their range become the largest of them.
     F16,
-    /// Signed bytes from -127 to 127; every token has a scale for the key of each head and one for
-    /// the value, a 127th of the largest number, in f32. What is beyond the range of 16-bit floats
-    /// becomes the largest of them first.
+    /// int8 from -127 to 127. Every token has one f32 scale for the key of each head and one for
+    /// the value: the largest magnitude divided by 127. Numbers beyond the range of f16 become the
+    /// largest f16 first.
     Int8,
 }
 
 impl KvFormat {
-    /// Bytes of a number.
+    /// Returns the bytes of one number.
     pub(crate) fn bytes(self) -> usize {
         match self {
             Self::F32 => 4,
@@ -36,7 +36,7 @@ impl KvFormat {
         }
     }
 
-    /// Bytes that the key of a head, or the value, has besides.
+    /// Returns the bytes of the scale that a head's key, or its value, has beside its numbers.
     pub(crate) fn scale_bytes(self) -> usize {
         match self {
             Self::F32 | Self::F16 => 0,
@@ -44,70 +44,72 @@ impl KvFormat {
         }
     }
 
-    /// Bytes of the keys and values of one token in one layer.
+    /// Returns the bytes of one token's keys and values in one layer.
     pub(crate) fn token_bytes(self, heads: Heads) -> usize {
         2 * heads.n_kv * (heads.d * self.bytes() + self.scale_bytes())
     }
 }
 
-/// How one layer's keys and values lie in memory. Keys: `[block, n_kv]`, each `[d, block_tokens]`
-/// numbers, so that the scores of neighbouring keys are one vector, and then `[block_tokens]`
-/// scales where there are some. Values: `[block, n_kv]`, each `[block_tokens, d_padded]` numbers,
-/// so that the sum over keys is one, too, and then `[block_tokens]` scales.
+/// The memory layout of one layer's keys and values.
+///
+/// Keys are `[block, n_kv]`, each `[d, block_tokens]` numbers, so that the scores of neighbouring
+/// keys form a vector, followed by `[block_tokens]` scales if the format has any. Values are
+/// `[block, n_kv]`, each `[block_tokens, d_padded]` numbers, so that the weighted sum over keys
+/// forms a vector too, followed by `[block_tokens]` scales.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) struct KvShape {
     /// The model's heads.
     pub(crate) heads: Heads,
     /// Tokens per block; a multiple of 16 that divides 64.
     pub(crate) block_tokens: usize,
-    /// What they are kept in.
+    /// The number format.
     pub(crate) format: KvFormat,
 }
 
 impl KvShape {
-    /// Head size rounded up to whole vectors of every kernel set.
+    /// Returns the head size rounded up to whole vectors of every kernel set.
     pub(crate) fn d_padded(&self) -> usize {
         self.heads.d.next_multiple_of(16)
     }
 
-    /// Numbers of a block's keys of one head.
+    /// Returns the count of numbers in one head's keys of a block.
     pub(in crate::kernels) fn key_numbers(&self) -> usize {
         self.heads.d * self.block_tokens
     }
 
-    /// Numbers of a block's values of one head.
+    /// Returns the count of numbers in one head's values of a block.
     pub(in crate::kernels) fn value_numbers(&self) -> usize {
         self.block_tokens * self.d_padded()
     }
 
-    /// Bytes of a block's keys of one head, a multiple of 4.
+    /// Returns the bytes of one head's keys of a block, a multiple of 4.
     pub(in crate::kernels) fn key_head_bytes(&self) -> usize {
         self.key_numbers() * self.format.bytes() + self.block_tokens * self.format.scale_bytes()
     }
 
-    /// Bytes of a block's values of one head, a multiple of 4.
+    /// Returns the bytes of one head's values of a block, a multiple of 4.
     pub(in crate::kernels) fn value_head_bytes(&self) -> usize {
         self.value_numbers() * self.format.bytes() + self.block_tokens * self.format.scale_bytes()
     }
 
-    /// Where a block's keys of one head start, in bytes.
+    /// Returns the byte offset of one head's keys of a block.
     pub(in crate::kernels) fn keys_at(&self, block: usize, kv_head: usize) -> usize {
         (block * self.heads.n_kv + kv_head) * self.key_head_bytes()
     }
 
-    /// Where a block's values of one head start, in bytes.
+    /// Returns the byte offset of one head's values of a block.
     pub(in crate::kernels) fn values_at(&self, block: usize, kv_head: usize) -> usize {
         (block * self.heads.n_kv + kv_head) * self.value_head_bytes()
     }
 
-    /// Room for `blocks` blocks, all zero.
+    /// Creates memory for `blocks` blocks, all zero.
     pub(crate) fn layer(&self, blocks: usize) -> KvLayer {
         let room = |head_bytes: usize| Buffer::zeros(blocks * self.heads.n_kv * head_bytes / size_of::<f32>());
         KvLayer { keys: room(self.key_head_bytes()), values: room(self.value_head_bytes()), blocks }
     }
 }
 
-/// One layer's keys and values, as [`KvShape`] says.
+/// One layer's keys and values, laid out as [`KvShape`] says.
 pub(crate) struct KvLayer {
     keys: Buffer,
     values: Buffer,
@@ -115,17 +117,17 @@ pub(crate) struct KvLayer {
 }
 
 impl KvLayer {
-    /// How many blocks it has room for.
+    /// Returns the number of blocks.
     pub(in crate::kernels) fn blocks(&self) -> usize {
         self.blocks
     }
 
-    /// Keys and values, for those who know the shape.
+    /// Returns pointers to the keys and to the values.
     pub(in crate::kernels) fn memory(&self) -> [*const u8; 2] {
         [&self.keys, &self.values].map(|buffer| buffer.as_bytes().as_ptr())
     }
 
-    /// The same, to write.
+    /// Returns the memory of the keys and of the values, to be written.
     pub(in crate::kernels) fn memory_mut(&mut self) -> [&mut [f32]; 2] {
         [&mut self.keys, &mut self.values].map(Buffer::as_mut_slice)
     }

@@ -1,29 +1,29 @@
-//! Memory of the device that only kernels look into: flat buffers and row-major matrices of f32.
+//! Flat buffers and row-major matrices of f32 in the host's memory.
 
 use std::alloc::{Layout, alloc_zeroed, dealloc, handle_alloc_error};
 use std::ptr::NonNull;
 
-/// Floats aligned to a cache line, or to a large page if they fill one; zero at first. A large
-/// buffer costs no memory before it is written to: the allocator gets zeroed pages from the system
-/// as long as it is asked for its own alignment only, so the rest is done here.
+/// Floats that are aligned to a cache line, or to a huge page if they fill one. They are zero at
+/// first. A large buffer takes no memory before it is written: the allocator gets zeroed pages from
+/// the system only if it is asked for its own alignment, so the alignment is done here.
 pub(crate) struct Buffer {
     allocated: NonNull<f32>,
-    /// Floats before the first aligned one.
+    /// The number of floats before the first aligned one.
     skipped: usize,
     len: usize,
 }
 
-/// Floats of a cache line.
+/// The number of floats in a cache line.
 const LINE: usize = 16;
 
-/// Floats of a large page (2 MiB).
-const PAGE: usize = 2 << 18;
+/// The number of floats in a huge page (2 MiB).
+const HUGE_PAGE: usize = 2 << 18;
 
-/// Floats that the place of a buffer of `len` floats is a multiple of. Weights lie on large pages
-/// from the start on: with small ones a step that reads all of them looks up a new address every 64
+/// Returns the alignment of a buffer of `len` floats, in floats. Weights are aligned to huge pages,
+/// because with small pages a step that reads all weights needs an address translation every 64
 /// cache lines.
 const fn alignment(len: usize) -> usize {
-    if len >= PAGE { PAGE } else { LINE }
+    if len >= HUGE_PAGE { HUGE_PAGE } else { LINE }
 }
 
 // SAFETY: a buffer owns its memory, like a `Vec<f32>`.
@@ -32,7 +32,7 @@ unsafe impl Send for Buffer {}
 unsafe impl Sync for Buffer {}
 
 impl Buffer {
-    /// `len` zeros.
+    /// Creates a buffer of `len` zeros.
     pub(crate) fn zeros(len: usize) -> Self {
         if len == 0 {
             return Self { allocated: NonNull::dangling(), skipped: 0, len };
@@ -44,31 +44,31 @@ impl Buffer {
         let skipped = allocated.as_ptr().align_offset(alignment(len) * size_of::<f32>());
         assert!(skipped < alignment(len), "an aligned float is among the first");
         let mut buffer = Self { allocated, skipped, len };
-        ask_for_large_pages(buffer.as_mut_slice());
+        advise_huge_pages(buffer.as_mut_slice());
         buffer
     }
 
-    /// The floats.
+    /// Returns the floats.
     pub(crate) fn as_slice(&self) -> &[f32] {
         // SAFETY: `skipped + len` floats are allocated and initialised; of none, a dangling pointer
         // is enough.
         unsafe { std::slice::from_raw_parts(self.allocated.as_ptr().add(self.skipped), self.len) }
     }
 
-    /// The floats.
+    /// Returns the floats, to be written.
     pub(crate) fn as_mut_slice(&mut self) -> &mut [f32] {
         // SAFETY: as above, and `self` is borrowed mutably.
         unsafe { std::slice::from_raw_parts_mut(self.allocated.as_ptr().add(self.skipped), self.len) }
     }
 
-    /// The same memory as bytes.
+    /// Returns the memory as bytes.
     pub(crate) fn as_bytes(&self) -> &[u8] {
         let floats = self.as_slice();
         // SAFETY: floats are bytes without padding.
         unsafe { std::slice::from_raw_parts(floats.as_ptr().cast(), size_of_val(floats)) }
     }
 
-    /// Makes room for `len` floats; the content is unspecified then.
+    /// Makes room for `len` floats. Their content is then unspecified.
     pub(crate) fn reach(&mut self, len: usize) {
         if len > self.len {
             *self = Self::zeros(len);
@@ -81,11 +81,11 @@ impl Buffer {
     }
 }
 
-/// For the whole large pages of an aligned buffer; what is left keeps small ones, so no memory is
-/// wasted. A wish; nothing depends on it.
+/// Advises the system to back the buffer's whole huge pages by huge pages; the rest keeps small
+/// ones, so no memory is wasted. Nothing depends on the advice being followed.
 #[cfg(target_os = "linux")]
-fn ask_for_large_pages(buffer: &mut [f32]) {
-    let bytes = buffer.len() / PAGE * PAGE * size_of::<f32>();
+fn advise_huge_pages(buffer: &mut [f32]) {
+    let bytes = buffer.len() / HUGE_PAGE * HUGE_PAGE * size_of::<f32>();
     if bytes > 0 {
         // SAFETY: whole pages inside the buffer; advice changes no content.
         unsafe { libc::madvise(buffer.as_mut_ptr().cast(), bytes, libc::MADV_HUGEPAGE) };
@@ -93,7 +93,7 @@ fn ask_for_large_pages(buffer: &mut [f32]) {
 }
 
 #[cfg(not(target_os = "linux"))]
-fn ask_for_large_pages(_: &mut [f32]) {}
+fn advise_huge_pages(_: &mut [f32]) {}
 
 impl Default for Buffer {
     fn default() -> Self {
@@ -110,7 +110,7 @@ impl Drop for Buffer {
     }
 }
 
-/// A row-major matrix, kept and resized from step to step. Its content after a resize is
+/// A row-major matrix that is kept and resized from step to step. Its content after a resize is
 /// unspecified.
 pub(crate) struct Matrix {
     rows: usize,
@@ -119,45 +119,45 @@ pub(crate) struct Matrix {
 }
 
 impl Matrix {
-    /// An empty matrix.
+    /// Creates an empty matrix.
     pub(crate) fn new() -> Self {
         Self { rows: 0, cols: 0, data: Buffer::zeros(0) }
     }
 
-    /// Makes it `rows × cols`.
+    /// Makes the matrix `rows × cols`.
     pub(crate) fn resize(&mut self, rows: usize, cols: usize) {
         self.data.reach(rows * cols);
         (self.rows, self.cols) = (rows, cols);
     }
 
-    /// Number of rows.
+    /// Returns the number of rows.
     pub(crate) fn rows(&self) -> usize {
         self.rows
     }
 
-    /// Number of columns.
+    /// Returns the number of columns.
     pub(crate) fn cols(&self) -> usize {
         self.cols
     }
 
-    /// One row.
+    /// Returns one row.
     pub(crate) fn row(&self, row: usize) -> &[f32] {
         &self.as_slice()[row * self.cols..(row + 1) * self.cols]
     }
 
-    /// All rows.
+    /// Returns all rows.
     pub(crate) fn as_slice(&self) -> &[f32] {
         &self.data.as_slice()[..self.rows * self.cols]
     }
 
-    /// All rows.
+    /// Returns all rows, to be written.
     pub(crate) fn as_mut_slice(&mut self) -> &mut [f32] {
         let len = self.rows * self.cols;
         &mut self.data.as_mut_slice()[..len]
     }
 }
 
-/// A pointer that several tasks write through, each to places of its own.
+/// A pointer that several tasks write through, each to memory of its own.
 #[derive(Clone, Copy)]
 pub(in crate::kernels) struct Shared(*mut f32);
 
@@ -167,7 +167,7 @@ unsafe impl Send for Shared {}
 unsafe impl Sync for Shared {}
 
 impl Shared {
-    /// Over a slice that outlives the tasks.
+    /// Creates the pointer to a slice that outlives the tasks.
     pub(in crate::kernels) fn new(slice: &mut [f32]) -> Self {
         Self(slice.as_mut_ptr())
     }
@@ -205,7 +205,7 @@ mod tests {
             assert_eq!(buffer.as_slice(), vec![0.0; len]);
             assert!(len == 0 || buffer.as_slice().as_ptr().addr().is_multiple_of(64));
         }
-        // Four gigabytes, of which one page is used.
+        // Four gigabytes, of which one page is touched.
         let mut large = Buffer::zeros(1 << 30);
         large.as_mut_slice()[(1 << 30) - 1] = 1.0;
         assert_eq!(large.as_slice()[(1 << 30) - 1], 1.0);

@@ -1,5 +1,5 @@
-//! The layouts of numbers in memory: formats of weights, rows of a weight file, packed panels,
-//! activations as int8 and bf16, keys and values. Knows no instruction set and no thread.
+//! How numbers lie in memory: formats of weights, rows of a weight file, packed panels, activations
+//! as int8 and bf16, keys and values. Knows no instruction set and no thread.
 
 #[cfg(target_arch = "x86_64")]
 pub(in crate::kernels) mod bf16_rows;

@@ -1,23 +1,24 @@
-//! How weights lie in memory for the kernels: panels of two vectors of outputs, the weights of
-//! neighbouring outputs side by side. A panel of bytes goes through the inputs block by block:
+//! How packed weights lie in memory for the kernels. A panel is two vectors of outputs wide, and
+//! the weights of neighbouring outputs lie side by side. A panel that is cut into blocks has, per
+//! block of inputs:
 //!
-//! - Q8_0, 32 inputs: an f16 scale per output; then for every four inputs the four bytes of each
-//!   output.
-//! - bf16, for sets that multiply pairs of inputs, 32 inputs: for every two inputs the pair of each
-//!   output.
-//! - Q4_K, 256 inputs: two f16 factors per output; then for each part of 32 inputs a scale and a
-//!   minimum byte per output and 16 half bytes: input i of the first half of the part in the lower,
-//!   input i + 16 in the upper half.
+//! - Q8_0, 32 inputs: an f16 scale per output; then, for every four inputs, four int8 weights per
+//! output.
+//! - bf16, 32 inputs, for sets that multiply pairs of inputs: for every two inputs, the pair of
+//! weights per output.
+//! - Q4_K, 256 inputs: two f16 factors per output; then, for each part of 32 inputs, a scale byte
+//! and a minimum byte per output and 16 bytes of nibbles: input i of the part in the lower nibble,
+//! input i + 16 in the upper one.
 
 use super::int8_rows::BLOCK;
 use super::matrix::Buffer;
 use super::rows::{Q4Block, Q8Block};
 use super::{Format, Rows};
 
-/// Parts of 32 inputs in a block of Q4_K.
+/// The number of parts of 32 inputs in a block of Q4_K.
 pub(in crate::kernels) const Q4_PARTS: usize = 8;
 
-/// The layout of a panel of bytes.
+/// The layout of a panel of quantized weights.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(in crate::kernels) enum PartLayout {
     Q8_0,
@@ -25,7 +26,7 @@ pub(in crate::kernels) enum PartLayout {
 }
 
 impl PartLayout {
-    /// Bytes of a panel of `width` outputs and `blocks` blocks of 32 inputs.
+    /// Returns the bytes of a panel of `width` outputs and `blocks` blocks of 32 inputs.
     pub(in crate::kernels) fn panel_bytes(self, blocks: usize, width: usize) -> usize {
         match self {
             Self::Q8_0 => blocks * (2 + BLOCK) * width,
@@ -37,9 +38,9 @@ impl PartLayout {
 /// Packed weights.
 pub(in crate::kernels) struct Panels {
     format: Format,
-    /// Whether they are bf16 in pairs of inputs.
+    /// Whether the weights are bf16 in pairs of inputs.
     in_pairs: bool,
-    /// Blocks of 32 inputs, for pairs and for formats of bytes.
+    /// The number of blocks of 32 inputs; for pairs and quantized formats only.
     blocks: usize,
     width: usize,
     inputs: usize,
@@ -77,17 +78,17 @@ impl Panels {
         }
     }
 
-    /// The panels' memory, to be written.
+    /// Returns the panels' memory, to be written.
     pub(in crate::kernels) fn as_mut_floats(&mut self) -> &mut [f32] {
         self.bytes.as_mut_slice()
     }
 
-    /// Outputs per panel.
+    /// Returns the number of outputs per panel.
     pub(in crate::kernels) fn width(&self) -> usize {
         self.width
     }
 
-    /// Bytes of a panel.
+    /// Returns the bytes of a panel.
     pub(in crate::kernels) fn panel_bytes(&self) -> usize {
         match self.format {
             Format::Bf16 if self.in_pairs => self.blocks * BLOCK * self.width * 2,
@@ -97,27 +98,27 @@ impl Panels {
         }
     }
 
-    /// The format.
+    /// Returns the number format.
     pub(in crate::kernels) fn format(&self) -> Format {
         self.format
     }
 
-    /// Blocks of 32 inputs.
+    /// Returns the number of blocks of 32 inputs.
     pub(in crate::kernels) fn blocks(&self) -> usize {
         self.blocks
     }
 
-    /// All of it.
+    /// Returns all panels as bytes.
     pub(in crate::kernels) fn bytes(&self) -> &[u8] {
         self.bytes.as_bytes()
     }
 
-    /// Number of weights, padding included.
+    /// Returns the number of weights, padding included.
     pub(in crate::kernels) fn weights(&self) -> usize {
         self.bytes().len() / self.panel_bytes().max(1) * self.width * self.inputs
     }
 
-    /// The weights of packed column `column`.
+    /// Copies the weights of packed column `column` to `to`.
     pub(in crate::kernels) fn copy_column(&self, column: usize, to: &mut [f32]) {
         let (size, width, lane) = (self.panel_bytes(), self.width, column % self.width);
         let panel = &self.bytes()[column / width * size..][..size];
@@ -134,7 +135,7 @@ impl Panels {
             }
             Format::Bf16 if self.in_pairs => {
                 for (input, value) in to.iter_mut().enumerate() {
-                    *value = bf16_at(panel, place_in_pairs(width, lane, input));
+                    *value = bf16_at(panel, index_in_pairs(width, lane, input));
                 }
             }
             Format::Bf16 => {
@@ -179,18 +180,18 @@ fn bf16_at(bytes: &[u8], index: usize) -> f32 {
     half::bf16::from_le_bytes([bytes[2 * index], bytes[2 * index + 1]]).to_f32()
 }
 
-/// Where in a panel of pairs an input of a lane is, in numbers.
-fn place_in_pairs(width: usize, lane: usize, input: usize) -> usize {
+/// Returns the index of one lane's input in a panel of pairs, counted in numbers.
+fn index_in_pairs(width: usize, lane: usize, input: usize) -> usize {
     input / 2 * 2 * width + 2 * lane + input % 2
 }
 
 fn put_pairs(row: &[u8], to: &mut [u8], width: usize, lane: usize) {
     for (input, number) in row.as_chunks::<2>().0.iter().enumerate() {
-        to[2 * place_in_pairs(width, lane, input)..][..2].copy_from_slice(number);
+        to[2 * index_in_pairs(width, lane, input)..][..2].copy_from_slice(number);
     }
 }
 
-/// Numbers of N bytes.
+/// Writes a row of numbers of N bytes each into one lane of a panel.
 fn put<const N: usize>(row: &[u8], to: &mut [u8], width: usize, lane: usize) {
     for (number, to) in row.as_chunks::<N>().0.iter().zip(to.chunks_exact_mut(N * width)) {
         to[N * lane..][..N].copy_from_slice(number);

@@ -1,15 +1,15 @@
-//! Weight matrices on their way from a file to the kernels: row-major, in the layout that GGUF
-//! files have. candle's quantizers make the blocks; the layout of a block is GGML's.
+//! Weight matrices on their way from a file to the kernels: row-major, as GGUF files have them.
+//! candle's quantizers make the blocks, in GGML's layout.
 
 use super::Format;
 use candle_core::quantized::k_quants::{BlockQ4K, BlockQ8_0, GgmlType};
 use half::{bf16, f16};
 use rayon::prelude::*;
 
-/// Rows that one task converts.
+/// The number of rows that one task converts.
 const TASK_ROWS: usize = 64;
 
-/// A matrix `[outputs, inputs]` in some format.
+/// A matrix `[outputs, inputs]` in any number format.
 pub struct Rows {
     format: Format,
     inputs: usize,
@@ -17,20 +17,20 @@ pub struct Rows {
 }
 
 impl Rows {
-    /// Rows that are in `format` already.
+    /// Wraps rows that are in `format` already.
     ///
     /// # Panics
-    /// `bytes` that are not whole rows.
+    /// Panics if `bytes` are not whole rows.
     pub fn stored(format: Format, inputs: usize, bytes: Vec<u8>) -> Self {
         assert!(bytes.len().is_multiple_of(format.row_bytes(inputs)), "whole rows");
         Self { format, inputs, bytes }
     }
 
-    /// Converts `outputs` rows into `format` on all cores; `floats` gives the numbers of some
+    /// Converts `outputs` rows into `format` on all cores. `floats` returns the numbers of some
     /// consecutive rows.
     ///
     /// # Errors
-    /// The first that `floats` gives, by row.
+    /// The first error of `floats`, in the order of rows.
     pub fn convert<E: Send>(
         format: Format,
         inputs: usize,
@@ -54,7 +54,7 @@ impl Rows {
         Ok(Self { format, inputs, bytes })
     }
 
-    /// Rows of floats in `format`.
+    /// Converts floats into `format`.
     pub fn from_floats(format: Format, inputs: usize, floats: &[f32]) -> Self {
         let rows = |range: std::ops::Range<usize>| {
             Ok::<_, std::convert::Infallible>(floats[range.start * inputs..range.end * inputs].to_vec())
@@ -63,33 +63,33 @@ impl Rows {
         converted
     }
 
-    /// The format.
+    /// Returns the number format.
     pub fn format(&self) -> Format {
         self.format
     }
 
-    /// Number of rows.
+    /// Returns the number of rows.
     pub fn outputs(&self) -> usize {
         self.bytes.len() / self.format.row_bytes(self.inputs)
     }
 
-    /// Width of a row.
+    /// Returns the width of a row.
     pub fn inputs(&self) -> usize {
         self.inputs
     }
 
-    /// All rows as they are kept.
+    /// Returns all rows in their format.
     pub fn bytes(&self) -> &[u8] {
         &self.bytes
     }
 
-    /// One row as it is kept.
+    /// Returns one row in its format.
     pub(in crate::kernels) fn row(&self, row: usize) -> &[u8] {
         let size = self.format.row_bytes(self.inputs);
         &self.bytes[row * size..(row + 1) * size]
     }
 
-    /// The weights of one row, as numbers.
+    /// Returns the weights of one row as floats.
     pub fn floats(&self, row: usize) -> Vec<f32> {
         let bytes = self.row(row);
         let mut numbers: Vec<f32> = match self.format {
@@ -137,17 +137,17 @@ fn half_at(bytes: &[u8], at: usize) -> f32 {
     f16::from_le_bytes([bytes[at], bytes[at + 1]]).to_f32()
 }
 
-/// 32 weights: `scale * q[i]`.
+/// A block of Q8_0, 32 weights: `scale * q[i]`.
 #[derive(Clone, Copy)]
 pub(in crate::kernels) struct Q8Block<'a>(pub(in crate::kernels) &'a [u8; 34]);
 
 impl Q8Block<'_> {
-    /// Bits of the f16 scale.
+    /// Returns the bits of the f16 scale.
     pub(in crate::kernels) fn scale_bits(self) -> u16 {
         u16::from_le_bytes([self.0[0], self.0[1]])
     }
 
-    /// The signed bytes.
+    /// Returns the int8 weights.
     pub(in crate::kernels) fn weights(self) -> [i8; 32] {
         std::array::from_fn(|i| self.0[2 + i].cast_signed())
     }
@@ -158,18 +158,19 @@ impl Q8Block<'_> {
     }
 }
 
-/// 256 weights in eight parts of 32: `d * scale[part] * q[i] - d_min * minimum[part]`.
+/// A block of Q4_K, 256 weights in eight parts of 32: `d * scale[part] * q[i] - d_min *
+/// minimum[part]`.
 #[derive(Clone, Copy)]
 pub(in crate::kernels) struct Q4Block<'a>(pub(in crate::kernels) &'a [u8; 144]);
 
 impl Q4Block<'_> {
-    /// Bits of the f16 factors of scales and minima.
+    /// Returns the bits of the f16 factors `d` and `d_min`.
     pub(in crate::kernels) fn factor_bits(self) -> (u16, u16) {
         (u16::from_le_bytes([self.0[0], self.0[1]]), u16::from_le_bytes([self.0[2], self.0[3]]))
     }
 
-    /// The 6-bit scale and minimum of a part: the first four lie whole in the lower bits, the
-    /// others in two pieces.
+    /// Returns the 6-bit scale and minimum of a part. Those of the first four parts are whole in
+    /// the lower bits of a byte; the others are split in two.
     pub(in crate::kernels) fn scale_and_minimum(self, part: usize) -> (u8, u8) {
         let packed = &self.0[4..16];
         if part < 4 {
@@ -179,8 +180,8 @@ impl Q4Block<'_> {
         (low & 15 | packed[part - 4] >> 6 << 4, low >> 4 | packed[part] >> 6 << 4)
     }
 
-    /// The weights of a part, 0 to 15: parts come in pairs, the first in the lower halves of 32
-    /// bytes.
+    /// Returns the weights of a part, 0 to 15. Parts come in pairs, of which the first has the
+    /// lower nibbles of 32 bytes.
     pub(in crate::kernels) fn weights(self, part: usize) -> [u8; 32] {
         let bytes = &self.0[16 + part / 2 * 32..][..32];
         std::array::from_fn(|i| if part.is_multiple_of(2) { bytes[i] & 15 } else { bytes[i] >> 4 })

@@ -1,5 +1,5 @@
-//! Activations in the form that a product's kernel reads: int8 for quantized weights, bf16 for
-//! products of bf16 numbers.
+//! Converts activations to the form that a product's kernel reads: int8 for quantized weights, bf16
+//! for products of bf16 numbers.
 
 #[cfg(target_arch = "x86_64")]
 use crate::kernels::cpu::bf16_rows::RoundTask;
@@ -7,14 +7,14 @@ use crate::kernels::cpu::compute::{Compute, part};
 use crate::kernels::cpu::int8_rows::QuantizeTask;
 #[cfg(target_arch = "x86_64")]
 use crate::kernels::layout::bf16_rows::{Bf16Rows, STRIP};
-use crate::kernels::layout::int8_rows::{BLOCK, Int8Rows, TILE, place};
+use crate::kernels::layout::int8_rows::{BLOCK, Int8Rows, TILE, block_index};
 use crate::kernels::layout::matrix::Matrix;
 use std::ops::Range;
 
-/// The cost of quantizing a number, in multiply-adds.
+/// The cost of quantizing one number, in multiply-adds.
 const QUANTIZE_COST: usize = 16;
 
-/// Rows per task that rounds to bf16.
+/// The number of rows that one task rounds to bf16.
 #[cfg(target_arch = "x86_64")]
 const ROUND_ROWS: usize = 8;
 
@@ -30,7 +30,7 @@ pub(super) fn quantize(compute: &Compute, x: &Matrix, rows: Range<usize>, blocks
     compute.parallel(tiles * pieces, QUANTIZE_COST * rows * blocks * BLOCK, |task| {
         let (tile, blocks) = (task / pieces, part(all_blocks, pieces, task % pieces));
         for row in tile * TILE..rows.min((tile + 1) * TILE) {
-            let at = place(row, all_blocks) + blocks.start * TILE;
+            let at = block_index(row, all_blocks) + blocks.start * TILE;
             // SAFETY: every block of a row has one task and places of its own in the four buffers.
             unsafe {
                 let quantize = QuantizeTask {
@@ -41,7 +41,7 @@ pub(super) fn quantize(compute: &Compute, x: &Matrix, rows: Range<usize>, blocks
                     biases: room.biases.get().cast::<i32>().add(at),
                     shifts: room.shifts.get().add(at),
                 };
-                compute.kernels().run_on_bytes(quantize);
+                compute.kernels().run_int8(quantize);
             }
         }
     });

@@ -3,7 +3,7 @@
 use crate::kernels::cpu::argmax::ArgmaxTask;
 use crate::kernels::cpu::set::KernelSet;
 
-/// The largest logit of a piece of a row.
+/// The largest logit of a piece of a row, and its output.
 #[derive(Clone, Copy, PartialEq, Debug)]
 pub(in crate::kernels) struct Best {
     pub(in crate::kernels) logit: f32,
@@ -11,18 +11,18 @@ pub(in crate::kernels) struct Best {
 }
 
 impl Best {
-    /// Of a row of which no logit is a number.
+    /// The value for a row without any number.
     pub(in crate::kernels) const NONE: Self = Self { logit: f32::NEG_INFINITY, output: 0 };
 
-    /// The largest of `logits`, the first of which is of output `first`; of equals the lowest
-    /// output; what is not a number never wins.
+    /// Returns the largest of `logits`, whose first one is that of output `first`. Of equal logits
+    /// the lowest output wins, and NaN never does.
     pub(in crate::kernels) fn of(kernels: KernelSet, logits: &[f32], first: usize) -> Self {
         // SAFETY: the kernel reads the slice only.
         let (logit, at) = unsafe { kernels.run(ArgmaxTask { logits }) };
         if logit == f32::NEG_INFINITY { Self::NONE } else { Self { logit, output: (first + at) as u32 } }
     }
 
-    /// The larger of two, of which `self` has the lower outputs.
+    /// Returns the larger of two, where `self` has the lower outputs.
     pub(in crate::kernels) fn or(self, other: Self) -> Self {
         if other.logit > self.logit { other } else { self }
     }

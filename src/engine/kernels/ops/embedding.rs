@@ -4,8 +4,8 @@ use super::linear::Linear;
 use crate::kernels::cpu::compute::Compute;
 use crate::kernels::layout::matrix::{Matrix, Shared};
 
-/// `out [t, hidden]`: the rows of `tokens`. The table may be the packed LM head: a tied table is
-/// kept once.
+/// Copies the rows of `tokens` from the table to `out [t, hidden]`. The table may be the packed LM
+/// head, so that a tied table is kept once.
 pub(crate) fn embed(compute: &Compute, table: &Linear, tokens: &[u32], out: &mut Matrix) {
     let hidden = table.inputs();
     out.resize(tokens.len(), hidden);

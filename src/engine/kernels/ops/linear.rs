@@ -26,7 +26,7 @@ use std::cell::Cell;
 use std::ops::Range;
 use std::sync::Mutex;
 
-/// A weight matrix `[n, k]` (outputs × inputs), packed. It is the only copy kept.
+/// A packed weight matrix `[n, k]` (outputs × inputs), the only copy that is kept.
 pub(crate) struct Linear {
     kernels: KernelSet,
     outputs: usize,
@@ -36,17 +36,18 @@ pub(crate) struct Linear {
     gated: bool,
 }
 
-/// What becomes of a product.
+/// Where a product goes.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) enum Output {
     /// `y = x · Wᵀ`.
     Store,
-    /// `y += x · Wᵀ`: the residual stream.
+    /// `y += x · Wᵀ`, the residual stream.
     Add,
 }
 
 impl Linear {
-    /// Packs matrices of one width and format, one below the other: q, k and v become one product.
+    /// Packs matrices of one width and format below each other, so that q, k and v become one
+    /// product.
     pub(crate) fn new(compute: &Compute, parts: &[&Rows], bias: Option<Vec<f32>>) -> Self {
         let (format, inputs) = (parts[0].format(), parts[0].inputs());
         assert!(parts.iter().all(|part| (part.format(), part.inputs()) == (format, inputs)), "parts are alike");
@@ -56,8 +57,8 @@ impl Linear {
         Self { kernels: compute.kernels(), outputs: rows.len(), inputs, panels, bias, gated: false }
     }
 
-    /// Packs two matrices so that the product gives `silu(x · gateᵀ) * (x · upᵀ)`: in every panel
-    /// the first vector is of `gate`, the second of `up`.
+    /// Packs two matrices so that the product gives `silu(x · gateᵀ) * (x · upᵀ)`: the first vector
+    /// of every panel is from `gate`, the second from `up`.
     pub(crate) fn gated(compute: &Compute, gate: &Rows, up: &Rows) -> Self {
         let (outputs, inputs, format) = (gate.outputs(), gate.inputs(), gate.format());
         assert_eq!((outputs, inputs, format), (up.outputs(), up.inputs(), up.format()), "gate and up are alike");
@@ -71,12 +72,12 @@ impl Linear {
         Self { kernels: compute.kernels(), outputs, inputs, panels, bias: None, gated: true }
     }
 
-    /// Width of the input.
+    /// Returns the width of the input.
     pub(crate) fn inputs(&self) -> usize {
         self.inputs
     }
 
-    /// Bytes of the packed weights.
+    /// Returns the bytes of the packed weights.
     pub(crate) fn bytes(&self) -> usize {
         self.panels.bytes().len()
     }
@@ -89,32 +90,33 @@ impl Linear {
 }
 
 thread_local! {
-    /// Activations as bytes, kept from product to product.
+    /// int8 activations, kept from product to product.
     static INT8_ROWS: Cell<Int8Rows> = Cell::default();
 }
 
 #[cfg(target_arch = "x86_64")]
 thread_local! {
-    /// The same as bf16.
+    /// bf16 activations, kept from product to product.
     static BF16_ROWS: Cell<Bf16Rows> = Cell::default();
 }
 
-/// The product of `x [t, inputs]`, whose first `generated` rows are of generated tokens and whose
-/// others are of prompts, with packed weights into `y [t, outputs]`. Every output is one
-/// multiply-add chain over the inputs (or over their blocks) in ascending order, whatever t is.
+/// Computes the product of `x [t, inputs]` with packed weights into `y [t, outputs]`. The first
+/// `decode_rows` rows of `x` are decode rows, and the others are prefill rows. Every output is one
+/// multiply-add chain over the inputs (or over blocks of inputs) in ascending order, whatever t is.
 ///
-/// For weights in bf16 the activations become bf16 as well where the set multiplies those. For
-/// weights in Q8_0 and Q4_K the activations are rounded to signed bytes first, 32 with one scale:
-/// the weights are read as they are, which is what few rows wait for. Where there are tiles of
-/// bf16, the rows of prompts become bf16 instead, and so do the weights: many rows share the work.
+/// For bf16 weights the activations are rounded to bf16 where the kernel set multiplies bf16. For
+/// Q8_0 and Q4_K weights the activations are rounded to int8, 32 numbers with one scale, so that
+/// the weights are read as they are stored: few rows wait for nothing but that. If the set has bf16
+/// tiles, prefill rows and quantized weights become bf16 instead, because many rows share the work
+/// of converting the weights.
 pub(crate) fn linear(
     compute: &Compute,
-    (x, generated): (&Matrix, usize),
+    (x, decode_rows): (&Matrix, usize),
     weights: &Linear,
     y: &mut Matrix,
     output: Output,
 ) {
-    assert!(generated <= x.rows(), "generated rows are rows");
+    assert!(decode_rows <= x.rows(), "the decode rows are among the rows");
     assert_eq!((x.cols(), compute.kernels()), (weights.inputs, weights.kernels), "weights were packed for this");
     match output {
         Output::Store => y.resize(x.rows(), weights.outputs),
@@ -136,19 +138,20 @@ pub(crate) fn linear(
     let parts = if decode == prefill {
         [(all.clone(), decode), (all.end..all.end, prefill)]
     } else {
-        [(0..generated, decode), (generated..all.end, prefill)]
+        [(0..decode_rows, decode), (decode_rows..all.end, prefill)]
     };
     for (rows, kernel) in parts.into_iter().filter(|(rows, _)| !rows.is_empty()) {
         product(rows, kernel);
     }
 }
 
-/// The two kinds of rows, in the order in which a step lists them.
+/// The kinds of rows, in the order in which a step lists them.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum RowKind {
-    /// Tokens that were generated or drafted: few rows, which wait for the weights to be read.
+    /// Decode rows, tokens that were generated or drafted: few rows, which wait for the weights to
+    /// be read.
     Decode,
-    /// Tokens of prompts: many rows, which share the work of converting weights.
+    /// Prefill rows, tokens of prompts: many rows, which share the work of converting weights.
     Prefill,
 }
 
@@ -175,8 +178,8 @@ enum ProductKernel {
     Bf16Tiles(Option<PartLayout>),
 }
 
-/// Chooses a product's kernel by the weights' format, the kernel set and the kind of the rows. A
-/// row's kind follows from its own request, so the choice never depends on the batch.
+/// Returns a product's kernel by the weights' format, the kernel set and the kind of the rows. The
+/// kind follows from the row's own request, so the choice never depends on the batch.
 fn product_kernel(format: Format, set: KernelSet, kind: RowKind) -> ProductKernel {
     #[cfg(target_arch = "x86_64")]
     {
@@ -199,9 +202,9 @@ fn product_kernel(format: Format, set: KernelSet, kind: RowKind) -> ProductKerne
     }
 }
 
-/// The product of `x [t, inputs]` with the LM head into `logits [t, v]`, all rows as those of
-/// generated tokens, and for every row the output with the largest logit (of equals the lowest;
-/// what is not a number never wins).
+/// Computes the product of `x [t, inputs]` with the LM head into `logits [t, v]`, with all rows as
+/// decode rows. Returns the output with the largest logit of every row. Of equal logits the lowest
+/// output wins, and NaN never does.
 pub(crate) fn linear_argmax(compute: &Compute, x: &Matrix, head: &Linear, logits: &mut Matrix) -> Vec<u32> {
     linear(compute, (x, x.rows()), head, logits, Output::Store);
     let (rows, pieces) = (logits.rows(), compute.threads());
@@ -215,14 +218,14 @@ pub(crate) fn linear_argmax(compute: &Compute, x: &Matrix, head: &Linear, logits
     best.chunks_exact(pieces).map(|pieces| pieces.iter().fold(Best::NONE, |a, b| a.or(*b)).output).collect()
 }
 
-/// The product of some rows, whatever the format.
+/// The product of some rows of one kind, in any format.
 struct Product<'a> {
     compute: &'a Compute,
     weights: &'a Linear,
-    /// The first of the rows in `x`.
+    /// The first of the rows, in `x`.
     first: usize,
     rows: usize,
-    /// The first row's outputs.
+    /// The outputs of the first row.
     y: Shared,
     target: Target,
 }
@@ -230,18 +233,18 @@ struct Product<'a> {
 impl Product<'_> {
     fn run(&self, x: &Matrix, kernel: ProductKernel) {
         match kernel {
-            ProductKernel::F32 => self.of_floats::<f32>(x),
-            ProductKernel::F16 => self.of_floats::<F16>(x),
-            ProductKernel::Bf16 => self.of_floats::<Bf16>(x),
-            ProductKernel::Int8(layout) => self.of_bytes(x, layout),
+            ProductKernel::F32 => self.run_floats::<f32>(x),
+            ProductKernel::F16 => self.run_floats::<F16>(x),
+            ProductKernel::Bf16 => self.run_floats::<Bf16>(x),
+            ProductKernel::Int8(layout) => self.run_int8(x, layout),
             #[cfg(target_arch = "x86_64")]
-            ProductKernel::Bf16Pairs => self.of_pairs(x),
+            ProductKernel::Bf16Pairs => self.run_bf16_pairs(x),
             #[cfg(target_arch = "x86_64")]
-            ProductKernel::Bf16Tiles(layout) => self.on_tiles(x, layout),
+            ProductKernel::Bf16Tiles(layout) => self.run_bf16_tiles(x, layout),
         }
     }
 
-    fn of_floats<E: Element>(&self, x: &Matrix) {
+    fn run_floats<E: Element>(&self, x: &Matrix) {
         self.split(1, |rows, range| {
             let panels = self.weights.panels.bytes().as_ptr().cast::<E>();
             let to = self.destination();
@@ -259,45 +262,45 @@ impl Product<'_> {
         });
     }
 
-    fn of_bytes(&self, x: &Matrix, layout: PartLayout) {
-        let mut bytes = INT8_ROWS.take();
-        quantize(self.compute, x, self.rows(), self.weights.panels.blocks(), &mut bytes);
+    fn run_int8(&self, x: &Matrix, layout: PartLayout) {
+        let mut activations = INT8_ROWS.take();
+        quantize(self.compute, x, self.rows(), self.weights.panels.blocks(), &mut activations);
         self.split(TILE, |rows, range| {
             let panels = self.weights.panels.bytes();
-            let task = Int8Task { x: &bytes, rows, panels, layout, range, to: self.destination() };
+            let task = Int8Task { x: &activations, rows, panels, layout, range, to: self.destination() };
             // SAFETY: as above.
-            unsafe { self.compute.kernels().run_on_bytes(task) }
+            unsafe { self.compute.kernels().run_int8(task) }
         });
-        INT8_ROWS.set(bytes);
+        INT8_ROWS.set(activations);
     }
 
     #[cfg(target_arch = "x86_64")]
-    fn of_pairs(&self, x: &Matrix) {
+    fn run_bf16_pairs(&self, x: &Matrix) {
         let mut numbers = BF16_ROWS.take();
         round(self.compute, x, self.rows(), self.weights.panels.blocks(), &mut numbers);
         self.split(1, |rows, range| {
             let panels = self.weights.panels.bytes();
             let task = Bf16PairsTask { x: &numbers, rows, panels, range, to: self.destination() };
             // SAFETY: as above.
-            unsafe { self.compute.kernels().run_on_pairs(task) }
+            unsafe { self.compute.kernels().run_bf16_pairs(task) }
         });
         BF16_ROWS.set(numbers);
     }
 
     #[cfg(target_arch = "x86_64")]
-    fn on_tiles(&self, x: &Matrix, layout: Option<PartLayout>) {
+    fn run_bf16_tiles(&self, x: &Matrix, layout: Option<PartLayout>) {
         let mut numbers = BF16_ROWS.take();
         round(self.compute, x, self.rows(), self.weights.panels.blocks(), &mut numbers);
         self.split(STRIP, |rows, range| {
             let panels = self.weights.panels.bytes();
             let task = Bf16Task { x: &numbers, rows, panels, layout, range, to: self.destination() };
             // SAFETY: as above.
-            unsafe { self.compute.kernels().run_on_bytes(task) }
+            unsafe { self.compute.kernels().run_bf16_tiles(task) }
         });
         BF16_ROWS.set(numbers);
     }
 
-    /// The rows in `x`.
+    /// Returns the rows as a range of `x`.
     fn rows(&self) -> Range<usize> {
         self.first..self.first + self.rows
     }
@@ -307,14 +310,14 @@ impl Product<'_> {
         Destination { y: self.y.get(), outputs, bias, target: self.target }
     }
 
-    /// Calls `task` with some rows, from a multiple of `step` on, and some panels, so that every
-    /// pair of both is covered once.
+    /// Calls `task` with ranges of rows, which start at multiples of `step`, and of panels, so that
+    /// every pair of a row and a panel is covered once.
     fn split(&self, step: usize, task: impl Fn(Range<usize>, Range<usize>) + Sync + Send) {
         let lanes = self.compute.kernels().lanes();
         let per_panel = if self.weights.gated { lanes } else { 2 * lanes };
         let panels = self.weights.outputs.div_ceil(per_panel);
-        // Several tasks per thread even out whatever else the machine does; rows are split when
-        // there are few panels.
+        // Several tasks per thread even out what else the machine does. Rows are split where there
+        // are few panels.
         let wanted = 4 * self.compute.threads();
         let panel_tasks = panels.min(wanted);
         let row_tasks = wanted.div_ceil(panel_tasks.max(1)).min(self.rows.div_ceil(24)).max(1);

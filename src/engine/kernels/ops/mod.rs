@@ -1,5 +1,5 @@
-//! The operations of a forward pass on the CPU, one file each: the signature, the work's division
-//! among threads, and the choice of the kernel.
+//! The operations of a forward pass on the CPU, one per file: its signature, how threads divide it,
+//! and the choice of its kernel.
 
 mod activations;
 mod argmax;

@@ -1,13 +1,13 @@
-//! RMSNorm over rows, and the choice of rows.
+//! RMSNorm over rows, and the selection of rows.
 
 use crate::kernels::cpu::compute::Compute;
 use crate::kernels::cpu::norm::RmsNormTask;
 use crate::kernels::layout::matrix::{Matrix, Shared};
 
-/// Rows per task.
+/// The number of rows per task.
 const ROWS: usize = 4;
 
-/// `out [t, n] = x / sqrt(mean(x²) + eps) * weight`, row by row.
+/// Computes `out [t, n] = x / sqrt(mean(x²) + eps) * weight`, row by row.
 pub(crate) fn rms_norm(compute: &Compute, x: &Matrix, weight: &[f32], eps: f32, out: &mut Matrix) {
     let (rows, cols) = (x.rows(), x.cols());
     assert_eq!(weight.len(), cols, "one weight per column");
@@ -24,7 +24,7 @@ pub(crate) fn rms_norm(compute: &Compute, x: &Matrix, weight: &[f32], eps: f32, 
     });
 }
 
-/// `out [rows, n]`: some rows of `x`.
+/// Copies some rows of `x` to `out [rows, n]`.
 pub(crate) fn select_rows(x: &Matrix, rows: &[usize], out: &mut Matrix) {
     out.resize(rows.len(), x.cols());
     for (to, &row) in out.as_mut_slice().chunks_exact_mut(x.cols()).zip(rows) {

@@ -5,7 +5,8 @@ use crate::kernels::layout::matrix::Shared;
 use crate::kernels::layout::panels::Panels;
 use crate::kernels::layout::{Format, Rows};
 
-/// Packs `columns` outputs, of which `column(i)` is row `j` of a matrix, or padding.
+/// Packs `columns` outputs into panels. `column(i)` returns the matrix and the row of output i, or
+/// `None` for padding.
 pub(super) fn pack<'a>(
     compute: &Compute,
     (format, inputs): (Format, usize),

@@ -1,29 +1,29 @@
 //! What happens between the QKV product and attention: RMSNorm of every query and key head,
-//! rotation by position, and the way of keys and values into the K/V pool.
+//! rotation by position (RoPE), and storing keys and values in the K/V pool.
 
 use crate::kernels::cpu::compute::Compute;
 use crate::kernels::cpu::rotary::{Norms, RotaryTask};
 use crate::kernels::layout::matrix::{Matrix, Shared};
 use crate::kernels::layout::{Heads, KvLayer, KvShape};
 
-/// Cosines and sines by absolute position, made when first needed. Angles are rounded to f32 as
-/// Hugging Face rounds them; their cosines and sines are exact.
+/// Cosines and sines by absolute position, computed when first needed. Angles are rounded to f32 as
+/// Hugging Face rounds them; their cosines and sines are computed in f64.
 #[derive(Clone)]
 pub(crate) struct Rotary {
     inverse_frequencies: Vec<f32>,
-    /// `[position, d / 2]` each.
+    /// `[position, d / 2]`, like the sines.
     cos: Vec<f32>,
     sin: Vec<f32>,
 }
 
 impl Rotary {
-    /// For heads of size `d`.
+    /// Creates empty tables for heads of size `d`.
     pub(crate) fn new(d: usize, theta: f64) -> Self {
         let frequency = |i: usize| 1.0 / theta.powf(f64::from((2 * i) as f32 / d as f32)) as f32;
         Self { inverse_frequencies: (0..d / 2).map(frequency).collect(), cos: Vec::new(), sin: Vec::new() }
     }
 
-    /// Makes the tables reach `position`.
+    /// Extends the tables up to `position`.
     pub(crate) fn reach(&mut self, position: u32) {
         let half = self.inverse_frequencies.len();
         let known = self.cos.len() / half;
@@ -39,7 +39,7 @@ impl Rotary {
         }
     }
 
-    /// Cosines and sines of one position, d / 2 each.
+    /// Returns the cosines and the sines of one position, d / 2 each.
     pub(crate) fn at(&self, position: u32) -> (&[f32], &[f32]) {
         let half = self.inverse_frequencies.len();
         let range = position as usize * half..(position as usize + 1) * half;
@@ -47,8 +47,8 @@ impl Rotary {
     }
 }
 
-/// Takes `qkv [t, (n_q + 2 n_kv) * d]`: norms and rotates the queries in place, and the keys on
-/// their way to `slots`; copies the values there. `rotary` reaches every position.
+/// Norms and rotates the queries of `qkv [t, (n_q + 2 n_kv) * d]` in place; norms and rotates the
+/// keys, and stores keys and values in `slots`. The tables of `rotary` must reach every position.
 pub(crate) fn rotate_and_store(
     compute: &Compute,
     qkv: &mut Matrix,
@@ -63,8 +63,8 @@ pub(crate) fn rotate_and_store(
     assert_eq!((qkv.rows(), qkv.cols()), (slots.len(), width), "one slot per row of q, k and v");
     assert!(slots.iter().all(|&slot| (slot as usize) < layer.blocks() * shape.block_tokens), "slots lie in the pool");
     let rows = slots.len();
-    // Few rows so that all threads have some; of a prompt as many as a block has, since they write
-    // to the same cache lines.
+    // Few rows per task, so that all threads have some; for prefill as many as a block has, because
+    // they write to the same cache lines.
     let per_task = (rows / (4 * compute.threads())).clamp(1, shape.block_tokens);
     let tasks = rows.div_ceil(per_task);
     let qkv = Shared::new(qkv.as_mut_slice());

@@ -1,4 +1,4 @@
-//! Rotation, storing and attention together.
+//! Checks rotation, storing and attention together.
 
 use super::*;
 
@@ -9,21 +9,21 @@ pub(in crate::kernels) struct Sequence {
     pub(in crate::kernels) d: usize,
     pub(in crate::kernels) block_tokens: usize,
     pub(in crate::kernels) tokens: usize,
-    /// Its blocks, of `blocks` that there are.
+    /// The sequence's blocks, out of `blocks`.
     pub(in crate::kernels) table: Vec<u32>,
     pub(in crate::kernels) blocks: usize,
-    /// `[tokens, (n_q + 2 n_kv) d]`, neither normed nor rotated.
+    /// `[tokens, (n_q + 2 n_kv) d]`, before norm and rotation.
     pub(in crate::kernels) qkv: Vec<f32>,
     pub(in crate::kernels) q_norm: Vec<f32>,
     pub(in crate::kernels) k_norm: Vec<f32>,
 }
 
 impl Sequence {
-    /// Constants of every sequence.
+    /// The epsilon of the norms of every sequence.
     pub(in crate::kernels) const EPS: f32 = 1e-6;
     pub(in crate::kernels) const THETA: f64 = 1e4;
 
-    /// Of so many tokens.
+    /// Draws a sequence of `tokens` tokens.
     pub(in crate::kernels) fn new(rng: &mut ChaCha8Rng, shapes: &Shapes, tokens: usize) -> Self {
         let (n_kv, group) = (rng.random_range(1..3), rng.random_range(1..=shapes.most_group));
         let d = match shapes.head_sizes {
@@ -34,7 +34,7 @@ impl Sequence {
         Self::of(rng, (n_kv * group, n_kv, d), block_tokens, tokens)
     }
 
-    /// Of these heads.
+    /// Draws a sequence with these heads.
     pub(in crate::kernels) fn of(
         rng: &mut ChaCha8Rng,
         (n_q, n_kv, d): (usize, usize, usize),
@@ -52,28 +52,28 @@ impl Sequence {
         (self.n_q + 2 * self.n_kv) * self.d
     }
 
-    /// Block number times tokens per block, and the place in the block.
+    /// Returns the slot of a position: block number × tokens per block + offset in the block.
     pub(in crate::kernels) fn slot(&self, position: usize) -> usize {
         self.table[position / self.block_tokens] as usize * self.block_tokens + position % self.block_tokens
     }
 
-    /// A head of the raw numbers.
+    /// Returns a head of the raw numbers.
     pub(in crate::kernels) fn head(&self, row: usize, head: usize) -> &[f32] {
         &self.qkv[row * self.width() + head * self.d..][..self.d]
     }
 
-    /// The same normed and rotated, by the reference.
+    /// Returns a head normed and rotated by the reference.
     pub(in crate::kernels) fn turned(&self, row: usize, head: usize, norm: &[f32]) -> Vec<f64> {
         let normed = reference::rms_norm(self.head(row, head), norm, f64::from(Self::EPS));
         reference::rotate(&normed, row as u32, Self::THETA)
     }
 
-    /// Attention of the tokens from `first` on, by the reference.
+    /// Returns the attention of the tokens from `first` on, by the reference.
     fn exact(&self, store: Store, first: usize) -> Vec<f64> {
         let keep = |numbers: Vec<f32>| match store {
             Store::F32 | Store::F16 => numbers,
             Store::Bf16 => reference::as_bf16(&numbers),
-            Store::Int8 => reference::as_bytes_of_one_scale(&numbers),
+            Store::Int8 => reference::as_int8_with_one_scale(&numbers),
         };
         let floats = |numbers: Vec<f64>| numbers.iter().map(|&x| x as f32).collect::<Vec<_>>();
         let rows = |of: &dyn Fn(usize) -> Vec<f32>| (0..self.tokens).map(of).collect::<Vec<_>>();
@@ -96,22 +96,22 @@ impl Sequence {
 }
 
 impl Store {
-    /// What rounding of keys and values may do to the result.
+    /// Returns by how much rounding of keys and values may change the result.
     fn tolerance(self) -> f64 {
         match self {
             Self::F32 => 2e-4,
             Self::F16 => 2e-3,
-            // The reference has them rounded, too; what is left is the rounding of weights, and
-            // rare numbers that are rounded another way.
+            // The reference rounds keys and values too. What is left is the rounding of weights,
+            // and rare numbers that are rounded the other way.
             Self::Bf16 | Self::Int8 => 8e-3,
         }
     }
 }
 
-/// Attention is right, and the same bit by bit for prefill in any pieces and for decoding.
+/// Attention is right, and bitwise equal for prefill in any pieces and for decode.
 pub(in crate::kernels) fn attention_is_right_and_one_for_all(family: &Family<'_>) {
     family.cases(7, |rng| {
-        // Around the ends of chunks and blocks, or anywhere.
+        // A length around the end of a chunk or block, or any length.
         let tokens = match rng.random_range(0..8) {
             7 => rng.random_range(1..200),
             at => [1, 17, 63, 64, 65, 129, 200][at],
@@ -122,8 +122,8 @@ pub(in crate::kernels) fn attention_is_right_and_one_for_all(family: &Family<'_>
     });
 }
 
-/// The same of more chunks and parts of keys than any kernel has under way at once, with tokens on
-/// both sides of the end of a part.
+/// Attention is right for more chunks and KV splits than any kernel has in flight at once, with
+/// tokens on both sides of a split's end.
 pub(in crate::kernels) fn attention_goes_on_for_long_sequences(family: &Family<'_>) {
     let d = *family.shapes.head_sizes.first().unwrap_or(&20);
     let largest_block = *family.shapes.block_tokens.last().expect("there is a size");
@@ -134,7 +134,7 @@ pub(in crate::kernels) fn attention_goes_on_for_long_sequences(family: &Family<'
     }
 }
 
-/// As many as any kernel takes, of which a tile has the fewest tokens.
+/// Sixteen is the most that any kernel takes, with the fewest tokens per tile.
 pub(in crate::kernels) fn sixteen_query_heads_share_their_keys(family: &Family<'_>) {
     let rng = &mut rng(4);
     let sequence = Sequence::of(rng, (16, 1, 64), 16, 70);

@@ -1,7 +1,8 @@
-//! The suite that every kind of kernels has to pass, the CPU's sets as well as CUDA's and Metal's,
-//! emulated or on a device: each operation against the slow reference on random shapes, and that a
-//! row's result does not depend on its company. It knows kernels as [`Subject`]s only, which take
-//! and give plain numbers; what else a kind of kernels promises it checks itself.
+//! The suite that all kernels have to pass: the CPU's kernel sets as well as those of CUDA and
+//! Metal, emulated or on a device. It compares each operation with the slow reference on random
+//! shapes, and checks that a row's result does not depend on the rows beside it. It knows kernels
+//! only as [`Subject`]s, which take and return plain numbers. What else a kind of kernels promises,
+//! it checks itself.
 
 mod attention;
 mod products;
@@ -18,27 +19,27 @@ use rand_chacha::ChaCha8Rng;
 
 /// Kernels under test.
 pub(super) trait Subject {
-    /// Which ones, for people.
+    /// Returns the kernels' name for people.
     fn name(&self) -> String;
 
-    /// How products with weights of this packing multiply the rows of generated tokens, or those of
-    /// prompts.
-    fn arithmetic(&self, packing: Packing, generated: bool) -> Arithmetic;
+    /// Returns how products with weights of this packing multiply decode rows, or else prefill
+    /// rows.
+    fn arithmetic(&self, packing: Packing, decode: bool) -> Arithmetic;
 
-    /// `[rows, outputs]`.
+    /// Computes a product `[rows, outputs]`.
     fn product(&self, product: &Product<'_>) -> Vec<f32>;
 
-    /// The rows of a packed table `[_, inputs]` at `tokens`.
+    /// Returns the rows of a packed table `[_, inputs]` at `tokens`.
     fn embed(&self, packing: Packing, inputs: usize, table: &[f32], tokens: &[u32]) -> Vec<f32>;
 
-    /// RMSNorm of rows as wide as `weight`.
+    /// Computes the RMSNorm of rows as wide as `weight`.
     fn rms_norm(&self, x: &[f32], weight: &[f32], eps: f32) -> Vec<f32>;
 
-    /// The first of the largest numbers of each row of `v`.
+    /// Returns the first of the largest numbers of each row of `v` numbers.
     fn argmax(&self, logits: &[f32], v: usize) -> Vec<u32>;
 
-    /// Norms, rotates and stores all tokens of a sequence; then attention `[tokens - first, n_q *
-    /// d]` of those from `first` on.
+    /// Norms, rotates and stores all tokens of a sequence. Returns the attention `[tokens - first,
+    /// n_q * d]` of those from `first` on.
     fn attention(&self, sequence: &Sequence, store: Store, first: usize, way: Way) -> Vec<f32>;
 }
 
@@ -48,42 +49,42 @@ pub(super) struct Family<'a> {
     pub(super) packings: &'static [Packing],
     pub(super) stores: &'static [Store],
     pub(super) shapes: Shapes,
-    /// Whether they take so long that a few cases have to do.
+    /// Whether they are so slow that few cases have to do.
     pub(super) slow: bool,
-    /// By how much the rounding of results to what they are stored in may change them, beside 1 or
-    /// themselves. (Those of plain products are stored in f32.)
+    /// By how much rounding to the stored format may change results, relative to themselves or to
+    /// 1. (Results of plain products are stored in f32.)
     pub(super) rounding: f64,
 }
 
-/// The shapes that kernels are made for.
+/// The shapes that the kernels are made for.
 pub(super) struct Shapes {
-    /// What inputs are a multiple of.
+    /// The number that inputs are a multiple of.
     pub(super) inputs: usize,
-    /// Of heads; any even number where there is none.
+    /// The head sizes; empty if any even number will do.
     pub(super) head_sizes: &'static [usize],
     pub(super) block_tokens: &'static [usize],
-    /// Query heads that share a head of keys and values.
+    /// The most query heads that share a key/value head.
     pub(super) most_group: usize,
-    /// Rows of a product.
+    /// The most rows of a product.
     pub(super) most_rows: usize,
 }
 
-/// What weights are packed in.
+/// The format that weights are packed in.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) enum Packing {
     Of(Format),
-    /// e4m3 with a scale a row, made of bf16.
+    /// e4m3 with one scale per row, made from bf16.
     F8,
 }
 
 impl Packing {
-    /// The rows in the format that they are packed from.
+    /// Returns the rows in the format that they are packed from.
     pub(super) fn rows(self, inputs: usize, w: &[f32]) -> Rows {
         let format = if let Self::Of(format) = self { format } else { Format::Bf16 };
         Rows::from_floats(format, inputs, w)
     }
 
-    /// What is left of weights `[_, inputs]`.
+    /// Returns weights `[_, inputs]` after rounding to the format.
     pub(super) fn keep(self, inputs: usize, w: &[f32]) -> Vec<f32> {
         let rows = self.rows(inputs, w);
         let floats = (0..rows.outputs()).map(|row| rows.floats(row));
@@ -91,56 +92,56 @@ impl Packing {
     }
 }
 
-/// What a product makes of its operands before it multiplies.
+/// What a product rounds its operands to before it multiplies.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(super) enum Arithmetic {
-    /// Nothing.
+    /// Nothing is rounded.
     Exact,
-    /// Activations are signed bytes, 32 with one scale.
-    Bytes,
-    /// Activations are bf16, weights all that they are.
+    /// Activations are int8, 32 with one scale.
+    Int8,
+    /// Activations are bf16, and weights are what they are stored as.
     Bf16,
     /// Activations and weights are bf16.
     Bf16Both,
 }
 
-/// What keys and values are kept in.
+/// The format of keys and values.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(super) enum Store {
     F32,
     F16,
-    /// Queries as well.
+    /// bf16, and so are queries.
     Bf16,
-    /// Signed bytes, every head of a token with a scale for its key and one for its value.
+    /// int8; every head of a token has a scale for its key and one for its value.
     Int8,
 }
 
-/// How tokens come to attention.
+/// How tokens are divided into steps.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(super) enum Way {
-    /// As many at once as the kernels like.
+    /// As many tokens at once as the kernels take.
     Prefill,
-    /// No more than so many.
+    /// At most so many tokens at once.
     Pieces(usize),
-    /// One by one, as decoding does it.
+    /// One token at a time, as decode does.
     Decode,
 }
 
 impl Family<'_> {
-    /// Random draws of some cases; fewer of slow kernels.
+    /// Draws some random cases, fewer for slow kernels.
     fn cases(&self, slow: u64, mut check: impl FnMut(&mut ChaCha8Rng)) {
         for seed in 0..if self.slow { slow } else { 24 } {
             check(&mut rng(seed));
         }
     }
 
-    /// A width of a matrix, less than `most`, which is more than the least.
+    /// Draws the width of a matrix, less than `most`, which is more than the least width.
     fn inputs(&self, rng: &mut ChaCha8Rng, most: usize) -> usize {
         self.shapes.inputs * rng.random_range(1..=(most - 1) / self.shapes.inputs)
     }
 }
 
-/// One test per check of the suite, for the family that `$family` gives if there is one.
+/// Makes one test per check of the suite, for the family that `$family` returns if there is one.
 macro_rules! suite {
     ($family:expr) => {
         $crate::kernels::suite::suite! { $family;
@@ -166,7 +167,7 @@ pub(super) fn rng(seed: u64) -> ChaCha8Rng {
     Seed(seed).derive(Stage::Weights, &[2]).rng()
 }
 
-/// Numbers from -1 to 1.
+/// Draws numbers from -1 to 1.
 pub(super) fn numbers(rng: &mut ChaCha8Rng, count: usize) -> Vec<f32> {
     (0..count).map(|_| 2.0 * rng.random::<f32>() - 1.0).collect()
 }

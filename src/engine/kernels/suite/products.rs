@@ -1,22 +1,22 @@
-//! Products with packed weights.
+//! Checks products with packed weights.
 
 use super::*;
 
-/// What is multiplied.
+/// A product's operands.
 #[derive(Clone, Copy)]
 pub(in crate::kernels) struct Product<'a> {
     pub(in crate::kernels) packing: Packing,
     pub(in crate::kernels) inputs: usize,
-    /// `[rows, inputs]`.
+    /// The activations `[rows, inputs]`.
     pub(in crate::kernels) x: &'a [f32],
-    /// How many of the rows, the first ones, are of generated tokens.
-    pub(in crate::kernels) generated: usize,
-    /// `[outputs, inputs]`.
+    /// How many of the rows, the first ones, are decode rows.
+    pub(in crate::kernels) decode_rows: usize,
+    /// The weights `[outputs, inputs]`.
     pub(in crate::kernels) w: &'a [f32],
     /// The other half of a gated product, silu(x Wᵀ) · (x upᵀ).
     pub(in crate::kernels) up: Option<&'a [f32]>,
     pub(in crate::kernels) bias: Option<&'a [f32]>,
-    /// What it is added to.
+    /// What the product is added to.
     pub(in crate::kernels) onto: Option<&'a [f32]>,
 }
 
@@ -29,11 +29,11 @@ impl Product<'_> {
         self.w.len() / self.inputs
     }
 
-    /// By the reference.
+    /// Computes the product by the reference.
     fn exact(&self, arithmetic: Arithmetic) -> Vec<f64> {
         let x = match arithmetic {
             Arithmetic::Exact => self.x.to_vec(),
-            Arithmetic::Bytes => reference::as_bytes(self.x, self.inputs),
+            Arithmetic::Int8 => reference::as_int8(self.x, self.inputs),
             Arithmetic::Bf16 | Arithmetic::Bf16Both => reference::as_bf16(self.x),
         };
         let times = |w: &[f32]| {
@@ -55,25 +55,25 @@ impl Product<'_> {
 
     fn tolerance(&self, arithmetic: Arithmetic) -> f64 {
         match (arithmetic, self.packing) {
-            // A weight of Q4_K that lies all but half-way between two of bf16 may become the other
+            // A Q4_K weight that lies almost half-way between two bf16 numbers may become the other
             // one.
             (Arithmetic::Bf16Both, Packing::Of(Format::Q4K)) => 2e-2,
-            // Of a sum of up to 90 products; every addition rounds.
+            // The tolerance of a sum of up to 90 products; every addition rounds.
             (Arithmetic::Exact, Packing::Of(Format::F32)) => 1e-5 * (self.inputs as f64 / 90.0).max(1.0),
-            (Arithmetic::Exact | Arithmetic::Bytes | Arithmetic::Bf16Both, _) => 1e-3,
+            (Arithmetic::Exact | Arithmetic::Int8 | Arithmetic::Bf16Both, _) => 1e-3,
             (Arithmetic::Bf16, _) => 1e-4,
         }
     }
 
-    /// Compares what each subject makes of it.
+    /// Compares each subject's result with the reference.
     pub(in crate::kernels) fn check(&self, family: &Family<'_>) {
         let mut known: Vec<(Arithmetic, Vec<f64>)> = Vec::new();
         for subject in &family.subjects {
             let found = subject.product(self);
-            let split = self.generated * self.outputs();
-            let (generated, prompts) = found.split_at(split);
-            for (found, range, generated) in [(generated, 0..split, true), (prompts, split..found.len(), false)] {
-                let arithmetic = subject.arithmetic(self.packing, generated);
+            let split = self.decode_rows * self.outputs();
+            let (decoded, prefilled) = found.split_at(split);
+            for (found, range, decode) in [(decoded, 0..split, true), (prefilled, split..found.len(), false)] {
+                let arithmetic = subject.arithmetic(self.packing, decode);
                 if known.iter().all(|(known, _)| *known != arithmetic) {
                     known.push((arithmetic, self.exact(arithmetic)));
                 }
@@ -88,7 +88,7 @@ impl Product<'_> {
 
 pub(in crate::kernels) fn products_are_right(family: &Family<'_>) {
     family.cases(4, |rng| {
-        // Often the least of everything.
+        // Often the smallest shape.
         let (rows, outputs) = match rng.random_range(0..6) {
             0 => (1, 1),
             _ => (rng.random_range(1..family.shapes.most_rows), rng.random_range(1..150)),
@@ -98,9 +98,9 @@ pub(in crate::kernels) fn products_are_right(family: &Family<'_>) {
         let (x, w) = (numbers(rng, rows * inputs), numbers(rng, outputs * inputs));
         let (bias, onto) = (numbers(rng, outputs), numbers(rng, rows * outputs));
         let (bias, onto) = (Some(&bias[..]).filter(|_| rng.random()), Some(&onto[..]).filter(|_| rng.random()));
-        let generated = rng.random_range(0..=rows);
+        let decode_rows = rng.random_range(0..=rows);
         for &packing in family.packings {
-            Product { packing, inputs, x: &x, generated, w: &w, up: None, bias, onto }.check(family);
+            Product { packing, inputs, x: &x, decode_rows, w: &w, up: None, bias, onto }.check(family);
         }
     });
 }
@@ -110,33 +110,34 @@ pub(in crate::kernels) fn gated_products_are_right(family: &Family<'_>) {
         let (rows, outputs) = (rng.random_range(1..family.shapes.most_rows), rng.random_range(1..90));
         let inputs = family.inputs(rng, 480);
         let (x, w, up) = (numbers(rng, rows * inputs), numbers(rng, outputs * inputs), numbers(rng, outputs * inputs));
-        let generated = rng.random_range(0..=rows);
+        let decode_rows = rng.random_range(0..=rows);
         for &packing in family.packings {
-            Product { packing, inputs, x: &x, generated, w: &w, up: Some(&up), bias: None, onto: None }.check(family);
+            Product { packing, inputs, x: &x, decode_rows, w: &w, up: Some(&up), bias: None, onto: None }.check(family);
         }
     });
 }
 
-/// Every size of the tiles of rows, and passes behind them: alone, in company, in another order.
+/// Covers every size of the tiles of rows, and several tiles: alone, with other rows, and in
+/// another order.
 pub(in crate::kernels) fn a_row_of_a_product_does_not_depend_on_the_others(family: &Family<'_>) {
-    // More than one brick or block of inputs in every packing, and padding where there may be some.
+    // More than one block of inputs in every packing, and padding where there may be some.
     let (total, outputs, inputs) = (89, 45, if family.shapes.inputs == 1 { 70 } else { 512 });
     let rng = &mut rng(3);
     let (x, w) = (numbers(rng, total * inputs), numbers(rng, outputs * inputs));
     for (subject, &packing) in
         family.subjects.iter().flat_map(|subject| family.packings.iter().map(move |p| (subject, p)))
     {
-        let product = |x: &[f32], generated| {
-            subject.product(&Product { packing, inputs, x, generated, w: &w, up: None, bias: None, onto: None })
+        let product = |x: &[f32], decode_rows| {
+            subject.product(&Product { packing, inputs, x, decode_rows, w: &w, up: None, bias: None, onto: None })
         };
-        let (of_prompts, of_generated) = (product(&x, 0), product(&x, total));
+        let (all_prefill, all_decode) = (product(&x, 0), product(&x, total));
         for count in [1, 2, 3, 4, 5, 8, 9, 12, 17, 25, 29, 40, 41, 80] {
             let rows: Vec<usize> = (0..count).map(|row| total - 1 - row).collect();
             let part: Vec<f32> = rows.iter().flat_map(|&row| &x[row * inputs..][..inputs]).copied().collect();
-            for generated in if family.slow { vec![count / 2] } else { vec![0, count / 3, count] } {
-                let found = product(&part, generated);
+            for decode_rows in if family.slow { vec![count / 2] } else { vec![0, count / 3, count] } {
+                let found = product(&part, decode_rows);
                 for (at, &row) in rows.iter().enumerate() {
-                    let together = if at < generated { &of_generated } else { &of_prompts };
+                    let together = if at < decode_rows { &all_decode } else { &all_prefill };
                     assert_eq!(
                         found[at * outputs..][..outputs],
                         together[row * outputs..][..outputs],
@@ -158,16 +159,16 @@ pub(in crate::kernels) fn a_row_that_is_no_number_spoils_no_other(family: &Famil
     for (subject, &packing) in
         family.subjects.iter().flat_map(|subject| family.packings.iter().map(move |p| (subject, p)))
     {
-        for generated in [0, 3] {
+        for decode_rows in [0, 3] {
             let product = |x: &[f32]| {
-                subject.product(&Product { packing, inputs, x, generated, w: &w, up: None, bias: None, onto: None })
+                subject.product(&Product { packing, inputs, x, decode_rows, w: &w, up: None, bias: None, onto: None })
             };
             let (clean, found) = (product(&x), product(&spoilt));
             let name = format!("{} {packing:?}", subject.name());
             assert_eq!(found[..outputs], clean[..outputs], "{name}");
             assert_eq!(found[2 * outputs..], clean[2 * outputs..], "{name}");
-            // Bytes have no way to say it.
-            if subject.arithmetic(packing, generated > 0) != Arithmetic::Bytes {
+            // int8 has no NaN.
+            if subject.arithmetic(packing, decode_rows > 0) != Arithmetic::Int8 {
                 assert!(found[outputs..2 * outputs].iter().all(|y| y.is_nan()), "{name}: its own row says so");
             }
         }

@@ -1,4 +1,4 @@
-//! The operations that work on rows one by one: embedding, norm, choice of tokens.
+//! Checks the operations that work on single rows: embedding, norm, choice of tokens.
 
 use super::*;
 
@@ -7,7 +7,7 @@ pub(in crate::kernels) fn a_packed_table_gives_its_rows_back(family: &Family<'_>
         let (outputs, inputs) = (rng.random_range(1..60), family.inputs(rng, 560));
         let w = numbers(rng, outputs * inputs);
         let tokens: Vec<u32> = (0..5).map(|_| rng.random_range(0..outputs as u32)).collect();
-        // e4m3 is made on the way, and tables are not kept in it.
+        // Tables are never kept in e4m3.
         for &packing in family.packings.iter().filter(|packing| **packing != Packing::F8) {
             let kept = packing.keep(inputs, &w);
             let expected: Vec<f32> =
@@ -23,7 +23,7 @@ pub(in crate::kernels) fn norms_are_right(family: &Family<'_>) {
     family.cases(6, |rng| {
         let rows = rng.random_range(1..if family.slow { 4 } else { 40 });
         let n = family.inputs(rng, if family.slow { 4400 } else { 300 });
-        // Of the usual size, or so small that it matters what is added to their mean square.
+        // Numbers of the usual size, or so small that the epsilon matters.
         let size = if rng.random() { 1.0 } else { 1e-3 };
         let x: Vec<f32> = numbers(rng, rows * n).iter().map(|x| size * x).collect();
         let weight = numbers(rng, n);
@@ -43,7 +43,7 @@ pub(in crate::kernels) fn the_largest_logit_is_found_and_the_lowest_of_equals(fa
             logits.iter_mut().for_each(|x| *x = (4.0 * *x).round());
         }
         for _ in 0..6 {
-            // Some equal maxima, some that are no numbers.
+            // Some equal maxima, and some NaN.
             let at = rng.random_range(0..rows * v);
             logits[at] = 4.0;
             let at = rng.random_range(0..rows * v);
@@ -54,8 +54,8 @@ pub(in crate::kernels) fn the_largest_logit_is_found_and_the_lowest_of_equals(fa
 }
 
 /// Rows as wide as Qwen3's vocabulary, which kernels divide among blocks and threads that each take
-/// many columns: equal maxima in the columns of one thread, of its neighbours and of parts far
-/// apart, behind numbers that are none; and ties everywhere.
+/// many columns. Equal maxima lie in the columns of one thread, of its neighbours and of pieces far
+/// apart, behind NaN; and there are ties everywhere.
 pub(in crate::kernels) fn the_lowest_of_equals_is_found_in_a_whole_vocabulary(family: &Family<'_>) {
     let v = 151_936;
     let maxima: [&[usize]; 6] = [

@@ -1,12 +1,12 @@
 //! Attention of one tile: some consecutive tokens of a sequence × the query heads of one key/value
-//! head, over the keys of one part. Online softmax over chunks of 64 keys; scores and weighted sums
-//! are register tiles, like any matrix product. A sequence of several parts gets what they come to
-//! put together by [`CombineTask`].
+//! head, over the keys of one or more KV splits. Online softmax runs over chunks of 64 keys. Scores
+//! and weighted sums are register tiles, as in a matrix product. The partial results of several
+//! splits are put together by [`CombineTask`], as in flash-decoding.
 //!
-//! Why it is bitwise independent of the tile: every score and every weighted sum is one
-//! multiply-add chain in ascending order; chunks start at multiples of 64 and parts at multiples of
-//! [`PART`]; a key that a row may not see has weight exactly 0, a chunk of such keys scales the row
-//! by exactly 1, and a part of such keys is left out.
+//! Results are bitwise independent of the tile. Every score and every weighted sum is one
+//! multiply-add chain in ascending order; chunks start at multiples of 64 and splits at multiples
+//! of [`KV_SPLIT`]; a key that a row may not see has weight exactly 0, a chunk of such keys scales
+//! the row by exactly 1, and a split of such keys is left out.
 
 mod state;
 
@@ -15,46 +15,47 @@ use super::simd::{Kernel, Simd};
 use super::tile::{Element, F16, Int8, accumulate};
 use crate::blocks::BlockId;
 use crate::kernels::layout::{Heads, KvFormat, KvShape};
-use state::{State, exp_one, place};
+use state::{State, exp_one, head_offset};
 use std::cell::Cell;
 use std::ops::Range;
 
 pub(in crate::kernels) use state::{CombineTask, partial_len};
 
-/// Keys per chunk; a multiple of every block size and vector.
+/// The number of keys per chunk; a multiple of every block size and vector.
 const CHUNK: usize = 64;
 
-/// Keys per part: what one thread takes of a sequence. A constant, since results depend on it.
-pub(in crate::kernels) const PART: usize = 8 * CHUNK;
+/// The number of keys per KV split, the part of a sequence that one thread can take. It is constant
+/// because results depend on it.
+pub(in crate::kernels) const KV_SPLIT: usize = 8 * CHUNK;
 
-/// Blocks of a chunk at most.
+/// The most blocks of a chunk.
 const BLOCKS: usize = CHUNK / 16;
 
-/// One tile.
+/// The attention of one tile.
 pub(in crate::kernels) struct AttentionTask<'a> {
-    /// `[tokens, q_width]`, whose first columns are the query heads.
+    /// `[tokens, q_width]`; the first columns are the query heads.
     pub(in crate::kernels) q: &'a [f32],
     pub(in crate::kernels) q_width: usize,
     pub(in crate::kernels) tokens: usize,
     /// The position of the first token.
     pub(in crate::kernels) position: usize,
-    /// Which keys: these of the parts that the tokens see.
-    pub(in crate::kernels) parts: Range<usize>,
+    /// The KV splits to attend to.
+    pub(in crate::kernels) splits: Range<usize>,
     pub(in crate::kernels) kv_head: usize,
     pub(in crate::kernels) table: &'a [BlockId],
     pub(in crate::kernels) shape: KvShape,
-    /// The whole layer, in the shape's format.
+    /// The keys of the whole layer, in the shape's format.
     pub(in crate::kernels) keys: *const u8,
     pub(in crate::kernels) values: *const u8,
     pub(in crate::kernels) to: AttentionOutput,
 }
 
-/// Where attention goes.
+/// Where the result goes.
 #[derive(Clone, Copy)]
 pub(in crate::kernels) enum AttentionOutput {
-    /// `[tokens, width]`, of all parts; the task writes its heads only.
+    /// The rows `[tokens, width]`, for all splits together. The task writes its heads only.
     Rows { out: *mut f32, width: usize },
-    /// [`partial_len`] floats of one part of several.
+    /// A partial result of [`partial_len`] floats, for one split of several.
     Partial(*mut f32),
 }
 
@@ -63,17 +64,17 @@ thread_local! {
     static SCRATCH: Cell<Vec<f32>> = const { Cell::new(Vec::new()) };
 }
 
-/// The working memory of a tile, for R rows (token × head): row-major, one row after the other.
+/// The working memory of a tile of R rows (token × head), all row-major.
 struct Tile<'a> {
     /// `[R, d]`, scaled by `1 / sqrt(d)`.
     q: &'a mut [f32],
     /// `[R, CHUNK]`: scores, then weights.
     weights: &'a mut [f32],
-    /// What the keys so far come to.
+    /// The result of the keys so far.
     state: State<'a>,
-    /// `[R]`: what the sums so far are to be multiplied with.
+    /// `[R]`: the factors of the sums so far.
     rescale: &'a mut [f32],
-    /// `[d, CHUNK]` and `[CHUNK, d_padded]`, for keys and values that are no floats.
+    /// `[d, CHUNK]` and `[CHUNK, d_padded]`: keys and values that are not f32, converted to it.
     widened: &'a mut [f32],
 }
 
@@ -84,19 +85,19 @@ struct Chunk<E> {
     count: usize,
     keys: [*const E; BLOCKS],
     values: [*const E; BLOCKS],
-    /// What keys and values are to be multiplied with, one number a token, where they are bytes.
+    /// The scales of int8 keys and values, one per token.
     scales: Option<[[*const f32; BLOCKS]; 2]>,
-    /// The keys and values that are read after these, for few rows: they are done with a block
-    /// before the processor has found out by itself that it is read in order, each being a piece of
-    /// memory of its own.
-    after: Option<[[*const E; BLOCKS]; 2]>,
+    /// The keys and values that are read after these, to be prefetched when there are few rows.
+    /// Such rows finish a block, which is a piece of memory of its own, before the hardware
+    /// prefetcher has recognized it.
+    prefetch: Option<[[*const E; BLOCKS]; 2]>,
 }
 
 impl<E> Chunk<E> {
-    /// Of `count` keys from `start` on, which are not found yet.
+    /// Creates a chunk of `count` keys from `start` on, whose blocks are not known yet.
     fn empty(start: usize, count: usize) -> Self {
         let nowhere = [std::ptr::null(); BLOCKS];
-        Self { start, count, keys: nowhere, values: nowhere, scales: None, after: None }
+        Self { start, count, keys: nowhere, values: nowhere, scales: None, prefetch: None }
     }
 }
 
@@ -108,14 +109,14 @@ impl Kernel for AttentionTask<'_> {
         let Heads { d, .. } = self.shape.heads;
         let rows = self.tokens * self.group();
         let d_padded = self.shape.d_padded();
-        // Taken out and put back: a closure around the work would not be compiled for this
+        // Taken out and put back, because a closure around the work would not be compiled for this
         // instruction set.
         let mut scratch = SCRATCH.take();
         let few = rows <= S::WIDE_ROWS;
         let narrow = self.shape.format != KvFormat::F32;
         let widened = if narrow && !few { CHUNK * (d + d_padded) } else { 0 };
         let partial = partial_len(rows, self.shape);
-        let before = if self.parts.len() > 1 { partial } else { 0 };
+        let before = if self.splits.len() > 1 { partial } else { 0 };
         let wanted = rows * (d + CHUNK + 1) + partial + widened + before;
         if scratch.len() < wanted {
             scratch.resize(wanted, 0.0);
@@ -125,15 +126,15 @@ impl Kernel for AttentionTask<'_> {
         let (state, rest) = rest.split_at_mut(partial);
         let (rescale, rest) = rest.split_at_mut(rows);
         let (before, widened) = rest.split_at_mut(before);
-        let state = State::of(state, rows, d_padded);
+        let state = State::new(state, rows, d_padded);
         let mut tile = Tile { q, weights, state, rescale, widened };
         self.read_queries(&mut tile);
-        for part in self.parts.clone() {
+        for split in self.splits.clone() {
             // SAFETY: the caller's.
-            unsafe { self.attend_to_part::<S>(&mut tile, part, few) }
-            if self.parts.len() > 1 {
-                let mut before = State::of(before, rows, d_padded);
-                if part == self.parts.start {
+            unsafe { self.attend_to_split::<S>(&mut tile, split, few) }
+            if self.splits.len() > 1 {
+                let mut before = State::new(before, rows, d_padded);
+                if split == self.splits.start {
                     before.copy(&tile.state);
                 } else {
                     // SAFETY: the caller's.
@@ -141,13 +142,13 @@ impl Kernel for AttentionTask<'_> {
                 }
             }
         }
-        let state = if self.parts.len() > 1 { State::of(before, rows, d_padded) } else { tile.state };
+        let state = if self.splits.len() > 1 { State::new(before, rows, d_padded) } else { tile.state };
         match self.to {
             // SAFETY: the caller's.
             AttentionOutput::Rows { out, width } => unsafe { state.write(self.shape.heads, self.kv_head, out, width) },
             // SAFETY: the caller's.
             AttentionOutput::Partial(to) => unsafe {
-                State::of(std::slice::from_raw_parts_mut(to, partial), rows, d_padded).copy(&state);
+                State::new(std::slice::from_raw_parts_mut(to, partial), rows, d_padded).copy(&state);
             },
         }
         SCRATCH.set(scratch);
@@ -155,12 +156,12 @@ impl Kernel for AttentionTask<'_> {
 }
 
 impl AttentionTask<'_> {
-    /// The state of a tile after the keys of a part alone.
+    /// Computes a tile's state after the keys of one split alone.
     #[inline(always)]
-    unsafe fn attend_to_part<S: Simd>(&self, tile: &mut Tile<'_>, part: usize, few: bool) {
+    unsafe fn attend_to_split<S: Simd>(&self, tile: &mut Tile<'_>, split: usize, few: bool) {
         tile.state.clear();
         let keys = self.position + self.tokens;
-        for start in (part * PART..keys.min((part + 1) * PART)).step_by(CHUNK) {
+        for start in (split * KV_SPLIT..keys.min((split + 1) * KV_SPLIT)).step_by(CHUNK) {
             // SAFETY: the caller's; the table covers all keys.
             unsafe {
                 match self.shape.format {
@@ -172,15 +173,15 @@ impl AttentionTask<'_> {
         }
     }
 
-    /// Takes a chunk into the sums: as it is for few rows, which read every key once; made floats
-    /// for many.
+    /// Attends to a chunk of keys and values that are not f32. Few rows, which read every key once,
+    /// read them as they are; for many rows they are converted to f32 first.
     #[inline(always)]
     unsafe fn attend_to_narrow<S: Simd, E: Element>(&self, tile: &mut Tile<'_>, start: usize, keys: usize, few: bool) {
         // SAFETY: the caller's.
         unsafe {
             let mut chunk = self.chunk::<E>(start, keys);
             if few {
-                chunk.after = Some(self.after(&chunk, keys));
+                chunk.prefetch = Some(self.prefetch_targets(&chunk, keys));
                 self.attend::<S, E>(tile, &chunk);
             } else {
                 let chunk = self.widened::<S, E>(tile, &chunk);
@@ -220,14 +221,14 @@ impl AttentionTask<'_> {
         let d = self.shape.heads.d;
         let scale = 1.0 / (d as f32).sqrt();
         for (row, to) in tile.q.chunks_exact_mut(d).enumerate() {
-            let from = place(self.shape.heads, self.kv_head, row, self.q_width);
+            let from = head_offset(self.shape.heads, self.kv_head, row, self.q_width);
             for (to, from) in to.iter_mut().zip(&self.q[from..from + d]) {
                 *to = from * scale;
             }
         }
     }
 
-    /// Finds the keys and values from `start` on, of `keys` in all.
+    /// Finds the blocks of the chunk that starts at `start`, of `keys` keys in all.
     #[inline(always)]
     unsafe fn chunk<E: Element>(&self, start: usize, keys: usize) -> Chunk<E> {
         let shape = self.shape;
@@ -248,29 +249,29 @@ impl AttentionTask<'_> {
         chunk
     }
 
-    /// Where what is read after the chunk from `start` on begins: the next chunk of `keys` keys, or
-    /// the first one of the next head. Blocks that it does not have are those of this chunk.
+    /// Returns the keys and values that are read after this chunk: those of the next chunk, or of
+    /// the first chunk of the next head. Missing blocks are replaced by this chunk's.
     #[inline(always)]
-    unsafe fn after<E: Element>(&self, chunk: &Chunk<E>, keys: usize) -> [[*const E; BLOCKS]; 2] {
+    unsafe fn prefetch_targets<E: Element>(&self, chunk: &Chunk<E>, keys: usize) -> [[*const E; BLOCKS]; 2] {
         let shape = self.shape;
         let next_start = chunk.start + CHUNK;
         let (start, heads) = if next_start < keys { (next_start, 0) } else { (0, 1) };
-        let mut after = [chunk.keys, chunk.values];
+        let mut prefetch = [chunk.keys, chunk.values];
         if self.kv_head + heads < shape.heads.n_kv {
             // SAFETY: the caller's.
             let next = unsafe { self.chunk::<E>(start, keys) };
             let blocks = next.count.div_ceil(shape.block_tokens);
-            for (to, from) in after[0].iter_mut().zip(next.keys).take(blocks) {
+            for (to, from) in prefetch[0].iter_mut().zip(next.keys).take(blocks) {
                 *to = from.wrapping_byte_add(heads * shape.key_head_bytes());
             }
-            for (to, from) in after[1].iter_mut().zip(next.values).take(blocks) {
+            for (to, from) in prefetch[1].iter_mut().zip(next.values).take(blocks) {
                 *to = from.wrapping_byte_add(heads * shape.value_head_bytes());
             }
         }
-        after
+        prefetch
     }
 
-    /// The same keys and values as floats, in the tile's memory; scales stay where they are.
+    /// Converts a chunk's keys and values to f32 in the tile's memory. Scales stay where they are.
     #[inline(always)]
     unsafe fn widened<S: Simd, E: Element>(&self, tile: &mut Tile<'_>, narrow: &Chunk<E>) -> Chunk<f32> {
         let mut chunk = Chunk { scales: narrow.scales, ..Chunk::empty(narrow.start, narrow.count) };
@@ -289,33 +290,33 @@ impl AttentionTask<'_> {
         chunk
     }
 
-    /// Takes a chunk into the sums.
+    /// Attends to a chunk: adds its keys and values to the tile's state.
     #[inline(always)]
     unsafe fn attend<S: Simd, E: Element>(&self, tile: &mut Tile<'_>, chunk: &Chunk<E>) {
         // SAFETY: the caller's.
         unsafe {
             self.score::<S, E>(tile, chunk);
-            self.soften::<S, E>(tile, chunk);
+            self.softmax::<S, E>(tile, chunk);
             self.sum_values::<S, E>(tile, chunk);
         }
     }
 
-    /// Scores of the chunk's keys, and of what else is in their vectors.
+    /// Computes the scores of the chunk's keys, and of whatever else is in their vectors.
     #[inline(always)]
     unsafe fn score<S: Simd, E: Element>(&self, tile: &mut Tile<'_>, chunk: &Chunk<E>) {
         let rows = tile.state.largest.len();
         let block_tokens = self.shape.block_tokens;
         for from in (0..chunk.count).step_by(4 * S::LANES) {
-            // Four vectors of keys; beyond the last one, the first again, and nobody looks at its
-            // scores.
+            // Four vectors of keys. Beyond the last one they repeat the first, and those scores are
+            // ignored.
             let places: [usize; 4] =
                 std::array::from_fn(|v| if from + v * S::LANES < chunk.count { from + v * S::LANES } else { from });
             let vectors =
                 |keys: &[*const E; BLOCKS]| places.map(|key| keys[key / block_tokens].wrapping_add(key % block_tokens));
-            let (keys, after) = (vectors(&chunk.keys), chunk.after.map(|[keys, _]| vectors(&keys)));
+            let (keys, prefetch) = (vectors(&chunk.keys), chunk.prefetch.map(|[keys, _]| vectors(&keys)));
             // SAFETY: the caller's.
             unsafe {
-                by_height!(self.score_rows(tile, first, from, keys, after) over rows);
+                by_height!(self.score_rows(tile, first, from, keys, prefetch) over rows);
                 if let Some([scales, _]) = chunk.scales {
                     self.scale_scores::<S>(tile, from..(from + 4 * S::LANES).min(chunk.count), &scales);
                 }
@@ -330,7 +331,7 @@ impl AttentionTask<'_> {
         first: usize,
         from: usize,
         keys: [*const E; 4],
-        after: Option<[*const E; 4]>,
+        prefetch: Option<[*const E; 4]>,
     ) {
         let d = self.shape.heads.d;
         // SAFETY: the rows are inside the tile; CHUNK is a multiple of four vectors or of the one
@@ -338,7 +339,7 @@ impl AttentionTask<'_> {
         unsafe {
             let q: [*const f32; R] = std::array::from_fn(|r| tile.q.as_ptr().add((first + r) * d));
             let mut acc = [[S::splat(0.0); 4]; R];
-            accumulate::<S, E, R, 4>(&mut acc, d, q, keys, self.shape.block_tokens, after);
+            accumulate::<S, E, R, 4>(&mut acc, d, q, keys, self.shape.block_tokens, prefetch);
             for (r, scores) in acc.iter().enumerate() {
                 let to = tile.weights.as_mut_ptr().add((first + r) * CHUNK + from);
                 for (v, &score) in scores.iter().enumerate() {
@@ -348,7 +349,7 @@ impl AttentionTask<'_> {
         }
     }
 
-    /// Multiplies the scores of some keys with the keys' scales.
+    /// Multiplies the scores of some keys by the keys' scales.
     #[inline(always)]
     unsafe fn scale_scores<S: Simd>(&self, tile: &mut Tile<'_>, keys: Range<usize>, scales: &[*const f32; BLOCKS]) {
         for key in keys.step_by(S::LANES) {
@@ -363,10 +364,10 @@ impl AttentionTask<'_> {
         }
     }
 
-    /// Scores to weights: hides what a row may not see, and updates its largest score and its
-    /// total. Where values have scales, the weights take them along.
+    /// Turns scores into weights: masks what a row may not see, and updates its largest score and
+    /// its total. Weights are multiplied by the scales of their values, if those have any.
     #[inline(always)]
-    unsafe fn soften<S: Simd, E: Element>(&self, tile: &mut Tile<'_>, chunk: &Chunk<E>) {
+    unsafe fn softmax<S: Simd, E: Element>(&self, tile: &mut Tile<'_>, chunk: &Chunk<E>) {
         let Chunk { start, count, .. } = *chunk;
         let (group, block_tokens) = (self.group(), self.shape.block_tokens);
         let width = count.next_multiple_of(S::LANES);
@@ -381,8 +382,8 @@ impl AttentionTask<'_> {
                     largest = S::max(largest, S::load(weights.add(i)));
                 }
                 let largest = S::largest(largest);
-                // A row that has seen no key yet: whatever is subtracted from minus infinity, its
-                // weights are 0.
+                // A row that has seen no key yet has weights of 0, whatever is subtracted from
+                // minus infinity.
                 let subtracted = S::splat(if largest == f32::NEG_INFINITY { 0.0 } else { largest });
                 let mut total = S::splat(0.0);
                 for i in (0..width).step_by(S::LANES) {
@@ -394,8 +395,7 @@ impl AttentionTask<'_> {
                     S::store(weights.add(i), of_value);
                     total = S::add(total, weight);
                 }
-                // After the first chunks the largest score stays mostly what it was, and e^0 is
-                // exactly 1.
+                // After the first chunks the largest score rarely changes, and e^0 is exactly 1.
                 let stays = largest.to_bits() == tile.state.largest[row].to_bits();
                 let rescale = if stays { 1.0 } else { exp_one::<S>(tile.state.largest[row] - largest) };
                 tile.state.largest[row] = largest;
@@ -461,10 +461,10 @@ impl AttentionTask<'_> {
                 let weights = std::array::from_fn(|r| tile.weights.as_ptr().add((first + r) * CHUNK + from));
                 let block = from / block_tokens;
                 let vectors = |values: *const E| std::array::from_fn(|c| values.wrapping_add((vector + c) * S::LANES));
-                let (values, after) =
-                    (vectors(chunk.values[block]), chunk.after.map(|[_, values]| vectors(values[block])));
+                let (values, prefetch) =
+                    (vectors(chunk.values[block]), chunk.prefetch.map(|[_, values]| vectors(values[block])));
                 let count = block_tokens.min(chunk.count - from);
-                accumulate::<S, E, R, C>(&mut acc, count, weights, values, d_padded, after);
+                accumulate::<S, E, R, C>(&mut acc, count, weights, values, d_padded, prefetch);
             }
             for (r, acc) in acc.iter().enumerate() {
                 for (c, &acc) in acc.iter().enumerate() {
@@ -475,7 +475,7 @@ impl AttentionTask<'_> {
     }
 }
 
-/// `n` numbers to floats; n is a multiple of 16.
+/// Converts `n` numbers to floats; n is a multiple of 16.
 #[inline(always)]
 unsafe fn widen<S: Simd, E: Element>(from: *const E, n: usize, to: *mut f32) {
     for i in (0..n).step_by(S::LANES) {

@@ -1,15 +1,15 @@
-//! What the keys that were seen so far come to, and how that of a sequence's parts is put together.
+//! The running result of online softmax, and how those of a sequence's KV splits are combined.
 
 use crate::kernels::cpu::exp::exp;
 use crate::kernels::cpu::simd::{Kernel, Simd};
 use crate::kernels::layout::{Heads, KvShape};
 
-/// Floats of what a part of the keys comes to, for some rows (token × head).
+/// Returns the floats of one split's partial result for some rows (token × head).
 pub(in crate::kernels) fn partial_len(rows: usize, shape: KvShape) -> usize {
     rows * (shape.d_padded() + 2)
 }
 
-/// What some keys come to, for R rows. A row that has seen none has minus infinity and zeros.
+/// The result of some keys for R rows. A row that has seen none has minus infinity and zeros.
 pub(super) struct State<'a> {
     /// `[R, d_padded]`: the weighted sum of values.
     pub(super) sums: &'a mut [f32],
@@ -20,15 +20,15 @@ pub(super) struct State<'a> {
 }
 
 impl<'a> State<'a> {
-    /// In [`partial_len`] floats.
+    /// Divides [`partial_len`] floats into the parts of a state.
     #[inline(always)]
-    pub(super) fn of(floats: &'a mut [f32], rows: usize, d_padded: usize) -> Self {
+    pub(super) fn new(floats: &'a mut [f32], rows: usize, d_padded: usize) -> Self {
         let (sums, rest) = floats.split_at_mut(rows * d_padded);
         let (largest, total) = rest.split_at_mut(rows);
         Self { sums, largest, total }
     }
 
-    /// Of no keys.
+    /// Resets the state to that of no keys.
     #[inline(always)]
     pub(super) fn clear(&mut self) {
         self.sums.fill(0.0);
@@ -43,7 +43,7 @@ impl<'a> State<'a> {
         self.total.copy_from_slice(other.total);
     }
 
-    /// Takes the keys of a later part in.
+    /// Adds the result of a later split.
     #[inline(always)]
     pub(super) unsafe fn fold<S: Simd>(&mut self, later: &State<'_>) {
         let rows = self.largest.len();
@@ -69,23 +69,24 @@ impl<'a> State<'a> {
         }
     }
 
-    /// The means: sums over those of the weights, to `[tokens, width]`.
+    /// Writes the weighted means, sums divided by the sums of weights, to `[tokens, width]`.
     #[inline(always)]
     pub(super) unsafe fn write(&self, heads: Heads, kv_head: usize, out: *mut f32, width: usize) {
         let d_padded = self.sums.len() / self.largest.len();
         for (row, sums) in self.sums.chunks_exact(d_padded).enumerate() {
-            let (place, inverse) = (place(heads, kv_head, row, width), 1.0 / self.total[row]);
+            let (head_offset, inverse) = (head_offset(heads, kv_head, row, width), 1.0 / self.total[row]);
             for (i, sum) in sums[..heads.d].iter().enumerate() {
                 // SAFETY: `out` has a place for every row and head of the tile.
-                unsafe { *out.add(place + i) = sum * inverse }
+                unsafe { *out.add(head_offset + i) = sum * inverse }
             }
         }
     }
 }
 
-/// Puts the parts of a tile together, in ascending order.
+/// Combines the partial results of a tile's splits, in ascending order.
 pub(in crate::kernels) struct CombineTask<'a> {
-    /// One after the other, [`partial_len`] floats each; the first is added up in place.
+    /// The partial results one after the other, [`partial_len`] floats each. The first is
+    /// overwritten.
     pub(in crate::kernels) partials: &'a mut [f32],
     pub(in crate::kernels) rows: usize,
     pub(in crate::kernels) kv_head: usize,
@@ -102,24 +103,24 @@ impl Kernel for CombineTask<'_> {
     unsafe fn run<S: Simd>(self) {
         let (rows, d_padded) = (self.rows, self.shape.d_padded());
         let (first, others) = self.partials.split_at_mut(partial_len(rows, self.shape));
-        let mut state = State::of(first, rows, d_padded);
+        let mut state = State::new(first, rows, d_padded);
         // SAFETY: the caller's.
         unsafe {
             for later in others.chunks_exact_mut(partial_len(rows, self.shape)) {
-                state.fold::<S>(&State::of(later, rows, d_padded));
+                state.fold::<S>(&State::new(later, rows, d_padded));
             }
             state.write(self.shape.heads, self.kv_head, self.out, self.out_width);
         }
     }
 }
 
-/// Where the head of row `row` of a tile starts in a row of all query heads, `width` wide.
-pub(super) fn place(heads: Heads, kv_head: usize, row: usize, width: usize) -> usize {
+/// Returns where the head of row `row` of a tile starts in a row of all query heads, `width` wide.
+pub(super) fn head_offset(heads: Heads, kv_head: usize, row: usize, width: usize) -> usize {
     let group = heads.n_q / heads.n_kv;
     row / group * width + (kv_head * group + row % group) * heads.d
 }
 
-/// `e^x` of one number, by the same steps as that of a vector.
+/// Returns `e^x` of one number, computed by the steps of a vector.
 #[inline(always)]
 pub(super) unsafe fn exp_one<S: Simd>(x: f32) -> f32 {
     let mut lanes = [0.0f32; 16];
