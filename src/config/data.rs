@@ -5,9 +5,7 @@ use super::error::ConfigError;
 use super::section::Section;
 use super::tree::Value;
 use crate::base::Rule;
-use crate::task::{
-    Case, Dataset, LoadError, Query, Scorer, Source, load_cases, load_queries, normalised, shared_rows,
-};
+use crate::task::{Case, Dataset, LoadError, Query, Scorer, Source, load_cases, load_queries, normalised, shared_rows};
 use serde::Deserialize;
 
 /// The values that a set's `limit` may have.

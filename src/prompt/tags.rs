@@ -13,15 +13,15 @@ pub fn last_tagged<'a>(text: &'a str, name: &str) -> Option<&'a str> {
 
 /// One tag in a text.
 #[derive(Clone, PartialEq, Eq, Debug)]
-pub(super) struct Tag {
+pub struct Tag {
     /// Whether it is `<name>`, and not `</name>`.
-    pub(super) opens: bool,
+    pub opens: bool,
     /// Its bytes in the text.
-    pub(super) range: Range<usize>,
+    pub range: Range<usize>,
 }
 
 /// Returns every `<name>` and `</name>` in `text`, in order, whatever their case.
-pub(super) fn tags(text: &str, name: &str) -> Vec<Tag> {
+pub fn tags(text: &str, name: &str) -> Vec<Tag> {
     // ASCII case folding keeps the positions of all bytes.
     let (text, name) = (text.to_ascii_lowercase(), name.to_ascii_lowercase());
     let (open, close) = (format!("<{name}>"), format!("</{name}>"));

@@ -1,16 +1,7 @@
 //! The forms in which texts are compared: as a reader sees them, whatever code points they are
 //! written with.
 
-use unicode_normalization::UnicodeNormalization;
-
-/// Returns `text` in Unicode NFC, without the characters that take no space (zero-width spaces and
-/// joiners, byte-order marks, direction marks, variation selectors).
-pub(super) fn canonical(text: &str) -> String {
-    if text.is_ascii() {
-        return text.to_string();
-    }
-    text.chars().filter(|c| !is_zero_width(*c)).nfc().collect()
-}
+use crate::prompt::canonical;
 
 /// Returns the [`canonical`] `text` with every run of white space as one blank.
 pub(super) fn spaced(text: &str) -> String {
@@ -23,16 +14,11 @@ pub fn normalised(text: &str) -> String {
     spaced(text).chars().flat_map(char::to_lowercase).collect()
 }
 
-fn is_zero_width(c: char) -> bool {
-    matches!(c,
-        '\u{ad}' | '\u{34f}' | '\u{61c}' | '\u{180e}' | '\u{200b}'..='\u{200f}' | '\u{202a}'..='\u{202e}'
-        | '\u{2060}'..='\u{2064}' | '\u{2066}'..='\u{206f}' | '\u{fe00}'..='\u{fe0f}' | '\u{feff}')
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
     use proptest::prelude::*;
+    use unicode_normalization::UnicodeNormalization;
 
     #[test]
     fn texts_are_equal_in_spite_of_case_and_white_space() {

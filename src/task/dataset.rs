@@ -139,9 +139,10 @@ fn not_lines(first: &str) -> Option<(&'static str, &'static str)> {
         Some('[') if whole().is_none_or(|list| list.get(0).is_some_and(serde_json::Value::is_object)) => {
             Some(("one JSON array", HINT))
         }
-        Some('{') if text == "{" => {
-            Some(("a JSON object over several lines", "a JSONL file has one object a line: convert it, e.g. with `jq -c .`"))
-        }
+        Some('{') if text == "{" => Some((
+            "a JSON object over several lines",
+            "a JSONL file has one object a line: convert it, e.g. with `jq -c .`",
+        )),
         _ => contents(text).map(|found| (found, CONTENTS_HINT)),
     }
 }
@@ -363,7 +364,13 @@ mod tests {
     #[test]
     fn files_that_are_no_jsonl_are_called_what_they_are() {
         let array = "[{\"q\": \"one\", \"a\": \"A\"},{\"q\": \"two\", \"a\": \"B\"}]";
-        for text in [array.to_string(), format!("{array}\n"), format!("\n  {array}"), array.replace("},", "},\n"), array.replacen('[', "[\n", 1)] {
+        for text in [
+            array.to_string(),
+            format!("{array}\n"),
+            format!("\n  {array}"),
+            array.replace("},", "},\n"),
+            array.replacen('[', "[\n", 1),
+        ] {
             for skip_bad_rows in [false, true] {
                 check(
                     &text,

@@ -5,43 +5,169 @@ use super::tokens::Token;
 
 /// Nouns that announce an answer.
 const ANSWERS: &[&str] = &[
-    "answer", "answers", "ans", "solution", "response", "reply", "result", "conclusion", "verdict", "final",
-    "selection", "pick", "respuesta", "solución", "réponse", "reponse", "risposta", "resposta", "antwort", "lösung",
-    "loesung", "antwoord", "svar", "ответ", "відповідь", "odpowiedź", "odpověď", "cevap", "yanıt", "jawaban",
-    "الإجابة", "الجواب", "إجابة", "उत्तर", "जवाब", "án",
+    "answer",
+    "answers",
+    "ans",
+    "solution",
+    "response",
+    "reply",
+    "result",
+    "conclusion",
+    "verdict",
+    "final",
+    "selection",
+    "pick",
+    "respuesta",
+    "solución",
+    "réponse",
+    "reponse",
+    "risposta",
+    "resposta",
+    "antwort",
+    "lösung",
+    "loesung",
+    "antwoord",
+    "svar",
+    "ответ",
+    "відповідь",
+    "odpowiedź",
+    "odpověď",
+    "cevap",
+    "yanıt",
+    "jawaban",
+    "الإجابة",
+    "الجواب",
+    "إجابة",
+    "उत्तर",
+    "जवाब",
+    "án",
 ];
 /// Nouns for one of the choices.
 const OPTIONS: &[&str] = &[
-    "option", "choice", "letter", "alternative", "opción", "opcion", "opção", "opcao", "opzione", "alternativa",
-    "choix", "letra", "lettre", "lettera", "buchstabe", "auswahl", "keuze", "optie", "вариант", "буква", "opcja",
-    "seçenek", "pilihan", "الخيار", "विकल्प",
+    "option",
+    "choice",
+    "letter",
+    "alternative",
+    "opción",
+    "opcion",
+    "opção",
+    "opcao",
+    "opzione",
+    "alternativa",
+    "choix",
+    "letra",
+    "lettre",
+    "lettera",
+    "buchstabe",
+    "auswahl",
+    "keuze",
+    "optie",
+    "вариант",
+    "буква",
+    "opcja",
+    "seçenek",
+    "pilihan",
+    "الخيار",
+    "विकल्प",
 ];
 /// Adjectives of the answer or the choice.
 const CORRECT: &[&str] =
     &["correct", "right", "best", "final", "chosen", "selected", "true", "proper", "appropriate", "closest", "my"];
 /// Adjectives of the answer in other languages, which follow a verb.
-const RIGHT: &[&str] = &[
-    "correcta", "correcto", "correcte", "richtig", "korrekt", "correta", "correto", "corretta", "corretto", "верный",
-];
+const RIGHT: &[&str] =
+    &["correcta", "correcto", "correcte", "richtig", "korrekt", "correta", "correto", "corretta", "corretto", "верный"];
 /// What makes an answer one that is not given.
 const INCORRECT: &[&str] = &["wrong", "incorrect", "false"];
 /// Verbs that say what the answer is.
 const COPULAS: &[&str] = &[
-    "is", "are", "was", "be", "would", "should", "must", "will", "to", "seems", "appears", "remains", "becomes", "es",
-    "sería", "est", "serait", "ist", "lautet", "wäre", "é", "seria", "è", "sarebbe", "jest", "adalah", "là", "हैं", "है",
+    "is",
+    "are",
+    "was",
+    "be",
+    "would",
+    "should",
+    "must",
+    "will",
+    "to",
+    "seems",
+    "appears",
+    "remains",
+    "becomes",
+    "es",
+    "sería",
+    "est",
+    "serait",
+    "ist",
+    "lautet",
+    "wäre",
+    "é",
+    "seria",
+    "è",
+    "sarebbe",
+    "jest",
+    "adalah",
+    "là",
+    "हैं",
+    "है",
 ];
 /// Words that may stand between the verb and the letter.
 const FILLERS: &[&str] = &[
-    "therefore", "thus", "then", "hence", "so", "clearly", "indeed", "likely", "most", "probably", "definitely",
-    "obviously", "simply", "just", "also", "now", "certainly", "actually", "surely", "of", "course", "the", "el", "la",
-    "le", "die", "der", "das", "il", "lo",
+    "therefore",
+    "thus",
+    "then",
+    "hence",
+    "so",
+    "clearly",
+    "indeed",
+    "likely",
+    "most",
+    "probably",
+    "definitely",
+    "obviously",
+    "simply",
+    "just",
+    "also",
+    "now",
+    "certainly",
+    "actually",
+    "surely",
+    "of",
+    "course",
+    "the",
+    "el",
+    "la",
+    "le",
+    "die",
+    "der",
+    "das",
+    "il",
+    "lo",
 ];
 /// Pronouns that stand for the answer.
 const PRONOUNS: &[&str] = &["it", "this", "that", "which"];
 /// Words after which a letter is what somebody chose.
 const CHOOSES: &[&str] = &[
-    "choose", "chose", "choosing", "select", "selecting", "pick", "picking", "mark", "tick", "circle", "guess", "say",
-    "so", "thus", "therefore", "hence", "but", "finally", "ergo", "it's", "that's",
+    "choose",
+    "chose",
+    "choosing",
+    "select",
+    "selecting",
+    "pick",
+    "picking",
+    "mark",
+    "tick",
+    "circle",
+    "guess",
+    "say",
+    "so",
+    "thus",
+    "therefore",
+    "hence",
+    "but",
+    "finally",
+    "ergo",
+    "it's",
+    "that's",
 ];
 /// Words that deny what follows in their clause.
 const DENIALS: &[&str] = &["not", "never", "neither", "nor", "cannot", "except", "nicht", "pas", "não", "не"];
@@ -49,22 +175,112 @@ const DENIALS: &[&str] = &["not", "never", "neither", "nor", "cannot", "except",
 const TURNS: &[&str] = &["but", "so", "therefore", "thus", "hence", "however", "rather", "instead", "because", "since"];
 /// First words of a reason.
 const REASONS: &[&[&str]] = &[
-    &["because"], &["since"], &["cause"], &["given", "that"], &["given", "the"], &["due", "to"], &["owing", "to"],
-    &["thanks", "to"], &["seeing", "that"], &["by", "elimination"], &["for", "the", "reason"], &["for", "the", "following"],
-    &["on", "account", "of"], &["as", "it"], &["as", "this"], &["as", "that"], &["as", "they"], &["as", "there"],
-    &["as", "we"], &["as", "the"], &["as", "its"], &["as", "only"], &["as", "all"], &["weil"], &["parce"], &["puisque"],
-    &["porque"], &["perché"], &["poiché"], &["потому"], &["ponieważ"],
+    &["because"],
+    &["since"],
+    &["cause"],
+    &["given", "that"],
+    &["given", "the"],
+    &["due", "to"],
+    &["owing", "to"],
+    &["thanks", "to"],
+    &["seeing", "that"],
+    &["by", "elimination"],
+    &["for", "the", "reason"],
+    &["for", "the", "following"],
+    &["on", "account", "of"],
+    &["as", "it"],
+    &["as", "this"],
+    &["as", "that"],
+    &["as", "they"],
+    &["as", "there"],
+    &["as", "we"],
+    &["as", "the"],
+    &["as", "its"],
+    &["as", "only"],
+    &["as", "all"],
+    &["weil"],
+    &["parce"],
+    &["puisque"],
+    &["porque"],
+    &["perché"],
+    &["poiché"],
+    &["потому"],
+    &["ponieważ"],
 ];
 /// Beginnings of a reason, or of an affirmation, in scripts without blanks.
 const UNSPACED_TAILS: &[&str] = &[
-    "因为", "因為", "由于", "由於", "是因为", "是因為", "选项", "選項", "项", "項", "是正确", "是正確", "正确", "正確", "为正确",
-    "是对", "是對", "です", "だ", "が正解", "が正しい", "なぜなら", "입니다", "이다", "번", "가", "이",
+    "因为",
+    "因為",
+    "由于",
+    "由於",
+    "是因为",
+    "是因為",
+    "选项",
+    "選項",
+    "项",
+    "項",
+    "是正确",
+    "是正確",
+    "正确",
+    "正確",
+    "为正确",
+    "是对",
+    "是對",
+    "です",
+    "だ",
+    "が正解",
+    "が正しい",
+    "なぜなら",
+    "입니다",
+    "이다",
+    "번",
+    "가",
+    "이",
 ];
 /// Ends of a lead-in in scripts without blanks.
 const UNSPACED_LEADS: &[&str] = &[
-    "答案", "答案是", "答案为", "答案為", "答案应为", "答案應為", "答案应是", "答案應是", "答案应该是", "答案應該是", "答案就是",
-    "答案选", "答案選", "选", "選", "选择", "選擇", "选项", "選項", "选项是", "選項是", "选项为", "選項為", "正解", "正解は",
-    "正答", "正答は", "答え", "答えは", "解答", "解答は", "回答", "回答は", "정답", "정답은", "답", "답은", "선택", "คำตอบ", "คำตอบคือ", "ตอบ", "ข้อ",
+    "答案",
+    "答案是",
+    "答案为",
+    "答案為",
+    "答案应为",
+    "答案應為",
+    "答案应是",
+    "答案應是",
+    "答案应该是",
+    "答案應該是",
+    "答案就是",
+    "答案选",
+    "答案選",
+    "选",
+    "選",
+    "选择",
+    "選擇",
+    "选项",
+    "選項",
+    "选项是",
+    "選項是",
+    "选项为",
+    "選項為",
+    "正解",
+    "正解は",
+    "正答",
+    "正答は",
+    "答え",
+    "答えは",
+    "解答",
+    "解答は",
+    "回答",
+    "回答は",
+    "정답",
+    "정답은",
+    "답",
+    "답은",
+    "선택",
+    "คำตอบ",
+    "คำตอบคือ",
+    "ตอบ",
+    "ข้อ",
 ];
 /// Characters that deny the lead-in after them.
 const UNSPACED_DENIALS: &[char] = &['不', '勿', '未', '没', '非'];
@@ -77,16 +293,83 @@ const VERBS: &[&str] = &[
 ];
 /// Words after "I," that go on with a sentence of the first person.
 const ASIDES: &[&str] = &[
-    "too", "for", "personally", "as", "myself", "however", "therefore", "unfortunately", "frankly", "honestly", "think",
-    "like", "being", "on", "in", "at", "having", "who",
+    "too",
+    "for",
+    "personally",
+    "as",
+    "myself",
+    "however",
+    "therefore",
+    "unfortunately",
+    "frankly",
+    "honestly",
+    "think",
+    "like",
+    "being",
+    "on",
+    "in",
+    "at",
+    "having",
+    "who",
 ];
 /// Nouns whose letter is a name and no choice.
 const NAMED: &[&str] = &[
-    "point", "points", "set", "sets", "event", "events", "angle", "side", "vertex", "vertices", "line", "node", "group",
-    "class", "type", "grade", "vitamin", "hepatitis", "plan", "figure", "fig", "part", "section", "step", "equation",
-    "eq", "case", "row", "column", "matrix", "function", "variable", "person", "city", "town", "team", "box", "car",
-    "train", "pipe", "graph", "curve", "circle", "triangle", "table", "appendix", "block", "the", "a", "an", "of",
-    "segment", "region", "area", "element", "blood",
+    "point",
+    "points",
+    "set",
+    "sets",
+    "event",
+    "events",
+    "angle",
+    "side",
+    "vertex",
+    "vertices",
+    "line",
+    "node",
+    "group",
+    "class",
+    "type",
+    "grade",
+    "vitamin",
+    "hepatitis",
+    "plan",
+    "figure",
+    "fig",
+    "part",
+    "section",
+    "step",
+    "equation",
+    "eq",
+    "case",
+    "row",
+    "column",
+    "matrix",
+    "function",
+    "variable",
+    "person",
+    "city",
+    "town",
+    "team",
+    "box",
+    "car",
+    "train",
+    "pipe",
+    "graph",
+    "curve",
+    "circle",
+    "triangle",
+    "table",
+    "appendix",
+    "block",
+    "the",
+    "a",
+    "an",
+    "of",
+    "segment",
+    "region",
+    "area",
+    "element",
+    "blood",
 ];
 
 /// How plainly a letter is announced as the answer; more is plainer.
@@ -110,7 +393,10 @@ pub(super) fn announced(before: &[Token]) -> Option<Announced> {
     let (last, rest) = before.split_last()?;
     if last.unspaced {
         let lead = UNSPACED_LEADS.iter().filter_map(|lead| last.text.strip_suffix(lead));
-        return lead.min_by_key(|rest| rest.len()).filter(|rest| !rest.ends_with(UNSPACED_DENIALS)).map(|_| Announced::Answer);
+        return lead
+            .min_by_key(|rest| rest.len())
+            .filter(|rest| !rest.ends_with(UNSPACED_DENIALS))
+            .map(|_| Announced::Answer);
     }
     let named = |token: &Token, nouns: &[&str]| token.word && nouns.contains(&without_article(&token.text));
     if named(last, OPTIONS) {
@@ -125,7 +411,9 @@ pub(super) fn announced(before: &[Token]) -> Option<Announced> {
         let refused = rest.last().is_some_and(|word| INCORRECT.contains(&word.text.as_str()));
         return (!refused).then_some(Announced::Answer);
     }
-    if CHOOSES.contains(&last.text.as_str()) && !(last.text == "so" && rest.last().is_some_and(|word| word.text == "do")) {
+    if CHOOSES.contains(&last.text.as_str())
+        && !(last.text == "so" && rest.last().is_some_and(|word| word.text == "do"))
+    {
         return Some(Announced::Label);
     }
     let gone = |word: &Token| matches!(word.text.as_str(), "go" | "going" | "went" | "stick");
@@ -166,9 +454,9 @@ pub(super) fn names_a_thing(before: &[Token]) -> bool {
 
 /// Whether `after` begins with a reason.
 pub(super) fn gives_reason(after: &[Token]) -> bool {
-    REASONS.iter().any(|reason| {
-        after.len() >= reason.len() && reason.iter().zip(after).all(|(word, token)| token.text == *word)
-    })
+    REASONS
+        .iter()
+        .any(|reason| after.len() >= reason.len() && reason.iter().zip(after).all(|(word, token)| token.text == *word))
 }
 
 /// Whether `after`, which follows a letter, says that this is the right one.
@@ -240,7 +528,10 @@ fn without<'a>(words: &'a [Token], left_out: &[&str]) -> &'a [Token] {
 
 /// Returns the words after the last mark that ends a clause.
 fn clause(words: &[Token]) -> &[Token] {
-    let start = words.iter().rposition(|word| word.separates() || word.line).map_or(0, |at| at + usize::from(words[at].separates()));
+    let start = words
+        .iter()
+        .rposition(|word| word.separates() || word.line)
+        .map_or(0, |at| at + usize::from(words[at].separates()));
     &words[start..]
 }
 

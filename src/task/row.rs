@@ -190,10 +190,7 @@ mod tests {
     #[test]
     fn every_fault_of_a_row_is_reported() {
         check(r#"{"q": "a""#, Err("not JSON: EOF while parsing an object (column 9)"));
-        check(
-            r#"["q"]"#,
-            Err("the row is a list, not an object with fields; a JSONL file has one object a line"),
-        );
+        check(r#"["q"]"#, Err("the row is a list, not an object with fields; a JSONL file has one object a line"));
         check(r#"{"q": "a", "gold": "A"}"#, Err("the row has no field `meta.id`; it has `q`, `gold`"));
         check("{}", Err("the row has no field `meta.id`; it has none"));
         check(r#"{"q": {}, "meta": {"id": 1}}"#, Err("the field `q` is an object; text or a list of texts is needed"));
@@ -202,10 +199,7 @@ mod tests {
             r#"{"q": "a", "meta": {"id": 1, "options": []}, "gold": []}"#,
             Err("the field `gold` is a list; text or a number is needed"),
         );
-        check(
-            r#"{"q": null, "meta": {"id": 1}}"#,
-            Err("the field `q` is null; text or a list of texts is needed"),
-        );
+        check(r#"{"q": null, "meta": {"id": 1}}"#, Err("the field `q` is null; text or a list of texts is needed"));
         check(
             r#"{"q": "a", "meta": {"id": 1, "options": null}}"#,
             Err("the field `meta.options` is null; text or a list of texts is needed"),

@@ -71,8 +71,9 @@ impl Scorer {
     pub fn gold(&self, answer: &str) -> Result<String, RowFault> {
         let bad = |problem: String| RowFault::BadAnswer { answer: answer.to_string(), problem };
         match self {
-            Self::Label { labels } => label(labels, answer)
-                .ok_or_else(|| bad(format!("not one of the labels ({})", labels.join(", ")))),
+            Self::Label { labels } => {
+                label(labels, answer).ok_or_else(|| bad(format!("not one of the labels ({})", labels.join(", "))))
+            }
             Self::Letter => letter(answer).map(String::from).ok_or_else(|| bad("not a letter from A to J".to_string())),
             Self::Text => match spaced(answer) {
                 text if text.is_empty() => Err(bad("empty".to_string())),

@@ -1,7 +1,7 @@
 //! Splits an answer into words and marks as a reader sees them: typesetting (LaTeX, Markdown,
 //! full-width and styled letters) is undone first. Knows nothing of what the words mean.
 
-use super::compare::canonical;
+use crate::prompt::canonical;
 use unicode_normalization::UnicodeNormalization;
 use unicode_normalization::char::is_combining_mark;
 use unicode_properties::{GeneralCategory, UnicodeGeneralCategory};
@@ -12,10 +12,54 @@ const BOX: (char, char) = ('⟦', '⟧');
 const BOXES: &[&str] = &["boxed", "fbox", "framebox", "bbox"];
 /// LaTeX commands that set the type of their argument.
 const TYPES: &[&str] = &[
-    "text", "textbf", "textit", "textrm", "textsf", "texttt", "textup", "textnormal", "textmd", "textsc", "textsl",
-    "emph", "underline", "mathbf", "mathrm", "mathit", "mathsf", "mathtt", "mathnormal", "bm", "boldsymbol", "pmb",
-    "mbox", "hbox", "bf", "bfseries", "rm", "it", "itshape", "sf", "tt", "large", "Large", "LARGE", "huge", "Huge",
-    "normalsize", "small", "displaystyle", "textstyle", "left", "right", "big", "Big", "bigl", "bigr", "Bigl", "Bigr",
+    "text",
+    "textbf",
+    "textit",
+    "textrm",
+    "textsf",
+    "texttt",
+    "textup",
+    "textnormal",
+    "textmd",
+    "textsc",
+    "textsl",
+    "emph",
+    "underline",
+    "mathbf",
+    "mathrm",
+    "mathit",
+    "mathsf",
+    "mathtt",
+    "mathnormal",
+    "bm",
+    "boldsymbol",
+    "pmb",
+    "mbox",
+    "hbox",
+    "bf",
+    "bfseries",
+    "rm",
+    "it",
+    "itshape",
+    "sf",
+    "tt",
+    "large",
+    "Large",
+    "LARGE",
+    "huge",
+    "Huge",
+    "normalsize",
+    "small",
+    "displaystyle",
+    "textstyle",
+    "left",
+    "right",
+    "big",
+    "Big",
+    "bigl",
+    "bigr",
+    "Bigl",
+    "Bigr",
 ];
 /// LaTeX commands whose first argument is a colour, and whose second one is shown.
 const COLOURS: &[&str] = &["textcolor", "color", "colorbox"];
@@ -61,8 +105,7 @@ impl Token {
 
     /// Whether the mark ends or divides a sentence.
     pub(super) fn separates(&self) -> bool {
-        self.mark()
-            .is_some_and(|c| c.general_category() == GeneralCategory::OtherPunctuation && !SYMBOLS.contains(c))
+        self.mark().is_some_and(|c| c.general_category() == GeneralCategory::OtherPunctuation && !SYMBOLS.contains(c))
     }
 
     /// Whether the mark is a dash.
@@ -93,7 +136,8 @@ impl Token {
                 // Nearly all pairs of Unicode stand next to each other; some open with the closing
                 // category, as they are written from right to left.
                 let kinds = [open, close].map(|c| c.general_category());
-                let bracket = |kind| matches!(kind, GeneralCategory::OpenPunctuation | GeneralCategory::ClosePunctuation);
+                let bracket =
+                    |kind| matches!(kind, GeneralCategory::OpenPunctuation | GeneralCategory::ClosePunctuation);
                 kinds[0] != kinds[1] && kinds.into_iter().all(bracket) && u32::from(open).abs_diff(close.into()) <= 2
             }
         }
@@ -127,7 +171,9 @@ pub(super) fn tokens(text: &str) -> Vec<Token> {
         let unspaced = is_unspaced(c);
         let apostrophe = "'’ʼ".contains(c) && next.is_some_and(|next| next.is_alphanumeric() && !is_unspaced(next));
         let last = tokens.last_mut().filter(|last| !space && last.word);
-        match last.filter(|last| (word && (last.unspaced == unspaced || is_combining_mark(c))) || (apostrophe && !last.unspaced)) {
+        match last.filter(|last| {
+            (word && (last.unspaced == unspaced || is_combining_mark(c))) || (apostrophe && !last.unspaced)
+        }) {
             Some(last) => {
                 last.text.extend(if apostrophe { '\'' } else { c }.to_lowercase());
                 last.single = None;
@@ -249,7 +295,19 @@ mod tests {
     fn check(text: &str, expected: &str) {
         let shown: String = tokens(text)
             .iter()
-            .map(|t| format!("{}{}", if t.line { "|" } else if t.glued { "+" } else { " " }, t.text))
+            .map(|t| {
+                format!(
+                    "{}{}",
+                    if t.line {
+                        "|"
+                    } else if t.glued {
+                        "+"
+                    } else {
+                        " "
+                    },
+                    t.text
+                )
+            })
             .collect();
         assert_eq!(shown.trim_start(), expected, "{text}");
     }
