@@ -3,7 +3,7 @@
 
 use super::section::hint;
 use crate::graph::Graph;
-use crate::prompt::{PromptError, Template};
+use crate::prompt::{PromptError, Template, without_marks};
 use crate::rollout::Prompts;
 use serde::de::{Deserializer, MapAccess, Visitor};
 use std::fmt;
@@ -99,7 +99,7 @@ pub fn read_prompts(path: &Path, graph: &Graph, max_prompt_bytes: usize) -> Resu
             errors.push(PromptsError::UnknownAgent { file: file(), agent: name.clone(), hint });
             continue;
         };
-        let prompt = Template::new(text.as_str());
+        let prompt = Template::new(without_marks(text));
         let faults = graph.agent(id).constraints(max_prompt_bytes).errors(&prompt);
         let fault = |fault| PromptsError::Prompt { file: file(), agent: name.clone(), fault };
         errors.extend(faults.into_iter().map(fault));
