@@ -27,4 +27,4 @@ pub(crate) use model::{Logits, Workspace};
 pub use rope::RopeScaling;
 pub(crate) use size::StoragePolicy;
 #[cfg(any(gpu, all(test, unix)))]
-pub(crate) use tensors::{NormWeight, QWEN3};
+pub(crate) use tensors::{NormWeight, Projection, QWEN3};

@@ -57,6 +57,12 @@ pub trait TensorSource {
         Ok(())
     }
 
+    /// Whether the numbers are drawn at random, so that a few rows of a matrix can stand for all of
+    /// them.
+    fn is_random(&self) -> bool {
+        false
+    }
+
     /// Whether there is a tensor of that name.
     fn contains(&self, name: &str) -> bool;
 }
