@@ -5,7 +5,7 @@ use super::Observer;
 use crate::chat::{ChatModel, ModelRole};
 use crate::config::{ModelSpec, Settings};
 use crate::engine::qwen3::Dtype;
-use crate::engine::{DtypeRequest, EngineOptions, LoadOptions, OpenError, TokenizerRequirement};
+use crate::engine::{Date, DtypeRequest, EngineOptions, LoadOptions, OpenError, TokenizerRequirement};
 use crate::local::LocalModel;
 use std::sync::Arc;
 
@@ -14,15 +14,23 @@ pub struct Models {
     opened: Vec<(ModelSpec, Arc<LocalModel>)>,
 }
 
-/// Opens the models of `roles`. All of them share the settings' engine options. `resolved` holds
-/// the weight formats of every role when the run began, if this process resumes it.
+/// What the answers of models depend on beside their files and the settings.
+#[derive(Clone, Copy, Debug)]
+pub struct Surroundings {
+    /// The weight formats of every role when the run began, if this process resumes it.
+    pub dtypes: Option<[Dtype; 3]>,
+    /// The date that chat templates see.
+    pub date: Date,
+}
+
+/// Opens the models of `roles`. All of them share the settings' engine options.
 ///
 /// # Errors
 /// Returns an error if a model cannot be opened.
 pub fn open_models(
     settings: &Settings,
     roles: &[ModelRole],
-    resolved: Option<[Dtype; 3]>,
+    surroundings: Surroundings,
     observer: &mut dyn Observer,
 ) -> Result<Models, OpenError> {
     use_threads(settings.engine.threads);
@@ -38,7 +46,7 @@ pub fn open_models(
             None => {
                 let engine = EngineOptions { models_to_open: to_open, ..settings.engine.clone() };
                 to_open -= 1;
-                open(&engine, spec, resolved.map(|resolved| resolved[role as usize]), models.compute(), observer)?
+                open(&engine, spec, (role, surroundings), models.compute(), observer)?
             }
         };
         models.opened.push((spec.clone(), Arc::new(model)));
@@ -49,14 +57,14 @@ pub fn open_models(
 fn open(
     engine: &EngineOptions,
     spec: &ModelSpec,
-    resolved: Option<Dtype>,
+    (role, Surroundings { dtypes, date }): (ModelRole, Surroundings),
     compute: Option<crate::engine::kernels::Compute>,
     observer: &mut dyn Observer,
 ) -> Result<LocalModel, OpenError> {
     let ModelSpec { source, dtype, thinking } = spec;
     let name = source.name();
-    let dtype = resolved.map_or(DtypeRequest::Requested(*dtype), DtypeRequest::Resolved);
-    let how = LoadOptions { dtype, compute, watch: &mut |news| observer.opening(&name, news) };
+    let dtype = dtypes.map_or(DtypeRequest::Requested(*dtype), |dtypes| DtypeRequest::Resolved(dtypes[role as usize]));
+    let how = LoadOptions { dtype, compute, date: Some(date), watch: &mut |news| observer.opening(&name, news) };
     let model = LocalModel::open_as(source, engine, *thinking, TokenizerRequirement::Required, how)?;
     observer.opened();
     Ok(model)

@@ -35,6 +35,7 @@ pub(super) fn run(args: &Args) -> Result<Exit, CliError> {
     let how = LoadOptions {
         dtype: DtypeRequest::Requested(args.dtype[0]),
         compute: None,
+        date: None,
         watch: &mut |progress| loading.show(progress),
     };
     let mut model = TextEngine::open(&source, &options, TokenizerRequirement::Required, how)?;

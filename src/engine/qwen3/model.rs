@@ -176,7 +176,7 @@ impl Model {
             let head = tensors.table("lm_head.weight", v, hidden)?;
             (Some(embedding), Arc::new(Linear::new(compute, &[&head], None)))
         };
-        let rotary = Rotary::new(config.head_dim, config.rope_theta);
+        let rotary = config.rotary();
         Ok(Self {
             config: config.clone(),
             compute: compute.clone(),

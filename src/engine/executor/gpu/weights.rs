@@ -4,7 +4,7 @@ use super::device::{Address, Gpu, allocate};
 use super::repeated::{BLOCK_ROWS, Block, Blocks};
 use crate::executor::{DeviceError, OutOfMemory};
 use crate::kernels::gpu::{KernelRules, Packed, Weights as Packing};
-use crate::kernels::{Format, Rotary, Rows};
+use crate::kernels::{Format, Rows};
 use crate::qwen3::{Config, Dtype, NormWeight, Projection, QWEN3, Tensors};
 use crate::weights::{TensorSource, WeightsError};
 use rayon::prelude::*;
@@ -113,7 +113,7 @@ impl Weights {
     /// Adds the cosines and sines of positions below `positions`; to be called once, before any
     /// step.
     pub(super) fn add_rotary(&mut self, gpu: &mut dyn Gpu, config: &Config, positions: usize) -> Result<(), LoadError> {
-        let mut rotary = Rotary::new(config.head_dim, config.rope_theta);
+        let mut rotary = config.rotary();
         let last = u32::try_from(positions - 1).map_err(|_| DeviceError("there are too many positions".to_string()))?;
         rotary.reach(last);
         let (cos, sin): (Vec<_>, Vec<_>) = (0..=last).map(|position| rotary.at(position)).unzip();
