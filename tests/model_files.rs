@@ -94,7 +94,7 @@ const INPUT: &str = "{\"id\": 1, \"input_ids\": [5, 9, 300, 17]}\n";
 /// ChatML, with `start` before the conversation.
 fn chat_ml(start: &str) -> String {
     let turn = "{% for m in messages %}<|im_start|>{{ m['role'] }}\n{{ m['content'] }}<|im_end|>\n{% endfor %}";
-    format!("{start}{turn}<|im_start|>assistant\n")
+    format!("{start}{turn}<|im_start|>assistant{{{{ '\\n' }}}}")
 }
 
 /// Checks the prompt of a user's `hi`: its ids are those of `expected`, whose control tokens are
@@ -146,8 +146,8 @@ fn a_special_token_is_part_of_the_identity_where_the_template_uses_it() {
 fn a_template_file_may_have_the_line_ends_of_windows() {
     let folder = Folder::new(&TinyModel::default());
     folder.put("chat_template.jinja", format!("\u{feff}{}", chat_ml("").replace('\n', "\r\n")));
+    check_prompt(&folder, HI);
     // The last line end belongs to the file, not to the prompt.
-    check_prompt(&folder, HI.trim_end());
     folder.put("chat_template.jinja", format!("{}\r\n", chat_ml("").replace('\n', "\r\n")));
     check_prompt(&folder, HI);
 }
@@ -403,7 +403,7 @@ fn templates_have_what_transformers_adds_to_jinja() {
             "{% if tools is not none %}T{% endif %}{% if documents is not none %}D{% endif %}x".to_string(),
             "x".to_string(),
         ),
-        ("a{% if tools %}T{% endif %}\r\n{% if true %}\r\nb\r\n{% endif %}\r\n".to_string(), "a\nb\n".to_string()),
+        ("a{% if tools %}T{% endif %}\r\n{% if true %}\r\nb\r\n{% endif %}\r\n".to_string(), "ab\n".to_string()),
     ] {
         let folder = Folder::new(&TinyModel::default());
         folder.put("chat_template.jinja", &template);
@@ -466,7 +466,7 @@ impl Observer for Stopping {
 fn a_resumed_run_keeps_the_date_on_which_it_began() {
     let folder = dated();
     let experiment = "schema = 1\n[model]\npath = \"m\"\n[[agent]]\nname = \"a\"\nrole = \"Answers.\"\n\
-        prompt = \"{question}\"\nmax_new_tokens = 4\n[data]\npool = { file = \"pool.jsonl\" }\n\
+        prompt = \"Answer: {question}\"\nmax_new_tokens = 4\n[data]\npool = { file = \"pool.jsonl\" }\n\
         [search]\nrounds = 1\nsteps = 1\nbatch = 2\nfinal_check = 2\n[judge]\nmax_new_tokens = 4\n\
         [propose]\nmax_new_tokens = 4\n[engine]\nthreads = 1\n";
     std::fs::write(folder.path("c.toml"), experiment).unwrap();
@@ -480,9 +480,15 @@ fn a_resumed_run_keeps_the_date_on_which_it_began() {
     let date = || Reader::open(&dir).unwrap().meta("date").unwrap().unwrap();
     assert!(matches!(stopped(&settings, Start::Begin), RunError::Search(SearchError::Cancelled)));
     assert_eq!(date(), format!("\"{}\"", Date::today()));
+    let today = date();
+    assert!(matches!(stopped(&settings, Start::Resume), RunError::Search(SearchError::Cancelled)));
+    assert_eq!(date(), today);
+    // The date that the resumed run takes is the journal's: where that is another, the model that
+    // the run began with is not there any more.
     let earlier = vec![("date".to_string(), "\"2020-02-03\"".to_string())];
     block_on(Store::open(&dir).unwrap().put_meta(earlier)).unwrap();
-    assert!(matches!(stopped(&settings, Start::Resume), RunError::Search(SearchError::Cancelled)));
+    let error = stopped(&settings, Start::Resume);
+    assert!(matches!(error, RunError::NotRecorded(_)), "{error:?}");
     assert_eq!(date(), "\"2020-02-03\"");
     // A date that is asked for is a setting: a run of another date is another run.
     settings.date = Some("2021-01-01".parse().unwrap());

@@ -209,7 +209,8 @@ mod tests {
         };
         for found in ["{{question}}", "{{{question}}}", "${question}", "{{ question }}", "{ question }", "{Question}"] {
             let expected = format!(
-                "the prompt has `{found}`, which is not filled: write `{{question}}`, with single braces and nothing else"
+                "the prompt has `{found}`, which is not filled: \
+                     write `{{question}}`, with single braces and nothing else"
             );
             assert_eq!(named(&format!("Answer {found}.")), [expected]);
         }

@@ -1,6 +1,6 @@
 //! Finds the prompt in the optimizer model's reply: the passage between the tags, without the code
-//! fence, quotes and remarks that models put around it. What cannot be told is no prompt, so that the
-//! reply is rejected and counted.
+//! fence, quotes and remarks that models put around it. What cannot be told is no prompt, so that
+//! the reply is rejected and counted.
 
 use super::template::PROMPT_TAG;
 use super::wrapping::unwrapped;

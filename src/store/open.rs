@@ -119,8 +119,8 @@ fn has_log(path: &Path) -> bool {
     std::fs::metadata(PathBuf::from(log)).is_ok_and(|file| file.len() > 0)
 }
 
-/// Returns the path in a form that SQLite takes for a path: a name that begins with `file:` would be
-/// a URI.
+/// Returns the path in a form that SQLite takes for a path: a name that begins with `file:` would
+/// be a URI.
 fn plain_name(path: &Path) -> PathBuf {
     if path.is_absolute() { path.to_path_buf() } else { Path::new(".").join(path) }
 }

@@ -1,6 +1,6 @@
 //! Finds the choice that an answer names: one letter from A to J. It decides as a reader does: a
-//! letter counts where the answer is that letter alone, with an option's text, a reason or a lead-in
-//! around it. A word, a symbol or a sentence that only contains a letter never counts.
+//! letter counts where the answer is that letter alone, with an option's text, a reason or a
+//! lead-in around it. A word, a symbol or a sentence that only contains a letter never counts.
 
 use super::phrases::{
     Announced, affirms, announced, begins_with_verb, denied, first_person, gives_reason, is_option_noun,

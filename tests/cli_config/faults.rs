@@ -290,6 +290,11 @@ fn slots_of_other_template_languages_are_named() {
     experiment.write("decide.txt", b"Given ${context}, is {question} <answer>human</answer>?").check(
         "validate x.toml",
         expect![[r#"
+            error: x.toml:15: agent `decide`: the prompt has `${context}`, which is not filled: write `{context}`, with single braces and nothing else
+               |
+            15 | prompt = { file = "decide.txt" }
+               |          ^^^^^^^^^^^^^^^^^^^^^^^
+            exit 2
         "#]],
     );
     let plain = b"Reply to {context} as {\"a\": \"{question}\", \"b\": {}} <answer>human</answer>";

@@ -228,10 +228,10 @@ fn data_is_checked() {
         "scorer = \"letter\"",
         &[],
         expect![[r#"
-        x.toml:23: `eval.labels` is for `scorer = "label"` only
-        test.jsonl:1: the answer "human" is not a letter from A to E
-        test.jsonl:2: the answer "scraper" is not a letter from A to E
-    "#]],
+            x.toml:23: `eval.labels` is for `scorer = "label"` only
+            test.jsonl:1: the answer "human" is not a letter from A to J
+            test.jsonl:2: the answer "scraper" is not a letter from A to J
+        "#]],
     );
     check(
         "scorer = \"label\"\nlabels = [\"human\", \"scraper\"]",
