@@ -206,7 +206,7 @@ fn tokens_take_the_whitespace_beside_them_where_the_file_says_so() {
     folder.put("tokenizer.json", tokenizer.to_string());
     let model = folder.open();
     let raw = |text: &str| model.engine().encode_raw(text).unwrap();
-    let [a, b, open, close, think] = ["a", "b", "<tool_call>", "</tool_call>", "<think>"].map(|text| raw(text));
+    let [a, b, open, close, think] = ["a", "b", "<tool_call>", "</tool_call>", "<think>"].map(&raw);
     assert_eq!(raw("a \n<tool_call>b"), [a.clone(), open, b.clone()].concat());
     assert_eq!(raw("a</tool_call> \n b"), [a.clone(), close, b.clone()].concat());
     assert_eq!(raw("a-<think>-b"), [raw("a-"), think.clone(), raw("-b")].concat());

@@ -111,7 +111,7 @@ fn what_models_write_around_a_proposal_is_removed_or_the_reply_is_counted() {
             .run();
         match &ran.step(0).candidates[0].outcome {
             Outcome::Scored { prompt, .. } => Ok(prompt.text().to_string()),
-            _ => Err(ran.result().rejections.iter().map(|(reason, count)| (*reason, *count as usize)).collect()),
+            _ => Err(ran.result().rejections.iter().map(|(reason, count)| (*reason, *count)).collect()),
         }
     };
     for reply in [

@@ -85,7 +85,7 @@ impl ModelSource {
             Some(bytes) if bytes.starts_with(UTF8_MARK) => {
                 Ok(Some(FileBytes::Owned(bytes[UTF8_MARK.len()..].to_vec())))
             }
-            Some(bytes) if UTF16_MARKS.iter().any(|mark| bytes.starts_with(*mark)) => {
+            Some(bytes) if UTF16_MARKS.iter().any(|mark| bytes.starts_with(mark)) => {
                 Err(SourceError::Utf16 { model: self.to_string(), file: name.to_string() })
             }
             found => Ok(found),

@@ -327,9 +327,10 @@ mod tests {
             assert_eq!(with(keys).unwrap(), plain, "{keys}");
         }
         let message = |keys: &str| with(keys).unwrap_err().to_string();
-        for keys in [r#""use_sliding_window": true, "max_window_layers": 5"#] {
-            assert_eq!(message(keys), "config.json: `use_sliding_window` is true; sliding windows are not supported");
-        }
+        assert_eq!(
+            message(r#""use_sliding_window": true, "max_window_layers": 5"#),
+            "config.json: `use_sliding_window` is true; sliding windows are not supported"
+        );
         assert_eq!(
             message(r#""layer_types": ["full_attention", "sliding_attention"]"#),
             "config.json: `layer_types` is sliding_attention; only `full_attention` is supported"
