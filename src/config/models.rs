@@ -84,7 +84,7 @@ pub fn check_model(source: &ModelSource) -> Result<(), String> {
 fn check_folder(source: &ModelSource, folder: &Path) -> Result<(), String> {
     let name = folder.display();
     if !folder.exists() {
-        return Err(format!("names no folder: {name} does not exist"));
+        return Err(format!("names no folder and no .gguf file: {name} does not exist"));
     }
     if !folder.is_dir() {
         return Err(format!("names a file that is neither a folder nor a .gguf file: {name}"));

@@ -29,8 +29,7 @@ impl LocalModel {
         dtype: Dtype,
         thinking: bool,
     ) -> Result<Self, OpenError> {
-        let how = LoadOptions { dtype: DtypeRequest::Requested(dtype), compute: None, date: None, watch: &mut |_| () };
-        Self::open_as(source, options, thinking, TokenizerRequirement::Required, how)
+        Self::open_quietly(source, options, dtype, thinking, TokenizerRequirement::Required)
     }
 
     /// Opens a model that may lack a tokenizer. Without one, only token ids can be continued, and
@@ -44,8 +43,19 @@ impl LocalModel {
         dtype: Dtype,
         thinking: bool,
     ) -> Result<Self, OpenError> {
+        Self::open_quietly(source, options, dtype, thinking, TokenizerRequirement::Optional)
+    }
+
+    /// Opens a model without telling anybody how far it is.
+    fn open_quietly(
+        source: &ModelSource,
+        options: &EngineOptions,
+        dtype: Dtype,
+        thinking: bool,
+        tokenizer: TokenizerRequirement,
+    ) -> Result<Self, OpenError> {
         let how = LoadOptions { dtype: DtypeRequest::Requested(dtype), compute: None, date: None, watch: &mut |_| () };
-        Self::open_as(source, options, thinking, TokenizerRequirement::Optional, how)
+        Self::open_as(source, options, thinking, tokenizer, how)
     }
 
     /// Opens a model with every option of loading spelled out.

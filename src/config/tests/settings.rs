@@ -62,7 +62,7 @@ fn flags_change_settings_and_are_named_in_faults() {
         "",
         &["data.pool.file=/nowhere/pool.jsonl", "model.path=/nowhere/qwen"],
         expect![[r#"
-        --set model.path=/nowhere/qwen: `model.path` names no folder: /nowhere/qwen does not exist
+        --set model.path=/nowhere/qwen: `model.path` names no folder and no .gguf file: /nowhere/qwen does not exist
         --set data.pool.file=/nowhere/pool.jsonl: `data.pool.file`: cannot read /nowhere/pool.jsonl: no such file
     "#]],
     );
