@@ -223,8 +223,8 @@ fn every_kernel_set_is_batch_invariant_in_every_format() {
 #[test]
 fn tokens_are_carried_over_while_everybody_decodes() {
     let config = plain_config();
-    // Each sequence decodes 29 tokens after the first; 28 of them are followed by another, which can
-    // be fed back on the device. When a sequence ends, the up to 8 others wait for one step.
+    // Each sequence decodes 29 tokens after the first; 28 of them are followed by another, which
+    // can be fed back on the device. When a sequence ends, the up to 8 others wait for one step.
     for (draft_tokens, least) in [(0, 9 * 28 - 9 * 8), (8, 1)] {
         let options = EngineOptions { draft_tokens, ..EngineOptions::default() };
         let (device, fed_back) = async_engine(&config, &options);
