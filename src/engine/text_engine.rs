@@ -6,7 +6,7 @@ use crate::device::{LoadOptions, OpenError, choose, load};
 use crate::files::{ModelFiles, ModelSource, open_files};
 use crate::kernels::Compute;
 use crate::qwen3::{Config, Dtype, ResolvedDtype};
-use crate::text::{ChatTemplate, ChatText, Message, TextError};
+use crate::text::{ChatPrompt, ChatTemplate, ChatText, Message, PromptThought, Reply, TextError};
 use crate::token_engine::{Counters, EngineError, EngineOptions, ScoreOutput, TokenEngine, TokenOutput, TokenRequest};
 use futures::future::BoxFuture;
 use std::sync::Arc;
@@ -141,6 +141,28 @@ impl TextEngine {
     /// The model has no tokenizer, or the template is missing or fails.
     pub fn encode_chat(&self, messages: &[Message], thinking: bool) -> Result<Vec<u32>, TextError> {
         self.text()?.encode_chat(messages, thinking)
+    }
+
+    /// Returns the prompt of a conversation, and where it leaves the model: in a thought or outside.
+    ///
+    /// # Errors
+    /// Those of [`encode_chat`](Self::encode_chat).
+    pub fn open_turn(&self, messages: &[Message], thinking: bool) -> Result<ChatPrompt, TextError> {
+        self.text()?.open_turn(messages, thinking)
+    }
+
+    /// Returns the prompt of a conversation after which the model goes on with content: a thought
+    /// that it would begin with is closed, empty.
+    ///
+    /// # Errors
+    /// Those of [`encode_chat`](Self::encode_chat).
+    pub fn open_content(&self, messages: &[Message], thinking: bool) -> Result<ChatPrompt, TextError> {
+        self.text()?.open_content(messages, thinking)
+    }
+
+    /// Splits generated ids into reasoning and content; both are empty without a tokenizer.
+    pub fn split(&self, prompt: PromptThought, ids: &[u32]) -> Reply {
+        self.text.as_ref().map(|text| text.split(prompt, ids)).unwrap_or_default()
     }
 
     /// Returns the token ids of raw text, in which the texts of control tokens become control

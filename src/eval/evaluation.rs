@@ -17,6 +17,9 @@ pub struct ItemResult {
     pub outcome: Outcome,
     /// Whether some agent's prompt was longer than the model can read.
     pub overflow: bool,
+    /// Whether some agent's output ended in its reasoning.
+    #[serde(default)]
+    pub cut_in_reasoning: bool,
 }
 
 impl ItemResult {
@@ -41,6 +44,9 @@ pub struct Accuracy {
     pub unparsable: usize,
     /// The number of cases in which some agent's prompt was longer than the model can read.
     pub overflow: usize,
+    /// The number of cases in which some agent's output ended in its reasoning.
+    #[serde(default)]
+    pub cut_in_reasoning: usize,
 }
 
 /// The evaluation of a set of prompts, case by case.
@@ -64,6 +70,7 @@ impl Evaluation {
             ci95: wilson(correct, n),
             unparsable: count(|item| item.outcome == Outcome::Unparsable),
             overflow: count(|item| item.overflow),
+            cut_in_reasoning: count(|item| item.cut_in_reasoning),
         };
         Self { accuracy, items }
     }
@@ -83,8 +90,13 @@ pub async fn evaluate(
     let traces = runner.run(prompts, &items).await?;
     let results = cases.iter().zip(&traces).map(|(case, trace)| {
         let scored = scorer.score(trace.answer(runner.graph()), &case.answer);
-        let overflow = trace.overflowed();
-        ItemResult { id: case.query.id.clone(), answer: scored.answer, outcome: scored.outcome, overflow }
+        ItemResult {
+            id: case.query.id.clone(),
+            answer: scored.answer,
+            outcome: scored.outcome,
+            overflow: trace.overflowed(),
+            cut_in_reasoning: trace.was_cut_in_reasoning(),
+        }
     });
     Ok(Evaluation::new(results.collect()))
 }
@@ -165,8 +177,8 @@ mod tests {
                 ("long", None, Outcome::Unparsable, true),
             ]
         );
-        let Accuracy { n, correct, accuracy, ci95, unparsable, overflow } = got.accuracy;
-        assert_eq!((n, correct, accuracy, unparsable, overflow), (4, 1, 0.25, 2, 1));
+        let Accuracy { n, correct, accuracy, ci95, unparsable, overflow, cut_in_reasoning } = got.accuracy;
+        assert_eq!((n, correct, accuracy, unparsable, overflow, cut_in_reasoning), (4, 1, 0.25, 2, 1, 0));
         assert_eq!(ci95, wilson(1, 4));
     }
 }

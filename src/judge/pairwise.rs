@@ -110,7 +110,10 @@ impl Judge {
         async move {
             self.record(|stats| stats.asked += 1);
             let reading = if text_mode {
-                self.model.complete(request).await.map(|completion| read_choice(&completion.text))
+                self.model.complete(request).await.map(|completion| {
+                    self.record(|stats| stats.cut_in_reasoning += u64::from(completion.cut_in_reasoning));
+                    read_choice(&completion.text)
+                })
             } else {
                 let scores = self.model.score(request, LETTERS.map(str::to_string).to_vec()).await;
                 scores.map(|scores| read_letters(&scores.logprobs, self.options.min_letter_mass))

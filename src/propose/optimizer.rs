@@ -59,6 +59,9 @@ impl Optimizer {
             Err(ChatError::Overflow { .. }) => return Ok(Err(Rejection::Overflow)),
             Err(error) => return Err(error),
         };
+        if completion.cut_in_reasoning {
+            return Ok(Err(Rejection::CutInReasoning));
+        }
         let Some(text) = last_tagged(&completion.text, PROMPT_TAG) else {
             return Ok(Err(Rejection::Unparsable));
         };
