@@ -51,10 +51,12 @@ struct StoredScores {
 }
 
 impl Call {
-    /// A score call. It ignores `max_new_tokens` and `sampling`, which are normalized so that calls
-    /// that differ only there have the same key.
+    /// A score call. It ignores `max_new_tokens`, `max_thinking_tokens` and `sampling`, which are
+    /// normalized so that calls that differ only there have the same key.
     pub(super) fn score(request: Request, answers: Vec<String>) -> Self {
-        Self::Score(Request { max_new_tokens: 0, sampling: Sampling::GREEDY, ..request }, answers)
+        let request =
+            Request { max_new_tokens: 0, max_thinking_tokens: None, sampling: Sampling::GREEDY, ..request };
+        Self::Score(request, answers)
     }
 
     pub(super) fn kind(&self) -> &'static str {

@@ -18,7 +18,12 @@ use std::sync::{Arc, Mutex};
 use std::task::{Context, Poll, Waker};
 
 fn request(text: &str) -> Request {
-    Request { messages: vec![Message::user(text)], max_new_tokens: 4, sampling: Sampling::GREEDY }
+    Request {
+        messages: vec![Message::user(text)],
+        max_new_tokens: 4,
+        max_thinking_tokens: None,
+        sampling: Sampling::GREEDY,
+    }
 }
 
 fn open(dir: &Path, model: &Arc<ScriptedModel>) -> CachedModel {
@@ -52,6 +57,7 @@ fn asks() -> impl Strategy<Value = Vec<Ask>> {
     let request = (text.clone(), 1_usize..3, sampling).prop_map(|(text, max_new_tokens, sampling)| Request {
         messages: vec![Message::user(text)],
         max_new_tokens,
+        max_thinking_tokens: None,
         sampling,
     });
     let ask = prop_oneof![
@@ -114,6 +120,7 @@ fn only_what_decides_the_answer_is_in_the_key() {
     assert_eq!(ask(warm.clone()), Origin::Model);
     assert_eq!(ask(Request { sampling: Sampling::at(0.7, 2), ..warm.clone() }), Origin::Model);
     assert_eq!(ask(Request { max_new_tokens: 5, ..request("a") }), Origin::Model);
+    assert_eq!(ask(Request { max_thinking_tokens: Some(2), ..request("a") }), Origin::Model);
     let score = |r: Request, answers: &[&str]| {
         block_on(cached.score(r, answers.iter().map(ToString::to_string).collect())).unwrap().usage.origin
     };

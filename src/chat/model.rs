@@ -10,8 +10,13 @@ use serde::{Deserialize, Serialize};
 pub struct Request {
     /// The conversation so far; the model answers it.
     pub messages: Vec<Message>,
-    /// The most new tokens. Ignored by [`ChatModel::score`].
+    /// The most new tokens, reasoning and content together. Ignored by [`ChatModel::score`].
     pub max_new_tokens: usize,
+    /// The most tokens of reasoning: a longer thought is closed, and content follows. 0 skips the
+    /// thought; `None` leaves it to `max_new_tokens`. Ignored by [`ChatModel::score`], which always
+    /// skips it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub max_thinking_tokens: Option<usize>,
     /// How tokens are chosen. Ignored by [`ChatModel::score`].
     pub sampling: Sampling,
 }

@@ -7,7 +7,7 @@ use crate::files::{ModelFiles, ModelSource, open_files};
 use crate::kernels::Compute;
 use crate::qwen3::{Config, Dtype, ResolvedDtype};
 use crate::text::{ChatPrompt, ChatTemplate, ChatText, Message, PromptThought, Reply, TextError};
-use crate::token_engine::{Counters, EngineError, EngineOptions, ScoreOutput, TokenEngine, TokenOutput, TokenRequest};
+use crate::token_engine::{Counters, EngineError, EngineOptions, ScoreOutput, ThoughtLimit, TokenEngine, TokenOutput, TokenRequest};
 use futures::future::BoxFuture;
 use std::sync::Arc;
 
@@ -195,6 +195,27 @@ impl TextEngine {
     /// Generates the continuation of token ids.
     pub fn generate(&self, request: TokenRequest) -> BoxFuture<'_, Result<TokenOutput, EngineError>> {
         self.engine.generate(request)
+    }
+
+    /// Generates what follows the prompt of a conversation. A thought of more than
+    /// `max_thinking_tokens` tokens is closed as the template would, and content follows. The prompt
+    /// of `request` is replaced.
+    ///
+    /// # Errors
+    /// Those of [`generate`](Self::generate).
+    pub async fn complete(
+        &self,
+        prompt: ChatPrompt,
+        max_thinking_tokens: Option<usize>,
+        request: TokenRequest,
+    ) -> Result<TokenOutput, EngineError> {
+        let limit = self.text.as_ref().zip(max_thinking_tokens).and_then(|(text, max_tokens)| {
+            let (text, thought) = (Arc::clone(text), prompt.thought);
+            let closing = text.closing().ok()?;
+            let is_open = Arc::new(move |ids: &[u32]| text.split(thought, ids).cut_in_reasoning);
+            Some(ThoughtLimit { max_tokens, closing, is_open })
+        });
+        self.engine.generate_limited(TokenRequest { prompt: prompt.ids, ..request }, limit).await
     }
 
     /// Returns the log-probabilities of answers after a prompt.

@@ -106,7 +106,7 @@ impl Judge {
         let form = if text_mode { ReplyForm::Tagged } else { ReplyForm::Letter };
         let messages = render(question, rubric, a, b, form);
         let max_new_tokens = if text_mode { self.options.max_new_tokens } else { 1 };
-        let request = Request { messages, max_new_tokens, sampling: Sampling::GREEDY };
+        let request = Request { messages, max_new_tokens, max_thinking_tokens: None, sampling: Sampling::GREEDY };
         async move {
             self.record(|stats| stats.asked += 1);
             let reading = if text_mode {

@@ -108,22 +108,27 @@ impl From<TextError> for ChatError {
 impl ChatModel for LocalModel {
     fn complete(&self, request: Request) -> BoxFuture<'_, Result<Completion, ChatError>> {
         async move {
-            let prompt = self.engine.open_turn(&request.messages, self.thinking)?;
+            let limit = request.max_thinking_tokens;
+            let prompt = match limit {
+                Some(0) => self.engine.open_content(&request.messages, self.thinking)?,
+                _ => self.engine.open_turn(&request.messages, self.thinking)?,
+            };
+            let thought = prompt.thought;
             let request = TokenRequest {
-                prompt: prompt.ids,
+                prompt: Vec::new(),
                 max_new_tokens: request.max_new_tokens,
                 sampling: request.sampling,
                 ignore_eos: false,
                 stop: Vec::new(),
             };
-            let output = self.engine.generate(request).await?;
+            let output = self.engine.complete(prompt, limit, request).await?;
             let usage = Usage {
                 prompt_tokens: output.prompt_tokens,
                 reused_tokens: output.reused_tokens,
                 new_tokens: output.token_ids.len(),
                 origin: Origin::Model,
             };
-            let Reply { reasoning, content, cut_in_reasoning } = self.engine.split(prompt.thought, &output.token_ids);
+            let Reply { reasoning, content, cut_in_reasoning } = self.engine.split(thought, &output.token_ids);
             let finish_reason = output.finish_reason;
             Ok(Completion { text: content, reasoning, cut_in_reasoning, finish_reason, usage })
         }

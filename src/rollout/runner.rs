@@ -204,7 +204,7 @@ impl Runner {
             }
         }
         let Answer { text: output, overflow, cut_in_reasoning } =
-            self.ask(Message::user(message), self.graph.agent(id).max_new_tokens).await?;
+            self.ask(Message::user(message), self.graph.agent(id).max_new_tokens, None).await?;
         Ok(Arc::new(AgentRun { context, output, summary: None, overflow, cut_in_reasoning, input }))
     }
 
@@ -226,7 +226,8 @@ impl Runner {
             }
         }
         let words = self.options.summary_words;
-        let summary = self.ask(summary_request(output, words), summary_tokens(words)).await?;
+        // A thought would take the few tokens of a summary.
+        let summary = self.ask(summary_request(output, words), summary_tokens(words), Some(0)).await?;
         // If an output nearly fills the model, there is no room for the summary's instructions, and
         // its beginning replaces the summary. So it does if the summary ended in its reasoning.
         let text = if summary.overflow || summary.cut_in_reasoning { output } else { &summary.text };
@@ -234,8 +235,14 @@ impl Runner {
     }
 
     /// Returns the worker's greedy answer, which is empty if the message is too long for it.
-    async fn ask(&self, message: Message, max_new_tokens: usize) -> Result<Answer, ChatError> {
-        let request = Request { messages: vec![message], max_new_tokens, sampling: Sampling::GREEDY };
+    async fn ask(
+        &self,
+        message: Message,
+        max_new_tokens: usize,
+        max_thinking_tokens: Option<usize>,
+    ) -> Result<Answer, ChatError> {
+        let messages = vec![message];
+        let request = Request { messages, max_new_tokens, max_thinking_tokens, sampling: Sampling::GREEDY };
         match self.worker.complete(request).await {
             Ok(Completion { text, cut_in_reasoning, .. }) => {
                 if cut_in_reasoning {

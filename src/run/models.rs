@@ -48,7 +48,7 @@ fn open(
     compute: Option<crate::engine::kernels::Compute>,
     observer: &mut dyn Observer,
 ) -> Result<LocalModel, OpenError> {
-    let ModelSpec { source, dtype, thinking } = spec;
+    let ModelSpec { source, dtype, thinking, decoding: _ } = spec;
     let name = source.name();
     let dtype = resolved.map_or(DtypeRequest::Requested(*dtype), DtypeRequest::Resolved);
     let how = LoadOptions { dtype, compute, watch: &mut |news| observer.opening(&name, news) };

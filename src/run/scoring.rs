@@ -45,6 +45,7 @@ impl<'a> LabelledRun<'a> {
         observer: &mut dyn Observer,
     ) -> Result<Self, RunError> {
         let model = open_models(settings, &[ModelRole::Worker], None, observer)?.role(settings, ModelRole::Worker);
+        let model = settings.in_role(ModelRole::Worker, model);
         let (identity, ledger) = (model.identity(), Ledger::new());
         let worker = Metered::new(model, ModelRole::Worker, ledger.clone(), observer.cancel());
         Ok(Self { settings, labelled, worker: Arc::new(worker), identity, ledger })
