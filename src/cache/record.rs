@@ -54,8 +54,7 @@ impl Call {
     /// A score call. It ignores `max_new_tokens`, `max_thinking_tokens` and `sampling`, which are
     /// normalized so that calls that differ only there have the same key.
     pub(super) fn score(request: Request, answers: Vec<String>) -> Self {
-        let request =
-            Request { max_new_tokens: 0, max_thinking_tokens: None, sampling: Sampling::GREEDY, ..request };
+        let request = Request { max_new_tokens: 0, max_thinking_tokens: None, sampling: Sampling::GREEDY, ..request };
         Self::Score(request, answers)
     }
 

@@ -4,8 +4,8 @@
 use super::CachedModel;
 use crate::base::{CancelToken, Digest};
 use crate::chat::{
-    ChatError, ChatModel, Completion, Ledger, Message, Metered, ModelIdentity, ModelRole, Origin,
-    Request, Sampling, Scores, ScriptedModel, Usage,
+    ChatError, ChatModel, Completion, Ledger, Message, Metered, ModelIdentity, ModelRole, Origin, Request, Sampling,
+    Scores, ScriptedModel, Usage,
 };
 use crate::store::{Reader, Store};
 use futures::FutureExt;

@@ -106,11 +106,8 @@ mod tests {
         assert_eq!(one.max_thinking_tokens, Some(100));
         assert_eq!(one, seen(ModelRole::Worker, QWEN, 1, greedy("a")));
         let seed = |role, run, text| seen(role, QWEN, run, greedy(text)).sampling.seed;
-        for other in [
-            seed(ModelRole::Judge, 1, "a"),
-            seed(ModelRole::Worker, 2, "a"),
-            seed(ModelRole::Worker, 1, "b"),
-        ] {
+        for other in [seed(ModelRole::Judge, 1, "a"), seed(ModelRole::Worker, 2, "a"), seed(ModelRole::Worker, 1, "b")]
+        {
             assert_ne!(one.sampling.seed, other);
         }
     }

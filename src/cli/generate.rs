@@ -89,6 +89,7 @@ fn prepare(model: &LocalModel, line: &str, max_tokens: usize) -> Result<Prepared
     };
     let prompt = line_prompt(model, line.messages, line.prompt, line.input_ids)?;
     let thought = prompt.thought;
-    let request = TokenRequest { prompt: prompt.ids, max_new_tokens, sampling, ignore_eos: line.ignore_eos, stop: Vec::new() };
+    let request =
+        TokenRequest { prompt: prompt.ids, max_new_tokens, sampling, ignore_eos: line.ignore_eos, stop: Vec::new() };
     Ok(Prepared { id: line.id, request: (thought, request) })
 }

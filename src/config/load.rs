@@ -1,10 +1,10 @@
 //! Makes [`Settings`] from a file and flags, or reports everything that is wrong with them.
 
 use super::error::{ConfigError, Excerpt};
+use super::models::ModelSpec;
 use super::section::{Faults, Section, line_column};
 use super::settings::Settings;
 use super::tree::{Node, Value};
-use super::models::ModelSpec;
 use super::{agents, data, models, options};
 use crate::base::Seed;
 use crate::chat::ModelRole;
@@ -110,11 +110,12 @@ fn short_answers(models: &[ModelSpec; 3], graph: &Graph, options: &Options) -> V
         (ModelRole::Worker, worker, format!("`max_new_tokens` of the agent {}", agent.name), agent.max_new_tokens)
     });
     let propose = ("`propose.max_new_tokens`".to_string(), options.propose.max_new_tokens);
-    let others = [(ModelRole::Optimizer, optimizer, propose.0, propose.1)].into_iter().chain(
-        (options.judge.mode == JudgeMode::Text).then(|| {
-            (ModelRole::Judge, judge, "`judge.max_new_tokens`".to_string(), options.judge.max_new_tokens)
-        }),
-    );
+    let others =
+        [(ModelRole::Optimizer, optimizer, propose.0, propose.1)]
+            .into_iter()
+            .chain((options.judge.mode == JudgeMode::Text).then(|| {
+                (ModelRole::Judge, judge, "`judge.max_new_tokens`".to_string(), options.judge.max_new_tokens)
+            }));
     let warning = |(role, thinking, name, tokens): (ModelRole, Option<usize>, String, usize)| {
         let thinking = thinking.filter(|thinking| *thinking >= tokens)?;
         Some(format!(

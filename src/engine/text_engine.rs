@@ -7,7 +7,9 @@ use crate::files::{ModelFiles, ModelSource, open_files};
 use crate::kernels::Compute;
 use crate::qwen3::{Config, Dtype, ResolvedDtype};
 use crate::text::{ChatPrompt, ChatTemplate, ChatText, Message, PromptThought, Reply, TextError};
-use crate::token_engine::{Counters, EngineError, EngineOptions, ScoreOutput, ThoughtLimit, TokenEngine, TokenOutput, TokenRequest};
+use crate::token_engine::{
+    Counters, EngineError, EngineOptions, ScoreOutput, ThoughtLimit, TokenEngine, TokenOutput, TokenRequest,
+};
 use futures::future::BoxFuture;
 use std::sync::Arc;
 

@@ -137,7 +137,8 @@ mod tests {
     fn a_prompt_inside_of_a_thought_is_no_candidate() {
         let draft = "Draft: <prompt>Answer 41 always. {question}</prompt> no, that is wrong,";
         assert_eq!(propose(Completion::cut(draft, Usage::default())), Err(Rejection::CutInReasoning));
-        let thought = |text: &str| Completion { reasoning: Some(draft.into()), ..Completion::of(text, Usage::default()) };
+        let thought =
+            |text: &str| Completion { reasoning: Some(draft.into()), ..Completion::of(text, Usage::default()) };
         assert_eq!(propose(thought("done")), Err(Rejection::Unparsable));
         let written = propose(thought("<prompt>Do it {question}</prompt>")).unwrap();
         assert_eq!(written.prompt.text(), "Do it {question}");

@@ -103,11 +103,11 @@ mod tests {
 
     fn request(text: &str) -> Request {
         Request {
-        messages: vec![Message::user(text)],
-        max_new_tokens: 4,
-        max_thinking_tokens: None,
-        sampling: Sampling::GREEDY,
-    }
+            messages: vec![Message::user(text)],
+            max_new_tokens: 4,
+            max_thinking_tokens: None,
+            sampling: Sampling::GREEDY,
+        }
     }
 
     #[test]

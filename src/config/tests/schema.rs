@@ -35,12 +35,9 @@ fn experiment() -> Value {
     for role in ["", "worker", "optimizer", "judge"] {
         let model = &mut schema["properties"]["model"];
         let model = if role.is_empty() { model } else { &mut model["properties"][role] };
-        for (key, rule) in [
-            ("temperature", TEMPERATURE),
-            ("top_p", TOP_P),
-            ("top_k", TOP_K),
-            ("max_thinking_tokens", THINKING_TOKENS),
-        ] {
+        for (key, rule) in
+            [("temperature", TEMPERATURE), ("top_p", TOP_P), ("top_k", TOP_K), ("max_thinking_tokens", THINKING_TOKENS)]
+        {
             set_rule(&mut model["properties"][key], rule);
         }
     }

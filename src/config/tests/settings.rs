@@ -54,9 +54,14 @@ fn each_role_decodes_as_it_says_or_as_all_roles_do() {
         ["`max_thinking_tokens` of the worker is 16, not less than `max_new_tokens` of the agent decide = 16: a long \
           thought leaves no answer"]
     );
-    check("path = \"embedded:triage\"", "path = \"embedded:triage\"\ntop_p = 1.5", &[], expect![[r#"
+    check(
+        "path = \"embedded:triage\"",
+        "path = \"embedded:triage\"\ntop_p = 1.5",
+        &[],
+        expect![[r#"
         x.toml:6: `model.top_p` is 1.5; it must be between 0 and 1
-    "#]]);
+    "#]],
+    );
 }
 
 #[test]

@@ -124,9 +124,7 @@ impl Thoughts {
                 content: after.trim_start().to_string(),
                 cut_in_reasoning: false,
             },
-            None => {
-                Reply { reasoning: Some(self.without_open(&text)), content: String::new(), cut_in_reasoning: true }
-            }
+            None => Reply { reasoning: Some(self.without_open(&text)), content: String::new(), cut_in_reasoning: true },
         }
     }
 
@@ -145,7 +143,8 @@ impl Thoughts {
     }
 
     fn mentions_open(&self, ids: &[u32], before: &str) -> bool {
-        before.contains(self.open.text) || self.position(&self.open, ids) < self.position(&self.close, ids)
+        let close = self.position(&self.close, ids).unwrap_or(ids.len());
+        before.contains(self.open.text) || self.position(&self.open, ids).is_some_and(|open| open < close)
     }
 
     fn position(&self, mark: &Mark, ids: &[u32]) -> Option<usize> {
@@ -189,7 +188,8 @@ mod tests {
         {%- endif %}";
     const OPENS: &str = "{%- for m in messages %}{{- '<|im_start|>' + m.role + '\\n' + m.content + '<|im_end|>\\n' }}\
         {%- endfor %}{{- '<|im_start|>assistant\\n<think>\\n' }}";
-    const PLAIN: &str = "{%- for m in messages %}{{- m.role + ': ' + m.content + '\\n' }}{%- endfor %}{{- 'assistant: ' }}";
+    const PLAIN: &str =
+        "{%- for m in messages %}{{- m.role + ': ' + m.content + '\\n' }}{%- endfor %}{{- 'assistant: ' }}";
     const BARE: &str = "{{- messages[-1].content }}";
 
     /// A tokenizer of single bytes with these added tokens.
@@ -218,7 +218,7 @@ mod tests {
     fn models(template: &str) -> Vec<ChatText> {
         let turns = [("<|im_start|>", true), ("<|im_end|>", true)];
         let marks = |special| [("<think>", special), ("</think>", special)];
-        [[&turns[..], &marks(false)].concat(), [&turns[..], &marks(true)].concat(), turns.to_vec()]
+        [[&turns[..], &marks(false)[..]].concat(), [&turns[..], &marks(true)[..]].concat(), turns.to_vec()]
             .map(|added| ChatText::new(tokenizer(&added), Some(ChatTemplate::new(template).unwrap())))
             .into()
     }
@@ -227,11 +227,8 @@ mod tests {
     fn check(prompt: PromptThought, output: &str, reasoning: Option<&str>, content: &str, cut: bool) {
         for (kind, text) in models(QWEN).iter().enumerate() {
             let ids = text.tokenizer().encode_raw(output).unwrap();
-            let expected = Reply {
-                reasoning: reasoning.map(str::to_string),
-                content: content.to_string(),
-                cut_in_reasoning: cut,
-            };
+            let expected =
+                Reply { reasoning: reasoning.map(str::to_string), content: content.to_string(), cut_in_reasoning: cut };
             assert_eq!(text.split(prompt, &ids), expected, "{output:?} after {prompt:?}, vocabulary {kind}");
         }
     }
@@ -249,13 +246,29 @@ mod tests {
 
     #[test]
     fn a_second_thought_is_content() {
-        check(Open, "a</think>b</think>c", Some("a"), "b</think>c".trim_start_matches('?'), false);
-        check(Expected, "<think>a <think> b</think>c", Some("a <think> b"), "c", false);
+        // The text of a special token is never shown.
+        for model in [&models(QWEN)[0], &models(QWEN)[2]] {
+            let split = |prompt, text| {
+                let reply = model.split(prompt, &model.tokenizer().encode_raw(text).unwrap());
+                (reply.reasoning.unwrap(), reply.content)
+            };
+            assert_eq!(split(Open, "a</think>b</think>c"), ("a".to_string(), "b</think>c".to_string()));
+            let twice = split(Expected, "<think>a</think><think>b</think>c");
+            assert_eq!(twice, ("a".to_string(), "<think>b</think>c".to_string()));
+            let nested = split(Expected, "<think>a <think> b</think>c");
+            assert_eq!(nested, ("a <think> b".to_string(), "c".to_string()));
+        }
     }
 
     #[test]
     fn a_completion_that_ends_in_its_thought_has_no_content() {
-        check(Expected, "<think>If it were <answer>C</answer> then", Some("If it were <answer>C</answer> then"), "", true);
+        check(
+            Expected,
+            "<think>If it were <answer>C</answer> then",
+            Some("If it were <answer>C</answer> then"),
+            "",
+            true,
+        );
         check(Expected, "<think>", Some(""), "", true);
         check(Open, "<answer>C</answer>", Some("<answer>C</answer>"), "", true);
         check(Open, "", Some(""), "", true);
@@ -311,13 +324,13 @@ mod tests {
     #[test]
     fn the_prompt_says_where_it_leaves_the_model() {
         let state = |template: &str, content: &str, thinking| {
-            models(template).iter().map(|text| text.open_turn(&[Message::user(content)], thinking).unwrap().thought).fold(
-                None,
-                |all: Option<PromptThought>, one| {
+            models(template)
+                .iter()
+                .map(|text| text.open_turn(&[Message::user(content)], thinking).unwrap().thought)
+                .fold(None, |all: Option<PromptThought>, one| {
                     assert!(all.is_none_or(|all| all == one), "{template} {content}: {all:?} {one:?}");
                     Some(one)
-                },
-            )
+                })
         };
         assert_eq!(state(QWEN, "hi", false), Some(Closed));
         assert_eq!(state(QWEN, "hi", true), Some(Expected));
@@ -345,7 +358,7 @@ mod tests {
             let prompt = text.open_content(&[Message::user("hi")], false).unwrap();
             assert_eq!(prompt, text.open_turn(&[Message::user("hi")], false).unwrap());
         }
-        // A model whose vocabulary has the marks opens a thought itself, whatever its template says.
+        // A model whose vocabulary has the marks opens a thought itself.
         let text = &models(PLAIN)[0];
         let prompt = text.open_content(&[Message::user("hi")], true).unwrap();
         let expected = "user: hi\nassistant: <think>\n\n</think>\n\n";
@@ -354,7 +367,8 @@ mod tests {
 
     #[test]
     fn the_closing_is_what_the_template_writes() {
-        let check = |source: &str, expected: &str| assert_eq!(closing(source, "<think>", "</think>"), expected, "{source}");
+        let check =
+            |source: &str, expected: &str| assert_eq!(closing(source, "<think>", "</think>"), expected, "{source}");
         check(QWEN, "\n</think>\n\n");
         check(OPENS, "\n</think>\n\n");
         check(r"{{ '<think></think>' }}", "</think>");

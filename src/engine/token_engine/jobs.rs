@@ -53,11 +53,7 @@ pub(super) struct Generation {
 }
 
 impl Generation {
-    pub(super) fn new(
-        request: TokenRequest,
-        limit: Option<ThoughtLimit>,
-        reply: oneshot::Sender<TokenOutput>,
-    ) -> Self {
+    pub(super) fn new(request: TokenRequest, limit: Option<ThoughtLimit>, reply: oneshot::Sender<TokenOutput>) -> Self {
         Self { request, limit, closes: false, reply, generated: Vec::new(), drafter: None }
     }
 

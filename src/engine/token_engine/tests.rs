@@ -323,17 +323,19 @@ fn a_thought_is_closed_at_its_limit() {
             let prompt = [&free.prompt[..], &closed[..22]].concat();
             assert_eq!(block_on(plain.generate(request(prompt, 38))).unwrap().token_ids, closed[22..]);
         }
-        let busy = engine(&plain_config(), EngineOptions { draft_tokens: 8, draft_rows: 32, ..EngineOptions::default() });
+        let busy =
+            engine(&plain_config(), EngineOptions { draft_tokens: 8, draft_rows: 32, ..EngineOptions::default() });
         let asks = (0..6).map(|_| busy.generate_limited(free.clone(), Some(limit(20, true))));
-        let others = (0..6).map(|seed| busy.generate(TokenRequest { sampling: Sampling::at(1.5, seed), ..free.clone() }));
+        let others =
+            (0..6).map(|seed| busy.generate(TokenRequest { sampling: Sampling::at(1.5, seed), ..free.clone() }));
         for output in block_on(join_all(asks.chain(others))).into_iter().take(6) {
             assert_eq!(output.unwrap().token_ids, closed);
         }
     }
-    let refused = block_on(engine(&plain_config(), alone()).generate_limited(
-        free,
-        Some(ThoughtLimit { closing: vec![u32::MAX], ..limit(1, true) }),
-    ));
+    let refused = block_on(
+        engine(&plain_config(), alone())
+            .generate_limited(free, Some(ThoughtLimit { closing: vec![u32::MAX], ..limit(1, true) })),
+    );
     assert!(matches!(refused, Err(EngineError::Token { id: u32::MAX, .. })));
 }
 
