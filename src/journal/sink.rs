@@ -2,7 +2,7 @@
 //! one.
 
 use super::JournalError;
-use super::record::{ARGUMENTS, DTYPES, EVALUATION, NAME, RESULT, SETTINGS};
+use super::record::{ARGUMENTS, DATE, DTYPES, EVALUATION, NAME, RESULT, SETTINGS};
 use crate::base::Digest;
 use crate::chat::ChatError;
 use crate::search::{Event, EventSink};
@@ -74,9 +74,15 @@ impl Journal {
     pub async fn begin(store: Arc<Store>, info: &RunInfo) -> Result<Self, JournalError> {
         store.restart().await?;
         let RunInfo { name, settings, arguments } = info;
-        let (settings, none) = (settings.to_string(), String::new());
+        let settings = settings.to_string();
         let arguments = serde_json::to_string(arguments).expect("arguments are plain data");
-        let values = [(NAME, name.clone()), (SETTINGS, settings), (ARGUMENTS, arguments), (DTYPES, none)];
+        let values = [
+            (NAME, name.clone()),
+            (SETTINGS, settings),
+            (ARGUMENTS, arguments),
+            (DTYPES, String::new()),
+            (DATE, String::new()),
+        ];
         store.put_meta(values.map(|(name, value)| (name.to_string(), value)).into()).await?;
         Ok(Self { store, next: 0, recorded: 0 })
     }
@@ -115,23 +121,41 @@ impl Journal {
     /// # Errors
     /// The database cannot be read, or holds something else.
     pub fn dtypes<T: DeserializeOwned>(&self) -> Result<Option<T>, JournalError> {
+        self.kept(DTYPES)
+    }
+
+    /// The date that chat templates saw; `None` if the run did not get that far.
+    ///
+    /// # Errors
+    /// The database cannot be read, or holds something else.
+    pub fn date<T: DeserializeOwned>(&self) -> Result<Option<T>, JournalError> {
+        self.kept(DATE)
+    }
+
+    fn kept<T: DeserializeOwned>(&self, what: &str) -> Result<Option<T>, JournalError> {
         let reader = self.store.reader();
-        let Some(json) = reader.meta(DTYPES)?.filter(|json| !json.is_empty()) else { return Ok(None) };
+        let Some(json) = reader.meta(what)?.filter(|json| !json.is_empty()) else { return Ok(None) };
         let malformed = |error: serde_json::Error| JournalError::Malformed {
             path: reader.path().to_path_buf(),
-            what: DTYPES.to_string(),
+            what: what.to_string(),
             reason: error.to_string(),
         };
         serde_json::from_str(&json).map(Some).map_err(malformed)
     }
 
-    /// Stores the formats in which the weights of the models are kept.
+    /// Stores what every answer of the run depends on beside its settings: the formats in which the
+    /// weights of the models are kept, and the date that chat templates see.
     ///
     /// # Errors
     /// The database cannot be written.
-    pub async fn put_dtypes<T: Serialize + Sync>(&self, dtypes: &T) -> Result<(), JournalError> {
-        let json = serde_json::to_string(dtypes).expect("names are plain data");
-        Ok(self.store.put_meta(vec![(DTYPES.to_string(), json)]).await?)
+    pub async fn put_surroundings(
+        &self,
+        dtypes: &(impl Serialize + Sync),
+        date: &(impl Serialize + Sync),
+    ) -> Result<(), JournalError> {
+        let dtypes = serde_json::to_string(dtypes).expect("names are plain data");
+        let date = serde_json::to_string(date).expect("a date is plain data");
+        Ok(self.store.put_meta(vec![(DTYPES.to_string(), dtypes), (DATE.to_string(), date)]).await?)
     }
 
     /// Stores the result; the run is finished from then on.

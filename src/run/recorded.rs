@@ -1,11 +1,12 @@
 //! One run with a folder: journal, response cache, search, held-out evaluation and result files.
 
-use super::models::{Models, open_models};
+use super::models::{Models, Surroundings, open_models};
 use super::{Observer, Optimizer, RunError, score};
 use crate::base::{CancelToken, Stopwatch};
 use crate::cache::CachedModel;
 use crate::chat::{ChatError, ChatModel, Ledger, ModelRole};
 use crate::config::Settings;
+use crate::engine::Date;
 use crate::eval::{Evaluation, compare};
 use crate::journal::{self, Journal, JournalError, RunInfo, RunStatus, resume_command, status, write_file};
 use crate::report::{Accuracy, Bill, Difference, EgressLock, Files, Inputs, RunReport};
@@ -53,12 +54,16 @@ impl RecordedRun<'_> {
     pub fn carry_out(&self, observer: &mut dyn Observer) -> Result<RunReport, RunError> {
         let store = Arc::new(Store::open(self.dir).map_err(JournalError::from)?);
         let journal = self.open_journal(store.clone())?;
-        // Another weight format gives other answers, so a resumed run keeps the formats that it
-        // began with, whatever memory is free now.
-        let began_in = if self.start == Start::Resume { journal.dtypes()? } else { None };
+        // Another weight format and another date give other answers, so a resumed run keeps those
+        // that it began with, whatever memory is free now.
+        let mut surroundings = Surroundings { dtypes: None, date: self.settings.date.unwrap_or_else(Date::today) };
+        if self.start == Start::Resume {
+            surroundings.dtypes = journal.dtypes()?;
+            surroundings.date = journal.date()?.unwrap_or(surroundings.date);
+        }
         let cancel = observer.cancel();
-        let models = open_models(self.settings, &ModelRole::ALL, began_in, observer)?;
-        block_on(journal.put_dtypes(&models.dtypes(self.settings)))?;
+        let models = open_models(self.settings, &ModelRole::ALL, surroundings, observer)?;
+        block_on(journal.put_surroundings(&models.dtypes(self.settings), &surroundings.date))?;
         block_on(self.search(&models, store, journal, cancel, observer))
     }
 

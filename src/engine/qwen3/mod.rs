@@ -8,6 +8,7 @@ mod dtype;
 mod gguf;
 mod kv_dtype;
 mod model;
+mod rope;
 mod size;
 mod tensors;
 
@@ -23,6 +24,7 @@ pub use model::Model;
 #[cfg(any(gpu, all(test, unix)))]
 pub(crate) use model::Tensors;
 pub(crate) use model::{Logits, Workspace};
+pub use rope::RopeScaling;
 pub(crate) use size::StoragePolicy;
 #[cfg(any(gpu, all(test, unix)))]
-pub(crate) use tensors::{NormWeight, QWEN3};
+pub(crate) use tensors::{NormWeight, Projection, QWEN3};
