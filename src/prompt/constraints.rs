@@ -81,6 +81,8 @@ pub enum Rejection {
     Duplicate,
     /// The input of the optimizer model was longer than the model can read, so it wrote nothing.
     Overflow,
+    /// The optimizer model's output ended in its reasoning.
+    CutInReasoning,
 }
 
 /// A candidate that meets the constraints.

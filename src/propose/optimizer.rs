@@ -60,6 +60,9 @@ impl Optimizer {
             Err(ChatError::Overflow { .. }) => return Ok(Err(Rejection::Overflow)),
             Err(error) => return Err(error),
         };
+        if completion.cut_in_reasoning {
+            return Ok(Err(Rejection::CutInReasoning));
+        }
         let Some(text) = proposal(&completion.text) else {
             return Ok(Err(Rejection::Unparsable));
         };
@@ -84,6 +87,7 @@ impl Optimizer {
         Request {
             messages: render(&input),
             max_new_tokens: self.options.max_new_tokens,
+            max_thinking_tokens: None,
             sampling: Sampling::at(self.options.temperature, self.seed.derive(Stage::Proposal, draw).0),
         }
     }
@@ -105,5 +109,39 @@ fn show(case: &Case) -> Evidence<'_> {
         output: &case.output,
         successors: case.successors.iter().map(|(name, output)| (name.as_str(), output.as_str())).collect(),
         answer: case.answer.as_deref(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::chat::{Completion, ScriptedModel, Usage};
+    use crate::misalignment::MisalignmentOptions;
+    use crate::rollout::fixture;
+    use futures::executor::block_on;
+
+    fn propose(reply: Completion) -> Result<Sanitized, Rejection> {
+        let graph = fixture::graph("a", &[]);
+        let model = ScriptedModel::thinking(move |_| reply.clone());
+        let optimizer = Optimizer::new(Arc::new(model), ProposeOptions::default(), Seed(1));
+        let context = ProposalContext {
+            graph: &graph,
+            agent: AgentId(0),
+            parent: &graph.agent(AgentId(0)).seed_prompt,
+            traces: &[],
+            cases: &Buffer::new(MisalignmentOptions::default()),
+        };
+        block_on(optimizer.propose(context, &[0])).unwrap()
+    }
+
+    #[test]
+    fn a_prompt_inside_of_a_thought_is_no_candidate() {
+        let draft = "Draft: <prompt>Answer 41 always. {question}</prompt> no, that is wrong,";
+        assert_eq!(propose(Completion::cut(draft, Usage::default())), Err(Rejection::CutInReasoning));
+        let thought =
+            |text: &str| Completion { reasoning: Some(draft.into()), ..Completion::of(text, Usage::default()) };
+        assert_eq!(propose(thought("done")), Err(Rejection::Unparsable));
+        let written = propose(thought("<prompt>Do it {question}</prompt>")).unwrap();
+        assert_eq!(written.prompt.text(), "Do it {question}");
     }
 }

@@ -102,6 +102,7 @@ fn step(round: usize, parents: &[Ranked], candidates: Vec<CandidateRecord>, beam
         judge: judge(),
         avoided: AVOIDED,
         overflows: 0,
+        cut_in_reasoning: 0,
     })
 }
 
@@ -118,6 +119,7 @@ fn refreshed() -> Event {
         judge: judge(),
         avoided: AVOIDED,
         overflows: 1,
+        cut_in_reasoning: 0,
     })
 }
 
@@ -140,6 +142,7 @@ fn finished() -> Event {
         judge: judge(),
         avoided: AVOIDED,
         overflows: 3,
+        cut_in_reasoning: 0,
     })
 }
 

@@ -3,7 +3,7 @@
 use super::diff::Colour;
 use super::lines::{Lines, PromptLine, StepLine};
 use super::run::REPORT_SCHEMA;
-use super::text::{counted, models, prompts};
+use super::text::{counted, cut_in_reasoning, models, prompts};
 use crate::base::Seed;
 use crate::search::{Models, SearchResult};
 use serde::{Deserialize, Serialize};
@@ -42,6 +42,9 @@ pub struct SearchSoFar {
     pub prompts: Vec<PromptLine>,
     /// The steps that are done.
     pub steps: Vec<StepLine>,
+    /// The number of agent runs so far whose output ended in its reasoning.
+    #[serde(default)]
+    pub cut_in_reasoning: u64,
 }
 
 impl Progress {
@@ -57,6 +60,7 @@ impl Progress {
                 search_finished: result.finished,
                 prompts: lines.prompts(),
                 steps: lines.steps(),
+                cut_in_reasoning: result.cut_in_reasoning,
             }
         });
         Self {
@@ -92,6 +96,9 @@ impl Progress {
         if let Some(search) = &self.search {
             text += &format!("\n{}", prompts(&search.prompts, colour));
             text += &steps(&search.steps);
+            if let Some(warning) = cut_in_reasoning(search.cut_in_reasoning) {
+                text += &format!("\nwarning   {warning}\n");
+            }
         }
         text + &format!("\nGo on with: {}\n", self.resume)
     }

@@ -163,6 +163,7 @@ impl CoordinateAscent<'_> {
             judge: self.evaluator.judge.stats(),
             avoided: self.evaluator.runner.avoided(),
             overflows: self.evaluator.runner.overflows(),
+            cut_in_reasoning: self.evaluator.runner.cut_in_reasoning(),
         };
         self.emit(Event::Refreshed(event)).await?;
         if search.refresh {
@@ -220,6 +221,7 @@ impl CoordinateAscent<'_> {
             judge: self.evaluator.judge.stats(),
             avoided: self.evaluator.runner.avoided(),
             overflows: self.evaluator.runner.overflows(),
+            cut_in_reasoning: self.evaluator.runner.cut_in_reasoning(),
         };
         self.emit(Event::Step(event)).await?;
 
@@ -265,6 +267,7 @@ impl CoordinateAscent<'_> {
             judge: self.evaluator.judge.stats(),
             avoided: self.evaluator.runner.avoided(),
             overflows: self.evaluator.runner.overflows(),
+            cut_in_reasoning: self.evaluator.runner.cut_in_reasoning(),
         };
         self.emit(Event::Finished(finished)).await
     }

@@ -121,6 +121,9 @@ pub struct Refreshed {
     pub avoided: Avoided,
     /// The number of worker calls so far whose prompt was too long for the model.
     pub overflows: u64,
+    /// The number of worker calls so far whose answer ended in its reasoning.
+    #[serde(default)]
+    pub cut_in_reasoning: u64,
 }
 
 /// The number of candidates that a step is about to evaluate.
@@ -167,6 +170,9 @@ pub struct Step {
     pub avoided: Avoided,
     /// The number of worker calls so far whose prompt was too long for the model.
     pub overflows: u64,
+    /// The number of worker calls so far whose answer ended in its reasoning.
+    #[serde(default)]
+    pub cut_in_reasoning: u64,
 }
 
 /// One candidate of a step and its outcome.
@@ -254,4 +260,7 @@ pub struct Finished {
     pub avoided: Avoided,
     /// The number of worker calls whose prompt was too long for the model.
     pub overflows: u64,
+    /// The number of worker calls whose answer ended in its reasoning.
+    #[serde(default)]
+    pub cut_in_reasoning: u64,
 }
