@@ -150,7 +150,8 @@ impl TextEngine {
         self.text()?.encode_chat(messages, thinking)
     }
 
-    /// Returns the prompt of a conversation, and where it leaves the model: in a thought or outside.
+    /// Returns the prompt of a conversation, and where it leaves the model: in a thought or outside
+    /// of one.
     ///
     /// # Errors
     /// Those of [`encode_chat`](Self::encode_chat).
@@ -205,8 +206,8 @@ impl TextEngine {
     }
 
     /// Generates what follows the prompt of a conversation. A thought of more than
-    /// `max_thinking_tokens` tokens is closed as the template would, and content follows. The prompt
-    /// of `request` is replaced.
+    /// `max_thinking_tokens` tokens is closed as the template would, and content follows. The
+    /// prompt of `request` is replaced.
     ///
     /// # Errors
     /// Those of [`generate`](Self::generate).

@@ -181,19 +181,20 @@ mod tests {
         assert_eq!((n, correct, accuracy, unparsable, overflow, cut_in_reasoning), (4, 1, 0.25, 2, 1, 0));
         assert_eq!(ci95, wilson(1, 4));
     }
+
     #[test]
     fn an_answer_inside_of_a_cut_thought_is_unparsable_and_counted() {
         let agent = Agent {
             name: "solver".into(),
             role: "r".into(),
-            seed_prompt: Template::new("{question}"),
+            seed_prompt: Template::new("Solve {question}"),
             frozen: vec![],
             max_new_tokens: 8,
             optimize: true,
         };
         let graph = Arc::new(Graph::new(vec![agent], vec![], 100).unwrap());
         let model = ScriptedModel::thinking(|request| match request.messages[0].content.as_str() {
-            "cut" => Completion::cut("if it were <answer>C</answer> then", Usage::default()),
+            "Solve cut" => Completion::cut("if it were <answer>C</answer> then", Usage::default()),
             _ => Completion {
                 reasoning: Some("<answer>A</answer>? No.".into()),
                 ..Completion::of("<answer>C</answer>", Usage::default())
