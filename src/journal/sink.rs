@@ -2,7 +2,7 @@
 //! one.
 
 use super::JournalError;
-use super::record::{ARGUMENTS, DTYPES, EVALUATION, NAME, RESULT, SETTINGS};
+use super::record::{ARGUMENTS, BACKEND, DTYPES, EVALUATION, NAME, RESULT, SETTINGS};
 use crate::base::Digest;
 use crate::chat::ChatError;
 use crate::search::{Event, EventSink};
@@ -76,7 +76,8 @@ impl Journal {
         let RunInfo { name, settings, arguments } = info;
         let (settings, none) = (settings.to_string(), String::new());
         let arguments = serde_json::to_string(arguments).expect("arguments are plain data");
-        let values = [(NAME, name.clone()), (SETTINGS, settings), (ARGUMENTS, arguments), (DTYPES, none)];
+        let (dtypes, backend) = ((DTYPES, none.clone()), (BACKEND, none));
+        let values = [(NAME, name.clone()), (SETTINGS, settings), (ARGUMENTS, arguments), dtypes, backend];
         store.put_meta(values.map(|(name, value)| (name.to_string(), value)).into()).await?;
         Ok(Self { store, next: 0, recorded: 0 })
     }
@@ -115,23 +116,41 @@ impl Journal {
     /// # Errors
     /// The database cannot be read, or holds something else.
     pub fn dtypes<T: DeserializeOwned>(&self) -> Result<Option<T>, JournalError> {
+        self.choice(DTYPES)
+    }
+
+    /// The backend that the models were computed by; `None` if the run did not get that far.
+    ///
+    /// # Errors
+    /// The database cannot be read, or holds something else.
+    pub fn backend<T: DeserializeOwned>(&self) -> Result<Option<T>, JournalError> {
+        self.choice(BACKEND)
+    }
+
+    fn choice<T: DeserializeOwned>(&self, name: &str) -> Result<Option<T>, JournalError> {
         let reader = self.store.reader();
-        let Some(json) = reader.meta(DTYPES)?.filter(|json| !json.is_empty()) else { return Ok(None) };
+        let Some(json) = reader.meta(name)?.filter(|json| !json.is_empty()) else { return Ok(None) };
         let malformed = |error: serde_json::Error| JournalError::Malformed {
             path: reader.path().to_path_buf(),
-            what: DTYPES.to_string(),
+            what: name.to_string(),
             reason: error.to_string(),
         };
         serde_json::from_str(&json).map(Some).map_err(malformed)
     }
 
-    /// Stores the formats in which the weights of the models are kept.
+    /// Stores the formats in which the weights of the models are kept, and the backend that computes
+    /// them.
     ///
     /// # Errors
     /// The database cannot be written.
-    pub async fn put_dtypes<T: Serialize + Sync>(&self, dtypes: &T) -> Result<(), JournalError> {
-        let json = serde_json::to_string(dtypes).expect("names are plain data");
-        Ok(self.store.put_meta(vec![(DTYPES.to_string(), json)]).await?)
+    pub async fn put_choices<D, B>(&self, dtypes: &D, backend: &B) -> Result<(), JournalError>
+    where
+        D: Serialize + Sync,
+        B: Serialize + Sync,
+    {
+        let dtypes = serde_json::to_string(dtypes).expect("names are plain data");
+        let backend = serde_json::to_string(backend).expect("a name is plain data");
+        Ok(self.store.put_meta(vec![(DTYPES.to_string(), dtypes), (BACKEND.to_string(), backend)]).await?)
     }
 
     /// Stores the result; the run is finished from then on.

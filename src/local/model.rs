@@ -7,7 +7,7 @@ use futures::future::BoxFuture;
 use maspo_engine::qwen3::Dtype;
 use maspo_engine::text::TextError;
 use maspo_engine::{
-    DtypeRequest, EngineError, EngineOptions, LoadOptions, ModelSource, OpenError, TextEngine, TokenRequest,
+    Backend, DtypeRequest, EngineError, EngineOptions, LoadOptions, ModelSource, OpenError, TextEngine, TokenRequest,
     TokenizerRequirement,
 };
 
@@ -140,6 +140,10 @@ impl ChatModel for LocalModel {
     fn identity(&self) -> ModelIdentity {
         let mut hasher = Hasher::new("maspo local model and thinking");
         let digest = hasher.field(&self.engine.digest().0).field(&[u8::from(self.thinking)]).finish();
-        ModelIdentity { name: self.engine.name().to_string(), digest }
+        let name = match self.engine.backend() {
+            Backend::Candle => format!("{} on candle", self.engine.name()),
+            Backend::Native | Backend::Auto => self.engine.name().to_string(),
+        };
+        ModelIdentity { name, digest }
     }
 }

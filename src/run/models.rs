@@ -5,7 +5,7 @@ use super::Observer;
 use crate::chat::{ChatModel, ModelRole};
 use crate::config::{ModelSpec, Settings};
 use crate::engine::qwen3::Dtype;
-use crate::engine::{DtypeRequest, LoadOptions, OpenError, TokenizerRequirement};
+use crate::engine::{Backend, DtypeRequest, EngineOptions, LoadOptions, OpenError, TokenizerRequirement};
 use crate::local::LocalModel;
 use std::sync::Arc;
 
@@ -14,18 +14,29 @@ pub struct Models {
     opened: Vec<(ModelSpec, Arc<LocalModel>)>,
 }
 
-/// Opens the models of `roles`. All of them share the settings' engine options. `resolved` holds
-/// the weight formats of every role when the run began, if this process resumes it.
+/// What was chosen for the models when a run began, if this process resumes it.
+#[derive(Clone, Copy, Default, Debug)]
+pub struct Choices {
+    /// The weight formats of every role.
+    pub dtypes: Option<[Dtype; 3]>,
+    /// What computed the models.
+    pub backend: Option<Backend>,
+}
+
+/// Opens the models of `roles`. All of them share the settings' engine options, but for what
+/// `began` says.
 ///
 /// # Errors
 /// Returns an error if a model cannot be opened.
 pub fn open_models(
     settings: &Settings,
     roles: &[ModelRole],
-    resolved: Option<[Dtype; 3]>,
+    began: Choices,
     observer: &mut dyn Observer,
 ) -> Result<Models, OpenError> {
     use_threads(settings.engine.threads);
+    let engine = &settings.engine;
+    let engine = EngineOptions { backend: began.backend.unwrap_or(engine.backend), ..engine.clone() };
     let mut models = Models { opened: Vec::new() };
     for &role in roles {
         let spec = settings.model(role);
@@ -34,7 +45,7 @@ pub fn open_models(
         }
         let model = match models.opened.iter().find(|(opened, _)| same_weights(opened, spec)) {
             Some((_, model)) => model.with_thinking(spec.thinking),
-            None => open(settings, spec, resolved.map(|resolved| resolved[role as usize]), models.compute(), observer)?,
+            None => open(&engine, spec, began.dtypes.map(|dtypes| dtypes[role as usize]), models.compute(), observer)?,
         };
         models.opened.push((spec.clone(), Arc::new(model)));
     }
@@ -42,7 +53,7 @@ pub fn open_models(
 }
 
 fn open(
-    settings: &Settings,
+    engine: &EngineOptions,
     spec: &ModelSpec,
     resolved: Option<Dtype>,
     compute: Option<crate::engine::kernels::Compute>,
@@ -52,7 +63,7 @@ fn open(
     let name = source.name();
     let dtype = resolved.map_or(DtypeRequest::Requested(*dtype), DtypeRequest::Resolved);
     let how = LoadOptions { dtype, compute, watch: &mut |news| observer.opening(&name, news) };
-    let model = LocalModel::open_as(source, &settings.engine, *thinking, TokenizerRequirement::Required, how)?;
+    let model = LocalModel::open_as(source, engine, *thinking, TokenizerRequirement::Required, how)?;
     observer.opened();
     Ok(model)
 }
@@ -78,6 +89,19 @@ impl Models {
     /// The formats in which the weights of every role are kept.
     pub fn dtypes(&self, settings: &Settings) -> [Dtype; 3] {
         ModelRole::ALL.map(|role| self.model(settings, role).engine().dtype())
+    }
+
+    /// What computes the models. It is the same for all of them.
+    pub fn backend(&self, settings: &Settings) -> Backend {
+        self.model(settings, ModelRole::Worker).engine().backend()
+    }
+
+    /// What a reader of the results should know of how the models were computed.
+    pub fn notes(&self) -> Vec<String> {
+        let mut notes: Vec<String> =
+            self.opened.iter().filter_map(|(_, model)| model.engine().note().map(str::to_string)).collect();
+        notes.dedup();
+        notes
     }
 
     fn model(&self, settings: &Settings, role: ModelRole) -> &Arc<LocalModel> {

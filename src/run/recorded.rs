@@ -1,6 +1,6 @@
 //! One run with a folder: journal, response cache, search, held-out evaluation and result files.
 
-use super::models::{Models, open_models};
+use super::models::{Choices, Models, open_models};
 use super::{Observer, Optimizer, RunError, score};
 use crate::base::{CancelToken, Stopwatch};
 use crate::cache::CachedModel;
@@ -53,12 +53,17 @@ impl RecordedRun<'_> {
     pub fn carry_out(&self, observer: &mut dyn Observer) -> Result<RunReport, RunError> {
         let store = Arc::new(Store::open(self.dir).map_err(JournalError::from)?);
         let journal = self.open_journal(store.clone())?;
-        // Another weight format gives other answers, so a resumed run keeps the formats that it
-        // began with, whatever memory is free now.
-        let began_in = if self.start == Start::Resume { journal.dtypes()? } else { None };
+        // Another weight format or backend gives other answers, so a resumed run keeps those that
+        // it began with, whatever memory is free now and whatever the device check says.
+        let began = if self.start == Start::Resume {
+            Choices { dtypes: journal.dtypes()?, backend: journal.backend()? }
+        } else {
+            Choices::default()
+        };
         let cancel = observer.cancel();
-        let models = open_models(self.settings, &ModelRole::ALL, began_in, observer)?;
-        block_on(journal.put_dtypes(&models.dtypes(self.settings)))?;
+        let models = open_models(self.settings, &ModelRole::ALL, began, observer)?;
+        let (dtypes, backend) = (models.dtypes(self.settings), models.backend(self.settings));
+        block_on(journal.put_choices(&dtypes, &backend))?;
         block_on(self.search(&models, store, journal, cancel, observer))
     }
 
@@ -106,7 +111,7 @@ impl RecordedRun<'_> {
         let mut recorder = Recorder { journal, observer };
         let result = optimizer.search(&mut recorder).await?;
         let held_out = self.held_out(&result, &optimizer, &mut recorder).await?;
-        let report = self.report(&result, held_out.as_ref(), optimizer.ledger(), watch);
+        let report = self.report(&result, held_out.as_ref(), models, (optimizer.ledger(), watch));
         self.write(&report, &recorder.journal).await?;
         Ok(report)
     }
@@ -137,8 +142,8 @@ impl RecordedRun<'_> {
         &self,
         result: &SearchResult,
         held_out: Option<&HeldOut>,
-        ledger: &Ledger,
-        watch: Stopwatch,
+        models: &Models,
+        (ledger, watch): (&Ledger, Stopwatch),
     ) -> RunReport {
         let seed_cases = held_out.map(|held_out| correct(&held_out.seed));
         let optimized_cases = held_out.map(|held_out| correct(&held_out.optimized));
@@ -154,7 +159,7 @@ impl RecordedRun<'_> {
             bill: Bill::of(ledger),
             egress_lock: (self.egress_lock)(),
             seconds: watch.seconds(),
-            warnings: self.settings.warnings.clone(),
+            warnings: [self.settings.warnings.clone(), models.notes()].concat(),
             dir: self.dir,
         })
     }

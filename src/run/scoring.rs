@@ -1,7 +1,7 @@
 //! Scores prompts on labelled cases. Gold answers are used here and in `eval` only; the search
 //! never gets them.
 
-use super::models::open_models;
+use super::models::{Choices, open_models};
 use super::{Observer, RunError};
 use crate::chat::{ChatError, ChatModel, Ledger, LedgerLine, Metered, ModelIdentity, ModelRole};
 use crate::config::Settings;
@@ -44,7 +44,7 @@ impl<'a> LabelledRun<'a> {
         labelled: (&'a [Case], &'a Scorer),
         observer: &mut dyn Observer,
     ) -> Result<Self, RunError> {
-        let model = open_models(settings, &[ModelRole::Worker], None, observer)?.role(settings, ModelRole::Worker);
+        let model = open_models(settings, &[ModelRole::Worker], Choices::default(), observer)?.role(settings, ModelRole::Worker);
         let (identity, ledger) = (model.identity(), Ledger::new());
         let worker = Metered::new(model, ModelRole::Worker, ledger.clone(), observer.cancel());
         Ok(Self { settings, labelled, worker: Arc::new(worker), identity, ledger })
