@@ -110,7 +110,7 @@ impl Decoder {
 /// the lowest output wins, and NaN never does. (Which of equals candle's own argmax takes is up to
 /// each device.)
 pub(super) fn largest(logits: &Tensor) -> Result<Vec<u32>> {
-    let (shape, v, device) = (logits.shape(), logits.dim(1)?, logits.device());
+    let (shape, v, device) = (logits.dims(), logits.dim(1)?, logits.device());
     let nothing = Tensor::full(f32::NEG_INFINITY, (1, 1), device)?.broadcast_as(shape)?.contiguous()?;
     let numbers = logits.eq(logits)?.where_cond(logits, &nothing)?;
     let best = numbers.broadcast_eq(&numbers.max_keepdim(D::Minus1)?)?;

@@ -33,7 +33,7 @@ impl Matrix {
             let stored = Tensor::from_raw_buffer(&bytes, dtype, &[outputs, inputs], device)?;
             if device.is_cpu() { stored.to_dtype(DType::F32) } else { Ok(stored) }
         };
-        let blocks = |kind| QTensor::new(QStorage::from_data(bytes.clone(), device, kind)?, (outputs, padded_inputs));
+        let blocks = |kind| QTensor::new(QStorage::from_data(Cow::Borrowed(&bytes), device, kind)?, (outputs, padded_inputs));
         let weight = match format {
             Format::F32 => QMatMul::Tensor(floats(DType::F32)?),
             Format::F16 => QMatMul::Tensor(floats(DType::F16)?),
