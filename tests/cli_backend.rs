@@ -44,7 +44,8 @@ fn candle_answers_as_our_own_kernels_do_and_says_who_it_is() {
         what is computed beside it: leave it out, or choose `--backend native`\n";
     assert_eq!((refused.code, refused.stdout.as_str(), refused.stderr.as_str()), (2, "", expected));
     let unknown = ran("torch", &[]);
-    let expected = "error: invalid value 'torch' for '--backend <BACKEND>'\n  [possible values: auto, native, candle]\n";
+    let expected =
+        "error: invalid value 'torch' for '--backend <BACKEND>'\n  [possible values: auto, native, candle]\n";
     assert!(unknown.code == 2 && unknown.stderr.starts_with(expected), "{}", unknown.stderr);
 }
 

@@ -210,7 +210,10 @@ fn a_run_goes_on_with_the_backend_that_it_began_with() {
     let note = "candle computed the model on cpu: an answer may depend on what was computed beside it";
     assert!(resumed["warnings"].as_array().unwrap().contains(&note.into()), "{}", resumed["warnings"]);
     let native = report(&workspace.run("native", &["--json"]));
-    assert_eq!((&native["model"]["worker"]["name"], &native["warnings"]), (&"embedded:triage".into(), &Value::Array(vec![])));
+    assert_eq!(
+        (&native["model"]["worker"]["name"], &native["warnings"]),
+        (&"embedded:triage".into(), &Value::Array(vec![]))
+    );
 }
 
 #[test]

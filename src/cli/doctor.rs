@@ -84,7 +84,9 @@ fn verdict(check: &DeviceCheck) -> String {
     let verdict = if *ok { "ok" } else { "NOT OK" };
     let problem = problem.as_ref().map_or(String::new(), |problem| format!(" ({problem})"));
     let backend = backend.name();
-    format!("{backend:<7} {device:<7} {verdict}, {error} of {allowed_error:.0e} allowed, {dtype}, {widths} widths{problem}")
+    format!(
+        "{backend:<7} {device:<7} {verdict}, {error} of {allowed_error:.0e} allowed, {dtype}, {widths} widths{problem}"
+    )
 }
 
 fn line(device: &DeviceReport) -> String {

@@ -44,7 +44,8 @@ impl<'a> LabelledRun<'a> {
         labelled: (&'a [Case], &'a Scorer),
         observer: &mut dyn Observer,
     ) -> Result<Self, RunError> {
-        let model = open_models(settings, &[ModelRole::Worker], Choices::default(), observer)?.role(settings, ModelRole::Worker);
+        let model = open_models(settings, &[ModelRole::Worker], Choices::default(), observer)?
+            .role(settings, ModelRole::Worker);
         let (identity, ledger) = (model.identity(), Ledger::new());
         let worker = Metered::new(model, ModelRole::Worker, ledger.clone(), observer.cancel());
         Ok(Self { settings, labelled, worker: Arc::new(worker), identity, ledger })

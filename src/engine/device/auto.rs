@@ -39,7 +39,8 @@ impl Candidates<'_> {
             }
             return (self.native)();
         }
-        let error = check.largest_error.map_or(String::new(), |error| format!("{error:.1e} of the largest logit off, "));
+        let error =
+            check.largest_error.map_or(String::new(), |error| format!("{error:.1e} of the largest logit off, "));
         let problem = check.problem.unwrap_or_default();
         let reason = format!("our own kernels failed the device check: {error}{problem}");
         match self.candle {
@@ -136,7 +137,8 @@ mod tests {
         let candidates = Candidates { native: &|| of(Backend::Native), check: &check, candle: Some(&candle) };
         for _ in 0..2 {
             assert_eq!(candidates.choose(Some(folder.path()), "13.0").unwrap().backend(), Backend::Candle);
-            let expected = "our own kernels failed the device check: 4.0e-1 of the largest logit off, its logits are wrong";
+            let expected =
+                "our own kernels failed the device check: 4.0e-1 of the largest logit off, its logits are wrong";
             assert_eq!(reason.take(), expected);
         }
         let alone = Candidates { candle: None, ..candidates };

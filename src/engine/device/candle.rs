@@ -114,7 +114,8 @@ impl Placement for CandlePlacement {
 
     fn resolve(&self, dtype: Dtype, config: &Config, source: &dyn TensorSource) -> Result<ResolvedDtype, OpenError> {
         if dtype == Dtype::F8 {
-            let text = "dtype f8 is kept by our own kernels only: choose f32, bf16, q8_0 or q4_k, or `--backend native`";
+            let text =
+                "dtype f8 is kept by our own kernels only: choose f32, bf16, q8_0 or q4_k, or `--backend native`";
             return Err(OpenError::Unsupported(text.to_string()));
         }
         let on_gpu = self.device.free_bytes()?;

@@ -120,7 +120,9 @@ fn auto(options: &EngineOptions, shared: Option<&Compute>) -> Result<Box<dyn Pla
     // The check opens the device itself.
     let on_metal = placement.name() == "metal";
     drop(placement);
-    let candle = |reason| Ok(Box::new(CandlePlacement::instead(options.device, reason)?) as Box<dyn Placement>);
+    let candle = |reason: String| -> Result<Box<dyn Placement>, OpenError> {
+        Ok(Box::new(CandlePlacement::instead(options.device, reason)?))
+    };
     let candidates = Candidates {
         native: &|| native(options, shared),
         check: &super::check::check_one,

@@ -85,7 +85,8 @@ impl Decoder {
         let Heads { n_q, n_kv, d } = self.heads;
         let t = x.dim(0)?;
         let qkv = layer.qkv_proj.forward(&rms_norm(x, &layer.input_layernorm, self.eps)?)?;
-        let heads = |first: usize, count: usize| qkv.narrow(1, first * d, count * d)?.contiguous()?.reshape((1, t, count, d));
+        let heads =
+            |first: usize, count: usize| qkv.narrow(1, first * d, count * d)?.contiguous()?.reshape((1, t, count, d));
         let rotated = |heads: Tensor, norm: &Tensor| {
             rope_thd(&rms_norm(&heads, norm, self.eps)?, &step.cos, &step.sin)?.squeeze(0)
         };

@@ -33,7 +33,8 @@ impl Matrix {
             let stored = Tensor::from_raw_buffer(&bytes, dtype, &[outputs, inputs], device)?;
             if device.is_cpu() { stored.to_dtype(DType::F32) } else { Ok(stored) }
         };
-        let blocks = |kind| QTensor::new(QStorage::from_data(Cow::Borrowed(&bytes), device, kind)?, (outputs, padded_inputs));
+        let blocks =
+            |kind| QTensor::new(QStorage::from_data(Cow::Borrowed(&bytes), device, kind)?, (outputs, padded_inputs));
         let weight = match format {
             Format::F32 => QMatMul::Tensor(floats(DType::F32)?),
             Format::F16 => QMatMul::Tensor(floats(DType::F16)?),
@@ -42,7 +43,9 @@ impl Matrix {
             Format::Q4K => QMatMul::QTensor(Arc::new(blocks(GgmlDType::Q4K)?)),
         };
         let bytes = match &weight {
-            QMatMul::Tensor(weight) | QMatMul::TensorF16(weight) => weight.elem_count() * weight.dtype().size_in_bytes(),
+            QMatMul::Tensor(weight) | QMatMul::TensorF16(weight) => {
+                weight.elem_count() * weight.dtype().size_in_bytes()
+            }
             QMatMul::QTensor(weight) => weight.storage_size_in_bytes(),
         };
         let bias = bias.map(|bias| Tensor::from_vec(bias, outputs, device)).transpose()?;

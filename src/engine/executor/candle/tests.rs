@@ -15,8 +15,7 @@ const OPTIONS: CandleOptions =
 
 /// Formats, and the error allowed in their logits: both sides make bytes of the activations for
 /// quantized weights, each in its own way.
-const ALLOWED: [(Dtype, f32); 4] =
-    [(Dtype::F32, 1e-4), (Dtype::Bf16, 0.01), (Dtype::Q8_0, 0.03), (Dtype::Q4K, 0.05)];
+const ALLOWED: [(Dtype, f32); 4] = [(Dtype::F32, 1e-4), (Dtype::Bf16, 0.01), (Dtype::Q8_0, 0.03), (Dtype::Q4K, 0.05)];
 
 fn on_candle(config: &Config, dtype: Dtype) -> CandleExecutor {
     CandleExecutor::load(&CandleDevice::cpu(), config, &mut RandomTensors::new(), dtype, OPTIONS).unwrap()
@@ -92,9 +91,8 @@ fn attention_in_pieces_is_attention_at_once() {
 
 #[test]
 fn the_lowest_of_equal_logits_wins_and_what_is_no_number_never() {
-    let of = |rows: &[[f32; 4]]| {
-        largest(&Tensor::from_vec(rows.concat(), (rows.len(), 4), &Device::Cpu).unwrap()).unwrap()
-    };
+    let of =
+        |rows: &[[f32; 4]]| largest(&Tensor::from_vec(rows.concat(), (rows.len(), 4), &Device::Cpu).unwrap()).unwrap();
     assert_eq!(of(&[[1.0, 3.0, 3.0, 2.0], [4.0, 4.0, 4.0, 4.0]]), [1, 0]);
     assert_eq!(of(&[[f32::NAN, -1.0, f32::NAN, -2.0], [0.0, f32::NEG_INFINITY, f32::INFINITY, f32::NAN]]), [1, 2]);
     assert_eq!(of(&[[f32::NAN; 4]]), [0]);

@@ -71,8 +71,7 @@ impl Weights {
         let embed_tokens = loader.table("model.embed_tokens.weight")?;
         let layers = (0..config.num_hidden_layers).map(|layer| loader.layer(layer)).collect::<Result<_, _>>()?;
         let norm = Tensor::from_vec(loader.tensors.vector("model.norm.weight", hidden)?, hidden, device)?;
-        let lm_head =
-            if config.tie_word_embeddings { embed_tokens.clone() } else { loader.table("lm_head.weight")? };
+        let lm_head = if config.tie_word_embeddings { embed_tokens.clone() } else { loader.table("lm_head.weight")? };
         let mut rotary = Rotary::new(config.head_dim, config.rope_theta);
         let last = u32::try_from(positions - 1).map_err(|_| DeviceError("there are too many positions".to_string()))?;
         rotary.reach(last);
@@ -84,7 +83,10 @@ impl Weights {
     /// Returns the size of the matrices that a decode step reads.
     pub(super) fn bytes_per_step(&self) -> usize {
         let of_layer = |layer: &Layer| {
-            [&layer.qkv_proj, &layer.o_proj, &layer.gate_up_proj, &layer.down_proj].map(Matrix::bytes).iter().sum::<usize>()
+            [&layer.qkv_proj, &layer.o_proj, &layer.gate_up_proj, &layer.down_proj]
+                .map(Matrix::bytes)
+                .iter()
+                .sum::<usize>()
         };
         self.lm_head.bytes() + self.layers.iter().map(of_layer).sum::<usize>()
     }
