@@ -92,8 +92,8 @@ impl TextEngine {
         self.backend
     }
 
-    /// Returns what a reader of the results should know of how they are computed; `None` if there is
-    /// nothing to say.
+    /// Returns what a reader of the results should know of how they are computed; `None` if there
+    /// is nothing to say.
     pub fn note(&self) -> Option<&str> {
         self.note.as_deref()
     }

@@ -138,8 +138,8 @@ impl Journal {
         serde_json::from_str(&json).map(Some).map_err(malformed)
     }
 
-    /// Stores the formats in which the weights of the models are kept, and the backend that computes
-    /// them.
+    /// Stores the formats in which the weights of the models are kept, and the backend that
+    /// computes them.
     ///
     /// # Errors
     /// The database cannot be written.

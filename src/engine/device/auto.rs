@@ -74,7 +74,8 @@ fn key(placement: &dyn Placement, driver: &str) -> Digest {
     hasher.finish()
 }
 
-/// Records that the check was passed. A folder that cannot be written costs another check next time.
+/// Records that the check was passed. If the folder cannot be written, the check is repeated next
+/// time.
 fn remember(record: &PathBuf) {
     if let Some(folder) = record.parent() {
         let _ = std::fs::create_dir_all(folder);

@@ -40,8 +40,8 @@ pub struct DeviceCheck {
 /// The error allowed in logits of f32 weights, relative to the largest logit.
 const ALLOWED_F32: f64 = 1e-4;
 
-/// The same for bf16 weights and activations, as GPUs have them. Kernels that are right are off by a
-/// third of it.
+/// The same for bf16 weights and activations, as GPUs have them; it is what the tests allow the
+/// emulated devices.
 const ALLOWED_BF16: f64 = 0.03;
 
 /// The tokens of the prompts of the check: one that is prefilled in three steps, short ones beside
@@ -161,8 +161,8 @@ struct Expected<'a> {
 }
 
 impl<'a> Expected<'a> {
-    /// Computes the reference: `plain` with the kernels in plain Rust, and otherwise with those that
-    /// this CPU has.
+    /// Computes the reference: `plain` with the kernels in plain Rust, and otherwise with the best
+    /// that this CPU has.
     fn of(widths: &'a Widths, threads: Option<usize>, plain: bool) -> Result<Self, OpenError> {
         if let Some(free) = memory::free().filter(|free| *free < 2 * widths.bytes) {
             let gib = |bytes: u64| bytes as f64 / f64::from(1 << 30);

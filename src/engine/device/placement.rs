@@ -93,7 +93,7 @@ pub(crate) struct Loaded {
 ///
 /// # Errors
 /// The device is missing or this build cannot use it; or the threads cannot be started, or the
-/// machine lacks the instruction set that was named; or the backend cannot be deterministic, and has
+/// machine lacks the instruction set that was named; or the backend cannot be deterministic and has
 /// to be.
 pub(crate) fn choose(options: &EngineOptions, shared: Option<&Compute>) -> Result<Box<dyn Placement>, OpenError> {
     let placement = match options.backend {

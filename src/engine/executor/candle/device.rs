@@ -28,8 +28,8 @@ impl CandleDevice {
     pub(crate) fn cuda(number: usize) -> Result<Self, DeviceError> {
         let tensors = Device::new_cuda_with_stream(number)?;
         let Device::Cuda(device) = &tensors else { unreachable!("it was opened as one") };
-        // SAFETY: no tensor exists yet, and all of them are used on this one stream, by one thread at
-        // a time.
+        // SAFETY: no tensor exists yet, and all of them are used on this one stream, by one thread
+        // at a time.
         unsafe { device.disable_event_tracking() };
         let name = device.cuda_stream().context().name().map_err(|error| DeviceError(error.to_string()))?;
         let kernels = format!("candle {CANDLE_VERSION} on {name}");

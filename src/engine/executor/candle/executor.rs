@@ -100,8 +100,8 @@ impl CandleOptions {
         let room = ((free as f64 * SHARE) as usize).saturating_sub(self.step_bytes(config)) / block_bytes;
         if room < self.blocks.min(LEAST_TOKENS / self.block_tokens) {
             return Err(DeviceError(format!(
-                "{:.2} GiB are free beside the weights, which leaves too little for steps, keys and values: choose a smaller \
-                 `dtype`, or lower `engine.step_tokens`, or set `engine.kv_tokens`",
+                "{:.2} GiB are free beside the weights, which leaves too little for steps, keys and values: choose a \
+                 smaller `dtype`, or lower `engine.step_tokens`, or set `engine.kv_tokens`",
                 free as f64 / f64::from(1 << 30)
             )));
         }

@@ -83,7 +83,7 @@ fn preemption_drafts_and_shared_prefixes_happen_on_candle() {
         assert_near(&single, asked, found, &block_on(ask(&single, asked.clone())));
     }
     let counters = together.counters();
-    // Six sequences of 91 tokens share 48; the rest of them takes 18 blocks of the 11 that are left.
+    // Six sequences of 91 tokens share 48; the rest of them takes 18 blocks, and 11 are left.
     assert!(counters.peak_blocks <= 14 && counters.reused_tokens > 0, "{counters:?}");
     assert!(counters.accepted_tokens > 0, "{counters:?}");
     assert!(counters.prefilled_tokens > 48 + 6 * 3, "someone was preempted, and computed again: {counters:?}");
