@@ -40,8 +40,8 @@ fn candle_answers_as_our_own_kernels_do_and_says_who_it_is() {
     assert_ne!(native["model"]["digest"], candle["model"]["digest"]);
     assert_eq!(ran("native", &["--deterministic"]).code, 0);
     let refused = ran("candle", &["--deterministic"]);
-    let expected = "error: `--deterministic` cannot be kept by the backend candle, where a request's tokens may depend on \
-        what is computed beside it: leave it out, or choose `--backend native`\n";
+    let expected = "error: `--deterministic` cannot be kept by the backend candle, where a request's tokens may \
+        depend on what is computed beside it: leave it out, or choose `--backend native`\n";
     assert_eq!((refused.code, refused.stdout.as_str(), refused.stderr.as_str()), (2, "", expected));
     let unknown = ran("torch", &[]);
     let expected =

@@ -246,8 +246,8 @@ struct Engine {
     device: String,
     /// What computes the models there. `native` is the kernels of this program, and `candle` the
     /// operations of the library candle: slower, on the CPU, on Apple's GPUs, and on NVIDIA's in a
-    /// build with the feature `candle-cuda`. `auto` is `native`, but on a GPU whose results fail the
-    /// check of `maspo doctor --check` it is `candle`. Another backend gives other bits, and on
+    /// build with the feature `candle-cuda`. `auto` is `native`, but on a GPU whose results fail
+    /// the check of `maspo doctor --check` it is `candle`. Another backend gives other bits, and on
     /// candle an answer may depend on what is computed beside it, whatever `deterministic` says. A
     /// resumed run keeps the backend that it began with. The flag `--backend` overrides it.
     #[schemars(extend("enum" = Backend::ALL.map(Backend::name)))]
