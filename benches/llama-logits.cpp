@@ -1,10 +1,11 @@
-// How far llama.cpp's logits with quantized weights are from its own with the weights in f32: what `maspo bench --against f32` prints
-// for us, by the same protocol and the same measures (src/engine/agreement.rs). docs/peers.md says how to build and run it.
+// How far llama.cpp's logits with quantized weights are from its own with the weights in f32: what
+// `maspo bench --against f32` prints for us, by the same protocol and the same measures
+// (src/engine/bench/logit_divergence.rs). docs/peers.md says how to build and run it.
 //
 //     llama-logits REFERENCE.gguf OTHER.gguf [SEQUENCES [SEED]]
 //
-// The reference keeps keys and values in f32, the other one as llama.cpp does by default. Exit codes: 0 done, 1 llama.cpp failed,
-// 2 wrong arguments.
+// The reference keeps keys and values in f32, the other one as llama.cpp does by default. Exit
+// codes: 0 done, 1 llama.cpp failed, 2 wrong arguments.
 
 #include "llama.h"
 

@@ -1,26 +1,33 @@
 #!/usr/bin/env python3
-"""Speed of `maspo` beside llama.cpp and OpenVINO GenAI: same shape, same weights, same work, one run, in turn.
+"""Speed of `maspo` beside llama.cpp and OpenVINO GenAI: same shape, same weights, same work,
+one run, in turn.
 
-    python3 benches/peers.py --maspo target/release/maspo --peers /work/peers            # both peers, five rounds
-    python3 benches/peers.py --maspo target/release/maspo --peers /work/peers --batch 10 --precision 8 --rounds 1
-    python3 benches/peers.py --maspo target/release/maspo --smoke                        # CI: no peer, no model, seconds
+    python3 benches/peers.py --maspo target/release/maspo --peers /work/peers    # both peers
+    python3 benches/peers.py --maspo target/release/maspo --peers /work/peers \\
+        --batch 10 --precision 8 --rounds 1
+    python3 benches/peers.py --maspo target/release/maspo --smoke    # CI: no peer, no model, seconds
 
-The driver needs Python's standard library only. docs/peers.md says how to install the peers and make the models
-(`--make-models`, run with the Python of the peers' environment); a peer that is not there is reported as absent.
+The driver needs Python's standard library only. docs/peers.md says how to install the peers and
+make the models (`--make-models`, run with the Python of the peers' environment); a peer that is not
+there is reported as absent.
 
-What is measured. N sequences, each with its own random prompt tokens, no prefix cache between them, greedy, no end token:
-  maspo      `maspo bench`: prefill is the wall time of N requests for one new token; decode is the difference between two runs
-             on prompts whose keys and values are already there, one for all new tokens and one for a single token.
-  llama.cpp  `llama-batched-bench`: prefill is the evaluation of all prompts; decode is `new tokens` steps of N tokens. Tokens
-             are fed at random, so neither contains sampling (ours and OpenVINO's do: one argmax per sequence and step).
-  openvino   continuous batching, driven step by step, prompts first: prefill ends when the last sequence has its first token;
-             decode is the time of the steps after that.
-Prefill tok/s = N * prompt tokens / prefill time. Decode tok/s = new tokens of all sequences in the decode time / decode time.
-Each engine is started afresh for every batch size and round, runs once untimed and then three times in one process, and gives the
-median of the three.
-The engines take turns within a round and change places from round to round. Ratios are formed within a round.
+What is measured. N sequences, each with its own random prompt tokens, no prefix cache between them,
+greedy, no end token:
+  maspo      `maspo bench`: prefill is the wall time of N requests for one new token; decode is the
+             difference between two runs on prompts whose keys and values are already there, one for
+             all new tokens and one for a single token.
+  llama.cpp  `llama-batched-bench`: prefill is the evaluation of all prompts; decode is `new tokens`
+             steps of N tokens. Tokens are fed at random, so neither contains sampling (ours and
+             OpenVINO's do: one argmax per sequence and step).
+  openvino   continuous batching, driven step by step, prompts first: prefill ends when the last
+             sequence has its first token; decode is the time of the steps after that.
+Prefill tok/s = N * prompt tokens / prefill time. Decode tok/s = new tokens of all sequences in the
+decode time / decode time. Each engine is started afresh for every batch size and round, runs once
+untimed and then three times in one process, and gives the median of the three. The engines take
+turns within a round and change places from round to round. Ratios are formed within a round.
 
-Exit codes: 0 done, 1 an engine failed, 2 the input is wrong, 130 stopped by ctrl-C (what was measured is printed and written).
+Exit codes: 0 done, 1 an engine failed, 2 the input is wrong, 130 stopped by ctrl-C (what was
+measured is printed and written).
 """
 
 import argparse
@@ -63,7 +70,8 @@ class EngineError(Exception):
     """An engine ran and failed."""
 
 
-# --- the engines: each returns {batch, prefill tok/s, decode tok/s, bytes of weights a decode step reads, raw output}
+# --- the engines: each returns {batch, prefill tok/s, decode tok/s, bytes of weights a decode step
+# reads, raw output}
 
 
 class Maspo:
@@ -111,7 +119,7 @@ class LlamaCpp:
         return self.models / f"{dtype.lower()}.gguf"
 
     def version(self):
-        """The build says which instructions it may use; the log of a loaded model says whether AMX takes the weights."""
+        """The build says which instructions it may use; the log of a loaded model says whether AMX takes them."""
         cache = pathlib.Path(self.path).parent.parent / "CMakeCache.txt"
         wanted = ("GGML_AMX_INT8:", "GGML_AVX512_VNNI:", "GGML_NATIVE:", "CMAKE_CXX_COMPILER:", "GGML_OPENMP:")
         lines = cache.read_text().splitlines() if cache.is_file() else []
@@ -125,9 +133,23 @@ class LlamaCpp:
         # A sequence's share of the context is rounded up to 256 tokens.
         context = batch * -(-(options.prompt_tokens + options.new_tokens) // 256) * 256
         command = [self.path, "-m", str(self.file(dtype)), "-c", str(context), "-b", str(options.llama_batch)]
-        command += ["-ub", str(options.llama_ubatch), "-npp", str(options.prompt_tokens), "-ntg", str(options.new_tokens)]
+        command += [
+            "-ub",
+            str(options.llama_ubatch),
+            "-npp",
+            str(options.prompt_tokens),
+            "-ntg",
+            str(options.new_tokens),
+        ]
         # One run more than is counted: the first is for warm caches and pages.
-        command += ["-npl", ",".join([str(batch)] * (1 + options.repeats)), "-t", str(options.threads), "-tb", str(options.threads)]
+        command += [
+            "-npl",
+            ",".join([str(batch)] * (1 + options.repeats)),
+            "-t",
+            str(options.threads),
+            "-tb",
+            str(options.threads),
+        ]
         # -lv 4 so that the log names the buffers that hold the weights (AMX or not).
         command += ["-lv", "4", "--output-format", "jsonl", *shlex.split(options.llama_args)]
         text = run(command, options.timeout, both=True)
@@ -150,7 +172,10 @@ class OpenVino:
         self.python = layout["openvino_python"]
         self.models = layout["openvino"]
         self.absent = missing(self.python, self.models / "openvino_model.xml")
-        if not self.absent and subprocess.run([self.python, "-c", "import openvino_genai"], capture_output=True).returncode:
+        if (
+            not self.absent
+            and subprocess.run([self.python, "-c", "import openvino_genai"], capture_output=True).returncode
+        ):
             self.absent = f"{self.python} has no openvino_genai"
 
     def version(self):
@@ -222,7 +247,9 @@ def openvino_worker(job):
 
     once()  # not counted: for warm caches and pages, and shapes that the plugin has compiled for
     runs = [once() for _ in range(job["repeats"])]
-    columns = dict(zip(("prefill_s", "decode_s", "decode_tokens", "prefill_steps", "decode_steps"), map(list, zip(*runs))))
+    columns = dict(
+        zip(("prefill_s", "decode_s", "decode_tokens", "prefill_steps", "decode_steps"), map(list, zip(*runs)))
+    )
     core = openvino.Core()
     compiled = {}
     for key in ("INFERENCE_PRECISION_HINT", "KV_CACHE_PRECISION", "DYNAMIC_QUANTIZATION_GROUP_SIZE"):
@@ -239,13 +266,17 @@ def openvino_worker(job):
 def run(command, limit, both=False):
     """What the command prints; its error text and last lines if it fails."""
     try:
-        done = subprocess.run([str(part) for part in command], capture_output=True, text=True, timeout=limit, errors="replace")
+        done = subprocess.run(
+            [str(part) for part in command], capture_output=True, text=True, timeout=limit, errors="replace"
+        )
     except subprocess.TimeoutExpired:
         raise EngineError(f"no answer within {limit} s: {shlex.join(map(str, command))}") from None
     except OSError as error:
         raise EngineError(f"cannot run {command[0]}: {error}") from None
     if done.returncode:
-        raise EngineError(f"exit code {done.returncode} from {shlex.join(map(str, command))}: {tail(done.stderr or done.stdout)}")
+        raise EngineError(
+            f"exit code {done.returncode} from {shlex.join(map(str, command))}: {tail(done.stderr or done.stdout)}"
+        )
     return done.stdout + done.stderr if both else done.stdout
 
 
@@ -304,8 +335,9 @@ def cores():
 
 
 def read_bandwidth(threads, bytes_each=256 << 20, passes=7):
-    """Bytes per second that `threads` threads read at once: every pass, each thread looking with the C library's vectorized
-    `memchr` for a byte that its own buffer does not hold. ctypes releases Python's lock during the call."""
+    """Bytes per second that `threads` threads read at once: every pass, each thread looking with the
+    C library's vectorized `memchr` for a byte that its own buffer does not hold. ctypes releases
+    Python's lock during the call."""
     libc = ctypes.CDLL(None)
     libc.memchr.restype = ctypes.c_void_p
     libc.memchr.argtypes = (ctypes.c_void_p, ctypes.c_int, ctypes.c_size_t)
@@ -395,10 +427,20 @@ def measure_all(options, engines, samples, bandwidths, failures, save):
                             say(f"{label}: FAILED, not tried again: {error}")
                             continue
                     sample = {"round": number + 1, "engine": engine.name, "precision": precision, "dtype": dtype}
-                    sample |= {"batch": batch, **figures, "load_before": disturbance.load, "others_share": disturbance.share}
+                    sample |= {
+                        "batch": batch,
+                        **figures,
+                        "load_before": disturbance.load,
+                        "others_share": disturbance.share,
+                    }
                     samples.append(sample)
-                    others = "" if disturbance.share is None else f", others used {disturbance.share:.0%} of the machine"
-                    say(f"{label}: prefill {figures['prefill_tok_s']:.1f}, decode {figures['decode_tok_s']:.1f} tok/s{others}")
+                    others = (
+                        "" if disturbance.share is None else f", others used {disturbance.share:.0%} of the machine"
+                    )
+                    say(
+                        f"{label}: prefill {figures['prefill_tok_s']:.1f}, "
+                        f"decode {figures['decode_tok_s']:.1f} tok/s{others}"
+                    )
         save()
 
 
@@ -414,7 +456,9 @@ def summarize(samples, bandwidths):
     keys.sort(key=lambda key: (-int(key[0]), key[1], order[key[2]]))
     bandwidth = statistics.median(bandwidths) if bandwidths else None
     for precision, batch, engine, dtype in keys:
-        own = {s["round"]: s for s in samples if (s["precision"], s["batch"], s["engine"]) == (precision, batch, engine)}
+        own = {
+            s["round"]: s for s in samples if (s["precision"], s["batch"], s["engine"]) == (precision, batch, engine)
+        }
         decode = spread([s["decode_tok_s"] for s in own.values()])
         rate = decode["median"] / batch * next(iter(own.values()))["weight_bytes"]
         row = {"precision": precision, "batch": batch, "engine": engine, "dtype": dtype}
@@ -456,8 +500,13 @@ def print_tables(report):
     shares = [s["others_share"] for s in report["samples"] if s["others_share"] is not None]
     if shares:
         disturbed = " - DISTURBED, draw no conclusions" if max(shares) > 0.05 else ""
-        print(f"others used {statistics.median(shares):.0%} of the machine (median; at most {max(shares):.0%}){disturbed}")
-    print(f"{load['prompt_tokens']} prompt + {load['new_tokens']} new tokens, {load['rounds']} rounds: median (min..max), tok/s\n")
+        print(
+            f"others used {statistics.median(shares):.0%} of the machine (median; at most {max(shares):.0%}){disturbed}"
+        )
+    print(
+        f"{load['prompt_tokens']} prompt + {load['new_tokens']} new tokens, "
+        f"{load['rounds']} rounds: median (min..max), tok/s\n"
+    )
     rows = []
     for row in report["table"]:
         share = "" if row["of_read_bandwidth"] is None else f"{row['of_read_bandwidth']:.0%}"
@@ -470,7 +519,10 @@ def print_tables(report):
         lines(["", "batch", "engine", "weights", "prefill", "decode", "weights read, of bandwidth"], rows)
     if report["ratios"]:
         print("\nOurs over the peer, round by round: median (min..max)\n")
-        names = [[f"{row['precision']}-bit", str(row["batch"]), f"{row['peer']} {row['peer_dtype']}"] for row in report["ratios"]]
+        names = [
+            [f"{row['precision']}-bit", str(row["batch"]), f"{row['peer']} {row['peer_dtype']}"]
+            for row in report["ratios"]
+        ]
         cells = [[cell(row["prefill_tok_s"], 2), cell(row["decode_tok_s"], 2)] for row in report["ratios"]]
         lines(["", "batch", "peer", "prefill", "decode"], [left + right for left, right in zip(names, cells)])
     for failure in report["failures"]:
@@ -499,14 +551,19 @@ def bench(options):
         "command": shlex.join([sys.executable, *sys.argv]),
         "machine": machine(),
         "engines": states,
-        "load": {key: getattr(options, key) for key in ("batch", "prompt_tokens", "new_tokens", "threads", "rounds", "repeats", "kv_dtype")},
+        "load": {
+            key: getattr(options, key)
+            for key in ("batch", "prompt_tokens", "new_tokens", "threads", "rounds", "repeats", "kv_dtype")
+        },
         "method": __doc__.split("What is measured. ")[1].split("\n\nExit codes")[0],
     }
 
     def save():
         table, ratios = summarize(samples, bandwidths)
         failed = [dict(zip(("engine", "precision", "batch"), key), error=error) for key, error in failures.items()]
-        report.update(read_bandwidth_bytes_per_s=bandwidths, table=table, ratios=ratios, failures=failed, samples=samples)
+        report.update(
+            read_bandwidth_bytes_per_s=bandwidths, table=table, ratios=ratios, failures=failed, samples=samples
+        )
         if options.out:
             options.out.parent.mkdir(parents=True, exist_ok=True)
             partial = options.out.with_name(options.out.name + ".part")
@@ -544,7 +601,11 @@ def locate(options):
     root = root or pathlib.Path("peers")
     models = options.models or root / "models" / MODEL
     hf = options.model or models / "hf"
-    if not options.peers_only and not str(hf).startswith("embedded:") and not (pathlib.Path(hf) / "config.json").is_file():
+    if (
+        not options.peers_only
+        and not str(hf).startswith("embedded:")
+        and not (pathlib.Path(hf) / "config.json").is_file()
+    ):
         raise InputError(f"{hf}: no config.json of a model there; --make-models writes one, --model names another")
     return {
         "maspo": os.path.abspath(options.maspo) if options.maspo else None,
@@ -590,7 +651,7 @@ TOKENIZER_FILES = ("tokenizer.json", "tokenizer_config.json", "chat_template.jin
 
 
 def make_models(options):
-    """One set of random weights in three formats. Needs torch, safetensors, optimum-intel; runs in the peers' environment."""
+    """One set of random weights in three formats. Runs in the peers' environment, with torch and optimum-intel."""
     if not options.tokenizer:
         raise InputError("--make-models needs --tokenizer DIR with tokenizer.json and tokenizer_config.json of a Qwen3")
     for name in TOKENIZER_FILES[:2]:
@@ -608,7 +669,17 @@ def make_models(options):
         whole = gguf / "bf16.gguf"
         if not whole.is_file():
             partial = gguf / "bf16.gguf.part"
-            call([sys.executable, options.llama_source / "convert_hf_to_gguf.py", hf, "--outtype", "bf16", "--outfile", partial])
+            call(
+                [
+                    sys.executable,
+                    options.llama_source / "convert_hf_to_gguf.py",
+                    hf,
+                    "--outtype",
+                    "bf16",
+                    "--outfile",
+                    partial,
+                ]
+            )
             partial.rename(whole)
         quantize = options.llama.parent / "llama-quantize"
         for kind in ("Q8_0", "Q4_K_M"):
@@ -616,7 +687,10 @@ def make_models(options):
             if not target.is_file():
                 call([quantize, whole, target, kind, str(options.threads)])
     else:
-        say("no GGUF files: --llama-source (the llama.cpp source) and --llama (the built llama-batched-bench) were not both given")
+        say(
+            "no GGUF files: --llama-source (the llama.cpp source) and --llama (the built llama-batched-bench) "
+            "were not both given"
+        )
     if not (openvino / "openvino_model.xml").is_file():
         tool = pathlib.Path(sys.executable).parent / "optimum-cli"
         if tool.exists():
@@ -710,32 +784,66 @@ def parse():
     )
     path = pathlib.Path
     parser.add_argument("--maspo", type=path, metavar="PATH", help="our binary")
-    parser.add_argument("--peers", type=path, metavar="DIR", help="llama.cpp/bin, venv and models, as docs/peers.md makes them")
-    parser.add_argument("--models", type=path, metavar="DIR", help=f"hf, gguf, openvino-int8 (default: PEERS/models/{MODEL})")
+    parser.add_argument(
+        "--peers", type=path, metavar="DIR", help="llama.cpp/bin, venv and models, as docs/peers.md makes them"
+    )
+    parser.add_argument(
+        "--models", type=path, metavar="DIR", help=f"hf, gguf, openvino-int8 (default: PEERS/models/{MODEL})"
+    )
     parser.add_argument("--model", metavar="DIR", help="the model for us alone (default: MODELS/hf)")
-    parser.add_argument("--llama", type=path, metavar="PATH", help="llama-batched-bench (default: PEERS/llama.cpp/bin/...)")
-    parser.add_argument("--openvino-python", type=path, metavar="PATH", help="Python with openvino_genai (default: PEERS/venv)")
+    parser.add_argument(
+        "--llama", type=path, metavar="PATH", help="llama-batched-bench (default: PEERS/llama.cpp/bin/...)"
+    )
+    parser.add_argument(
+        "--openvino-python", type=path, metavar="PATH", help="Python with openvino_genai (default: PEERS/venv)"
+    )
     parser.add_argument("--batch", type=numbers, metavar="N,...", help="sequences at once (default: 1,10,40)")
-    parser.add_argument("--precision", type=precisions, metavar="8,4,32", help="bits of the weights (default: 8,4; 32 is us alone)")
+    parser.add_argument(
+        "--precision", type=precisions, metavar="8,4,32", help="bits of the weights (default: 8,4; 32 is us alone)"
+    )
     parser.add_argument("--prompt-tokens", type=positive, metavar="N", help="of each sequence (default: 128)")
     parser.add_argument("--new-tokens", type=positive, metavar="N", help="of each sequence, at least 2 (default: 64)")
-    parser.add_argument("--threads", type=positive, metavar="N", default=cores(), help="in every engine (default: all cores)")
+    parser.add_argument(
+        "--threads", type=positive, metavar="N", default=cores(), help="in every engine (default: all cores)"
+    )
     parser.add_argument("--rounds", type=positive, metavar="N", help="default: 5")
-    parser.add_argument("--repeats", type=positive, metavar="N", default=3, help="of a peer within a round; ours are always 3")
+    parser.add_argument(
+        "--repeats", type=positive, metavar="N", default=3, help="of a peer within a round; ours are always 3"
+    )
     parser.add_argument("--timeout", type=positive, metavar="S", default=3600, help="of one engine at one batch size")
-    parser.add_argument("--kv-dtype", metavar="DTYPE", help="of our keys and values: auto or int8 (default: auto, f16 here; OpenVINO's is u8)")
-    parser.add_argument("--llama-batch", type=positive, metavar="N", default=2048, help="llama.cpp's -b (default: its own, 2048)")
-    parser.add_argument("--llama-ubatch", type=positive, metavar="N", default=512, help="llama.cpp's -ub (default: its own, 512)")
+    parser.add_argument(
+        "--kv-dtype",
+        metavar="DTYPE",
+        help="of our keys and values: auto or int8 (default: auto, f16 here; OpenVINO's is u8)",
+    )
+    parser.add_argument(
+        "--llama-batch", type=positive, metavar="N", default=2048, help="llama.cpp's -b (default: its own, 2048)"
+    )
+    parser.add_argument(
+        "--llama-ubatch", type=positive, metavar="N", default=512, help="llama.cpp's -ub (default: its own, 512)"
+    )
     parser.add_argument("--llama-args", metavar="'...'", default="", help="further arguments for llama-batched-bench")
-    parser.add_argument("--openvino-batch", type=positive, metavar="N", default=1024, help="prompt tokens a step (default: 1024)")
-    parser.add_argument("--openvino-property", metavar="KEY=VALUE", action="append", default=[], help="of OpenVINO's CPU plugin")
-    parser.add_argument("--out", type=path, metavar="FILE", help="JSON (default: runs/peers-TIME.json; none for --smoke)")
+    parser.add_argument(
+        "--openvino-batch", type=positive, metavar="N", default=1024, help="prompt tokens a step (default: 1024)"
+    )
+    parser.add_argument(
+        "--openvino-property", metavar="KEY=VALUE", action="append", default=[], help="of OpenVINO's CPU plugin"
+    )
+    parser.add_argument(
+        "--out", type=path, metavar="FILE", help="JSON (default: runs/peers-TIME.json; none for --smoke)"
+    )
     which = parser.add_mutually_exclusive_group()
     which.add_argument("--peers-only", action="store_true")
     which.add_argument("--ours-only", action="store_true")
-    which.add_argument("--smoke", action="store_true", help="one short round of ours on the embedded model: does it run at all")
-    parser.add_argument("--make-models", type=path, metavar="DIR", help="write the random model in all formats and stop")
-    parser.add_argument("--tokenizer", type=path, metavar="DIR", help="for --make-models: a folder with Qwen3's tokenizer")
+    which.add_argument(
+        "--smoke", action="store_true", help="one short round of ours on the embedded model: does it run at all"
+    )
+    parser.add_argument(
+        "--make-models", type=path, metavar="DIR", help="write the random model in all formats and stop"
+    )
+    parser.add_argument(
+        "--tokenizer", type=path, metavar="DIR", help="for --make-models: a folder with Qwen3's tokenizer"
+    )
     parser.add_argument("--llama-source", type=path, metavar="DIR", help="for --make-models: the source of llama.cpp")
     parser.add_argument("--openvino-worker", help=argparse.SUPPRESS)
     options = parser.parse_args()
@@ -759,7 +867,8 @@ def parse():
 
 def main():
     options = parse()
-    # A polite kill ends like ctrl-C: the engine that runs is ended too, and what was measured is kept.
+    # A polite kill ends like ctrl-C: the engine that runs is ended too, and what was measured is
+    # kept.
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
         if options.openvino_worker:

@@ -16,7 +16,7 @@ pub(crate) fn optimize() -> Result<SearchResult, Box<dyn std::error::Error>> {
         ),
     ])?;
     let pool = include_str!("../models/triage/pool.jsonl").lines().take(12);
-    let queries = pool.map(|line| serde_json::from_str::<serde_json::Value>(line)).collect::<Result<Vec<_>, _>>()?;
+    let queries = pool.map(serde_json::from_str::<serde_json::Value>).collect::<Result<Vec<_>, _>>()?;
     let mut options = Options::default();
     (options.search.rounds, options.search.steps, options.search.batch) = (1, 2, 6);
     let questions = queries.iter().filter_map(|query| query["question"].as_str());

@@ -1,7 +1,7 @@
 #!/bin/sh
-# Checks that `cargo test --release` after `cargo build --release` compiles no crate of others a second
-# time: cargo plans both, and no crate may have other features or another profile in the second plan.
-# The plan is an unstable output of cargo, hence RUSTC_BOOTSTRAP.
+# Checks that `cargo test --release` after `cargo build --release` compiles no crate of others a
+# second time: cargo plans both, and no crate may have other features or another profile in the
+# second plan. The plan is an unstable output of cargo, hence RUSTC_BOOTSTRAP.
 #
 #   scripts/check-built-once.sh
 #

@@ -30,4 +30,5 @@ sys.exit(0 if doctor["cuda_architectures"] == "90" else 1)'
 
 # The kernels that nvcc compiled pack weights as the emulated ones do, and cuBLAS reports what is
 # missing without a device.
-MASPO_CUDA_ARCHITECTURES=90 cargo test --release --features cuda --lib -- kernels::gpu::cuda::tests::own executor::gpu::cublas
+MASPO_CUDA_ARCHITECTURES=90 cargo test --release -p maspo-engine --features cuda --lib -- \
+    kernels::gpu::cuda::tests::own executor::gpu::cublas

@@ -1,8 +1,10 @@
 #!/bin/sh
-# Compiles every kernels/cuda/*.cu with the real nvcc for all architectures of a release, without a GPU, and prints what each
-# kernel takes of a multiprocessor. Spilled registers are an error.
+# Compiles every kernels/cuda/*.cu with the real nvcc for all architectures of a release, without a
+# GPU, and prints what each kernel takes of a multiprocessor. Spilled registers are an error.
 #
-#   scripts/check-cuda.sh [ARCH ...]      default: sm_80 sm_86 sm_89 sm_90a, sm_100 and sm_120 if nvcc knows them, compute_80 (PTX)
+#   scripts/check-cuda.sh [ARCH ...]
+#
+# The default is sm_80 sm_86 sm_89 sm_90a, sm_100 and sm_120 if nvcc knows them, compute_80 (PTX).
 #
 # Exit: 0 all compile and nothing spills, 1 not so, 2 there is no nvcc.
 set -eu
@@ -21,7 +23,11 @@ if [ $# -eq 0 ]; then
     known=$("$nvcc" --list-gpu-code)
     newer=
     for arch in sm_100 sm_120; do
-        if echo "$known" | grep -qx "$arch"; then newer="$newer $arch"; else echo "SKIPPED: $arch, which this nvcc does not know" >&2; fi
+        if echo "$known" | grep -qx "$arch"; then
+            newer="$newer $arch"
+        else
+            echo "SKIPPED: $arch, which this nvcc does not know" >&2
+        fi
     done
     # shellcheck disable=SC2086 # the list is meant to be split
     set -- sm_80 sm_86 sm_89 sm_90a $newer compute_80
@@ -37,8 +43,8 @@ for arch in "$@"; do
     esac
     for source in kernels/cuda/*.cu; do
         name=$(basename "$source" .cu)
-        if ! "$nvcc" -std=c++17 -O3 "$gencode" $what -Werror all-warnings -Xptxas -v -Xptxas -warn-spills -o "$out/$name" "$source" \
-            >"$out/log" 2>&1; then
+        if ! "$nvcc" -std=c++17 -O3 "$gencode" $what -Werror all-warnings -Xptxas -v -Xptxas -warn-spills \
+            -o "$out/$name" "$source" >"$out/log" 2>&1; then
             echo "$arch $name: does not compile" >&2
             cat "$out/log" >&2
             failed=1
@@ -53,7 +59,8 @@ for arch in "$@"; do
                 for (i = 1; i <= NF; i++) if ($i == "Used") registers = $(i + 1)
                 printf "%s %s %s %s %s %s\n", arch, file, kernel, registers, stack, stores
             }' "$out/log" >"$out/rows"
-        # ptxas may say it in other words one day, and a table without rows would pass. PTX is not assembled, and two files have no kernel.
+        # ptxas may say it in other words one day, and a table without rows would pass. PTX is not
+        # assembled, and two files have no kernel.
         case $arch-$name in
             compute_*-* | *-abi | *-pack) ;;
             *)

@@ -32,7 +32,8 @@ without_clang=
 # removed, and `kernel` becomes OpenCL's keyword.
 if command -v clang++ >/dev/null; then
     for kernel in kernels/metal/*.metal; do
-        sed 's/\[\[kernel, [^]]*\]\] void/__kernel void/; s/ \[\[[a-z_]*\(([0-9])\)\{0,1\}\]\]//g' "$kernel" >"$dir/kernel.clcpp"
+        sed 's/\[\[kernel, [^]]*\]\] void/__kernel void/; s/ \[\[[a-z_]*\(([0-9])\)\{0,1\}\]\]//g' \
+            "$kernel" >"$dir/kernel.clcpp"
         clang++ -x clcpp -cl-std=CLC++2021 --target=spir64 -cl-no-stdinc -fsyntax-only -Wall -Werror \
             -I kernels/metal -I kernels/metal/address_spaces "$dir/kernel.clcpp" || {
             echo "$kernel: wrong as OpenCL C++" >&2
@@ -47,7 +48,8 @@ fi
 
 # Prints the folder of the standard library's source, or nothing.
 source_of_std() {
-    for folder in "${MASPO_RUST_SRC:-}" "$(rustc --print sysroot)/lib/rustlib/src/rust" "$dir/$fetched/rust-src/lib/rustlib/src/rust"; do
+    for folder in "${MASPO_RUST_SRC:-}" "$(rustc --print sysroot)/lib/rustlib/src/rust" \
+        "$dir/$fetched/rust-src/lib/rustlib/src/rust"; do
         if [ -e "$folder/library/std/Cargo.toml" ]; then
             echo "$folder/library"
             return
@@ -57,14 +59,18 @@ source_of_std() {
 
 fetch_std() {
     for tool in curl tar xz sha256sum; do
-        command -v $tool >/dev/null || missing "no source of the standard library, and no $tool to fetch it with: run \`rustup component add rust-src\`"
+        command -v $tool >/dev/null ||
+            missing "no source of the standard library, and no $tool to fetch it with: \
+run \`rustup component add rust-src\`"
     done
     for file in "$fetched.tar.xz.sha256" "$fetched.tar.xz"; do
         curl -sSfL --max-time 300 -o "$dir/$file" "https://static.rust-lang.org/dist/$file" ||
-            missing "the standard library's source cannot be fetched: set MASPO_RUST_SRC to a folder that has the \`library\` of Rust $version"
+            missing "the standard library's source cannot be fetched: \
+set MASPO_RUST_SRC to a folder that has the \`library\` of Rust $version"
     done
     wanted=$(cut -c 1-64 "$dir/$fetched.tar.xz.sha256")
-    [ "$(sha256sum "$dir/$fetched.tar.xz" | cut -c 1-64)" = "$wanted" ] || missing "$dir/$fetched.tar.xz is damaged: fetch it again"
+    [ "$(sha256sum "$dir/$fetched.tar.xz" | cut -c 1-64)" = "$wanted" ] ||
+        missing "$dir/$fetched.tar.xz is damaged: fetch it again"
     tar -C "$dir" -xJf "$dir/$fetched.tar.xz"
     rm "$dir/$fetched.tar.xz"
 }
@@ -92,7 +98,8 @@ done
 TOOL
 chmod +x "$dir/tools/cc" "$dir/tools/ar"
 
-export CC_aarch64_apple_darwin="$dir/tools/cc" CXX_aarch64_apple_darwin="$dir/tools/cc" AR_aarch64_apple_darwin="$dir/tools/ar"
+export CC_aarch64_apple_darwin="$dir/tools/cc" CXX_aarch64_apple_darwin="$dir/tools/cc"
+export AR_aarch64_apple_darwin="$dir/tools/ar"
 export SDKROOT="$dir/tools" MACOSX_DEPLOYMENT_TARGET=13.0
 export RUSTC_BOOTSTRAP=1 __CARGO_TESTS_ONLY_SRC_ROOT="$std" CARGO_TARGET_DIR="$dir/target"
 set -- --target $target -Zbuild-std=std,panic_abort,test --features metal --lib --bins --tests

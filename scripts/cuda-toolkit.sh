@@ -35,7 +35,8 @@ if [ "$(cat "$stamp" 2>/dev/null || true)" != "$wheels" ]; then
         --target "$unpacked" $wheels >"$unpacked.log" 2>&1 || {
         sed 's/^/pip: /' "$unpacked.log" >&2
         rm -f "$unpacked.log"
-        echo "error: the wheels could not be fetched (no network, no room, or no x86-64 or ARM Linux); on a machine with network:" >&2
+        echo "error: the wheels could not be fetched (no network, no room, or no x86-64 or ARM Linux);" >&2
+        echo "on a machine with network:" >&2
         echo "  $python -m pip download --no-deps -d wheels $wheels" >&2
         echo "and here: PIP_NO_INDEX=1 PIP_FIND_LINKS=wheels scripts/cuda-toolkit.sh $1" >&2
         exit 3
@@ -56,7 +57,8 @@ if [ "$(cat "$stamp" 2>/dev/null || true)" != "$wheels" ]; then
     done
     "$home/bin/nvcc" --version >/dev/null || { echo "error: the assembled nvcc does not run" >&2; exit 3; }
     printf '%s' "$wheels" >"$stamp"
-    echo "assembled $("$home/bin/nvcc" --version | sed -n 's/.*release \([^,]*\),.*/CUDA \1/p') in $home; what it builds wants NVIDIA's driver 580 or newer" >&2
+    release=$("$home/bin/nvcc" --version | sed -n 's/.*release \([^,]*\),.*/CUDA \1/p')
+    echo "assembled $release in $home; what it builds wants NVIDIA's driver 580 or newer" >&2
 fi
 
 cat <<VARIABLES

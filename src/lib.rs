@@ -26,7 +26,7 @@
 //!
 //! The modules behind this façade serve the program, its tests and its benchmarks; they may change
 //! with every version. They stand here in the order of their layers: a module imports only from
-//! those above it. ARCHITECTURE.md has the exact rule, and `tests/tidy.rs` checks it.
+//! those above it. ARCHITECTURE.md has the exact rule, and `tests/tidy` checks it.
 
 // Standard output and standard error have one place that writes to them: `cli::output`.
 #![cfg_attr(not(test), warn(clippy::print_stdout, clippy::print_stderr))]

@@ -1,6 +1,7 @@
 //! The forward pass compared with Hugging Face transformers in f32 (`tests/golden/models.json`,
 //! written by `make_reference.py`): logits after prompts of 1 to 2,000 tokens, and greedy tokens,
-//! on random-weight models of several shapes.
+//! on random-weight models of several shapes. `rope.json`, written by `make_rope.py`, holds the
+//! same for scaled rotary frequencies.
 
 mod support;
 
@@ -88,4 +89,17 @@ fn logits_and_greedy_tokens_are_those_of_transformers() {
 #[test]
 fn on_candle_they_are_too() {
     cases().iter().for_each(|case| check(case, Backend::Candle));
+}
+
+#[derive(Deserialize)]
+struct Scaled {
+    models: Vec<Case>,
+}
+
+#[test]
+fn scaled_rotary_frequencies_give_the_tokens_of_transformers() {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden/rope.json");
+    let scaled: Scaled = serde_json::from_slice(&std::fs::read(path).unwrap()).unwrap();
+    assert!(scaled.models.len() >= 10);
+    scaled.models.iter().for_each(check);
 }

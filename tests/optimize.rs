@@ -240,3 +240,25 @@ fn a_folder_that_cannot_be_created_is_an_environment_error() {
     assert_eq!(code(&output), 3, "{}", stderr(&output));
     assert!(stderr(&output).contains("choose another folder with --out"), "{}", stderr(&output));
 }
+
+#[test]
+fn a_run_folder_may_have_any_name() {
+    let workspace = Workspace::new();
+    for name in ["file:d", "file:b?mode=memory", ":memory:", "100%25 é#1"] {
+        let folder = tempfile::tempdir().unwrap();
+        let mut command = workspace.command("unused", &["--set", "search.candidates=1", "--set", "search.batch=1"]);
+        let args: Vec<_> = command.get_args().map(std::ffi::OsStr::to_os_string).collect();
+        let at = args.iter().position(|arg| arg == "--out").expect("the folder is named");
+        command = Command::new(env!("CARGO_BIN_EXE_maspo"));
+        command.args(&args[..at]).args(&args[at + 2..]).args(["--out", name]).current_dir(folder.path());
+        assert_eq!(code(&command.output().unwrap()), 0);
+        // Everything lies in the folder of that name, and nothing elsewhere.
+        let entries = |path: &Path| -> Vec<_> { fs::read_dir(path).unwrap().map(|e| e.unwrap().file_name()).collect() };
+        assert_eq!(entries(folder.path()), [name]);
+        assert!(entries(&folder.path().join(name)).contains(&"run.sqlite".into()), "{name}");
+        let show =
+            || Command::new(env!("CARGO_BIN_EXE_maspo")).args(["show", name]).current_dir(folder.path()).output();
+        let shown = show().unwrap();
+        assert_eq!(code(&shown), 0, "{}", stderr(&shown));
+    }
+}

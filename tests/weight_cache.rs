@@ -45,6 +45,7 @@ impl Folders {
         let how = LoadOptions {
             dtype: DtypeRequest::Requested(Dtype::Q8_0),
             compute: None,
+            date: None,
             watch: &mut |event| progress.push(event),
         };
         let model = LocalModel::open_as(&source, &options, false, TokenizerRequirement::Required, how).unwrap();
@@ -107,6 +108,7 @@ fn the_second_start_reads_all_converted_weights_from_disk() {
         .map(|event| match event {
             LoadProgress::Loaded { done, all } => (*done, *all),
             LoadProgress::Resolved(_) => panic!("once is enough"),
+            LoadProgress::Noticed(notice) => panic!("nothing is unusual: {notice:?}"),
         })
         .collect();
     assert!(done.len() > 15 && done.is_sorted(), "{done:?}");

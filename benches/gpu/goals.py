@@ -1,12 +1,13 @@
-"""The goals of the GPU suite against a report of it: each met, missed or not measured, with its figure. Arithmetic on plain
-dicts; knows nothing of how they were measured.
+"""The goals of the GPU suite against a report of it: each met, missed or not measured, with its
+figure. Arithmetic on plain dicts; knows nothing of how they were measured.
 """
 
 BATCHES = (1, 10, 20, 40, 80)
 DTYPES = ("bf16", "q8_0", "q4_k")
 MODES = ("deterministic", "fast")
 
-# More of the bandwidth than was measured cannot be read; a tenth is what that measurement may be off.
+# More of the bandwidth than was measured cannot be read; a tenth is what that measurement may be
+# off.
 MOST_OF_BANDWIDTH = 1.1
 TOO_FAST = "more than the bandwidth measured beside it was read: one of the two is wrong"
 # Speed of kernels that compute something else counts nothing.
@@ -27,7 +28,8 @@ def evaluate(report):
 
 
 def judge(row, report, steps):
-    """Adds `state`; a figure alone does not meet a goal, it has to come from a GPU whose results are right."""
+    """Adds `state`; a figure alone does not meet a goal, it has to come from a GPU whose results
+    are right."""
     figure, why, on_gpu = row["figure"], row.pop("doubt", None), row.pop("on_gpu")
     broken = [name for name in CHECKS if steps.get(name, {}).get("status") == "failed"]
     if figure is None:
@@ -50,7 +52,7 @@ def judge(row, report, steps):
 
 def runs(steps, dtype, mode):
     """Batch → figures of that decode step, and whether they are a GPU's."""
-    found = steps.get(f"decode-{dtype}", {}).get("runs", {}).get(mode)
+    found = steps.get(f"decode-{mode}", {}).get("runs", {}).get(dtype)
     if not found:
         return {}, False
     return {run["batch"]: run for run in found["runs"]}, str(found.get("device", "")).startswith("cuda")
@@ -93,7 +95,8 @@ def transformers(steps):
     if peer and not peer.get("compiled"):
         row["doubt"] = "transformers did not compile"
     on_gpu = bool(ours and peer) and all(str(side.get("device", "")).startswith("cuda") for side in (ours, peer))
-    # Then torch.compile gives its kernels, but not the graphs that make it fast: worth knowing beside a ratio.
+    # Then torch.compile gives its kernels, but not the graphs that make it fast: worth knowing
+    # beside a ratio.
     skipped = "; transformers without CUDA graphs" if peer and peer.get("cudagraph_skips") else ""
     return {**row, "on_gpu": on_gpu, "note": f"deterministic, both in one step{skipped}"}
 

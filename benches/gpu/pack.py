@@ -1,5 +1,6 @@
-"""The folder that is carried to a GPU machine: both binaries, stripped and compressed, the shape of the large model and the suite
-itself, with a manifest that says what they were built from; and its unpacking there. Knows no step.
+"""The folder that is carried to a GPU machine: both binaries, stripped and compressed, the shape of
+the large model and the suite itself, with a manifest that says what they were built from; and its
+unpacking there. Knows no step.
 """
 
 import datetime
@@ -9,6 +10,7 @@ import lzma
 import os
 import pathlib
 import platform
+import shlex
 import shutil
 import subprocess
 import tempfile
@@ -21,17 +23,23 @@ MANIFEST = "manifest.json"
 BENCHES = pathlib.Path(__file__).resolve().parent.parent
 SHAPE = "qwen3-8b"
 # Name in the pack → what it is, for messages.
-BINARIES = {"maspo": "the program", "maspo-tests": "the library's tests"}
-# The test binaries of these packages are looked at, in this order.
-TEST_PACKAGES = ("maspo_engine", "maspo")
+BINARIES = {"maspo": "the program", "maspo-tests": "the engine's tests"}
+# The cargo packages that have the program and the kernels' tests.
+PROGRAM_PACKAGE = "maspo"
+TEST_PACKAGE = "maspo-engine"
 KERNEL_TESTS = "kernels::gpu::cuda"
 # A whole model of them on the machine's own GPU.
 MODEL_TESTS = "this_machine"
+TIMING_TEST = "gpu::timing::every_kernel_is_timed"
+BUILD_S = 3600
 
 
 def source_files():
-    """Path in the pack → file here. In a pack the suite lies flat beside the script; in a checkout in benches/ and scripts/."""
-    script = next((p for p in (BENCHES / "gpu-suite.sh", BENCHES.parent / "scripts" / "gpu-suite.sh") if p.is_file()), None)
+    """Path in the pack → file here. In a pack the suite lies flat beside the script; in a checkout
+    in benches/ and scripts/."""
+    script = next(
+        (p for p in (BENCHES / "gpu-suite.sh", BENCHES.parent / "scripts" / "gpu-suite.sh") if p.is_file()), None
+    )
     if script is None:
         raise InputError(f"gpu-suite.sh is neither in {BENCHES} nor in {BENCHES.parent / 'scripts'}")
     files = {"gpu-suite.sh": script, "gpu_suite.py": BENCHES / "gpu_suite.py"}
@@ -41,7 +49,8 @@ def source_files():
 
 
 def pack(folder, binaries, limit_bytes=LIMIT_BYTES, say=print):
-    """Fills `folder` with a pack of `binaries` (name → path); gives its size in bytes. None too large is left there."""
+    """Fills `folder` with a pack of `binaries` (name → path); gives its size in bytes. None too
+    large is left there."""
     folder = pathlib.Path(folder)
     if folder.exists() and not (folder / MANIFEST).is_file() and (not folder.is_dir() or any(folder.iterdir())):
         raise InputError(f"{folder} is not empty and no pack of an earlier run: name another folder")
@@ -72,7 +81,9 @@ def pack(folder, binaries, limit_bytes=LIMIT_BYTES, say=print):
             say(f"{size / 1e6:9.3f} MB  {name}")
         say(f"{total / 1e6:9.3f} MB  in all, of at most {limit_bytes / 1e6:.0f} MB")
         if total > limit_bytes:
-            raise InputError(f"the pack would be {total / 1e6:.1f} MB, more than {limit_bytes / 1e6:.0f} MB: nothing was written")
+            raise InputError(
+                f"the pack would be {total / 1e6:.1f} MB, more than {limit_bytes / 1e6:.0f} MB: nothing was written"
+            )
         if folder.exists():
             shutil.rmtree(folder)
         made.rename(folder)
@@ -125,36 +136,60 @@ def unpack(folder, target):
     return paths, manifest
 
 
-def built(maspo, tests):
-    """The binaries named on the command line, or those that the checkout's build made."""
-    target = pathlib.Path(os.environ.get("CARGO_TARGET_DIR") or BENCHES.parent / "target") / "release"
-    maspo = pathlib.Path(maspo or target / "maspo")
-    if not os.access(maspo, os.X_OK):
-        raise InputError(f"{maspo}: no such program; build it (`cargo build --release --features cuda`) or name it with --maspo")
-    tests = pathlib.Path(tests) if tests else newest_tests(maspo.parent / "deps")
-    if tests is None or not os.access(tests, os.X_OK):
-        where = tests or maspo.parent / "deps/maspo-*"
-        hint = "build them (`cargo test --release --features cuda --lib --no-run`) or name them with --tests"
-        raise InputError(f"{where}: no tests of the library with `{KERNEL_TESTS}`; {hint}")
-    return {"maspo": maspo.resolve(), "maspo-tests": tests.resolve()}
+def built(maspo, tests, cuda, say=print):
+    """The binaries named on the command line, or those that cargo says it has built: with the
+    feature cuda, or as they are."""
+    named = {"maspo": maspo, "maspo-tests": tests}
+    for name, path in named.items():
+        if path and not os.access(path, os.X_OK):
+            raise InputError(f"{path}: no such program ({BINARIES[name]})")
+    features = ["--features", "cuda"] if cuda else []
+    release = ["--release", *features, "--message-format=json-render-diagnostics"]
+    found = {
+        "maspo": maspo or cargo(["build", "-p", PROGRAM_PACKAGE, "--bin", "maspo", *release], is_program, say),
+        "maspo-tests": tests or cargo(["test", "-p", TEST_PACKAGE, "--lib", "--no-run", *release], is_tests, say),
+    }
+    return {name: pathlib.Path(path).resolve() for name, path in found.items()}
 
 
-def newest_tests(folder):
-    """The newest executable there that lists kernel tests; the program's own tests and the program lie there too."""
-    named = [path for package in TEST_PACKAGES for path in folder.glob(f"{package}-*")]
-    found = [path for path in named if "." not in path.name and os.access(path, os.X_OK)]
-    for path in sorted(found, key=lambda path: path.stat().st_mtime, reverse=True):
-        try:
-            listed = succeed(run([path, KERNEL_TESTS, "--list"], 20)).stdout
-        except Failed:
-            continue
-        if KERNEL_TESTS in listed:
-            return path
-    return None
+def cargo(arguments, wanted, say):
+    """The executable that cargo names in an artifact that is `wanted`; it builds it first, unless
+    that was done before."""
+    command = ["cargo", *arguments]
+    say(shlex.join(command))
+    try:
+        # What it says of warnings and progress goes where it always goes.
+        done = subprocess.run(command, stdout=subprocess.PIPE, text=True, cwd=BENCHES.parent, timeout=BUILD_S)
+    except (OSError, subprocess.TimeoutExpired) as error:
+        raise InputError(f"{error}; build elsewhere, and name the binaries with --maspo and --tests") from None
+    if done.returncode:
+        raise InputError(f"`{shlex.join(command)}` failed with exit code {done.returncode}")
+    return executable(done.stdout, wanted)
+
+
+def executable(messages, wanted):
+    """The executable of the last artifact in cargo's messages that is `wanted`."""
+    found = None
+    for line in messages.splitlines():
+        message = json.loads(line) if line.startswith("{") else {}
+        if message.get("reason") == "compiler-artifact" and message.get("executable") and wanted(message):
+            found = message["executable"]
+    if found is None:
+        raise InputError("cargo names no executable of what it has built")
+    return pathlib.Path(found)
+
+
+def is_program(artifact):
+    return artifact["target"]["name"] == "maspo" and "bin" in artifact["target"]["kind"]
+
+
+def is_tests(artifact):
+    return artifact["profile"]["test"] and artifact["target"]["name"] == TEST_PACKAGE.replace("-", "_")
 
 
 def git_of(binaries):
-    """The checkout that the program was built in, where its folder lies in one; else that of the suite."""
+    """The checkout that the program was built in, where its folder lies in one; else that of the
+    suite."""
     return git(binaries["maspo"].parent) or git(BENCHES)
 
 
@@ -170,7 +205,8 @@ def git(folder):
 
 
 def architectures(maspo, say):
-    """The GPUs that the program has kernels for; says so where there are none, since a pack of it shows nothing on a GPU."""
+    """The GPUs that the program has kernels for; says so where there are none, since a pack of it
+    shows nothing on a GPU."""
     try:
         found = json_object(succeed(run([maspo, "doctor", "--json"], 60)).stdout, "doctor").get("cuda_architectures")
     except Failed as error:

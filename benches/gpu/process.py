@@ -1,5 +1,5 @@
-"""Runs other programs with a time limit, for the steps of the GPU suite. Knows no step and no figure: a child either gives its
-output or an exception that says in one line what went wrong.
+"""Runs other programs with a time limit, for the steps of the GPU suite. Knows no step and no
+figure: a child either gives its output or an exception that says in one line what went wrong.
 """
 
 import json
@@ -15,7 +15,11 @@ class InputError(Exception):
 
 
 class Failed(Exception):
-    """A step ran and did not come out right."""
+    """A step ran and did not come out right; `stdout` is what its program had printed until then."""
+
+    def __init__(self, reason, stdout=""):
+        super().__init__(reason)
+        self.stdout = stdout
 
 
 class Absent(Exception):
@@ -30,8 +34,9 @@ class Done:
 
 
 def run(command, limit_s, env=None, cwd=None):
-    """Runs a child in a session of its own; past `limit_s` it and its children are ended. Raises `Failed` on a program that cannot
-    start or outlasts its limit; the caller looks at the exit status."""
+    """Runs a child in a session of its own; past `limit_s` it and its children are ended. Raises
+    `Failed` on a program that cannot start or outlasts its limit; the caller looks at the exit
+    status."""
     command = [str(part) for part in command]
     if limit_s <= 0:
         raise Failed(f"no time is left for {brief(command)}")
@@ -54,7 +59,8 @@ def run(command, limit_s, env=None, cwd=None):
         stdout, stderr = child.communicate(timeout=limit_s)
     except subprocess.TimeoutExpired:
         stdout, stderr = end(child)
-        raise Failed(f"no answer within {limit_s:.0f} s: {brief(command)}: {tail(stderr or stdout)}") from None
+        text = f"no answer within {limit_s:.0f} s: {brief(command)}: {tail(stderr or stdout)}"
+        raise Failed(text, stdout) from None
     except BaseException:
         end(child)
         raise
@@ -79,7 +85,7 @@ def succeed(done):
     if done.code == 2 and refused:
         raise Failed(f"this build does not know what the suite asks of it ({refused}): {brief(done.command)}")
     how = f"signal {-done.code}" if done.code < 0 else f"exit code {done.code}"
-    raise Failed(f"{how} from {brief(done.command)}: {tail(text)}")
+    raise Failed(f"{how} from {brief(done.command)}: {tail(text)}", done.stdout)
 
 
 def is_refusal(line):
@@ -98,6 +104,20 @@ def json_object(text, command):
             if found.get("command") == command:
                 return found
     raise Failed(f"`{command}` printed no JSON object of its own: {tail(text) or 'nothing'}")
+
+
+def json_objects(text, command):
+    """Every line of `text` that is a JSON object whose `command` is the one given; a line that was
+    cut off is none."""
+    found = []
+    for line in text.splitlines():
+        try:
+            read = json.loads(line) if line.startswith("{") else {}
+        except ValueError:
+            continue
+        if read.get("command") == command:
+            found.append(read)
+    return found
 
 
 def json_lines(text):

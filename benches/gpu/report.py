@@ -1,5 +1,5 @@
-"""The report of the GPU suite: one JSON file, parts of one run put together, and the tables in Markdown. Knows the form of the
-steps' results and measures nothing.
+"""The report of the GPU suite: one JSON file, parts of one run put together, and the tables in
+Markdown. Knows the form of the steps' results and measures nothing.
 """
 
 import json
@@ -47,14 +47,16 @@ def read(path):
 
 
 def merge(paths):
-    """One report of several parts of a run: of the same build, on machines of the same kind. Of a step that is in two of them the
-    one that came out right counts, else the later."""
+    """One report of several parts of a run: of the same build, on machines of the same kind. Of a
+    step that is in two of them the one that came out right counts, else the later."""
     parts = sorted((read(path) for path in paths), key=lambda part: part["date"])
     merged = dict(parts[0])
     for part in parts[1:]:
         for field in ("dry_run", "git", "version", "device", "name", "driver", "load"):
             if part[field] != merged[field]:
-                raise InputError(f"these are no parts of one run: {field} is {merged[field]} in one and {part[field]} in another")
+                raise InputError(
+                    f"these are no parts of one run: {field} is {merged[field]} in one and {part[field]} in another"
+                )
     steps = {}
     for part in parts:
         for step in part["steps"]:
@@ -77,11 +79,18 @@ def markdown(report):
     lines = [f"## GPU suite: {report['name']}, {report['date']}", ""]
     if report["dry_run"]:
         lines += ["**Dry run on a CPU with tiny shapes: no figure here says anything about a GPU.**", ""]
-    commit = report["git"]["commit"][:12] + (" with changes" if report["git"]["dirty"] else "") if report["git"] else "unknown"
-    lines += [f"{report['version']}, commit {commit}, driver {report['driver'] or 'none'}, device {report['device']}.", ""]
+    commit = (
+        report["git"]["commit"][:12] + (" with changes" if report["git"]["dirty"] else "")
+        if report["git"]
+        else "unknown"
+    )
+    lines += [
+        f"{report['version']}, commit {commit}, driver {report['driver'] or 'none'}, device {report['device']}.",
+        "",
+    ]
     rows = [[step["step"], step["status"], f"{step['seconds']:.1f}", gist(step)] for step in report["steps"]]
     lines += table(["step", "status", "seconds", ""], rows)
-    lines += decode_table(steps) + workload_table(steps)
+    lines += decode_table(steps) + workload_table(steps) + times_table(steps)
     rows = []
     for goal in report["goals"]:
         figure = "–" if goal["figure"] is None else f"{goal['figure']:.3f}"
@@ -96,16 +105,37 @@ def gist(step):
         return step["reason"][:400].replace("|", "/").replace("\n", " ")
     kind = step["step"]
     if kind == "machine":
-        devices = [f"{d.get('name')} ({d.get('compute_capability')})" for d in step["doctor"]["devices"] if not d.get("problem")]
+        devices = [
+            f"{d.get('name')} ({d.get('compute_capability')})"
+            for d in step["doctor"]["devices"]
+            if not d.get("problem")
+        ]
         return ", ".join(devices) or "no GPU"
     if kind == "kernels":
-        return f"{step['passed']} tests passed" + (f", {step['listed']} listed" if "listed" in step else "")
+        return f"{step['passed']} tests passed"
+    if kind == "kernel-times":
+        return f"{len(step['times'])} figures"
+    if kind == "two-layers":
+        slower = f"launched one by one, a decode step takes {step['ratio']:.2f} times as long as captured"
+        return slower + refused(step["graphs"])
+    if kind == "bf16-x10":
+        (run,) = step["runs"]["bf16"]["runs"]
+        share = f"{100 * run['bandwidth_fraction']:.1f} % of the bandwidth"
+        return f"{run['ms_per_step']:.3f} ms a step, {share}{refused(step['runs']['bf16'])}"
+    if kind.startswith("decode-"):
+        return "; ".join(f"{dtype}{text}" for dtype, found in step["runs"].items() if (text := refused(found)))
     if kind == "parity":
         return parity_gist(step)
-    if kind == "transformers":
+    if kind in ("transformers", "vllm"):
         peer, ours = step["peer"], step["ours"]
         return f"{ours['decode_tokens_per_s']:.1f} over {peer['decode_tokens_per_s']:.1f} tok/s = {step['ratio']:.2f}"
     return ""
+
+
+def refused(found):
+    """What to say of sizes of decode steps that could not be captured; nothing where all could."""
+    count = found.get("refused_captures", 0)
+    return f", {count} captures refused" if count else ""
 
 
 def parity_gist(step):
@@ -120,15 +150,29 @@ def parity_gist(step):
 
 def decode_table(steps):
     rows = []
-    for dtype in goals.DTYPES:
-        for mode, found in steps.get(f"decode-{dtype}", {}).get("runs", {}).items():
+    for mode in goals.MODES:
+        for dtype, found in steps.get(f"decode-{mode}", {}).get("runs", {}).items():
             for run in found["runs"]:
                 share = f"{100 * run['bandwidth_fraction']:.1f} %"
-                rates = [f"{run['prefill_tokens_per_s']:.0f}", f"{run['decode_tokens_per_s']:.1f}", f"{run['ms_per_step']:.3f}"]
+                rates = [
+                    f"{run['prefill_tokens_per_s']:.0f}",
+                    f"{run['decode_tokens_per_s']:.1f}",
+                    f"{run['ms_per_step']:.3f}",
+                ]
                 bandwidth = f"{found['read_bandwidth_bytes_per_s'] / 1e9:.0f}"
                 rows.append([dtype, mode, str(run["batch"]), *rates, share, bandwidth])
     head = ["weights", "mode", "batch", "prefill tok/s", "decode tok/s", "ms a step", "of bandwidth", "GB/s measured"]
     return table(head, rows)
+
+
+def times_table(steps):
+    """Every kernel by itself."""
+    rows = []
+    for time in steps.get("kernel-times", {}).get("times", []):
+        what = [time["kernel"], time.get("matrix", ""), time.get("format", ""), str(time["rows"])]
+        operations = f"{time['tflop_per_s']:.1f}" if time["tflop_per_s"] else ""
+        rows.append([*what, f"{time['us']:.2f}", f"{time['gb_per_s']:.0f}", operations])
+    return table(["kernel", "matrix", "weights", "rows", "µs", "GB/s", "TFLOP/s"], rows)
 
 
 def workload_table(steps):

@@ -1,5 +1,6 @@
-"""What the steps of the GPU suite share: the binaries, the device, the load, and how much time is left. Knows how to call `maspo`
-and the Python with torch, and nothing of what a step makes of the answers.
+"""What the steps of the GPU suite share: the binaries, the device, the load, and how much time is
+left. Knows how to call `maspo` and the Python with torch, and nothing of what a step makes of the
+answers.
 """
 
 import glob
@@ -16,8 +17,12 @@ from gpu.torch_side import UNSUITABLE
 
 SUITE = BENCHES / "gpu_suite.py"
 
-FULL_LOAD = {"batches": list(goals.BATCHES), "prompt_tokens": 256, "new_tokens": 128, "queries": None, "rounds": 1, "repeats": 3}
-DRY_LOAD = {"batches": list(goals.BATCHES), "prompt_tokens": 8, "new_tokens": 4, "queries": 1, "rounds": 1, "repeats": 1}
+# e4m3 weights are for GPUs only; no goal is about them.
+DTYPES = [*goals.DTYPES, "f8"]
+FULL = {"prompt_tokens": 256, "new_tokens": 128, "queries": None, "rounds": 1, "repeats": 3}
+DRY = {"prompt_tokens": 8, "new_tokens": 4, "queries": 1, "rounds": 1, "repeats": 1}
+FULL_LOAD = {"dtypes": DTYPES, "batches": list(goals.BATCHES), **FULL}
+DRY_LOAD = {"dtypes": list(goals.DTYPES), "batches": list(goals.BATCHES), **DRY}
 
 VERSIONS = """
 import json, safetensors, torch, transformers
@@ -28,7 +33,8 @@ print(json.dumps({"command": "versions", **found, "sees_gpu": torch.cuda.is_avai
 
 
 class Setting:
-    """One run of the suite. `load` is FULL_LOAD or DRY_LOAD, `folder` a scratch folder, `budget_s` the time for all steps."""
+    """One run of the suite. `load` is FULL_LOAD or DRY_LOAD, `folder` a scratch folder, `budget_s`
+    the time for all steps."""
 
     def __init__(self, binaries, python, device, dry_run, folder, budget_s=None):
         self.maspo, self.tests = binaries["maspo"], binaries["maspo-tests"]
@@ -75,9 +81,9 @@ class Setting:
         done = succeed(run([self.maspo, *arguments, "--json"], self.left(), self.environment))
         return json_object(done.stdout, arguments[0])
 
-    def call(self, *arguments):
-        """`maspo` for the files that it writes."""
-        return succeed(run([self.maspo, *arguments], self.left(), self.environment))
+    def call(self, *arguments, environment=None):
+        """`maspo` for the files that it writes, or for what it prints."""
+        return succeed(run([self.maspo, *arguments], self.left(), {**self.environment, **(environment or {})}))
 
     def work(self, command, **job):
         """A job of torch_side.py in the Python that has torch; its object."""
@@ -85,18 +91,22 @@ class Setting:
         job = json.dumps({"command": command, **job})
         done = run([self.python, SUITE, "--torch-side", job], self.left())
         if done.code == UNSUITABLE:
-            raise Absent(f"the transformers of {self.python} ({self.torch['transformers']}) will not do: {tail(done.stderr, lines=1)}")
+            raise Absent(
+                f"{self.python} (transformers {self.torch['transformers']}) cannot do it: {tail(done.stderr, lines=1)}"
+            )
         return json_object(succeed(done).stdout, command)
 
     def versions(self):
         """Versions of what the transformers parts need; with `missing` where they cannot run."""
         if self.torch is None:
             try:
-                done = run([self.python, "-c", VERSIONS], 120)
+                done = run([self.python, "-c", VERSIONS], min(120, self.left()))
                 if done.code:
                     self.torch = {"missing": (done.stderr.strip().splitlines() or ["it says nothing"])[-1]}
                 else:
-                    self.torch = {key: value for key, value in json_object(done.stdout, "versions").items() if key != "command"}
+                    self.torch = {
+                        key: value for key, value in json_object(done.stdout, "versions").items() if key != "command"
+                    }
             except Failed as error:
                 self.torch = {"missing": str(error)}
         return self.torch
@@ -113,15 +123,20 @@ class Setting:
             raise Absent("this machine has no NVIDIA GPU: no nvidia-smi and no /dev/nvidia0")
 
     def libraries(self):
-        """Where the CUDA libraries may lie that the program loads: the system's, the toolkit's, those of torch's wheels."""
+        """Where the CUDA libraries may lie that the program loads: the system's, the toolkit's,
+        those of torch's wheels."""
         folders = ["/usr/local/nvidia/lib64", "/usr/local/cuda/lib64"]
-        code = "import glob, sysconfig; print(*glob.glob(sysconfig.get_paths()['purelib'] + '/nvidia/*/lib'), sep='\\n')"
+        code = (
+            "import glob, sysconfig; print(*glob.glob(sysconfig.get_paths()['purelib'] + '/nvidia/*/lib'), sep='\\n')"
+        )
         try:
             folders += succeed(run([self.python, "-c", code], 20)).stdout.split()
         except Failed:
             pass
         given = os.environ.get("LD_LIBRARY_PATH", "").split(":")
-        return ":".join([folder for folder in given if folder] + [folder for folder in folders if os.path.isdir(folder)])
+        return ":".join(
+            [folder for folder in given if folder] + [folder for folder in folders if os.path.isdir(folder)]
+        )
 
     # --- models
 
@@ -132,4 +147,12 @@ class Setting:
         folder = self.folder / "tiny"
         folder.mkdir(exist_ok=True)
         (folder / "config.json").write_text(json.dumps(shapes.TINY))
+        return folder
+
+    def two_layers(self):
+        """The folder of a model like the large one, with two layers."""
+        config = json.loads((self.large_model() / "config.json").read_text())
+        folder = self.folder / "two-layers"
+        folder.mkdir(exist_ok=True)
+        (folder / "config.json").write_text(json.dumps({**config, "num_hidden_layers": 2}))
         return folder

@@ -1,12 +1,13 @@
-"""Shapes, texts and requests of the GPU suite: small Qwen3 configurations for the comparison with transformers, a tiny one for the
-dry run, a tokenizer with one word a token, and the lines that `maspo score` and `maspo generate` get. Draws from fixed seeds; knows
-no device.
+"""Shapes, texts and requests of the GPU suite: small Qwen3 configurations for the comparison with
+transformers, a tiny one for the dry run, a tokenizer with one word a token, and the lines that
+`maspo score` and `maspo generate` get. Draws from fixed seeds; knows no device.
 """
 
 import random
 
-# Every combination that a kernel treats in its own way: tied and untied heads, two and four query heads per key head, heads of 64
-# and 128, heads wider and narrower than hidden/heads, sizes that fill no tile, odd vocabularies.
+# Every combination that a kernel treats in its own way: tied and untied heads, two and four query
+# heads per key head, heads of 64 and 128, heads wider and narrower than hidden/heads, sizes that
+# fill no tile, odd vocabularies.
 PARITY_SHAPES = {
     "tied-group2-d64": {
         "hidden_size": 256,
@@ -65,7 +66,8 @@ COMMON = {
     "torch_dtype": "bfloat16",
 }
 
-# Stands for the large model where there is no GPU: every product's inputs fill whole blocks of Q4_K.
+# Stands for the large model where there is no GPU: every product's inputs fill whole blocks of
+# Q4_K.
 TINY = {
     **COMMON,
     "hidden_size": 256,
@@ -93,7 +95,8 @@ def parity_shapes(dry_run):
 
 
 def tokenizer(vocabulary):
-    """A `tokenizer.json` in which the word `wN` is the token N, so that every token can be named in the text of an answer."""
+    """A `tokenizer.json` in which the word `wN` is the token N, so that every token can be named in
+    the text of an answer."""
     model = {"type": "WordLevel", "vocab": {f"w{token}": token for token in range(vocabulary)}, "unk_token": "w0"}
     nothing = ("truncation", "padding", "normalizer", "post_processor", "decoder")
     head = {"version": "1.0", "added_tokens": [], **dict.fromkeys(nothing)}
@@ -101,8 +104,9 @@ def tokenizer(vocabulary):
 
 
 def requests(name, vocabulary, dry_run):
-    """Texts of random tokens, and what is asked about them: `score` wants the log-probabilities of single tokens and of the true
-    next three after many prefixes; `generate` wants greedy continuations."""
+    """Texts of random tokens, and what is asked about them: `score` wants the log-probabilities of
+    single tokens and of the true next three after many prefixes; `generate` wants greedy
+    continuations."""
     rng = random.Random(f"parity {name}")
     lengths = (24, 40) if dry_run else (80, 80, 80, 80, 700)
     texts = [[rng.randrange(vocabulary) for _ in range(length)] for length in lengths]

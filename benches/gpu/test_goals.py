@@ -1,4 +1,6 @@
-"""Tests of the goals' arithmetic: what is met, missed and not measured. Results of steps are written by hand here."""
+"""Tests of the goals' arithmetic: what is met, missed and not measured. Results of steps are
+written by hand here.
+"""
 
 import unittest
 
@@ -6,13 +8,13 @@ from gpu import goals
 
 
 def decoding(dtype, rate, fast_rate, fraction=0.85, batches=goals.BATCHES, device="cuda:0"):
-    """A decode step's result: tokens per second and sequence."""
+    """What the two decode steps found of a number format: tokens per second and sequence."""
 
     def found(rate):
         runs = [{"batch": n, "decode_tokens_per_s": n * rate, "bandwidth_fraction": fraction} for n in batches]
         return {"device": device, "runs": runs}
 
-    return {"step": f"decode-{dtype}", "status": "ok", "runs": {"deterministic": found(rate), "fast": found(fast_rate)}}
+    return {"dtype": dtype, "deterministic": found(rate), "fast": found(fast_rate)}
 
 
 def peer(ratio, compiled=True):
@@ -21,8 +23,14 @@ def peer(ratio, compiled=True):
 
 
 def states(*results, dry_run=False):
-    checks = [{"step": name, "status": "ok"} for name in goals.CHECKS if name not in [result["step"] for result in results]]
-    return {row["goal"]: row for row in goals.evaluate({"dry_run": dry_run, "steps": [*checks, *results]})}
+    decoded, others = [[r for r in results if ("dtype" in r) is wanted] for wanted in (True, False)]
+    checks = [
+        {"step": name, "status": "ok"} for name in goals.CHECKS if name not in [result["step"] for result in others]
+    ]
+    for mode in goals.MODES:
+        runs = {result["dtype"]: result[mode] for result in decoded}
+        checks.append({"step": f"decode-{mode}", "status": "ok", "runs": runs})
+    return {row["goal"]: row for row in goals.evaluate({"dry_run": dry_run, "steps": [*checks, *others]})}
 
 
 class Goals(unittest.TestCase):
@@ -38,13 +46,23 @@ class Goals(unittest.TestCase):
         self.assertEqual(figures, [0.85, 0.85, 1.7, 3.5, round(100 / 105, 4)])
 
     def test_each_missed(self):
-        slow = [decoding("bf16", 100, 120, fraction=0.7), decoding("q8_0", 150, 151), decoding("q4_k", 200, 201), peer(2.9)]
+        slow = [
+            decoding("bf16", 100, 120, fraction=0.7),
+            decoding("q8_0", 150, 151),
+            decoding("q4_k", 200, 201),
+            peer(2.9),
+        ]
         found = states(*slow)
         self.check(found, ["missed"] * 5)
         self.assertIn("bf16 x1, of 15 pairs", list(found.values())[4]["note"])
 
     def test_a_bar_is_met_by_its_own_value(self):
-        steps = [decoding("bf16", 100, 100, fraction=0.80), decoding("q8_0", 160, 160), decoding("q4_k", 1, 1), peer(3.0)]
+        steps = [
+            decoding("bf16", 100, 100, fraction=0.80),
+            decoding("q8_0", 160, 160),
+            decoding("q4_k", 1, 1),
+            peer(3.0),
+        ]
         self.check(states(*steps), ["met"] * 5)
 
     def test_nothing_measured(self):

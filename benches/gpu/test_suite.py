@@ -1,5 +1,5 @@
-"""Tests of the GPU suite itself: packing, steps, reports, and a whole dry run on programs that only pretend. Standard library,
-seconds, no GPU: `scripts/gpu-suite.sh --self-test`.
+"""Tests of the GPU suite itself: packing, steps, reports, and a whole dry run on programs that only
+pretend. Standard library, seconds, no GPU: `scripts/gpu-suite.sh --self-test`.
 """
 
 import contextlib
@@ -15,13 +15,13 @@ import unittest
 from unittest import mock
 
 import gpu_suite
-from gpu import pack, process, report, shapes, steps, torch_side
+from gpu import decode, kernels, pack, process, report, shapes, steps, torch_side
 from gpu.process import Absent, Failed, InputError
 from gpu.setting import Setting
 
 # A `maspo` that answers as the real one does, with figures made up from what it was asked.
 MASPO = """#!{python}
-import json, sys
+import json, os, sys
 args = sys.argv[1:]
 def value(flag, default=None):
     return args[args.index(flag) + 1] if flag in args else default
@@ -39,19 +39,30 @@ elif args[0] == "bench" and "--workload" in args:
     mode |= {{"seconds": spread, "speedup_of_first": spread}}
     print(json.dumps({{**head, "answers_identical": True, "modes": [mode]}}))
 elif args[0] == "bench":
-    rate = {{"bf16": 100.0, "q8_0": 170.0, "q4_k": 200.0}}[value("--dtype")] * (1.05 if "--fast" in args else 1.0)
-    runs = [{{"batch": int(batch), "prefill_tokens_per_s": 10.0, "decode_tokens_per_s": rate * int(batch), "ms_per_step": 1.0,
-              "bytes_per_step": 10, "bandwidth_fraction": 0.9}} for batch in value("--batch").split(",")]
-    print(json.dumps({{**head, "runs": runs, "read_bandwidth_bytes_per_s": 1e9}}))
+    slow = 2.0 if os.environ.get("MASPO_GPU_DEBUG") == "no-graphs" else 1.0
+    for dtype in value("--dtype").split(","):
+        rate = {{"bf16": 100.0, "q8_0": 170.0, "q4_k": 200.0}}[dtype] * (1.05 if "--fast" in args else 1.0)
+        figures = {{"prefill_tokens_per_s": 10.0, "ms_per_step": slow, "bytes_per_step": 10, "bandwidth_fraction": 0.9}}
+        batches = [int(batch) for batch in value("--batch").split(",")]
+        runs = [{{"batch": batch, "decode_tokens_per_s": rate * batch, **figures}} for batch in batches]
+        figures = {{"runs": runs, "refused_captures": 2, "read_bandwidth_bytes_per_s": 1e9}}
+        print(json.dumps({{**head, "dtype": dtype, **figures}}))
 else:
     sys.exit(1)
 """
 TESTS = """#!{python}
-import sys
+import json, os, sys
+if os.environ.get("MASPO_KERNELS") != "device" or os.environ.get("MASPO_EMULATED_DEVICE") != "1":
+    sys.exit("a dry run wants the emulated device")
 if "--list" in sys.argv:
-    print("engine::kernels::gpu::cuda::tests::one: test")
+    print("kernels::gpu::cuda::tests::one: test" if "cuda" in sys.argv[1] else "on_this_machine: test")
+elif "timing" in sys.argv[1]:
+    time = {{"kernel": "linear", "matrix": "qkv", "format": "bf16", "rows": 10}}
+    time |= {{"us": 20.5, "gb_per_s": 2454.0, "tflop_per_s": 25.0}}
+    print("test timing ... TIMING", json.dumps(time))
+    print("test result: ok. 1 passed; 0 failed; 0 ignored; 0 measured; 7 filtered out; finished in 0.00s")
 else:
-    print("test engine::kernels::gpu::cuda::tests::one ... ok")
+    print("test kernels::gpu::cuda::tests::one ... ok")
     print("test result: ok. 1 passed; 0 failed; 0 ignored; 0 measured; 7 filtered out; finished in 0.00s")
 """
 NO_TORCH = "#!/bin/sh\necho \"ModuleNotFoundError: No module named 'torch'\" >&2\nexit 1\n"
@@ -127,17 +138,30 @@ class Packing(unittest.TestCase):
 
     def test_another_architecture_is_said(self):
         self.pack()
-        with mock.patch("platform.machine", return_value="riscv64"), self.assertRaisesRegex(InputError, "this machine is riscv64"):
+        with (
+            mock.patch("platform.machine", return_value="riscv64"),
+            self.assertRaisesRegex(InputError, "this machine is riscv64"),
+        ):
             pack.unpack(self.folder / "pack", self.folder)
 
     def test_a_pack_runs_from_its_own_script(self):
         self.pack()
         out = self.folder / "out"
-        command = ["sh", self.folder / "pack" / "gpu-suite.sh", "--run", self.folder / "pack", "--dry-run", "--out", out]
-        done = process.run([*command, "--steps", "machine,decode-bf16", "--python", program(self.folder, "nothing", NO_TORCH)], 60)
+        command = [
+            "sh",
+            self.folder / "pack" / "gpu-suite.sh",
+            "--run",
+            self.folder / "pack",
+            "--dry-run",
+            "--out",
+            out,
+        ]
+        done = process.run(
+            [*command, "--steps", "machine,decode-fast", "--python", program(self.folder, "nothing", NO_TORCH)], 60
+        )
         self.assertEqual(done.code, 0, done.stderr)
         (path,) = (out / "benches" / "results").iterdir()
-        self.assertRegex(path.name, r"^gpu-dry-run-\d{4}-\d\d-\d\d-machine-decode-bf16\.json$")
+        self.assertRegex(path.name, r"^gpu-dry-run-\d{4}-\d\d-\d\d-machine-decode-fast\.json$")
 
 
 class Steps(unittest.TestCase):
@@ -158,15 +182,19 @@ class Steps(unittest.TestCase):
         def odd(setting, found):
             return {}["no such field"]
 
-        table = {"broken": (broken, 9), "odd": (odd, 9), "machine": steps.STEPS["machine"]}
+        table = {
+            "broken": steps.Step(broken, 1, 1, 9),
+            "odd": steps.Step(odd, 1, 1, 9),
+            "machine": steps.STEPS["machine"],
+        }
         setting = self.setting()
-        found = [steps.take(name, setting, table) for name in table]
+        found = [steps.take(name, setting, 1, table) for name in table]
         self.assertEqual([result["status"] for result in found], ["failed", "failed", "ok"])
         self.assertEqual((found[0]["half"], found[0]["reason"]), (1, "it broke"))
         self.assertIn("no such field", found[1]["reason"])
 
     def test_without_torch_its_steps_are_absent(self):
-        for name in ("parity", "transformers"):
+        for name in ("parity", "transformers", "vllm"):
             found = steps.take(name, self.setting())
             self.assertEqual(found["status"], "absent")
             self.assertIn("No module named 'torch'", found["reason"])
@@ -178,7 +206,7 @@ class Steps(unittest.TestCase):
                 self.assertEqual((found["status"], "no NVIDIA GPU" in found["reason"]), ("absent", True), name)
 
     def test_a_binary_without_the_flags_is_said_clearly(self):
-        found = steps.take("decode-bf16", self.setting(unknown=["--device"]))
+        found = steps.take("decode-fast", self.setting(unknown=["--device"]))
         self.assertEqual(found["status"], "failed")
         self.assertIn("this build does not know what the suite asks of it (error: unexpected argument", found["reason"])
 
@@ -193,19 +221,64 @@ class Steps(unittest.TestCase):
 
     def test_arguments_of_a_measurement(self):
         setting = self.setting(device="cuda:1", dry_run=False)
-        with mock.patch.object(setting, "ask", side_effect=Absent("recorded")) as ask, self.assertRaises(Absent):
-            steps.bench(setting, "q8_0", "fast", [1, 10])
-        expected = "bench --model MODEL --random-weights --device cuda:1 --dtype q8_0 --batch 1,10"
-        expected += " --prompt-tokens 256 --new-tokens 128 --fast"
-        given = ["MODEL" if str(argument).endswith("qwen3-8b") else str(argument) for argument in ask.call_args.args]
+        with mock.patch.object(setting, "call", side_effect=Absent("recorded")) as call, self.assertRaises(Absent):
+            decode.bench(setting, {}, ["bf16", "q8_0"], "fast", [1, 10])
+        expected = "bench --model MODEL --random-weights --device cuda:1 --dtype bf16,q8_0 --batch 1,10"
+        expected += " --prompt-tokens 256 --new-tokens 128 --fast --json"
+        given = ["MODEL" if str(argument).endswith("qwen3-8b") else str(argument) for argument in call.call_args.args]
         self.assertEqual(given, expected.split())
 
-    def test_a_measurement_of_something_else_is_refused(self):
-        setting, right = self.setting(device="cuda"), {"device": "cuda:0", "dtype": "bf16"}
-        steps.check_asked(setting, right, "bf16")
-        for wrong in ({**right, "device": "cpu"}, {**right, "device": "cuda:1"}, {**right, "dtype": "f32"}, {"dtype": "bf16"}):
+    def test_a_measurement_of_another_device_is_refused(self):
+        setting = self.setting(device="cuda")
+        decode.check_device(setting, {"device": "cuda:0"})
+        for wrong in ({"device": "cpu"}, {"device": "cuda:1"}, {}):
             with self.assertRaises(Failed):
-                steps.check_asked(setting, wrong, "bf16")
+                decode.check_device(setting, wrong)
+
+    def test_number_formats_that_were_not_measured_are_named(self):
+        setting = self.setting()
+        line = process.run([setting.maspo, "bench", "--device", "cpu", "--dtype", "bf16", "--batch", "10"], 9).stdout
+        with (
+            mock.patch.object(setting, "call", return_value=mock.Mock(stdout=line)),
+            self.assertRaises(Failed) as failed,
+        ):
+            decode.bench(setting, {}, ["bf16", "q8_0"], "fast", [10])
+        self.assertIn("the binary measured bf16", str(failed.exception))
+
+    def test_a_run_that_is_ended_keeps_the_number_formats_that_it_had(self):
+        setting, found = self.setting(), {}
+        line = process.run([setting.maspo, "bench", "--device", "cpu", "--dtype", "bf16", "--batch", "10"], 9).stdout
+        ended = Failed("no answer within 9 s", line + line[:40])
+        with mock.patch.object(setting, "call", side_effect=ended), self.assertRaises(Failed):
+            decode.bench(setting, found, ["bf16", "q8_0"], "fast", [10])
+        self.assertEqual(list(found), ["bf16"])
+
+    def test_two_layers_with_graphs_and_without(self):
+        found = steps.take("two-layers", self.setting())
+        self.assertEqual((found["status"], found["ratio"]), ("ok", 2.0), found["reason"])
+        config = json.loads((self.folder / "two-layers" / "config.json").read_text())
+        self.assertEqual(config, {**shapes.TINY, "num_hidden_layers": 2})
+
+    def test_times_of_kernels_that_were_printed_before_a_fault_are_kept(self):
+        setting = self.setting(device="cuda", dry_run=False)
+        ended = Failed("no answer within 40 s", 'test timing ... TIMING {"kernel": "linear", "us": 20.5}\nTIMING {"ker')
+        with mock.patch.object(setting, "need_device"), mock.patch("gpu.kernels.run", side_effect=ended) as run:
+            found = steps.take("kernel-times", setting)
+        self.assertEqual((found["status"], found["times"]), ("failed", [{"kernel": "linear", "us": 20.5}]))
+        self.assertEqual(run.call_args.args[2]["MASPO_KERNELS"], "device")
+        self.assertNotIn("MASPO_EMULATED_DEVICE", run.call_args.args[2])
+
+    def test_a_failed_test_is_told_by_its_panic(self):
+        text = "---- a::b stdout ----\n\nthread 'a::b' (7) panicked at src/a.rs:1:2:\n3 is not 4\nnote: run with\n"
+        self.assertEqual(kernels.fault_of(text + "test result: FAILED. 0 passed"), "src/a.rs:1:2: 3 is not 4")
+        self.assertEqual(kernels.fault_of("Segmentation fault"), "Segmentation fault")
+
+    def test_the_driver_is_started_without_the_program_first(self):
+        setting = self.setting(device="cuda", dry_run=False)
+        setting.log, setting.python = self.folder / "log", sys.executable
+        with mock.patch.object(setting, "need_device"), mock.patch.object(setting, "ask", return_value={"devices": []}):
+            steps.take("machine", setting)
+        self.assertRegex(setting.log.read_text(), "cuInit gives|libcuda.so.1")
 
     def test_what_nvidia_smi_says(self):
         line = "NVIDIA H200, 580.159.03, 143771 MiB\n"
@@ -218,25 +291,39 @@ class Steps(unittest.TestCase):
         setting = self.setting(device="cuda", dry_run=False)
         device = {"device": "cuda:0", "name": "NVIDIA H200", "problem": None}
         old, none = {**device, "problem": "old"}, {"device": "cuda", "problem": "no driver"}
-        cases = (([device], None), ([], "does not find cuda:0"), ([old], "on cuda:0: old"), ([none], "on cuda:0: no driver"))
+        cases = (
+            ([device], None),
+            ([], "does not find cuda:0"),
+            ([old], "on cuda:0: old"),
+            ([none], "on cuda:0: no driver"),
+        )
         for devices, reason in cases:
-            with mock.patch.object(setting, "need_device"), mock.patch.object(setting, "ask", return_value={"devices": devices}):
+            with (
+                mock.patch.object(setting, "need_device"),
+                mock.patch.object(setting, "ask", return_value={"devices": devices}),
+            ):
                 found = steps.take("machine", setting)
             self.assertEqual(found["status"], "failed" if reason else "ok")
             self.assertIn(reason or "", found["reason"] or "")
 
     def test_results_of_rusts_tests(self):
-        text = "test a::b ... ok\ntest a::c ... FAILED\n\ntest result: FAILED. 1 passed; 1 failed; 2 ignored; 0 measured\n"
-        self.assertEqual(steps.parse_tests(text), {"passed": 1, "failed": 1, "ignored": 2, "failures": ["a::c"]})
-        self.assertEqual(steps.parse_tests("no such library"), {"passed": 0, "failed": 0, "ignored": 0, "failures": []})
+        text = (
+            "test a::b ... ok\ntest a::c ... FAILED\n\ntest result: FAILED. 1 passed; 1 failed; 2 ignored; 0 measured\n"
+        )
+        self.assertEqual(kernels.parse_tests(text), {"passed": 1, "failed": 1, "ignored": 2, "failures": ["a::c"]})
+        self.assertEqual(
+            kernels.parse_tests("no such library"), {"passed": 0, "failed": 0, "ignored": 0, "failures": []}
+        )
 
     def kernels(self, tests, answers):
-        """The step on a GPU with these tests, whose runs come out like this; and the children that it started."""
+        """The step on a GPU with these tests, whose runs come out like this; and the children that
+        it started."""
         setting = self.setting(device="cuda", dry_run=False)
         started = []
 
         def run(command, limit_s, env=None, cwd=None):
             started.append((command, limit_s, env))
+            self.assertNotIn("MASPO_EMULATED_DEVICE", env)
             if "--list" in command:
                 names = [test for test in tests if command[1] in test]
                 return process.Done(command, 0, "".join(f"{name}: test\n" for name in names), "", 0.0)
@@ -245,7 +332,7 @@ class Steps(unittest.TestCase):
                 raise answer
             return process.Done(command, int("FAILED" in answer), answer, "", 0.0)
 
-        with mock.patch.object(setting, "need_device"), mock.patch("gpu.steps.run", side_effect=run):
+        with mock.patch.object(setting, "need_device"), mock.patch("gpu.kernels.run", side_effect=run):
             return steps.take("kernels", setting), started
 
     def test_kernels_run_each_in_a_process_of_its_own(self):
@@ -258,43 +345,84 @@ class Steps(unittest.TestCase):
         self.assertEqual(found["failures"], tests[1:3])
         runs = [(command, limit_s, env) for command, limit_s, env in started if "--list" not in command]
         self.assertEqual([command[1] for command, _, _ in runs[:4]], tests)
-        self.assertTrue(all(limit_s <= steps.TEST_S and env["MASPO_KERNELS"] == "device" for _, limit_s, env in runs[:4]))
+        self.assertTrue(
+            all(limit_s <= kernels.TEST_S and env["MASPO_KERNELS"] == "device" for _, limit_s, env in runs[:4])
+        )
         self.assertIn("compute-sanitizer", runs[4][0][0])
         self.assertIn(tests[1], runs[4][0])
         self.assertEqual(len(runs), 5)
 
     def test_kernels_for_which_no_time_is_left_are_no_failures_of_theirs(self):
         good = "test result: ok. 1 passed; 0 failed; 0 ignored\n"
-        tests = [f"kernels::gpu::cuda::{name}" for name in ("one", "two")]
+        tests = [f"kernels::gpu::cuda::{name}" for name in ("one", "two")] + ["tests::on_this_machine"]
         with mock.patch.object(Setting, "left", side_effect=[9, 9, 9, 9, 0]):
             found, _ = self.kernels(tests, dict.fromkeys(tests, good))
         self.assertEqual((found["passed"], found["failures"], found["not_run"]), (1, [], tests[1:]))
-        self.assertIn("no time was left for 1 of 2 tests", found["reason"])
+        self.assertIn("no time was left for 2 of 3 tests", found["reason"])
 
     def test_kernels_that_are_not_there_or_do_not_run_are_a_failure(self):
         self.assertIn("built from another tree", self.kernels([], {})[0]["reason"])
         nothing = "test result: ok. 0 passed; 0 failed; 0 ignored\n"
-        name = "kernels::gpu::cuda::one"
-        self.assertEqual(self.kernels([name], {name: nothing})[0]["failures"], [name])
+        names = ["kernels::gpu::cuda::one", "tests::on_this_machine"]
+        self.assertEqual(self.kernels(names, dict.fromkeys(names, nothing))[0]["failures"], names)
 
-    def test_the_plan_ends_with_the_seconds_of_stages_1_and_2(self):
+    def test_the_plan_says_what_is_expected_and_ends_with_the_seconds_of_stages_1_and_2(self):
         lines = steps.plan().splitlines()
-        named = [re.fullmatch(r"stage (\d)  \S+ +(\d+) s", line).groups() for line in lines[:-1]]
-        sums = [sum(int(seconds) for stage, seconds in named if stage == wanted) for wanted in "12"]
-        self.assertLessEqual(sums[0], 200)
-        self.assertLessEqual(sums[1], 300)
-        self.assertEqual(int(lines[-1].split()[-1]), sum(sums))
+        named = [re.fullmatch(r"(\d) +(\S.*\S) +(\d+) s +(\d+) s", line).groups() for line in lines[1:-1]]
+        ends = 0
+        for stage, most in (("1", 200), ("2", 300)):
+            (whole,) = [row for row in named if row[0] == stage and row[1] == "in all"]
+            expected = [int(row[2]) for row in named if row[0] == stage and row[1] != "in all"]
+            self.assertEqual(int(whole[2]), sum(expected))
+            self.assertLessEqual(int(whole[2]), int(whole[3]))
+            self.assertLessEqual(int(whole[3]), most)
+            ends += int(whole[3])
+        self.assertEqual(int(lines[-1].split()[-1]), ends)
+        self.assertTrue(all(step.expected_s <= step.limit_s for step in steps.STEPS.values()))
+
+    def test_a_stage_ends_in_time_whatever_its_steps_may_take(self):
+        with mock.patch("gpu_suite.Setting", side_effect=InputError("looked at")) as made:
+            for given, most in ((["--stage", "1"], 200), (["--stage", "2", "--budget", "90"], 90)):
+                binaries = [
+                    "--maspo",
+                    program(self.folder, "maspo", MASPO),
+                    "--tests",
+                    program(self.folder, "t", NO_TORCH),
+                ]
+                with mock.patch("gpu.pack.version", return_value="1"):
+                    call("--out", self.folder, "--device", "cuda", *binaries, *given)
+                self.assertEqual(made.call_args.args[-1], most)
 
     def test_a_part_of_a_stage(self):
-        self.assertEqual(steps.choose("decode-q8_0,transformers", steps.STAGES[2]), ["decode-q8_0", "transformers"])
-        with self.assertRaisesRegex(ValueError, "workload is none of machine, kernels, bf16-x10"):
-            steps.choose("workload", steps.STAGES[1])
+        self.assertEqual(steps.choose("decode-fast,transformers", 2), ["decode-fast", "transformers"])
+        with self.assertRaisesRegex(
+            ValueError, "workload is none of machine, kernels, kernel-times, two-layers, bf16-x10"
+        ):
+            steps.choose("workload", 1)
 
     def test_choosing(self):
-        self.assertEqual(steps.choose("decode,machine"), ["machine", "decode-bf16", "decode-q8_0", "decode-q4_k"])
-        self.assertEqual(steps.choose("decode-q8_0"), ["decode-q8_0"])
+        self.assertEqual(steps.choose("decode,machine"), ["machine", "decode-deterministic", "decode-fast"])
+        self.assertEqual(steps.choose("decode-fast"), ["decode-fast"])
+        self.assertEqual(steps.choose("kernels"), ["kernels"])
         with self.assertRaisesRegex(ValueError, "speed is none of machine"):
             steps.choose("speed")
+
+    def test_cargo_says_where_the_binaries_are(self):
+        artifact = {"reason": "compiler-artifact", "profile": {"test": True}, "executable": "/t/release/deps/maspo-1"}
+        package = pack.TEST_PACKAGE.replace("-", "_")
+        tests = {**artifact, "target": {"name": package, "kind": ["lib"]}}
+        old = {**tests, "executable": None}
+        bin = {
+            **artifact,
+            "profile": {"test": False},
+            "target": {"name": "maspo", "kind": ["bin"]},
+            "executable": "/t/release/maspo",
+        }
+        messages = "\n".join(json.dumps(line) for line in (old, bin, tests, {"reason": "build-finished"}))
+        self.assertEqual(str(pack.executable(messages, pack.is_tests)), "/t/release/deps/maspo-1")
+        self.assertEqual(str(pack.executable(messages, pack.is_program)), "/t/release/maspo")
+        with self.assertRaisesRegex(InputError, "no executable"):
+            pack.executable(json.dumps(old), pack.is_tests)
 
 
 class Parity(unittest.TestCase):
@@ -332,7 +460,9 @@ class Parity(unittest.TestCase):
         self.assertEqual((groups, {shape["head_dim"] for shape in found}), ({2, 4}, {64, 128}))
         self.assertTrue(all(shape["vocab_size"] % 2 and shape["hidden_size"] % 64 == 0 for shape in found))
         large = json.loads((pack.BENCHES / pack.SHAPE / "config.json").read_text())
-        hidden, inner, layers, size = (large[key] for key in ("hidden_size", "intermediate_size", "num_hidden_layers", "head_dim"))
+        hidden, inner, layers, size = (
+            large[key] for key in ("hidden_size", "intermediate_size", "num_hidden_layers", "head_dim")
+        )
         heads = 2 * size * (large["num_attention_heads"] + large["num_key_value_heads"])
         weights = layers * hidden * (heads + 3 * inner) + 2 * large["vocab_size"] * hidden
         self.assertAlmostEqual(weights / 1e9, 8.19, places=2)
@@ -376,7 +506,10 @@ class Transformers(unittest.TestCase):
         self.assertIn("no CompileConfig", found["reason"])
 
     def test_a_job_that_lacks_an_import_says_so(self):
-        with mock.patch.object(torch_side, "make", side_effect=ImportError("no Qwen3")), contextlib.redirect_stderr(io.StringIO()) as err:
+        with (
+            mock.patch.object(torch_side, "make", side_effect=ImportError("no Qwen3")),
+            contextlib.redirect_stderr(io.StringIO()) as err,
+        ):
             self.assertEqual(torch_side.work({"command": "make"}), torch_side.UNSUITABLE)
         self.assertIn("no Qwen3", err.getvalue())
 
@@ -401,21 +534,34 @@ class Whole(unittest.TestCase):
         self.assertRegex(path.name, r"^gpu-dry-run-\d{4}-\d\d-\d\d\.json$")
         found = json.loads(path.read_text())
         status = {step["step"]: step["status"] for step in found["steps"]}
-        self.assertEqual(status, {**dict.fromkeys(steps.STEPS, "ok"), "parity": "absent", "transformers": "absent"})
+        absent = dict.fromkeys(("peer", "parity", "transformers", "vllm"), "absent")
+        self.assertEqual(status, {**dict.fromkeys(steps.STEPS, "ok"), **absent})
         self.assertIs(found["dry_run"], True)
         self.assertEqual({goal["state"] for goal in found["goals"]}, {"not measured"})
-        for text in ("**Dry run on a CPU", "| bf16 | deterministic | 80 |", "as a search does it", "| not measured | "):
+        for text in (
+            "**Dry run on a CPU",
+            "| bf16 | deterministic | 80 |",
+            "as a search does it",
+            "| not measured | ",
+            "2 captures refused",
+        ):
             self.assertIn(text, out)
 
     def test_a_failed_step_gives_exit_code_1_and_the_report_all_the_same(self):
         found = pretended(self.folder, unknown=["doctor"])
-        code, _, err = call("--dry-run", "--out", self.out, *self.ours, "--maspo", found["maspo"], "--steps", "machine,workload")
+        code, _, err = call(
+            "--dry-run", "--out", self.out, *self.ours, "--maspo", found["maspo"], "--steps", "machine,workload"
+        )
         self.assertEqual(code, 1, err)
         (path,) = self.written()
         self.assertEqual([step["status"] for step in json.loads(path.read_text())["steps"]], ["failed", "ok"])
 
     def test_parts_become_one_report(self):
-        for part in ("machine,decode-bf16", "decode-q8_0,decode-q4_k", "kernels,parity,workload,transformers"):
+        for part in (
+            "machine,decode-deterministic",
+            "decode-fast,bf16-x10,two",
+            "kernels,kernel-times,peer,parity,workload,transformers,vllm",
+        ):
             self.assertEqual(call("--dry-run", "--out", self.out, *self.ours, "--steps", part)[0], 0)
         parts = self.written()
         self.assertEqual(len(parts), 3)

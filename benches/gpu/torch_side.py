@@ -1,5 +1,6 @@
-"""What the GPU suite does with torch and transformers, each a child process of the suite: small models and their reference, and the
-speed of `generate`. Gets a job as JSON, prints one JSON object. Knows nothing of maspo but the files it wrote.
+"""What the GPU suite does with torch, transformers and vLLM, each a child process of the suite:
+small models and their reference, and the speed of `generate`. Gets a job as JSON, prints one JSON
+object. Knows nothing of maspo but the files it wrote.
 """
 
 import json
@@ -13,13 +14,15 @@ UNSUITABLE = 3
 
 
 class Unsuitable(Exception):
-    """This transformers has not what a job needs of it: nothing is known of maspo, so the step is absent and not failed."""
+    """This transformers has not what a job needs of it: nothing is known of maspo, so the step is
+    absent and not failed."""
 
 
 def work(job):
     """Runs one job and prints what came of it."""
     try:
-        found = {"make": make, "check": check, "speed": speed}[job["command"]](job)
+        jobs = {"make": make, "check": check, "speed": speed, "has_vllm": has_vllm, "vllm": vllm}
+        found = jobs[job["command"]](job)
     except (ImportError, Unsuitable) as error:
         print(f"{type(error).__name__}: {error}", file=sys.stderr)
         return UNSUITABLE
@@ -28,8 +31,9 @@ def work(job):
 
 
 def pretrained(model, folder, dtype, attention):
-    """`model.from_pretrained` by the name that this version has for the numbers' type: `dtype`, before 4.56 `torch_dtype`. Some versions
-    take a name that they do not know in silence, so what came out is looked at."""
+    """`model.from_pretrained` by the name that this version has for the numbers' type: `dtype`,
+    before 4.56 `torch_dtype`. Some versions take a name that they do not know in silence, so what
+    came out is looked at."""
     for name in ("dtype", "torch_dtype"):
         try:
             loaded = model.from_pretrained(folder, attn_implementation=attention, **{name: dtype})
@@ -53,16 +57,20 @@ def make(job):
                 if parameter.dim() == 1:
                     parameter.copy_(1 + 0.1 * torch.randn_like(parameter))
                 else:
-                    # One over the root of the fan-in: logits spread by about 1, as those of trained models at least do.
+                    # One over the root of the fan-in: logits spread by about 1, as those of trained
+                    # models at least do.
                     parameter.copy_(torch.randn_like(parameter) * parameter.shape[-1] ** -0.5)
         model.to(torch.bfloat16).save_pretrained(pathlib.Path(job["folder"]) / name)
     return {"made": list(job["shapes"])}
 
 
 def check(job):
-    """Compares what maspo wrote with an f32 forward pass on the CPU over the same bf16 weights; beside it, what transformers itself
-    gives in bf16 on the device. All differences in units of the f32 logits' standard deviation."""
-    found = {name: check_shape(pathlib.Path(job["folder"]) / name, job["device"], job["modes"]) for name in job["shapes"]}
+    """Compares what maspo wrote with an f32 forward pass on the CPU over the same bf16 weights;
+    beside it, what transformers itself gives in bf16 on the device. All differences in units of the
+    f32 logits' standard deviation."""
+    found = {
+        name: check_shape(pathlib.Path(job["folder"]) / name, job["device"], job["modes"]) for name in job["shapes"]
+    }
     return {"shapes": found}
 
 
@@ -93,7 +101,8 @@ def check_shape(folder, device, modes):
 
 
 def check_mode(folder, mode, asked, true, sigma, logits):
-    """What maspo wrote in one mode. `true`: the log-probabilities of the texts; `logits`: of tokens, exact."""
+    """What maspo wrote in one mode. `true`: the log-probabilities of the texts; `logits`: of
+    tokens, exact."""
     import torch
 
     ours, several = [], []
@@ -140,9 +149,9 @@ def errors(values):
 
 
 def speed(job):
-    """Prefill and decode of `generate` with a static cache: greedy, random prompts, no end token. Timed where the logits of a step
-    are there, by events in the device's own queue, so that the loop is not held up: decode is from the first token's to the last's.
-    """
+    """Prefill and decode of `generate` with a static cache: greedy, random prompts, no end token.
+    Timed where the logits of a step are there, by events in the device's own queue, so that the
+    loop is not held up: decode is from the first token's to the last's."""
     import torch
     from transformers import CompileConfig, LogitsProcessor, LogitsProcessorList, Qwen3Config, Qwen3ForCausalLM
 
@@ -216,6 +225,70 @@ def speed(job):
         "graphs": counters["stats"].get("unique_graphs", 0),
         "cudagraph_skips": counters["inductor"].get("cudagraph_skips", 0),
         "attention": model.config._attn_implementation,
+        "warmup_s": warmups,
+        "prefill_s": prefill_s,
+        "decode_s": decode_s,
+        "prefill_tokens_per_s": batch * prompt_tokens / statistics.median(prefill_s),
+        "decode_tokens_per_s": batch * (new_tokens - 1) / statistics.median(decode_s),
+    }
+
+
+def has_vllm(job):
+    """The version of vLLM; `ImportError`, which is absence, where there is none. Its import takes
+    long, so it is only looked for."""
+    import importlib.metadata
+
+    try:
+        return {"version": importlib.metadata.version("vllm")}
+    except importlib.metadata.PackageNotFoundError:
+        raise ImportError("this Python has no vllm") from None
+
+
+def vllm(job):
+    """The speed of vLLM on random weights: all prompts at once, with one new token and with all of
+    them."""
+    import random
+    import tempfile
+
+    from vllm import LLM, SamplingParams
+
+    batch, prompt_tokens, new_tokens = job["batch"], job["prompt_tokens"], job["new_tokens"]
+    with tempfile.TemporaryDirectory() as folder:
+        (pathlib.Path(folder) / "config.json").write_text(json.dumps(job["config"]))
+        llm = LLM(
+            folder,
+            load_format="dummy",
+            dtype="bfloat16",
+            skip_tokenizer_init=True,
+            enable_prefix_caching=False,
+            max_model_len=prompt_tokens + new_tokens + 16,
+            max_num_seqs=batch,
+        )
+
+    def seconds(count, rng):
+        drawn = [[rng.randrange(job["config"]["vocab_size"]) for _ in range(prompt_tokens)] for _ in range(batch)]
+        parameters = SamplingParams(
+            temperature=0.0, max_tokens=count, min_tokens=count, ignore_eos=True, detokenize=False
+        )
+        started = time.perf_counter()
+        answers = llm.generate([{"prompt_token_ids": tokens} for tokens in drawn], parameters, use_tqdm=False)
+        took = time.perf_counter() - started
+        if any(len(answer.outputs[0].token_ids) != count for answer in answers):
+            raise SystemExit(f"vLLM did not make {count} tokens for each prompt")
+        return took
+
+    rng, warmups, prefill_s, decode_s = random.Random(1), [], [], []
+    for _ in range(job["warmups"]):
+        warmups.append(seconds(new_tokens, rng))
+    for _ in range(job["repeats"]):
+        prefill_s.append(seconds(1, rng))
+        decode_s.append(seconds(new_tokens, rng) - prefill_s[-1])
+    return {
+        "batch": batch,
+        "prompt_tokens": prompt_tokens,
+        "new_tokens": new_tokens,
+        "device": job["device"],
+        "dtype": "bf16",
         "warmup_s": warmups,
         "prefill_s": prefill_s,
         "decode_s": decode_s,

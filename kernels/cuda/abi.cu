@@ -1,13 +1,15 @@
-// What a caller asks before it launches anything: the version of the ABI, the sizes of its structs, the meaning of codes.
+// What a caller asks before it launches anything: the version of the ABI, the sizes of its structs,
+// the meaning of codes.
 
 #include "device.h"
 
 extern "C" uint32_t maspo_cuda_abi(void) { return MASPO_CUDA_ABI; }
 
 extern "C" size_t maspo_cuda_struct_bytes(uint32_t index) {
-  const size_t sizes[] = {sizeof(MaspoEmbed), sizeof(MaspoAddNorm),          sizeof(MaspoRotate), sizeof(MaspoDecodeAttention),
-                          sizeof(MaspoTile),  sizeof(MaspoPrefillAttention), sizeof(MaspoSilu),   sizeof(MaspoArgmax),
-                          sizeof(MaspoLinear)};
+  const size_t sizes[] = {
+      sizeof(MaspoEmbed), sizeof(MaspoAddNorm),          sizeof(MaspoRotate), sizeof(MaspoDecodeAttention),
+      sizeof(MaspoTile),  sizeof(MaspoPrefillAttention), sizeof(MaspoSilu),   sizeof(MaspoArgmax),
+      sizeof(MaspoLinear)};
   return index < sizeof(sizes) / sizeof(sizes[0]) ? sizes[index] : 0;
 }
 

@@ -1,8 +1,9 @@
-// The residual stream and RMSNorm in one pass: x += addend, out = x / sqrt(mean(x^2) + eps) * weight. x and all sums are f32, `out`
-// is bf16 and rounded once, after the weight.
+// The residual stream and RMSNorm in one pass: x += addend, out = x / sqrt(mean(x^2) + eps) *
+// weight. x and all sums are f32, `out` is bf16 and rounded once, after the weight.
 //
-// Launch: one block of 512 threads a row, since the rows of a decode step are few and the time is that of one row: every
-// thread holds up to four times four numbers, so a row is read once. The order of the sum depends on n alone.
+// Launch: one block of 512 threads a row, since the rows of a decode step are few and the time is
+// that of one row: every thread holds up to four times four numbers, so a row is read once. The
+// order of the sum depends on n alone.
 
 #include "device.h"
 
@@ -51,8 +52,8 @@ static __global__ void __launch_bounds__(NORM_THREADS) add_norm_kernel(MaspoAddN
     unsigned at = i * NORM_THREADS + threadIdx.x;
     if (at * 4 >= a.n) break;
     float4 v = held[i], w = reinterpret_cast<const float4*>(a.weight)[at];
-    reinterpret_cast<uint2*>(a.out + size_t(row) * a.n)[at] =
-        make_uint2(pack_bf16(v.x * factor * w.x, v.y * factor * w.y), pack_bf16(v.z * factor * w.z, v.w * factor * w.w));
+    reinterpret_cast<uint2*>(a.out + size_t(row) * a.n)[at] = make_uint2(
+        pack_bf16(v.x * factor * w.x, v.y * factor * w.y), pack_bf16(v.z * factor * w.z, v.w * factor * w.w));
   }
 }
 
@@ -60,7 +61,8 @@ static __global__ void __launch_bounds__(NORM_THREADS) add_norm_kernel(MaspoAddN
 
 extern "C" int maspo_cuda_add_norm(const MaspoAddNorm* a, void* stream) {
   using namespace maspo;
-  if (a->n == 0 || a->n % 4 != 0 || a->n > NORM_THREADS * NORM_PARTS * 4 || (a->pick && a->addend)) return MASPO_BAD_SHAPE;
+  if (a->n == 0 || a->n % 4 != 0 || a->n > NORM_THREADS * NORM_PARTS * 4 || (a->pick && a->addend))
+    return MASPO_BAD_SHAPE;
   if (a->addend_type > MASPO_BF16) return MASPO_BAD_ENUM;
   if (a->rows == 0) return MASPO_OK;
   return launch(add_norm_kernel, dim3(a->rows), dim3(NORM_THREADS), sizeof(NormShared), stream, *a);

@@ -1,8 +1,9 @@
-// Greedy choice: tokens [t] = the column of the largest logit of a row; of equals the lowest; NaN never wins; 0 where no logit is
-// above minus infinity. Logits are f32.
+// Greedy choice: tokens [t] = the column of the largest logit of a row; of equals the lowest; NaN
+// never wins; 0 where no logit is above minus infinity. Logits are f32.
 //
-// Two stages in one launch: ARGMAX_PARTS blocks a row find the largest of a part each; the last of them to end compares the
-// parts. The result is a maximum over pairs (logit, lowest column), which does not depend on any order.
+// Two stages in one launch: ARGMAX_PARTS blocks a row find the largest of a part each; the last of
+// them to end compares the parts. The result is a maximum over pairs (logit, lowest column), which
+// does not depend on any order.
 
 #include "device.h"
 
@@ -42,8 +43,10 @@ static __global__ void __launch_bounds__(ARGMAX_THREADS) argmax_kernel(MaspoArgm
   unsigned row = blockIdx.x, part = blockIdx.y;
   auto* parts = static_cast<Best*>(a.workspace) + size_t(row) * ARGMAX_PARTS;
   const float* logits = a.logits + size_t(row) * a.vocabulary;
-  unsigned from = unsigned(size_t(a.vocabulary) * part / ARGMAX_PARTS), to = unsigned(size_t(a.vocabulary) * (part + 1) / ARGMAX_PARTS);
-  // What is not a number is not above minus infinity, so it never replaces this; column 0 is the answer if nothing does.
+  unsigned from = unsigned(size_t(a.vocabulary) * part / ARGMAX_PARTS),
+           to = unsigned(size_t(a.vocabulary) * (part + 1) / ARGMAX_PARTS);
+  // What is not a number is not above minus infinity, so it never replaces this; column 0 is the
+  // answer if nothing does.
   const Best none = {-MASPO_INFINITY, 0};
   Best best = none;
   unsigned column = from + threadIdx.x;
@@ -84,4 +87,6 @@ extern "C" int maspo_cuda_argmax(const MaspoArgmax* a, void* stream) {
   return launch(argmax_kernel, dim3(a->rows, ARGMAX_PARTS), dim3(ARGMAX_THREADS), sizeof(ArgmaxShared), stream, *a);
 }
 
-extern "C" size_t maspo_cuda_argmax_workspace_bytes(uint32_t rows) { return size_t(rows) * maspo::ARGMAX_PARTS * sizeof(maspo::Best); }
+extern "C" size_t maspo_cuda_argmax_workspace_bytes(uint32_t rows) {
+  return size_t(rows) * maspo::ARGMAX_PARTS * sizeof(maspo::Best);
+}

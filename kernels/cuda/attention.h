@@ -1,14 +1,19 @@
-// What both kinds of attention are made of: 16 query rows of one warp over 64 keys (a chunk), and the merging of chunks.
+// What both kinds of attention are made of: 16 query rows of one warp over 64 keys (a chunk), and
+// the merging of chunks.
 //
-// The arithmetic of a query row is fixed by its sequence alone. Keys are taken in chunks of 64 by absolute position; every chunk is
-// worked out from nothing (its own maximum, sum and weighted values), and chunks are merged one by one in ascending order.
-// Who computes a chunk, and which rows are beside a row, changes nothing. So attention of a decode step, which spreads the chunks of a
-// row over many warps, and of prefill, which goes through them with many rows, agree bit by bit: a prefix has the same keys and values
-// whether it was computed by one or the other, in whatever pieces, and results need not be less exact to be the same.
+// The arithmetic of a query row is fixed by its sequence alone. Keys are taken in chunks of 64 by
+// absolute position; every chunk is worked out from nothing (its own maximum, sum and weighted
+// values), and chunks are merged one by one in ascending order. Who computes a chunk, and which
+// rows are beside a row, changes nothing. So attention of a decode step, which spreads the chunks
+// of a row over many warps, and of prefill, which goes through them with many rows, agree bit by
+// bit: a prefix has the same keys and values whether it was computed by one or the other, in
+// whatever pieces, and results need not be less exact to be the same.
 //
-// A chunk that a row does not see has the maximum minus infinity, and merging it is exact: nothing changes.
+// A chunk that a row does not see has the maximum minus infinity, and merging it is exact: nothing
+// changes.
 //
-// Scores are products of bf16 with f32 sums, weights 2^(score - maximum) in f32, rounded to bf16 for the product with the values.
+// Scores are products of bf16 with f32 sums, weights 2^(score - maximum) in f32, rounded to bf16
+// for the product with the values.
 
 #pragma once
 
@@ -18,8 +23,8 @@ namespace maspo {
 
 constexpr unsigned CHUNK = 64, KEY_TILE = 16, CHUNK_TILES = CHUNK / KEY_TILE;
 
-// The place of 16 bytes (`eight` counts 8 numbers) of a row of a tile in shared memory. Eight rows at the same `eight` lie in
-// different banks, as load_matrices wants it.
+// The place of 16 bytes (`eight` counts 8 numbers) of a row of a tile in shared memory. Eight rows
+// at the same `eight` lie in different banks, as load_matrices wants it.
 template <unsigned D>
 __device__ __forceinline__ unsigned swizzled(unsigned row, unsigned eight) {
   return row * D + ((eight ^ (row & 7u)) * 8);
@@ -31,7 +36,8 @@ struct Paged {
   const uint32_t* table;
   unsigned n_kv, kv_head, block_tokens;
 
-  // The number of the first number of 16 consecutive keys, of which the first is `position`, a multiple of 16.
+  // The number of the first number of 16 consecutive keys, of which the first is `position`, a
+  // multiple of 16.
   template <unsigned D>
   __device__ __forceinline__ size_t tile(unsigned position) const {
     size_t block = table[position / block_tokens];
@@ -55,7 +61,8 @@ __device__ __forceinline__ void load_queries(unsigned (&q)[D / 16][4], const uin
 
 // Scores of 16 keys: s[0] of the first eight, s[1] of the others.
 template <unsigned D>
-__device__ __forceinline__ void score_tile(const uint16_t* tile, const unsigned (&q)[D / 16][4], float (&low)[4], float (&high)[4]) {
+__device__ __forceinline__ void score_tile(const uint16_t* tile, const unsigned (&q)[D / 16][4], float (&low)[4],
+                                           float (&high)[4]) {
   unsigned lane = threadIdx.x % WARP;
 #pragma unroll
   for (unsigned i = 0; i < 4; i++) low[i] = 0, high[i] = 0;
@@ -76,9 +83,10 @@ struct Softmax {
   float maximum, sum;
 };
 
-// Turns the scores of a chunk into weights. `seen`: how many keys of the chunk the rows g and g + 8 see.
-__device__ __forceinline__ void weigh_chunk(float (&s)[2 * CHUNK_TILES][4], float scale, unsigned seen_upper, unsigned seen_lower,
-                                            Softmax (&rows)[2]) {
+// Turns the scores of a chunk into weights. `seen`: how many keys of the chunk the rows g and g + 8
+// see.
+__device__ __forceinline__ void weigh_chunk(float (&s)[2 * CHUNK_TILES][4], float scale, unsigned seen_upper,
+                                            unsigned seen_lower, Softmax (&rows)[2]) {
   unsigned t = threadIdx.x % 4;
 #pragma unroll
   for (unsigned half = 0; half < 2; half++) {
@@ -113,7 +121,8 @@ __device__ __forceinline__ void weigh_chunk(float (&s)[2 * CHUNK_TILES][4], floa
 
 // Adds the values of 16 keys, weighted.
 template <unsigned D>
-__device__ __forceinline__ void add_values(const uint16_t* tile, const float (&low)[4], const float (&high)[4], float (&out)[D / 8][4]) {
+__device__ __forceinline__ void add_values(const uint16_t* tile, const float (&low)[4], const float (&high)[4],
+                                           float (&out)[D / 8][4]) {
   unsigned lane = threadIdx.x % WARP;
   unsigned a0 = pack_bf16(low[0], low[1]), a1 = pack_bf16(low[2], low[3]);
   unsigned a2 = pack_bf16(high[0], high[1]), a3 = pack_bf16(high[2], high[3]);
@@ -139,7 +148,9 @@ __device__ __forceinline__ Merge merge(Softmax& all, Softmax chunk) {
 __device__ __forceinline__ float merged(float was, float comes, Merge factors) {
   return fmaf(was, factors.was, __fmul_rn(comes, factors.comes));
 }
-__device__ __forceinline__ float normalized(float value, Softmax all) { return all.sum > 0 ? __fdiv_rn(value, all.sum) : 0.0f; }
+__device__ __forceinline__ float normalized(float value, Softmax all) {
+  return all.sum > 0 ? __fdiv_rn(value, all.sum) : 0.0f;
+}
 
 // log2(e) / sqrt(d): weights are powers of two.
 template <unsigned D>

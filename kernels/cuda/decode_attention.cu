@@ -1,15 +1,19 @@
-// Attention of single rows over paged keys and values: a row of decoding, or of a draft. The query heads of a group share every read.
+// Attention of single rows over paged keys and values: a row of decoding, or of a draft. The query
+// heads of a group share every read.
 //
-// Memory decides the time, so keys and values go through shared memory once, in tiles of 16 keys: a warp has four tiles under way
-// and works on chunks of 64 keys (attention.h), the four key tiles and then the four value tiles, each of which takes the place
-// that one before it leaves. Partial results of a chunk go to the workspace ([row][head][chunk], f32; it stays in the second-level
-// cache), and the block of a row and key head that ends last merges them in the order of chunks. Warps are independent of each other
-// until then.
+// Memory decides the time, so keys and values go through shared memory once, in tiles of 16 keys: a
+// warp has four tiles under way and works on chunks of 64 keys (attention.h), the four key tiles
+// and then the four value tiles, each of which takes the place that one before it leaves. Partial
+// results of a chunk go to the workspace ([row][head][chunk], f32; it stays in the second-level
+// cache), and the block of a row and key head that ends last merges them in the order of chunks.
+// Warps are independent of each other until then.
 //
-// Of the 16 query rows of the tensor core, n_q / n_kv are used: what is not used costs nothing that matters beside the memory.
+// Of the 16 query rows of the tensor core, n_q / n_kv are used: what is not used costs nothing that
+// matters beside the memory.
 //
-// Launch: [rows, n_kv, spread] blocks of four warps; chunk c belongs to warp c % (4 spread). The result does not depend on `spread`.
-// Shared memory: 64 KB for d = 128. A row of length 0 gets zeros and reads nothing.
+// Launch: [rows, n_kv, spread] blocks of four warps; chunk c belongs to warp c % (4 spread). The
+// result does not depend on `spread`. Shared memory: 64 KB for d = 128. A row of length 0 gets
+// zeros and reads nothing.
 
 #include "attention.h"
 
@@ -23,10 +27,11 @@ struct DecodeShared {
   unsigned flag;
 };
 
-// Starts the copies of 16 keys or values; what lies at `length` or behind becomes zero, so that no memory that was never written
-// is multiplied.
+// Starts the copies of 16 keys or values; what lies at `length` or behind becomes zero, so that no
+// memory that was never written is multiplied.
 template <unsigned D>
-__device__ __forceinline__ void copy_tile(uint16_t* to, const uint16_t* pool, const Paged& paged, unsigned position, unsigned length) {
+__device__ __forceinline__ void copy_tile(uint16_t* to, const uint16_t* pool, const Paged& paged, unsigned position,
+                                          unsigned length) {
   unsigned lane = threadIdx.x % WARP;
   const uint16_t* from = position < length ? pool + paged.tile<D>(position) : pool;
 #pragma unroll 2
@@ -43,7 +48,8 @@ static __global__ void __launch_bounds__(DECODE_WARPS* WARP, 2) decode_attention
   unsigned lane = threadIdx.x % WARP, warp = threadIdx.x / WARP, g = lane / 4, t = lane % 4;
   unsigned row = blockIdx.x, kv_head = blockIdx.y, group = a.n_q / a.n_kv;
   // A length above the bucket's would write outside of the workspace.
-  unsigned length = min(a.lengths[row], a.max_length), chunks = ceil_div(length, CHUNK), most = ceil_div(a.max_length, CHUNK);
+  unsigned length = min(a.lengths[row], a.max_length), chunks = ceil_div(length, CHUNK),
+           most = ceil_div(a.max_length, CHUNK);
   Paged paged{a.keys, a.values, a.tables + a.table_starts[row], a.n_kv, kv_head, a.block_tokens};
   size_t first_head = size_t(row) * a.n_q + kv_head * group;
   // Workspace: maxima and sums [t, n_q, most], then values [t, n_q, most, D].
@@ -83,7 +89,8 @@ static __global__ void __launch_bounds__(DECODE_WARPS* WARP, 2) decode_attention
         __syncwarp();
         add_values<D>(tiles[j], s[2 * j], s[2 * j + 1], out);
         __syncwarp();
-        if (chunk + warps < chunks) copy_tile<D>(tiles[j], a.keys, paged, (chunk + warps) * CHUNK + j * KEY_TILE, length);
+        if (chunk + warps < chunks)
+          copy_tile<D>(tiles[j], a.keys, paged, (chunk + warps) * CHUNK + j * KEY_TILE, length);
         end_copy_group();
       }
 #pragma unroll
@@ -94,7 +101,8 @@ static __global__ void __launch_bounds__(DECODE_WARPS* WARP, 2) decode_attention
         if (t == 0) maxima[place] = rows[half];
 #pragma unroll
         for (unsigned n = 0; n < D / 8; n++) {
-          *reinterpret_cast<float2*>(sums + place * D + n * 8 + 2 * t) = make_float2(out[n][half * 2], out[n][half * 2 + 1]);
+          *reinterpret_cast<float2*>(sums + place * D + n * 8 + 2 * t) =
+              make_float2(out[n][half * 2], out[n][half * 2 + 1]);
         }
       }
     }
@@ -116,7 +124,8 @@ static __global__ void __launch_bounds__(DECODE_WARPS* WARP, 2) decode_attention
                         merged(sum.w, more.w, factors));
     }
     *reinterpret_cast<uint2*>(a.out + (first_head + head) * D + at) =
-        make_uint2(pack_bf16(normalized(sum.x, all), normalized(sum.y, all)), pack_bf16(normalized(sum.z, all), normalized(sum.w, all)));
+        make_uint2(pack_bf16(normalized(sum.x, all), normalized(sum.y, all)),
+                   pack_bf16(normalized(sum.z, all), normalized(sum.w, all)));
   }
 }
 
@@ -134,14 +143,18 @@ extern "C" int maspo_cuda_decode_attention(const MaspoDecodeAttention* a, void* 
   return MASPO_BAD_SHAPE;
 }
 
-extern "C" size_t maspo_cuda_decode_attention_workspace_bytes(uint32_t rows, uint32_t n_q, uint32_t d, uint32_t max_length) {
+extern "C" size_t maspo_cuda_decode_attention_workspace_bytes(uint32_t rows, uint32_t n_q, uint32_t d,
+                                                              uint32_t max_length) {
   size_t places = size_t(rows) * n_q * ceil_div(max_length, CHUNK);
   return ceil_div(places * sizeof(Softmax), size_t(16)) * 16 + places * d * sizeof(float);
 }
 
-extern "C" uint32_t maspo_cuda_decode_attention_spread(uint32_t rows, uint32_t n_kv, uint32_t max_length, uint32_t multiprocessors) {
-  // Two blocks of 64 KB and 8 K registers a warp fit into a multiprocessor; more than one chunk for every warp is of no use.
-  unsigned most = ceil_div(ceil_div(max_length, CHUNK), DECODE_WARPS), wanted = ceil_div(2 * multiprocessors, rows * n_kv + 1);
+extern "C" uint32_t maspo_cuda_decode_attention_spread(uint32_t rows, uint32_t n_kv, uint32_t max_length,
+                                                       uint32_t multiprocessors) {
+  // Two blocks of 64 KB and 8 K registers a warp fit into a multiprocessor; more than one chunk for
+  // every warp is of no use.
+  unsigned most = ceil_div(ceil_div(max_length, CHUNK), DECODE_WARPS),
+           wanted = ceil_div(2 * multiprocessors, rows * n_kv + 1);
   unsigned spread = wanted < most ? wanted : most;
   return spread ? spread : 1;
 }

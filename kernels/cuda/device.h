@@ -1,8 +1,10 @@
-// The few instructions that the kernels are made of, for both worlds. In the device build they are PTX of compute capability 8.0
-// and later; in the emulation they do what the PTX manual says of them, fragment layouts included, so that the kernels
-// themselves are the same text. Nothing in a kernel may depend on which world it is in.
+// The few instructions that the kernels are made of, for both worlds. In the device build they are
+// PTX of compute capability 8.0 and later; in the emulation they do what the PTX manual says of
+// them, fragment layouts included, so that the kernels themselves are the same text. Nothing in a
+// kernel may depend on which world it is in.
 //
-// bf16 and f16 numbers are carried as bits: this needs no header of CUDA's, and the emulation none at all.
+// bf16 and f16 numbers are carried as bits: this needs no header of CUDA's, and the emulation none
+// at all.
 
 #pragma once
 
@@ -41,7 +43,8 @@ __device__ __forceinline__ T* shared_memory() {
 }
 
 template <typename... Parameters, typename... Arguments>
-int launch(void (*kernel)(Parameters...), dim3 blocks, dim3 threads, size_t shared_bytes, void* stream, Arguments... arguments) {
+int launch(void (*kernel)(Parameters...), dim3 blocks, dim3 threads, size_t shared_bytes, void* stream,
+           Arguments... arguments) {
 #ifdef MASPO_EMULATED
   (void)stream;
   return emulated::launch([&] { kernel(arguments...); }, blocks, threads, shared_bytes);
@@ -59,7 +62,7 @@ int launch(void (*kernel)(Parameters...), dim3 blocks, dim3 threads, size_t shar
 #endif
 }
 
-// --- numbers -------------------------------------------------------------------------------------------------------------
+// --- numbers -------------------------------------------------------------------------------------
 
 __device__ __forceinline__ float bf16_to_float(unsigned bits) { return __uint_as_float(bits << 16); }
 __device__ __forceinline__ float low_bf16(unsigned pair) { return __uint_as_float(pair << 16); }
@@ -100,7 +103,8 @@ __device__ __forceinline__ float f16_to_float(unsigned bits) {
 // a * b + c in both halves.
 __device__ __forceinline__ unsigned fma_bf16x2(unsigned a, unsigned b, unsigned c) {
 #ifdef MASPO_EMULATED
-  // The product and sum of three bf16 numbers are exact in f64 for the numbers that the kernels use.
+  // The product and sum of three bf16 numbers are exact in f64 for the numbers that the kernels
+  // use.
   auto one = [](float a, float b, float c) { return float(double(a) * b + c); };
   return pack_bf16(one(low_bf16(a), low_bf16(b), low_bf16(c)), one(high_bf16(a), high_bf16(b), high_bf16(c)));
 #else
@@ -127,9 +131,10 @@ __device__ __forceinline__ float exp2_fast(float x) {
 // x / (1 + e^-x). For x below about -88, e^-x is infinite and the result 0, as it should.
 __device__ __forceinline__ float silu(float x) { return __fdiv_rn(x, 1.0f + exp2_fast(x * -1.4426950408889634f)); }
 
-// --- memory --------------------------------------------------------------------------------------------------------------
+// --- memory --------------------------------------------------------------------------------------
 
-// 16 bytes that another block of this launch wrote: not through the first-level cache, which is not kept in step with others.
+// 16 bytes that another block of this launch wrote: not through the first-level cache, which is not
+// kept in step with others.
 __device__ __forceinline__ float4 load16_written(const float4* from) {
 #ifdef MASPO_EMULATED
   check_alignment(from, 16, __LINE__);
@@ -168,7 +173,8 @@ __device__ __forceinline__ void end_copy_group() {
 #endif
 }
 
-// Waits until at most LEFT of the thread's latest groups are under way. Other threads see the bytes after a barrier.
+// Waits until at most LEFT of the thread's latest groups are under way. Other threads see the bytes
+// after a barrier.
 template <unsigned LEFT>
 __device__ __forceinline__ void wait_for_copies() {
 #ifdef MASPO_EMULATED
@@ -178,8 +184,9 @@ __device__ __forceinline__ void wait_for_copies() {
 #endif
 }
 
-// Whether this block is the last of `count` to come here; the others' earlier writes to global memory can then be read. All
-// threads of the block call it. `flag` is shared memory. The counter is zero again afterwards.
+// Whether this block is the last of `count` to come here; the others' earlier writes to global
+// memory can then be read. All threads of the block call it. `flag` is shared memory. The counter
+// is zero again afterwards.
 __device__ __forceinline__ bool last_of(unsigned* counter, unsigned count, unsigned* flag) {
   __threadfence();
   __syncthreads();
@@ -193,14 +200,17 @@ __device__ __forceinline__ bool last_of(unsigned* counter, unsigned count, unsig
   return *flag != 0;
 }
 
-// --- tensor cores --------------------------------------------------------------------------------------------------------
+// --- tensor cores --------------------------------------------------------------------------------
 // With g = lane / 4 and t = lane % 4, a lane holds of
-//   A [16, 16]  a[0]: row g, columns 2t and 2t + 1; a[1]: row g + 8; a[2], a[3]: the same rows, columns 2t + 8 and 2t + 9;
+//   A [16, 16]  a[0]: row g, columns 2t and 2t + 1; a[1]: row g + 8; a[2], a[3]: the same rows,
+//               columns 2t + 8 and 2t + 9;
 //   B [16, 8]   b[0]: rows 2t and 2t + 1 of column g; b[1]: rows 2t + 8 and 2t + 9;
 //   D [16, 8]   d[0], d[1]: row g, columns 2t and 2t + 1; d[2], d[3]: row g + 8.
 
-// d += A B. The order in which the hardware adds up is not documented; it is the same for every row and column.
-__device__ __forceinline__ void mma(float (&d)[4], unsigned a0, unsigned a1, unsigned a2, unsigned a3, unsigned b0, unsigned b1) {
+// d += A B. The order in which the hardware adds up is not documented; it is the same for every row
+// and column.
+__device__ __forceinline__ void mma(float (&d)[4], unsigned a0, unsigned a1, unsigned a2, unsigned a3, unsigned b0,
+                                    unsigned b1) {
 #ifdef MASPO_EMULATED
   struct Slot {
     unsigned a[4], b[2];
@@ -232,15 +242,16 @@ __device__ __forceinline__ void mma(float (&d)[4], unsigned a0, unsigned a1, uns
     }
   }, __LINE__);
 #else
-  asm(
-      "mma.sync.aligned.m16n8k16.row.col.f32.bf16.bf16.f32 {%0, %1, %2, %3}, {%4, %5, %6, %7}, {%8, %9}, {%0, %1, %2, %3};"
+  asm("mma.sync.aligned.m16n8k16.row.col.f32.bf16.bf16.f32 "
+      "{%0, %1, %2, %3}, {%4, %5, %6, %7}, {%8, %9}, {%0, %1, %2, %3};"
       : "+f"(d[0]), "+f"(d[1]), "+f"(d[2]), "+f"(d[3])
       : "r"(a0), "r"(a1), "r"(a2), "r"(a3), "r"(b0), "r"(b1));
 #endif
 }
 
-// Four 8x8 matrices of 16-bit numbers from shared memory: lane i names row i % 8 of matrix i / 8 (16 bytes). Of matrix j a lane
-// gets row g, columns 2t and 2t + 1; TRANSPOSED: column g, rows 2t and 2t + 1.
+// Four 8x8 matrices of 16-bit numbers from shared memory: lane i names row i % 8 of matrix i / 8
+// (16 bytes). Of matrix j a lane gets row g, columns 2t and 2t + 1; TRANSPOSED: column g, rows 2t
+// and 2t + 1.
 template <bool TRANSPOSED>
 __device__ __forceinline__ void load_matrices(unsigned (&to)[4], const void* row) {
 #ifdef MASPO_EMULATED
@@ -253,7 +264,9 @@ __device__ __forceinline__ void load_matrices(unsigned (&to)[4], const void* row
     for (unsigned lane = 0; lane < WARP; lane++) {
       unsigned g = lane / 4, t = lane % 4;
       for (unsigned j = 0; j < 4; j++) {
-        auto at = [&](unsigned row, unsigned column) -> unsigned { return static_cast<Slot*>(lanes[j * 8 + row])->row[column]; };
+        auto at = [&](unsigned row, unsigned column) -> unsigned {
+          return static_cast<Slot*>(lanes[j * 8 + row])->row[column];
+        };
         static_cast<Slot*>(lanes[lane])->to[j] =
             TRANSPOSED ? at(2 * t, g) | at(2 * t + 1, g) << 16 : at(g, 2 * t) | at(g, 2 * t + 1) << 16;
       }
@@ -271,7 +284,7 @@ __device__ __forceinline__ void load_matrices(unsigned (&to)[4], const void* row
 #endif
 }
 
-// --- reductions: butterflies, so that every lane ends with the same bits ---------------------------------------------------
+// --- reductions: butterflies, so that every lane ends with the same bits -------------------------
 
 __device__ __forceinline__ float warp_sum(float x) {
   for (int lanes = 16; lanes > 0; lanes /= 2) x += __shfl_xor_sync(FULL, x, lanes);

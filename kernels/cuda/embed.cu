@@ -1,7 +1,8 @@
-// Token ids to rows of the embedding table: out [t, hidden]. The table may be the packed LM head, so that a tied table is kept once.
+// Token ids to rows of the embedding table: out [t, hidden]. The table may be the packed LM head,
+// so that a tied table is kept once.
 //
-// Launch: one block of 128 threads a row; a thread does eight numbers at a time. Hidden: a multiple of 8. Not for speed: a step
-// looks up at most as many rows as it has tokens.
+// Launch: one block of 128 threads a row; a thread does eight numbers at a time. Hidden: a multiple
+// of 8. Not for speed: a step looks up at most as many rows as it has tokens.
 
 #include "bricks.h"
 
@@ -29,7 +30,8 @@ static __device__ Eight eight_of(const MaspoEmbed& a, unsigned row, unsigned k) 
     uint2 words = *reinterpret_cast<const uint2*>(from);
     unsigned pairs[4] = {pair(words.x), pair(words.x >> 8), pair(words.y), pair(words.y >> 8)};
 #pragma unroll
-    for (int i = 0; i < 4; i++) out.at[2 * i] = scale * low_bf16(pairs[i]), out.at[2 * i + 1] = scale * high_bf16(pairs[i]);
+    for (int i = 0; i < 4; i++)
+      out.at[2 * i] = scale * low_bf16(pairs[i]), out.at[2 * i + 1] = scale * high_bf16(pairs[i]);
   };
   switch (a.format) {
     case MASPO_ROWS_BF16:
@@ -45,7 +47,8 @@ static __device__ Eight eight_of(const MaspoEmbed& a, unsigned row, unsigned k) 
       break;
     }
     case MASPO_PACKED_F8:
-      of_bytes(brick(F8Bricks::K, F8Bricks::BYTES) + block % 4 * 512 + lane * 16 + upper * 8, f8_pair, a.row_scales[row]);
+      of_bytes(brick(F8Bricks::K, F8Bricks::BYTES) + block % 4 * 512 + lane * 16 + upper * 8, f8_pair,
+               a.row_scales[row]);
       break;
     default: {
       const unsigned char* from = brick(Q4Bricks::K, Q4Bricks::BYTES);
@@ -75,7 +78,8 @@ static __global__ void embed_kernel(MaspoEmbed a) {
       out[1] = make_float4(x.at[4], x.at[5], x.at[6], x.at[7]);
     } else {
       *reinterpret_cast<uint4*>(static_cast<uint16_t*>(a.out) + at) =
-          make_uint4(pack_bf16(x.at[0], x.at[1]), pack_bf16(x.at[2], x.at[3]), pack_bf16(x.at[4], x.at[5]), pack_bf16(x.at[6], x.at[7]));
+          make_uint4(pack_bf16(x.at[0], x.at[1]), pack_bf16(x.at[2], x.at[3]), pack_bf16(x.at[4], x.at[5]),
+                     pack_bf16(x.at[6], x.at[7]));
     }
   }
 }

@@ -1,32 +1,39 @@
-// y [t, outputs] = x [t, inputs] W^T (+ bias) for few rows (decoding: 1 to 80; more go in several passes over the weights), x in bf16,
-// W packed as bricks.h says. Made for reading the weights once and at the speed of the memory.
+// y [t, outputs] = x [t, inputs] W^T (+ bias) for few rows (decoding: 1 to 80; more go in several
+// passes over the weights), x in bf16, W packed as bricks.h says. Made for reading the weights once
+// and at the speed of the memory.
 //
-// The tensor core's A operand is the weights (16 outputs), its B operand x (8 rows): few rows waste nothing. A block of four
-// warps has 128 outputs, all rows, and a part (a split) of the inputs; a warp has two tiles of 16 outputs. Weights and x come to
-// shared memory by asynchronous copies, STAGES bricks deep: a warp copies the bricks that only itself reads (consecutive 512
-// bytes at a time), x is copied for all in the order [32 inputs][row][t], in which both the copies and the reads of B fragments are
-// free of bank conflicts.
+// The tensor core's A operand is the weights (16 outputs), its B operand x (8 rows): few rows waste
+// nothing. A block of four warps has 128 outputs, all rows, and a part (a split) of the inputs; a
+// warp has two tiles of 16 outputs. Weights and x come to shared memory by asynchronous copies,
+// STAGES bricks deep: a warp copies the bricks that only itself reads (consecutive 512 bytes at a
+// time), x is copied for all in the order [32 inputs][row][t], in which both the copies and the
+// reads of B fragments are free of bank conflicts.
 //
-// Q8_0 and Q4_K: 32 inputs have one scale, so 32 inputs are summed up by the tensor core from zero, with weights that are exact
-// small integers, and the f32 sum is scaled. Nothing of a weight is rounded. Q4_K's weights carry 128 too much (bricks.h) and have
-// a minimum: both are taken off with the sum of x over the 32 inputs, which one more A operand, all ones, gives.
+// Q8_0 and Q4_K: 32 inputs have one scale, so 32 inputs are summed up by the tensor core from zero,
+// with weights that are exact small integers, and the f32 sum is scaled. Nothing of a weight is
+// rounded. Q4_K's weights carry 128 too much (bricks.h) and have a minimum: both are taken off with
+// the sum of x over the 32 inputs, which one more A operand, all ones, gives.
 //
-// The result of a row does not depend on the other rows or on how many there are: a row is a column of B and D, the order of
-// the inputs is fixed by the matrix and by `splits`, and the parts are added in the order of splits by the block that ends last.
+// The result of a row does not depend on the other rows or on how many there are: a row is a column
+// of B and D, the order of the inputs is fixed by the matrix and by `splits`, and the parts are
+// added in the order of splits by the block that ends last.
 //
-// Launch: [outputs / 128, splits, rows / (8 RT)] blocks of 128 threads, RT = 1, 2, 3, 5 or 10 tiles of 8 rows.
-// Shared memory: 68 to 97 KB, with RT = 10 up to 124; where the device has less than that, it is two passes of RT = 5.
+// Launch: [outputs / 128, splits, rows / (8 RT)] blocks of 128 threads, RT = 1, 2, 3, 5 or 10 tiles
+// of 8 rows. Shared memory: 68 to 97 KB, with RT = 10 up to 124; where the device has less than
+// that, it is two passes of RT = 5.
 
 #include "bricks.h"
 
 namespace maspo {
 
-constexpr unsigned LINEAR_WARPS = 4, WARP_TILES = 2, BLOCK_TILES = LINEAR_WARPS * WARP_TILES, LINEAR_THREADS = LINEAR_WARPS * WARP;
+constexpr unsigned LINEAR_WARPS = 4, WARP_TILES = 2, BLOCK_TILES = LINEAR_WARPS * WARP_TILES,
+                   LINEAR_THREADS = LINEAR_WARPS * WARP;
 
 template <typename Bricks, unsigned RT>
 struct LinearShape {
   static constexpr unsigned ROWS = 8 * RT;
-  // Fewer where bricks are wide, so that all but RT = 10 fit 99 KiB, which is what devices of 8.6, 8.9 and 12.0 give a block.
+  // Fewer where bricks are wide, so that all but RT = 10 fit 99 KiB, which is what devices of 8.6,
+  // 8.9 and 12.0 give a block.
   static constexpr unsigned STAGES = Bricks::K == 256 ? (RT == 1 ? 4 : RT == 2 ? 3 : 2) : RT <= 3 ? 4 : RT <= 5 ? 3 : 2;
   static constexpr unsigned X_BYTES = ROWS * Bricks::K * 2;
   static constexpr unsigned STAGE_BYTES = X_BYTES + BLOCK_TILES * Bricks::BYTES;
@@ -58,7 +65,8 @@ struct LinearBlock {
   __device__ __forceinline__ void copy_x(unsigned k, unsigned slot) const {
     unsigned char* x = stages + slot * Shape::STAGE_BYTES;
     constexpr unsigned CHUNKS = Shape::X_BYTES / 16;
-    // Not unrolled whole for many rows: the addresses of all copies would take registers throughout the loop over the inputs.
+    // Not unrolled whole for many rows: the addresses of all copies would take registers throughout
+    // the loop over the inputs.
 #pragma unroll(RT <= 3 ? 8 : 2)
     for (unsigned i = 0; i < ceil_div(CHUNKS, LINEAR_THREADS); i++) {
       unsigned chunk = i * LINEAR_THREADS + threadIdx.x;
@@ -107,7 +115,8 @@ struct LinearBlock {
         uint4 head = reinterpret_cast<const uint4*>(mine + r * Bricks::BYTES + Q4Bricks::FACTORS)[row];
 #pragma unroll
         for (unsigned i = 0; i < 4; i++) {
-          // The parts of the halves are packed in two ways; both are worked out and one is taken, so that lanes stay together.
+          // The parts of the halves are packed in two ways; both are worked out and one is taken,
+          // so that lanes stay together.
           Q4Factors low = q4_factors(head, i), high = q4_factors(head, i + 4), one = half ? high : low;
           factors[(r * 8 + half * 4 + i) * TILE + row] = make_float2(one.scale, -fmaf(128.0f, one.scale, one.minimum));
         }
@@ -191,7 +200,8 @@ struct LinearBlock {
             unsigned output = (tile + r) * 8 + g;
             if (row >= rows || output >= a.outputs / 2) continue;
             float value = __fmul_rn(silu(first), second);
-            static_cast<uint16_t*>(a.y)[size_t(first_row + row) * a.y_stride + output] = uint16_t(pack_bf16(value, value));
+            static_cast<uint16_t*>(a.y)[size_t(first_row + row) * a.y_stride + output] =
+                uint16_t(pack_bf16(value, value));
           } else {
             store(row, (tile + r) * TILE + g, first);
             store(row, (tile + r) * TILE + g + 8, second);
@@ -209,15 +219,10 @@ static __global__ void __launch_bounds__(LINEAR_THREADS, 2) linear_kernel(const 
   auto* shared = shared_memory<unsigned char>();
   unsigned lane = threadIdx.x % WARP, warp = threadIdx.x / WARP;
   unsigned first_row = blockIdx.z * Shape::ROWS, bricks = ceil_div(a.inputs, Bricks::K);
-  LinearBlock<Bricks, RT> block{a,
-                                shared,
-                                reinterpret_cast<float2*>(shared + STAGES * Shape::STAGE_BYTES + warp * Shape::FACTOR_BYTES),
-                                lane,
-                                warp,
-                                blockIdx.x * BLOCK_TILES + warp * WARP_TILES,
-                                bricks,
-                                first_row,
-                                min(a.rows - first_row, Shape::ROWS)};
+  LinearBlock<Bricks, RT> block{
+      a,      shared,    reinterpret_cast<float2*>(shared + STAGES * Shape::STAGE_BYTES + warp * Shape::FACTOR_BYTES),
+      lane,   warp,      blockIdx.x * BLOCK_TILES + warp * WARP_TILES,
+      bricks, first_row, min(a.rows - first_row, Shape::ROWS)};
   unsigned split = blockIdx.y, splits = gridDim.y;
   unsigned from = bricks * split / splits, to = bricks * (split + 1) / splits;
 
@@ -233,7 +238,8 @@ static __global__ void __launch_bounds__(LINEAR_THREADS, 2) linear_kernel(const 
   unsigned slot = 0;
   for (unsigned k = from; k < to; k++) {
     wait_for_copies<STAGES - 2>();
-    // Now brick k is there for all, and all are done with brick k - 1, whose place the next copies take.
+    // Now brick k is there for all, and all are done with brick k - 1, whose place the next copies
+    // take.
     __syncthreads();
     unsigned next = k + STAGES - 1;
     if (next < to) {
@@ -247,7 +253,8 @@ static __global__ void __launch_bounds__(LINEAR_THREADS, 2) linear_kernel(const 
   }
 
   if (splits > 1) {
-    // [row tile of blocks][output tile of blocks][split][part][thread], so that everything is 16 bytes a lane, side by side.
+    // [row tile of blocks][output tile of blocks][split][part][thread], so that everything is 16
+    // bytes a lane, side by side.
     constexpr unsigned PARTS = WARP_TILES * RT;
     size_t place = size_t(blockIdx.z) * gridDim.x + blockIdx.x;
     auto* parts = static_cast<float4*>(a.workspace) + place * splits * PARTS * LINEAR_THREADS + threadIdx.x;
@@ -284,7 +291,8 @@ static int launch_bricks(const MaspoLinear& a, void* stream) {
   if (a.rows <= 8) return launch_linear<Bricks, 1>(a, stream);
   if (a.rows <= 16) return launch_linear<Bricks, 2>(a, stream);
   if (a.rows <= 24) return launch_linear<Bricks, 3>(a, stream);
-  if (a.rows <= 40 || a.shared_limit < LinearShape<Bricks, 10>::SHARED_BYTES) return launch_linear<Bricks, 5>(a, stream);
+  if (a.rows <= 40 || a.shared_limit < LinearShape<Bricks, 10>::SHARED_BYTES)
+    return launch_linear<Bricks, 5>(a, stream);
   return launch_linear<Bricks, 10>(a, stream);
 }
 
@@ -297,7 +305,8 @@ static unsigned brick_inputs(uint32_t format) {
 using namespace maspo;
 
 extern "C" int maspo_cuda_linear(const MaspoLinear* a, void* stream) {
-  if (a->inputs == 0 || a->inputs % 8 != 0 || a->outputs == 0 || a->x_stride % 8 != 0 || a->rows > 65535 * 8) return MASPO_BAD_SHAPE;
+  if (a->inputs == 0 || a->inputs % 8 != 0 || a->outputs == 0 || a->x_stride % 8 != 0 || a->rows > 65535 * 8)
+    return MASPO_BAD_SHAPE;
   if (a->epilogue > MASPO_GATED) return MASPO_BAD_ENUM;
   if (a->epilogue == MASPO_GATED && (a->outputs % 2 != 0 || a->bias)) return MASPO_BAD_SHAPE;
   if (a->rows == 0) return MASPO_OK;
@@ -310,9 +319,11 @@ extern "C" int maspo_cuda_linear(const MaspoLinear* a, void* stream) {
   }
 }
 
-// The number of splits with the least work of the multiprocessor that has the most, in bricks: with every block come some that
-// wait for the first bytes, and every split has its sums written and read again. A model of the cost, not a measurement.
-extern "C" uint32_t maspo_cuda_linear_splits(uint32_t format, uint32_t inputs, uint32_t outputs, uint32_t multiprocessors) {
+// The number of splits with the least work of the multiprocessor that has the most, in bricks: with
+// every block come some that wait for the first bytes, and every split has its sums written and
+// read again. A model of the cost, not a measurement.
+extern "C" uint32_t maspo_cuda_linear_splits(uint32_t format, uint32_t inputs, uint32_t outputs,
+                                             uint32_t multiprocessors) {
   unsigned bricks = ceil_div(inputs, brick_inputs(format)), tiles = ceil_div(outputs, BLOCK_TILES * TILE), best = 1;
   unsigned places = multiprocessors ? 2 * multiprocessors : 1;
   double least = 1e30;

@@ -1,14 +1,18 @@
-/* The C ABI of the CUDA kernels, the same for the device build (nvcc) and for the emulated one (a C++ compiler).
+/* The C ABI of the CUDA kernels, the same for the device build (nvcc) and for the emulated one (a
+   C++ compiler).
 
-   Every operation is one launcher `int maspo_cuda_<op>(const Maspo<Op>*, void* stream)`. It checks the shapes, launches, and
-   returns MASPO_OK, a code below, or a cudaError_t. It allocates nothing, waits for nothing and reads no device memory, so it
-   may be called while a CUDA graph is captured. What changes from step to step (tokens, positions, slots, tables) lies in device
-   memory; the argument structs hold only addresses, sizes of the graph's bucket, and constants of the model.
+   Every operation is one launcher `int maspo_cuda_<op>(const Maspo<Op>*, void* stream)`. It checks
+   the shapes, launches, and returns MASPO_OK, a code below, or a cudaError_t. It allocates nothing,
+   waits for nothing and reads no device memory, so it may be called while a CUDA graph is captured.
+   What changes from step to step (tokens, positions, slots, tables) lies in device memory; the
+   argument structs hold only addresses, sizes of the graph's bucket, and constants of the model.
 
-   Shape alphabet: t rows of a step, n_q query heads, n_kv key/value heads, d head size, v vocabulary. Every pointer is a
-   device pointer and aligned to 16 bytes unless said otherwise; matrices are row-major. A bf16 number is the upper half of
-   an f32. `counters` are numbers that are zero before the first launch and that every launch leaves zero: one array, as long
-   as the longest that is asked for, may serve all operations of one stream. A workspace may be shared in the same way. */
+   Shape alphabet: t rows of a step, n_q query heads, n_kv key/value heads, d head size, v
+   vocabulary. Every pointer is a device pointer and aligned to 16 bytes unless said otherwise;
+   matrices are row-major. A bf16 number is the upper half of an f32. `counters` are numbers that
+   are zero before the first launch and that every launch leaves zero: one array, as long as the
+   longest that is asked for, may serve all operations of one stream. A workspace may be shared in
+   the same way. */
 
 #ifndef MASPO_CUDA_H
 #define MASPO_CUDA_H
@@ -23,7 +27,8 @@ extern "C" {
 /* Raised whenever a struct, an enum or a packed layout below changes. */
 #define MASPO_CUDA_ABI 1
 uint32_t maspo_cuda_abi(void);
-/* The sizes of the argument structs in the order of their declaration, to compare with the caller's; 0 behind the last. */
+/* The sizes of the argument structs in the order of their declaration, to compare with the
+   caller's; 0 behind the last. */
 size_t maspo_cuda_struct_bytes(uint32_t index);
 /* What a code of this header or of CUDA means. */
 const char* maspo_cuda_error(int code);
@@ -100,7 +105,7 @@ typedef struct MaspoDecodeAttention {
   const uint16_t* q; /* [t, n_q * d] bf16 */
   const uint16_t* keys;
   const uint16_t* values;
-  const uint32_t* lengths;      /* [t]: keys that the row sees, its own included; 0: the row is filling and gets zeros */
+  const uint32_t* lengths;      /* [t]: keys that the row sees, its own included; 0: it gets zeros */
   const uint32_t* table_starts; /* [t]: where the row's blocks begin in `tables` */
   const uint32_t* tables;       /* block numbers */
   uint16_t* out;                /* [t, n_q * d] bf16 */
@@ -114,12 +119,15 @@ typedef struct MaspoDecodeAttention {
 int maspo_cuda_decode_attention(const MaspoDecodeAttention*, void* stream);
 size_t maspo_cuda_decode_attention_workspace_bytes(uint32_t rows, uint32_t n_q, uint32_t d, uint32_t max_length);
 /* A `spread` that fills `multiprocessors`. */
-uint32_t maspo_cuda_decode_attention_spread(uint32_t rows, uint32_t n_kv, uint32_t max_length, uint32_t multiprocessors);
+uint32_t maspo_cuda_decode_attention_spread(uint32_t rows, uint32_t n_kv, uint32_t max_length,
+                                            uint32_t multiprocessors);
 
 /* Consecutive tokens of one sequence, at most maspo_cuda_tile_tokens of them. */
 typedef struct MaspoTile {
   uint32_t first_row, tokens;
-  uint32_t position; /* of the first token; the keys before it are in the table already (a shared prefix, an earlier chunk) */
+  /* Of the first token; the keys before it are in the table already (a shared prefix, an earlier
+     chunk). */
+  uint32_t position;
   uint32_t table_start;
 } MaspoTile;
 
@@ -147,7 +155,8 @@ typedef struct MaspoSilu {
 } MaspoSilu;
 int maspo_cuda_silu(const MaspoSilu*, void* stream);
 
-/* tokens [t] = the column of the largest logit; of equals the lowest; NaN never wins; 0 where no logit is above -infinity. */
+/* tokens [t] = the column of the largest logit; of equals the lowest; NaN never wins; 0 where no
+   logit is above -infinity. */
 typedef struct MaspoArgmax {
   const float* logits; /* [t, v], aligned to 4 bytes */
   uint32_t* tokens;    /* [t] */
@@ -181,7 +190,9 @@ typedef struct MaspoLinear {
   uint32_t y_stride;
   uint32_t format;    /* MaspoFormat, packed */
   uint32_t epilogue;  /* MaspoEpilogue */
-  uint32_t splits;    /* parts of the inputs; part of the arithmetic: the same for all batch sizes, or results depend on the batch */
+  /* Parts of the inputs. They are part of the arithmetic: the same for all batch sizes, or results
+     depend on the batch. */
+  uint32_t splits;
   uint32_t shared_limit; /* bytes of shared memory that a block may have (cudaDevAttrMaxSharedMemoryPerBlockOptin) */
 } MaspoLinear;
 int maspo_cuda_linear(const MaspoLinear*, void* stream);
@@ -190,11 +201,13 @@ uint32_t maspo_cuda_linear_splits(uint32_t format, uint32_t inputs, uint32_t out
 size_t maspo_cuda_linear_workspace_bytes(uint32_t rows, uint32_t outputs, uint32_t splits);
 size_t maspo_cuda_linear_counters(uint32_t rows, uint32_t outputs, uint32_t splits);
 
-/* Packing, on the host; bricks.h says what comes out. `rows` of `inputs` weights each lie in `source` as GGUF has them (bf16:
-   2 bytes a weight; Q8_0: 34 bytes per 32; Q4_K: 144 per 256; a row padded to whole blocks; MASPO_PACKED_F8 is made from bf16). With `up`, the result is
-   gated: `source` is the gate, and 8 rows of it and 8 of `up` share a brick. Writes maspo_cuda_packed_bytes(format, inputs,
-   rows or 2 * rows) bytes to `out`, and for F8 one scale per packed row to `row_scales`. Parts of a matrix whose first row is a
-   multiple of 16 (8 when gated) may be packed apart, on several threads. */
+/* Packing, on the host; bricks.h says what comes out. `rows` of `inputs` weights each lie in
+   `source` as GGUF has them (bf16: 2 bytes a weight; Q8_0: 34 bytes per 32; Q4_K: 144 per 256; a
+   row padded to whole blocks; MASPO_PACKED_F8 is made from bf16). With `up`, the result is gated:
+   `source` is the gate, and 8 rows of it and 8 of `up` share a brick. Writes
+   maspo_cuda_packed_bytes(format, inputs, rows or 2 * rows) bytes to `out`, and for F8 one scale
+   per packed row to `row_scales`. Parts of a matrix whose first row is a multiple of 16 (8 when
+   gated) may be packed apart, on several threads. */
 int maspo_cuda_pack(uint32_t format, const void* source, const void* up, uint32_t rows, uint32_t inputs, void* out,
                     float* row_scales);
 size_t maspo_cuda_packed_bytes(uint32_t format, uint32_t inputs, uint32_t outputs);

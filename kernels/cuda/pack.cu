@@ -1,5 +1,6 @@
-// Packing of weights on the host: bricks.h says into what. Plain C++; it runs once a model, on as many threads as the caller
-// likes (parts of a matrix are packed apart), and its result may be kept on disk.
+// Packing of weights on the host: bricks.h says into what. Plain C++; it runs once a model, on as
+// many threads as the caller likes (parts of a matrix are packed apart), and its result may be kept
+// on disk.
 
 #include <string.h>
 
@@ -105,7 +106,9 @@ static void pack_q4_brick(const Sources& from, uint32_t tile, uint32_t k, uint8_
     const uint8_t* block = source ? source + size_t(k) * 144 : zeros;
     memcpy(to + Q4Bricks::FACTORS + row * 16, block, 16);
     // GGUF: parts come in pairs of 32 bytes, the first part in their lower halves.
-    auto weight = [&](uint32_t part, uint32_t i) -> uint32_t { return block[16 + part / 2 * 32 + i] >> part % 2 * 4 & 15; };
+    auto weight = [&](uint32_t part, uint32_t i) -> uint32_t {
+      return block[16 + part / 2 * 32 + i] >> part % 2 * 4 & 15;
+    };
     for (uint32_t part = 0; part < 8; part++) {
       for (uint32_t t = 0; t < 4; t++) {
         uint32_t word = 0;
@@ -132,8 +135,8 @@ extern "C" size_t maspo_cuda_packed_bytes(uint32_t format, uint32_t inputs, uint
   }
 }
 
-extern "C" int maspo_cuda_pack(uint32_t format, const void* source, const void* up, uint32_t rows, uint32_t inputs, void* out,
-                               float* row_scales) {
+extern "C" int maspo_cuda_pack(uint32_t format, const void* source, const void* up, uint32_t rows, uint32_t inputs,
+                               void* out, float* row_scales) {
   if (rows == 0 || inputs == 0) return MASPO_BAD_SHAPE;
   if (format == MASPO_ROWS_BF16 || format > MASPO_PACKED_F8) return MASPO_BAD_ENUM;
   Sources from{static_cast<const uint8_t*>(source), static_cast<const uint8_t*>(up), rows, inputs, size_t(inputs) * 2};
@@ -157,7 +160,9 @@ extern "C" int maspo_cuda_pack(uint32_t format, const void* source, const void* 
         row_scales[tile * TILE + row] = largest > 0 ? largest / 448.0f : 1.0f;
       }
     }
-    uint32_t inputs_of_brick = format == MASPO_PACKED_BF16 ? Bf16Bricks::K : format == MASPO_PACKED_Q4_K ? Q4Bricks::K : Q8Bricks::K;
+    uint32_t inputs_of_brick = format == MASPO_PACKED_BF16   ? Bf16Bricks::K
+                               : format == MASPO_PACKED_Q4_K ? Q4Bricks::K
+                                                             : Q8Bricks::K;
     for (uint32_t k = 0; k < ceil_div(inputs, inputs_of_brick); k++) {
       switch (format) {
         case MASPO_PACKED_BF16: pack_bf16_brick(from, tile, k, to), to += Bf16Bricks::BYTES; break;

@@ -1,12 +1,14 @@
-// Causal attention of many rows of a sequence (prefill), prefix blocks included: a tile is up to 64 / group consecutive tokens, and its
-// keys are all at or before its last token's position, wherever they come from. rotate.cu has stored the tile's own keys before.
+// Causal attention of many rows of a sequence (prefill), prefix blocks included: a tile is up to 64
+// / group consecutive tokens, and its keys are all at or before its last token's position, wherever
+// they come from. rotate.cu has stored the tile's own keys before.
 //
-// The 64 query rows of a block are (token, head of the group) pairs, which share all keys and values; a warp has 16 of them. Chunks of
-// 64 keys (attention.h) come to shared memory by asynchronous copies, the next one while this one is worked on. The arithmetic of a row is
-// that of decode_attention.cu, bit by bit.
+// The 64 query rows of a block are (token, head of the group) pairs, which share all keys and
+// values; a warp has 16 of them. Chunks of 64 keys (attention.h) come to shared memory by
+// asynchronous copies, the next one while this one is worked on. The arithmetic of a row is that of
+// decode_attention.cu, bit by bit.
 //
-// Launch: [tiles, n_kv] blocks of four warps. Shared memory: 64 KB for d = 128. Not captured in graphs: the number of tiles and their
-// lengths are the launch's own.
+// Launch: [tiles, n_kv] blocks of four warps. Shared memory: 64 KB for d = 128. Not captured in
+// graphs: the number of tiles and their lengths are the launch's own.
 
 #include "attention.h"
 
@@ -20,10 +22,12 @@ struct PrefillShared {
 };
 
 template <unsigned D>
-__device__ __forceinline__ void copy_chunk(PrefillShared<D>& shared, unsigned slot, const Paged& paged, unsigned chunk, unsigned end) {
+__device__ __forceinline__ void copy_chunk(PrefillShared<D>& shared, unsigned slot, const Paged& paged, unsigned chunk,
+                                           unsigned end) {
 #pragma unroll 2
   for (unsigned i = 0; i < CHUNK * D / 8 / (PREFILL_WARPS * WARP); i++) {
-    unsigned at = i * PREFILL_WARPS * WARP + threadIdx.x, key = at / (D / 8), eight = at % (D / 8), position = chunk * CHUNK + key;
+    unsigned at = i * PREFILL_WARPS * WARP + threadIdx.x, key = at / (D / 8), eight = at % (D / 8),
+             position = chunk * CHUNK + key;
     bool there = position < end;
     size_t from = there ? paged.tile<D>(position / KEY_TILE * KEY_TILE) + key % KEY_TILE * D + eight * 8 : 0;
     copy16_later(shared.keys[slot] + swizzled<D>(key, eight), paged.keys + from, there ? 16 : 0);
@@ -32,7 +36,8 @@ __device__ __forceinline__ void copy_chunk(PrefillShared<D>& shared, unsigned sl
 }
 
 template <unsigned D>
-static __global__ void __launch_bounds__(PREFILL_WARPS* WARP, 2) prefill_attention_kernel(const MaspoPrefillAttention a) {
+static __global__ void __launch_bounds__(PREFILL_WARPS* WARP, 2)
+    prefill_attention_kernel(const MaspoPrefillAttention a) {
   auto& shared = *shared_memory<PrefillShared<D>>();
   MaspoTile tile = a.tiles[blockIdx.x];
   unsigned lane = threadIdx.x % WARP, warp = threadIdx.x / WARP, g = lane / 4, t = lane % 4;
@@ -72,7 +77,8 @@ static __global__ void __launch_bounds__(PREFILL_WARPS* WARP, 2) prefill_attenti
         score_tile<D>(shared.keys[slot] + j * KEY_TILE * D, q, s[2 * j], s[2 * j + 1]);
       }
       Softmax of_chunk[2];
-      unsigned upper = sees[0] > from ? min(sees[0] - from, CHUNK) : 0, lower = sees[1] > from ? min(sees[1] - from, CHUNK) : 0;
+      unsigned upper = sees[0] > from ? min(sees[0] - from, CHUNK) : 0,
+               lower = sees[1] > from ? min(sees[1] - from, CHUNK) : 0;
       weigh_chunk(s, score_scale<D>(), upper, lower, of_chunk);
       float out[D / 8][4] = {};
 #pragma unroll
@@ -109,7 +115,8 @@ extern "C" int maspo_cuda_prefill_attention(const MaspoPrefillAttention* a, void
   if (a->block_tokens == 0 || a->block_tokens % 16 != 0) return MASPO_BAD_SHAPE;
   if (a->tile_count == 0) return MASPO_OK;
   dim3 blocks(a->tile_count, a->n_kv), threads(PREFILL_WARPS * WARP);
-  if (a->d == 128) return launch(prefill_attention_kernel<128>, blocks, threads, sizeof(PrefillShared<128>), stream, *a);
+  if (a->d == 128)
+    return launch(prefill_attention_kernel<128>, blocks, threads, sizeof(PrefillShared<128>), stream, *a);
   if (a->d == 64) return launch(prefill_attention_kernel<64>, blocks, threads, sizeof(PrefillShared<64>), stream, *a);
   return MASPO_BAD_SHAPE;
 }

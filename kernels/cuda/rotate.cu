@@ -1,11 +1,14 @@
-// What happens between the QKV product and attention: RMSNorm of every query and key head, rotation by position (the first half of
-// a head with the second, as Hugging Face does it), queries to `q`, keys and values to their slots of the paged cache.
+// What happens between the QKV product and attention: RMSNorm of every query and key head, rotation
+// by position (the first half of a head with the second, as Hugging Face does it), queries to `q`,
+// keys and values to their slots of the paged cache.
 //
-// Keys and values lie [block, n_kv, block_tokens, d] in bf16, both: a key is 2d consecutive bytes, and the 16 keys of a tile of
-// attention are one piece of memory. (The CPU keeps keys transposed; tensor cores take them as they are.)
+// Keys and values lie [block, n_kv, block_tokens, d] in bf16, both: a key is 2d consecutive bytes,
+// and the 16 keys of a tile of attention are one piece of memory. (The CPU keeps keys transposed;
+// tensor cores take them as they are.)
 //
-// Launch: a warp per row and head, eight warps a block. A lane holds the numbers 2i, 2i + 1 of both halves (d = 128) or the
-// number i (d = 64), so rotation needs no exchange. A row with MASPO_NO_SLOT stores no key and no value.
+// Launch: a warp per row and head, eight warps a block. A lane holds the numbers 2i, 2i + 1 of both
+// halves (d = 128) or the number i (d = 64), so rotation needs no exchange. A row with
+// MASPO_NO_SLOT stores no key and no value.
 
 #include "device.h"
 

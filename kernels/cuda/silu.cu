@@ -1,4 +1,5 @@
-// out [t, n] = silu(gate) * up, of gate_up [t, gate n | up n]: for products that are not gated in their own epilogue (cuBLAS).
+// out [t, n] = silu(gate) * up, of gate_up [t, gate n | up n]: for products that are not gated in
+// their own epilogue (cuBLAS).
 //
 // Launch: 256 threads a block, eight numbers a thread, rows along y.
 

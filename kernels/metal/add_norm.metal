@@ -1,16 +1,18 @@
-// The residual stream and RMSNorm in one pass: x += addend, out = x / sqrt(mean(x^2) + eps) * weight. x and all sums are f32, `out`
-// is bf16 and rounded once, after the weight.
+// The residual stream and RMSNorm in one pass: x += addend, out = x / sqrt(mean(x^2) + eps) *
+// weight. x and all sums are f32, `out` is bf16 and rounded once, after the weight.
 //
-// Launch: a threadgroup of 256 threads a row; its memory has one number a simdgroup. A thread reads its numbers of x a second time
-// rather than holding them, for they are in the cache. The order of the sum depends on n alone. n: a multiple of 4.
+// Launch: a threadgroup of 256 threads a row; its memory has one number a simdgroup. A thread reads
+// its numbers of x a second time rather than holding them, for they are in the cache. The order of
+// the sum depends on n alone. n: a multiple of 4.
 
 #include "device.h"
 
 constant constexpr uint NORM_THREADS = 256;
 
-[[kernel, max_total_threads_per_threadgroup(NORM_THREADS)]] void maspo_add_norm(constant MaspoAddNorm& a [[buffer(0)]], threadgroup float* sums MASPO_SHARED,
-                     uint3 group [[threadgroup_position_in_grid]], uint simd [[simdgroup_index_in_threadgroup]],
-                     uint lane [[thread_index_in_simdgroup]]) {
+[[kernel, max_total_threads_per_threadgroup(NORM_THREADS)]] void maspo_add_norm(
+    constant MaspoAddNorm& a [[buffer(0)]], threadgroup float* sums MASPO_SHARED,
+    uint3 group [[threadgroup_position_in_grid]], uint simd [[simdgroup_index_in_threadgroup]],
+    uint lane [[thread_index_in_simdgroup]]) {
   uint row = group.x, from = row, first = simd * SIMD + lane;
   if (a.pick) from = a.pick[row];
   device float* x = a.x + size_t(from) * a.n;

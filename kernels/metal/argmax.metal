@@ -1,8 +1,8 @@
-// Greedy choice: tokens [t] = the column of the largest logit of a row; of equals the lowest; NaN never wins; 0 where no logit is
-// above minus infinity. Logits are f32.
+// Greedy choice: tokens [t] = the column of the largest logit of a row; of equals the lowest; NaN
+// never wins; 0 where no logit is above minus infinity. Logits are f32.
 //
-// Launch: a threadgroup of 512 threads a row; its memory has one pair a simdgroup. The result is a maximum over pairs (logit, lowest
-// column), which does not depend on any order.
+// Launch: a threadgroup of 512 threads a row; its memory has one pair a simdgroup. The result is a
+// maximum over pairs (logit, lowest column), which does not depend on any order.
 
 #include "device.h"
 
@@ -18,12 +18,14 @@ inline Best better(Best a, Best b) {
   return a;
 }
 
-[[kernel, max_total_threads_per_threadgroup(ARGMAX_THREADS)]] void maspo_argmax(constant MaspoArgmax& a [[buffer(0)]], threadgroup Best* of_simds MASPO_SHARED,
-                   uint3 group [[threadgroup_position_in_grid]], uint simd [[simdgroup_index_in_threadgroup]],
-                   uint lane [[thread_index_in_simdgroup]]) {
+[[kernel, max_total_threads_per_threadgroup(ARGMAX_THREADS)]] void maspo_argmax(
+    constant MaspoArgmax& a [[buffer(0)]], threadgroup Best* of_simds MASPO_SHARED,
+    uint3 group [[threadgroup_position_in_grid]], uint simd [[simdgroup_index_in_threadgroup]],
+    uint lane [[thread_index_in_simdgroup]]) {
   uint row = group.x;
   device const float* logits = a.logits + size_t(row) * a.vocabulary;
-  // What is not a number is not above minus infinity, so it never replaces this; column 0 is the answer if nothing does.
+  // What is not a number is not above minus infinity, so it never replaces this; column 0 is the
+  // answer if nothing does.
   Best best = {-INFINITY, 0};
   for (uint column = simd * SIMD + lane; column < a.vocabulary; column += ARGMAX_THREADS) {
     float logit = logits[column];

@@ -1,8 +1,10 @@
-// What the kernels are given: the structs of kernels/cuda/maspo_cuda.h, field by field, so that one list of launches is good for both.
-// What a field means is written there. Pointers are addresses of the GPU (MTLBuffer.gpuAddress), the struct is buffer 0 of a kernel.
+// What the kernels are given: the structs of kernels/cuda/maspo_cuda.h, field by field, so that one
+// list of launches is good for both. What a field means is written there. Pointers are addresses of
+// the GPU (MTLBuffer.gpuAddress), the struct is buffer 0 of a kernel.
 //
-// What differs: weights are rows as GGUF has them (weights.h), so MASPO_ROWS_BF16 and MASPO_PACKED_BF16 are one here, and there is
-// no F8. `workspace`, `counters`, `row_scales`, `splits`, `spread` and `shared_limit` are not read.
+// What differs: weights are rows as GGUF has them (weights.h), so MASPO_ROWS_BF16 and
+// MASPO_PACKED_BF16 are one here, and there is no F8. `workspace`, `counters`, `row_scales`,
+// `splits`, `spread` and `shared_limit` are not read.
 
 #pragma once
 

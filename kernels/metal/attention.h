@@ -1,13 +1,16 @@
-// What both kinds of attention are: some queries of one key head over the keys and values of a sequence.
+// What both kinds of attention are: some queries of one key head over the keys and values of a
+// sequence.
 //
-// The arithmetic of a query is fixed by its sequence alone. Keys are taken in chunks of 64 by absolute position; a chunk is worked out
-// from nothing by one simdgroup (its own maximum, sum and weighted values, key by key), and chunks are merged one by one in ascending
-// order. Which queries are beside one, and how many simdgroups there are, changes nothing: decoding and prefill agree bit by bit, because
-// both are this function.
+// The arithmetic of a query is fixed by its sequence alone. Keys are taken in chunks of 64 by
+// absolute position; a chunk is worked out from nothing by one simdgroup (its own maximum, sum and
+// weighted values, key by key), and chunks are merged one by one in ascending order. Which queries
+// are beside one, and how many simdgroups there are, changes nothing: decoding and prefill agree
+// bit by bit, because both are this function.
 //
-// A simdgroup has one chunk at a time: a lane the scores of keys `lane` and `lane + 32`, then D / 32 numbers of the weighted values. The
-// queries of a threadgroup share every key and value that is read. No key behind what a query sees has a part in its sums, so that what
-// lies there may be anything; memory behind what all of them see is not read.
+// A simdgroup has one chunk at a time: a lane the scores of keys `lane` and `lane + 32`, then D /
+// 32 numbers of the weighted values. The queries of a threadgroup share every key and value that is
+// read. No key behind what a query sees has a part in its sums, so that what lies there may be
+// anything; memory behind what all of them see is not read.
 //
 // Scores, weights 2^(score - maximum) and sums are f32 and are not rounded in between.
 
@@ -38,8 +41,8 @@ struct Softmax {
   float maximum, sum;
 };
 
-// A query's part of a threadgroup: `query` numbers it in the threadgroup, `place` is the number of its first number in q and out, `sees`
-// is how many keys it sees.
+// A query's part of a threadgroup: `query` numbers it in the threadgroup, `place` is the number of
+// its first number in q and out, `sees` is how many keys it sees.
 struct Query {
   size_t place;
   uint sees;
@@ -59,7 +62,8 @@ constexpr float score_scale() {
   return D == 128 ? 0.12751743f : 0.18033688f;
 }
 
-// Works out one chunk for all queries and leaves it in threadgroup memory. `most`: no query sees more keys.
+// Works out one chunk for all queries and leaves it in threadgroup memory. `most`: no query sees
+// more keys.
 template <uint D, uint QUERIES, uint SIMDS>
 inline void attend_chunk(threadgroup AttentionShared<D, QUERIES, SIMDS>& shared, thread const Query (&queries)[QUERIES],
                          thread const Paged& paged, uint chunk, uint most, uint simd, uint lane) {
@@ -81,7 +85,8 @@ inline void attend_chunk(threadgroup AttentionShared<D, QUERIES, SIMDS>& shared,
         for (uint j = 0; j < 8; j++) scores[i] = fma(shared.q[i][at + j], k[j], scores[i]);
       }
     }
-    for (uint i = 0; i < QUERIES; i++) weights[i][half_chunk] = position < queries[i].sees ? scores[i] * score_scale<D>() : -INFINITY;
+    for (uint i = 0; i < QUERIES; i++)
+      weights[i][half_chunk] = position < queries[i].sees ? scores[i] * score_scale<D>() : -INFINITY;
   }
   for (uint i = 0; i < QUERIES; i++) {
     float maximum = simd_max(max(weights[i][0], weights[i][1])), from = maximum == -INFINITY ? 0.0f : maximum;
@@ -118,9 +123,11 @@ inline void attend_chunk(threadgroup AttentionShared<D, QUERIES, SIMDS>& shared,
 
 // Attention of `count` queries; the others of `queries` see nothing and are not stored.
 template <uint D, uint QUERIES, uint SIMDS>
-inline void attend(threadgroup AttentionShared<D, QUERIES, SIMDS>& shared, thread const Query (&queries)[QUERIES], uint count,
-                   thread const Paged& paged, device const ushort* q, device ushort* to, uint simd, uint lane) {
-  // Of all numbers of the results, which are `query * D + number of the head`, a thread has number `index + n * THREADS` for every n.
+inline void attend(threadgroup AttentionShared<D, QUERIES, SIMDS>& shared, thread const Query (&queries)[QUERIES],
+                   uint count, thread const Paged& paged, device const ushort* q, device ushort* to, uint simd,
+                   uint lane) {
+  // Of all numbers of the results, which are `query * D + number of the head`, a thread has number
+  // `index + n * THREADS` for every n.
   constexpr uint THREADS = SIMDS * SIMD, EACH = QUERIES * D / THREADS;
   static_assert(QUERIES * D % THREADS == 0, "as many numbers for every thread");
   uint index = simd * SIMD + lane, most = 0;
@@ -134,7 +141,8 @@ inline void attend(threadgroup AttentionShared<D, QUERIES, SIMDS>& shared, threa
   }
   WAIT_FOR_ALL();
   for (uint first = 0; first * CHUNK < most; first += SIMDS) {
-    if ((first + simd) * CHUNK < most) attend_chunk<D, QUERIES, SIMDS>(shared, queries, paged, first + simd, most, simd, lane);
+    if ((first + simd) * CHUNK < most)
+      attend_chunk<D, QUERIES, SIMDS>(shared, queries, paged, first + simd, most, simd, lane);
     WAIT_FOR_ALL();
     for (uint n = 0; n < EACH; n++) {
       uint i = (n * THREADS + index) / D, at = (n * THREADS + index) % D;

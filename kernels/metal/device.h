@@ -1,14 +1,17 @@
-// What the kernels share: numbers as bits, reductions, the threads of a threadgroup. bf16 numbers are carried as bits, so that no
-// support of the language for them is needed; f16 numbers are the language's own.
+// What the kernels share: numbers as bits, reductions, the threads of a threadgroup. bf16 numbers
+// are carried as bits, so that no support of the language for them is needed; f16 numbers are the
+// language's own.
 //
-// Every kernel has threadgroups of one dimension and whole simdgroups of 32. A thread is number `simd * SIMD + lane`.
+// Every kernel has threadgroups of one dimension and whole simdgroups of 32. A thread is number
+// `simd * SIMD + lane`.
 
 #pragma once
 
 #include <metal_stdlib>
 #include "arguments.h"
 
-// Nothing may be reordered or fused that is not written so: decoding and prefill have to give the same bits.
+// Nothing may be reordered or fused that is not written so: decoding and prefill have to give the
+// same bits.
 #if defined(__METAL_VERSION__) && __METAL_VERSION__ >= 320
 #pragma METAL fp math_mode(safe)
 #pragma METAL fp contract(off)
@@ -16,7 +19,8 @@
 
 using namespace metal;
 
-// Where threadgroup memory is bound. The emulation, for which `threadgroup` is an empty word, says so itself.
+// Where threadgroup memory is bound. The emulation, for which `threadgroup` is an empty word, says
+// so itself.
 #ifndef MASPO_SHARED
 #define MASPO_SHARED [[threadgroup(0)]]
 #endif
@@ -25,7 +29,7 @@ constant constexpr uint SIMD = 32;
 
 inline uint ceil_div(uint a, uint b) { return (a + b - 1) / b; }
 
-// --- numbers -------------------------------------------------------------------------------------------------------------
+// --- numbers -------------------------------------------------------------------------------------
 
 inline float from_bf16(uint bits) { return as_type<float>(bits << 16); }
 // The two numbers of a pair, the first in the lower half.
@@ -50,9 +54,10 @@ inline float activation(device const uchar* from, uint type, size_t at) {
 // x / (1 + e^-x). For x below about -88, e^-x is infinite and the result 0, as it should.
 inline float silu(float x) { return x / (1.0f + precise::exp2(x * -1.4426950408889634f)); }
 
-// --- memory --------------------------------------------------------------------------------------------------------------
+// --- memory --------------------------------------------------------------------------------------
 
-// One load of as many bytes as a T has, at an address that is a multiple of that. The emulation checks it.
+// One load of as many bytes as a T has, at an address that is a multiple of that. The emulation
+// checks it.
 template <typename T, typename From>
 inline T load_whole(device const From* from) {
 #ifdef MASPO_EMULATED
@@ -61,5 +66,6 @@ inline T load_whole(device const From* from) {
   return *reinterpret_cast<device const T*>(from);
 }
 
-// Waits for all threads of the threadgroup; what they wrote to threadgroup memory before can then be read.
+// Waits for all threads of the threadgroup; what they wrote to threadgroup memory before can then
+// be read.
 #define WAIT_FOR_ALL() threadgroup_barrier(mem_flags::mem_threadgroup)

@@ -1,7 +1,8 @@
-// Token ids to rows of the embedding table: out [t, hidden]. The table may be the LM head in any format, so that a tied table is kept
-// once. A token outside of the vocabulary gives zeros.
+// Token ids to rows of the embedding table: out [t, hidden]. The table may be the LM head in any
+// format, so that a tied table is kept once. A token outside of the vocabulary gives zeros.
 //
-// Launch: a threadgroup of 128 threads a row; a thread does eight numbers at a time. Hidden: a multiple of 8.
+// Launch: a threadgroup of 128 threads a row; a thread does eight numbers at a time. Hidden: a
+// multiple of 8.
 
 #include "weights.h"
 
@@ -12,8 +13,9 @@ inline Eight eight_of_table(device const uchar* table, uint token, uint k, uint 
   return Rows::eight(table + token * Rows::row_bytes(hidden), k);
 }
 
-[[kernel, max_total_threads_per_threadgroup(EMBED_THREADS)]] void maspo_embed(constant MaspoEmbed& a [[buffer(0)]], uint3 group [[threadgroup_position_in_grid]],
-                  uint simd [[simdgroup_index_in_threadgroup]], uint lane [[thread_index_in_simdgroup]]) {
+[[kernel, max_total_threads_per_threadgroup(EMBED_THREADS)]] void maspo_embed(
+    constant MaspoEmbed& a [[buffer(0)]], uint3 group [[threadgroup_position_in_grid]],
+    uint simd [[simdgroup_index_in_threadgroup]], uint lane [[thread_index_in_simdgroup]]) {
   uint row = group.x, token = a.tokens[row];
   for (uint k = (simd * SIMD + lane) * 8; k < a.hidden; k += EMBED_THREADS * 8) {
     Eight e = {};

@@ -1,14 +1,19 @@
-// y [t, outputs] = x [t, inputs] W^T (+ bias) for few rows (decoding), x in bf16, W in rows as weights.h has them. More than eight rows
-// are several passes over the weights: right for prefill, but not fast.
+// y [t, outputs] = x [t, inputs] W^T (+ bias) for few rows (decoding), x in bf16, W in rows as
+// weights.h has them. More than eight rows are several passes over the weights: right for prefill,
+// but not fast.
 //
-// A threadgroup has 32 outputs and up to eight rows of x: eight simdgroups with four outputs each. 256 inputs of the rows of x are staged
-// in threadgroup memory as f32, then a lane has eight consecutive inputs of them: it reads the weights of its four outputs once and
-// uses them for all rows of x. A lane's sums are over its own inputs in ascending order; the lanes' sums are added at the end.
+// A threadgroup has 32 outputs and up to eight rows of x: eight simdgroups with four outputs each.
+// 256 inputs of the rows of x are staged in threadgroup memory as f32, then a lane has eight
+// consecutive inputs of them: it reads the weights of its four outputs once and uses them for all
+// rows of x. A lane's sums are over its own inputs in ascending order; the lanes' sums are added at
+// the end.
 //
-// Every eight weights are summed up by themselves and then scaled, so Q8_0 and Q4_K are multiplied as the small integers that they are.
-// The result of a row does not depend on the others or on how many there are: its sums are its own, and their order is that of the inputs.
+// Every eight weights are summed up by themselves and then scaled, so Q8_0 and Q4_K are multiplied
+// as the small integers that they are. The result of a row does not depend on the others or on how
+// many there are: its sums are its own, and their order is that of the inputs.
 //
-// Launch: [outputs / 32, rows / ROWS] threadgroups of 256 threads. inputs, x_stride: multiples of 8. Threadgroup memory: ROWS KB.
+// Launch: [outputs / 32, rows / ROWS] threadgroups of 256 threads. inputs, x_stride: multiples of
+// 8. Threadgroup memory: ROWS KB.
 
 #include "weights.h"
 
@@ -72,7 +77,8 @@ inline void linear_rows(constant MaspoLinear& a, threadgroup float* staged, uint
     WAIT_FOR_ALL();
   }
 
-  // Lane r * ROWS + t stores output r of row t; of a gated matrix the lane of gate r has up r + 1, too.
+  // Lane r * ROWS + t stores output r of row t; of a gated matrix the lane of gate r has up r + 1,
+  // too.
   float mine = 0, up = 0;
   for (uint r = 0; r < LINEAR_OUTPUTS; r++) {
     for (uint t = 0; t < ROWS; t++) {
@@ -90,11 +96,12 @@ inline void linear_rows(constant MaspoLinear& a, threadgroup float* staged, uint
   }
 }
 
-#define MASPO_LINEAR(NAME, WEIGHTS, ROWS)                                                                                             \
-  [[kernel, max_total_threads_per_threadgroup(LINEAR_SIMDS * SIMD)]] void NAME(                                                       \
-      constant MaspoLinear& a [[buffer(0)]], threadgroup float* staged MASPO_SHARED, uint3 group [[threadgroup_position_in_grid]],     \
-      uint simd [[simdgroup_index_in_threadgroup]], uint lane [[thread_index_in_simdgroup]]) {                                         \
-    linear_rows<WEIGHTS, ROWS>(a, staged, group, simd, lane);                                                                         \
+#define MASPO_LINEAR(NAME, WEIGHTS, ROWS)                                                                              \
+  [[kernel, max_total_threads_per_threadgroup(LINEAR_SIMDS * SIMD)]] void NAME(                                        \
+      constant MaspoLinear& a [[buffer(0)]], threadgroup float* staged MASPO_SHARED,                                   \
+      uint3 group [[threadgroup_position_in_grid]],                                                                    \
+      uint simd [[simdgroup_index_in_threadgroup]], uint lane [[thread_index_in_simdgroup]]) {                         \
+    linear_rows<WEIGHTS, ROWS>(a, staged, group, simd, lane);                                                          \
   }
 
 MASPO_LINEAR(maspo_linear_bf16_1, Bf16Rows, 1)

@@ -1,9 +1,10 @@
-// What happens between the QKV product and attention: RMSNorm of every query and key head, rotation by position (the first half of
-// a head with the second, as Hugging Face does it), queries to `q`, keys and values to their slots of the paged cache
-// (bf16 [block, n_kv, block_tokens, d] both).
+// What happens between the QKV product and attention: RMSNorm of every query and key head, rotation
+// by position (the first half of a head with the second, as Hugging Face does it), queries to `q`,
+// keys and values to their slots of the paged cache (bf16 [block, n_kv, block_tokens, d] both).
 //
-// Launch: [rows, heads / 8] threadgroups of 256 threads, a simdgroup per row and head. A lane holds the numbers lane + 32 i of both
-// halves, so rotation needs no exchange. A row with MASPO_NO_SLOT stores no key and no value. d: 64 or 128.
+// Launch: [rows, heads / 8] threadgroups of 256 threads, a simdgroup per row and head. A lane holds
+// the numbers lane + 32 i of both halves, so rotation needs no exchange. A row with MASPO_NO_SLOT
+// stores no key and no value. d: 64 or 128.
 
 #include "device.h"
 
@@ -50,8 +51,9 @@ inline void rotate_head(constant MaspoRotate& a, uint row, uint head, uint lane)
   }
 }
 
-[[kernel, max_total_threads_per_threadgroup(ROTATE_SIMDS * SIMD)]] void maspo_rotate(constant MaspoRotate& a [[buffer(0)]], uint3 group [[threadgroup_position_in_grid]],
-                   uint simd [[simdgroup_index_in_threadgroup]], uint lane [[thread_index_in_simdgroup]]) {
+[[kernel, max_total_threads_per_threadgroup(ROTATE_SIMDS * SIMD)]] void maspo_rotate(
+    constant MaspoRotate& a [[buffer(0)]], uint3 group [[threadgroup_position_in_grid]],
+    uint simd [[simdgroup_index_in_threadgroup]], uint lane [[thread_index_in_simdgroup]]) {
   uint head = group.y * ROTATE_SIMDS + simd;
   if (head >= a.n_q + 2 * a.n_kv) return;
   if (a.d == 128) {

@@ -1,15 +1,17 @@
-// Weights as GGUF has them: rows, each of whole blocks, so that packing is a copy. A format gives eight consecutive weights of a row at
-// a time, as `scale * w[i] - minimum`, which is exact until a caller rounds it.
+// Weights as GGUF has them: rows, each of whole blocks, so that packing is a copy. A format gives
+// eight consecutive weights of a row at a time, as `scale * w[i] - minimum`, which is exact until a
+// caller rounds it.
 //
 //   bf16   2 bytes a weight
 //   Q8_0   34 bytes per 32: f16 scale, 32 signed bytes
-//   Q4_K   144 per 256: f16 d, f16 d_min, twelve bytes of 6-bit scales and minima of the eight parts of 32, then 128 bytes of
-//          half bytes, parts in pairs, the first in the lower halves
+//   Q4_K   144 per 256: f16 d, f16 d_min, twelve bytes of 6-bit scales and minima of the eight
+//          parts of 32, then 128 bytes of half bytes, parts in pairs, the first in the lower halves
 //
-// A gated matrix has gate row i as row 2i and up row i as row 2i + 1: the outputs that are multiplied are side by side.
+// A gated matrix has gate row i as row 2i and up row i as row 2i + 1: the outputs that are
+// multiplied are side by side.
 //
-// Rows begin at multiples of their size from an address that is a multiple of 256: eight weights of bf16 and of Q4_K (and its factors)
-// are one aligned load, Q8_0 has only even addresses.
+// Rows begin at multiples of their size from an address that is a multiple of 256: eight weights of
+// bf16 and of Q4_K (and its factors) are one aligned load, Q8_0 has only even addresses.
 
 #pragma once
 

@@ -31,9 +31,10 @@ pub(super) struct Args {
     /// needed.
     #[arg(long)]
     random_weights: bool,
-    /// What the weights are kept in: auto, f32, bf16, q8_0, q4_k, or f8 (NVIDIA GPUs only).
-    #[arg(long, default_value_t, value_parser = dtype())]
-    dtype: Dtype,
+    /// What the weights are kept in: auto, f32, bf16, q8_0, q4_k, or f8 (NVIDIA GPUs only). Of
+    /// several, rates are measured one after the other.
+    #[arg(long, value_delimiter = ',', default_value = "auto", value_parser = dtype())]
+    dtype: Vec<Dtype>,
     /// Batch sizes.
     #[arg(long, value_delimiter = ',', default_value = "1,10,40")]
     batch: Vec<usize>,
@@ -78,7 +79,7 @@ pub(super) struct Args {
     /// Worker threads; default is the number of cores.
     #[arg(long, value_parser = engine_option("threads"))]
     threads: Option<usize>,
-    /// Print one versioned JSON object on stdout.
+    /// Print one versioned JSON object on stdout, or a line with one for each of several --dtype.
     #[arg(long)]
     json: bool,
 }
@@ -90,6 +91,11 @@ const MAX_ROUNDS: usize = 1000;
 const SEED: Seed = Seed(1);
 
 pub(super) fn run(args: Args) -> Result<Exit, CliError> {
+    let of_one = args.workload.is_some() || args.against.is_some() || !args.requests.is_empty();
+    if of_one && args.dtype.len() > 1 {
+        let message = "--dtype: several are for rates alone: with --workload, --against or --requests, name one";
+        return Err(CliError::bad_input(message));
+    }
     match (args.workload, args.against) {
         (Some(recording), _) => workload::run(&args, recording),
         (None, Some(reference)) => against::run(&args, reference),
@@ -116,14 +122,23 @@ fn rates(args: &Args) -> Result<Exit, CliError> {
         ..defaults
     };
     let options = args.device.with(options);
-    let opened = open(args, &source, args.dtype, &options).map_err(cannot_open)?;
+    for &dtype in &args.dtype {
+        rates_of(args, &source, dtype, &options)?;
+    }
+    Ok(Exit::Ok)
+}
+
+/// The rates of weights that are kept in `dtype`; the model is gone again when this returns.
+fn rates_of(args: &Args, source: &ModelSource, dtype: Dtype, options: &EngineOptions) -> Result<(), CliError> {
+    let tokens = args.prompt_tokens + args.new_tokens;
+    let opened = open(args, source, dtype, options).map_err(cannot_open)?;
     if tokens > opened.engine.limit() {
         let limit = opened.engine.limit();
         let message = format!("--prompt-tokens and --new-tokens add up to {tokens}, but {limit} fit into the model");
         return Err(CliError::bad_input(message));
     }
     let bandwidth = bandwidth(opened.read_bandwidth.as_ref(), opened.threads)?;
-    print_table_line(args, &headline(args, &source, &opened))?;
+    print_table_line(args, &headline(args, source, &opened))?;
     print_table_line(
         args,
         &format!("read bandwidth {:.1} GB/s, weights {:.1} MB a step", bandwidth / 1e9, weights_mb(&opened)),
@@ -145,6 +160,13 @@ fn rates(args: &Args) -> Result<Exit, CliError> {
         print_table_line(args, &row(&figures))?;
         runs.push(figures);
     }
+    let refused_captures = opened.engine.counters().refused_captures;
+    if refused_captures > 0 {
+        print_table_line(
+            args,
+            &format!("{refused_captures} sizes of decode steps could not be captured: their launches are slower"),
+        )?;
+    }
     let figures = json!({
         "prompt_tokens": args.prompt_tokens,
         "new_tokens": args.new_tokens,
@@ -152,10 +174,10 @@ fn rates(args: &Args) -> Result<Exit, CliError> {
         "weight_bytes_per_step": opened.weight_bytes_per_step,
         "kv_dtype": options.kv_dtype,
         "kv_bytes_per_token": opened.kv_bytes_per_token,
+        "refused_captures": refused_captures,
         "runs": runs,
     });
-    print_json(args, &source, &opened, figures)?;
-    Ok(Exit::Ok)
+    print_json(args, source, &opened, figures)
 }
 
 /// Returns the error of a model that cannot be opened. The load alone decides how many keys and

@@ -138,7 +138,12 @@ impl Iterator for Lines<'_> {
     fn next(&mut self) -> Option<Self::Item> {
         while !self.ended {
             self.line += 1;
-            match self.read()? {
+            let text = self.read()?.map(|text| match (self.line, text.strip_prefix('\u{feff}')) {
+                // Some editors put a byte-order mark first.
+                (1, Some(rest)) => rest.to_string(),
+                _ => text,
+            });
+            match text {
                 Ok(text) if text.trim().is_empty() => {}
                 Ok(text) => return Some((self.line, Ok(text))),
                 Err(error) => {

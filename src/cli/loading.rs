@@ -1,10 +1,10 @@
-//! Reports on stderr how a model is opened: a warning if its weights have no room, what `auto`
-//! became, and the progress of a large model, as one moving line on a terminal and one line per
-//! tenth elsewhere.
+//! Reports on stderr how a model is opened: what is unusual about its files, a warning if its
+//! weights have no room, what `auto` became, and the progress of a large model, as one moving line
+//! on a terminal and one line per tenth elsewhere.
 
 use super::output;
-use crate::engine::LoadProgress;
 use crate::engine::qwen3::{Dtype, ResolvedDtype};
+use crate::engine::{LoadNotice, LoadProgress};
 use indicatif::{ProgressBar, ProgressStyle};
 
 /// The number of weights from which on progress is shown; smaller models load at once.
@@ -29,6 +29,7 @@ impl Loading {
     /// Shows the progress.
     pub(super) fn show(&mut self, progress: LoadProgress) {
         match progress {
+            LoadProgress::Noticed(notice) => output::print_message(notice_text(&self.name, &notice)),
             LoadProgress::Resolved(resolved) => {
                 if let Some(warning) = warning(&self.name, resolved) {
                     output::print_message(warning);
@@ -76,6 +77,28 @@ impl Drop for Loading {
     fn drop(&mut self) {
         if let Some(bar) = &self.bar {
             bar.finish_and_clear();
+        }
+    }
+}
+
+/// Returns the message about something unusual in a model's files.
+fn notice_text(name: &str, notice: &LoadNotice) -> String {
+    match notice {
+        LoadNotice::OwnHead => format!(
+            "note: {name}: its weights hold an lm_head.weight that differs from the embedding; it is used, although \
+             the configuration ties the two"
+        ),
+        LoadNotice::Adapter(file) => format!(
+            "warning: {name}: the LoRA adapter beside the weights ({file}) is not applied; merge it into the \
+             model to use it"
+        ),
+        LoadNotice::ZeroTensors(names) => {
+            let first = names.first().map_or("", String::as_str);
+            let which = match names.len() {
+                0 | 1 => format!("the tensor {first} is entirely zero"),
+                count => format!("{count} tensors are entirely zero ({first} and {} more)", count - 1),
+            };
+            format!("warning: {name}: {which}: are the weights damaged or unfinished?")
         }
     }
 }
@@ -151,6 +174,26 @@ mod tests {
         let (warned, reported) = messages(resolved(f32, f32, 5_000_000_000, Some(4_000_000_000)));
         assert!(
             warned.unwrap().starts_with("warning: m may not fit: in f32 its weights take 5.0 GB") && reported.is_none()
+        );
+    }
+
+    #[test]
+    fn unusual_files_are_named() {
+        let said = |notice| notice_text("m", &notice);
+        assert!(said(LoadNotice::OwnHead).starts_with("note: m: its weights hold an lm_head.weight"));
+        assert_eq!(
+            said(LoadNotice::Adapter("adapter_config.json")),
+            "warning: m: the LoRA adapter beside the weights (adapter_config.json) is not applied; merge it \
+             into the model to use it"
+        );
+        let zero = |names: &[&str]| said(LoadNotice::ZeroTensors(names.iter().map(|name| name.to_string()).collect()));
+        assert_eq!(
+            zero(&["a.weight"]),
+            "warning: m: the tensor a.weight is entirely zero: are the weights damaged or unfinished?"
+        );
+        assert_eq!(
+            zero(&["a.weight", "b.weight", "c.weight"]),
+            "warning: m: 3 tensors are entirely zero (a.weight and 2 more): are the weights damaged or unfinished?"
         );
     }
 

@@ -9,7 +9,7 @@ use super::loading::Loading;
 use super::output::print_message;
 use crate::chat::Message;
 use crate::engine::qwen3::Dtype;
-use crate::engine::{DtypeRequest, EngineError, EngineOptions, LoadOptions, ModelSource, TokenizerRequirement};
+use crate::engine::{Date, DtypeRequest, EngineError, EngineOptions, LoadOptions, ModelSource, TokenizerRequirement};
 use crate::local::LocalModel;
 use crate::run::use_threads;
 use serde_json::{Value, json};
@@ -34,6 +34,9 @@ pub(super) struct EngineArgs {
     /// Do not keep quantized weights on disk.
     #[arg(long)]
     pub(super) no_weight_cache: bool,
+    /// The date that chat templates see, as YYYY-MM-DD; default is today.
+    #[arg(long)]
+    pub(super) date: Option<Date>,
     #[command(flatten)]
     pub(super) device: DeviceArgs,
     /// Worker threads; default is the number of cores.
@@ -55,6 +58,7 @@ pub(super) fn open_model(args: &EngineArgs, thinking: bool) -> Result<LocalModel
     let how = LoadOptions {
         dtype: DtypeRequest::Requested(args.dtype),
         compute: None,
+        date: args.date,
         watch: &mut |progress| loading.show(progress),
     };
     let model = LocalModel::open_as(&source, &options, thinking, TokenizerRequirement::Optional, how)?;

@@ -7,6 +7,7 @@ use super::output::print_message;
 use super::{CliError, Exit};
 use crate::chat::{ChatError, LedgerLine};
 use crate::config::{self, ModelCheck, Settings};
+use crate::engine::Date;
 use crate::eval::{Accuracy, Difference};
 use crate::rollout::Prompts;
 use crate::task::{Case, Scorer};
@@ -25,6 +26,9 @@ pub(super) struct ExperimentArgs {
     /// Do not keep quantized weights on disk (`engine.weight_cache = false`).
     #[arg(long)]
     pub(super) no_weight_cache: bool,
+    /// The date that chat templates see, as YYYY-MM-DD; default is the day on which the run begins.
+    #[arg(long)]
+    pub(super) date: Option<Date>,
     /// Leave malformed data rows out (they are counted) instead of stopping.
     #[arg(long)]
     pub(super) skip_bad_rows: bool,
@@ -47,6 +51,7 @@ impl ExperimentArgs {
             .map_err(|faults| CliError::bad_inputs(faults.iter().map(with_excerpt)))?;
         settings.engine.weight_cache &= !self.no_weight_cache;
         self.device.apply(&mut settings.engine);
+        settings.date = self.date;
         for warning in &settings.warnings {
             print_message(format_args!("warning: {warning}"));
         }

@@ -72,7 +72,7 @@ mod tests {
     fn check(dir: &Path, expected: Expect) {
         let text = match render(dir, false, Colour::Off) {
             Ok(text) => text,
-            Err(error) => format!("{error:#?}\n"),
+            Err(error) => format!("{error:?}"),
         };
         expected.assert_eq(&text.replace(&dir.display().to_string(), "DIR"));
     }

@@ -5,7 +5,7 @@ use super::section::{Section, hint};
 use super::tree::Value;
 use crate::base::{AgentId, Rule};
 use crate::graph::{Agent, Edge, EdgeView, Graph, GraphError, debate, hierarchical, sequential};
-use crate::prompt::Template;
+use crate::prompt::{Template, without_marks};
 use serde::Deserialize;
 use std::sync::Arc;
 
@@ -84,6 +84,7 @@ fn agent(section: &Section<'_>) -> Option<Agent> {
     let role = section.require_text("role", "one or two sentences on what the agent is for; the judge judges by it");
     let prompt = prompt(section);
     let frozen: Vec<String> = section.get("frozen").unwrap_or_default();
+    let frozen: Vec<String> = frozen.iter().map(|passage| without_marks(passage)).collect();
     if frozen.iter().any(|passage| passage.trim().is_empty()) {
         section.fault("frozen", "holds an empty passage");
     }
@@ -93,8 +94,8 @@ fn agent(section: &Section<'_>) -> Option<Agent> {
     Some(Agent { name: name?, role: role?, seed_prompt: prompt?, frozen, max_new_tokens, optimize })
 }
 
-/// Reads `prompt = "…"` or `prompt = { file = "…" }`. One line break at the end of a file is not
-/// part of the prompt.
+/// Reads `prompt = "…"` or `prompt = { file = "…" }`, without byte-order marks and carriage
+/// returns. One line break at the end of a file is not part of the prompt.
 fn prompt(section: &Section<'_>) -> Option<Template> {
     match section.entry("prompt").map(|entry| &entry.node.value) {
         Some(Value::Table(_)) => {
@@ -104,9 +105,8 @@ fn prompt(section: &Section<'_>) -> Option<Template> {
             let path = inner.resolve("file", &file?);
             match std::fs::read(&path).map(String::from_utf8) {
                 Ok(Ok(text)) => {
-                    let text =
-                        text.strip_suffix('\n').map_or(text.as_str(), |text| text.strip_suffix('\r').unwrap_or(text));
-                    Some(Template::new(text))
+                    let text = without_marks(&text);
+                    Some(Template::new(text.strip_suffix('\n').unwrap_or(&text)))
                 }
                 Ok(Err(_)) => {
                     inner.fault("file", &format!("names a file that is not UTF-8: {}", path.display()));
@@ -119,7 +119,9 @@ fn prompt(section: &Section<'_>) -> Option<Template> {
                 }
             }
         }
-        _ => section.require_text("prompt", "the text, or { file = \"…\" }").map(Template::new),
+        _ => section
+            .require_text("prompt", "the text, or { file = \"…\" }")
+            .map(|text| Template::new(without_marks(&text))),
     }
 }
 

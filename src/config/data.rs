@@ -5,7 +5,7 @@ use super::error::ConfigError;
 use super::section::Section;
 use super::tree::Value;
 use crate::base::Rule;
-use crate::task::{Case, Dataset, LoadError, Query, Scorer, Source, load_cases, load_queries, shared_rows};
+use crate::task::{Case, Dataset, LoadError, Query, Scorer, Source, load_cases, load_queries, normalised, shared_rows};
 use serde::Deserialize;
 
 /// The values that a set's `limit` may have.
@@ -30,10 +30,10 @@ pub(super) struct Data {
 pub(super) enum ScorerKind {
     /// The last `<answer>…</answer>` is the gold label, whatever its case.
     Label,
-    /// The last `<answer>…</answer>` names a choice from A to E.
+    /// The last `<answer>…</answer>` names a choice from A to J.
     Letter,
     /// The last `<answer>…</answer>`, or the whole output without one, equals the gold answer but
-    /// for white space.
+    /// for white space and Unicode normal forms.
     Text,
 }
 
@@ -113,7 +113,7 @@ fn scorer(root: &Section<'_>, needed: bool) -> Option<Scorer> {
     let labels: Option<Vec<String>> = section.get("labels");
     let scorer = match (kind?, labels) {
         (ScorerKind::Label, Some(labels)) => {
-            let plain: Vec<_> = labels.iter().map(|label| label.trim().to_lowercase()).collect();
+            let plain: Vec<_> = labels.iter().map(|label| normalised(label)).collect();
             if let Some(at) = (0..plain.len()).find(|at| plain[*at].is_empty() || plain[..*at].contains(&plain[*at])) {
                 section.fault("labels", &format!("holds {:?}, which is empty or stands twice", labels[at]));
             }
@@ -213,7 +213,8 @@ fn take<T>(
     }
 }
 
-/// Reports rows that two sets share: their texts are equal but for case and white space. Rows of
+/// Reports rows that two sets share: their texts are equal but for case, white space
+/// and Unicode normal forms. Rows of
 /// train and test are also shared if their ids are equal and both sets have ids of their own. (The
 /// pool's ids may well number other things.)
 fn refuse_overlap<'a>(

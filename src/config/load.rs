@@ -4,7 +4,7 @@ use super::error::{ConfigError, Excerpt};
 use super::section::{Faults, Section, line_column};
 use super::settings::Settings;
 use super::tree::{Node, Value};
-use super::{agents, data, models, options};
+use super::{agents, context, data, models, options};
 use crate::base::Seed;
 use std::path::Path;
 use toml::de::DeTable;
@@ -74,6 +74,9 @@ fn settings(root: &Section<'_>, skip_bad_rows: bool, check: ModelCheck) -> Optio
     let data = data::read(root, skip_bad_rows);
     let (models, graph, data) = (models?, graph?, data?);
     let mut warnings = data.warnings;
+    if check == ModelCheck::Files {
+        context::check(root, &models, &graph, &options);
+    }
     let (pool, batch) = (data.pool.len(), options.search.batch);
     if pool < batch {
         let rows = if pool == 1 { "query" } else { "queries" };
@@ -93,6 +96,7 @@ fn settings(root: &Section<'_>, skip_bad_rows: bool, check: ModelCheck) -> Optio
         options,
         engine,
         warnings,
+        date: None,
         models,
     })
 }

@@ -3,7 +3,7 @@
 
 use super::section::hint;
 use crate::graph::Graph;
-use crate::prompt::{PromptError, Template};
+use crate::prompt::{PromptError, Template, without_marks};
 use crate::rollout::Prompts;
 use serde::de::{Deserializer, MapAccess, Visitor};
 use std::fmt;
@@ -80,7 +80,9 @@ pub fn read_prompts(path: &Path, graph: &Graph, max_prompt_bytes: usize) -> Resu
     let unreadable = |reason: String| vec![PromptsError::Unreadable { file: file(), reason }];
     let bytes = std::fs::read(path).map_err(|error| unreadable(super::load::reason(&error)))?;
     let text = String::from_utf8(bytes).map_err(|_| unreadable("it is not UTF-8".to_string()))?;
-    let entries = parse(&text).map_err(|error| {
+    // Some editors put a byte-order mark first.
+    let text = text.strip_prefix('\u{feff}').unwrap_or(&text);
+    let entries = parse(text).map_err(|error| {
         let message = error.to_string();
         let place = format!(" at line {} column {}", error.line(), error.column());
         let problem = message.strip_suffix(&place).unwrap_or(&message).to_string();
@@ -97,7 +99,7 @@ pub fn read_prompts(path: &Path, graph: &Graph, max_prompt_bytes: usize) -> Resu
             errors.push(PromptsError::UnknownAgent { file: file(), agent: name.clone(), hint });
             continue;
         };
-        let prompt = Template::new(text.as_str());
+        let prompt = Template::new(without_marks(text));
         let faults = graph.agent(id).constraints(max_prompt_bytes).errors(&prompt);
         let fault = |fault| PromptsError::Prompt { file: file(), agent: name.clone(), fault };
         errors.extend(faults.into_iter().map(fault));

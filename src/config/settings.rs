@@ -3,7 +3,7 @@
 use super::models::ModelSpec;
 use crate::base::{AgentId, Digest, Hasher, Seed, digest_json};
 use crate::chat::ModelRole;
-use crate::engine::EngineOptions;
+use crate::engine::{Date, EngineOptions};
 use crate::graph::Graph;
 use crate::rollout::RolloutOptions;
 use crate::search::Options;
@@ -32,6 +32,8 @@ pub struct Settings {
     pub scorer: Option<Scorer>,
     /// Options of the search and its parts.
     pub options: Options,
+    /// The date that chat templates see; the day on which a run begins if `None`.
+    pub date: Option<Date>,
     /// Options of the local engine.
     pub engine: EngineOptions,
     /// What the user should know although it is no fault.
@@ -79,6 +81,9 @@ impl Settings {
             cases.as_ref().map(|cases| cases.iter().map(row).collect())
         };
         hasher.field(&digest_json("labelled", &(rows(&self.train), rows(&self.test), &self.scorer)).0);
+        if let Some(date) = self.date {
+            hasher.field(b"date").field(date.to_string().as_bytes());
+        }
         hasher.finish()
     }
 }

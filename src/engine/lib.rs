@@ -33,11 +33,12 @@ pub mod bench;
 
 pub use bench::{BareEngine, LogitDivergence, LogitDivergences, logit_divergence};
 pub use device::{
-    DeviceCheck, DeviceReport, DtypeRequest, LoadOptions, LoadProgress, OpenError, Resident, check_devices,
+    DeviceCheck, DeviceReport, DtypeRequest, LoadNotice, LoadOptions, LoadProgress, OpenError, Resident, check_devices,
     cuda_architectures, memory_free, survey,
 };
 pub use executor::{Backend, DeviceChoice, DeviceError, OutOfMemory, UnknownBackend, UnknownDevice};
 pub use files::{FilesError, ModelSource, SourceError};
 pub use sample::Sampling;
+pub use text::Date;
 pub use text_engine::{TextEngine, TokenizerRequirement};
 pub use token_engine::{EngineError, EngineOptions, FinishReason, TokenRequest};

@@ -2,12 +2,12 @@
 //! detokenization behind it. The only place of the engine that knows both text and tensors.
 
 use crate::base::{Digest, Hasher};
-use crate::device::{LoadOptions, OpenError, choose, load};
+use crate::device::{LoadNotice, LoadOptions, LoadProgress, OpenError, choose, load};
 use crate::executor::Backend;
-use crate::files::{ModelFiles, ModelSource, open_files};
+use crate::files::{Ends, ModelFiles, ModelSource, open_files, read_config};
 use crate::kernels::Compute;
 use crate::qwen3::{Config, Dtype, ResolvedDtype};
-use crate::text::{ChatTemplate, ChatText, Message, TextError};
+use crate::text::{ChatTemplate, ChatText, Date, Message, TextError};
 use crate::token_engine::{Counters, EngineError, EngineOptions, ScoreOutput, TokenEngine, TokenOutput, TokenRequest};
 use futures::future::BoxFuture;
 use std::sync::Arc;
@@ -47,11 +47,15 @@ impl TextEngine {
         how: LoadOptions<'_>,
     ) -> Result<Self, OpenError> {
         let mut files = open_files(source)?;
-        let config = files.config()?;
-        let eos = files.eos()?;
-        let text = open_text(&*files, &config)?.map(Arc::new);
+        let (config, has_own_head) = read_config(&mut *files)?;
+        let text = open_text(&*files, &config, how.date)?.map(Arc::new);
+        let ends = files.ends(text.as_deref().map(ChatText::tokenizer))?;
         if text.is_none() && tokenizer == TokenizerRequirement::Required {
             return Err(files.no_tokenizer().into());
+        }
+        let own_head = has_own_head.then_some(LoadNotice::OwnHead);
+        for notice in own_head.into_iter().chain(files.adapter().map(LoadNotice::Adapter)) {
+            (how.watch)(LoadProgress::Noticed(notice));
         }
         let placement = choose(options, how.compute.as_ref())?;
         let resolved = how.dtype.resolve(&*placement, &config, files.weights()?)?;
@@ -68,11 +72,12 @@ impl TextEngine {
         for digest in &contents {
             hasher.field(&digest.0);
         }
+        hash_rest(&mut hasher, text.as_deref(), &ends, has_own_head);
 
         let (device, backend, compute) = (placement.name(), placement.backend(), placement.compute().cloned());
         let note = placement.note();
         let loaded = load(placement, &config, weights, resolved, options, Some(&contents), how.watch)?;
-        let engine = TokenEngine::start_on(loaded.executor, &config, eos, options, loaded.blocks)?;
+        let engine = TokenEngine::start_on(loaded.executor, &config, ends.ids, options, loaded.blocks)?;
         let (name, digest, engine) = (source.name(), hasher.finish(), Arc::new(engine));
         Ok(Self { text, engine, config, device, backend, note, compute, resolved, name, digest })
     }
@@ -213,12 +218,37 @@ pub enum TokenizerRequirement {
     Optional,
 }
 
-fn open_text(files: &dyn ModelFiles, config: &Config) -> Result<Option<ChatText>, OpenError> {
+/// Adds to the identity what the digests of the files do not show. A model without any of it has
+/// the identity that its files give.
+fn hash_rest(hasher: &mut Hasher, text: Option<&ChatText>, ends: &Ends, has_own_head: bool) {
+    let inputs = text.and_then(ChatText::template).map(ChatTemplate::inputs).unwrap_or_default();
+    for (name, value) in inputs {
+        hasher.field(b"template input").field(name.as_bytes()).field(value.as_bytes());
+    }
+    for token in text.map(|text| text.tokenizer().further_tokens()).unwrap_or_default() {
+        hasher.field(b"added token").field(token.as_bytes());
+    }
+    for id in &ends.further {
+        hasher.field(b"end of turn").field(&id.to_le_bytes());
+    }
+    if has_own_head {
+        hasher.field(b"own head");
+    }
+}
+
+fn open_text(files: &dyn ModelFiles, config: &Config, date: Option<Date>) -> Result<Option<ChatText>, OpenError> {
     let Some(tokenizer) = files.tokenizer()? else { return Ok(None) };
+    let special_tokens = files.special_tokens()?;
+    let tokenizer = tokenizer.with_tokens(&special_tokens, config.vocab_size);
     if tokenizer.id_bound() as usize > config.vocab_size {
         let (largest, vocab_size) = (tokenizer.id_bound() - 1, config.vocab_size);
         return Err(OpenError::Vocabulary { largest, vocab_size });
     }
     let template = files.template()?.map(|source| ChatTemplate::new(&source)).transpose()?;
+    let template = template.map(|template| template.with_special_tokens(special_tokens));
+    let template = template.map(|template| match date {
+        Some(date) => template.with_date(date),
+        None => template,
+    });
     Ok(Some(ChatText::new(tokenizer, template)))
 }

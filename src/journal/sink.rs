@@ -2,7 +2,7 @@
 //! one.
 
 use super::JournalError;
-use super::record::{ARGUMENTS, BACKEND, DTYPES, EVALUATION, NAME, RESULT, SETTINGS};
+use super::record::{ARGUMENTS, BACKEND, DATE, DTYPES, EVALUATION, NAME, RESULT, SETTINGS};
 use crate::base::Digest;
 use crate::chat::ChatError;
 use crate::search::{Event, EventSink};
@@ -74,10 +74,16 @@ impl Journal {
     pub async fn begin(store: Arc<Store>, info: &RunInfo) -> Result<Self, JournalError> {
         store.restart().await?;
         let RunInfo { name, settings, arguments } = info;
-        let (settings, none) = (settings.to_string(), String::new());
+        let settings = settings.to_string();
         let arguments = serde_json::to_string(arguments).expect("arguments are plain data");
-        let (dtypes, backend) = ((DTYPES, none.clone()), (BACKEND, none));
-        let values = [(NAME, name.clone()), (SETTINGS, settings), (ARGUMENTS, arguments), dtypes, backend];
+        let values = [
+            (NAME, name.clone()),
+            (SETTINGS, settings),
+            (ARGUMENTS, arguments),
+            (DTYPES, String::new()),
+            (BACKEND, String::new()),
+            (DATE, String::new()),
+        ];
         store.put_meta(values.map(|(name, value)| (name.to_string(), value)).into()).await?;
         Ok(Self { store, next: 0, recorded: 0 })
     }
@@ -116,7 +122,7 @@ impl Journal {
     /// # Errors
     /// The database cannot be read, or holds something else.
     pub fn dtypes<T: DeserializeOwned>(&self) -> Result<Option<T>, JournalError> {
-        self.choice(DTYPES)
+        self.kept(DTYPES)
     }
 
     /// The backend that the models were computed by; `None` if the run did not get that far.
@@ -124,33 +130,45 @@ impl Journal {
     /// # Errors
     /// The database cannot be read, or holds something else.
     pub fn backend<T: DeserializeOwned>(&self) -> Result<Option<T>, JournalError> {
-        self.choice(BACKEND)
+        self.kept(BACKEND)
     }
 
-    fn choice<T: DeserializeOwned>(&self, name: &str) -> Result<Option<T>, JournalError> {
+    /// The date that chat templates saw; `None` if the run did not get that far.
+    ///
+    /// # Errors
+    /// The database cannot be read, or holds something else.
+    pub fn date<T: DeserializeOwned>(&self) -> Result<Option<T>, JournalError> {
+        self.kept(DATE)
+    }
+
+    fn kept<T: DeserializeOwned>(&self, what: &str) -> Result<Option<T>, JournalError> {
         let reader = self.store.reader();
-        let Some(json) = reader.meta(name)?.filter(|json| !json.is_empty()) else { return Ok(None) };
+        let Some(json) = reader.meta(what)?.filter(|json| !json.is_empty()) else { return Ok(None) };
         let malformed = |error: serde_json::Error| JournalError::Malformed {
             path: reader.path().to_path_buf(),
-            what: name.to_string(),
+            what: what.to_string(),
             reason: error.to_string(),
         };
         serde_json::from_str(&json).map(Some).map_err(malformed)
     }
 
-    /// Stores the formats in which the weights of the models are kept, and the backend that
-    /// computes them.
+    /// Stores what every answer of the run depends on beside its settings: the formats in which the
+    /// weights of the models are kept, the backend that computes them, and the date that chat
+    /// templates see.
     ///
     /// # Errors
     /// The database cannot be written.
-    pub async fn put_choices<D, B>(&self, dtypes: &D, backend: &B) -> Result<(), JournalError>
-    where
-        D: Serialize + Sync,
-        B: Serialize + Sync,
-    {
+    pub async fn put_surroundings(
+        &self,
+        dtypes: &(impl Serialize + Sync),
+        backend: &(impl Serialize + Sync),
+        date: &(impl Serialize + Sync),
+    ) -> Result<(), JournalError> {
         let dtypes = serde_json::to_string(dtypes).expect("names are plain data");
         let backend = serde_json::to_string(backend).expect("a name is plain data");
-        Ok(self.store.put_meta(vec![(DTYPES.to_string(), dtypes), (BACKEND.to_string(), backend)]).await?)
+        let date = serde_json::to_string(date).expect("a date is plain data");
+        let values = [(DTYPES, dtypes), (BACKEND, backend), (DATE, date)];
+        Ok(self.store.put_meta(values.map(|(name, value)| (name.to_string(), value)).into()).await?)
     }
 
     /// Stores the result; the run is finished from then on.

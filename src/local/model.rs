@@ -29,7 +29,7 @@ impl LocalModel {
         dtype: Dtype,
         thinking: bool,
     ) -> Result<Self, OpenError> {
-        let how = LoadOptions { dtype: DtypeRequest::Requested(dtype), compute: None, watch: &mut |_| () };
+        let how = LoadOptions { dtype: DtypeRequest::Requested(dtype), compute: None, date: None, watch: &mut |_| () };
         Self::open_as(source, options, thinking, TokenizerRequirement::Required, how)
     }
 
@@ -44,7 +44,7 @@ impl LocalModel {
         dtype: Dtype,
         thinking: bool,
     ) -> Result<Self, OpenError> {
-        let how = LoadOptions { dtype: DtypeRequest::Requested(dtype), compute: None, watch: &mut |_| () };
+        let how = LoadOptions { dtype: DtypeRequest::Requested(dtype), compute: None, date: None, watch: &mut |_| () };
         Self::open_as(source, options, thinking, TokenizerRequirement::Optional, how)
     }
 

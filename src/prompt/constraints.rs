@@ -2,6 +2,8 @@
 //! on its length. Seed prompts are checked strictly; candidates written by a model are repaired
 //! where that is safe, and rejected otherwise.
 
+use super::canonical::canonical;
+use super::spelling::{respelled, spellings};
 use super::template::{Slot, Template};
 use serde::{Deserialize, Serialize};
 
@@ -10,7 +12,8 @@ use serde::{Deserialize, Serialize};
 pub struct Constraints {
     /// The slots that the prompt must contain exactly once; it must not contain any other slot.
     pub slots: Vec<Slot>,
-    /// Passages (an output format, say) that the prompt must contain verbatim.
+    /// Passages (an output format, say) that the prompt must contain verbatim, but for Unicode
+    /// normal forms.
     pub frozen: Vec<String>,
     /// The longest allowed prompt, in bytes.
     pub max_bytes: usize,
@@ -33,6 +36,14 @@ pub enum PromptError {
     /// A slot cannot be filled, since the agent receives nothing for it.
     #[error("the prompt has {0}, but this agent receives nothing that could fill it")]
     ForeignSlot(Slot),
+    /// A slot is written as in another template language.
+    #[error("the prompt has `{found}`, which is not filled: write `{slot}`, with single braces and nothing else")]
+    AlienSlot {
+        /// What stands in the prompt.
+        found: String,
+        /// The slot that is meant.
+        slot: Slot,
+    },
     /// A frozen passage is not in the prompt.
     #[error("the frozen passage {0:?} does not stand in the prompt")]
     MissingFrozen(String),
@@ -77,7 +88,8 @@ pub enum Rejection {
 pub struct Sanitized {
     /// The prompt, with every needed slot.
     pub prompt: Template,
-    /// Whether a slot that the model had dropped was appended.
+    /// Whether a slot that the model had dropped was appended, or one that it had written in
+    /// another notation was put right.
     pub repaired: bool,
 }
 
@@ -88,15 +100,24 @@ impl Constraints {
         if is_empty(prompt) {
             errors.push(PromptError::Empty);
         }
+        let spellings = spellings(prompt.text());
         for slot in Slot::ALL {
-            match (self.slots.contains(&slot), prompt.count(slot)) {
+            let needed = self.slots.contains(&slot);
+            let missing = needed && prompt.count(slot) == 0;
+            let alien = spellings.iter().find(|other| other.slot == slot && (other.foreign || missing));
+            if let Some(alien) = alien {
+                errors.push(PromptError::AlienSlot { found: prompt.text()[alien.range.clone()].to_string(), slot });
+                continue;
+            }
+            match (needed, prompt.count(slot)) {
                 (true, 0) => errors.push(PromptError::MissingSlot(slot)),
                 (false, 1..) => errors.push(PromptError::ForeignSlot(slot)),
                 (true, count @ 2..) => errors.push(PromptError::RepeatedSlot { slot, count }),
                 _ => {}
             }
         }
-        for passage in self.frozen.iter().filter(|passage| !prompt.text().contains(passage.as_str())) {
+        let text = canonical(prompt.text());
+        for passage in self.frozen.iter().filter(|passage| !text.contains(&canonical(passage))) {
             errors.push(PromptError::MissingFrozen(passage.clone()));
         }
         let bytes = prompt.text().len();
@@ -107,16 +128,17 @@ impl Constraints {
     }
 }
 
-/// Turns the optimizer model's text into a candidate: trims it, and appends slots that it dropped.
+/// Turns the optimizer model's text into a candidate: trims it, puts right slots that it wrote in
+/// another notation (`{{question}}`), and appends slots that it dropped.
 ///
 /// # Errors
 /// Returns the first [`Rejection`] that applies.
-pub fn sanitize(text: &str, constraints: &Constraints) -> Result<Sanitized, Rejection> {
-    let mut text = text.trim().to_string();
+pub fn sanitize(given: &str, constraints: &Constraints) -> Result<Sanitized, Rejection> {
+    let mut text = respelled(given.trim());
     if is_empty(&Template::new(text.as_str())) {
         return Err(Rejection::Empty);
     }
-    let mut repaired = false;
+    let mut repaired = text != given.trim();
     for &slot in &constraints.slots {
         if !text.contains(slot.marker()) {
             text.push('\n');
@@ -130,7 +152,7 @@ pub fn sanitize(text: &str, constraints: &Constraints) -> Result<Sanitized, Reje
         Some(PromptError::Empty) => Err(Rejection::Empty),
         Some(PromptError::MissingSlot(_)) => unreachable!("every missing slot was appended"),
         Some(PromptError::RepeatedSlot { .. }) => Err(Rejection::RepeatedSlot),
-        Some(PromptError::ForeignSlot(_)) => Err(Rejection::ForeignSlot),
+        Some(PromptError::ForeignSlot(_) | PromptError::AlienSlot { .. }) => Err(Rejection::ForeignSlot),
         Some(PromptError::MissingFrozen(_)) => Err(Rejection::FrozenChanged),
         Some(PromptError::TooLong { .. }) => Err(Rejection::TooLong),
     }
@@ -166,6 +188,45 @@ mod tests {
         check("", Err(Rejection::Empty));
         check(&format!("<answer>{}", "x".repeat(60)), Err(Rejection::TooLong));
         check(r"\frac{a}{b} <answer> {question}", Ok((r"\frac{a}{b} <answer> {question}", false)));
+    }
+
+    #[test]
+    fn slots_in_another_notation_are_repaired_in_candidates() {
+        for text in ["{{question}}", "{{{question}}}", "${question}", "{ question }", "{{ Question }}", "{QUESTION}"] {
+            check(&format!("Solve {text} in <answer>."), Ok(("Solve {question} in <answer>.", true)));
+        }
+        check("{{question}} and {question} <answer>", Err(Rejection::RepeatedSlot));
+        check("{{context}} {question} <answer>", Err(Rejection::ForeignSlot));
+        check("{question} { question } <answer>", Ok(("{question} { question } <answer>", false)));
+        check(" {{question}} ", Err(Rejection::Empty));
+    }
+
+    #[test]
+    fn slots_in_another_notation_are_named_in_seed_prompts() {
+        let named = |text: &str| -> Vec<String> {
+            let errors = Constraints { frozen: Vec::new(), ..rules() }.errors(&Template::new(text));
+            errors.iter().map(|error| error.to_string()).collect()
+        };
+        for found in ["{{question}}", "{{{question}}}", "${question}", "{{ question }}", "{ question }", "{Question}"] {
+            let expected = format!(
+                "the prompt has `{found}`, which is not filled: \
+                     write `{{question}}`, with single braces and nothing else"
+            );
+            assert_eq!(named(&format!("Answer {found}.")), [expected]);
+        }
+        assert_eq!(named("Answer {question} {{context}}").len(), 1);
+        assert_eq!(named("Answer {question} { question } {{x}} {}"), Vec::<String>::new());
+    }
+
+    #[test]
+    fn frozen_passages_are_found_in_every_normal_form() {
+        let rules = |passage: &str| Constraints { frozen: vec![passage.into()], ..rules() };
+        for (passage, text) in
+            [("r\u{e9}sum\u{e9}", "re\u{301}sume\u{301}"), ("re\u{301}sume\u{301}", "r\u{e9}sum\u{e9}\u{200b}")]
+        {
+            assert_eq!(rules(passage).errors(&Template::new(format!("{text} {{question}}"))), []);
+        }
+        assert_eq!(rules("r\u{e9}sum\u{e9}").errors(&Template::new("resume {question}")).len(), 1);
     }
 
     #[test]

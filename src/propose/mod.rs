@@ -3,7 +3,9 @@
 
 mod optimizer;
 mod options;
+mod reply;
 pub mod template;
+mod wrapping;
 
 pub use optimizer::{Optimizer, ProposalContext};
 pub use options::ProposeOptions;

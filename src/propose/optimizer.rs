@@ -2,12 +2,13 @@
 //! usable prompt or a reason for rejection. Knows nothing of scores and beams.
 
 use super::options::ProposeOptions;
-use super::template::{Evidence, OptimizerInput, PROMPT_TAG, render};
+use super::reply::proposal;
+use super::template::{Evidence, OptimizerInput, render};
 use crate::base::{AgentId, Seed, Stage};
 use crate::chat::{ChatError, ChatModel, Request, Sampling};
 use crate::graph::Graph;
 use crate::misalignment::{Buffer, Case};
-use crate::prompt::{Rejection, Sanitized, Template, last_tagged, sanitize};
+use crate::prompt::{Rejection, Sanitized, Template, sanitize};
 use crate::rollout::Trace;
 use std::sync::Arc;
 
@@ -59,11 +60,11 @@ impl Optimizer {
             Err(ChatError::Overflow { .. }) => return Ok(Err(Rejection::Overflow)),
             Err(error) => return Err(error),
         };
-        let Some(text) = last_tagged(&completion.text, PROMPT_TAG) else {
+        let Some(text) = proposal(&completion.text) else {
             return Ok(Err(Rejection::Unparsable));
         };
         let agent = context.graph.agent(context.agent);
-        Ok(sanitize(text, &agent.constraints(self.options.max_prompt_bytes)))
+        Ok(sanitize(&text, &agent.constraints(self.options.max_prompt_bytes)))
     }
 
     fn request(&self, context: ProposalContext<'_>, draw: &[u64]) -> Request {

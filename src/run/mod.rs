@@ -13,7 +13,7 @@ mod scoring;
 
 pub use chain::{ChainError, chain};
 pub use error::RunError;
-pub use models::{Choices, Models, open_models, use_threads};
+pub use models::{Models, Surroundings, open_models, use_threads};
 pub use observer::{Observer, Silent};
 pub use optimizer::{Ignored, Optimizer};
 pub use recorded::{RecordedRun, Start};

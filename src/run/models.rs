@@ -5,7 +5,7 @@ use super::Observer;
 use crate::chat::{ChatModel, ModelRole};
 use crate::config::{ModelSpec, Settings};
 use crate::engine::qwen3::Dtype;
-use crate::engine::{Backend, DtypeRequest, EngineOptions, LoadOptions, OpenError, TokenizerRequirement};
+use crate::engine::{Backend, Date, DtypeRequest, EngineOptions, LoadOptions, OpenError, TokenizerRequirement};
 use crate::local::LocalModel;
 use std::sync::Arc;
 
@@ -14,30 +14,32 @@ pub struct Models {
     opened: Vec<(ModelSpec, Arc<LocalModel>)>,
 }
 
-/// What was chosen for the models when a run began, if this process resumes it.
-#[derive(Clone, Copy, Default, Debug)]
-pub struct Choices {
-    /// The weight formats of every role.
+/// What the answers of models depend on beside their files and the settings.
+#[derive(Clone, Copy, Debug)]
+pub struct Surroundings {
+    /// The weight formats of every role when the run began, if this process resumes it.
     pub dtypes: Option<[Dtype; 3]>,
-    /// What computed the models.
+    /// What computed the models when the run began, if this process resumes it.
     pub backend: Option<Backend>,
+    /// The date that chat templates see.
+    pub date: Date,
 }
 
-/// Opens the models of `roles`. All of them share the settings' engine options, but for what
-/// `began` says.
+/// Opens the models of `roles`. All of them share the settings' engine options.
 ///
 /// # Errors
 /// Returns an error if a model cannot be opened.
 pub fn open_models(
     settings: &Settings,
     roles: &[ModelRole],
-    began: Choices,
+    surroundings: Surroundings,
     observer: &mut dyn Observer,
 ) -> Result<Models, OpenError> {
     use_threads(settings.engine.threads);
     let engine = &settings.engine;
-    let engine = EngineOptions { backend: began.backend.unwrap_or(engine.backend), ..engine.clone() };
+    let engine = EngineOptions { backend: surroundings.backend.unwrap_or(engine.backend), ..engine.clone() };
     let mut models = Models { opened: Vec::new() };
+    let mut to_open = distinct(roles.iter().map(|&role| settings.model(role)));
     for &role in roles {
         let spec = settings.model(role);
         if models.find(spec).is_some() {
@@ -45,7 +47,11 @@ pub fn open_models(
         }
         let model = match models.opened.iter().find(|(opened, _)| same_weights(opened, spec)) {
             Some((_, model)) => model.with_thinking(spec.thinking),
-            None => open(&engine, spec, began.dtypes.map(|dtypes| dtypes[role as usize]), models.compute(), observer)?,
+            None => {
+                let engine = EngineOptions { models_to_open: to_open, ..engine.clone() };
+                to_open -= 1;
+                open(&engine, spec, (role, surroundings), models.compute(), observer)?
+            }
         };
         models.opened.push((spec.clone(), Arc::new(model)));
     }
@@ -55,14 +61,14 @@ pub fn open_models(
 fn open(
     engine: &EngineOptions,
     spec: &ModelSpec,
-    resolved: Option<Dtype>,
+    (role, Surroundings { dtypes, date, .. }): (ModelRole, Surroundings),
     compute: Option<crate::engine::kernels::Compute>,
     observer: &mut dyn Observer,
 ) -> Result<LocalModel, OpenError> {
     let ModelSpec { source, dtype, thinking } = spec;
     let name = source.name();
-    let dtype = resolved.map_or(DtypeRequest::Requested(*dtype), DtypeRequest::Resolved);
-    let how = LoadOptions { dtype, compute, watch: &mut |news| observer.opening(&name, news) };
+    let dtype = dtypes.map_or(DtypeRequest::Requested(*dtype), |dtypes| DtypeRequest::Resolved(dtypes[role as usize]));
+    let how = LoadOptions { dtype, compute, date: Some(date), watch: &mut |news| observer.opening(&name, news) };
     let model = LocalModel::open_as(source, engine, *thinking, TokenizerRequirement::Required, how)?;
     observer.opened();
     Ok(model)
@@ -119,7 +125,38 @@ impl Models {
     }
 }
 
+/// Returns how many different weights the specifications name.
+fn distinct<'a>(specs: impl Iterator<Item = &'a ModelSpec>) -> usize {
+    let mut seen: Vec<&ModelSpec> = Vec::new();
+    for spec in specs {
+        if !seen.iter().any(|other| same_weights(other, spec)) {
+            seen.push(spec);
+        }
+    }
+    seen.len()
+}
+
 /// Whether two specifications name the same weights, even if their paths are written differently.
 fn same_weights(one: &ModelSpec, other: &ModelSpec) -> bool {
     one.dtype == other.dtype && one.source.canonical() == other.source.canonical()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::engine::ModelSource;
+
+    #[test]
+    fn models_that_differ_in_thinking_alone_are_opened_once() {
+        let spec = |source: &str, dtype, thinking| {
+            let source = ModelSource::parse(source).unwrap();
+            ModelSpec { source, dtype, thinking }
+        };
+        let small = spec("embedded:triage", Dtype::Auto, false);
+        let thinking = ModelSpec { thinking: true, ..small.clone() };
+        let (coarse, other) = (spec("embedded:triage", Dtype::Q8_0, false), spec("/nowhere", Dtype::Auto, false));
+        let count = |specs: &[&ModelSpec]| distinct(specs.iter().copied());
+        assert_eq!(count(&[&small, &thinking, &small]), 1);
+        assert_eq!(count(&[&small, &coarse, &other]), 3);
+    }
 }

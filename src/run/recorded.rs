@@ -1,11 +1,12 @@
 //! One run with a folder: journal, response cache, search, held-out evaluation and result files.
 
-use super::models::{Choices, Models, open_models};
+use super::models::{Models, Surroundings, open_models};
 use super::{Observer, Optimizer, RunError, score};
 use crate::base::{CancelToken, Stopwatch};
 use crate::cache::CachedModel;
 use crate::chat::{ChatError, ChatModel, Ledger, ModelRole};
 use crate::config::Settings;
+use crate::engine::Date;
 use crate::eval::{Evaluation, compare};
 use crate::journal::{self, Journal, JournalError, RunInfo, RunStatus, resume_command, status, write_file};
 use crate::report::{Accuracy, Bill, Difference, EgressLock, Files, Inputs, RunReport};
@@ -53,17 +54,19 @@ impl RecordedRun<'_> {
     pub fn carry_out(&self, observer: &mut dyn Observer) -> Result<RunReport, RunError> {
         let store = Arc::new(Store::open(self.dir).map_err(JournalError::from)?);
         let journal = self.open_journal(store.clone())?;
-        // Another weight format or backend gives other answers, so a resumed run keeps those that
-        // it began with, whatever memory is free now and whatever the device check says.
-        let began = if self.start == Start::Resume {
-            Choices { dtypes: journal.dtypes()?, backend: journal.backend()? }
-        } else {
-            Choices::default()
-        };
+        // Another weight format, backend or date gives other answers, so a resumed run keeps those
+        // that it began with, whatever memory is free now and whatever the device check says.
+        let mut surroundings =
+            Surroundings { dtypes: None, backend: None, date: self.settings.date.unwrap_or_else(Date::today) };
+        if self.start == Start::Resume {
+            surroundings.dtypes = journal.dtypes()?;
+            surroundings.backend = journal.backend()?;
+            surroundings.date = journal.date()?.unwrap_or(surroundings.date);
+        }
         let cancel = observer.cancel();
-        let models = open_models(self.settings, &ModelRole::ALL, began, observer)?;
+        let models = open_models(self.settings, &ModelRole::ALL, surroundings, observer)?;
         let (dtypes, backend) = (models.dtypes(self.settings), models.backend(self.settings));
-        block_on(journal.put_choices(&dtypes, &backend))?;
+        block_on(journal.put_surroundings(&dtypes, &backend, &surroundings.date))?;
         block_on(self.search(&models, store, journal, cancel, observer))
     }
 

@@ -1,10 +1,11 @@
 //! Scores prompts on labelled cases. Gold answers are used here and in `eval` only; the search
 //! never gets them.
 
-use super::models::{Choices, open_models};
+use super::models::{Surroundings, open_models};
 use super::{Observer, RunError};
 use crate::chat::{ChatError, ChatModel, Ledger, LedgerLine, Metered, ModelIdentity, ModelRole};
 use crate::config::Settings;
+use crate::engine::Date;
 use crate::eval::{Evaluation, evaluate};
 use crate::rollout::{Prompts, Runner};
 use crate::task::{Case, Scorer};
@@ -44,8 +45,10 @@ impl<'a> LabelledRun<'a> {
         labelled: (&'a [Case], &'a Scorer),
         observer: &mut dyn Observer,
     ) -> Result<Self, RunError> {
-        let model = open_models(settings, &[ModelRole::Worker], Choices::default(), observer)?
-            .role(settings, ModelRole::Worker);
+        let surroundings =
+            Surroundings { dtypes: None, backend: None, date: settings.date.unwrap_or_else(Date::today) };
+        let models = open_models(settings, &[ModelRole::Worker], surroundings, observer)?;
+        let model = models.role(settings, ModelRole::Worker);
         let (identity, ledger) = (model.identity(), Ledger::new());
         let worker = Metered::new(model, ModelRole::Worker, ledger.clone(), observer.cancel());
         Ok(Self { settings, labelled, worker: Arc::new(worker), identity, ledger })

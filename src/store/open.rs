@@ -63,7 +63,7 @@ pub(super) fn open_writer(dir: &Path, max_pages: Option<u32>) -> Result<Connecti
     let path = dir.join(DATABASE_FILE);
     let fault = |error: rusqlite::Error| RunDirError::of_sqlite(&path, &error, true);
     let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_CREATE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
-    let mut connection = Connection::open_with_flags(&path, flags).map_err(fault)?;
+    let mut connection = Connection::open_with_flags(plain_name(&path), flags).map_err(fault)?;
     connection.busy_timeout(BUSY_TIMEOUT).map_err(fault)?;
     let tables = table_count(&connection).map_err(fault)?;
     if tables > 0 {
@@ -93,7 +93,8 @@ pub(super) fn open_reader(dir: &Path) -> Result<Connection, RunDirError> {
         return Err(RunDirError::NoRun { dir: dir.to_path_buf() });
     }
     let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
-    let plain = Connection::open_with_flags(&path, flags).and_then(|c| table_count(&c).map(|tables| (c, tables)));
+    let plain =
+        Connection::open_with_flags(plain_name(&path), flags).and_then(|c| table_count(&c).map(|tables| (c, tables)));
     let (connection, tables) = match plain {
         // In a read-only folder SQLite cannot create the index of its write-ahead log. Without a
         // log the file is complete, and can be opened as immutable.
@@ -118,9 +119,16 @@ fn has_log(path: &Path) -> bool {
     std::fs::metadata(PathBuf::from(log)).is_ok_and(|file| file.len() > 0)
 }
 
+/// Returns the path in a form that SQLite takes for a path: a name that begins with `file:` would
+/// be a URI.
+fn plain_name(path: &Path) -> PathBuf {
+    if path.is_absolute() { path.to_path_buf() } else { Path::new(".").join(path) }
+}
+
 fn immutable_uri(path: &Path) -> String {
-    let mut uri = String::from("file:");
-    for byte in path.to_string_lossy().bytes() {
+    // The two slashes are an empty host, so that a path may begin with slashes of its own.
+    let mut uri = String::from(if path.is_absolute() { "file://" } else { "file:./" });
+    for byte in path.as_os_str().as_encoded_bytes().iter().copied() {
         match byte {
             b'?' | b'#' | b'%' => uri.push_str(&format!("%{byte:02x}")),
             _ if byte.is_ascii() => uri.push(char::from(byte)),

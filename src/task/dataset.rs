@@ -1,5 +1,6 @@
 //! Loads data sets: JSONL files as lists of queries, with or without gold answers.
 
+use super::contents::{CONTENTS_HINT, contents};
 use super::error::LoadError;
 use super::lines::{Lines, MAX_LINE_BYTES, MAX_ROWS};
 use super::row::{Fields, Row, parse};
@@ -102,6 +103,9 @@ fn load<T>(
             continue;
         }
         loading.seen += 1;
+        if let Some((found, hint)) = text.as_ref().ok().filter(|_| loading.seen == 1).and_then(|text| not_lines(text)) {
+            return Err(vec![LoadError::NotLines { file: file.clone(), found, hint }]);
+        }
         if loading.seen > MAX_ROWS {
             loading.errors.push(LoadError::TooManyRows { file: file.clone(), limit: MAX_ROWS });
             break;
@@ -123,6 +127,24 @@ fn load<T>(
         }
     }
     loading.finish(source)
+}
+
+/// Returns what a file with this first row holds where it is no JSONL, and what to do about it.
+fn not_lines(first: &str) -> Option<(&'static str, &'static str)> {
+    const HINT: &str = "a JSONL file has one object a line: convert it, e.g. with `jq -c '.[]'`";
+    let text = first.trim();
+    let whole = || serde_json::from_str::<serde_json::Value>(text).ok();
+    match text.chars().next() {
+        // A row that is a list is bad; a list of rows is the whole file.
+        Some('[') if whole().is_none_or(|list| list.get(0).is_some_and(serde_json::Value::is_object)) => {
+            Some(("one JSON array", HINT))
+        }
+        Some('{') if text == "{" => Some((
+            "a JSON object over several lines",
+            "a JSONL file has one object a line: convert it, e.g. with `jq -c .`",
+        )),
+        _ => contents(text).map(|found| (found, CONTENTS_HINT)),
+    }
 }
 
 /// The state of loading a file.
@@ -272,7 +294,7 @@ mod tests {
             |_| {},
             expect![[r#"
             FILE:2: not JSON: EOF while parsing an object (column 7)
-            FILE:3: the answer "Z" is not a letter from A to E
+            FILE:3: the answer "Z" is not a letter from A to J
             FILE:4: the row has no field `q`; it has `a`
         "#]],
         );
@@ -282,7 +304,7 @@ mod tests {
             expect![[r#"
             1 one A
             left out: FILE:2: not JSON: EOF while parsing an object (column 7)
-            left out: FILE:3: the answer "Z" is not a letter from A to E
+            left out: FILE:3: the answer "Z" is not a letter from A to J
             left out: FILE:4: the row has no field `q`; it has `a`
         "#]],
         );
@@ -336,6 +358,58 @@ mod tests {
             expect![[r#"
             cannot read /: it is a folder
         "#]],
+        );
+    }
+
+    #[test]
+    fn files_that_are_no_jsonl_are_called_what_they_are() {
+        let array = "[{\"q\": \"one\", \"a\": \"A\"},{\"q\": \"two\", \"a\": \"B\"}]";
+        for text in [
+            array.to_string(),
+            format!("{array}\n"),
+            format!("\n  {array}"),
+            array.replace("},", "},\n"),
+            array.replacen('[', "[\n", 1),
+        ] {
+            for skip_bad_rows in [false, true] {
+                check(
+                    &text,
+                    |s| s.skip_bad_rows = skip_bad_rows,
+                    expect![[r#"
+                        FILE holds one JSON array; a JSONL file has one object a line: convert it, e.g. with `jq -c '.[]'`
+                    "#]],
+                );
+            }
+        }
+        check(
+            "{\n  \"q\": \"one\",\n  \"a\": \"A\"\n}\n",
+            |_| {},
+            expect![[r#"
+                FILE holds a JSON object over several lines; a JSONL file has one object a line: convert it, e.g. with `jq -c .`
+            "#]],
+        );
+        check(
+            "version https://git-lfs.github.com/spec/v1\noid sha256:4d7a\nsize 12\n",
+            |_| {},
+            expect![[r#"
+                FILE holds a Git LFS pointer; fetch the file itself
+            "#]],
+        );
+        check(
+            "<!DOCTYPE html><html><title>404</title></html>\n",
+            |s| s.skip_bad_rows = true,
+            expect![[r#"
+                FILE holds an HTML page; fetch the file itself
+            "#]],
+        );
+        // A row that is a list is one bad row.
+        check(
+            "[\"q\"]\n{\"q\": \"two\", \"a\": null}\n",
+            |_| {},
+            expect![[r#"
+                FILE:1: the row is a list, not an object with fields; a JSONL file has one object a line
+                FILE:2: the field `a` is null; text or a number is needed
+            "#]],
         );
     }
 

@@ -63,6 +63,16 @@ pub enum LoadError {
         /// The limit.
         limit: usize,
     },
+    /// The file is no JSONL at all.
+    #[error("{} holds {found}; {hint}", file.display())]
+    NotLines {
+        /// The file.
+        file: PathBuf,
+        /// What it holds.
+        found: &'static str,
+        /// What to do.
+        hint: &'static str,
+    },
     /// The file has no rows.
     #[error("{} has no rows", file.display())]
     Empty {

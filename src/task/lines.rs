@@ -12,7 +12,7 @@ pub const MAX_ROWS: usize = 1_000_000;
 #[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
 pub enum LineFault {
     /// It is longer than [`MAX_LINE_BYTES`].
-    #[error("the line has more than {limit} bytes, the longest line that is read")]
+    #[error("the line has more than {limit} bytes, the longest line that is read; a JSONL file has one object a line")]
     TooLong {
         /// The limit in bytes.
         limit: usize,

@@ -1,8 +1,8 @@
 //! Finds rows that two data sets share, since prompts must not be tested on queries that they were
 //! optimized on.
 
+use super::compare::normalised;
 use super::dataset::Query;
-use super::row::normalised;
 use std::collections::HashMap;
 
 /// One row that is in both data sets.
@@ -36,6 +36,7 @@ pub fn shared_rows<'a>(
 #[cfg(test)]
 mod tests {
     use super::*;
+    use proptest::prelude::*;
 
     #[track_caller]
     fn check(first: &[(&str, &str)], second: &[(&str, &str)], ids: bool, expected: &[(&str, &str)]) {
@@ -56,6 +57,36 @@ mod tests {
     #[test]
     fn an_equal_text_is_shared_whatever_its_id() {
         check(&[("1", "How many?"), ("2", "Why?")], &[("7", " how  MANY? "), ("8", "When?")], false, &[("1", "7")]);
+    }
+
+    #[test]
+    fn normal_forms_and_characters_without_width_hide_no_shared_row() {
+        let (composed, decomposed) = ("O\u{f9} est le caf\u{e9} ?", "Ou\u{300} est le\u{200b} cafe\u{301} ?\u{feff}");
+        check(&[("1", composed)], &[("7", decomposed)], false, &[("1", "7")]);
+        check(&[("1", decomposed)], &[("7", composed)], false, &[("1", "7")]);
+        check(&[("1", composed)], &[("7", "Ou est le cafe ?")], false, &[]);
+    }
+
+    proptest! {
+        #[test]
+        fn overlap_is_symmetric(
+            first in proptest::collection::vec("[aAé\u{300}\u{200b} ]{1,4}", 1..5),
+            second in proptest::collection::vec("[aAé\u{300}\u{200b} ]{1,4}", 1..5),
+        ) {
+            let queries = |texts: &[String]| -> Vec<Query> {
+                let query = |(at, text): (usize, &String)| Query {
+                    id: at.to_string(),
+                    question: text.as_str().into(),
+                    line: at + 1,
+                };
+                texts.iter().enumerate().map(query).collect()
+            };
+            let (first, second) = (queries(&first), queries(&second));
+            let texts = |shared: Vec<SharedRow<'_>>| -> std::collections::BTreeSet<String> {
+                shared.iter().flat_map(|row| [row.first, row.second]).map(|query| normalised(&query.question)).collect()
+            };
+            prop_assert_eq!(texts(shared_rows(&first, &second, false)), texts(shared_rows(&second, &first, false)));
+        }
     }
 
     #[test]

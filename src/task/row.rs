@@ -1,5 +1,6 @@
 //! Parses one row of a data file: JSON text in, the requested fields out.
 
+use super::compare::spaced;
 use serde_json::Value;
 use std::sync::Arc;
 
@@ -41,12 +42,12 @@ pub enum RowFault {
         limit: usize,
     },
     /// It is not an object.
-    #[error("the row is {found}, not an object with fields")]
+    #[error("the row is {found}, not an object with fields; a JSONL file has one object a line")]
     NotAnObject {
         /// What it is instead.
         found: &'static str,
     },
-    /// A field is missing or null.
+    /// A field is missing.
     #[error("the row has no field `{field}`; it has {present}")]
     MissingField {
         /// The field's name.
@@ -92,24 +93,11 @@ pub(super) fn parse(line: &str, fields: &Fields<'_>) -> Result<Row, RowFault> {
         question.push(text(&row, field)?);
     }
     let question = question.join("\n");
-    if question.trim().is_empty() {
+    if spaced(&question).is_empty() {
         return Err(RowFault::EmptyField { field: fields.question.join("`, `") });
     }
     let answer = fields.answer.map(|field| scalar(&row, field, "text or a number")).transpose()?;
     Ok(Row { id, question: question.into(), answer })
-}
-
-/// Returns `text` in lower case, with every run of white space as one blank. Two data sets share a
-/// text if the results are equal.
-pub fn normalised(text: &str) -> String {
-    let mut out = String::with_capacity(text.len());
-    for word in text.split_whitespace() {
-        if !out.is_empty() {
-            out.push(' ');
-        }
-        out.extend(word.chars().flat_map(char::to_lowercase));
-    }
-    out
 }
 
 fn json_fault(error: &serde_json::Error) -> RowFault {
@@ -123,7 +111,7 @@ fn json_fault(error: &serde_json::Error) -> RowFault {
 
 fn find<'a>(row: &'a Value, field: &str) -> Result<&'a Value, RowFault> {
     let found = row.get(field).or_else(|| field.split('.').try_fold(row, |value, key| value.get(key)));
-    found.filter(|value| !value.is_null()).ok_or_else(|| {
+    found.ok_or_else(|| {
         let names: Vec<_> = row.as_object().into_iter().flat_map(|map| map.keys()).take(12).collect();
         let present = match names.as_slice() {
             [] => "none".to_string(),
@@ -141,7 +129,7 @@ fn scalar(row: &Value, field: &str, wanted: &'static str) -> Result<String, RowF
         Value::Bool(truth) => truth.to_string(),
         _ => return Err(RowFault::WrongType { field: field.to_string(), found: kind(value), wanted }),
     };
-    if text.trim().is_empty() {
+    if spaced(&text).is_empty() {
         return Err(RowFault::EmptyField { field: field.to_string() });
     }
     Ok(text)
@@ -202,7 +190,7 @@ mod tests {
     #[test]
     fn every_fault_of_a_row_is_reported() {
         check(r#"{"q": "a""#, Err("not JSON: EOF while parsing an object (column 9)"));
-        check(r#"["q"]"#, Err("the row is a list, not an object with fields"));
+        check(r#"["q"]"#, Err("the row is a list, not an object with fields; a JSONL file has one object a line"));
         check(r#"{"q": "a", "gold": "A"}"#, Err("the row has no field `meta.id`; it has `q`, `gold`"));
         check("{}", Err("the row has no field `meta.id`; it has none"));
         check(r#"{"q": {}, "meta": {"id": 1}}"#, Err("the field `q` is an object; text or a list of texts is needed"));
@@ -211,13 +199,21 @@ mod tests {
             r#"{"q": "a", "meta": {"id": 1, "options": []}, "gold": []}"#,
             Err("the field `gold` is a list; text or a number is needed"),
         );
+        check(r#"{"q": null, "meta": {"id": 1}}"#, Err("the field `q` is null; text or a list of texts is needed"));
+        check(
+            r#"{"q": "a", "meta": {"id": 1, "options": null}}"#,
+            Err("the field `meta.options` is null; text or a list of texts is needed"),
+        );
+        check(
+            r#"{"q": "a", "meta": {"id": 1, "options": []}, "gold": null}"#,
+            Err("the field `gold` is null; text or a number is needed"),
+        );
+        check(r#"{"q": "a", "meta": null}"#, Err("the row has no field `meta.id`; it has `q`, `meta`"));
+        check(
+            "{\"q\": \"\u{200b} \", \"meta\": {\"id\": 1, \"options\": []}}",
+            Err("the field `q`, `meta.options` is empty"),
+        );
         let deep = format!("{{\"q\": {}1{}}}", "[".repeat(200), "]".repeat(200));
         check(&deep, Err("the row is nested more than 128 levels deep"));
-    }
-
-    #[test]
-    fn texts_are_equal_in_spite_of_case_and_white_space() {
-        assert_eq!(normalised("  How\tMANY \n Äpfel? "), "how many äpfel?");
-        assert_eq!(normalised(" \n"), "");
     }
 }

@@ -1,6 +1,8 @@
 //! Scores a model's output against the gold answer.
 
-use super::answer::{letter, tagged};
+use super::answer::tagged;
+use super::compare::{normalised, spaced};
+use super::letter::letter;
 use super::row::RowFault;
 use serde::{Deserialize, Serialize};
 
@@ -8,15 +10,15 @@ use serde::{Deserialize, Serialize};
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase", tag = "kind")]
 pub enum Scorer {
-    /// The last `<answer>` must be one of `labels`, in any case.
+    /// The last `<answer>` must be one of `labels`, in any case and any Unicode normal form.
     Label {
         /// The allowed answers.
         labels: Vec<String>,
     },
-    /// The last `<answer>` must name a choice A–E.
+    /// The last `<answer>` must name a choice from A to J.
     Letter,
     /// The last `<answer>`, or the whole output without one, must equal the gold answer except for
-    /// white space.
+    /// white space, Unicode normal forms and characters without width.
     Text,
 }
 
@@ -69,21 +71,21 @@ impl Scorer {
     pub fn gold(&self, answer: &str) -> Result<String, RowFault> {
         let bad = |problem: String| RowFault::BadAnswer { answer: answer.to_string(), problem };
         match self {
-            Self::Label { labels } => label(labels, answer.trim())
-                .ok_or_else(|| bad(format!("not one of the labels ({})", labels.join(", ")))),
-            Self::Letter => letter(answer).map(String::from).ok_or_else(|| bad("not a letter from A to E".to_string())),
-            Self::Text => Ok(spaced(answer)),
+            Self::Label { labels } => {
+                label(labels, answer).ok_or_else(|| bad(format!("not one of the labels ({})", labels.join(", "))))
+            }
+            Self::Letter => letter(answer).map(String::from).ok_or_else(|| bad("not a letter from A to J".to_string())),
+            Self::Text => match spaced(answer) {
+                text if text.is_empty() => Err(bad("empty".to_string())),
+                text => Ok(text),
+            },
         }
     }
 }
 
 fn label(labels: &[String], text: &str) -> Option<String> {
-    let text = text.to_lowercase();
-    labels.iter().find(|label| label.trim().to_lowercase() == text).cloned()
-}
-
-fn spaced(text: &str) -> String {
-    text.split_whitespace().collect::<Vec<_>>().join(" ")
+    let text = normalised(text);
+    labels.iter().find(|label| normalised(label) == text).cloned()
 }
 
 #[cfg(test)]
@@ -117,8 +119,38 @@ mod tests {
         check(&Scorer::Letter, "the answer is B", "B", Unparsable);
         // The paper's released code counts the gold letter anywhere in the text as right.
         check(&Scorer::Letter, "<answer>Because</answer>", "B", Unparsable);
-        check(&Scorer::Letter, "<answer>A, not B at all</answer>", "B", Unparsable);
-        assert_eq!(Scorer::Letter.gold("F").unwrap_err().to_string(), "the answer \"F\" is not a letter from A to E");
+        check(&Scorer::Letter, "<answer>A, not B at all</answer>", "B", Wrong);
+        check(&Scorer::Letter, "<answer>（Ｆ）</answer>", "(f)", Correct);
+        check(&Scorer::Letter, "<answer>(F)</answer>", "E", Wrong);
+        for gold in ["F", "J", "（Ｂ）", "b)", "\\boxed{B}", "答案：B"] {
+            assert!(Scorer::Letter.gold(gold).is_ok(), "{gold}");
+        }
+        assert_eq!(Scorer::Letter.gold("K").unwrap_err().to_string(), "the answer \"K\" is not a letter from A to J");
+    }
+
+    #[test]
+    fn tags_count_in_any_case_for_every_scorer() {
+        let labels = Scorer::Label { labels: vec!["b".into(), "c".into()] };
+        for scorer in [Scorer::Letter, Scorer::Text, labels] {
+            check(&scorer, "<answer>C</answer> So <ANSWER>B</Answer>.", "B", Correct);
+        }
+    }
+
+    #[test]
+    fn normal_forms_and_characters_without_width_make_no_difference() {
+        let (composed, decomposed) = ("r\u{e9}sum\u{e9}", "re\u{301}sume\u{301}");
+        let labels = Scorer::Label { labels: vec![composed.into(), "non".into()] };
+        let swapped = Scorer::Label { labels: vec![decomposed.into(), "non".into()] };
+        for scorer in [Scorer::Text, labels, swapped] {
+            for (output, gold) in [(composed, decomposed), (decomposed, composed)] {
+                check(&scorer, &format!("<answer>{output}\u{200b}</answer>"), &format!("\u{feff}{gold}"), Correct);
+            }
+        }
+        check(&Scorer::Text, "<answer>42</answer>", "42\u{200b}", Correct);
+        check(&Scorer::Text, "4\u{2060}2", "42", Correct);
+        check(&Scorer::Text, "<answer>42</answer>", "43\u{200b}", Wrong);
+        check(&Scorer::Text, "<answer>\u{200b}</answer>", "42", Unparsable);
+        assert_eq!(Scorer::Text.gold("\u{200b}").unwrap_err().to_string(), "the answer \"\\u{200b}\" is empty");
     }
 
     #[test]

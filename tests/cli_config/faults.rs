@@ -277,3 +277,27 @@ fn graphs_that_cannot_run_are_refused() {
         "#]],
     );
 }
+
+#[test]
+fn slots_of_other_template_languages_are_named() {
+    let experiment = Experiment::new();
+    for found in ["{{question}}", "{{{question}}}", "${question}", "{{ question }}"] {
+        let text = format!("Given {{context}}, answer {found} <answer>human</answer>\n");
+        let (code, stdout, stderr) = experiment.write("decide.txt", text.as_bytes()).run("validate x.toml");
+        assert_eq!((code, stdout.as_str()), (2, ""), "{found}: {stderr}");
+        assert!(stderr.contains(&format!("`{found}`")) && stderr.contains("write `{question}`"), "{stderr}");
+    }
+    experiment.write("decide.txt", b"Given ${context}, is {question} <answer>human</answer>?").check(
+        "validate x.toml",
+        expect![[r#"
+            error: x.toml:15: agent `decide`: the prompt has `${context}`, which is not filled: write `{context}`, with single braces and nothing else
+               |
+            15 | prompt = { file = "decide.txt" }
+               |          ^^^^^^^^^^^^^^^^^^^^^^^
+            exit 2
+        "#]],
+    );
+    let plain = b"Reply to {context} as {\"a\": \"{question}\", \"b\": {}} <answer>human</answer>";
+    let (code, _, stderr) = experiment.write("decide.txt", plain).run("validate x.toml");
+    assert_eq!((code, stderr.as_str()), (0, ""));
+}

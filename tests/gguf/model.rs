@@ -6,13 +6,13 @@ use candle_core::Device;
 use candle_core::quantized::GgmlDType;
 use futures::executor::block_on;
 use maspo::base::Seed;
-use maspo::chat::{ChatModel, FinishReason, Sampling};
+use maspo::chat::{ChatModel, FinishReason, Message, Sampling};
 use maspo::engine::kernels::{Compute, Format, KernelSet};
 use maspo::engine::qwen3::{Config, Dtype};
 use maspo::engine::weights::{FileBytes, GgufFile, Leftover, RandomWeights, TensorSource, WeightFiles, WeightsError};
 use maspo::engine::{DtypeRequest, EngineOptions, LoadOptions, ModelSource, TokenRequest, TokenizerRequirement};
 use maspo::local::LocalModel;
-use serde_json::json;
+use serde_json::{Value, json};
 use std::path::Path;
 
 /// Returns a model whose rows are whole blocks of every format.
@@ -93,9 +93,143 @@ fn the_end_of_turn_is_that_of_the_metadata() {
     writer.put("tokenizer.ggml.eos_token_id", Put::whole(tokens[0]));
     std::fs::write(&path, writer.bytes()).unwrap();
     assert_eq!(greedy(&open(&path), 8, false).1, FinishReason::Stop);
-    let none = json!({"eos_token_id": [415]}).to_string();
-    std::fs::write(folder.path().join("generation_config.json"), none).unwrap();
-    assert_eq!(greedy(&open(&path), 8, false), (tokens, FinishReason::Length));
+    // A file beside it adds to them, as the files of a folder add to each other.
+    let beside = |id: u32| {
+        let text = json!({"eos_token_id": [id]}).to_string();
+        std::fs::write(folder.path().join("generation_config.json"), text).unwrap();
+        greedy(&open(&path), 8, false).1
+    };
+    assert_eq!(beside(415), FinishReason::Stop);
+    writer.put("tokenizer.ggml.eos_token_id", Put::whole(415));
+    std::fs::write(&path, writer.bytes()).unwrap();
+    assert_eq!(beside(414), FinishReason::Length);
+    assert_eq!(beside(tokens[0]), FinishReason::Stop);
+}
+
+#[test]
+fn chat_ml_ends_a_turn_whatever_the_metadata_say_of_it() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("m.gguf");
+    let mut writer = Writer::model(&TinyModel::default(), |_| GgmlDType::F32).with_text(416);
+    std::fs::write(&path, writer.bytes()).unwrap();
+    let (tokens, reason) = greedy(&open(&path), 8, false);
+    assert_eq!((tokens.len(), reason), (8, FinishReason::Length));
+    // The model's first token becomes `<|im_end|>`, under every type that converters give it.
+    let end = tokens[0];
+    for kind in [1, 3, 4] {
+        let (mut texts, mut types) = texts_and_types(&writer);
+        let other = texts.iter().position(|text| text == "<|im_end|>").unwrap();
+        texts.swap(other, end as usize);
+        types.swap(other, end as usize);
+        types[end as usize] = kind;
+        let mut changed = Writer { keys: writer.keys.clone(), ..Writer::empty() };
+        changed.tensors = std::mem::take(&mut writer.tensors);
+        changed.put("tokenizer.ggml.tokens", Put::texts(texts.iter().map(String::as_str)));
+        changed.put("tokenizer.ggml.token_type", Put::wholes(&types));
+        changed.put("tokenizer.ggml.merges", Put::texts([].into_iter()));
+        std::fs::write(&path, changed.bytes()).unwrap();
+        writer.tensors = changed.tensors;
+        assert_eq!(greedy(&open(&path), 8, false).1, FinishReason::Stop, "type {kind}");
+    }
+}
+
+#[test]
+fn a_template_sees_the_special_tokens_of_the_metadata() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("m.gguf");
+    let mut writer = Writer::model(&TinyModel::default(), |_| GgmlDType::F32).with_text(416);
+    let (texts, _) = texts_and_types(&writer);
+    let id = |text: &str| Put::whole(texts.iter().position(|known| known == text).unwrap() as u32);
+    writer.put("tokenizer.ggml.bos_token_id", id("<|endoftext|>"));
+    writer.put("tokenizer.ggml.eos_token_id", id("<|im_end|>"));
+    let template = "{{ bos_token }}{% for m in messages %}\
+        {{ '<|im_start|>' + m['role'] + '\n' + m['content'] + eos_token }}\
+        {% endfor %}{% if pad_token %}p{% endif %}";
+    writer.put("tokenizer.chat_template", Put::text(template));
+    std::fs::write(&path, writer.bytes()).unwrap();
+    let model = open(&path);
+    let ids = model.engine().encode_chat(&[Message::user("hi")], false).unwrap();
+    assert_eq!(ids, model.engine().encode_raw("<|endoftext|><|im_start|>user\nhi<|im_end|>").unwrap());
+    // A file beside it that names one comes first.
+    std::fs::write(folder.path().join("special_tokens_map.json"), r#"{"bos_token": "<|im_start|>"}"#).unwrap();
+    let model = open(&path);
+    let ids = model.engine().encode_chat(&[Message::user("hi")], false).unwrap();
+    assert_eq!(ids, model.engine().encode_raw("<|im_start|><|im_start|>user\nhi<|im_end|>").unwrap());
+}
+
+/// The tokens of a file and their types.
+fn texts_and_types(writer: &Writer) -> (Vec<String>, Vec<i32>) {
+    let file = gguf(writer);
+    let metadata = file.metadata();
+    let texts = metadata.texts("tokenizer.ggml.tokens").unwrap().unwrap();
+    let types = metadata.wholes("tokenizer.ggml.token_type").unwrap().unwrap();
+    (texts.into_iter().map(str::to_string).collect(), types.into_iter().map(|kind| kind as i32).collect())
+}
+
+/// Scalings as GGUF files and as `config.json` write them.
+#[test]
+fn rope_scaling_in_the_metadata_is_that_of_a_configuration() {
+    let yarn = json!({"rope_type": "yarn", "factor": 4.0, "original_max_position_embeddings": 64});
+    let tuned = json!({"rope_type": "yarn", "factor": 2.0, "original_max_position_embeddings": 32, "beta_fast": 16.0,
+        "beta_slow": 2.0, "attention_factor": 0.5 * (0.1 * 2f64.ln() + 1.0)});
+    let linear = json!({"rope_type": "linear", "factor": 4.0});
+    let text = |kind: &str| ("scaling.type", Put::text(kind));
+    let number = |key: &'static str, value: f32| (key, Put::number(value));
+    let whole = |key: &'static str, value: u32| (key, Put::whole(value));
+    let cases: [(Value, Vec<(&str, Put)>); 6] = [
+        (yarn, vec![text("yarn"), number("scaling.factor", 4.0), whole("scaling.original_context_length", 64)]),
+        (
+            tuned,
+            vec![
+                text("yarn"),
+                number("scaling.factor", 2.0),
+                whole("scaling.original_context_length", 32),
+                number("scaling.yarn_beta_fast", 16.0),
+                number("scaling.yarn_beta_slow", 2.0),
+                number("scaling.attn_factor", 0.5),
+            ],
+        ),
+        (linear.clone(), vec![text("linear"), number("scaling.factor", 4.0)]),
+        (linear.clone(), vec![number("scaling.factor", 4.0)]),
+        (linear, vec![number("scale_linear", 4.0)]),
+        (Value::Null, vec![text("none"), number("scaling.factor", 4.0)]),
+    ];
+    let plain = {
+        let folder = tempfile::tempdir().unwrap();
+        TinyModel::default().write(folder.path());
+        greedy(&open(folder.path()), 24, true)
+    };
+    for (scaling, keys) in cases {
+        let folder = tempfile::tempdir().unwrap();
+        let (hugging_face, path) = (folder.path().join("hf"), folder.path().join("m.gguf"));
+        std::fs::create_dir(&hugging_face).unwrap();
+        TinyModel { config: json!({"rope_scaling": scaling}), ..TinyModel::default() }.write(&hugging_face);
+        let mut writer = Writer::model(&TinyModel::default(), |_| GgmlDType::F32);
+        for (key, value) in keys {
+            writer.put(&format!("qwen3.rope.{key}"), value);
+        }
+        std::fs::write(&path, writer.bytes()).unwrap();
+        let (one, other) = (open(&hugging_face), open(&path));
+        assert_eq!(one.engine().config(), other.engine().config());
+        assert_eq!(greedy(&one, 24, true), greedy(&other, 24, true));
+        assert_eq!(greedy(&one, 24, true) == plain, scaling.is_null(), "{scaling}");
+    }
+}
+
+#[test]
+fn a_head_in_the_file_is_used_and_tensors_of_zeros_are_counted() {
+    let untied = TinyModel { config: json!({"tie_word_embeddings": false}), ..TinyModel::default() };
+    let mut writer = Writer::model(&untied, |_| GgmlDType::Q8_0);
+    assert!(!Config::from_gguf(&gguf(&writer)).unwrap().tie_word_embeddings);
+    let zero = writer.tensors.iter_mut().find(|tensor| tensor.name == "blk.1.attn_norm.weight").unwrap();
+    zero.data.fill(0);
+    let zero = writer.tensors.iter_mut().find(|tensor| tensor.name == "blk.0.attn_q.weight").unwrap();
+    zero.data.fill(0);
+    let mut file = gguf(&writer);
+    for (name, shape) in shapes(&untied.whole_config()) {
+        file.tensor(&name, &shape).unwrap();
+    }
+    assert_eq!(file.zero_tensors(), ["blk.0.attn_q.weight", "blk.1.attn_norm.weight"]);
 }
 
 /// Returns the format of a matrix, which differs from layer to layer as in a Q4_K_M file.
@@ -157,7 +291,8 @@ fn a_mixed_file_runs() {
 /// of an answer of several tokens.
 fn scores(path: &Path, dtype: Dtype, compute: Compute) -> Vec<f64> {
     let source = ModelSource::parse(path.to_str().unwrap()).unwrap();
-    let how = LoadOptions { dtype: DtypeRequest::Requested(dtype), compute: Some(compute), watch: &mut |_| () };
+    let how =
+        LoadOptions { dtype: DtypeRequest::Requested(dtype), compute: Some(compute), date: None, watch: &mut |_| () };
     let model =
         LocalModel::open_as(&source, &EngineOptions::default(), false, TokenizerRequirement::Optional, how).unwrap();
     let prompts = [(0..50).map(|i| i * 7 % 416).collect::<Vec<u32>>(), vec![5]];
@@ -243,12 +378,16 @@ fn every_mistake_in_the_metadata_names_its_key() {
         "m.gguf: `qwen3.attention.head_count_kv` is 3; it must divide `qwen3.attention.head_count`, which is 4",
     );
     check(
-        |w| w.put("qwen3.rope.scaling.type", Put::text("yarn")),
-        "m.gguf: `qwen3.rope.scaling.type` is yarn; only `none` is supported",
+        |w| w.put("qwen3.rope.scaling.type", Put::text("longrope")),
+        "m.gguf: `qwen3.rope.scaling.type` is longrope; only `none`, `linear` and `yarn` are supported",
     );
     check(
-        |w| w.put("qwen3.rope.scaling.factor", Put::number(4.0)),
-        "m.gguf: `qwen3.rope.scaling.factor` is 4; only 1 is supported",
+        |w| w.put("qwen3.rope.scaling.type", Put::text("yarn")),
+        "m.gguf: `qwen3.rope.scaling.factor` is missing; it must be at least 1",
+    );
+    check(
+        |w| w.put("qwen3.rope.scaling.factor", Put::number(0.5)),
+        "m.gguf: `qwen3.rope.scaling.factor` is 0.5; it must be at least 1",
     );
     check(
         |w| w.put("qwen3.rope.freq_base", Put::number(f32::NAN)),

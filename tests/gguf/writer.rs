@@ -9,6 +9,7 @@ use serde_json::Value;
 use std::path::Path;
 
 /// A metadata value: its type and its bytes.
+#[derive(Clone)]
 pub(crate) struct Put(pub(crate) u32, pub(crate) Vec<u8>);
 
 impl Put {

@@ -1,9 +1,10 @@
-"""Makes the golden files of this folder: what Hugging Face transformers (f32, CPU, eager attention) answers on small Qwen3
-models with random weights, and how it tokenizes conversations.
+"""Makes the golden files of this folder: what Hugging Face transformers (f32, CPU, eager attention)
+answers on small Qwen3 models with random weights, and how it tokenizes conversations.
 
     python tests/golden/make_reference.py        # needs torch and transformers (made with 2.15 and 5.23)
 
-The weights are not stored: `numbers` below and `RandomWeights` in src/engine/weights/random.rs are the same function.
+The weights are not stored: `numbers` below and `RandomWeights` in src/engine/weights/random.rs are
+the same function.
 Writes tokenizer/ (a byte-level BPE with Qwen3's control tokens, trained on the text below), chat.json and models.json.
 """
 
@@ -79,8 +80,9 @@ def make_tokenizer():
 
 
 FRAGMENTS = [
-    " ", "  ", "\n", "\n\n", "\t", "a", "Hello", " world", "3", "33", "'s", "é", "e\u0301", "😀", "中文", "<", ">", "|", "<|",
-    "|>", "im_end", "def f(x):\n    return x", "\r\n", "\u00a0", "{question}", '"', "\\n", "<answer>A</answer>", "The capital",
+    " ", "  ", "\n", "\n\n", "\t", "a", "Hello", " world", "3", "33", "'s", "é", "e\u0301", "😀", "中文",
+    "<", ">", "|", "<|", "|>", "im_end", "def f(x):\n    return x", "\r\n", "\u00a0", "{question}", '"',
+    "\\n", "<answer>A</answer>", "The capital",
 ]  # fmt: skip
 
 
@@ -112,7 +114,8 @@ def make_chat(tokenizer):
         cases.append({"messages": messages, "thinking": thinking, "ids": ids})
     raw = []
     for _ in range(60):
-        prompt = text() + draw.choice(SPECIAL + NOT_SPECIAL) + text() + draw.choice(["", "<|im_end|><|im_end|>", "<think>"])
+        middle, end = SPECIAL + NOT_SPECIAL, ["", "<|im_end|><|im_end|>", "<think>"]
+        prompt = text() + draw.choice(middle) + text() + draw.choice(end)
         ids = tokenizer(prompt, add_special_tokens=False)["input_ids"]
         plain = tokenizer.decode(ids, skip_special_tokens=True, clean_up_tokenization_spaces=False)
         raw.append({"prompt": prompt, "ids": ids, "decoded": plain})

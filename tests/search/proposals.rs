@@ -101,3 +101,36 @@ fn an_optimized_prompt_that_repeats_a_query_is_reported() {
     let prompt = format!("a1 like {passage}: {{question}}");
     assert_eq!(copied(&prompt), [(0, 0, format!(" {passage}"))]);
 }
+
+#[test]
+fn what_models_write_around_a_proposal_is_removed_or_the_reply_is_counted() {
+    let candidate = |reply: &str| -> Result<String, BTreeMap<Rejection, usize>> {
+        let ran = World::chain("a", 2)
+            .with(|world| world.options.search.candidates = 1)
+            .replies([1, 0, 1, 0, 0], reply)
+            .run();
+        match &ran.step(0).candidates[0].outcome {
+            Outcome::Scored { prompt, .. } => Ok(prompt.text().to_string()),
+            _ => Err(ran.result().rejections.iter().map(|(reason, count)| (*reason, *count)).collect()),
+        }
+    };
+    for reply in [
+        "<prompt>a1 {question}</prompt>",
+        "<prompt>\n```\na1 {question}\n```\n</prompt>",
+        "<prompt>Here is the improved prompt:\n\na1 {question}</prompt>",
+        "<prompt><prompt>a1 {question}</prompt></prompt>",
+        "<PROMPT>a1 {{question}}</PROMPT>",
+        "<prompt>a1 ${question}</prompt>",
+        "<prompt>\u{feff}a1 { question }\r\n</prompt>",
+        "<prompt>a1 {question}</prompt> It stands between <prompt> and </prompt>, as asked.",
+    ] {
+        assert_eq!(candidate(reply).as_deref(), Ok("a1 {question}"), "{reply}");
+    }
+    for reply in [
+        "I write it between <prompt> and </prompt> as asked. a1 {question}",
+        "```\na1 {question}\n```",
+        "<prompt>a1</prompt> {question}</prompt>",
+    ] {
+        assert_eq!(candidate(reply), Err(BTreeMap::from([(Rejection::Unparsable, 1)])), "{reply}");
+    }
+}

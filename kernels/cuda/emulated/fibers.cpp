@@ -1,4 +1,5 @@
-// The fibers behind fibers.h. One OS thread runs a launch from beginning to end; several threads may each run one.
+// The fibers behind fibers.h. One OS thread runs a launch from beginning to end; several threads
+// may each run one.
 
 #include "fibers.h"
 
@@ -195,7 +196,8 @@ static void carry_out(const Copy& copy) {
   std::memset(static_cast<char*>(copy.to) + copy.valid, 0, copy.bytes - copy.valid);
 }
 
-// As late as can be; in descending order of threads as early as can be, which shows a copy to where others still read.
+// As late as can be; in descending order of threads as early as can be, which shows a copy to where
+// others still read.
 void copy_later(void* to, const void* from, unsigned bytes, unsigned valid) {
   Copy copy{to, from, bytes, valid, running.now->group};
   if (order == 1) carry_out(copy);
@@ -219,7 +221,8 @@ unsigned char* shared_memory() { return running.shared_start; }
 static unsigned pick(unsigned index, unsigned count) {
   if (order == 0) return index;
   if (order == 1) return count - 1 - index;
-  // A step that has no factor with a count of threads (2, 3, 5 and 7 at most) visits all of them; else go straight on.
+  // A step that has no factor with a count of threads (2, 3, 5 and 7 at most) visits all of them;
+  // else go straight on.
   constexpr unsigned STEP = 1009;
   return count % STEP == 0 ? index : unsigned((uint64_t(index) * STEP + order) % count);
 }
@@ -251,7 +254,8 @@ static bool run_block(unsigned threads) {
         progress = true;
         if (running.faulty) return false;
       }
-      // In descending order a warp goes on from collective to collective, as far ahead of the others as barriers let it.
+      // In descending order a warp goes on from collective to collective, as far ahead of the
+      // others as barriers let it.
       if (order == 1 && index % WARP == 0 && any_ready(index)) i -= WARP;
     }
     int line = 0;

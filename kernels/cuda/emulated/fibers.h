@@ -1,15 +1,17 @@
-// Threads of a GPU on a CPU: one fiber per thread, one block of threads after the other. It is for checking kernels where there is no
-// GPU, never for running them in earnest. Knows neither CUDA's words (emulation.h) nor Metal's (kernels/metal/emulated/), for which a
-// block is a threadgroup and a warp a simdgroup.
+// Threads of a GPU on a CPU: one fiber per thread, one block of threads after the other. It is for
+// checking kernels where there is no GPU, never for running them in earnest. Knows neither CUDA's
+// words (emulation.h) nor Metal's (kernels/metal/emulated/), for which a block is a threadgroup and
+// a warp a simdgroup.
 //
-// Fibers run one at a time, in an order that `maspo_emulation_order` sets; a fiber runs until it ends or reaches a barrier or a
-// warp collective. So a result that depends on the order betrays a missing barrier: the tests run every operation in several
-// orders and want equal bits. In descending order a warp also runs as far ahead of the others as barriers let it. Dynamic shared
+// Fibers run one at a time, in an order that `maspo_emulation_order` sets; a fiber runs until it
+// ends or reaches a barrier or a warp collective. So a result that depends on the order betrays a
+// missing barrier: the tests run every operation in several orders and want equal bits. In
+// descending order a warp also runs as far ahead of the others as barriers let it. Dynamic shared
 // memory is filled with NaN before every block and has guards on both sides.
 //
-// Faults that are found and end the launch with MASPO_FAULT and a text: a barrier or collective that not all threads reach, or
-// that they reach at different lines; writing outside of the shared memory that was asked for; an access that its helper finds not
-// to be aligned.
+// Faults that are found and end the launch with MASPO_FAULT and a text: a barrier or collective
+// that not all threads reach, or that they reach at different lines; writing outside of the shared
+// memory that was asked for; an access that its helper finds not to be aligned.
 
 #pragma once
 
@@ -39,10 +41,12 @@ extern thread_local Place place;
 // Waits for all threads of the block.
 void block_barrier(int line);
 
-// Waits for the warp; the last lane to come calls `all(inputs of the 32 lanes)`, which may write through them.
+// Waits for the warp; the last lane to come calls `all(inputs of the 32 lanes)`, which may write
+// through them.
 void warp_collective(void* mine, void (*all)(void* const lanes[WARP]), int line);
 
-// The lane's asynchronous copies: carried out when they are waited for and not earlier, or (descending order) at once.
+// The lane's asynchronous copies: carried out when they are waited for and not earlier, or
+// (descending order) at once.
 void copy_later(void* to, const void* from, unsigned bytes, unsigned valid);
 void end_copy_group();
 void wait_for_copies(unsigned groups_left);

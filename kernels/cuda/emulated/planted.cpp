@@ -1,11 +1,13 @@
-// Kernels with a mistake each, so that tests can see the emulation find it. Never part of a device build.
+// Kernels with a mistake each, so that tests can see the emulation find it. Never part of a device
+// build.
 
 #include "../device.h"
 
 namespace maspo {
 
-// 0: right. 1: half of the threads skip a barrier. 2: a barrier is missing (right in ascending order only). 3: a write behind the
-// shared memory. 4: half a warp skips a shuffle. 5: threads wait at different barriers. 6: a copy is read before it is waited for.
+// 0: right. 1: half of the threads skip a barrier. 2: a barrier is missing (right in ascending
+// order only). 3: a write behind the shared memory. 4: half a warp skips a shuffle. 5: threads wait
+// at different barriers. 6: a copy is read before it is waited for.
 static void planted(unsigned mistake, const float* from, float* out) {
   float* shared = shared_memory<float>();
   unsigned i = threadIdx.x;

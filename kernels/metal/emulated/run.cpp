@@ -1,5 +1,6 @@
-// Runs the kernels on a CPU by name, as Metal does: a grid of threadgroups over arguments. `maspo.metal` is the text that a Mac would
-// compile, all kernels in one; whoever compiles this file writes it.
+// Runs the kernels on a CPU by name, as Metal does: a grid of threadgroups over arguments.
+// `maspo.metal` is the text that a Mac would compile, all kernels in one; whoever compiles this
+// file writes it.
 
 #include "maspo.metal"
 
@@ -35,7 +36,8 @@ extern "C" int maspo_metal_run(const char* name, const void* arguments, const ui
                           threadgroup_bytes);
 }
 
-// The sizes of the argument structs in the order of maspo_cuda_struct_bytes; 0 for the one that has no kernel here, and behind the last.
+// The sizes of the argument structs in the order of maspo_cuda_struct_bytes; 0 for the one that has
+// no kernel here, and behind the last.
 extern "C" size_t maspo_metal_struct_bytes(uint32_t index) {
   const size_t sizes[] = {sizeof(MaspoEmbed), sizeof(MaspoAddNorm), sizeof(MaspoRotate), sizeof(MaspoDecodeAttention), sizeof(MaspoTile),
                           sizeof(MaspoPrefillAttention), 0, sizeof(MaspoArgmax), sizeof(MaspoLinear)};

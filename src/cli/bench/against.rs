@@ -15,7 +15,7 @@ pub(super) fn run(args: &Args, reference: Dtype) -> Result<Exit, CliError> {
     let options = args.device.with(options);
     let floats = EngineOptions { kv_dtype: KvDtype::Auto, ..options.clone() };
     let reference = open(args, &source, reference, &floats)?;
-    let opened = open(args, &source, args.dtype, &options)?;
+    let opened = open(args, &source, args.dtype[0], &options)?;
     let found = logit_divergence(&reference, &opened, SEQUENCES, SEED)
         .map_err(|error| CliError::new(Exit::RunFailed, error))?;
     print_table_line(args, &format!("{}, beside {}", headline(args, &source, &opened), reference.resolved.dtype))?;

@@ -33,8 +33,9 @@ pub(super) fn run(args: &Args) -> Result<Exit, CliError> {
     use_threads(options.threads);
     let mut loading = Loading::new(source.name());
     let how = LoadOptions {
-        dtype: DtypeRequest::Requested(args.dtype),
+        dtype: DtypeRequest::Requested(args.dtype[0]),
         compute: None,
+        date: None,
         watch: &mut |progress| loading.show(progress),
     };
     let mut model = TextEngine::open(&source, &options, TokenizerRequirement::Required, how)?;

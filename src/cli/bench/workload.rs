@@ -31,7 +31,7 @@ pub(super) fn run(args: &Args, Recording::Maspo: Recording) -> Result<Exit, CliE
         ..EngineOptions::default()
     };
     let options = args.device.with(options);
-    let mut opened = open(args, &source, args.dtype, &options)?;
+    let mut opened = open(args, &source, args.dtype[0], &options)?;
     let (longest, limit) = (workload.longest(), opened.engine.limit());
     if longest > limit {
         let message = format!("the recorded step has a call of {longest} tokens, but {limit} fit into the model");

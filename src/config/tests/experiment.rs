@@ -268,7 +268,7 @@ struct Engine {
     kv_dtype: String,
     /// The number of tokens that the pool of keys and values holds over all sequences. By default,
     /// on the CPU, what 2 GiB hold but at most 32,768; on a GPU, what fits into 90 % of the memory
-    /// that is free beside the weights.
+    /// that is free beside the weights, divided among the models of a run.
     kv_tokens: Option<u64>,
     /// The most tokens that are computed in one step. Longer prompts are prefilled in chunks.
     step_tokens: u64,

@@ -228,10 +228,10 @@ fn data_is_checked() {
         "scorer = \"letter\"",
         &[],
         expect![[r#"
-        x.toml:23: `eval.labels` is for `scorer = "label"` only
-        test.jsonl:1: the answer "human" is not a letter from A to E
-        test.jsonl:2: the answer "scraper" is not a letter from A to E
-    "#]],
+            x.toml:23: `eval.labels` is for `scorer = "label"` only
+            test.jsonl:1: the answer "human" is not a letter from A to J
+            test.jsonl:2: the answer "scraper" is not a letter from A to J
+        "#]],
     );
     check(
         "scorer = \"label\"\nlabels = [\"human\", \"scraper\"]",
@@ -303,4 +303,19 @@ fn sets_must_not_overlap() {
         .replace("file = \"test.jsonl\", answer", "skip = 1, answer");
     let settings = load_text(&folder, &text, &[]).unwrap();
     assert_eq!((settings.pool.len(), settings.split("test").unwrap().len()), (1, 1));
+}
+
+#[test]
+fn answers_must_be_shorter_than_the_context() {
+    let long = |key: &str| format!("{key} is 1024; the model's context has 1024 tokens for prompt and answer together");
+    check("= 16", "= 1023", &["judge.max_new_tokens=1023", "propose.max_new_tokens=1023"], expect![""]);
+    for (key, from, to, sets) in [
+        ("x.toml:16: `agent.decide.max_new_tokens`", "= 16", "= 1024", &[][..]),
+        ("--set judge.max_new_tokens=1024: `judge.max_new_tokens`", "", "", &["judge.max_new_tokens=1024"]),
+        ("--set propose.max_new_tokens=1024: `propose.max_new_tokens`", "", "", &["propose.max_new_tokens=1024"]),
+    ] {
+        let folder = folder();
+        let outcome = load_text(&folder, &GOOD.replacen(from, to, 1), sets);
+        assert_eq!(shown(&folder, outcome), format!("{}\n", long(key)));
+    }
 }

@@ -93,6 +93,8 @@ fn prompts_files_are_written_read_and_checked() {
     let seed = crate::rollout::Prompts::seed(&graph);
     write_prompts(&path, &graph, &seed).unwrap();
     assert_eq!(read_prompts(&path, &graph, 1000).unwrap(), seed);
+    fs::write(&path, format!("\u{feff}{}", fs::read_to_string(&path).unwrap())).unwrap();
+    assert_eq!(read_prompts(&path, &graph, 1000).unwrap(), seed);
     let check = |text: &str, expected: Expect| {
         fs::write(&path, text).unwrap();
         let errors = read_prompts(&path, &graph, 1000).unwrap_err();
@@ -130,4 +132,28 @@ fn prompts_files_are_written_read_and_checked() {
     fs::remove_file(&path).unwrap();
     let errors = read_prompts(&path, &graph, 1000).unwrap_err();
     assert!(errors[0].to_string().ends_with("prompts.json: no such file"), "{}", errors[0]);
+}
+
+#[test]
+fn marks_of_editors_are_no_part_of_a_prompt() {
+    let folder = folder();
+    let text = "\u{feff}Given {context}.\r\nEnd with:\r\n<answer>A</answer>\r\n";
+    fs::write(folder.path().join("decide.txt"), text).unwrap();
+    let inline = "\"\"\"List\r\nthe \\uFEFFsignals of\\r\\n{question}\"\"\"";
+    for frozen in ["End with:\\n<answer>A</answer>", "End with:\\r\\n<answer>A</answer>"] {
+        let text = GOOD
+            .replace("\"List the signals of {question}\"", inline)
+            .replace("frozen = [\"<answer>\"]", &format!("frozen = [\"{frozen}\"]"));
+        let settings = load_text(&folder, &text, &[]).unwrap_or_else(|errors| panic!("{errors:?}"));
+        let prompts: Vec<&str> = settings.graph.agents().iter().map(|agent| agent.seed_prompt.text()).collect();
+        let expected = ["List\nthe signals of\n{question}", "Given {context}.\nEnd with:\n<answer>A</answer>"];
+        assert_eq!(prompts, expected);
+    }
+    // The prompts of a file are read alike.
+    let graph = load_text(&folder, &GOOD.replace("frozen = [\"<answer>\"]", ""), &[]).unwrap().graph;
+    let path = folder.path().join("p.json");
+    fs::write(&path, r#"{"extract": "Do\r\n{question}", "decide": "\ufeffGiven {context}"}"#).unwrap();
+    let prompts = read_prompts(&path, &graph, 1000).unwrap();
+    let texts: Vec<&str> = prompts.iter().map(|(_, prompt)| prompt.text()).collect();
+    assert_eq!(texts, ["Do\n{question}", "Given {context}"]);
 }

@@ -1,9 +1,9 @@
 //! A token engine without tokenizer and chat template, for measurements. Its weights may be random.
 
 use crate::base::Seed;
-use crate::device::{self, LoadProgress, Loaded, OpenError, Resident};
+use crate::device::{self, LoadNotice, LoadProgress, Loaded, OpenError, Resident};
 use crate::executor::{Backend, DeviceError};
-use crate::files::{ModelSource, open_files};
+use crate::files::{ModelSource, open_files, read_config};
 use crate::qwen3::{Config, Dtype, Model, ResolvedDtype};
 use crate::token_engine::{EngineError, EngineOptions, TokenEngine};
 use crate::weights::{RandomWeights, WatchedWeights};
@@ -53,7 +53,13 @@ impl BareEngine {
         watch: &mut dyn FnMut(LoadProgress),
     ) -> Result<Self, OpenError> {
         let mut files = open_files(source)?;
-        let config = files.config()?;
+        let (config, has_own_head) = match random {
+            Some(_) => (files.config()?, false),
+            None => read_config(&mut *files)?,
+        };
+        if has_own_head {
+            watch(LoadProgress::Noticed(LoadNotice::OwnHead));
+        }
         let mut placement = device::choose(options, None)?;
         let (device, read_bandwidth) = (placement.name(), placement.bandwidth());
         let (backend, threads, kernels) = (placement.backend(), placement.threads(), placement.kernels());

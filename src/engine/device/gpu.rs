@@ -146,7 +146,7 @@ impl Placement for GpuPlacement {
 /// Returns the sizes of steps, with as many blocks as the options say, or else as many as can ever
 /// be used.
 fn wanted(config: &Config, options: &EngineOptions) -> GpuOptions {
-    let EngineOptions { block_tokens, kv_tokens, step_tokens, max_running, .. } = *options;
+    let EngineOptions { block_tokens, kv_tokens, step_tokens, max_running, models_to_open, .. } = *options;
     let useful = max_running.saturating_mul(config.max_position_embeddings.next_multiple_of(block_tokens));
     GpuOptions {
         block_tokens,
@@ -154,6 +154,7 @@ fn wanted(config: &Config, options: &EngineOptions) -> GpuOptions {
         fewer_blocks_do: kv_tokens.is_none(),
         step_tokens,
         max_running,
+        models_to_open,
         fast: !options.deterministic,
     }
 }

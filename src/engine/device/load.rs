@@ -1,18 +1,20 @@
 //! Loads a model's weights onto a device. The number format is resolved, matrices that were
-//! converted before come from the weight cache on disk, and no tensor may be left over. Knows no
-//! text.
+//! converted before come from the weight cache on disk, and no tensor may be left over.
 
 use super::OpenError;
 use super::placement::{Loaded, Placement};
 use crate::base::{Digest, Hasher};
 use crate::kernels::Compute;
 use crate::qwen3::{Config, Dtype, ResolvedDtype};
+use crate::text::Date;
 use crate::token_engine::EngineOptions;
 use crate::weights::{CachedWeights, Leftover, TensorSource, WatchedWeights, WeightFiles, WeightsError};
 
 /// The progress of opening a model.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[derive(Clone, PartialEq, Eq, Debug)]
 pub enum LoadProgress {
+    /// Something about the files that a user should know.
+    Noticed(LoadNotice),
     /// The number format is resolved; nothing is loaded yet.
     Resolved(ResolvedDtype),
     /// Some of the weights are loaded.
@@ -22,6 +24,17 @@ pub enum LoadProgress {
         /// Weights of the whole model.
         all: u64,
     },
+}
+
+/// Something unusual about a model's files. The model runs all the same.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum LoadNotice {
+    /// The configuration ties the head to the embedding, and the files have a different one.
+    OwnHead,
+    /// A LoRA adapter lies beside the weights, under this name; it is not applied.
+    Adapter(&'static str),
+    /// These tensors are entirely zero.
+    ZeroTensors(Vec<String>),
 }
 
 /// The number format that is requested.
@@ -59,6 +72,8 @@ pub struct LoadOptions<'a> {
     pub dtype: DtypeRequest,
     /// The threads of another model of this process, which it then shares.
     pub compute: Option<Compute>,
+    /// The date that the chat template sees, where it uses one; today's if it is not given.
+    pub date: Option<Date>,
     /// Called with the progress of loading.
     pub watch: &'a mut dyn FnMut(LoadProgress),
 }
@@ -90,6 +105,10 @@ pub(crate) fn load(
         None => device.load(config, &mut WatchedWeights::new(weights, &mut tell), resolved.dtype, options)?,
     };
     check_leftover(weights, config)?;
+    let zero = weights.zero_tensors();
+    if !zero.is_empty() {
+        watch(LoadProgress::Noticed(LoadNotice::ZeroTensors(zero)));
+    }
     Ok(loaded)
 }
 

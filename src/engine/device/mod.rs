@@ -1,5 +1,5 @@
 //! The device that a model runs on: the choice among what the machine has, free memory, and loading
-//! the weights there. Knows no text.
+//! the weights there.
 
 #[cfg(any(gpu, test))]
 mod auto;
@@ -17,7 +17,7 @@ mod survey;
 pub use check::{DeviceCheck, check_devices};
 pub use error::OpenError;
 pub(crate) use load::load;
-pub use load::{DtypeRequest, LoadOptions, LoadProgress};
+pub use load::{DtypeRequest, LoadNotice, LoadOptions, LoadProgress};
 pub(crate) use memory::resident;
 pub use memory::{Resident, free as memory_free};
 pub(crate) use placement::{Loaded, choose};

@@ -46,6 +46,12 @@ pub(crate) trait Executor: Send {
         self.finish()
     }
 
+    /// Returns how many sizes of decode steps a GPU could not capture as a graph. Their kernels are
+    /// launched one by one, which is slower.
+    fn refused_captures(&self) -> u64 {
+        0
+    }
+
     /// Returns the token with the largest logit in row `wanted` of the logits that the last
     /// finished step's plan wants. Of equal logits the lowest token wins, and NaN never does.
     fn greedy(&self, wanted: usize) -> u32;

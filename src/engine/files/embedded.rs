@@ -1,6 +1,6 @@
 //! The models that are part of the program. Knows only their bytes.
 
-/// A model's files, by name.
+/// The files of an embedded model, by name.
 pub(super) struct EmbeddedModel {
     /// What follows `embedded:`.
     pub(super) name: &'static str,
@@ -21,12 +21,12 @@ pub(super) const EMBEDDED: &[EmbeddedModel] = &[EmbeddedModel {
 }];
 
 impl EmbeddedModel {
-    /// The model of that name.
+    /// Returns the model of that name.
     pub(super) fn named(name: &str) -> Option<&'static Self> {
         EMBEDDED.iter().find(|model| model.name == name)
     }
 
-    /// The bytes of one of its files.
+    /// Returns the bytes of one of its files.
     pub(super) fn file(&self, name: &str) -> Option<&'static [u8]> {
         self.files.iter().find(|(file, _)| *file == name).map(|(_, bytes)| *bytes)
     }

@@ -20,7 +20,7 @@ pub enum FilesError {
     /// Tokenizer or chat template.
     #[error(transparent)]
     Text(#[from] TextError),
-    /// A tokenizer is called for, and there is none.
+    /// The model must have a tokenizer, and has none.
     #[error("{model} has no {sought}")]
     NoTokenizer {
         /// The model.

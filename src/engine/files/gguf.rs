@@ -1,15 +1,28 @@
 //! A GGUF file, which has everything in it. Text files of Hugging Face's kind that stand beside it
-//! take precedence: they are what a user puts there to mend the file.
+//! take precedence: they are what a user puts there to mend the file. Only the ids that end a turn
+//! are the union of all.
 
 use super::source::ModelSource;
-use super::{FilesError, ModelFiles};
+use super::{Ends, FilesError, ModelFiles, named_end, special_tokens};
 use crate::base::Hasher;
 use crate::qwen3::Config;
-use crate::text::{GgmlVocabulary, Tokenizer, eos_ids, template_source};
+use crate::text::{GgmlVocabulary, SpecialTokens, Tokenizer, eos_ids, template_source};
 use crate::weights::{GgufFile, WeightFiles, WeightsError, digest_bytes};
 
 /// Keys of ids that end a turn.
 const ENDS: &[&str] = &["tokenizer.ggml.eos_token_id", "tokenizer.ggml.eot_token_id"];
+/// Names of special tokens in chat templates, and the keys of their ids. The format's own spelling
+/// of "separator" is the first of the two.
+const SPECIAL: &[(&str, &str)] = &[
+    ("bos_token", "tokenizer.ggml.bos_token_id"),
+    ("eos_token", "tokenizer.ggml.eos_token_id"),
+    ("unk_token", "tokenizer.ggml.unknown_token_id"),
+    ("sep_token", "tokenizer.ggml.seperator_token_id"),
+    ("sep_token", "tokenizer.ggml.separator_token_id"),
+    ("pad_token", "tokenizer.ggml.padding_token_id"),
+    ("cls_token", "tokenizer.ggml.cls_token_id"),
+    ("mask_token", "tokenizer.ggml.mask_token_id"),
+];
 
 /// The file, and its folder for what stands beside it.
 pub(super) struct Gguf {
@@ -22,7 +35,7 @@ impl Gguf {
         Self { beside, file }
     }
 
-    /// The vocabulary in the metadata, where there is one.
+    /// Reads the vocabulary in the metadata, where there is one.
     fn vocabulary(&self) -> Result<Option<GgmlVocabulary<'_>>, WeightsError> {
         let metadata = self.file.metadata();
         let Some(tokens) = metadata.texts("tokenizer.ggml.tokens")? else { return Ok(None) };
@@ -37,9 +50,9 @@ impl Gguf {
         }))
     }
 
-    /// The ids that the metadata name, and those of the control tokens that end a turn by their
+    /// Reads the ids that the metadata name, and those of the tokens that end a turn by their
     /// texts.
-    fn ends(&self) -> Result<Vec<u32>, FilesError> {
+    fn own_ends(&self) -> Result<Vec<u32>, FilesError> {
         let metadata = self.file.metadata();
         let mut ids = Vec::new();
         for key in ENDS {
@@ -59,12 +72,13 @@ impl ModelFiles for Gguf {
         Ok(Config::from_gguf(&self.file)?)
     }
 
-    fn eos(&self) -> Result<Vec<u32>, FilesError> {
-        let named = match self.beside.file("generation_config.json")? {
-            Some(bytes) => eos_ids(Some(&bytes), b"{}")?,
+    fn ends(&self, tokenizer: Option<&Tokenizer>) -> Result<Ends, FilesError> {
+        let generation = match self.beside.file("generation_config.json")? {
+            Some(bytes) => eos_ids("generation_config.json", &bytes)?,
             None => Vec::new(),
         };
-        if named.is_empty() { self.ends() } else { Ok(named) }
+        let named = named_end(&special_tokens(&self.beside)?, tokenizer);
+        Ok(Ends::union(&[generation, self.own_ends()?, named]))
     }
 
     fn tokenizer(&self) -> Result<Option<Tokenizer>, FilesError> {
@@ -72,6 +86,19 @@ impl ModelFiles for Gguf {
             Some(json) => Ok(Some(Tokenizer::from_json(&json)?)),
             None => Ok(self.vocabulary()?.map(|vocabulary| vocabulary.tokenizer()).transpose()?),
         }
+    }
+
+    fn special_tokens(&self) -> Result<SpecialTokens, FilesError> {
+        let mut tokens = special_tokens(&self.beside)?;
+        let metadata = self.file.metadata();
+        let Some(vocabulary) = self.vocabulary()? else { return Ok(tokens) };
+        for (name, key) in SPECIAL {
+            let id = metadata.whole(key)?.and_then(|id| usize::try_from(id).ok());
+            if let Some(text) = id.and_then(|id| vocabulary.tokens.get(id)) {
+                tokens.or_named(name, text);
+            }
+        }
+        Ok(tokens)
     }
 
     fn no_tokenizer(&self) -> FilesError {
@@ -86,6 +113,10 @@ impl ModelFiles for Gguf {
             Some(source) => Ok(Some(source)),
             None => Ok(self.file.metadata().text("tokenizer.chat_template")?.map(str::to_string)),
         }
+    }
+
+    fn adapter(&self) -> Option<&'static str> {
+        self.beside.adapter()
     }
 
     /// The metadata are among the weights' bytes.

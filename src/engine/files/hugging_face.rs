@@ -2,10 +2,10 @@
 //! them.
 
 use super::source::ModelSource;
-use super::{FilesError, ModelFiles};
+use super::{Ends, FilesError, ModelFiles, named_end, special_tokens, utf8};
 use crate::base::Hasher;
 use crate::qwen3::Config;
-use crate::text::{Tokenizer, eos_ids, template_source};
+use crate::text::{SpecialTokens, Tokenizer, eos_ids, template_source};
 use crate::weights::{Checkpoint, WeightFiles, digest_bytes};
 
 /// The folder, or what stands for it in the program.
@@ -22,17 +22,25 @@ impl HuggingFace {
 
 impl ModelFiles for HuggingFace {
     fn config(&self) -> Result<Config, FilesError> {
-        Ok(Config::from_json(&String::from_utf8_lossy(&self.source.required("config.json")?))?)
+        Ok(Config::from_json(utf8("config.json", &self.source.required("config.json")?)?)?)
     }
 
-    fn eos(&self) -> Result<Vec<u32>, FilesError> {
-        let generation_config = self.source.file("generation_config.json")?;
-        Ok(eos_ids(generation_config.as_deref(), &self.source.required("config.json")?)?)
+    fn ends(&self, tokenizer: Option<&Tokenizer>) -> Result<Ends, FilesError> {
+        let generation = match self.source.file("generation_config.json")? {
+            Some(bytes) => eos_ids("generation_config.json", &bytes)?,
+            None => Vec::new(),
+        };
+        let config = eos_ids("config.json", &self.source.required("config.json")?)?;
+        Ok(Ends::union(&[generation, config, named_end(&self.special_tokens()?, tokenizer)]))
     }
 
     fn tokenizer(&self) -> Result<Option<Tokenizer>, FilesError> {
         let json = self.source.file("tokenizer.json")?;
         Ok(json.map(|json| Tokenizer::from_json(&json)).transpose()?)
+    }
+
+    fn special_tokens(&self) -> Result<SpecialTokens, FilesError> {
+        special_tokens(&self.source)
     }
 
     fn no_tokenizer(&self) -> FilesError {
@@ -43,6 +51,10 @@ impl ModelFiles for HuggingFace {
         let jinja = self.source.file("chat_template.jinja")?;
         let tokenizer_config = self.source.file("tokenizer_config.json")?;
         Ok(template_source(jinja.as_deref(), tokenizer_config.as_deref())?)
+    }
+
+    fn adapter(&self) -> Option<&'static str> {
+        self.source.adapter()
     }
 
     fn digest(&self, hasher: &mut Hasher) -> Result<(), FilesError> {

@@ -6,8 +6,13 @@ use std::fmt;
 use std::path::{Path, PathBuf};
 
 const SCHEME: &str = "embedded:";
+/// Byte-order marks.
+const UTF8_MARK: &[u8] = b"\xEF\xBB\xBF";
+const UTF16_MARKS: [&[u8]; 2] = [b"\xFF\xFE", b"\xFE\xFF"];
+/// The files of a LoRA adapter as PEFT saves them.
+const ADAPTERS: &[&str] = &["adapter_config.json", "adapter_model.safetensors", "adapter_model.bin"];
 
-/// A model by its place.
+/// Where a model is.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum ModelSource {
     /// A Hugging Face folder, or a folder with a GGUF file in it.
@@ -19,11 +24,11 @@ pub enum ModelSource {
 }
 
 impl ModelSource {
-    /// `embedded:NAME`, or else a path: of a GGUF file where it ends in `.gguf`, or else of a
+    /// Reads `embedded:NAME`, or else a path: of a GGUF file where it ends in `.gguf`, or else of a
     /// folder.
     ///
     /// # Errors
-    /// An embedded model that there is not.
+    /// The name of no embedded model.
     pub fn parse(text: &str) -> Result<Self, SourceError> {
         match text.strip_prefix(SCHEME) {
             None if is_gguf(Path::new(text)) => Ok(Self::Gguf(PathBuf::from(text))),
@@ -34,12 +39,12 @@ impl ModelSource {
         }
     }
 
-    /// The same source, a relative path being taken from `base`.
+    /// Returns this source with a relative path taken from `base`.
     pub fn relative_to(self, base: &Path) -> Self {
         self.map_path(|path| base.join(path))
     }
 
-    /// The same source with another path, where it has one.
+    /// Returns this source with another path, where it has one.
     pub fn map_path(self, change: impl FnOnce(&Path) -> PathBuf) -> Self {
         match self {
             Self::Folder(path) => Self::Folder(change(&path)),
@@ -48,12 +53,13 @@ impl ModelSource {
         }
     }
 
-    /// One of all the ways to write the source: a path without links and dots, where it exists.
+    /// Returns one of all the ways to write the source: a path without links and dots, where it
+    /// exists.
     pub fn canonical(&self) -> Self {
         self.clone().map_path(|path| path.canonicalize().unwrap_or_else(|_| path.to_path_buf()))
     }
 
-    /// For people: the folder's or file's own name, or `embedded:NAME`.
+    /// Returns the name for people: the folder's or file's own name, or `embedded:NAME`.
     pub fn name(&self) -> String {
         match self {
             Self::Folder(path) | Self::Gguf(path) => {
@@ -64,12 +70,29 @@ impl ModelSource {
         }
     }
 
-    /// The bytes of a file, or `None` where there is no such file. Of a GGUF file the folder it
-    /// lies in is searched.
+    /// Returns the bytes of a file, or `None` where there is no such file. For a GGUF file that is
+    /// a file beside it. A byte-order mark before the text of a JSON file or of a template is
+    /// dropped.
     ///
     /// # Errors
-    /// A folder that does not exist, or a file that cannot be read.
+    /// A folder that does not exist, or a file that cannot be read or is not the file itself.
     pub fn file(&self, name: &str) -> Result<Option<FileBytes>, SourceError> {
+        let found = self.any_file(name)?;
+        if !(name.ends_with(".json") || name.ends_with(".jinja")) {
+            return Ok(found);
+        }
+        match found {
+            Some(bytes) if bytes.starts_with(UTF8_MARK) => {
+                Ok(Some(FileBytes::Owned(bytes[UTF8_MARK.len()..].to_vec())))
+            }
+            Some(bytes) if UTF16_MARKS.iter().any(|mark| bytes.starts_with(mark)) => {
+                Err(SourceError::Utf16 { model: self.to_string(), file: name.to_string() })
+            }
+            found => Ok(found),
+        }
+    }
+
+    fn any_file(&self, name: &str) -> Result<Option<FileBytes>, SourceError> {
         match self {
             Self::Folder(folder) => {
                 if !folder.is_dir() {
@@ -84,16 +107,29 @@ impl ModelSource {
         }
     }
 
-    /// The bytes of a file that must be there.
+    /// Returns the bytes of a file that must be there.
     ///
     /// # Errors
     /// As [`file`](Self::file), and a file that is missing.
     pub fn required(&self, name: &'static str) -> Result<FileBytes, SourceError> {
-        self.file(name)?.ok_or_else(|| SourceError::NoFile { model: self.to_string(), file: name })
+        self.file(name)?.ok_or_else(|| match self.adapter() {
+            Some(adapter) => SourceError::AdapterOnly { model: self.to_string(), adapter, file: name },
+            None => SourceError::NoFile { model: self.to_string(), file: name },
+        })
     }
 
-    /// The GGUF file that the model is in: the source itself, or the only one in a folder that has
-    /// no safetensors.
+    /// Returns the name of a LoRA adapter's file in the model's folder, where there is one.
+    pub fn adapter(&self) -> Option<&'static str> {
+        let folder = match self {
+            Self::Folder(folder) => folder.as_path(),
+            Self::Gguf(path) => path.parent()?,
+            Self::Embedded(_) => return None,
+        };
+        ADAPTERS.iter().copied().find(|name| folder.join(name).is_file())
+    }
+
+    /// Returns the GGUF file that the model is in: the source itself, or the only one in a folder
+    /// that has no safetensors.
     ///
     /// # Errors
     /// A folder without safetensors that holds several GGUF files, or that cannot be read.
@@ -106,7 +142,7 @@ impl ModelSource {
         }
     }
 
-    /// The safetensors files, checked.
+    /// Opens and checks the safetensors files.
     ///
     /// # Errors
     /// Files that are missing or break their format.
@@ -163,13 +199,13 @@ fn known() -> String {
     EMBEDDED.iter().map(|model| format!("`{SCHEME}{}`", model.name)).collect::<Vec<_>>().join(", ")
 }
 
-/// Why a model's files cannot be had.
+/// Why a model's files cannot be opened.
 #[derive(Debug, thiserror::Error)]
 pub enum SourceError {
     /// No embedded model of that name.
     #[error("there is no embedded model `{name}`; there is {known}")]
     NotEmbedded {
-        /// The name asked for.
+        /// The name that was given.
         name: String,
         /// Those that there are.
         known: String,
@@ -177,7 +213,7 @@ pub enum SourceError {
     /// The folder does not exist.
     #[error("{folder} is not a folder: give a Hugging Face model folder, a .gguf file or {known}")]
     NoFolder {
-        /// The path asked for.
+        /// The path that was given.
         folder: PathBuf,
         /// The embedded models.
         known: String,
@@ -197,6 +233,26 @@ pub enum SourceError {
         model: String,
         /// The file.
         file: &'static str,
+    },
+    /// There is an adapter for a model and no model.
+    #[error(
+        "{model} has no {file}; it holds a LoRA adapter ({adapter}): merge it into its base model and give the result"
+    )]
+    AdapterOnly {
+        /// The model.
+        model: String,
+        /// The adapter's file.
+        adapter: &'static str,
+        /// The file that is missing.
+        file: &'static str,
+    },
+    /// A text file in UTF-16.
+    #[error("{model}: {file} begins with the byte-order mark of UTF-16: save it as UTF-8")]
+    Utf16 {
+        /// The model.
+        model: String,
+        /// The file.
+        file: String,
     },
     /// A file cannot be read, or breaks its format.
     #[error(transparent)]
@@ -220,6 +276,32 @@ mod tests {
             nowhere.to_string(),
             "/nowhere is not a folder: give a Hugging Face model folder, a .gguf file or `embedded:triage`"
         );
+    }
+
+    #[test]
+    fn byte_order_marks_are_dropped_or_named() {
+        let folder = tempfile::tempdir().unwrap();
+        let source = ModelSource::Folder(folder.path().to_path_buf());
+        let read = |content: &[u8]| {
+            std::fs::write(folder.path().join("config.json"), content).unwrap();
+            source.required("config.json").map(|bytes| bytes.to_vec()).map_err(|error| error.to_string())
+        };
+        assert_eq!(read(b"\xEF\xBB\xBF{}").unwrap(), b"{}");
+        assert_eq!(
+            read(b"\xFF\xFE{\0}\0").unwrap_err(),
+            format!("{source}: config.json begins with the byte-order mark of UTF-16: save it as UTF-8")
+        );
+    }
+
+    #[test]
+    fn a_folder_with_nothing_but_an_adapter_is_called_that() {
+        let folder = tempfile::tempdir().unwrap();
+        let source = ModelSource::Folder(folder.path().to_path_buf());
+        std::fs::write(folder.path().join("adapter_config.json"), "{}").unwrap();
+        let message = source.required("config.json").err().unwrap().to_string();
+        let expected = "has no config.json; it holds a LoRA adapter (adapter_config.json): merge it \
+            into its base model and give the result";
+        assert_eq!(message, format!("{source} {expected}"));
     }
 
     #[test]

@@ -29,5 +29,6 @@ pub use cpu::set::KernelSet;
 pub use layout::{Format, Rows};
 pub(crate) use layout::{Heads, KvFormat, KvLayer, KvShape, Matrix};
 pub(crate) use ops::{
-    Attend, Linear, Output, Rotary, attention, embed, linear, linear_argmax, rms_norm, rotate_and_store, select_rows,
+    Attend, Linear, Output, Rotary, attention, embed, linear, linear_argmax, rms_norm, rotary_periods,
+    rotate_and_store, select_rows,
 };

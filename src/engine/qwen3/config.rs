@@ -2,8 +2,10 @@
 //! Unknown keys are ignored, as every Hugging Face file has some; keys that would change the
 //! computation and are not supported are errors.
 
+use super::rope::{RopeScaling, read_rope};
 use crate::weights::WeightsError;
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
 
 const FILE: &str = "config.json";
 
@@ -33,6 +35,8 @@ pub struct Config {
     pub tie_word_embeddings: bool,
     /// Base of the rotary frequencies.
     pub rope_theta: f64,
+    /// The scaling of the rotary frequencies, where there is one.
+    pub rope_scaling: Option<RopeScaling>,
     /// Added to the mean square in every RMSNorm.
     pub rms_norm_eps: f64,
 }
@@ -48,17 +52,17 @@ impl Config {
         Self::try_from(file)
     }
 
-    /// Query heads that share one key/value head.
+    /// Returns how many query heads share one key/value head.
     pub fn group(&self) -> usize {
         self.num_attention_heads / self.num_key_value_heads
     }
 
-    /// Numbers in the keys and values of one token, over all layers.
+    /// Returns how many numbers the keys and values of one token have, over all layers.
     pub fn kv_numbers_per_token(&self) -> usize {
         2 * self.num_hidden_layers * self.num_key_value_heads * self.head_dim
     }
 
-    /// Number of weights, a tied head counted once.
+    /// Returns the number of weights; a tied head counts once.
     pub fn parameters(&self) -> usize {
         let (hidden, d) = (self.hidden_size, self.head_dim);
         let (q, kv) = (self.num_attention_heads * d, self.num_key_value_heads * d);
@@ -117,28 +121,32 @@ pub(super) struct File {
     head_dim: usize,
     #[serde(default)]
     attention_bias: bool,
-    max_position_embeddings: usize,
+    pub(super) max_position_embeddings: usize,
     #[serde(default)]
     tie_word_embeddings: bool,
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    rope_theta: Option<f64>,
-    /// Where newer files keep the theta.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    rope_parameters: Option<RopeParameters>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    rope_scaling: Option<serde_json::Value>,
+    pub(super) rope_theta: Option<f64>,
+    /// Theta and scaling as transformers 5 writes them.
+    #[serde(default, skip_serializing)]
+    pub(super) rope_parameters: Value,
+    /// The scaling as transformers 4 writes it.
+    #[serde(default, skip_serializing_if = "Value::is_null")]
+    pub(super) rope_scaling: Value,
+    #[serde(default, skip_serializing)]
+    partial_rotary_factor: Option<f64>,
     #[serde(default = "rms_norm_eps")]
     rms_norm_eps: f64,
     #[serde(default = "silu")]
     hidden_act: String,
-    #[serde(default)]
+    #[serde(default, skip_serializing)]
     use_sliding_window: bool,
-}
-
-#[derive(Serialize, Deserialize)]
-struct RopeParameters {
-    rope_theta: Option<f64>,
-    rope_type: Option<String>,
+    #[serde(default = "sliding_window", skip_serializing)]
+    sliding_window: Option<u64>,
+    /// The first layer that has a window.
+    #[serde(default = "max_window_layers", skip_serializing)]
+    max_window_layers: usize,
+    #[serde(default, skip_serializing)]
+    layer_types: Option<Vec<String>>,
 }
 
 fn head_dim() -> usize {
@@ -153,6 +161,16 @@ fn silu() -> String {
     "silu".into()
 }
 
+/// The window where the file has no such key.
+#[expect(clippy::unnecessary_wraps, reason = "serde wants a default of the field's type")]
+fn sliding_window() -> Option<u64> {
+    Some(4096)
+}
+
+fn max_window_layers() -> usize {
+    28
+}
+
 impl TryFrom<File> for Config {
     type Error = ConfigError;
 
@@ -160,7 +178,7 @@ impl TryFrom<File> for Config {
         if file.model_type != "qwen3" {
             return Err(ConfigError::NotQwen3 { file: FILE.into(), key: "model_type", found: file.model_type });
         }
-        let rope_theta = file.theta()?;
+        let (rope_theta, rope_scaling) = read_rope(&file)?;
         for (key, value) in file.sizes() {
             if !(1..=1 << 30).contains(&value) {
                 return refuse(key, value, "it must be between 1 and 2^30");
@@ -182,9 +200,11 @@ impl TryFrom<File> for Config {
         if file.hidden_act != "silu" {
             return refuse("hidden_act", file.hidden_act, "only `silu` is supported");
         }
-        if file.use_sliding_window {
-            return refuse("use_sliding_window", true, "sliding windows are not supported");
+        file.refuse_windows()?;
+        if let Some(part) = file.partial_rotary_factor.filter(|part| *part != 1.0) {
+            return refuse("partial_rotary_factor", part, "only 1 is supported");
         }
+        let scaled_context = rope_scaling.as_ref().map_or(0, RopeScaling::context);
         Ok(Self {
             vocab_size: file.vocab_size,
             hidden_size: file.hidden_size,
@@ -194,9 +214,10 @@ impl TryFrom<File> for Config {
             num_key_value_heads: file.num_key_value_heads,
             head_dim: file.head_dim,
             attention_bias: file.attention_bias,
-            max_position_embeddings: file.max_position_embeddings,
+            max_position_embeddings: file.max_position_embeddings.max(scaled_context),
             tie_word_embeddings: file.tie_word_embeddings,
             rope_theta,
+            rope_scaling,
             rms_norm_eps: file.rms_norm_eps,
         })
     }
@@ -216,23 +237,27 @@ impl File {
         ]
     }
 
-    fn theta(&self) -> Result<f64, ConfigError> {
-        if let Some(scaling) = self.rope_scaling.as_ref().filter(|value| !value.is_null()) {
-            return refuse(
-                "rope_scaling",
-                scaling,
-                "only null is supported: set it to null for the model's native context",
-            );
+    /// Refuses sliding windows that a layer of the model would use. `layer_types` decides where it
+    /// is given; otherwise the layers from `max_window_layers` on have a window.
+    fn refuse_windows(&self) -> Result<(), ConfigError> {
+        let rule = "sliding windows are not supported";
+        match &self.layer_types {
+            Some(types) => match types.iter().find(|kind| *kind != "full_attention") {
+                Some(kind) => refuse("layer_types", kind, "only `full_attention` is supported"),
+                None => Ok(()),
+            },
+            None if self.use_sliding_window
+                && self.sliding_window.is_some()
+                && self.max_window_layers < self.num_hidden_layers =>
+            {
+                refuse("use_sliding_window", true, rule)
+            }
+            None => Ok(()),
         }
-        let nested = self.rope_parameters.as_ref();
-        if let Some(kind) = nested.and_then(|rope| rope.rope_type.as_deref()).filter(|kind| *kind != "default") {
-            return refuse("rope_parameters.rope_type", kind, "only `default` is supported");
-        }
-        Ok(nested.and_then(|rope| rope.rope_theta).or(self.rope_theta).unwrap_or(10_000.0))
     }
 }
 
-fn refuse<T>(key: &'static str, value: impl ToString, rule: impl Into<String>) -> Result<T, ConfigError> {
+pub(super) fn refuse<T>(key: &str, value: impl ToString, rule: impl Into<String>) -> Result<T, ConfigError> {
     Err(ConfigError::Value { file: FILE.into(), key: key.into(), value: value.to_string(), rule: rule.into() })
 }
 
@@ -251,11 +276,15 @@ impl From<Config> for File {
             max_position_embeddings: config.max_position_embeddings,
             tie_word_embeddings: config.tie_word_embeddings,
             rope_theta: Some(config.rope_theta),
-            rope_parameters: None,
-            rope_scaling: None,
+            rope_parameters: Value::Null,
+            rope_scaling: config.rope_scaling.map_or(Value::Null, |scaling| scaling.to_json()),
+            partial_rotary_factor: None,
             rms_norm_eps: config.rms_norm_eps,
             hidden_act: silu(),
             use_sliding_window: false,
+            sliding_window: None,
+            max_window_layers: max_window_layers(),
+            layer_types: None,
         }
     }
 }
@@ -269,7 +298,7 @@ mod tests {
         "num_hidden_layers": 6, "num_attention_heads": 4, "num_key_value_heads": 2, "head_dim": 64, "rope_scaling": null,
         "max_position_embeddings": 4096, "rope_theta": 1000000, "tie_word_embeddings": true, "torch_dtype": "bfloat16"}"#;
 
-    /// What is said when `from` is replaced by `to` in a good file.
+    /// Checks the message when `from` is replaced by `to` in a good file.
     fn check(from: &str, to: &str, said: Expect) {
         assert!(GOOD.contains(from));
         said.assert_eq(&Config::from_json(&GOOD.replace(from, to)).unwrap_err().to_string());
@@ -284,10 +313,28 @@ mod tests {
     }
 
     #[test]
-    fn the_newer_place_of_theta_is_known() {
-        let text = GOOD
-            .replace(r#""rope_theta": 1000000"#, r#""rope_parameters": {"rope_theta": 5e6, "rope_type": "default"}"#);
-        assert_eq!(Config::from_json(&text).unwrap().rope_theta, 5e6);
+    fn windows_that_no_layer_uses_change_nothing() {
+        let with =
+            |keys: &str| Config::from_json(&GOOD.replace(r#""rope_scaling""#, &format!(r#"{keys}, "rope_scaling""#)));
+        let plain = Config::from_json(GOOD).unwrap();
+        for keys in [
+            r#""use_sliding_window": false, "sliding_window": 16, "max_window_layers": 0"#,
+            r#""use_sliding_window": true, "sliding_window": 16, "max_window_layers": 6"#,
+            r#""use_sliding_window": true, "sliding_window": 16"#,
+            r#""use_sliding_window": true, "sliding_window": null, "max_window_layers": 0"#,
+            r#""use_sliding_window": true, "max_window_layers": 0, "layer_types": ["full_attention"]"#,
+        ] {
+            assert_eq!(with(keys).unwrap(), plain, "{keys}");
+        }
+        let message = |keys: &str| with(keys).unwrap_err().to_string();
+        assert_eq!(
+            message(r#""use_sliding_window": true, "max_window_layers": 5"#),
+            "config.json: `use_sliding_window` is true; sliding windows are not supported"
+        );
+        assert_eq!(
+            message(r#""layer_types": ["full_attention", "sliding_attention"]"#),
+            "config.json: `layer_types` is sliding_attention; only `full_attention` is supported"
+        );
     }
 
     #[test]
@@ -309,12 +356,5 @@ mod tests {
             expect!["config.json: `num_key_value_heads` is 3; it must divide `num_attention_heads`, which is 4"],
         );
         check(r#""head_dim": 64"#, r#""head_dim": 63"#, expect!["config.json: `head_dim` is 63; it must be even"]);
-        check(
-            "null",
-            r#"{"rope_type":"yarn"}"#,
-            expect![[
-                r#"config.json: `rope_scaling` is {"rope_type":"yarn"}; only null is supported: set it to null for the model's native context"#
-            ]],
-        );
     }
 }

@@ -32,15 +32,16 @@ impl Decoder {
         compute: &Compute,
         layer: usize,
     ) -> Result<Self, WeightsError> {
-        let mut linear = |projection: &Projection| -> Result<Linear, WeightsError> {
+        let linear = |tensors: &mut Tensors<'_>, projection: &Projection| -> Result<Linear, WeightsError> {
             let (rows, bias) = tensors.projection(config, layer, projection)?;
             Ok(Linear::new(compute, &rows.iter().collect::<Vec<_>>(), bias))
         };
-        let (qkv_proj, o_proj) = (linear(&QWEN3.qkv_proj)?, linear(&QWEN3.o_proj)?);
-        let down_proj = linear(&QWEN3.down_proj)?;
+        let qkv_proj = linear(tensors, &QWEN3.qkv_proj)?;
+        let o_proj = linear(tensors, &QWEN3.o_proj)?;
         let (gate_up, _) = tensors.projection(config, layer, &QWEN3.gate_up_proj)?;
         let gate_up_proj = Linear::gated(compute, &gate_up[0], &gate_up[1]);
         drop(gate_up);
+        let down_proj = linear(tensors, &QWEN3.down_proj)?;
         let mut norm = |weight: &NormWeight| tensors.norm(config, layer, weight);
         Ok(Self {
             input_layernorm: norm(&QWEN3.input_layernorm)?,

@@ -22,6 +22,15 @@ const SIZES: &[(&str, &str)] = &[
 const HEAD: &str = "qwen3.attention.key_length";
 const THETA: (&str, &str) = ("rope_theta", "qwen3.rope.freq_base");
 const EPSILON: (&str, &str) = ("rms_norm_eps", "qwen3.attention.layer_norm_rms_epsilon");
+const SCALING_TYPE: &str = "qwen3.rope.scaling.type";
+/// Factors of linear scaling; the second is the key of older files.
+const FACTORS: [&str; 2] = ["qwen3.rope.scaling.factor", "qwen3.rope.scale_linear"];
+/// Further numbers of `rope_scaling`.
+const SCALING: &[(&str, &str)] = &[
+    ("original_max_position_embeddings", "qwen3.rope.scaling.original_context_length"),
+    ("beta_fast", "qwen3.rope.scaling.yarn_beta_fast"),
+    ("beta_slow", "qwen3.rope.scaling.yarn_beta_slow"),
+];
 
 impl Config {
     /// Reads the metadata of a GGUF file. The vocabulary has as many entries as `token_embd.weight`
@@ -52,6 +61,7 @@ impl Config {
             }
             fields.insert(name.into(), json!(number));
         }
+        fields.insert("rope_scaling".into(), rope_scaling(metadata)?);
         let rows = gguf.shape(EMBEDDING).and_then(|shape| shape.first().copied());
         let rows = rows.ok_or_else(|| WeightsError::Missing("token_embd.weight".to_string()))?;
         fields.insert("vocab_size".into(), json!(rows));
@@ -62,18 +72,8 @@ impl Config {
     }
 }
 
-/// Keys that would change the computation.
+/// Refuses keys that would change the computation.
 fn refuse_unsupported(metadata: Metadata<'_>) -> Result<(), ConfigError> {
-    let scaling = "qwen3.rope.scaling.type";
-    if let Some(kind) = metadata.text(scaling)?.filter(|kind| *kind != "none") {
-        return Err(refused(metadata, scaling, kind, "only `none` is supported"));
-    }
-    for key in ["qwen3.rope.scaling.factor", "qwen3.rope.scale_linear"] {
-        // Without a type of scaling the factor is that of linear scaling; 0 stands for none.
-        if let Some(factor) = metadata.number(key)?.filter(|factor| ![0.0, 1.0].contains(factor)) {
-            return Err(refused(metadata, key, factor, "only 1 is supported"));
-        }
-    }
     for key in ["qwen3.attention.value_length", "qwen3.rope.dimension_count"] {
         if let Some(size) = metadata.whole(key)?
             && Some(size) != metadata.whole(HEAD)?
@@ -91,6 +91,44 @@ fn refuse_unsupported(metadata: Metadata<'_>) -> Result<(), ConfigError> {
     }
 }
 
+/// Reads the scaling of rotary frequencies as `rope_scaling` of `config.json`. A factor without a
+/// type is that of linear scaling, and 0 stands for none, as in llama.cpp.
+fn rope_scaling(metadata: Metadata<'_>) -> Result<Value, ConfigError> {
+    let mut factor = None;
+    for key in FACTORS {
+        factor = factor.or(metadata.number(key)?.filter(|factor| *factor != 0.0));
+    }
+    let kind = match metadata.text(SCALING_TYPE)? {
+        None if factor.is_some_and(|factor| factor != 1.0) => "linear",
+        None | Some("none") => return Ok(Value::Null),
+        Some(kind @ ("linear" | "yarn")) => kind,
+        Some(kind) => {
+            return Err(refused(metadata, SCALING_TYPE, kind, "only `none`, `linear` and `yarn` are supported"));
+        }
+    };
+    let Some(factor) = factor.filter(|factor| factor.is_finite() && *factor >= 1.0) else {
+        let value = factor.map_or("missing".to_string(), |factor| factor.to_string());
+        return Err(refused(metadata, FACTORS[0], value, "it must be at least 1"));
+    };
+    let mut table = json!({"rope_type": kind, "factor": factor});
+    for (name, key) in SCALING {
+        if let Some(number) = metadata.number(key)?.filter(|number| number.is_finite()) {
+            table[*name] = json!(number);
+        }
+    }
+    // llama.cpp multiplies YaRN's own factor by this one.
+    for key in ["qwen3.rope.scaling.attn_factor", "qwen3.rope.scaling.yarn_attn_factor"] {
+        if let Some(by) = metadata.number(key)?.filter(|by| by.is_finite() && *by != 1.0) {
+            table["attention_factor"] = json!(by * (0.1 * factor.ln() + 1.0));
+        }
+    }
+    let extrapolation = "qwen3.rope.scaling.yarn_ext_factor";
+    match metadata.number(extrapolation)?.filter(|factor| ![1.0, -1.0].contains(factor)) {
+        Some(other) => Err(refused(metadata, extrapolation, other, "only 1 is supported")),
+        None => Ok(table),
+    }
+}
+
 fn refused(metadata: Metadata<'_>, key: &str, value: impl ToString, rule: &str) -> ConfigError {
     ConfigError::Value {
         file: metadata.file().to_string(),
@@ -100,10 +138,12 @@ fn refused(metadata: Metadata<'_>, key: &str, value: impl ToString, rule: &str) 
     }
 }
 
-/// An error in the words of the GGUF file.
+/// Returns an error in the words of the GGUF file.
 fn renamed(metadata: Metadata<'_>, error: ConfigError) -> ConfigError {
     let ConfigError::Value { key, value, mut rule, .. } = error else { return error };
-    let names = || SIZES.iter().copied().chain([THETA, EPSILON, ("vocab_size", "token_embd.weight")]);
+    let key = key.strip_prefix("rope_scaling.").map(str::to_string).unwrap_or(key);
+    let others = [THETA, EPSILON, ("vocab_size", "token_embd.weight"), ("factor", FACTORS[0])];
+    let names = || SIZES.iter().chain(SCALING).copied().chain(others);
     for (name, key) in names() {
         rule = rule.replace(&format!("`{name}`"), &format!("`{key}`"));
     }

@@ -8,6 +8,7 @@ mod dtype;
 mod gguf;
 mod kv_dtype;
 mod model;
+mod rope;
 mod size;
 mod tensors;
 
@@ -22,5 +23,6 @@ pub use dtype::{Dtype, ResolvedDtype, UnknownDtype};
 pub use kv_dtype::{KvDtype, UnknownKvDtype};
 pub use model::Model;
 pub(crate) use model::{Logits, Tensors, Workspace};
+pub use rope::RopeScaling;
 pub(crate) use size::StoragePolicy;
 pub(crate) use tensors::{NormWeight, Projection, QWEN3};

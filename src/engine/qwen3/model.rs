@@ -93,12 +93,22 @@ impl<'a> Tensors<'a> {
         layer: usize,
         projection: &Projection,
     ) -> Result<(Vec<Rows>, Option<Vec<f32>>), WeightsError> {
-        let biases = projection.biases(config, layer);
-        let biases: Result<Vec<_>, _> = biases.iter().map(|(name, size)| self.vector(name, *size)).collect();
-        let bias = Some(biases?.concat()).filter(|bias| !bias.is_empty());
+        let bias = self.bias(config, layer, projection)?;
         let weights = projection.weights(config, layer);
         let parts: Vec<(&str, usize)> = weights.iter().map(|(name, outputs)| (name.as_str(), *outputs)).collect();
         Ok((self.matrices(&parts, projection.inputs.of(config))?, bias))
+    }
+
+    /// Returns the bias of a projection, where it has one.
+    pub(crate) fn bias(
+        &mut self,
+        config: &Config,
+        layer: usize,
+        projection: &Projection,
+    ) -> Result<Option<Vec<f32>>, WeightsError> {
+        let biases = projection.biases(config, layer);
+        let biases: Result<Vec<_>, _> = biases.iter().map(|(name, size)| self.vector(name, *size)).collect();
+        Ok(Some(biases?.concat()).filter(|bias| !bias.is_empty()))
     }
 
     /// The weight of a layer's norm.
@@ -115,14 +125,24 @@ impl<'a> Tensors<'a> {
     /// Matrices of one width, all in the same format: the finest that any of them needs.
     pub(crate) fn matrices(&mut self, parts: &[(&str, usize)], inputs: usize) -> Result<Vec<Rows>, WeightsError> {
         let names: Vec<&str> = parts.iter().map(|(name, _)| *name).collect();
-        let format = self.keeping.format(self.source, &names);
+        let format = self.format(&names);
         parts.iter().map(|(name, outputs)| self.source.matrix(name, (*outputs, inputs), format)).collect()
     }
 
     /// A table of token embeddings.
     pub(crate) fn table(&mut self, name: &str, outputs: usize, inputs: usize) -> Result<Rows, WeightsError> {
-        let format = self.keeping.table_format(self.source, name);
+        let format = self.table_format(name);
         self.source.matrix(name, (outputs, inputs), format)
+    }
+
+    /// The format that [`matrices`](Self::matrices) of these names come in.
+    pub(crate) fn format(&self, names: &[&str]) -> Format {
+        self.keeping.format(self.source, names)
+    }
+
+    /// The format that a [`table`](Self::table) comes in.
+    pub(crate) fn table_format(&self, name: &str) -> Format {
+        self.keeping.table_format(self.source, name)
     }
 }
 
@@ -156,7 +176,7 @@ impl Model {
             let head = tensors.table("lm_head.weight", v, hidden)?;
             (Some(embedding), Arc::new(Linear::new(compute, &[&head], None)))
         };
-        let rotary = Rotary::new(config.head_dim, config.rope_theta);
+        let rotary = config.rotary();
         Ok(Self {
             config: config.clone(),
             compute: compute.clone(),

@@ -1,5 +1,5 @@
-//! The tensors of a decoder layer, declared once. Loading on the CPU, loading on a GPU and the size of a
-//! model all read this table; model families differ in it and nowhere else.
+//! The tensors of a decoder layer, declared once. Loading on the CPU, loading on a GPU and the size
+//! of a model all read this table; model families differ in it and nowhere else.
 
 use super::Config;
 

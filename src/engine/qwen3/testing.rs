@@ -10,7 +10,7 @@ use std::collections::HashMap;
 
 /// Tensors that are a function of their names.
 pub(crate) struct RandomTensors {
-    /// What was asked for so far.
+    /// The tensors that were taken so far.
     pub(crate) made: HashMap<String, Tensor>,
 }
 
@@ -42,7 +42,7 @@ impl TensorSource for RandomTensors {
     }
 }
 
-/// A shape with nothing in common with whole vectors, unless told otherwise.
+/// A shape whose sizes are no multiples of a vector's.
 pub(crate) fn odd_config() -> Config {
     Config {
         vocab_size: 97,
@@ -56,6 +56,7 @@ pub(crate) fn odd_config() -> Config {
         max_position_embeddings: 512,
         tie_word_embeddings: false,
         rope_theta: 1e4,
+        rope_scaling: None,
         rms_norm_eps: 1e-6,
     }
 }
@@ -74,11 +75,12 @@ pub(crate) fn plain_config() -> Config {
         max_position_embeddings: 2048,
         tie_word_embeddings: true,
         rope_theta: 1e6,
+        rope_scaling: None,
         rms_norm_eps: 1e-6,
     }
 }
 
-/// A random model.
+/// Makes a random model.
 pub(crate) fn random_model(config: &Config, compute: &Compute) -> Model {
     Model::load(config, &mut RandomTensors::new(), Dtype::Auto, compute).unwrap()
 }

@@ -15,22 +15,22 @@ pub struct ChatText {
 }
 
 impl ChatText {
-    /// Puts the two together; without a template only raw prompts can be encoded.
+    /// Joins the two; without a template only raw prompts can be encoded.
     pub fn new(tokenizer: Tokenizer, template: Option<ChatTemplate>) -> Self {
         Self { tokenizer, template }
     }
 
-    /// The tokenizer alone.
+    /// Returns the tokenizer alone.
     pub fn tokenizer(&self) -> &Tokenizer {
         &self.tokenizer
     }
 
-    /// The chat template, where the model has one.
+    /// Returns the chat template, where the model has one.
     pub fn template(&self) -> Option<&ChatTemplate> {
         self.template.as_ref()
     }
 
-    /// The prompt of a conversation, up to the start of the model's answer.
+    /// Encodes a conversation up to the start of the model's answer.
     ///
     /// For messages without the text of a control token the ids are those of transformers'
     /// `apply_chat_template`. Such text in a system's or user's message stays text, and the
@@ -59,8 +59,8 @@ impl ChatText {
         Ok(ids)
     }
 
-    /// Renders with data hidden: everything in system and user messages, `answers` in the
-    /// assistant's.
+    /// Renders with the texts of control tokens hidden: all of them in system and user messages,
+    /// and those that `answers` names in the assistant's.
     fn render(
         &self,
         template: &ChatTemplate,
@@ -69,7 +69,7 @@ impl ChatText {
         answers: Hide,
     ) -> Result<(Masks, String), TextError> {
         let texts = messages.iter().map(|message| message.content.as_str());
-        let mut masks = Masks::new(texts.chain([template.source()]))?;
+        let mut masks = Masks::new(texts.chain(template.texts()))?;
         let hidden: Vec<String> = messages
             .iter()
             .map(|message| {

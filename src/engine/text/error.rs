@@ -11,14 +11,6 @@ pub enum TextError {
         /// What is wrong in it.
         reason: String,
     },
-    /// The tokenizer has an added token of a kind that Qwen3 does not use.
-    #[error("tokenizer.json: the added token `{token}` has `{flag}` set, which is not supported")]
-    AddedToken {
-        /// The token's text.
-        token: String,
-        /// Which flag.
-        flag: &'static str,
-    },
     /// There is no tokenizer, so text cannot be read or written.
     #[error("the model has no tokenizer.json: only `input_ids` can be used")]
     NoTokenizer,

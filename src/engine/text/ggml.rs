@@ -15,8 +15,9 @@ const CONTROL: u64 = 3;
 const USER_DEFINED: u64 = 4;
 /// Rows of the embedding table that pad it and stand for no text.
 const UNUSED: u64 = 5;
-/// Control tokens that end the model's turn whatever the file names, as the runners of GGUF files
-/// hold it: the metadata have room for one id, where Qwen3's `generation_config.json` has two.
+/// Tokens that end the model's turn whatever the file says of them, as other programs that run GGUF
+/// files have it: the metadata have room for one id, where Qwen3's `generation_config.json` has
+/// two.
 const ENDS: &[&str] = &["<|im_end|>", "<|endoftext|>"];
 
 /// The lists under `tokenizer.ggml`.
@@ -34,7 +35,7 @@ pub struct GgmlVocabulary<'a> {
 }
 
 impl GgmlVocabulary<'_> {
-    /// The tokenizer.
+    /// Makes the tokenizer.
     ///
     /// # Errors
     /// Another algorithm than Qwen3's, or lists that do not fit together; each names the key.
@@ -42,14 +43,15 @@ impl GgmlVocabulary<'_> {
         Tokenizer::from_value("tokenizer.ggml", self.json()?)
     }
 
-    /// The ids of the control tokens that end a turn by their texts.
+    /// Returns the ids of the tokens that end a turn by their texts, whatever type the file
+    /// declares for them.
     pub fn ends(&self) -> Vec<u32> {
-        let tokens = self.tokens.iter().zip(&self.types).zip(0u32..);
-        tokens.filter(|((text, kind), _)| **kind == CONTROL && ENDS.contains(text)).map(|(_, id)| id).collect()
+        let tokens = self.tokens.iter().zip(0u32..);
+        tokens.filter(|(text, _)| ENDS.contains(text)).map(|(_, id)| id).collect()
     }
 
-    /// A `tokenizer.json`.
-    fn json(&self) -> Result<Value, TextError> {
+    /// Makes a `tokenizer.json`.
+    fn json(&self) -> Result<Map<String, Value>, TextError> {
         if self.model != "gpt2" {
             return wrong("tokenizer.ggml.model", format!("`{}` is not supported; `gpt2` is", self.model));
         }
@@ -63,6 +65,7 @@ impl GgmlVocabulary<'_> {
         }
         let (mut vocabulary, mut added, mut seen) = (Map::new(), Vec::new(), HashSet::new());
         for ((&text, &kind), id) in self.tokens.iter().zip(&self.types).zip(0u32..) {
+            let kind = if ENDS.contains(&text) { CONTROL } else { kind };
             if kind != UNUSED && !seen.insert(text) {
                 return wrong("tokenizer.ggml.tokens", format!("the token `{text}` occurs twice"));
             }
@@ -76,7 +79,7 @@ impl GgmlVocabulary<'_> {
             }
         }
         let merges: Result<Vec<Value>, TextError> = self.merges.iter().map(|merge| pair(merge)).collect();
-        Ok(json!({
+        let fields = json!({
             "version": "1.0",
             "added_tokens": added,
             "normalizer": {"type": "NFC"},
@@ -86,7 +89,9 @@ impl GgmlVocabulary<'_> {
             ]},
             "decoder": {"type": "ByteLevel", "add_prefix_space": true, "trim_offsets": true, "use_regex": true},
             "model": {"type": "BPE", "vocab": vocabulary, "merges": merges?},
-        }))
+        });
+        let Value::Object(fields) = fields else { unreachable!("an object was just made") };
+        Ok(fields)
     }
 }
 
@@ -117,7 +122,7 @@ mod tests {
         }
     }
 
-    /// What is said about a vocabulary with one change.
+    /// Checks the message about a vocabulary with one change.
     fn check(change: impl Fn(&mut GgmlVocabulary<'_>), expected: &str) {
         let mut vocabulary = small();
         change(&mut vocabulary);
@@ -133,6 +138,10 @@ mod tests {
         assert_eq!(tokenizer.decode(&[3, 4, 5, 6, 7]), "ab ab<think>");
         assert_eq!(tokenizer.id_bound(), 7);
         assert_eq!(small().ends(), [5]);
+        let mut user_defined = small();
+        user_defined.types[5] = 4;
+        assert_eq!(user_defined.ends(), [5]);
+        assert_eq!(user_defined.tokenizer().unwrap().decode(&[3, 5, 6]), "ab<think>");
     }
 
     #[test]
@@ -140,7 +149,8 @@ mod tests {
         check(|v| v.model = "llama", "tokenizer.ggml.model: `llama` is not supported; `gpt2` is");
         check(
             |v| v.pre = "default",
-            "tokenizer.ggml.pre: `default` is not supported; `qwen2` is (a tokenizer.json beside the file would be used instead)",
+            "tokenizer.ggml.pre: `default` is not supported; `qwen2` is (a tokenizer.json beside \
+            the file would be used instead)",
         );
         check(|v| v.types.truncate(3), "tokenizer.ggml.token_type: there are 3 types for 9 tokens");
         check(|v| v.types[1] = 6, "tokenizer.ggml.token_type: the token `b` has the type 6");

@@ -6,7 +6,7 @@ use super::{TextError, Tokenizer};
 /// The private-use plane from which the two marks are taken.
 const PLANE: std::ops::RangeInclusive<u32> = 0xF_0000..=0xF_FFFD;
 
-/// How much of a message is hidden.
+/// Which control tokens are hidden in a message.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(super) enum Hide {
     /// Every control token.
@@ -24,7 +24,7 @@ pub(super) struct Masks {
 }
 
 impl Masks {
-    /// Marks that occur in none of `texts`.
+    /// Chooses marks that occur in none of `texts`.
     pub(super) fn new<'a>(texts: impl Iterator<Item = &'a str>) -> Result<Self, TextError> {
         let used: std::collections::HashSet<char> =
             texts.flat_map(str::chars).filter(|c| PLANE.contains(&u32::from(*c))).collect();
@@ -40,8 +40,8 @@ impl Masks {
         self.hidden.is_empty()
     }
 
-    /// `content` with the texts of control tokens hidden, and with them what could complete one at
-    /// either edge.
+    /// Returns `content` with the texts of control tokens hidden, and with them what could complete
+    /// one at either edge.
     pub(super) fn hide(&mut self, tokenizer: &Tokenizer, content: &str, hide: Hide) -> String {
         let mut ranges = tokenizer.control_ranges(content, hide == Hide::Special);
         let first = content.len() - content.trim_start().len();
@@ -68,7 +68,7 @@ impl Masks {
         text
     }
 
-    /// `text` with everything hidden put back.
+    /// Returns `text` with everything hidden put back.
     pub(super) fn restore(&self, text: &str) -> Result<String, TextError> {
         let mut restored = String::with_capacity(text.len());
         let mut parts = text.split(self.open);
@@ -82,7 +82,7 @@ impl Masks {
         Ok(restored)
     }
 
-    /// A part that must not hold half a mask.
+    /// Checks that a part does not hold half a mask.
     fn whole<'a>(&self, part: &'a str) -> Result<&'a str, TextError> {
         if part.contains(self.close) { Err(TextError::Rewritten) } else { Ok(part) }
     }

@@ -5,18 +5,27 @@
 //! template alone; a message that contains `<|im_end|>` is tokenized as those ten characters.
 
 mod chat;
+mod date;
 mod error;
 mod ggml;
+mod json;
 mod mask;
 mod message;
+mod special_tokens;
 mod stop;
 mod template;
+mod template_json;
+mod template_syntax;
 mod tokenizer;
 
 pub use chat::ChatText;
+pub use date::{Date, NotADate};
 pub use error::TextError;
 pub use ggml::GgmlVocabulary;
 pub use message::{Message, Speaker};
+pub use special_tokens::{SpecialTokens, TokenFiles};
 pub use stop::eos_ids;
 pub use template::{ChatTemplate, template_source};
 pub use tokenizer::Tokenizer;
+
+use json::json_object;

@@ -1,10 +1,12 @@
 //! The model's own chat template, run by minijinja with bounded time (fuel) and bounded output.
 
-use super::Speaker;
-use super::TextError;
+use super::template_json::tojson;
+use super::template_syntax::for_minijinja;
+use super::{Date, Speaker, SpecialTokens, TextError, json_object};
 use minijinja::syntax::SyntaxConfig;
 use minijinja::{Environment, Error, ErrorKind, context};
 use serde_json::Value;
+use std::collections::BTreeMap;
 use std::io;
 
 /// Instructions that one rendering may execute; Qwen3's template needs about 60 a message.
@@ -13,6 +15,10 @@ const FUEL: u64 = 5_000_000;
 const OUTPUT_FACTOR: usize = 4;
 const OUTPUT_SLACK_BYTES: usize = 1 << 20;
 const NAME: &str = "chat_template";
+/// The name of a list of special tokens in templates.
+const ADDITIONAL: &str = "additional_special_tokens";
+/// The function that gives a template the date.
+const DATE: &str = "strftime_now";
 
 /// A message as the template sees it.
 pub(super) struct Turn<'a> {
@@ -26,8 +32,8 @@ impl<'a> Turn<'a> {
     }
 }
 
-/// The template's source: `chat_template.jinja`, or else `chat_template` in `tokenizer_config.json`
-/// (a text, or a list of named templates of which `default` is taken).
+/// Returns the template's source: `chat_template.jinja`, or else `chat_template` in
+/// `tokenizer_config.json` (a text, or a list of named templates of which `default` is taken).
 ///
 /// # Errors
 /// Text that is not UTF-8 or not JSON, or a `chat_template` of another form.
@@ -39,8 +45,7 @@ pub fn template_source(jinja: Option<&[u8]>, tokenizer_config: Option<&[u8]>) ->
     }
     let Some(bytes) = tokenizer_config else { return Ok(None) };
     let wrong = |reason: String| TextError::File { file: "tokenizer_config.json", reason };
-    let json: Value = serde_json::from_slice(bytes).map_err(|error| wrong(error.to_string()))?;
-    match json.get("chat_template") {
+    match json_object("tokenizer_config.json", bytes)?.get("chat_template") {
         None | Some(Value::Null) => Ok(None),
         Some(Value::String(text)) => Ok(Some(text.clone())),
         Some(Value::Array(list)) => {
@@ -53,14 +58,17 @@ pub fn template_source(jinja: Option<&[u8]>, tokenizer_config: Option<&[u8]>) ->
     }
 }
 
-/// A compiled chat template.
+/// A compiled chat template and what it sees beside the messages.
 pub struct ChatTemplate {
     environment: Environment<'static>,
     source: String,
+    special_tokens: SpecialTokens,
+    date: Date,
 }
 
 impl ChatTemplate {
-    /// Compiles `source` with the settings that Hugging Face's templates are written for.
+    /// Compiles `source` with the settings that Hugging Face's templates are written for. It sees
+    /// no special tokens and today's date unless told otherwise.
     ///
     /// # Errors
     /// A syntax error in the template.
@@ -73,13 +81,47 @@ impl ChatTemplate {
         environment.add_function("raise_exception", |reason: String| -> Result<(), Error> {
             Err(Error::new(ErrorKind::InvalidOperation, reason))
         });
-        environment.add_template_owned(NAME, source.to_string()).map_err(failed)?;
-        Ok(Self { environment, source: source.to_string() })
+        environment.add_filter("tojson", tojson);
+        environment.add_template_owned(NAME, for_minijinja(source)).map_err(failed)?;
+        let (source, special_tokens) = (source.to_string(), SpecialTokens::default());
+        Ok(Self { environment, source, special_tokens, date: Date::today() }.with_date(Date::today()))
     }
 
-    /// The template's text.
+    /// Returns this template with the special tokens that it sees by name.
+    #[must_use]
+    pub fn with_special_tokens(self, special_tokens: SpecialTokens) -> Self {
+        Self { special_tokens, ..self }
+    }
+
+    /// Returns this template with the date that `strftime_now` gives.
+    #[must_use]
+    pub fn with_date(mut self, date: Date) -> Self {
+        self.environment.add_function(DATE, move |format: String| -> Result<String, Error> {
+            date.format(&format)
+                .map_err(|error| Error::new(ErrorKind::InvalidOperation, format!("strftime_now({format:?}): {error}")))
+        });
+        Self { date, ..self }
+    }
+
+    /// Returns the template's text.
     pub fn source(&self) -> &str {
         &self.source
+    }
+
+    /// Returns the values beside messages that can change what the template renders: the special
+    /// tokens that it names, and the date where it uses it.
+    pub fn inputs(&self) -> Vec<(String, String)> {
+        let named = self.special_tokens.named().iter().cloned();
+        let additional = (ADDITIONAL.to_string(), self.special_tokens.additional().join("\n"));
+        let all = named.chain([additional, (DATE.to_string(), self.date.to_string())]);
+        all.filter(|(name, value)| !value.is_empty() && self.source.contains(name.as_str())).collect()
+    }
+
+    /// Returns every text that the template can write and that is not a message's.
+    pub(super) fn texts(&self) -> impl Iterator<Item = &str> {
+        let named = self.special_tokens.named().iter().map(|(_, text)| text.as_str());
+        let additional = self.special_tokens.additional().iter().map(String::as_str);
+        [self.source.as_str()].into_iter().chain(named).chain(additional)
     }
 
     /// Renders a conversation up to the start of the model's answer.
@@ -90,13 +132,35 @@ impl ChatTemplate {
         let template = self.environment.get_template(NAME).map_err(failed)?;
         let messages: Vec<minijinja::Value> =
             turns.iter().map(|turn| context! { role => turn.role, content => turn.content }).collect();
-        let values = context! { messages, add_generation_prompt => true, enable_thinking => thinking };
-        match template.render_captured_to(values, &mut output) {
+        let none = || minijinja::Value::from(());
+        let mut values = self.token_values();
+        values.extend([
+            ("messages", minijinja::Value::from(messages)),
+            ("tools", none()),
+            ("documents", none()),
+            ("add_generation_prompt", true.into()),
+            ("enable_thinking", thinking.into()),
+        ]);
+        match template.render_captured_to(minijinja::Value::from(values), &mut output) {
             Ok(_) => {}
             Err(_) if output.full => return Err(TextError::TemplateOutput { limit_bytes }),
             Err(error) => return Err(failed(error)),
         }
         String::from_utf8(output.bytes).map_err(|error| TextError::Template(error.to_string()))
+    }
+}
+
+impl ChatTemplate {
+    /// Returns the special tokens as the template's variables; one that there is not is undefined.
+    fn token_values(&self) -> BTreeMap<&str, minijinja::Value> {
+        let named = self.special_tokens.named().iter();
+        let mut values: BTreeMap<&str, minijinja::Value> =
+            named.map(|(name, text)| (name.as_str(), minijinja::Value::from(text.as_str()))).collect();
+        let additional = self.special_tokens.additional();
+        if !additional.is_empty() {
+            values.insert(ADDITIONAL, minijinja::Value::from(additional.to_vec()));
+        }
+        values
     }
 }
 
@@ -129,6 +193,7 @@ impl io::Write for Capped {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::text::TokenFiles;
 
     fn render(source: &str) -> Result<String, String> {
         let template = ChatTemplate::new(source).map_err(|error| error.to_string())?;
@@ -137,7 +202,8 @@ mod tests {
 
     #[test]
     fn python_methods_work_and_blocks_are_trimmed() {
-        let source = "{% for m in messages %}\n  {% if m.content.startswith('h') %}\n[{{ m.role }}]{{ m.content.upper() }}\n  {% endif %}\n{% endfor %}";
+        let source = "{% for m in messages %}\n  {% if m.content.startswith('h') %}\n\
+            [{{ m.role }}]{{ m.content.upper() }}\n  {% endif %}\n{% endfor %}";
         assert_eq!(render(source).unwrap(), "[user]HI\n");
     }
 
@@ -147,6 +213,64 @@ mod tests {
         assert!(render(loops).unwrap_err().contains("fuel"));
         let long = "{% for i in range(3000) %}{{ 'x' * 1000 }}{% endfor %}";
         assert_eq!(render(long).unwrap_err(), "the chat template wrote more than 1048584 bytes");
+    }
+
+    #[test]
+    fn special_tokens_are_texts_or_undefined() {
+        let config = br#"{"bos_token": "<s>", "eos_token": {"content": "</s>"}, "pad_token": null,
+            "additional_special_tokens": ["<x>", "<y>"], "extra_special_tokens": {"image_token": "<img>"}}"#;
+        let files = TokenFiles { tokenizer_config: Some(config), ..TokenFiles::default() };
+        let tokens = SpecialTokens::read(files).unwrap();
+        let render = |source: &str| {
+            let template = ChatTemplate::new(source).unwrap().with_special_tokens(tokens.clone());
+            template.render(&[Turn::new(Speaker::User, "hi")], false).map_err(|error| error.to_string())
+        };
+        assert_eq!(render("{{ bos_token + 'a' + eos_token }}").unwrap(), "<s>a</s>");
+        assert_eq!(render("{% if pad_token %}p{% endif %}{{ pad_token }}{{ pad_token is defined }}").unwrap(), "False");
+        assert_eq!(render("{{ additional_special_tokens[1] }}{{ image_token }}").unwrap(), "<y><img>");
+        assert!(render("{{ 'a' + unk_token }}").unwrap_err().contains("undefined"));
+        let inputs = |source: &str| {
+            ChatTemplate::new(source)
+                .unwrap()
+                .with_special_tokens(tokens.clone())
+                .with_date("2026-01-02".parse().unwrap())
+                .inputs()
+        };
+        assert_eq!(inputs("{{ messages[0].content }}"), []);
+        let pair = |name: &str, value: &str| (name.to_string(), value.to_string());
+        assert_eq!(
+            inputs("{{ eos_token }}{{ pad_token }}{{ strftime_now('%Y') }}"),
+            [pair("eos_token", "</s>"), pair("strftime_now", "2026-01-02")]
+        );
+    }
+
+    #[test]
+    fn the_date_is_the_one_that_is_given() {
+        let template = ChatTemplate::new("{{ strftime_now('%d %b %Y') }}").unwrap();
+        let turns = [Turn::new(Speaker::User, "hi")];
+        let dated = template.with_date("2024-07-26".parse().unwrap());
+        assert_eq!(dated.render(&turns, false).unwrap(), "26 Jul 2024");
+    }
+
+    #[test]
+    fn what_transformers_adds_to_jinja_is_there() {
+        for (source, expected) in [
+            (
+                "{% for i in [1, 2, 3, 4] %}{% if i == 2 %}{% continue %}{% endif %}\
+                {% if i == 4 %}{% break %}{% endif %}{{ i }}{% endfor %}",
+                "13",
+            ),
+            (
+                "{% set x = 1 %}{% generation %}{% set x = 2 %}{{ messages[0].content }}{% endgeneration %}{{ x }}",
+                "hi1",
+            ),
+            ("a {%- generation %} b {%- endgeneration %} c", "a b c"),
+            ("{{ tools is none }}{{ documents is none }}{% if tools %}t{% endif %}", "TrueTrue"),
+            ("a\r\n{% if true %}\r\nb\r\n{% endif %}\r\nc\r\n", "a\nb\nc"),
+            ("{{ {'b': '<', 'a': [1]} | tojson }}", r#"{"b": "<", "a": [1]}"#),
+        ] {
+            assert_eq!(render(source).unwrap(), expected, "{source}");
+        }
     }
 
     #[test]

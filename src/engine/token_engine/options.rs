@@ -36,7 +36,8 @@ pub struct EngineOptions {
     /// The number of tokens that the K/V pool holds over all sequences. When absent, it is never
     /// more than `max_running` sequences of the longest context can use. On the CPU it is what 2
     /// GiB hold, at most 32,768, and memory is taken as the pool fills. On a GPU it is what fits
-    /// into 90 % of the memory that is free beside the weights, taken at once.
+    /// into 90 % of the memory that is free beside the weights, taken at once and divided among the
+    /// models of a run.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub kv_tokens: Option<usize>,
     /// The most tokens that are computed per step. Longer prompts are prefilled in chunks.
@@ -66,6 +67,11 @@ pub struct EngineOptions {
     /// `maspo bench --draft-rows` measures what the default was chosen by.
     #[serde(skip)]
     pub draft_rows: usize,
+    /// The number of models that this run has still to open on the device, this one included. A
+    /// GPU's memory for keys and values is divided among them when `kv_tokens` is absent. No key of
+    /// an experiment file: whoever opens the models knows how many there are.
+    #[serde(skip)]
+    pub models_to_open: usize,
 }
 
 impl Default for EngineOptions {
@@ -88,6 +94,7 @@ impl Default for EngineOptions {
             weight_folder: None,
             draft_tokens: 8,
             draft_rows: DRAFTING_ROWS,
+            models_to_open: 1,
         }
     }
 }

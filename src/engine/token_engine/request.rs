@@ -79,6 +79,11 @@ pub struct Counters {
     pub drafted_tokens: u64,
     /// Draft tokens that the model chose too.
     pub accepted_tokens: u64,
+    /// The number of sizes of decode steps that a GPU could not capture as a graph and whose
+    /// kernels are launched one by one. It tells of the machine and not of a run: no journal has
+    /// it.
+    #[serde(skip)]
+    pub refused_captures: u64,
 }
 
 /// Why the engine gave no answer.

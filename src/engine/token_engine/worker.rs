@@ -225,6 +225,7 @@ impl Worker {
             peak_blocks: tally.peak_blocks,
             drafted_tokens: tally.drafted,
             accepted_tokens: tally.accepted,
+            refused_captures: self.executor.refused_captures(),
         };
         *self.shared.counters.lock().expect("no thread panics while it holds the counters") = counters;
     }

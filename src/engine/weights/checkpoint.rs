@@ -12,8 +12,12 @@ use std::path::Path;
 
 const SINGLE: &str = "model.safetensors";
 const INDEX: &str = "model.safetensors.index.json";
+const HEAD: &str = "lm_head.weight";
+const TABLE: &str = "model.embed_tokens.weight";
+/// Numbers of two tensors that are compared at a time.
+const COMPARED: usize = 1 << 20;
 
-/// What to do with tensors that nobody asked for.
+/// Which tensors may stay unused.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Leftover {
     /// `lm_head.weight` may stay: the head is tied to the embedding.
@@ -32,7 +36,9 @@ pub struct Checkpoint {
     shards: Vec<Shard>,
     /// Name → shard and place.
     entries: HashMap<String, (usize, Entry)>,
-    asked: BTreeSet<String>,
+    used: BTreeSet<String>,
+    /// Tensors in use that are entirely zero.
+    zero: BTreeSet<String>,
 }
 
 impl Checkpoint {
@@ -92,12 +98,10 @@ impl Checkpoint {
             }
             shards.push(Shard { file, bytes });
         }
-        Ok(Self { shards, entries, asked: BTreeSet::new() })
+        Ok(Self { shards, entries, used: BTreeSet::new(), zero: BTreeSet::new() })
     }
-}
 
-impl Checkpoint {
-    /// The place of a tensor, which has this shape; from now on it counts as used.
+    /// Returns the place of a tensor, which must have this shape; from now on it counts as used.
     fn entry(&mut self, name: &str, shape: &[usize]) -> Result<(&Shard, &Entry), WeightsError> {
         let (shard, entry) = self.entries.get(name).ok_or_else(|| WeightsError::Missing(name.to_string()))?;
         if entry.shape != shape {
@@ -107,13 +111,38 @@ impl Checkpoint {
                 expected: shape.to_vec(),
             });
         }
-        self.asked.insert(name.to_string());
-        Ok((&self.shards[*shard], entry))
+        let shard = &self.shards[*shard];
+        if self.used.insert(name.to_string())
+            && !name.ends_with(".bias")
+            && entry.number.all_zero(&shard.bytes[entry.bytes.clone()])
+        {
+            self.zero.insert(name.to_string());
+        }
+        Ok((shard, entry))
+    }
+
+    /// Whether two tensors hold the same numbers.
+    fn are_equal(&self, (shard, entry): &(usize, Entry), (other_shard, other): &(usize, Entry)) -> bool {
+        if entry.shape != other.shape {
+            return false;
+        }
+        let (one, two) = (&self.shards[*shard], &self.shards[*other_shard]);
+        let size = entry.number.bytes();
+        let (bytes, other_bytes) = (&one.bytes[entry.bytes.clone()], &two.bytes[other.bytes.clone()]);
+        let equal = if entry.number == other.number {
+            bytes == other_bytes
+        } else {
+            let parts = bytes.chunks(COMPARED * size).zip(other_bytes.chunks(COMPARED * other.number.bytes()));
+            parts.into_iter().all(|(one, two)| entry.number.widen(one) == other.number.widen(two))
+        };
+        one.bytes.release(entry.bytes.clone());
+        two.bytes.release(other.bytes.clone());
+        equal
     }
 }
 
-/// Numbers `range` of a tensor, all of them finite. Their pages are given back: nobody reads a
-/// tensor twice.
+/// Reads numbers `range` of a tensor, all of them finite. Their pages are given back: nobody reads
+/// a tensor twice.
 fn numbers(shard: &Shard, entry: &Entry, range: Range<usize>) -> Result<Vec<f32>, WeightsError> {
     let size = entry.number.bytes();
     let place = entry.bytes.start + range.start * size..entry.bytes.start + range.end * size;
@@ -160,12 +189,20 @@ impl WeightFiles for Checkpoint {
         self.shards.iter().map(|shard| shard.bytes.digest()).collect()
     }
 
+    fn has_own_head(&self) -> bool {
+        let [head, table] = [HEAD, TABLE].map(|name| self.entries.get(name));
+        matches!((head, table), (Some(head), Some(table)) if !self.are_equal(head, table))
+    }
+
+    fn zero_tensors(&self) -> Vec<String> {
+        self.zero.iter().cloned().collect()
+    }
+
     fn check_all_used(&self, leftover: Leftover) -> Result<(), WeightsError> {
         // Older files carry the rotary frequencies, which follow from the configuration.
-        let excused =
-            |name: &str| name.ends_with(".inv_freq") || (leftover == Leftover::TiedHead && name == "lm_head.weight");
+        let excused = |name: &str| name.ends_with(".inv_freq") || (leftover == Leftover::TiedHead && name == HEAD);
         let unused: BTreeSet<&String> =
-            self.entries.keys().filter(|name| !self.asked.contains(*name) && !excused(name)).collect();
+            self.entries.keys().filter(|name| !self.used.contains(*name) && !excused(name)).collect();
         match unused.first() {
             Some(first) => Err(WeightsError::Unknown { first: (*first).clone(), count: unused.len() }),
             None => Ok(()),

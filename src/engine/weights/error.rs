@@ -36,6 +36,16 @@ pub enum WeightsError {
         /// What is wrong in it.
         reason: String,
     },
+    /// Something else in place of the file.
+    #[error("{file} is {found}, not the file itself: {hint}")]
+    Placeholder {
+        /// Which file.
+        file: String,
+        /// What it is.
+        found: &'static str,
+        /// What the user can do.
+        hint: &'static str,
+    },
     /// A file that cannot be read.
     #[error("{file} cannot be read: {reason}")]
     Unreadable {

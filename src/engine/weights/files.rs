@@ -27,7 +27,8 @@ impl FileBytes {
     /// Maps the file at `path`.
     ///
     /// # Errors
-    /// A file that cannot be opened or mapped.
+    /// A file that cannot be opened or mapped, or that holds a Git LFS pointer or a web page in
+    /// place of its content.
     pub fn map(path: &Path) -> Result<Self, WeightsError> {
         let unreadable = |error: std::io::Error| WeightsError::Unreadable {
             file: path.display().to_string(),
@@ -45,13 +46,29 @@ impl FileBytes {
         // the file while it is mapped would end this one with SIGBUS; model files are not changed
         // while they are in use, as with every loader that maps them.
         let map = unsafe { Mmap::map(&file) }.map_err(unreadable)?;
-        Ok(Self::Mapped(map))
+        match placeholder(&map) {
+            Some((found, hint)) => Err(WeightsError::Placeholder { file: path.display().to_string(), found, hint }),
+            None => Ok(Self::Mapped(map)),
+        }
     }
 }
 
+/// Recognizes what downloads leave in place of a file: what it is, and what the user can do.
+fn placeholder(bytes: &[u8]) -> Option<(&'static str, &'static str)> {
+    if bytes.starts_with(b"version https://git-lfs.github.com/spec/") {
+        return Some(("a Git LFS pointer", "run `git lfs pull` in its folder, or download the file"));
+    }
+    let start = bytes[..bytes.len().min(512)].trim_ascii_start();
+    let start = start.strip_prefix(b"\xEF\xBB\xBF").unwrap_or(start).trim_ascii_start();
+    let opens = |tag: &str| start.get(..tag.len()).is_some_and(|start| start.eq_ignore_ascii_case(tag.as_bytes()));
+    let is_html = opens("<!doctype html") || opens("<html");
+    is_html.then_some(("an HTML page", "download the file again"))
+}
+
 impl FileBytes {
-    /// A digest of the content, as [`digest_bytes`] makes it. What was read of a mapped file leaves
-    /// the process again piece by piece, so that a file larger than the memory can be hashed.
+    /// Returns the digest of the content, as [`digest_bytes`] makes it. What was read of a mapped
+    /// file leaves the process again piece by piece, so that a file larger than the memory can be
+    /// hashed.
     pub fn digest(&self) -> Digest {
         let digest = |(index, chunk): (usize, &[u8])| {
             let digest = Digest::of(chunk);
@@ -63,9 +80,9 @@ impl FileBytes {
         of_chunks(self.len(), &chunks)
     }
 
-    /// To be called when nobody will read this part soon: its pages stay in the system's cache,
-    /// where it has room, and are no longer this process's. Whoever reads them all the same finds
-    /// what the file holds.
+    /// Gives back the pages of a part that nobody will read soon: they stay in the system's cache,
+    /// where it has room, and no longer belong to this process. A later read finds what the file
+    /// holds.
     pub(super) fn release(&self, range: Range<usize>) {
         #[cfg(unix)]
         if let Self::Mapped(map) = self {
@@ -92,7 +109,7 @@ impl Deref for FileBytes {
     }
 }
 
-/// A digest of `bytes` made on all cores: that of the digests of its chunks of 8 MiB.
+/// Returns a digest of `bytes`, computed on all cores: that of the digests of its chunks of 8 MiB.
 pub fn digest_bytes(bytes: &[u8]) -> Digest {
     let chunks: Vec<Digest> = bytes.par_chunks(HASH_CHUNK_BYTES).map(Digest::of).collect();
     of_chunks(bytes.len(), &chunks)
@@ -135,6 +152,26 @@ mod tests {
         file.release(0..0);
         assert!(*file == *bytes);
         assert_eq!(FileBytes::Owned(bytes.clone()).digest(), digest_bytes(&bytes));
+    }
+
+    #[test]
+    fn what_downloads_leave_in_place_of_a_file_is_named() {
+        let folder = tempfile::tempdir().unwrap();
+        let message = |content: &str| {
+            let path = folder.path().join("m.json");
+            std::fs::write(&path, content).unwrap();
+            let message = FileBytes::map(&path).err().map(|error| error.to_string());
+            message.map(|message| message.replace(&path.display().to_string(), "m.json"))
+        };
+        let pointer = "version https://git-lfs.github.com/spec/v1\noid sha256:4d7a\nsize 12345678\n";
+        let expected =
+            "m.json is a Git LFS pointer, not the file itself: run `git lfs pull` in its folder, or download the file";
+        assert_eq!(message(pointer).as_deref(), Some(expected));
+        for page in ["<!DOCTYPE html><html>", "\n <html lang=en>", "\u{feff}<!doctype HTML>"] {
+            let expected = "m.json is an HTML page, not the file itself: download the file again";
+            assert_eq!(message(page).as_deref(), Some(expected));
+        }
+        assert_eq!(message("{}"), None);
     }
 
     #[test]

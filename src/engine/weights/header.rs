@@ -69,8 +69,8 @@ impl<'de, V: Deserialize<'de>> Deserialize<'de> for UniqueMap<V> {
     }
 }
 
-/// The tensors of a safetensors file. Every range is checked: it lies in the file, has the size
-/// that shape and number format give, and overlaps no other.
+/// Reads the tensors of a safetensors file. Every range is checked: it lies in the file, has the
+/// size that shape and number format give, and overlaps no other.
 pub(super) fn read_header(file: &str, bytes: &[u8]) -> Result<Vec<Entry>, WeightsError> {
     let corrupt = |reason: String| WeightsError::Corrupt { file: file.to_string(), reason };
     let Some(length) = bytes.first_chunk::<LENGTH_BYTES>().map(|bytes| u64::from_le_bytes(*bytes)) else {
@@ -142,10 +142,12 @@ struct RawIndex {
     weight_map: UniqueMap<String>,
 }
 
-/// The `weight_map` of `model.safetensors.index.json`: (tensor, shard), every shard a plain file
-/// name.
+/// Reads the `weight_map` of `model.safetensors.index.json`: (tensor, shard), every shard a plain
+/// file name.
 pub(super) fn read_index(file: &str, bytes: &[u8]) -> Result<Vec<(String, String)>, WeightsError> {
     let corrupt = |reason: String| WeightsError::Corrupt { file: file.to_string(), reason };
+    // Some editors put a byte-order mark first.
+    let bytes = bytes.strip_prefix(b"\xEF\xBB\xBF").unwrap_or(bytes);
     let index: RawIndex =
         serde_json::from_slice(bytes).map_err(|error| corrupt(format!("not a safetensors index: {error}")))?;
     for (name, shard) in &index.weight_map.0 {
@@ -198,7 +200,8 @@ mod tests {
             "m.safetensors: not a safetensors header: the name `a` occurs twice at line 1 column 60",
         );
         check(
-            r#"{"a":{"dtype":"F32","shape":[2],"data_offsets":[0,8]},"b":{"dtype":"F32","shape":[1],"data_offsets":[4,8]}}"#,
+            r#"{"a":{"dtype":"F32","shape":[2],"data_offsets":[0,8]},
+            "b":{"dtype":"F32","shape":[1],"data_offsets":[4,8]}}"#,
             8,
             "m.safetensors: the tensors `a` and `b` overlap",
         );

@@ -1,7 +1,7 @@
 //! Where tensors come from: safetensors shards or a GGUF file, checked before use, or a seeded
 //! random generator.
 //!
-//! A source hands out tensors in f32 and matrices in the format asked for, whatever the file holds.
+//! A source hands out tensors in f32 and matrices in any format, whatever the file holds.
 //! Nothing here knows what a tensor is for.
 
 mod cache;
@@ -28,13 +28,13 @@ use candle_core::Tensor;
 
 /// A named set of tensors.
 pub trait TensorSource {
-    /// The tensor of that name in f32 on the CPU, row-major, with exactly this shape.
+    /// Returns the tensor of that name in f32 on the CPU, row-major, with exactly this shape.
     ///
     /// # Errors
     /// A missing tensor, another shape, or an unusable number format, each naming the tensor.
     fn tensor(&mut self, name: &str, shape: &[usize]) -> Result<Tensor, WeightsError>;
 
-    /// The matrix of that name, `[outputs, inputs]`, in `format`.
+    /// Returns the matrix of that name, `[outputs, inputs]`, in `format`.
     ///
     /// # Errors
     /// As [`tensor`](Self::tensor).
@@ -43,18 +43,24 @@ pub trait TensorSource {
         Ok(Rows::from_floats(format, inputs, &floats))
     }
 
-    /// The format that keeps all of what the file holds of that matrix (of a format that there is
-    /// no kernel for: the next better).
+    /// Returns the format that loses nothing of that matrix as the file stores it; where no kernel
+    /// reads the file's format, the next better one.
     fn stored_format(&self, _name: &str) -> Format {
         Format::F32
     }
 
-    /// Counts a tensor of this shape as used: its content is had from elsewhere.
+    /// Counts a tensor of this shape as used: its content comes from elsewhere.
     ///
     /// # Errors
     /// As [`tensor`](Self::tensor).
     fn claim(&mut self, _name: &str, _shape: &[usize]) -> Result<(), WeightsError> {
         Ok(())
+    }
+
+    /// Whether the numbers are drawn at random, so that a few rows of a matrix can stand for all of
+    /// them.
+    fn is_random(&self) -> bool {
+        false
     }
 
     /// Whether there is a tensor of that name.
@@ -63,13 +69,19 @@ pub trait TensorSource {
 
 /// Tensors that come from files.
 pub trait WeightFiles: TensorSource {
-    /// The digests of the files' contents, in a fixed order.
+    /// Returns the digests of the files' contents, in a fixed order.
     fn digests(&self) -> Vec<Digest>;
 
-    /// To be called after loading: whether every tensor was asked for.
+    /// Whether there is an `lm_head.weight` that differs from the embedding.
+    fn has_own_head(&self) -> bool;
+
+    /// Returns the names of the tensors taken so far that are entirely zero, biases apart.
+    fn zero_tensors(&self) -> Vec<String>;
+
+    /// Checks that every tensor was taken. Call it after loading.
     ///
     /// # Errors
-    /// Tensors that nobody asked for and that `leftover` does not excuse: a bias that the
-    /// configuration does not know, say, without which the model would compute something else.
+    /// Tensors that nobody took and that `leftover` does not excuse: a bias that the configuration
+    /// does not know, say, without which the model would compute something else.
     fn check_all_used(&self, leftover: Leftover) -> Result<(), WeightsError>;
 }

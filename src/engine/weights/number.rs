@@ -15,7 +15,7 @@ pub(super) enum Number {
 }
 
 impl Number {
-    /// By its name in safetensors.
+    /// Returns the format of this name in safetensors.
     pub(super) fn from_name(name: &str) -> Option<Self> {
         match name {
             "F32" => Some(Self::F32),
@@ -25,7 +25,7 @@ impl Number {
         }
     }
 
-    /// Bytes of one number.
+    /// Returns the bytes of one number.
     pub(super) fn bytes(self) -> usize {
         match self {
             Self::F32 => 4,
@@ -33,7 +33,16 @@ impl Number {
         }
     }
 
-    /// Little-endian bytes as f32, on all cores.
+    /// Whether all numbers are zero. Stops at the first other one.
+    pub(super) fn all_zero(self, bytes: &[u8]) -> bool {
+        let is_zero = |number: &[u8]| {
+            let (top, rest) = number.split_last().expect("a number has bytes");
+            top & 0x7F == 0 && rest.iter().all(|byte| *byte == 0)
+        };
+        bytes.chunks_exact(self.bytes()).all(is_zero)
+    }
+
+    /// Widens little-endian bytes to f32, on all cores.
     pub(super) fn widen(self, bytes: &[u8]) -> Vec<f32> {
         let mut numbers = vec![0.0; bytes.len() / self.bytes()];
         let chunks = numbers.par_chunks_mut(CHUNK).zip(bytes.par_chunks(CHUNK * self.bytes()));
@@ -71,5 +80,13 @@ mod tests {
         assert_eq!(Number::F16.widen(&f16s), numbers);
         let bf16s: Vec<u8> = [1.5f32, -0.25].iter().flat_map(|&n| bf16::from_f32(n).to_le_bytes()).collect();
         assert_eq!(Number::Bf16.widen(&bf16s), [1.5, -0.25]);
+        for (number, minus_zero) in
+            [(Number::F32, &[0, 0, 0, 0x80][..]), (Number::F16, &[0, 0x80]), (Number::Bf16, &[0, 0x80])]
+        {
+            assert!(number.all_zero(minus_zero) && number.all_zero(&[0; 8]));
+        }
+        assert!(
+            ![(Number::F32, &f32s), (Number::F16, &f16s), (Number::Bf16, &bf16s)].iter().any(|(n, b)| n.all_zero(b))
+        );
     }
 }

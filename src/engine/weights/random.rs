@@ -62,6 +62,10 @@ impl TensorSource for RandomWeights {
         })
     }
 
+    fn is_random(&self) -> bool {
+        true
+    }
+
     fn contains(&self, _name: &str) -> bool {
         true
     }

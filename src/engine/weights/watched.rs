@@ -42,6 +42,10 @@ impl TensorSource for WatchedWeights<'_> {
         self.source.stored_format(name)
     }
 
+    fn is_random(&self) -> bool {
+        self.source.is_random()
+    }
+
     fn contains(&self, name: &str) -> bool {
         self.source.contains(name)
     }

@@ -132,7 +132,8 @@ impl CudaGpu {
         let driver = driver_version().unwrap_or_default();
         gpu.try_kernel().map_err(|DeviceError(error)| {
             DeviceError(format!(
-                "CUDA device {ordinal} (capability {major}.{minor}, driver for CUDA {driver}) does not run this build's kernels: {error}"
+                "CUDA device {ordinal} (capability {major}.{minor}, driver for CUDA {driver}) does not run this \
+                 build's kernels: {error}"
             ))
         })?;
         Ok(gpu)
@@ -360,7 +361,13 @@ impl Gpu for CudaGpu {
         self.start(launches)
     }
 
+    fn wait(&mut self) -> Result<(), DeviceError> {
+        self.bind()?;
+        self.stream.synchronize().map_err(|error| failed("the device failed", error))
+    }
+
     fn capture(&mut self, launches: &[Launch]) -> Result<Graph, DeviceError> {
+        self.bind()?;
         let capturing = |error| failed("a step cannot be captured", error);
         self.stream.begin_capture(CaptureMode::CU_STREAM_CAPTURE_MODE_THREAD_LOCAL).map_err(capturing)?;
         let started = self.start(launches);
@@ -375,7 +382,19 @@ impl Gpu for CudaGpu {
     }
 
     fn replay(&mut self, graph: Graph) -> Result<(), DeviceError> {
+        self.bind()?;
         self.graphs[graph.0].0.launch().map_err(|error| failed("a captured step failed", error))
+    }
+
+    #[cfg(test)]
+    fn time(&mut self, graph: Graph) -> Result<f64, DeviceError> {
+        let timing = |error| failed("a launch cannot be timed", error);
+        let event = || self.context.new_event(Some(sys::CUevent_flags::CU_EVENT_DEFAULT)).map_err(timing);
+        let (begin, end) = (event()?, event()?);
+        begin.record(&self.stream).map_err(timing)?;
+        self.replay(graph)?;
+        end.record(&self.stream).map_err(timing)?;
+        Ok(f64::from(begin.elapsed_ms(&end).map_err(timing)?) / 1e3)
     }
 }
 

@@ -114,6 +114,12 @@ pub(crate) trait Gpu: Send {
     /// A kernel that refuses its sizes, or a device that failed.
     fn launch(&mut self, launches: &[Launch]) -> Result<(), DeviceError>;
 
+    /// Waits for everything that was asked for.
+    ///
+    /// # Errors
+    /// The device failed in one of those.
+    fn wait(&mut self) -> Result<(), DeviceError>;
+
     /// Captures launches without starting them.
     ///
     /// # Errors
@@ -125,6 +131,13 @@ pub(crate) trait Gpu: Send {
     /// # Errors
     /// The device failed.
     fn replay(&mut self, graph: Graph) -> Result<(), DeviceError>;
+
+    /// Replays what was captured and returns the seconds that it took by the device's own clock.
+    ///
+    /// # Errors
+    /// The device failed.
+    #[cfg(test)]
+    fn time(&mut self, graph: Graph) -> Result<f64, DeviceError>;
 }
 
 /// Memory for `what`, which also says what to lower where there is too little.

@@ -25,14 +25,22 @@ pub(crate) enum Asked {
     Fetch(usize),
     Collect(usize),
     Read(usize),
+    Wait,
 }
 
 /// The record, shared with the test.
 pub(crate) type Record = Arc<Mutex<Vec<Asked>>>;
 
 /// What steps of tests may be.
-pub(crate) const OPTIONS: GpuOptions =
-    GpuOptions { block_tokens: 16, blocks: 64, fewer_blocks_do: false, step_tokens: 48, max_running: 16, fast: false };
+pub(crate) const OPTIONS: GpuOptions = GpuOptions {
+    block_tokens: 16,
+    blocks: 64,
+    fewer_blocks_do: false,
+    step_tokens: 48,
+    max_running: 16,
+    models_to_open: 1,
+    fast: false,
+};
 
 /// Of the device, unless a test says otherwise: few, as the models of tests are small.
 pub(super) const MULTIPROCESSORS: u32 = 6;
@@ -112,7 +120,7 @@ pub(super) struct EmulatedGpu {
 }
 
 impl EmulatedGpu {
-    fn new(kind: Kind, free: usize) -> Option<(Self, Record)> {
+    pub(super) fn new(kind: Kind, free: usize) -> Option<(Self, Record)> {
         let record = Record::default();
         let gpu = Self {
             kernels: kind.kernels()?,
@@ -232,6 +240,11 @@ impl Gpu for EmulatedGpu {
         self.start(launches)
     }
 
+    fn wait(&mut self) -> Result<(), DeviceError> {
+        self.note(Asked::Wait);
+        Ok(())
+    }
+
     fn capture(&mut self, launches: &[Launch]) -> Result<Graph, DeviceError> {
         let rows = if let Some(Launch::Embed(embed)) = launches.first() { embed.rows } else { 0 };
         self.note(Asked::Capture(launches.len(), rows));
@@ -245,5 +258,11 @@ impl Gpu for EmulatedGpu {
     fn replay(&mut self, graph: Graph) -> Result<(), DeviceError> {
         self.note(Asked::Replay(graph.0));
         self.start(&self.graphs[graph.0])
+    }
+
+    fn time(&mut self, graph: Graph) -> Result<f64, DeviceError> {
+        let start = std::time::Instant::now();
+        self.replay(graph)?;
+        Ok(start.elapsed().as_secs_f64().max(1e-9))
     }
 }

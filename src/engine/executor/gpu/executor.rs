@@ -2,12 +2,14 @@
 
 use super::buckets::Bucket;
 use super::buffers::Buffers;
+use super::debug::Debug;
 use super::device::{Fetch, Gpu, Graph, MOST_FETCHES};
 use super::inputs::{Inputs, StepShape};
 use super::options::GpuOptions;
 use super::program::Program;
 use super::weights::{LoadError, Weights};
 use crate::executor::{DeviceError, Executor};
+use crate::kernels::gpu::Launch;
 use crate::qwen3::{Config, Dtype};
 use crate::schedule::StepPlan;
 use crate::weights::TensorSource;
@@ -29,6 +31,7 @@ pub(crate) struct GpuExecutor {
     gpu: Box<dyn Gpu>,
     config: Config,
     options: GpuOptions,
+    debug: Debug,
     weights: Weights,
     buffers: Buffers,
     tile_tokens: usize,
@@ -58,6 +61,7 @@ impl GpuExecutor {
         dtype: Dtype,
         options: GpuOptions,
     ) -> Result<Self, LoadError> {
+        let debug = Debug::from_env()?;
         let mut weights = Weights::load(&mut *gpu, config, source, dtype, options.fast)?;
         let options = options.fitted(&*gpu, config, &weights)?;
         weights.add_rotary(&mut *gpu, config, options.positions(config))?;
@@ -67,6 +71,7 @@ impl GpuExecutor {
             gpu,
             config: config.clone(),
             options,
+            debug,
             weights,
             buffers,
             tile_tokens,
@@ -110,7 +115,7 @@ impl GpuExecutor {
     fn compute(&mut self, shape: StepShape) -> Result<(), DeviceError> {
         let StepShape::Decode(bucket) = shape else {
             let launches = self.program().launches(shape);
-            return self.gpu.launch(&launches);
+            return self.launch(&launches);
         };
         let known = self.graphs.get(&bucket).copied();
         if let Some(Known::Captured(graph)) = known {
@@ -118,6 +123,7 @@ impl GpuExecutor {
         }
         let launches = self.program().launches(shape);
         let known = match known {
+            _ if !self.debug.graphs => Known::Launched,
             // The first launch of a kernel loads it, which cannot be captured.
             None => Known::Launched,
             // What cannot be captured (a graph takes memory, too) can still be launched; a lost
@@ -128,8 +134,30 @@ impl GpuExecutor {
         self.graphs.insert(bucket, known);
         match known {
             Known::Captured(graph) => self.gpu.replay(graph),
-            Known::Launched | Known::Refused => self.gpu.launch(&launches),
+            Known::Launched | Known::Refused => self.launch(&launches),
         }
+    }
+
+    fn launch(&mut self, launches: &[Launch]) -> Result<(), DeviceError> {
+        if !self.debug.sync {
+            return self.gpu.launch(launches);
+        }
+        for (index, launch) in launches.iter().enumerate() {
+            let named = |DeviceError(error)| {
+                let (number, all) = (index + 1, launches.len());
+                DeviceError(format!("launch {number} of {all} in a step, {}: {error}", launch.name()))
+            };
+            self.gpu.launch(std::slice::from_ref(launch)).map_err(named)?;
+            self.gpu.wait().map_err(named)?;
+        }
+        Ok(())
+    }
+
+    /// Sets what `MASPO_GPU_DEBUG` would.
+    #[cfg(test)]
+    pub(super) fn debugging(mut self, words: &str) -> Self {
+        self.debug = Debug::parse(words).expect("words that it knows");
+        self
     }
 
     fn program(&self) -> Program<'_> {
@@ -163,6 +191,10 @@ impl Executor for GpuExecutor {
         self.greedy.clear();
         self.greedy.extend(tokens.as_chunks::<4>().0.iter().map(|bytes| u32::from_le_bytes(*bytes)));
         Ok(())
+    }
+
+    fn refused_captures(&self) -> u64 {
+        self.graphs.values().filter(|known| **known == Known::Refused).count() as u64
     }
 
     fn greedy(&self, wanted: usize) -> u32 {

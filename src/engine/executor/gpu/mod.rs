@@ -9,11 +9,13 @@
 
 mod buckets;
 mod buffers;
+mod debug;
 mod device;
 mod executor;
 mod inputs;
 mod options;
 mod program;
+mod repeated;
 mod weights;
 
 #[cfg(feature = "cuda")]
@@ -27,6 +29,8 @@ pub(crate) mod metal;
 pub(crate) mod emulated;
 #[cfg(test)]
 mod tests;
+#[cfg(test)]
+mod timing;
 
 pub(crate) use device::Gpu;
 pub(crate) use executor::GpuExecutor;

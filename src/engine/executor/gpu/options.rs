@@ -8,7 +8,9 @@ use crate::kernels::gpu::KernelRules;
 use crate::qwen3::Config;
 
 /// The share of what is free beside the weights that keys, values and the numbers of steps may
-/// take; the rest is for captured steps and for whoever else uses the device.
+/// take; the rest is for captured steps and for whoever else uses the device. The models of one run
+/// divide this share: each takes an equal part of what those before it have left, and the last
+/// takes all of it.
 const SHARE: f64 = 0.9;
 
 /// Fewer tokens of keys and values than this are no use.
@@ -27,6 +29,8 @@ pub(crate) struct GpuOptions {
     pub(crate) step_tokens: usize,
     /// Sequences in a step.
     pub(crate) max_running: usize,
+    /// Models that are still to be opened on the device, this one included.
+    pub(crate) models_to_open: usize,
     /// Whether a row's result may depend on its company: products of many rows are divided less,
     /// and those of bf16 weights go through the device's own library where there is one.
     pub(crate) fast: bool,
@@ -56,12 +60,13 @@ impl GpuOptions {
         let free = gpu.free_bytes();
         let steps = self.step_bytes(gpu.rules(), config, weights);
         let block_bytes = Self::kv_bytes_per_token(config) * self.block_tokens;
-        let room = ((free as f64 * SHARE) as usize).saturating_sub(steps) / block_bytes;
+        let share = SHARE / self.models_to_open.max(1) as f64;
+        let room = ((free as f64 * share) as usize).saturating_sub(steps) / block_bytes;
         if room < self.blocks.min(LEAST_TOKENS / self.block_tokens) {
             let gib = |bytes: usize| bytes as f64 / f64::from(1 << 30);
             return Err(DeviceError(format!(
-                "{:.2} GiB are free beside the weights and steps take {:.2}, which leaves too little for keys and values: choose a \
-                 smaller `dtype`, or lower `engine.step_tokens`, or set `engine.kv_tokens`",
+                "{:.2} GiB are free beside the weights and steps take {:.2}, which leaves too little for keys and \
+                 values: choose a smaller `dtype`, or lower `engine.step_tokens`, or set `engine.kv_tokens`",
                 gib(free),
                 gib(steps)
             )));

@@ -1,19 +1,21 @@
 //! The whole model on the emulated device: against the CPU, whatever the company of a row, and what
 //! it asks of a device.
 
-#[cfg(gpu)]
 use super::Gpu;
-use super::emulated::{Asked, Kind, MULTIPROCESSORS, OPTIONS, Record, executor, load, roomy, without_graphs};
+use super::emulated::{
+    Asked, EmulatedGpu, Kind, MULTIPROCESSORS, OPTIONS, Record, executor, gpu, load, roomy, without_graphs,
+};
 use super::{GpuExecutor, GpuOptions};
+use crate::base::Seed;
 use crate::blocks::Blocks;
-#[cfg(gpu)]
-use crate::executor::DeviceError;
-use crate::executor::{CpuExecutor, Executor};
+use crate::executor::{CpuExecutor, DeviceError, Executor};
 use crate::kernels::gpu::Weights;
+use crate::kernels::gpu::cuda::device;
 use crate::kernels::{Compute, KernelSet};
 use crate::qwen3::testing::{RandomTensors, plain_config};
 use crate::qwen3::{Config, Dtype, Model};
 use crate::schedule::{Limits, Scheduler};
+use crate::weights::RandomWeights;
 
 /// Formats, and the error allowed in their logits: activations are bf16 on the device, bytes on the
 /// CPU for quantized weights. (8-bit floats are compared with bf16.)
@@ -92,18 +94,16 @@ fn a_library_multiplies_if_bits_may_depend_on_company() {
     }
 }
 
-/// Not emulated: the GPU of this machine, of a build that has kernels for one.
-#[cfg(gpu)]
+/// On the GPU of this machine, in a build that has kernels for one.
 #[test]
 fn logits_of_this_machine_are_those_of_the_cpu() {
-    let with_f8 = [&ALLOWED[..], if cfg!(feature = "cuda") { &[(Dtype::F8, 0.15)] } else { &[] }].concat();
+    let with_f8 = [&ALLOWED[..], if cfg!(metal) { &[] } else { &[(Dtype::F8, 0.15)] }].concat();
     if this_machine().is_some() {
         logits_are_those_of_the_cpu(&with_f8, |config, dtype| Some(on_this_machine(config, dtype)));
     }
 }
 
 /// The same, whatever the company.
-#[cfg(gpu)]
 #[test]
 fn a_sequence_has_the_same_bits_in_any_company_on_this_machine() {
     if this_machine().is_some() {
@@ -113,17 +113,12 @@ fn a_sequence_has_the_same_bits_in_any_company_on_this_machine() {
     }
 }
 
-/// The machine's GPU; none, visibly, where there is none. Where the suite wants the device
-/// (`MASPO_KERNELS=device`), that is a failure.
-#[cfg(gpu)]
-fn this_machine() -> Option<Box<dyn Gpu>> {
-    #[cfg(feature = "cuda")]
-    let opened: Result<Box<dyn Gpu>, DeviceError> = super::cuda::CudaGpu::open(0).map(|gpu| Box::new(gpu) as _);
-    #[cfg(not(feature = "cuda"))]
-    let opened: Result<Box<dyn Gpu>, DeviceError> = super::metal::MetalGpu::open().map(|gpu| Box::new(gpu) as _);
-    match opened {
+/// Returns the machine's GPU; `None`, visibly, where there is none. Where the suite wants the
+/// device (`MASPO_KERNELS=device`), that is a failure.
+pub(super) fn this_machine() -> Option<Box<dyn Gpu>> {
+    match open_this_machine() {
         Ok(gpu) => Some(gpu),
-        Err(error) if std::env::var_os("MASPO_KERNELS").is_some_and(|value| value == "device") => panic!("{error}"),
+        Err(error) if device::wanted() => panic!("{error}"),
         Err(error) => {
             eprintln!("SKIPPED: {error}");
             None
@@ -131,7 +126,19 @@ fn this_machine() -> Option<Box<dyn Gpu>> {
     }
 }
 
-#[cfg(gpu)]
+/// The device that the kernel suite runs on.
+fn open_this_machine() -> Result<Box<dyn Gpu>, DeviceError> {
+    if device::emulated() {
+        return gpu(usize::MAX).ok_or_else(|| DeviceError("the kernels cannot be compiled".to_string()));
+    }
+    #[cfg(feature = "cuda")]
+    return super::cuda::CudaGpu::open(0).map(|gpu| Box::new(gpu) as _);
+    #[cfg(all(metal, not(feature = "cuda")))]
+    return super::metal::MetalGpu::open().map(|gpu| Box::new(gpu) as _);
+    #[cfg(not(gpu))]
+    return Err(DeviceError("this build has no kernels of a GPU".to_string()));
+}
+
 fn on_this_machine(config: &Config, dtype: Dtype) -> GpuExecutor {
     let gpu = this_machine().expect("it was opened before");
     GpuExecutor::load(gpu, config, &mut RandomTensors::new(), dtype, OPTIONS).expect("a model that fits")
@@ -263,6 +270,7 @@ fn steps_that_cannot_be_captured_are_launched() {
     let found = logits(&mut device, &prompts, 5, OPTIONS.step_tokens);
     assert_eq!(captured(&record), [2], "asked for once");
     assert!(!record.lock().unwrap().iter().any(|asked| matches!(asked, Asked::Replay(_))));
+    assert_eq!(device.refused_captures(), 1, "and it is counted");
     let (mut with_graphs, _) = executor(Kind::Cuda, &config(), Dtype::Q8_0).expect("it was loaded before");
     assert_eq!(found, logits(&mut with_graphs, &prompts, 5, OPTIONS.step_tokens));
 }
@@ -297,4 +305,87 @@ fn what_does_not_fit_is_said() {
     let (executor, _) = load(Kind::Cuda, &odd, Dtype::Bf16, OPTIONS, usize::MAX).unwrap();
     let said = executor.err().unwrap().to_string();
     assert_eq!(said, "config.json: `head_dim` is 10: the GPU kernels are made for 64 and 128");
+}
+
+/// With `MASPO_GPU_DEBUG=sync` every launch is waited for, and an error names the kernel and its
+/// place in the step.
+#[test]
+fn a_synchronous_step_waits_for_every_launch_and_captures_nothing() {
+    let Some((device, record)) = executor(Kind::Cuda, &config(), Dtype::Q8_0) else { return };
+    let mut device = device.debugging("sync");
+    let prompts = prompts(2, 20);
+    record.lock().unwrap().clear();
+    let found = logits(&mut device, &prompts, 3, OPTIONS.step_tokens);
+    let asked = record.lock().unwrap().clone();
+    let launches: Vec<usize> = (0..asked.len()).filter(|at| matches!(asked[*at], Asked::Launch(_))).collect();
+    assert!(launches.len() > 50, "a step has many launches");
+    for at in launches {
+        assert!(matches!(&asked[at], Asked::Launch(names) if names.len() == 1) && asked[at + 1] == Asked::Wait);
+    }
+    assert!(captured(&record).is_empty());
+    let (mut usual, _) = executor(Kind::Cuda, &config(), Dtype::Q8_0).expect("it was loaded before");
+    assert_eq!(found, logits(&mut usual, &prompts, 3, OPTIONS.step_tokens), "no result changes");
+}
+
+#[test]
+fn without_graphs_decode_steps_are_launched() {
+    let Some((device, record)) = executor(Kind::Cuda, &config(), Dtype::Q8_0) else { return };
+    let mut device = device.debugging("no-graphs");
+    record.lock().unwrap().clear();
+    logits(&mut device, &prompts(2, 20), 5, OPTIONS.step_tokens);
+    assert_eq!((captured(&record).len(), device.refused_captures()), (0, 0));
+}
+
+/// Random weights are a few rows that copies within the device repeat; a step with them gives
+/// numbers, in every format.
+#[test]
+fn random_weights_are_made_on_the_device() {
+    let config = Config { vocab_size: 600, intermediate_size: 256, hidden_size: 256, ..config() };
+    for (dtype, fast) in
+        [(Dtype::Bf16, false), (Dtype::Bf16, true), (Dtype::Q8_0, false), (Dtype::Q4K, false), (Dtype::F8, false)]
+    {
+        let Some((gpu, record)) = EmulatedGpu::new(Kind::Cuda, usize::MAX) else { return };
+        let options = GpuOptions { fast, ..OPTIONS };
+        let mut source = RandomWeights::new(Seed(1));
+        let mut device = GpuExecutor::load(Box::new(gpu), &config, &mut source, dtype, options).unwrap();
+        let (mut written, mut copied) = (0, 0);
+        for asked in record.lock().unwrap().iter() {
+            match asked {
+                Asked::Write(bytes) => written += bytes,
+                Asked::Copy(bytes) => copied += bytes,
+                _ => {}
+            }
+        }
+        assert!(copied >= device.weight_bytes_per_step(), "{dtype}: every matrix is made of copies");
+        // Blocks, norms, cosines and sines.
+        assert!(written < 2 << 20, "{dtype}: {written} bytes come from the host");
+        let rows = logits(&mut device, &prompts(2, 20), 3, OPTIONS.step_tokens);
+        for row in rows.iter().flatten() {
+            let size = row.iter().fold(0f32, |size, x| size.max(x.abs()));
+            assert!(row.iter().all(|x| x.is_finite()) && size > 0.1, "{dtype}");
+            // The head's rows come again after a block.
+            assert_eq!(row[..72], row[128..200], "{dtype}");
+        }
+    }
+}
+
+/// Two models of one run divide the device: the first leaves as much as it takes, the second takes
+/// of what is left.
+#[test]
+fn models_of_one_run_share_the_memory_of_a_device() {
+    let config = Config { max_position_embeddings: 40_960, ..config() };
+    // Returns the blocks and the bytes that are left.
+    let open = |models_to_open, free| {
+        let options = GpuOptions { blocks: 1 << 20, fewer_blocks_do: true, models_to_open, ..OPTIONS };
+        let (executor, record) = load(Kind::Cuda, &config, Dtype::Q8_0, options, free)?;
+        let allocated = |asked: &Asked| if let Asked::Allocate(bytes) = asked { *bytes } else { 0 };
+        let taken: usize = record.lock().unwrap().iter().map(allocated).sum();
+        Some((executor.unwrap().blocks(), free - taken))
+    };
+    let free = 1 << 30;
+    let Some((alone, _)) = open(1, free) else { return };
+    let (first, left) = open(2, free).unwrap();
+    let (second, _) = open(1, left).unwrap();
+    assert!((0.4..0.5).contains(&(first as f64 / alone as f64)), "{first} of {alone}");
+    assert!((0.4..0.6).contains(&(second as f64 / alone as f64)), "{second} of {alone}");
 }

@@ -1,16 +1,20 @@
 //! The weights on the device, packed for its kernels.
 
 use super::device::{Address, Gpu, allocate};
+use super::repeated::{BLOCK_ROWS, Block, Blocks};
 use crate::executor::{DeviceError, OutOfMemory};
 use crate::kernels::gpu::{KernelRules, Packed, Weights as Packing};
-use crate::kernels::{Format, Rotary, Rows};
-use crate::qwen3::{Config, Dtype, NormWeight, QWEN3, Tensors};
+use crate::kernels::{Format, Rows};
+use crate::qwen3::{Config, Dtype, NormWeight, Projection, QWEN3, Tensors};
 use crate::weights::{TensorSource, WeightsError};
 use rayon::prelude::*;
 
 /// Rows of a matrix that one task packs: a multiple of the 16 that share a brick, of two gated
 /// matrices 8 each.
 const TASK_ROWS: usize = 128;
+
+/// What memory is wanted for, in an error.
+pub(super) const WEIGHTS: &str = "weights (choose a smaller `model.dtype`)";
 
 /// Why a model is not on the device.
 #[derive(Debug, thiserror::Error)]
@@ -94,27 +98,22 @@ impl Weights {
         // `auto` keeps what the file has: a matrix of bf16 is one here, too, and `stays_rows` asks
         // for each.
         let library = fast && matches!(dtype, Dtype::Bf16 | Dtype::Auto) && gpu.open_library()?;
-        let mut loader = Loader { gpu, tensors: Tensors::new(source, dtype, Format::Bf16), f8, library };
+        let blocks = source.is_random().then(Blocks::new);
+        let mut loader = Loader { gpu, tensors: Tensors::new(source, dtype, Format::Bf16), f8, library, blocks };
         let (v, hidden) = (config.vocab_size, config.hidden_size);
-        let rows = loader.tensors.table("model.embed_tokens.weight", v, hidden)?;
-        let table = loader.table(rows)?;
+        let table = loader.table("model.embed_tokens.weight", v, hidden)?;
         let layers: Result<Vec<_>, _> =
             (0..config.num_hidden_layers).map(|layer| loader.layer(config, layer)).collect();
         let layers = layers?;
         let norm = loader.vector("model.norm.weight", hidden)?;
-        let head = if config.tie_word_embeddings {
-            table
-        } else {
-            let rows = loader.tensors.table("lm_head.weight", v, hidden)?;
-            loader.table(rows)?
-        };
+        let head = if config.tie_word_embeddings { table } else { loader.table("lm_head.weight", v, hidden)? };
         Ok(Self { table, head, layers, norm, cos: Address::NONE, sin: Address::NONE })
     }
 
     /// Adds the cosines and sines of positions below `positions`; to be called once, before any
     /// step.
     pub(super) fn add_rotary(&mut self, gpu: &mut dyn Gpu, config: &Config, positions: usize) -> Result<(), LoadError> {
-        let mut rotary = Rotary::new(config.head_dim, config.rope_theta);
+        let mut rotary = config.rotary();
         let last = u32::try_from(positions - 1).map_err(|_| DeviceError("there are too many positions".to_string()))?;
         rotary.reach(last);
         let (cos, sin): (Vec<_>, Vec<_>) = (0..=last).map(|position| rotary.at(position)).unzip();
@@ -154,6 +153,14 @@ fn check(config: &Config) -> Result<(), LoadError> {
     Ok(())
 }
 
+/// What a block of random weights is drawn as.
+#[derive(Clone, Copy)]
+enum Drawn<'a> {
+    /// A matrix of the layers, or two that are gated.
+    Matrices(&'a [&'a str]),
+    Table(&'a str),
+}
+
 /// Takes tensors to the device.
 struct Loader<'a> {
     gpu: &'a mut dyn Gpu,
@@ -162,18 +169,16 @@ struct Loader<'a> {
     f8: bool,
     /// Whether rows of bf16 stay as they are.
     library: bool,
+    /// Where the weights are random: a matrix is a block of a few rows, repeated.
+    blocks: Option<Blocks>,
 }
 
 impl Loader<'_> {
     fn layer(&mut self, config: &Config, layer: usize) -> Result<Layer, LoadError> {
-        let (rows, bias) = self.tensors.projection(config, layer, &QWEN3.qkv_proj)?;
-        let qkv = self.matrix(&rows, bias)?;
-        let (rows, bias) = self.tensors.projection(config, layer, &QWEN3.o_proj)?;
-        let o = self.matrix(&rows, bias)?;
-        let (rows, _) = self.tensors.projection(config, layer, &QWEN3.gate_up_proj)?;
-        let gate_up = self.gated(&rows[0], &rows[1])?;
-        let (rows, bias) = self.tensors.projection(config, layer, &QWEN3.down_proj)?;
-        let down = self.matrix(&rows, bias)?;
+        let qkv = self.projection(config, layer, &QWEN3.qkv_proj)?;
+        let o = self.projection(config, layer, &QWEN3.o_proj)?;
+        let gate_up = self.gated(config, layer, &QWEN3.gate_up_proj)?;
+        let down = self.projection(config, layer, &QWEN3.down_proj)?;
         Ok(Layer {
             input_layernorm: self.norm(config, layer, &QWEN3.input_layernorm)?,
             qkv,
@@ -193,17 +198,24 @@ impl Loader<'_> {
 
     fn vector(&mut self, name: &str, size: usize) -> Result<Address, LoadError> {
         let numbers = self.tensors.vector(name, size)?;
-        Ok(upload(self.gpu, &bytes(&numbers))?)
+        upload(self.gpu, &bytes(&numbers))
     }
 
     /// Matrices of one width and format, one below the other.
-    fn matrix(&mut self, parts: &[Rows], bias: Option<Vec<f32>>) -> Result<Matrix, LoadError> {
+    fn projection(&mut self, config: &Config, layer: usize, projection: &Projection) -> Result<Matrix, LoadError> {
+        if self.blocks.is_some() {
+            let bias = self.tensors.bias(config, layer, projection)?;
+            let (first, _) = &projection.weights(config, layer)[0];
+            let shape = (projection.inputs.of(config), projection.outputs(config));
+            return self.repeated(Drawn::Matrices(&[first]), shape, bias);
+        }
+        let (parts, bias) = self.tensors.projection(config, layer, projection)?;
         if bias.is_none() && self.stays_rows(&parts[0]) {
             let rows: Vec<&[u8]> = parts.iter().map(Rows::bytes).collect();
             return self.keep_rows(&rows.concat(), parts[0].inputs());
         }
         let mut packed = PackedRows::default();
-        for part in parts {
+        for part in &parts {
             assert!(packed.bytes.is_empty() || parts[0].outputs().is_multiple_of(16), "heads are whole bricks");
             packed.extend(pack(self.gpu.rules(), self.packing(part), part, None)?);
         }
@@ -212,7 +224,11 @@ impl Loader<'_> {
     }
 
     /// A token table.
-    fn table(&mut self, rows: Rows) -> Result<Matrix, LoadError> {
+    fn table(&mut self, name: &str, outputs: usize, inputs: usize) -> Result<Matrix, LoadError> {
+        if self.blocks.is_some() {
+            return self.repeated(Drawn::Table(name), (inputs, outputs), None);
+        }
+        let rows = self.tensors.table(name, outputs, inputs)?;
         if self.stays_rows(&rows) {
             return self.keep_rows(rows.bytes(), rows.inputs());
         }
@@ -222,13 +238,73 @@ impl Loader<'_> {
     }
 
     /// Two matrices of which the product is silu(gate) · up.
-    fn gated(&mut self, gate: &Rows, up: &Rows) -> Result<Matrix, LoadError> {
+    fn gated(&mut self, config: &Config, layer: usize, projection: &Projection) -> Result<Matrix, LoadError> {
+        if self.blocks.is_some() {
+            let weights = projection.weights(config, layer);
+            let names: Vec<&str> = weights.iter().map(|(name, _)| name.as_str()).collect();
+            let shape = (projection.inputs.of(config), projection.outputs(config));
+            return self.repeated(Drawn::Matrices(&names), shape, None);
+        }
+        let (rows, _) = self.tensors.projection(config, layer, projection)?;
+        let (gate, up) = (&rows[0], &rows[1]);
         if self.stays_rows(gate) {
             return self.keep_rows(&[gate.bytes(), up.bytes()].concat(), gate.inputs());
         }
         let packing = self.packing(gate);
         let packed = pack(self.gpu.rules(), packing, gate, Some(up))?;
         self.keep(packing, (gate.inputs(), 2 * gate.outputs()), &packed, None)
+    }
+
+    /// A matrix of random weights: a packed block, repeated.
+    fn repeated(
+        &mut self,
+        drawn: Drawn,
+        (inputs, outputs): (usize, usize),
+        bias: Option<Vec<f32>>,
+    ) -> Result<Matrix, LoadError> {
+        let (format, f8, gated) = match drawn {
+            Drawn::Matrices(names) => (self.tensors.format(names), self.f8, names.len() > 1),
+            Drawn::Table(name) => (self.tensors.table_format(name), false, false),
+        };
+        let plain = bias.is_none() && self.library && format == Format::Bf16;
+        let packing = match format {
+            _ if plain => Packing::RowsBf16,
+            _ if f8 => Packing::F8,
+            format => packing(format),
+        };
+        let key = (packing, inputs, gated);
+        let known = self.blocks.as_ref().and_then(|blocks| blocks.get(&key).copied());
+        let block = match known {
+            Some(block) => block,
+            None => {
+                let rows = match drawn {
+                    Drawn::Matrices(names) => {
+                        let parts: Vec<_> = names.iter().map(|name| (*name, BLOCK_ROWS)).collect();
+                        self.tensors.matrices(&parts, inputs)?
+                    }
+                    Drawn::Table(name) => vec![self.tensors.table(name, BLOCK_ROWS, inputs)?],
+                };
+                let packed = if plain {
+                    PackedRows { bytes: rows[0].bytes().to_vec(), scales: Vec::new() }
+                } else {
+                    pack(self.gpu.rules(), packing, &rows[0], rows.get(1))?
+                };
+                let block = Block::upload(self.gpu, &packed)?;
+                self.blocks.get_or_insert_default().insert(key, block);
+                block
+            }
+        };
+        let rules = self.gpu.rules();
+        let (bytes, splits) = if plain {
+            (outputs * Format::Bf16.row_bytes(inputs), 1)
+        } else {
+            let splits = rules.linear_splits(packing, inputs, outputs, self.gpu.facts().multiprocessors);
+            (rules.packed_bytes(packing, inputs, outputs), splits)
+        };
+        let weights = block.weights(self.gpu, bytes)?;
+        let row_scales = block.scales(self.gpu, 4 * scaled(packing, outputs))?;
+        let bias = bias.map_or(Ok(Address::NONE), |bias| upload(self.gpu, &self::bytes(&bias)))?;
+        Ok(Matrix { weights, row_scales, bias, packing, bytes, inputs, outputs, splits })
     }
 
     fn stays_rows(&self, rows: &Rows) -> bool {
@@ -270,10 +346,10 @@ impl Loader<'_> {
 
 /// A matrix as the kernels want it.
 #[derive(Default)]
-struct PackedRows {
-    bytes: Vec<u8>,
-    /// Of e4m3 rows, one each.
-    scales: Vec<f32>,
+pub(super) struct PackedRows {
+    pub(super) bytes: Vec<u8>,
+    /// The scales of e4m3 rows, one each.
+    pub(super) scales: Vec<f32>,
 }
 
 impl PackedRows {
@@ -293,13 +369,23 @@ fn packing(format: Format) -> Packing {
     }
 }
 
+/// Scales of a packed matrix.
+pub(super) fn scaled(packing: Packing, outputs: usize) -> usize {
+    if packing == Packing::F8 { outputs.next_multiple_of(16) } else { 0 }
+}
+
 /// The rows as the kernels want them, on all cores.
-fn pack(rules: &dyn KernelRules, packing: Packing, rows: &Rows, up: Option<&Rows>) -> Result<PackedRows, DeviceError> {
+pub(super) fn pack(
+    rules: &dyn KernelRules,
+    packing: Packing,
+    rows: &Rows,
+    up: Option<&Rows>,
+) -> Result<PackedRows, DeviceError> {
     let (inputs, outputs) = (rows.inputs(), rows.outputs());
     let row_bytes = rows.format().row_bytes(inputs);
     let both = if up.is_some() { 2 } else { 1 };
     let packed_bytes = |rows: usize| rules.packed_bytes(packing, inputs, both * rows);
-    let scaled = |rows: usize| if packing == Packing::F8 { (both * rows).next_multiple_of(16) } else { 0 };
+    let scaled = |rows: usize| scaled(packing, both * rows);
     let mut packed = PackedRows { bytes: vec![0; packed_bytes(outputs)], scales: vec![0.0; scaled(outputs)] };
     let mut scales: Vec<&mut [f32]> = packed.scales.chunks_mut(scaled(TASK_ROWS).max(1)).collect();
     scales.resize_with(outputs.div_ceil(TASK_ROWS), Default::default);
@@ -320,11 +406,11 @@ fn pack(rules: &dyn KernelRules, packing: Packing, rows: &Rows, up: Option<&Rows
 }
 
 fn upload(gpu: &mut dyn Gpu, bytes: &[u8]) -> Result<Address, LoadError> {
-    let address = allocate(gpu, "weights (choose a smaller `model.dtype`)", bytes.len())?;
+    let address = allocate(gpu, WEIGHTS, bytes.len())?;
     gpu.write(address, bytes)?;
     Ok(address)
 }
 
-fn bytes(numbers: &[f32]) -> Vec<u8> {
+pub(super) fn bytes(numbers: &[f32]) -> Vec<u8> {
     numbers.iter().flat_map(|number| number.to_le_bytes()).collect()
 }

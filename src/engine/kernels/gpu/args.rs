@@ -17,7 +17,7 @@ pub(crate) enum Type {
 
 /// `MaspoFormat`.
 #[repr(u32)]
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub(crate) enum Weights {
     RowsBf16 = 0,
     Bf16 = 1,

@@ -3,12 +3,12 @@
 //! block of inputs:
 //!
 //! - Q8_0, 32 inputs: an f16 scale per output; then, for every four inputs, four int8 weights per
-//! output.
+//!   output.
 //! - bf16, 32 inputs, for sets that multiply pairs of inputs: for every two inputs, the pair of
-//! weights per output.
+//!   weights per output.
 //! - Q4_K, 256 inputs: two f16 factors per output; then, for each part of 32 inputs, a scale byte
-//! and a minimum byte per output and 16 bytes of nibbles: input i of the part in the lower nibble,
-//! input i + 16 in the upper one.
+//!   and a minimum byte per output and 16 bytes of nibbles: input i of the part in the lower
+//!   nibble, input i + 16 in the upper one.
 
 use super::int8_rows::BLOCK;
 use super::matrix::Buffer;

@@ -16,4 +16,4 @@ pub(crate) use attention::{Attend, attention};
 pub(crate) use embedding::embed;
 pub(crate) use linear::{Linear, Output, linear, linear_argmax};
 pub(crate) use norm::{rms_norm, select_rows};
-pub(crate) use rotary::{Rotary, rotate_and_store};
+pub(crate) use rotary::{Rotary, rotary_periods, rotate_and_store};

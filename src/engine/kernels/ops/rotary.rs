@@ -7,20 +7,27 @@ use crate::kernels::layout::matrix::{Matrix, Shared};
 use crate::kernels::layout::{Heads, KvLayer, KvShape};
 
 /// Cosines and sines by absolute position, computed when first needed. Angles are rounded to f32 as
-/// Hugging Face rounds them; their cosines and sines are computed in f64.
+/// Hugging Face rounds them; their cosines and sines are computed in f64. The tables of GPUs are
+/// copied from here, so that a scaling of the frequencies holds on every device.
 #[derive(Clone)]
 pub(crate) struct Rotary {
     inverse_frequencies: Vec<f32>,
+    /// Multiplies every cosine and sine; 1 where the scaling has no such factor.
+    attention_factor: f32,
     /// `[position, d / 2]`, like the sines.
     cos: Vec<f32>,
     sin: Vec<f32>,
 }
 
 impl Rotary {
-    /// Creates empty tables for heads of size `d`.
+    /// Creates empty tables for heads of size `d`, without scaling.
     pub(crate) fn new(d: usize, theta: f64) -> Self {
-        let frequency = |i: usize| 1.0 / theta.powf(f64::from((2 * i) as f32 / d as f32)) as f32;
-        Self { inverse_frequencies: (0..d / 2).map(frequency).collect(), cos: Vec::new(), sin: Vec::new() }
+        Self::scaled(rotary_periods(d, theta).map(|period| 1.0 / period).collect(), 1.0)
+    }
+
+    /// Makes the tables of these inverse frequencies, d / 2 of them.
+    pub(crate) fn scaled(inverse_frequencies: Vec<f32>, attention_factor: f32) -> Self {
+        Self { inverse_frequencies, attention_factor, cos: Vec::new(), sin: Vec::new() }
     }
 
     /// Extends the tables up to `position`.
@@ -33,8 +40,8 @@ impl Rotary {
         for position in known..(position as usize + 1).next_power_of_two() {
             for &frequency in &self.inverse_frequencies {
                 let (sin, cos) = f64::from(position as f32 * frequency).sin_cos();
-                self.cos.push(cos as f32);
-                self.sin.push(sin as f32);
+                self.cos.push(cos as f32 * self.attention_factor);
+                self.sin.push(sin as f32 * self.attention_factor);
             }
         }
     }
@@ -45,6 +52,12 @@ impl Rotary {
         let range = position as usize * half..(position as usize + 1) * half;
         (&self.cos[range.clone()], &self.sin[range])
     }
+}
+
+/// Returns the powers of `theta` whose inverses are the frequencies of heads of size `d`, rounded
+/// as Hugging Face rounds them.
+pub(crate) fn rotary_periods(d: usize, theta: f64) -> impl Iterator<Item = f32> {
+    (0..d / 2).map(move |i| theta.powf(f64::from((2 * i) as f32 / d as f32)) as f32)
 }
 
 /// Norms and rotates the queries of `qkv [t, (n_q + 2 n_kv) * d]` in place; norms and rotates the

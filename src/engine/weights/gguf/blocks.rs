@@ -8,10 +8,12 @@ use rayon::prelude::*;
 
 /// Blocks that one task looks at.
 const TASK_BLOCKS: usize = 1 << 14;
+/// Numbers that are compared with zero at a time.
+const GROUP_NUMBERS: usize = 256;
 const Q6K_BYTES: usize = 210;
 const Q6K_NUMBERS: usize = 256;
 
-/// The numbers of whole rows of `width`.
+/// Returns the numbers of whole rows of `width`.
 pub(super) fn numbers(kind: Kind, width: usize, bytes: &[u8]) -> Vec<f32> {
     let from_rows = |format: Format| {
         let rows = Rows::stored(format, width, bytes.to_vec());
@@ -27,7 +29,15 @@ pub(super) fn numbers(kind: Kind, width: usize, bytes: &[u8]) -> Vec<f32> {
     }
 }
 
-/// A number that is none (infinite or NaN) among the tensor's own, or among the scales of its
+/// Whether all numbers are zero. Stops at the first group of blocks with another one.
+pub(super) fn all_zero(kind: Kind, bytes: &[u8]) -> bool {
+    let blocks = (GROUP_NUMBERS / kind.block()).max(1);
+    let width = |bytes: &[u8]| bytes.len() / kind.block_bytes() * kind.block();
+    let mut groups = bytes.chunks(blocks * kind.block_bytes());
+    groups.all(|group| numbers(kind, width(group), group).iter().all(|number| *number == 0.0))
+}
+
+/// Finds a number that is none (infinite or NaN) among the tensor's own, or among the scales of its
 /// blocks. Products of finite scales stay finite: 65,504 times 6 bits times 4 bits is far from the
 /// end of f32.
 pub(super) fn non_finite(kind: Kind, bytes: &[u8]) -> Option<f32> {
@@ -50,9 +60,9 @@ fn bad_in_block(kind: Kind, block: &[u8]) -> Option<f32> {
     }
 }
 
-/// 256 numbers: the lower four bits of each (128 bytes), the upper two (64 bytes), 16 signed
-/// scales, one f16 factor. Each half of the block packs its numbers l, l + 32, l + 64 and l + 96 (l
-/// < 32) into the same byte of the upper bits.
+/// Returns 256 numbers. The block holds the lower four bits of each (128 bytes), the upper two (64
+/// bytes), 16 signed scales, one f16 factor. Each half of the block packs its numbers `l`, `l + 32`,
+/// `l + 64` and `l + 96` (`l < 32`) into the same byte of the upper bits.
 fn q6k_floats(block: &[u8; Q6K_BYTES]) -> [f32; Q6K_NUMBERS] {
     let factor = f16::from_le_bytes([block[208], block[209]]).to_f32();
     std::array::from_fn(|i| {
@@ -88,6 +98,7 @@ mod tests {
             let theirs: Vec<f32> = stored.dequantize(&Device::Cpu).unwrap().flatten_all().unwrap().to_vec1().unwrap();
             assert_eq!(numbers(kind, 512, &bytes), theirs, "{kind:?}");
             assert_eq!(non_finite(kind, &bytes), None);
+            assert!(!all_zero(kind, &bytes) && all_zero(kind, &vec![0; bytes.len()]), "{kind:?}");
         }
     }
 

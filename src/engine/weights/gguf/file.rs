@@ -1,6 +1,6 @@
 //! A GGUF file as a source of tensors under Hugging Face's names.
 
-use super::blocks::{non_finite, numbers};
+use super::blocks::{all_zero, non_finite, numbers};
 use super::header::{Entry, Header, read_header};
 use super::metadata::Metadata;
 use super::names::gguf_name;
@@ -20,8 +20,10 @@ pub struct GgufFile {
     file: String,
     bytes: FileBytes,
     header: Header,
-    /// GGUF names.
-    asked: BTreeSet<String>,
+    /// The GGUF names of the tensors in use.
+    used: BTreeSet<String>,
+    /// Those of them that are entirely zero.
+    zero: BTreeSet<String>,
 }
 
 impl GgufFile {
@@ -39,21 +41,21 @@ impl GgufFile {
     /// A file that breaks its format.
     pub fn from_bytes(file: String, bytes: FileBytes) -> Result<Self, WeightsError> {
         let header = read_header(&file, &bytes)?;
-        Ok(Self { file, bytes, header, asked: BTreeSet::new() })
+        Ok(Self { file, bytes, header, used: BTreeSet::new(), zero: BTreeSet::new() })
     }
 
-    /// The file's metadata.
+    /// Returns the file's metadata.
     pub fn metadata(&self) -> Metadata<'_> {
         Metadata { file: &self.file, bytes: &self.bytes, values: &self.header.metadata }
     }
 
-    /// The shape of a tensor, rows first, by its Hugging Face name.
+    /// Returns the shape of a tensor, rows first, by its Hugging Face name.
     pub fn shape(&self, name: &str) -> Option<&[usize]> {
         self.header.tensors.get(&gguf_name(name)).map(|entry| entry.shape.as_slice())
     }
 
-    /// A tensor of this shape, whose numbers and scales are all finite; from now on it counts as
-    /// used.
+    /// Returns the place of a tensor of this shape, whose numbers and scales are all finite; from
+    /// now on it counts as used.
     fn entry(&mut self, name: &str, shape: &[usize]) -> Result<(&Entry, &FileBytes), WeightsError> {
         let name = gguf_name(name);
         let Some(entry) = self.header.tensors.get(&name) else { return Err(WeightsError::Missing(name)) };
@@ -66,7 +68,10 @@ impl GgufFile {
             let reason = format!("the tensor `{name}` holds the value {bad}");
             return Err(WeightsError::Corrupt { file: self.file.clone(), reason });
         }
-        self.asked.insert(name);
+        if !name.ends_with(".bias") && all_zero(entry.kind, &self.bytes[entry.bytes.clone()]) {
+            self.zero.insert(name.clone());
+        }
+        self.used.insert(name);
         Ok((entry, &self.bytes))
     }
 
@@ -124,11 +129,20 @@ impl WeightFiles for GgufFile {
         vec![self.bytes.digest()]
     }
 
-    /// A head that is tied is one that the file lacks, so no leftover of that kind is excused.
+    /// A GGUF file does not say whether the head is tied: it is where the file lacks one.
+    fn has_own_head(&self) -> bool {
+        self.contains("lm_head.weight")
+    }
+
+    fn zero_tensors(&self) -> Vec<String> {
+        self.zero.iter().cloned().collect()
+    }
+
+    /// A tied head is one that the file lacks, so no leftover of that kind is excused.
     fn check_all_used(&self, _leftover: Leftover) -> Result<(), WeightsError> {
         let tensors = self.header.tensors.iter();
         let unused: BTreeSet<&String> = tensors
-            .filter(|(name, entry)| !self.asked.contains(*name) && !self.is_harmless(name, entry))
+            .filter(|(name, entry)| !self.used.contains(*name) && !self.is_harmless(name, entry))
             .map(|(name, _)| name)
             .collect();
         match unused.first() {

@@ -280,6 +280,10 @@ impl Gpu for MetalGpu {
         })
     }
 
+    fn wait(&mut self) -> Result<(), DeviceError> {
+        autoreleasepool(|_| self.finish())
+    }
+
     /// The list with its arguments in place; it is encoded anew each time.
     fn capture(&mut self, launches: &[Launch]) -> Result<Graph, DeviceError> {
         let prepared = autoreleasepool(|_| self.kernels.prepare(launches, &self.memory))?;
@@ -290,6 +294,15 @@ impl Gpu for MetalGpu {
     fn replay(&mut self, graph: Graph) -> Result<(), DeviceError> {
         let prepared = self.graphs[graph.0].clone();
         autoreleasepool(|_| self.start(&prepared))
+    }
+
+    #[cfg(test)]
+    fn time(&mut self, graph: Graph) -> Result<f64, DeviceError> {
+        self.wait()?;
+        let start = std::time::Instant::now();
+        self.replay(graph)?;
+        self.wait()?;
+        Ok(start.elapsed().as_secs_f64())
     }
 }
 

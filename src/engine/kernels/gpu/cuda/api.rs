@@ -87,7 +87,8 @@ api! {
     cuda_add_norm = maspo_cuda_add_norm: Launcher<AddNorm>,
     cuda_rotate = maspo_cuda_rotate: Launcher<Rotate>,
     cuda_decode_attention = maspo_cuda_decode_attention: Launcher<DecodeAttention>,
-    cuda_decode_attention_workspace_bytes = maspo_cuda_decode_attention_workspace_bytes: unsafe extern "C" fn(u32, u32, u32, u32) -> usize,
+    cuda_decode_attention_workspace_bytes = maspo_cuda_decode_attention_workspace_bytes:
+        unsafe extern "C" fn(u32, u32, u32, u32) -> usize,
     cuda_decode_attention_spread = maspo_cuda_decode_attention_spread: unsafe extern "C" fn(u32, u32, u32, u32) -> u32,
     cuda_prefill_attention = maspo_cuda_prefill_attention: Launcher<PrefillAttention>,
     cuda_tile_tokens = maspo_cuda_tile_tokens: unsafe extern "C" fn(u32, u32) -> u32,
@@ -98,7 +99,8 @@ api! {
     cuda_linear_splits = maspo_cuda_linear_splits: unsafe extern "C" fn(u32, u32, u32, u32) -> u32,
     cuda_linear_workspace_bytes = maspo_cuda_linear_workspace_bytes: unsafe extern "C" fn(u32, u32, u32) -> usize,
     cuda_linear_counters = maspo_cuda_linear_counters: unsafe extern "C" fn(u32, u32, u32) -> usize,
-    cuda_pack = maspo_cuda_pack: unsafe extern "C" fn(u32, *const c_void, *const c_void, u32, u32, *mut c_void, *mut f32) -> c_int,
+    cuda_pack = maspo_cuda_pack:
+        unsafe extern "C" fn(u32, *const c_void, *const c_void, u32, u32, *mut c_void, *mut f32) -> c_int,
     cuda_packed_bytes = maspo_cuda_packed_bytes: unsafe extern "C" fn(u32, u32, u32) -> usize,
 }
 

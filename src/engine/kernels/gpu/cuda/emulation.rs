@@ -24,7 +24,7 @@ static EMULATION: OnceLock<Emulation> = OnceLock::new();
 /// The loaded kernels; `None`, said once, without a compiler.
 pub(crate) fn kernels() -> Option<&'static Api> {
     static KERNELS: OnceLock<Option<Api>> = OnceLock::new();
-    if device::wanted() {
+    if device::wanted() && !device::emulated() {
         return Some(device::kernels());
     }
     KERNELS.get_or_init(emulated).as_ref()
@@ -59,8 +59,8 @@ pub(super) fn succeed(api: &Api, code: c_int) -> Result<(), String> {
             EMULATION.get().filter(|_| code == FAULT).map_or(String::new(), |emulation| emulation.fibers.fault());
         return Err(format!("{}: {fault}", api.meaning(code)));
     }
-    if device::wanted() {
-        device::wait();
+    if let Some(device) = device::device() {
+        device.wait();
     }
     Ok(())
 }
@@ -84,7 +84,7 @@ impl Kernels for Api {
     }
 
     fn shared_limit(&self) -> u32 {
-        if device::wanted() { device::shared_limit() } else { 227 * 1024 }
+        device::device().map_or(227 * 1024, |device| device.shared_limit())
     }
 
     fn order(&self, order: u32) {

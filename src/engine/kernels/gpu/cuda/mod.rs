@@ -5,7 +5,7 @@ mod api;
 mod rules;
 
 #[cfg(all(test, unix))]
-pub(super) mod device;
+pub(crate) mod device;
 #[cfg(all(test, unix))]
 mod emulation;
 #[cfg(all(test, unix))]
