@@ -111,7 +111,7 @@ fn a_failed_init_creates_no_files() {
         assert!(stderr.starts_with("error: ") && stderr.contains(part), "{args:?}: {stderr}");
         assert_eq!(names(folder.path()), ["empty", "file"], "{args:?}");
     };
-    check(&["init", "new", "--model", "nowhere"], "--model names no folder: nowhere does not exist");
+    check(&["init", "new", "--model", "nowhere"], "--model names no folder and no .gguf file: nowhere does not exist");
     check(&["init", "new", "--model", "empty"], "--model names empty, which lacks config.json, tokenizer.json");
     check(&["init", "new", "--model", "nowhere.gguf"], "--model names no file: nowhere.gguf");
     check(&["init", "new", "--model", "embedded:other"], "--model is \"embedded:other\"");

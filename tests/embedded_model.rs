@@ -35,6 +35,7 @@ fn the_greedy_answers_of_the_embedded_model_are_those_of_transformers() {
         model.complete(Request {
             messages: case.messages.clone(),
             max_new_tokens: reference.max_new_tokens,
+            max_thinking_tokens: None,
             sampling: Sampling::GREEDY,
         })
     })));

@@ -17,7 +17,8 @@ fn open(folder: &Path, thinking: bool) -> LocalModel {
 }
 
 fn request(text: &str, max_new_tokens: usize) -> Request {
-    Request { messages: vec![Message::user(text)], max_new_tokens, sampling: Sampling::GREEDY }
+    let messages = vec![Message::user(text)];
+    Request { messages, max_new_tokens, max_thinking_tokens: None, sampling: Sampling::GREEDY }
 }
 
 #[test]
@@ -49,6 +50,55 @@ fn an_answer_of_two_tokens_has_the_product_of_their_probabilities() {
     longer.push(ids[0]);
     let second = block_on(model.engine().score_tokens(longer, vec![vec![ids[1]]])).unwrap().logprobs[0];
     assert!((scores.logprobs[0] - scores.logprobs[1] - second).abs() < 1e-6);
+}
+
+/// A template that opens the thought itself, as those of models that always think.
+const OPENS: &str = "{%- for m in messages %}{{- '<|im_start|>' + m.role + '\\n' + m.content + '<|im_end|>\\n' }}\
+    {%- endfor %}{{- '<|im_start|>assistant\\n<think>\\n' }}";
+
+#[test]
+fn a_thought_that_does_not_end_is_no_answer_unless_it_is_closed() {
+    let folder = tempfile::tempdir().unwrap();
+    TinyModel::default().write(folder.path());
+    std::fs::write(folder.path().join("chat_template.jinja"), OPENS).unwrap();
+    let model = open(folder.path(), false);
+    let complete = |max_thinking_tokens| {
+        let asked = Request { max_thinking_tokens, ..request("The capital of France?", 24) };
+        block_on(model.complete(asked)).unwrap()
+    };
+    let cut = complete(None);
+    assert!(cut.cut_in_reasoning && cut.text.is_empty(), "{cut:?}");
+    let reasoning = cut.reasoning.unwrap();
+    assert!(!reasoning.is_empty());
+    let closed = complete(Some(6));
+    assert!(!closed.cut_in_reasoning && closed.usage.new_tokens <= 24, "{closed:?}");
+    // The last character may be cut in two.
+    let kept = closed.reasoning.clone().unwrap();
+    assert!(reasoning.starts_with(kept.trim_end_matches('\u{FFFD}')), "{closed:?} after {reasoning}");
+    assert_eq!(complete(Some(6)).text, closed.text);
+    let skipped = complete(Some(0));
+    assert_eq!((skipped.reasoning, skipped.cut_in_reasoning), (None, false));
+    assert!(skipped.usage.prompt_tokens > cut.usage.prompt_tokens, "the empty thought is closed in the prompt");
+}
+
+/// The letter is what follows a closed thought, however the template writes it.
+#[test]
+fn answers_are_scored_after_an_empty_thought() {
+    let folder = tempfile::tempdir().unwrap();
+    TinyModel::default().write(folder.path());
+    let score = |thinking| {
+        let model = open(folder.path(), thinking);
+        block_on(model.score(request("A or B?", 1), vec!["A".into(), "B".into()])).unwrap().logprobs
+    };
+    let calm = score(false);
+    assert_eq!(score(true), calm, "thinking is skipped where the template can turn it off");
+    std::fs::write(folder.path().join("chat_template.jinja"), OPENS).unwrap();
+    assert_eq!(score(true), score(false));
+    let model = open(folder.path(), false);
+    let text = "<|im_start|>user\nA or B?<|im_end|>\n<|im_start|>assistant\n<think>\n\n</think>\n\n";
+    let prompt = model.engine().encode_raw(text).unwrap();
+    let answers = ["A", "B"].map(|answer| model.engine().encode_answer(answer).unwrap()).to_vec();
+    assert_eq!(score(false), block_on(model.engine().score_tokens(prompt, answers)).unwrap().logprobs);
 }
 
 #[test]

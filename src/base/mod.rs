@@ -11,5 +11,7 @@ mod stage;
 pub use cancel::CancelToken;
 pub use clock::{Stopwatch, processor_seconds};
 pub use ids::AgentId;
-pub use maspo_engine::base::{Bound, Bounded, Digest, Hasher, Number, OutOfBounds, Rule, Seed, digest_json};
+pub use maspo_engine::base::{
+    Bound, Bounded, Digest, Hasher, Number, OutOfBounds, Placeholder, Rule, Seed, digest_json,
+};
 pub use stage::Stage;

@@ -15,6 +15,8 @@ pub enum Stage {
     FinalCheck,
     /// The coin that replaces the judge in the control arm.
     Coin,
+    /// The sampling seed of a request that has none of its own.
+    Sampling,
     /// Bootstrap resampling.
     Bootstrap,
     /// Synthetic data.
@@ -30,6 +32,7 @@ impl AsRef<str> for Stage {
             Self::Refresh => "refresh",
             Self::FinalCheck => "final-check",
             Self::Coin => "coin",
+            Self::Sampling => "sampling",
             Self::Bootstrap => "bootstrap",
             Self::Data => "data",
         }

@@ -34,6 +34,10 @@ struct StoredUsage {
 #[derive(Serialize, Deserialize)]
 struct StoredCompletion {
     text: String,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    reasoning: Option<String>,
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    cut_in_reasoning: bool,
     finish_reason: FinishReason,
     usage: StoredUsage,
 }
@@ -47,10 +51,11 @@ struct StoredScores {
 }
 
 impl Call {
-    /// A score call. It ignores `max_new_tokens` and `sampling`, which are normalized so that calls
-    /// that differ only there have the same key.
+    /// A score call. It ignores `max_new_tokens`, `max_thinking_tokens` and `sampling`, which are
+    /// normalized so that calls that differ only there have the same key.
     pub(super) fn score(request: Request, answers: Vec<String>) -> Self {
-        Self::Score(Request { max_new_tokens: 0, sampling: Sampling::GREEDY, ..request }, answers)
+        let request = Request { max_new_tokens: 0, max_thinking_tokens: None, sampling: Sampling::GREEDY, ..request };
+        Self::Score(request, answers)
     }
 
     pub(super) fn kind(&self) -> &'static str {
@@ -79,8 +84,9 @@ impl Call {
         match self {
             Self::Complete(_) => {
                 let stored: StoredCompletion = serde_json::from_str(json).ok()?;
-                let StoredCompletion { text, finish_reason, usage } = stored;
-                Some(Answer::Completion(Completion { text, finish_reason, usage: usage.load() }))
+                let StoredCompletion { text, reasoning, cut_in_reasoning, finish_reason, usage } = stored;
+                let usage = usage.load();
+                Some(Answer::Completion(Completion { text, reasoning, cut_in_reasoning, finish_reason, usage }))
             }
             Self::Score(_, answers) => {
                 let stored: StoredScores = serde_json::from_str(json).ok()?;
@@ -95,10 +101,12 @@ impl Call {
 impl Answer {
     pub(super) fn json(&self) -> String {
         match self {
-            Self::Completion(Completion { text, finish_reason, usage }) => serde_json::to_string(&StoredCompletion {
-                text: text.clone(),
-                finish_reason: *finish_reason,
-                usage: StoredUsage::of(usage),
+            Self::Completion(completion) => serde_json::to_string(&StoredCompletion {
+                text: completion.text.clone(),
+                reasoning: completion.reasoning.clone(),
+                cut_in_reasoning: completion.cut_in_reasoning,
+                finish_reason: completion.finish_reason,
+                usage: StoredUsage::of(&completion.usage),
             }),
             Self::Scores(Scores { logprobs, usage }) => serde_json::to_string(&StoredScores {
                 logprobs: logprobs.iter().map(|value| format!("{value:?}")).collect(),

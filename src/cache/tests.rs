@@ -4,8 +4,8 @@
 use super::CachedModel;
 use crate::base::{CancelToken, Digest};
 use crate::chat::{
-    ChatError, ChatModel, Completion, FinishReason, Ledger, Message, Metered, ModelIdentity, ModelRole, Origin,
-    Request, Sampling, Scores, ScriptedModel, Usage,
+    ChatError, ChatModel, Completion, Ledger, Message, Metered, ModelIdentity, ModelRole, Origin, Request, Sampling,
+    Scores, ScriptedModel, Usage,
 };
 use crate::store::{Reader, Store};
 use futures::FutureExt;
@@ -18,7 +18,12 @@ use std::sync::{Arc, Mutex};
 use std::task::{Context, Poll, Waker};
 
 fn request(text: &str) -> Request {
-    Request { messages: vec![Message::user(text)], max_new_tokens: 4, sampling: Sampling::GREEDY }
+    Request {
+        messages: vec![Message::user(text)],
+        max_new_tokens: 4,
+        max_thinking_tokens: None,
+        sampling: Sampling::GREEDY,
+    }
 }
 
 fn open(dir: &Path, model: &Arc<ScriptedModel>) -> CachedModel {
@@ -52,6 +57,7 @@ fn asks() -> impl Strategy<Value = Vec<Ask>> {
     let request = (text.clone(), 1_usize..3, sampling).prop_map(|(text, max_new_tokens, sampling)| Request {
         messages: vec![Message::user(text)],
         max_new_tokens,
+        max_thinking_tokens: None,
         sampling,
     });
     let ask = prop_oneof![
@@ -114,6 +120,7 @@ fn only_what_decides_the_answer_is_in_the_key() {
     assert_eq!(ask(warm.clone()), Origin::Model);
     assert_eq!(ask(Request { sampling: Sampling::at(0.7, 2), ..warm.clone() }), Origin::Model);
     assert_eq!(ask(Request { max_new_tokens: 5, ..request("a") }), Origin::Model);
+    assert_eq!(ask(Request { max_thinking_tokens: Some(2), ..request("a") }), Origin::Model);
     let score = |r: Request, answers: &[&str]| {
         block_on(cached.score(r, answers.iter().map(ToString::to_string).collect())).unwrap().usage.origin
     };
@@ -169,7 +176,7 @@ impl ChatModel for Gated {
         async move {
             let text = receiver.await.expect("the test replies")?;
             let usage = Usage { prompt_tokens: 3, reused_tokens: 1, new_tokens: 2, origin: Origin::Model };
-            Ok(Completion { text: text.into(), finish_reason: FinishReason::Stop, usage })
+            Ok(Completion::of(text, usage))
         }
         .boxed()
     }
@@ -299,4 +306,32 @@ fn the_stored_call_is_readable() {
         connection.prepare("SELECT kind || ' ' || request || ' ' || response FROM calls ORDER BY id").unwrap();
     let rows: Vec<String> = statement.query_map([], |row| row.get(0)).unwrap().map(Result::unwrap).collect();
     expect_test::expect_file!["golden/calls.txt"].assert_eq(&(rows.join("\n") + "\n"));
+}
+
+/// The reasoning is stored beside the content, and what was stored before there was any still
+/// reads.
+#[test]
+fn reasoning_is_stored_beside_the_content() {
+    let dir = tempfile::tempdir().unwrap();
+    let thinks = |request: &Request| match request.messages[0].content.as_str() {
+        "cut" => Completion::cut("so far", Usage::default()),
+        _ => Completion { reasoning: Some("why".into()), ..Completion::of("yes", Usage::default()) },
+    };
+    let model = Arc::new(ScriptedModel::thinking(thinks));
+    let cached = open(dir.path(), &model);
+    for text in ["well?", "cut"] {
+        let first = block_on(cached.complete(request(text))).unwrap();
+        let again = block_on(cached.complete(request(text))).unwrap();
+        assert_eq!(again.usage.origin, Origin::Cache);
+        let parts = |c: &Completion| (c.text.clone(), c.reasoning.clone(), c.cut_in_reasoning, c.finish_reason);
+        assert_eq!(parts(&again), parts(&first));
+        assert_eq!(first.cut_in_reasoning, text == "cut");
+    }
+    drop(cached);
+    let connection = rusqlite::Connection::open(dir.path().join("run.sqlite")).unwrap();
+    let old = r#"{"text":"old","finish_reason":"stop","usage":{"prompt_tokens":1,"reused_tokens":0,"new_tokens":1}}"#;
+    connection.execute("UPDATE calls SET response = ?1", [old]).unwrap();
+    drop(connection);
+    let completion = block_on(open(dir.path(), &model).complete(request("well?"))).unwrap();
+    assert_eq!((completion.text.as_str(), completion.reasoning, completion.cut_in_reasoning), ("old", None, false));
 }

@@ -192,7 +192,12 @@ mod tests {
     use futures::executor::block_on;
 
     fn request(text: &str) -> Request {
-        Request { messages: vec![Message::user(text)], max_new_tokens: 4, sampling: Sampling::GREEDY }
+        Request {
+            messages: vec![Message::user(text)],
+            max_new_tokens: 4,
+            max_thinking_tokens: None,
+            sampling: Sampling::GREEDY,
+        }
     }
 
     #[test]

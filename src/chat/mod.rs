@@ -4,10 +4,12 @@
 //! Everything above this module uses [`ChatModel`] and does not know the engine or the cache behind
 //! it.
 
+mod decoding;
 mod ledger;
 mod model;
 mod scripted;
 
+pub use decoding::{Decoding, RoleModel};
 pub use ledger::{Ledger, LedgerLine, Metered, ModelRole};
 pub use maspo_engine::text::{Message, Speaker};
 pub use maspo_engine::{FinishReason, Sampling};

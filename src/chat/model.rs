@@ -10,8 +10,13 @@ use serde::{Deserialize, Serialize};
 pub struct Request {
     /// The conversation so far; the model answers it.
     pub messages: Vec<Message>,
-    /// The most new tokens. Ignored by [`ChatModel::score`].
+    /// The most new tokens, reasoning and content together. Ignored by [`ChatModel::score`].
     pub max_new_tokens: usize,
+    /// The most tokens of reasoning: a longer thought is closed, and content follows. 0 skips the
+    /// thought; `None` leaves it to `max_new_tokens`. Ignored by [`ChatModel::score`], which always
+    /// skips it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub max_thinking_tokens: Option<usize>,
     /// How tokens are chosen. Ignored by [`ChatModel::score`].
     pub sampling: Sampling,
 }
@@ -45,12 +50,31 @@ pub struct Usage {
 /// The answer to [`ChatModel::complete`].
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
 pub struct Completion {
-    /// The generated text, without control tokens.
+    /// The content: the generated text without control tokens and without the reasoning before it.
     pub text: String,
+    /// The reasoning; `None` if the model did not think. Nothing above the port reads it: agents,
+    /// scorers and judges see the content only.
+    pub reasoning: Option<String>,
+    /// Whether the completion ended in its reasoning. Then the content is empty and there is no
+    /// answer.
+    pub cut_in_reasoning: bool,
     /// Why it ended.
     pub finish_reason: FinishReason,
     /// What it cost.
     pub usage: Usage,
+}
+
+impl Completion {
+    /// A completion of a model that does not think and ended its turn.
+    pub fn of(text: impl Into<String>, usage: Usage) -> Self {
+        Self { text: text.into(), reasoning: None, cut_in_reasoning: false, finish_reason: FinishReason::Stop, usage }
+    }
+
+    /// The completion of a model that was cut off in its reasoning.
+    pub fn cut(reasoning: impl Into<String>, usage: Usage) -> Self {
+        let (reasoning, finish_reason) = (Some(reasoning.into()), FinishReason::Length);
+        Self { text: String::new(), reasoning, cut_in_reasoning: true, finish_reason, usage }
+    }
 }
 
 /// The answer to [`ChatModel::score`].

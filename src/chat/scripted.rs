@@ -1,13 +1,13 @@
 //! A model whose answers are a function of the request. The search logic is tested against it,
 //! without any weights.
 
-use super::{ChatError, ChatModel, Completion, FinishReason, ModelIdentity, Origin, Request, Scores, Usage};
+use super::{ChatError, ChatModel, Completion, ModelIdentity, Origin, Request, Scores, Usage};
 use crate::base::Digest;
 use futures::FutureExt;
 use futures::future::BoxFuture;
 use std::sync::Mutex;
 
-type CompleteFn = dyn Fn(&Request) -> String + Send + Sync;
+type CompleteFn = dyn Fn(&Request) -> Completion + Send + Sync;
 type ScoreFn = dyn Fn(&Request, &[String]) -> Vec<f64> + Send + Sync;
 
 /// A model that answers by calling the functions it was made with, and that records every request.
@@ -21,6 +21,11 @@ pub struct ScriptedModel {
 impl ScriptedModel {
     /// A model that completes with `complete`, and gives all answers equal scores.
     pub fn new(complete: impl Fn(&Request) -> String + Send + Sync + 'static) -> Self {
+        Self::thinking(move |request| Completion::of(complete(request), Usage::default()))
+    }
+
+    /// A model whose completions may have reasoning; their usage is counted here.
+    pub fn thinking(complete: impl Fn(&Request) -> Completion + Send + Sync + 'static) -> Self {
         Self {
             complete: Box::new(complete),
             score: Box::new(|_, answers| vec![-(answers.len() as f64).ln(); answers.len()]),
@@ -49,10 +54,11 @@ impl ChatModel for ScriptedModel {
     fn complete(&self, request: Request) -> BoxFuture<'_, Result<Completion, ChatError>> {
         async move {
             let prompt_tokens = self.record(&request);
-            let text = (self.complete)(&request);
-            let new_tokens = text.split_whitespace().count();
+            let completion = (self.complete)(&request);
+            let texts = completion.reasoning.iter().chain([&completion.text]);
+            let new_tokens = texts.map(|text| text.split_whitespace().count()).sum();
             let usage = Usage { prompt_tokens, reused_tokens: 0, new_tokens, origin: Origin::Model };
-            Ok(Completion { text, finish_reason: FinishReason::Stop, usage })
+            Ok(Completion { usage, ..completion })
         }
         .boxed()
     }

@@ -2,9 +2,10 @@
 
 use super::interrupt::cancel_on_ctrl_c;
 use super::jsonl::{Input, Output, Prepared, answer_all, check_all, parse};
-use super::local::{EngineArgs, fault, model_fields, open_model, prompt_ids};
+use super::local::{EngineArgs, fault, line_prompt, model_fields, open_model};
 use super::{CliError, Exit};
 use crate::chat::{Message, Sampling};
+use crate::engine::text::PromptThought;
 use crate::engine::{EngineOptions, TokenRequest};
 use crate::local::LocalModel;
 use serde::Deserialize;
@@ -49,20 +50,29 @@ pub(super) fn run(args: Args) -> Result<Exit, CliError> {
     let mut output = Output::open(args.engine.output.as_deref(), args.engine.json, &input)?;
     let head = json!({ "schema": 1, "command": "generate", "model": model_fields(&model) });
     let in_flight = EngineOptions::default().queue;
-    answer_all(&input, &mut output, head, in_flight, &cancel, &prepare, async |request| {
+    answer_all(&input, &mut output, head, in_flight, &cancel, &prepare, async |(thought, request)| {
         let result = model.engine().generate(request).await.map_err(fault)?;
-        let answer = json!({
+        let mut answer = json!({
             "text": model.engine().decode(&result.token_ids),
             "token_ids": result.token_ids,
             "finish_reason": result.finish_reason,
             "prompt_tokens": result.prompt_tokens,
             "reused_tokens": result.reused_tokens,
         });
+        // `text` is all of it; what a thinking model wrote is given in its two parts as well.
+        let reply = model.engine().split(thought, &result.token_ids);
+        if let Some(reasoning) = reply.reasoning {
+            answer["reasoning"] = reasoning.into();
+            answer["content"] = reply.content.into();
+        }
         Ok(answer.as_object().cloned().unwrap_or_default())
     })
 }
 
-fn prepare(model: &LocalModel, line: &str, max_tokens: usize) -> Result<Prepared<TokenRequest>, String> {
+/// A request, and where its prompt leaves the model.
+type Generation = (PromptThought, TokenRequest);
+
+fn prepare(model: &LocalModel, line: &str, max_tokens: usize) -> Result<Prepared<Generation>, String> {
     let line: Line = parse(line)?;
     let max_new_tokens = line.max_tokens.unwrap_or(max_tokens);
     let temperature = line.temperature.unwrap_or(0.0);
@@ -77,7 +87,9 @@ fn prepare(model: &LocalModel, line: &str, max_tokens: usize) -> Result<Prepared
         0.0 => Sampling::GREEDY,
         _ => Sampling { temperature, top_k: line.top_k.unwrap_or(0), top_p, seed: line.seed.unwrap_or(0) },
     };
-    let prompt = prompt_ids(model, line.messages, line.prompt, line.input_ids)?;
-    let request = TokenRequest { prompt, max_new_tokens, sampling, ignore_eos: line.ignore_eos, stop: Vec::new() };
-    Ok(Prepared { id: line.id, request })
+    let prompt = line_prompt(model, line.messages, line.prompt, line.input_ids)?;
+    let thought = prompt.thought;
+    let request =
+        TokenRequest { prompt: prompt.ids, max_new_tokens, sampling, ignore_eos: line.ignore_eos, stop: Vec::new() };
+    Ok(Prepared { id: line.id, request: (thought, request) })
 }

@@ -9,6 +9,7 @@ use super::loading::Loading;
 use super::output::print_message;
 use crate::chat::Message;
 use crate::engine::qwen3::Dtype;
+use crate::engine::text::{ChatPrompt, PromptThought};
 use crate::engine::{Date, DtypeRequest, EngineError, EngineOptions, LoadOptions, ModelSource, TokenizerRequirement};
 use crate::local::LocalModel;
 use crate::run::use_threads;
@@ -77,28 +78,30 @@ pub(super) fn model_fields(model: &LocalModel) -> Value {
     json!(model.identity())
 }
 
-/// Returns the prompt of a line, which has exactly one of the three forms.
-pub(super) fn prompt_ids(
+/// Returns the prompt of a line, which has exactly one of the three forms. Only a conversation says
+/// whether it leaves the model in a thought.
+pub(super) fn line_prompt(
     model: &LocalModel,
     messages: Option<Vec<Message>>,
     prompt: Option<String>,
     input_ids: Option<Vec<u32>>,
-) -> Result<Vec<u32>, String> {
+) -> Result<ChatPrompt, String> {
     let engine = model.engine();
-    let ids = match (messages, prompt, input_ids) {
+    let raw = |ids| ChatPrompt { ids, thought: PromptThought::Absent };
+    let prompt = match (messages, prompt, input_ids) {
         (Some(messages), None, None) => {
-            engine.encode_chat(&messages, model.thinking()).map_err(|error| error.to_string())?
+            engine.open_turn(&messages, model.thinking()).map_err(|error| error.to_string())?
         }
-        (None, Some(prompt), None) => engine.encode_raw(&prompt).map_err(|error| error.to_string())?,
-        (None, None, Some(ids)) => ids,
+        (None, Some(prompt), None) => raw(engine.encode_raw(&prompt).map_err(|error| error.to_string())?),
+        (None, None, Some(ids)) => raw(ids),
         (None, None, None) => return Err("one of `messages`, `prompt`, `input_ids` is called for".to_string()),
         _ => return Err("only one of `messages`, `prompt`, `input_ids` can be given".to_string()),
     };
     let vocab_size = engine.config().vocab_size;
-    match ids.iter().find(|id| **id as usize >= vocab_size) {
+    match prompt.ids.iter().find(|id| **id as usize >= vocab_size) {
         Some(&id) => Err(EngineError::Token { id, vocab_size }.to_string()),
-        None if ids.is_empty() => Err(EngineError::EmptyPrompt.to_string()),
-        None => Ok(ids),
+        None if prompt.ids.is_empty() => Err(EngineError::EmptyPrompt.to_string()),
+        None => Ok(prompt),
     }
 }
 

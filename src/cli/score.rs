@@ -2,7 +2,7 @@
 
 use super::interrupt::cancel_on_ctrl_c;
 use super::jsonl::{Input, Output, Prepared, answer_all, check_all, parse};
-use super::local::{EngineArgs, fault, model_fields, open_model, prompt_ids};
+use super::local::{EngineArgs, fault, line_prompt, model_fields, open_model};
 use super::{CliError, Exit};
 use crate::chat::Message;
 use crate::engine::{EngineError, EngineOptions};
@@ -54,7 +54,7 @@ fn prepare(model: &LocalModel, line: &str) -> Result<Prepared<ScoreRequest>, Str
     if line.answers.is_empty() {
         return Err("`answers` is empty".to_string());
     }
-    let prompt = prompt_ids(model, line.messages, line.prompt, line.input_ids)?;
+    let prompt = line_prompt(model, line.messages, line.prompt, line.input_ids)?.ids;
     let mut answers = Vec::with_capacity(line.answers.len());
     for (index, answer) in line.answers.iter().enumerate() {
         let ids = model.engine().encode_answer(answer).map_err(|error| error.to_string())?;

@@ -95,13 +95,16 @@ pub(super) fn chat_error(error: ChatError) -> CliError {
 /// Formats an accuracy as `0.812 (n 64, correct 52, 95 % interval 0.700 to 0.889)`, and adds what
 /// could not be scored.
 pub(super) fn accuracy_line(accuracy: &Accuracy) -> String {
-    let Accuracy { n, correct, accuracy, ci95: (lo, hi), unparsable, overflow } = accuracy;
+    let Accuracy { n, correct, accuracy, ci95: (lo, hi), unparsable, overflow, cut_in_reasoning } = accuracy;
     let mut text = format!("{accuracy:.3} (n {n}, correct {correct}, 95 % interval {lo:.3} to {hi:.3})");
     if *unparsable > 0 {
         text.push_str(&format!(", {unparsable} without an answer"));
     }
     if *overflow > 0 {
         text.push_str(&format!(", {overflow} longer than the model can read"));
+    }
+    if *cut_in_reasoning > 0 {
+        text.push_str(&format!(", {cut_in_reasoning} cut off in the reasoning"));
     }
     text
 }

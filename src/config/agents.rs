@@ -44,16 +44,20 @@ pub(super) fn read(root: &Section<'_>, max_prompt_bytes: usize) -> Option<Arc<Gr
     let agents: Vec<_> = sections.iter().map(agent).collect();
     // Edges may name an agent that has other faults.
     let names: Vec<String> = sections.iter().map(|section| section.get("name").unwrap_or_default()).collect();
+    let before_edges = root.faults.count();
     let edges = edges(root, &names);
-    if root.faults.count() > before {
+    if sections.is_empty() || root.faults.count() > before_edges {
         return None;
     }
-    let agents: Vec<Agent> = agents.into_iter().flatten().collect();
+    // Prompts are checked although a name or a number has a fault, so that all faults are reported
+    // at once.
+    let agents = agents.into_iter().collect::<Option<Vec<Agent>>>()?;
+    let is_sound = root.faults.count() == before;
     if agents.iter().all(|agent| !agent.optimize) {
         root.fault("agent", "leaves nothing to optimize: set `optimize = true` for at least one agent");
     }
     match Graph::new(agents, edges, max_prompt_bytes) {
-        Ok(graph) => Some(Arc::new(graph)),
+        Ok(graph) => is_sound.then(|| Arc::new(graph)),
         Err(faults) => {
             let place = |fault: &GraphError| match fault {
                 GraphError::Prompt { agent, .. } => {
@@ -74,13 +78,11 @@ pub(super) fn read(root: &Section<'_>, max_prompt_bytes: usize) -> Option<Arc<Gr
 }
 
 fn agent(section: &Section<'_>) -> Option<Agent> {
-    let name = section.require_text("name", "the agent's name, unique in the graph").filter(|name| {
-        let sound = !name.contains(|c: char| c.is_whitespace() || c.is_control() || c == '.' || c == '`');
-        if !sound {
-            section.fault("name", "has a blank, a full stop or a back quote; use letters, digits, `-` and `_`");
-        }
-        sound
-    });
+    let name = section.require_text("name", "the agent's name, unique in the graph");
+    let is_forbidden = |c: char| c.is_whitespace() || c.is_control() || c == '.' || c == '`';
+    if name.as_ref().is_some_and(|name| name.contains(is_forbidden)) {
+        section.fault("name", "has a blank, a full stop or a back quote; use letters, digits, `-` and `_`");
+    }
     let role = section.require_text("role", "one or two sentences on what the agent is for; the judge judges by it");
     let prompt = prompt(section);
     let frozen: Vec<String> = section.get("frozen").unwrap_or_default();
@@ -91,7 +93,7 @@ fn agent(section: &Section<'_>) -> Option<Agent> {
     let max_new_tokens = section.number("max_new_tokens", NEW_TOKENS).unwrap_or(MAX_NEW_TOKENS);
     let optimize = section.get("optimize").unwrap_or(true);
     section.finish();
-    Some(Agent { name: name?, role: role?, seed_prompt: prompt?, frozen, max_new_tokens, optimize })
+    Some(Agent { name: name?, role: role.unwrap_or_default(), seed_prompt: prompt?, frozen, max_new_tokens, optimize })
 }
 
 /// Reads `prompt = "…"` or `prompt = { file = "…" }`, without byte-order marks and carriage

@@ -129,15 +129,24 @@ fn scorer(root: &Section<'_>, needed: bool) -> Option<Scorer> {
             }
             None
         }
-        (kind, labels) => {
-            if labels.is_some() {
-                section.fault("labels", "is for `scorer = \"label\"` only");
-            }
-            Some(if kind == ScorerKind::Letter { Scorer::Letter } else { Scorer::Text })
+        (ScorerKind::Letter, labels) => {
+            check_no_labels(&section, labels.is_some());
+            Some(Scorer::Letter)
+        }
+        (ScorerKind::Text, labels) => {
+            check_no_labels(&section, labels.is_some());
+            Some(Scorer::Text)
         }
     };
     section.finish();
     scorer
+}
+
+/// Reports labels that the chosen scorer does not read.
+fn check_no_labels(section: &Section<'_>, has_labels: bool) {
+    if has_labels {
+        section.fault("labels", "is for `scorer = \"label\"` only");
+    }
 }
 
 /// Reads the table of one set. What it does not say is as in the pool (`inherited`), or the

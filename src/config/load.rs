@@ -1,11 +1,16 @@
 //! Makes [`Settings`] from a file and flags, or reports everything that is wrong with them.
 
 use super::error::{ConfigError, Excerpt};
+use super::models::ModelSpec;
 use super::section::{Faults, Section, line_column};
 use super::settings::Settings;
 use super::tree::{Node, Value};
 use super::{agents, context, data, models, options};
 use crate::base::Seed;
+use crate::chat::ModelRole;
+use crate::graph::Graph;
+use crate::judge::JudgeMode;
+use crate::search::Options;
 use std::path::Path;
 use toml::de::DeTable;
 
@@ -84,6 +89,7 @@ fn settings(root: &Section<'_>, skip_bad_rows: bool, check: ModelCheck) -> Optio
             "the pool has {pool} {rows}, fewer than `search.batch` = {batch}: every step uses all of them"
         ));
     }
+    warnings.extend(short_answers(&models, &graph, &options));
     Some(Settings {
         file: file.to_path_buf(),
         name: name?,
@@ -99,6 +105,30 @@ fn settings(root: &Section<'_>, skip_bad_rows: bool, check: ModelCheck) -> Optio
         date: None,
         models,
     })
+}
+
+/// Returns a warning for every role whose thoughts may take all tokens that an answer has.
+fn short_answers(models: &[ModelSpec; 3], graph: &Graph, options: &Options) -> Vec<String> {
+    let [worker, optimizer, judge] = models.each_ref().map(|model| model.decoding.max_thinking_tokens);
+    let agents = graph.agents().iter().map(|agent| {
+        (ModelRole::Worker, worker, format!("`max_new_tokens` of the agent {}", agent.name), agent.max_new_tokens)
+    });
+    let propose = ("`propose.max_new_tokens`".to_string(), options.propose.max_new_tokens);
+    let others =
+        [(ModelRole::Optimizer, optimizer, propose.0, propose.1)]
+            .into_iter()
+            .chain((options.judge.mode == JudgeMode::Text).then(|| {
+                (ModelRole::Judge, judge, "`judge.max_new_tokens`".to_string(), options.judge.max_new_tokens)
+            }));
+    let warning = |(role, thinking, name, tokens): (ModelRole, Option<usize>, String, usize)| {
+        let thinking = thinking.filter(|thinking| *thinking >= tokens)?;
+        Some(format!(
+            "`max_thinking_tokens` of the {} is {thinking}, not less than {name} = {tokens}: a long thought leaves no \
+             answer",
+            role.as_str()
+        ))
+    };
+    agents.chain(others).filter_map(warning).collect()
 }
 
 /// Reads the experiment's name. It becomes part of the run folder's name, so it must be a plain

@@ -137,6 +137,15 @@ impl<'a> Section<'a> {
         Some(number)
     }
 
+    /// Returns a real number that must be within `rule`.
+    pub(super) fn real(&self, key: &'static str, rule: Rule) -> Option<f64> {
+        let number: f64 = self.get(key)?;
+        if !rule.allows(number.into()) {
+            self.fault(key, &format!("is {number}; it must {rule}"));
+        }
+        Some(number)
+    }
+
     /// Reports that `node`, the value of `key`, is not what it should be.
     fn refuse(&self, key: &str, node: &Node, error: &ValueError) {
         let whole = (node.mark, node.value.describe());

@@ -2,7 +2,7 @@
 
 use super::models::ModelSpec;
 use crate::base::{AgentId, Digest, Hasher, Seed, digest_json};
-use crate::chat::ModelRole;
+use crate::chat::{ChatModel, Decoding, ModelRole, RoleModel};
 use crate::engine::{Date, EngineOptions};
 use crate::graph::Graph;
 use crate::rollout::RolloutOptions;
@@ -47,6 +47,11 @@ impl Settings {
         &self.models[role as usize]
     }
 
+    /// Returns `model` decoding as the settings say for `role`.
+    pub fn in_role(&self, role: ModelRole, model: Arc<dyn ChatModel>) -> Arc<dyn ChatModel> {
+        RoleModel::wrap(model, role, self.model(role).decoding, self.seed)
+    }
+
     /// Returns the labelled cases of that name (`train` or `test`).
     pub fn split(&self, name: &str) -> Option<&[Case]> {
         match name {
@@ -58,7 +63,8 @@ impl Settings {
 
     /// Returns the digest of what the run computes: seed, graph, prompts, options, and the rows
     /// themselves. Settings that change no result (names, paths, the engine's options, how much
-    /// runs at once) do not enter, nor do the models, which have identities of their own.
+    /// runs at once) do not enter, nor do the models, which have identities of
+    /// their own; how they sample does.
     pub fn digest(&self) -> Digest {
         let Options { search, reward, judge, misalignment, propose, rollout } = &self.options;
         let rollout = RolloutOptions { max_in_flight: RolloutOptions::default().max_in_flight, ..rollout.clone() };
@@ -83,6 +89,10 @@ impl Settings {
         hasher.field(&digest_json("labelled", &(rows(&self.train), rows(&self.test), &self.scorer)).0);
         if let Some(date) = self.date {
             hasher.field(b"date").field(date.to_string().as_bytes());
+        }
+        let decoding = ModelRole::ALL.map(|role| self.model(role).decoding);
+        if decoding != [Decoding::default(); 3] {
+            hasher.field(&digest_json("decoding", &decoding).0);
         }
         hasher.finish()
     }

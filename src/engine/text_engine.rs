@@ -7,8 +7,10 @@ use crate::executor::Backend;
 use crate::files::{Ends, ModelFiles, ModelSource, open_files, read_config};
 use crate::kernels::Compute;
 use crate::qwen3::{Config, Dtype, ResolvedDtype};
-use crate::text::{ChatTemplate, ChatText, Date, Message, TextError};
-use crate::token_engine::{Counters, EngineError, EngineOptions, ScoreOutput, TokenEngine, TokenOutput, TokenRequest};
+use crate::text::{ChatPrompt, ChatTemplate, ChatText, Date, Message, PromptThought, Reply, TextError};
+use crate::token_engine::{
+    Counters, EngineError, EngineOptions, ScoreOutput, ThoughtLimit, TokenEngine, TokenOutput, TokenRequest,
+};
 use futures::future::BoxFuture;
 use std::sync::Arc;
 
@@ -163,6 +165,28 @@ impl TextEngine {
         self.text()?.encode_chat(messages, thinking)
     }
 
+    /// Returns the prompt of a conversation, and where it leaves the model: in a thought or outside.
+    ///
+    /// # Errors
+    /// Those of [`encode_chat`](Self::encode_chat).
+    pub fn open_turn(&self, messages: &[Message], thinking: bool) -> Result<ChatPrompt, TextError> {
+        self.text()?.open_turn(messages, thinking)
+    }
+
+    /// Returns the prompt of a conversation after which the model goes on with content: a thought
+    /// that it would begin with is closed, empty.
+    ///
+    /// # Errors
+    /// Those of [`encode_chat`](Self::encode_chat).
+    pub fn open_content(&self, messages: &[Message], thinking: bool) -> Result<ChatPrompt, TextError> {
+        self.text()?.open_content(messages, thinking)
+    }
+
+    /// Splits generated ids into reasoning and content; both are empty without a tokenizer.
+    pub fn split(&self, prompt: PromptThought, ids: &[u32]) -> Reply {
+        self.text.as_ref().map(|text| text.split(prompt, ids)).unwrap_or_default()
+    }
+
     /// Returns the token ids of raw text, in which the texts of control tokens become control
     /// tokens.
     ///
@@ -193,6 +217,27 @@ impl TextEngine {
     /// Generates the continuation of token ids.
     pub fn generate(&self, request: TokenRequest) -> BoxFuture<'_, Result<TokenOutput, EngineError>> {
         self.engine.generate(request)
+    }
+
+    /// Generates what follows the prompt of a conversation. A thought of more than
+    /// `max_thinking_tokens` tokens is closed as the template would, and content follows. The prompt
+    /// of `request` is replaced.
+    ///
+    /// # Errors
+    /// Those of [`generate`](Self::generate).
+    pub async fn complete(
+        &self,
+        prompt: ChatPrompt,
+        max_thinking_tokens: Option<usize>,
+        request: TokenRequest,
+    ) -> Result<TokenOutput, EngineError> {
+        let limit = self.text.as_ref().zip(max_thinking_tokens).and_then(|(text, max_tokens)| {
+            let (text, thought) = (Arc::clone(text), prompt.thought);
+            let closing = text.closing().ok()?;
+            let is_open = Arc::new(move |ids: &[u32]| text.split(thought, ids).cut_in_reasoning);
+            Some(ThoughtLimit { max_tokens, closing, is_open })
+        });
+        self.engine.generate_limited(TokenRequest { prompt: prompt.ids, ..request }, limit).await
     }
 
     /// Returns the log-probabilities of answers after a prompt.

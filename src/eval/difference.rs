@@ -62,6 +62,7 @@ mod tests {
             answer: None,
             outcome: if c == '1' { Outcome::Correct } else { Outcome::Wrong },
             overflow: false,
+            cut_in_reasoning: false,
         };
         Evaluation::new(pattern.chars().enumerate().map(item).collect())
     }

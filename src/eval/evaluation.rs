@@ -17,6 +17,9 @@ pub struct ItemResult {
     pub outcome: Outcome,
     /// Whether some agent's prompt was longer than the model can read.
     pub overflow: bool,
+    /// Whether some agent's output ended in its reasoning.
+    #[serde(default)]
+    pub cut_in_reasoning: bool,
 }
 
 impl ItemResult {
@@ -41,6 +44,9 @@ pub struct Accuracy {
     pub unparsable: usize,
     /// The number of cases in which some agent's prompt was longer than the model can read.
     pub overflow: usize,
+    /// The number of cases in which some agent's output ended in its reasoning.
+    #[serde(default)]
+    pub cut_in_reasoning: usize,
 }
 
 /// The evaluation of a set of prompts, case by case.
@@ -64,6 +70,7 @@ impl Evaluation {
             ci95: wilson(correct, n),
             unparsable: count(|item| item.outcome == Outcome::Unparsable),
             overflow: count(|item| item.overflow),
+            cut_in_reasoning: count(|item| item.cut_in_reasoning),
         };
         Self { accuracy, items }
     }
@@ -83,8 +90,13 @@ pub async fn evaluate(
     let traces = runner.run(prompts, &items).await?;
     let results = cases.iter().zip(&traces).map(|(case, trace)| {
         let scored = scorer.score(trace.answer(runner.graph()), &case.answer);
-        let overflow = trace.overflowed();
-        ItemResult { id: case.query.id.clone(), answer: scored.answer, outcome: scored.outcome, overflow }
+        ItemResult {
+            id: case.query.id.clone(),
+            answer: scored.answer,
+            outcome: scored.outcome,
+            overflow: trace.overflowed(),
+            cut_in_reasoning: trace.was_cut_in_reasoning(),
+        }
     });
     Ok(Evaluation::new(results.collect()))
 }
@@ -92,7 +104,7 @@ pub async fn evaluate(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::chat::{ChatModel, Completion, ModelIdentity, Request, Scores, ScriptedModel};
+    use crate::chat::{ChatModel, Completion, ModelIdentity, Request, Scores, ScriptedModel, Usage};
     use crate::graph::{Agent, EdgeView, Graph, sequential};
     use crate::prompt::Template;
     use crate::rollout::RolloutOptions;
@@ -165,8 +177,40 @@ mod tests {
                 ("long", None, Outcome::Unparsable, true),
             ]
         );
-        let Accuracy { n, correct, accuracy, ci95, unparsable, overflow } = got.accuracy;
-        assert_eq!((n, correct, accuracy, unparsable, overflow), (4, 1, 0.25, 2, 1));
+        let Accuracy { n, correct, accuracy, ci95, unparsable, overflow, cut_in_reasoning } = got.accuracy;
+        assert_eq!((n, correct, accuracy, unparsable, overflow, cut_in_reasoning), (4, 1, 0.25, 2, 1, 0));
         assert_eq!(ci95, wilson(1, 4));
+    }
+    #[test]
+    fn an_answer_inside_of_a_cut_thought_is_unparsable_and_counted() {
+        let agent = Agent {
+            name: "solver".into(),
+            role: "r".into(),
+            seed_prompt: Template::new("{question}"),
+            frozen: vec![],
+            max_new_tokens: 8,
+            optimize: true,
+        };
+        let graph = Arc::new(Graph::new(vec![agent], vec![], 100).unwrap());
+        let model = ScriptedModel::thinking(|request| match request.messages[0].content.as_str() {
+            "cut" => Completion::cut("if it were <answer>C</answer> then", Usage::default()),
+            _ => Completion {
+                reasoning: Some("<answer>A</answer>? No.".into()),
+                ..Completion::of("<answer>C</answer>", Usage::default())
+            },
+        });
+        let case = |question: &str| Case {
+            query: Query { id: question.into(), question: question.into(), line: 1 },
+            answer: "C".into(),
+        };
+        let runner = Runner::new(graph.clone(), Arc::new(model), RolloutOptions::default());
+        let cases = [case("whole"), case("cut")];
+        let got = block_on(evaluate(&runner, &Prompts::seed(&graph), &cases, &Scorer::Letter)).unwrap();
+        let shown: Vec<_> = got.items.iter().map(|item| (item.outcome, item.cut_in_reasoning)).collect();
+        assert_eq!(shown, [(Outcome::Correct, false), (Outcome::Unparsable, true)]);
+        assert_eq!((got.accuracy.unparsable, got.accuracy.cut_in_reasoning), (1, 1));
+        // What was recorded before this was counted still reads.
+        let old = r#"{"id": "1", "answer": null, "outcome": "unparsable", "overflow": false}"#;
+        assert!(!serde_json::from_str::<ItemResult>(old).unwrap().cut_in_reasoning);
     }
 }

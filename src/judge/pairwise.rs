@@ -106,11 +106,14 @@ impl Judge {
         let form = if text_mode { ReplyForm::Tagged } else { ReplyForm::Letter };
         let messages = render(question, rubric, a, b, form);
         let max_new_tokens = if text_mode { self.options.max_new_tokens } else { 1 };
-        let request = Request { messages, max_new_tokens, sampling: Sampling::GREEDY };
+        let request = Request { messages, max_new_tokens, max_thinking_tokens: None, sampling: Sampling::GREEDY };
         async move {
             self.record(|stats| stats.asked += 1);
             let reading = if text_mode {
-                self.model.complete(request).await.map(|completion| read_choice(&completion.text))
+                self.model.complete(request).await.map(|completion| {
+                    self.record(|stats| stats.cut_in_reasoning += u64::from(completion.cut_in_reasoning));
+                    read_choice(&completion.text)
+                })
             } else {
                 let scores = self.model.score(request, LETTERS.map(str::to_string).to_vec()).await;
                 scores.map(|scores| read_letters(&scores.logprobs, self.options.min_letter_mass))

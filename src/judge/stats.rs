@@ -24,6 +24,10 @@ pub struct JudgeStats {
     pub low_mass: u64,
     /// The number of comparisons whose reply named no answer.
     pub unparsable: u64,
+    /// The number of replies that ended in their reasoning, each of which makes its comparison
+    /// unparsable.
+    #[serde(default)]
+    pub cut_in_reasoning: u64,
     /// The number of comparisons too long for the model.
     pub overflow: u64,
     /// The number of pairs of orders that agreed on the better answer.

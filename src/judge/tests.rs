@@ -4,7 +4,7 @@
 use super::template::Question;
 use super::*;
 use crate::base::{Digest, Seed};
-use crate::chat::{ChatError, ChatModel, Completion, ModelIdentity, Request, Scores, ScriptedModel};
+use crate::chat::{ChatError, ChatModel, Completion, ModelIdentity, Request, Scores, ScriptedModel, Usage};
 use futures::FutureExt;
 use futures::executor::block_on;
 use futures::future::BoxFuture;
@@ -174,6 +174,25 @@ fn a_text_judge_decides_if_both_orders_agree() {
     let chatter = text_judge(|a, _| if a == "2" { "<choose>A</choose>" } else { "both are fine" });
     check(&chatter, "2", "1", 0.5, VerdictKind::Unparsable);
     assert_eq!((chatter.stats().unparsable, chatter.stats().position_consistency()), (1, None));
+}
+
+/// A choice inside of a thought that did not end is no verdict.
+#[test]
+fn a_reply_that_ends_in_its_reasoning_is_unparsable_and_counted() {
+    let model = ScriptedModel::thinking(|request| {
+        let (a, b) = shown(request);
+        let choice = if a > b { "<choose>A</choose>" } else { "<choose>B</choose>" };
+        if a == "9" || b == "9" {
+            return Completion::cut(format!("perhaps {choice}"), Usage::default());
+        }
+        let reasoning = Some("<choose>A</choose>, or <choose>B</choose>?".into());
+        Completion { reasoning, ..Completion::of(choice, Usage::default()) }
+    });
+    let judge = judge(Arc::new(model), JudgeOptions { mode: JudgeMode::Text, ..JudgeOptions::default() });
+    check(&judge, "2", "1", 1.0, VerdictKind::Decided);
+    assert_eq!((judge.stats().unparsable, judge.stats().cut_in_reasoning), (0, 0));
+    check(&judge, "9", "1", 0.5, VerdictKind::Unparsable);
+    assert_eq!((judge.stats().unparsable, judge.stats().cut_in_reasoning), (1, 2));
 }
 
 /// Three rubrics: "long" prefers x by 3 nats, and "short" and "plain" prefer y by 1 nat each, so

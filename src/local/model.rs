@@ -5,11 +5,15 @@ use crate::chat::{ChatError, ChatModel, Completion, ModelIdentity, Origin, Reque
 use futures::FutureExt;
 use futures::future::BoxFuture;
 use maspo_engine::qwen3::Dtype;
-use maspo_engine::text::TextError;
+use maspo_engine::text::{Message, PromptThought, Reply, TextError};
 use maspo_engine::{
     Backend, DtypeRequest, EngineError, EngineOptions, LoadOptions, ModelSource, OpenError, TextEngine, TokenRequest,
     TokenizerRequirement,
 };
+
+/// Part of the identity of a model that thinks. Raise it when its completions are split otherwise
+/// than before, so that cached answers no longer count.
+const THOUGHT_VERSION: u32 = 1;
 
 /// A model that runs in this process, as a [`ChatModel`]. Clones share one engine.
 #[derive(Clone)]
@@ -29,8 +33,7 @@ impl LocalModel {
         dtype: Dtype,
         thinking: bool,
     ) -> Result<Self, OpenError> {
-        let how = LoadOptions { dtype: DtypeRequest::Requested(dtype), compute: None, date: None, watch: &mut |_| () };
-        Self::open_as(source, options, thinking, TokenizerRequirement::Required, how)
+        Self::open_quietly(source, options, dtype, thinking, TokenizerRequirement::Required)
     }
 
     /// Opens a model that may lack a tokenizer. Without one, only token ids can be continued, and
@@ -44,8 +47,19 @@ impl LocalModel {
         dtype: Dtype,
         thinking: bool,
     ) -> Result<Self, OpenError> {
+        Self::open_quietly(source, options, dtype, thinking, TokenizerRequirement::Optional)
+    }
+
+    /// Opens a model without telling anybody how far it is.
+    fn open_quietly(
+        source: &ModelSource,
+        options: &EngineOptions,
+        dtype: Dtype,
+        thinking: bool,
+        tokenizer: TokenizerRequirement,
+    ) -> Result<Self, OpenError> {
         let how = LoadOptions { dtype: DtypeRequest::Requested(dtype), compute: None, date: None, watch: &mut |_| () };
-        Self::open_as(source, options, thinking, TokenizerRequirement::Optional, how)
+        Self::open_as(source, options, thinking, tokenizer, how)
     }
 
     /// Opens a model with every option of loading spelled out.
@@ -76,6 +90,12 @@ impl LocalModel {
     pub fn thinking(&self) -> bool {
         self.thinking
     }
+
+    /// Returns whether a turn begins in a thought, or is expected to open one.
+    fn may_think(&self) -> bool {
+        let prompt = self.engine.open_turn(&[Message::user("?")], self.thinking);
+        prompt.is_ok_and(|prompt| matches!(prompt.thought, PromptThought::Open | PromptThought::Expected))
+    }
 }
 
 impl From<EngineError> for ChatError {
@@ -98,31 +118,37 @@ impl From<TextError> for ChatError {
 impl ChatModel for LocalModel {
     fn complete(&self, request: Request) -> BoxFuture<'_, Result<Completion, ChatError>> {
         async move {
-            let prompt = self.engine.encode_chat(&request.messages, self.thinking)?;
-            let output = self
-                .engine
-                .generate(TokenRequest {
-                    prompt,
-                    max_new_tokens: request.max_new_tokens,
-                    sampling: request.sampling,
-                    ignore_eos: false,
-                    stop: Vec::new(),
-                })
-                .await?;
+            let limit = request.max_thinking_tokens;
+            let prompt = match limit {
+                Some(0) => self.engine.open_content(&request.messages, self.thinking)?,
+                _ => self.engine.open_turn(&request.messages, self.thinking)?,
+            };
+            let thought = prompt.thought;
+            let request = TokenRequest {
+                prompt: Vec::new(),
+                max_new_tokens: request.max_new_tokens,
+                sampling: request.sampling,
+                ignore_eos: false,
+                stop: Vec::new(),
+            };
+            let output = self.engine.complete(prompt, limit, request).await?;
             let usage = Usage {
                 prompt_tokens: output.prompt_tokens,
                 reused_tokens: output.reused_tokens,
                 new_tokens: output.token_ids.len(),
                 origin: Origin::Model,
             };
-            Ok(Completion { text: self.engine.decode(&output.token_ids), finish_reason: output.finish_reason, usage })
+            let Reply { reasoning, content, cut_in_reasoning } = self.engine.split(thought, &output.token_ids);
+            let finish_reason = output.finish_reason;
+            Ok(Completion { text: content, reasoning, cut_in_reasoning, finish_reason, usage })
         }
         .boxed()
     }
 
     fn score(&self, request: Request, answers: Vec<String>) -> BoxFuture<'_, Result<Scores, ChatError>> {
         async move {
-            let prompt = self.engine.encode_chat(&request.messages, self.thinking)?;
+            // The answers are content: whatever the model would think before them is skipped.
+            let prompt = self.engine.open_content(&request.messages, self.thinking)?.ids;
             let answers =
                 answers.iter().map(|answer| self.engine.encode_answer(answer)).collect::<Result<Vec<_>, _>>()?;
             let output = self.engine.score_tokens(prompt, answers).await?;
@@ -139,7 +165,11 @@ impl ChatModel for LocalModel {
 
     fn identity(&self) -> ModelIdentity {
         let mut hasher = Hasher::new("maspo local model and thinking");
-        let digest = hasher.field(&self.engine.digest().0).field(&[u8::from(self.thinking)]).finish();
+        hasher.field(&self.engine.digest().0).field(&[u8::from(self.thinking)]);
+        if self.may_think() {
+            hasher.field(&THOUGHT_VERSION.to_le_bytes());
+        }
+        let digest = hasher.finish();
         let name = match self.engine.backend() {
             Backend::Candle => format!("{} on candle", self.engine.name()),
             Backend::Native | Backend::Auto => self.engine.name().to_string(),

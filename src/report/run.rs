@@ -89,6 +89,10 @@ pub struct RunReport {
     /// The number of agent runs of the search whose prompt was too long for the model; their output
     /// counts as empty.
     pub overflows: u64,
+    /// The number of agent runs of the search whose output ended in its reasoning; it counts as
+    /// empty, too.
+    #[serde(default)]
+    pub cut_in_reasoning: u64,
     /// The wall-clock seconds of the process that finished the run.
     pub seconds: f64,
     /// Warnings for the user.
@@ -150,6 +154,7 @@ impl RunReport {
             ledger: inputs.bill,
             avoided: result.avoided,
             overflows: result.overflows,
+            cut_in_reasoning: result.cut_in_reasoning,
             seconds: inputs.seconds,
             warnings: inputs.warnings,
             egress_lock: inputs.egress_lock,

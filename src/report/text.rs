@@ -91,6 +91,7 @@ impl RunReport {
                 thousands(many)
             )),
         }
+        warnings.extend(cut_in_reasoning(self.cut_in_reasoning));
         let copied = |line: &super::CopiedLine| {
             format!(
                 "the prompt of {} repeats query {} of the pool: \"{}\"",
@@ -102,6 +103,16 @@ impl RunReport {
         warnings.extend(self.copied.iter().map(copied));
         warnings
     }
+}
+
+/// Returns the warning about answers that ended in their reasoning, if there were any.
+pub(super) fn cut_in_reasoning(count: u64) -> Option<String> {
+    let what = match count {
+        0 => return None,
+        1 => "1 answer of an agent ended in its reasoning and counted as empty".to_string(),
+        many => format!("{} answers of agents ended in their reasoning and counted as empty", thousands(many)),
+    };
+    Some(format!("{what}: raise `max_new_tokens`, or set `model.worker.max_thinking_tokens`"))
 }
 
 pub(super) fn models(models: &Models) -> String {
@@ -145,8 +156,12 @@ fn final_check(check: &FinalCheck) -> String {
 fn judge(line: &JudgeLine) -> String {
     let JudgeLine { position_consistency, tie_rate, unparsable_rate, counts } = line;
     let percent = |rate: &Option<f64>| rate.map_or("none asked".to_string(), |rate| format!("{:.1} %", rate * 100.0));
+    let cut = match counts.cut_in_reasoning {
+        0 => String::new(),
+        cut => format!(" ({} ended in the reasoning)", counted(cut as usize, "reply", "replies")),
+    };
     format!(
-        "Judge     {} comparisons, {} of equal texts; both orders agreed {}, ties {}, unparsable {}\n",
+        "Judge     {} comparisons, {} of equal texts; both orders agreed {}, ties {}, unparsable {}{cut}\n",
         thousands(counts.comparisons),
         thousands(counts.identical),
         percent(position_consistency),
@@ -161,6 +176,6 @@ pub(super) fn counted(number: usize, one: &str, many: &str) -> String {
 }
 
 /// Returns the reason's name in JSON.
-fn kebab(reason: &crate::prompt::Rejection) -> String {
+pub(super) fn kebab(reason: &crate::prompt::Rejection) -> String {
     serde_json::to_value(reason).ok().and_then(|value| Some(value.as_str()?.to_string())).unwrap_or_default()
 }

@@ -27,7 +27,7 @@ fn trace(item: usize, outputs: &[&str]) -> Trace {
     let run = |(at, output): (usize, &&str)| {
         let context = if at == 0 { String::new() } else { format!("context {at}") };
         let (output, overflow) = (output.to_string(), output.is_empty());
-        Arc::new(AgentRun { context, output, summary: None, overflow, input: Digest::of(b"") })
+        Arc::new(AgentRun { context, output, summary: None, overflow, cut_in_reasoning: false, input: Digest::of(b"") })
     };
     Trace::new(item, format!("question {item}").into(), outputs.iter().enumerate().map(run).collect())
 }

@@ -2,7 +2,7 @@
 //! those above it.
 
 use crate::base::{AgentId, Digest};
-use crate::chat::{ChatError, ChatModel, Completion, FinishReason, ModelIdentity, Request, Scores, Usage};
+use crate::chat::{ChatError, ChatModel, Completion, ModelIdentity, Request, Scores, Usage};
 use crate::graph::{Agent, Edge, EdgeView, Graph};
 use crate::prompt::Template;
 use futures::FutureExt;
@@ -103,7 +103,7 @@ impl ChatModel for SlowModel {
             step_back((self.delay)(text(&request))).await;
             self.open.fetch_sub(1, Ordering::SeqCst);
             let text = (self.answer)(text(&request))?;
-            Ok(Completion { text, finish_reason: FinishReason::Stop, usage: Usage::default() })
+            Ok(Completion::of(text, Usage::default()))
         }
         .boxed()
     }

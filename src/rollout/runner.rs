@@ -4,7 +4,7 @@
 use super::view::{context, extracted, first_words, summary_request, summary_tokens};
 use super::{AgentRun, Prompts, RolloutOptions, Trace};
 use crate::base::{AgentId, Digest};
-use crate::chat::{ChatError, ChatModel, Message, Request, Sampling};
+use crate::chat::{ChatError, ChatModel, Completion, Message, Request, Sampling};
 use crate::graph::{EdgeView, Graph};
 use crate::prompt::Template;
 use futures::future::{BoxFuture, Shared, try_join_all};
@@ -29,6 +29,15 @@ struct Counters {
     upstream_reused: AtomicU64,
     unchanged_skipped: AtomicU64,
     overflows: AtomicU64,
+    cut_in_reasoning: AtomicU64,
+}
+
+/// What the worker answered; empty without an answer.
+#[derive(Default)]
+struct Answer {
+    text: String,
+    overflow: bool,
+    cut_in_reasoning: bool,
 }
 
 fn count(counter: &AtomicU64) {
@@ -76,6 +85,11 @@ impl Runner {
     /// The number of worker calls so far whose prompt was too long for the model.
     pub fn overflows(&self) -> u64 {
         self.counters.overflows.load(Ordering::Relaxed)
+    }
+
+    /// The number of worker calls so far whose answer ended in its reasoning.
+    pub fn cut_in_reasoning(&self) -> u64 {
+        self.counters.cut_in_reasoning.load(Ordering::Relaxed)
     }
 
     /// Runs the whole graph on every item `(index in the pool, query)`. There is one trace per
@@ -189,9 +203,9 @@ impl Runner {
                 return Ok(if same { before.clone() } else { Arc::new(AgentRun { context, ..(**before).clone() }) });
             }
         }
-        let answer = self.ask(Message::user(message), self.graph.agent(id).max_new_tokens).await?;
-        let overflow = answer.is_none();
-        Ok(Arc::new(AgentRun { context, output: answer.unwrap_or_default(), summary: None, overflow, input }))
+        let Answer { text: output, overflow, cut_in_reasoning } =
+            self.ask(Message::user(message), self.graph.agent(id).max_new_tokens, None).await?;
+        Ok(Arc::new(AgentRun { context, output, summary: None, overflow, cut_in_reasoning, input }))
     }
 
     async fn summary(
@@ -212,20 +226,33 @@ impl Runner {
             }
         }
         let words = self.options.summary_words;
-        let summary = self.ask(summary_request(output, words), summary_tokens(words)).await?;
+        // A thought would take the few tokens of a summary.
+        let summary = self.ask(summary_request(output, words), summary_tokens(words), Some(0)).await?;
         // If an output nearly fills the model, there is no room for the summary's instructions, and
-        // its beginning replaces the summary.
-        Ok(first_words(summary.as_ref().unwrap_or(output), words).into())
+        // its beginning replaces the summary. So it does if the summary ended in its reasoning.
+        let text = if summary.overflow || summary.cut_in_reasoning { output } else { &summary.text };
+        Ok(first_words(text, words).into())
     }
 
-    /// Returns the worker's greedy answer; `None` if the message is too long for it.
-    async fn ask(&self, message: Message, max_new_tokens: usize) -> Result<Option<String>, ChatError> {
-        let request = Request { messages: vec![message], max_new_tokens, sampling: Sampling::GREEDY };
+    /// Returns the worker's greedy answer, which is empty if the message is too long for it.
+    async fn ask(
+        &self,
+        message: Message,
+        max_new_tokens: usize,
+        max_thinking_tokens: Option<usize>,
+    ) -> Result<Answer, ChatError> {
+        let messages = vec![message];
+        let request = Request { messages, max_new_tokens, max_thinking_tokens, sampling: Sampling::GREEDY };
         match self.worker.complete(request).await {
-            Ok(completion) => Ok(Some(completion.text)),
+            Ok(Completion { text, cut_in_reasoning, .. }) => {
+                if cut_in_reasoning {
+                    count(&self.counters.cut_in_reasoning);
+                }
+                Ok(Answer { text, overflow: false, cut_in_reasoning })
+            }
             Err(ChatError::Overflow { .. }) => {
                 count(&self.counters.overflows);
-                Ok(None)
+                Ok(Answer { overflow: true, ..Answer::default() })
             }
             Err(error) => Err(error),
         }

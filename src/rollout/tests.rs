@@ -4,7 +4,7 @@
 use super::fixture::{OVERFLOW, SlowModel, graph, text};
 use super::*;
 use crate::base::{AgentId, Digest};
-use crate::chat::{ChatError, ChatModel, ScriptedModel};
+use crate::chat::{ChatError, ChatModel, Completion, ScriptedModel, Usage};
 use crate::graph::EdgeView::{Extracted, Raw, Summary};
 use crate::graph::{EdgeView, Graph};
 use crate::prompt::Template;
@@ -122,6 +122,44 @@ fn a_summary_is_written_once_cut_to_its_words_and_shared() {
     rerun(&runner, &base, 0, "A {question}");
     let asked: Vec<_> = model.seen()[5..].iter().map(|r| text(r).chars().next().unwrap()).collect();
     assert_eq!(asked, ['A', 'S', 'd']);
+}
+
+/// A worker that thinks: about `cut` it never ends.
+fn thinker() -> ScriptedModel {
+    ScriptedModel::thinking(|request| match text(request) {
+        message if message.contains("cut") => Completion::cut(format!("LEAK {message}"), Usage::default()),
+        message => Completion {
+            reasoning: Some(format!("LEAK {message}")),
+            ..Completion::of(format!("({message})"), Usage::default())
+        },
+    })
+}
+
+#[test]
+fn a_successor_and_a_summary_see_no_reasoning() {
+    let graph = graph("abc", &[(0, 1, Summary), (0, 2, Raw), (1, 2, Raw)]);
+    let model = Arc::new(thinker());
+    let runner = runner(&graph, model.clone());
+    let trace = run_one(&runner, "q");
+    assert_eq!(trace.output(AgentId(0)), "(a q)");
+    assert!(model.seen().iter().all(|request| !text(request).contains("LEAK")), "{:#?}", model.seen());
+    // A thought would take the few tokens of a summary, so it is skipped.
+    for request in model.seen() {
+        assert_eq!(request.max_thinking_tokens, text(&request).starts_with("Summarize").then_some(0));
+    }
+    assert_eq!((runner.cut_in_reasoning(), trace.was_cut_in_reasoning()), (0, false));
+}
+
+#[test]
+fn an_output_that_ends_in_its_reasoning_is_empty_and_counted() {
+    let graph = graph("abc", &[(0, 1, Raw), (1, 2, Raw)]);
+    let runner = runner(&graph, Arc::new(thinker()));
+    let traces = block_on(runner.run(&Prompts::seed(&graph), &items(&["q", "cut"]))).unwrap();
+    assert_eq!(outputs(&traces[0], &graph), ["(a q)", "(b (a q))", "(c (b (a q)))"]);
+    assert_eq!(outputs(&traces[1], &graph), ["", "(b )", "(c (b ))"]);
+    assert!(traces[1].run(AgentId(0)).cut_in_reasoning && traces[1].run(AgentId(0)).is_blank());
+    assert!(traces[1].was_cut_in_reasoning() && !traces[0].was_cut_in_reasoning());
+    assert_eq!((runner.cut_in_reasoning(), runner.overflows()), (1, 0));
 }
 
 #[test]

@@ -9,14 +9,17 @@ use std::sync::Arc;
 pub struct AgentRun {
     /// The context C_i that the agent was shown of its predecessors; empty if it has none.
     pub context: String,
-    /// The output o_i; empty after an overflow.
+    /// The output o_i without its reasoning; empty after an overflow.
     pub output: String,
     /// The summary of the output, if some successor sees one.
     pub summary: Option<String>,
     /// Whether the prompt was too long for the model. Then there is no answer, and the graph runs
     /// on without it.
     pub overflow: bool,
-    /// The digest of the rendered prompt. Decoding is greedy, so equal inputs have equal outputs.
+    /// Whether the output ended in its reasoning. Then there is no answer either.
+    pub cut_in_reasoning: bool,
+    /// The digest of the rendered prompt. Decoding is greedy or seeded by
+    /// the prompt, so equal inputs have equal outputs.
     pub input: Digest,
 }
 
@@ -60,6 +63,11 @@ impl Trace {
     /// The system's answer, which is the output of the terminal agent.
     pub fn answer(&self, graph: &Graph) -> &str {
         self.output(graph.terminal())
+    }
+
+    /// Whether some agent's output ended in its reasoning.
+    pub fn was_cut_in_reasoning(&self) -> bool {
+        self.runs.iter().any(|run| run.cut_in_reasoning)
     }
 
     /// Whether some agent's prompt was too long for the model.

@@ -65,7 +65,7 @@ fn open(
     compute: Option<crate::engine::kernels::Compute>,
     observer: &mut dyn Observer,
 ) -> Result<LocalModel, OpenError> {
-    let ModelSpec { source, dtype, thinking } = spec;
+    let ModelSpec { source, dtype, thinking, decoding: _ } = spec;
     let name = source.name();
     let dtype = dtypes.map_or(DtypeRequest::Requested(*dtype), |dtypes| DtypeRequest::Resolved(dtypes[role as usize]));
     let how = LoadOptions { dtype, compute, date: Some(date), watch: &mut |news| observer.opening(&name, news) };
@@ -144,13 +144,14 @@ fn same_weights(one: &ModelSpec, other: &ModelSpec) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::chat::Decoding;
     use crate::engine::ModelSource;
 
     #[test]
     fn models_that_differ_in_thinking_alone_are_opened_once() {
         let spec = |source: &str, dtype, thinking| {
             let source = ModelSource::parse(source).unwrap();
-            ModelSpec { source, dtype, thinking }
+            ModelSpec { source, dtype, thinking, decoding: Decoding::default() }
         };
         let small = spec("embedded:triage", Dtype::Auto, false);
         let thinking = ModelSpec { thinking: true, ..small.clone() };

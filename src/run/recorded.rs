@@ -107,7 +107,8 @@ impl RecordedRun<'_> {
     ) -> Result<RunReport, RunError> {
         let (settings, watch) = (self.settings, Stopwatch::start());
         let cached = ModelRole::ALL.map(|role| -> Arc<dyn ChatModel> {
-            Arc::new(CachedModel::new(models.role(settings, role), store.clone()))
+            let cached = CachedModel::new(models.role(settings, role), store.clone());
+            settings.in_role(role, Arc::new(cached))
         });
         let optimizer = Optimizer::of_settings(settings, cached).cancel(cancel);
         observer.started(&settings.graph, &optimizer.plan(), optimizer.ledger());

@@ -48,7 +48,7 @@ impl<'a> LabelledRun<'a> {
         let surroundings =
             Surroundings { dtypes: None, backend: None, date: settings.date.unwrap_or_else(Date::today) };
         let models = open_models(settings, &[ModelRole::Worker], surroundings, observer)?;
-        let model = models.role(settings, ModelRole::Worker);
+        let model = settings.in_role(ModelRole::Worker, models.role(settings, ModelRole::Worker));
         let (identity, ledger) = (model.identity(), Ledger::new());
         let worker = Metered::new(model, ModelRole::Worker, ledger.clone(), observer.cancel());
         Ok(Self { settings, labelled, worker: Arc::new(worker), identity, ledger })

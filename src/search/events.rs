@@ -121,6 +121,9 @@ pub struct Refreshed {
     pub avoided: Avoided,
     /// The number of worker calls so far whose prompt was too long for the model.
     pub overflows: u64,
+    /// The number of worker calls so far whose answer ended in its reasoning.
+    #[serde(default)]
+    pub cut_in_reasoning: u64,
 }
 
 /// The number of candidates that a step is about to evaluate.
@@ -167,6 +170,9 @@ pub struct Step {
     pub avoided: Avoided,
     /// The number of worker calls so far whose prompt was too long for the model.
     pub overflows: u64,
+    /// The number of worker calls so far whose answer ended in its reasoning.
+    #[serde(default)]
+    pub cut_in_reasoning: u64,
 }
 
 /// One candidate of a step and its outcome.
@@ -176,6 +182,18 @@ pub struct CandidateRecord {
     pub parent: usize,
     /// Whether it was evaluated or rejected.
     pub outcome: Outcome,
+}
+
+impl CandidateRecord {
+    /// The record without the text of a rejected candidate, as the result's digest covers it.
+    pub(super) fn decided(&self) -> Self {
+        match &self.outcome {
+            Outcome::Rejected { reason, .. } => {
+                Self { parent: self.parent, outcome: Outcome::Rejected { reason: *reason, text: None } }
+            }
+            Outcome::Scored { .. } => self.clone(),
+        }
+    }
 }
 
 /// The outcome of a candidate. In JSON the field `outcome` names the variant.
@@ -204,6 +222,10 @@ pub enum Outcome {
     Rejected {
         /// The reason.
         reason: Rejection,
+        /// The prompt that was rejected, or the whole reply if no prompt was found in it; `None`
+        /// if there is no reply. No digest covers it.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        text: Option<String>,
     },
 }
 
@@ -254,4 +276,7 @@ pub struct Finished {
     pub avoided: Avoided,
     /// The number of worker calls whose prompt was too long for the model.
     pub overflows: u64,
+    /// The number of worker calls whose answer ended in its reasoning.
+    #[serde(default)]
+    pub cut_in_reasoning: u64,
 }

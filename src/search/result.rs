@@ -59,6 +59,9 @@ pub struct SearchResult {
     /// The number of worker calls whose prompt was too long for the model. Such an answer is empty
     /// and loses every comparison.
     pub overflows: u64,
+    /// The number of worker calls whose answer ended in its reasoning. It counts as empty, too.
+    #[serde(default)]
+    pub cut_in_reasoning: u64,
 }
 
 /// One prompt of one agent, with its place in the lineage.
@@ -125,7 +128,10 @@ impl SearchResult {
     pub fn result_hash(&self) -> Digest {
         let refreshes: Vec<_> =
             self.refreshes.iter().map(|r| (r.round, r.agent, &r.batch, &r.after, r.tau, r.top1, r.applied)).collect();
-        let steps: Vec<_> = self.steps.iter().map(|s| (&s.batch, &s.parents, &s.candidates, &s.beam, s.best)).collect();
+        let decided =
+            |candidates: &[CandidateRecord]| candidates.iter().map(CandidateRecord::decided).collect::<Vec<_>>();
+        let steps: Vec<_> =
+            self.steps.iter().map(|s| (&s.batch, &s.parents, decided(&s.candidates), &s.beam, s.best)).collect();
         let check = self.final_check.as_ref().map(|check| (&check.batch, &check.values, check.verdict));
         digest_json("maspo result", &(&self.seed_prompts, steps, refreshes, check, self.kept_seed, &self.prompts))
     }
@@ -173,12 +179,14 @@ impl SearchResult {
             judge: JudgeStats::default(),
             avoided: Avoided::default(),
             overflows: 0,
+            cut_in_reasoning: 0,
         }
     }
 
     fn add_refresh(&mut self, refreshed: &Refreshed) {
         self.refreshes.push(refreshed.clone());
-        (self.judge, self.avoided, self.overflows) = (refreshed.judge, refreshed.avoided, refreshed.overflows);
+        (self.judge, self.avoided) = (refreshed.judge, refreshed.avoided);
+        (self.overflows, self.cut_in_reasoning) = (refreshed.overflows, refreshed.cut_in_reasoning);
     }
 
     fn add_step(&mut self, step: &Step) {
@@ -193,12 +201,13 @@ impl SearchResult {
             }
         }
         self.steps.push(step.clone());
-        (self.judge, self.avoided, self.overflows) = (step.judge, step.avoided, step.overflows);
+        (self.judge, self.avoided) = (step.judge, step.avoided);
+        (self.overflows, self.cut_in_reasoning) = (step.overflows, step.cut_in_reasoning);
     }
 
     fn add_candidate(&mut self, step: &Step, candidate: &CandidateRecord) {
         match &candidate.outcome {
-            Outcome::Rejected { reason } => *self.rejections.entry(*reason).or_default() += 1,
+            Outcome::Rejected { reason, .. } => *self.rejections.entry(*reason).or_default() += 1,
             Outcome::Scored { id, prompt, reward, score, local_better, misaligned, .. } => {
                 self.lineage.push(Lineage {
                     agent: step.agent,
@@ -230,6 +239,7 @@ impl SearchResult {
         self.prompts = finished.prompts.clone();
         self.kept_seed = finished.kept_seed;
         self.copied = finished.copied.clone();
-        (self.judge, self.avoided, self.overflows) = (finished.judge, finished.avoided, finished.overflows);
+        (self.judge, self.avoided) = (finished.judge, finished.avoided);
+        (self.overflows, self.cut_in_reasoning) = (finished.overflows, finished.cut_in_reasoning);
     }
 }

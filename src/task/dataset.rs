@@ -1,10 +1,10 @@
 //! Loads data sets: JSONL files as lists of queries, with or without gold answers.
 
-use super::contents::{CONTENTS_HINT, contents};
 use super::error::LoadError;
 use super::lines::{Lines, MAX_LINE_BYTES, MAX_ROWS};
 use super::row::{Fields, Row, parse};
 use super::scorer::Scorer;
+use crate::base::Placeholder;
 use std::collections::HashMap;
 use std::fs::File;
 use std::io::BufReader;
@@ -143,7 +143,7 @@ fn not_lines(first: &str) -> Option<(&'static str, &'static str)> {
             "a JSON object over several lines",
             "a JSONL file has one object a line: convert it, e.g. with `jq -c .`",
         )),
-        _ => contents(text).map(|found| (found, CONTENTS_HINT)),
+        _ => Placeholder::find(first.as_bytes()).map(|found| (found.name, found.hint)),
     }
 }
 
@@ -392,14 +392,14 @@ mod tests {
             "version https://git-lfs.github.com/spec/v1\noid sha256:4d7a\nsize 12\n",
             |_| {},
             expect![[r#"
-                FILE holds a Git LFS pointer; fetch the file itself
+                FILE holds a Git LFS pointer; run `git lfs pull` in its folder, or download the file
             "#]],
         );
         check(
             "<!DOCTYPE html><html><title>404</title></html>\n",
             |s| s.skip_bad_rows = true,
             expect![[r#"
-                FILE holds an HTML page; fetch the file itself
+                FILE holds an HTML page; download the file again
             "#]],
         );
         // A row that is a list is one bad row.

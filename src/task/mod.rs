@@ -3,7 +3,6 @@
 
 mod answer;
 mod compare;
-mod contents;
 mod dataset;
 mod error;
 mod letter;
@@ -15,7 +14,6 @@ mod scorer;
 mod tokens;
 
 pub use compare::normalised;
-pub use contents::{CONTENTS_HINT, contents};
 pub use dataset::{Case, Dataset, Query, Source, load_cases, load_queries};
 pub use error::LoadError;
 pub use lines::{LineFault, MAX_LINE_BYTES, MAX_ROWS};

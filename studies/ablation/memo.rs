@@ -102,7 +102,12 @@ mod tests {
     use maspo::chat::{Message, Sampling, ScriptedModel};
 
     fn request(text: &str) -> Request {
-        Request { messages: vec![Message::user(text)], max_new_tokens: 4, sampling: Sampling::GREEDY }
+        Request {
+            messages: vec![Message::user(text)],
+            max_new_tokens: 4,
+            max_thinking_tokens: None,
+            sampling: Sampling::GREEDY,
+        }
     }
 
     #[test]

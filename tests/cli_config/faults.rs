@@ -54,7 +54,7 @@ fn missing_files_are_named() {
     experiment.with("embedded:triage", "nowhere").check(
         "validate x.toml",
         expect![[r#"
-            error: x.toml:4: `model.path` names no folder: nowhere does not exist
+            error: x.toml:4: `model.path` names no folder and no .gguf file: nowhere does not exist
               |
             4 | path = "nowhere"
               |        ^^^^^^^^^
@@ -64,7 +64,7 @@ fn missing_files_are_named() {
     experiment.check(
         "eval x.toml",
         expect![[r#"
-            error: x.toml:4: `model.path` names no folder: nowhere does not exist
+            error: x.toml:4: `model.path` names no folder and no .gguf file: nowhere does not exist
               |
             4 | path = "nowhere"
               |        ^^^^^^^^^
@@ -276,6 +276,23 @@ fn graphs_that_cannot_run_are_refused() {
             exit 2
         "#]],
     );
+}
+
+#[test]
+fn a_bad_name_hides_no_fault_of_a_prompt() {
+    let experiment = Experiment::new();
+    experiment.write("decide.txt", b"Is {question} <answer>human</answer>?");
+    experiment.with("name = \"extract\"", "name = \"ex tract\"").check("validate x.toml", expect![[r#"
+        error: x.toml:8: `agent.ex tract.name` has a blank, a full stop or a back quote; use letters, digits, `-` and `_`
+          |
+        8 | name = "ex tract"
+          |        ^^^^^^^^^^
+        error: x.toml:15: agent `decide`: the prompt lacks {context}
+           |
+        15 | prompt = { file = "decide.txt" }
+           |          ^^^^^^^^^^^^^^^^^^^^^^^
+        exit 2
+    "#]]);
 }
 
 #[test]

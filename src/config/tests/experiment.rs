@@ -76,6 +76,18 @@ struct Model {
     /// Whether the chat template turns thinking on.
     #[schemars(extend("default" = false))]
     thinking: Option<bool>,
+    /// The sampling temperature; 0 takes the likeliest token. It holds for the worker and
+    /// for a judge that writes; the optimizer has `propose.temperature`. By default 0.
+    temperature: Option<f64>,
+    /// Sample from the smallest set of tokens whose probabilities reach this. By default 1.
+    top_p: Option<f64>,
+    /// Sample from this many of the likeliest tokens; 0 is all of them. By default
+    /// 0.
+    top_k: Option<u64>,
+    /// The most tokens of a thought, which is then closed so that the answer follows; 0 skips it.
+    /// `max_new_tokens` bounds the thought and the answer together. By default there is no other
+    /// bound.
+    max_thinking_tokens: Option<u64>,
     /// Another model for the worker, which runs the agents.
     worker: Option<Role>,
     /// Another model for the optimizer, which writes candidates.
@@ -94,6 +106,18 @@ struct Role {
     dtype: Option<String>,
     /// Whether the chat template turns thinking on for this role. By default `model.thinking`.
     thinking: Option<bool>,
+    /// The sampling temperature; 0 takes the likeliest token. By default
+    /// `model.temperature`; for the optimizer `propose.temperature`.
+    temperature: Option<f64>,
+    /// Sample from the smallest set of tokens whose probabilities reach this. By default
+    /// `model.top_p`.
+    top_p: Option<f64>,
+    /// Sample from this many of the likeliest tokens; 0 is all of them. By default
+    /// `model.top_k`.
+    top_k: Option<u64>,
+    /// The most tokens of a thought, which is then closed so that the answer follows; 0 skips it.
+    /// By default `model.max_thinking_tokens`.
+    max_thinking_tokens: Option<u64>,
 }
 
 #[derive(JsonSchema)]

@@ -132,7 +132,7 @@ fn models_are_looked_for() {
         "qwen",
         &[],
         expect![[r#"
-        x.toml:5: `model.path` names no folder: qwen does not exist
+        x.toml:5: `model.path` names no folder and no .gguf file: qwen does not exist
     "#]],
     );
     check(
@@ -163,7 +163,7 @@ fn models_are_looked_for() {
     let folder = folder();
     let text = GOOD.replace("[graph]", "[model.judge]\npath = \"qwen\"\n[graph]");
     expect![[r#"
-        x.toml:7: `model.judge.path` names no folder: qwen does not exist
+        x.toml:7: `model.judge.path` names no folder and no .gguf file: qwen does not exist
     "#]]
     .assert_eq(&shown(&folder, load_text(&folder, &text, &[])));
     let path = folder.path().join("x.toml");

@@ -5,6 +5,7 @@
 use super::super::ConfigError;
 use super::super::agents::NEW_TOKENS;
 use super::super::data::LIMIT;
+use super::super::models::{TEMPERATURE, THINKING_TOKENS, TOP_K, TOP_P};
 use super::experiment::Experiment;
 use super::fixture::{GOOD, folder, load_text};
 use crate::base::json_schema::{each, generate, text};
@@ -31,6 +32,15 @@ fn experiment() -> Value {
     bound::<RolloutOptions>(&mut schema);
     bound::<EngineOptions>(&mut schema);
     set_rule(&mut schema["properties"]["agent"]["items"]["properties"]["max_new_tokens"], NEW_TOKENS);
+    for role in ["", "worker", "optimizer", "judge"] {
+        let model = &mut schema["properties"]["model"];
+        let model = if role.is_empty() { model } else { &mut model["properties"][role] };
+        for (key, rule) in
+            [("temperature", TEMPERATURE), ("top_p", TOP_P), ("top_k", TOP_K), ("max_thinking_tokens", THINKING_TOKENS)]
+        {
+            set_rule(&mut model["properties"][key], rule);
+        }
+    }
     for set in ["pool", "train", "test"] {
         set_rule(&mut schema["properties"]["data"]["properties"][set]["properties"]["limit"], LIMIT);
     }

@@ -3,7 +3,7 @@
 use super::super::{read_prompts, write_prompts};
 use super::fixture::{GOOD, check, folder, load_text};
 use crate::base::AgentId;
-use crate::chat::ModelRole;
+use crate::chat::{Decoding, ModelRole};
 use crate::engine::ModelSource;
 use expect_test::{Expect, expect};
 use std::fs;
@@ -25,6 +25,43 @@ fn a_sound_experiment_is_read_in_full() {
     assert_eq!((settings.options.search.batch, settings.options.search.rounds), (2, 3));
     assert_eq!(settings.model(ModelRole::Judge).source, ModelSource::Embedded("triage"));
     assert!(settings.warnings.is_empty());
+}
+
+#[test]
+fn each_role_decodes_as_it_says_or_as_all_roles_do() {
+    let folder = folder();
+    let plain = load_text(&folder, GOOD, &[]).unwrap();
+    let sets = [
+        "model.thinking=true",
+        "model.temperature=0.6",
+        "model.top_k=20",
+        "model.optimizer.top_p=0.95",
+        "model.judge.thinking=false",
+        "model.judge.temperature=0",
+        "model.worker.max_thinking_tokens=16",
+    ];
+    let settings = load_text(&folder, GOOD, &sets).unwrap();
+    let of = |role| settings.model(role).decoding;
+    let shared = Decoding { temperature: Some(0.6), top_k: Some(20), ..Decoding::default() };
+    assert_eq!(of(ModelRole::Worker), Decoding { max_thinking_tokens: Some(16), ..shared });
+    // The optimizer has a temperature otherwise: `propose.temperature`.
+    assert_eq!(of(ModelRole::Optimizer), Decoding { temperature: None, top_p: Some(0.95), ..shared });
+    assert_eq!(of(ModelRole::Judge), Decoding { temperature: Some(0.0), ..shared });
+    assert_eq!(ModelRole::ALL.map(|role| settings.model(role).thinking), [true, true, false]);
+    assert_ne!(settings.digest(), plain.digest());
+    assert_eq!(
+        settings.warnings,
+        ["`max_thinking_tokens` of the worker is 16, not less than `max_new_tokens` of the agent decide = 16: a long \
+          thought leaves no answer"]
+    );
+    check(
+        "path = \"embedded:triage\"",
+        "path = \"embedded:triage\"\ntop_p = 1.5",
+        &[],
+        expect![[r#"
+        x.toml:6: `model.top_p` is 1.5; it must be between 0 and 1
+    "#]],
+    );
 }
 
 #[test]
@@ -62,7 +99,7 @@ fn flags_change_settings_and_are_named_in_faults() {
         "",
         &["data.pool.file=/nowhere/pool.jsonl", "model.path=/nowhere/qwen"],
         expect![[r#"
-        --set model.path=/nowhere/qwen: `model.path` names no folder: /nowhere/qwen does not exist
+        --set model.path=/nowhere/qwen: `model.path` names no folder and no .gguf file: /nowhere/qwen does not exist
         --set data.pool.file=/nowhere/pool.jsonl: `data.pool.file`: cannot read /nowhere/pool.jsonl: no such file
     "#]],
     );

@@ -26,7 +26,7 @@ pub(crate) struct StepPlan {
     /// The rows whose logits are wanted, ascending.
     pub(crate) logits: Vec<LogitRow>,
     /// Async token feedback: the rows whose token is not known when the plan is made, ascending.
-    /// The device takes it from the step before; the entry in `tokens` is a placeholder.
+    /// The device takes it from the step before; the entry in `tokens` is not read.
     pub(crate) feedback: Vec<TokenFeedback>,
 }
 

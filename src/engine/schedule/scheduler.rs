@@ -47,7 +47,8 @@ pub(crate) struct Scheduler {
     blocks: Blocks,
     waiting: BTreeMap<SequenceId, Sequence>,
     running: BTreeMap<SequenceId, Sequence>,
-    /// By hash of a whole-block prefix: how many running sequences are computing it.
+    /// The number of running sequences that compute a prefix of whole blocks, keyed by the prefix's
+    /// hash.
     prefixes_in_progress: HashMap<u64, usize>,
     arrivals: u64,
     tally: Tally,

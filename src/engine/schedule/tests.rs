@@ -16,7 +16,8 @@ struct TestRequest {
 
 struct Simulation {
     scheduler: Scheduler,
-    /// By slot: the prefix that ends there, and whether its last token is a decode row.
+    /// What each slot of keys and values holds: the prefix that ends there, and whether its last
+    /// token was computed as a decode row.
     pool: Vec<(Vec<u32>, bool)>,
     block_tokens: usize,
     sequences: HashMap<SequenceId, (Vec<u32>, usize, TestRequest)>,

@@ -24,8 +24,9 @@ const MAX_ENTRIES: usize = 1 << 16;
 
 /// The index of one generation's own text, and how its drafts fared.
 pub(super) struct Drafter {
-    /// By hash of [`MATCH_TOKENS`] tokens: the position of what followed their last occurrence; 0
-    /// is none. Entries overwrite each other.
+    /// A hash table. The entry for [`MATCH_TOKENS`] tokens is the position of the token that
+    /// followed their last occurrence, or 0 if there was none. Sequences with equal hashes
+    /// overwrite each other.
     table: Vec<u32>,
     /// The first position that is not in the table yet.
     indexed: usize,

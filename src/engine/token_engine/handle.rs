@@ -3,7 +3,7 @@
 use super::FinishReason;
 use super::jobs::Job;
 use super::worker::Worker;
-use super::{Counters, EngineError, EngineOptions, ScoreOutput, TokenOutput, TokenRequest};
+use super::{Counters, EngineError, EngineOptions, ScoreOutput, ThoughtLimit, TokenOutput, TokenRequest};
 #[cfg(test)]
 use crate::executor::CpuExecutor;
 use crate::executor::{DeviceError, Executor};
@@ -118,7 +118,20 @@ impl TokenEngine {
     /// Generates the continuation of a prompt. The result depends on the request alone. Dropping
     /// the future cancels the request.
     pub fn generate(&self, request: TokenRequest) -> BoxFuture<'_, Result<TokenOutput, EngineError>> {
+        self.generate_limited(request, None)
+    }
+
+    /// Does what [`generate`](Self::generate) does, and closes a thought that becomes longer than
+    /// the limit.
+    pub fn generate_limited(
+        &self,
+        request: TokenRequest,
+        limit: Option<ThoughtLimit>,
+    ) -> BoxFuture<'_, Result<TokenOutput, EngineError>> {
         async move {
+            if let Some(limit) = &limit {
+                self.check_tokens(&limit.closing)?;
+            }
             self.check(&request.prompt, request.max_new_tokens)?;
             if request.max_new_tokens == 0 {
                 let prompt_tokens = request.prompt.len();
@@ -126,7 +139,7 @@ impl TokenEngine {
                 return Ok(TokenOutput { token_ids: Vec::new(), finish_reason, prompt_tokens, reused_tokens: 0 });
             }
             let (reply, answer) = oneshot::channel();
-            self.queue(Job::Generate(request, reply)).await?;
+            self.queue(Job::Generate(request, limit, reply)).await?;
             answer.await.map_err(|_| self.shared.stopped())
         }
         .boxed()

@@ -2,15 +2,15 @@
 
 use super::FinishReason;
 use super::draft::Drafter;
-use super::{ScoreOutput, TokenOutput, TokenRequest};
+use super::{ScoreOutput, ThoughtLimit, TokenOutput, TokenRequest};
 use crate::executor::{DeviceError, Executor};
 use crate::sample::{choose, log_probability};
 use futures::channel::oneshot;
 
 /// A checked request on its way to the engine's thread.
 pub(super) enum Job {
-    /// Generate at least one token after a prompt.
-    Generate(TokenRequest, oneshot::Sender<TokenOutput>),
+    /// Generate at least one token after a prompt, with a limit on its thought.
+    Generate(TokenRequest, Option<ThoughtLimit>, oneshot::Sender<TokenOutput>),
     /// Score answers of at least one token each.
     Score {
         /// The prompt before every answer.
@@ -43,6 +43,9 @@ impl Answer {
 /// A generation in progress.
 pub(super) struct Generation {
     request: TokenRequest,
+    limit: Option<ThoughtLimit>,
+    /// Whether the limit was reached inside a thought, so that the next tokens close it.
+    closes: bool,
     reply: oneshot::Sender<TokenOutput>,
     generated: Vec<u32>,
     /// Created by the first draft.
@@ -50,8 +53,17 @@ pub(super) struct Generation {
 }
 
 impl Generation {
-    pub(super) fn new(request: TokenRequest, reply: oneshot::Sender<TokenOutput>) -> Self {
-        Self { request, reply, generated: Vec::new(), drafter: None }
+    pub(super) fn new(request: TokenRequest, limit: Option<ThoughtLimit>, reply: oneshot::Sender<TokenOutput>) -> Self {
+        Self { request, limit, closes: false, reply, generated: Vec::new(), drafter: None }
+    }
+
+    /// Returns the next token if it closes a thought that has become too long. It depends on the
+    /// generated tokens alone.
+    fn closing(&self) -> Option<u32> {
+        let limit = self.limit.as_ref()?;
+        let at = self.generated.len().checked_sub(limit.max_tokens)?;
+        let closes = if at == 0 { (limit.is_open)(&self.generated) } else { self.closes };
+        if closes { limit.closing.get(at).copied() } else { None }
     }
 
     /// Returns up to `most` tokens that may come after `tokens`, which are the prompt and what was
@@ -73,11 +85,13 @@ impl Generation {
         index: usize,
         eos: &[u32],
     ) -> Result<Result<u32, FinishReason>, DeviceError> {
+        let closing = self.closing();
+        self.closes = closing.is_some();
         let request = &self.request;
-        let token = if request.sampling.is_greedy() {
-            executor.greedy(index)
-        } else {
-            choose(executor.logits(index)?, &request.sampling, self.generated.len())
+        let token = match closing {
+            Some(token) => token,
+            None if request.sampling.is_greedy() => executor.greedy(index),
+            None => choose(executor.logits(index)?, &request.sampling, self.generated.len()),
         };
         if request.ends_at(token, eos) {
             return Ok(Err(FinishReason::Stop));
@@ -90,7 +104,8 @@ impl Generation {
     /// Returns whether the next token is chosen greedily and is not the last one allowed. Then
     /// another token follows it unless it ends the output.
     pub(super) fn continues_greedily(&self) -> bool {
-        self.request.sampling.is_greedy() && self.generated.len() + 1 < self.request.max_new_tokens
+        let is_last = self.generated.len() + 1 >= self.request.max_new_tokens;
+        self.request.sampling.is_greedy() && !is_last && self.closing().is_none()
     }
 
     fn finish(self, finish_reason: FinishReason, reused_tokens: usize) {

@@ -14,4 +14,4 @@ mod tests;
 
 pub use handle::TokenEngine;
 pub use options::EngineOptions;
-pub use request::{Counters, EngineError, FinishReason, ScoreOutput, TokenOutput, TokenRequest};
+pub use request::{Counters, EngineError, FinishReason, ScoreOutput, ThoughtLimit, TokenOutput, TokenRequest};

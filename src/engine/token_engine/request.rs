@@ -4,6 +4,7 @@ use crate::base::OutOfBounds;
 use crate::executor::DeviceError;
 use crate::sample::Sampling;
 use serde::{Deserialize, Serialize};
+use std::sync::Arc;
 
 /// A request to continue token ids.
 #[derive(Clone, PartialEq, Debug)]
@@ -18,6 +19,18 @@ pub struct TokenRequest {
     pub ignore_eos: bool,
     /// Further tokens that end the output, whatever `ignore_eos` says.
     pub stop: Vec<u32>,
+}
+
+/// Closes the thought of a generation that has become too long.
+#[derive(Clone)]
+pub struct ThoughtLimit {
+    /// The number of new tokens after which an open thought is closed.
+    pub max_tokens: usize,
+    /// The tokens that close it. They take the place of tokens that the model would choose, and
+    /// count as new ones.
+    pub closing: Vec<u32>,
+    /// Returns whether a thought is open after these new tokens.
+    pub is_open: Arc<dyn Fn(&[u32]) -> bool + Send + Sync>,
 }
 
 /// Why a generation ended.

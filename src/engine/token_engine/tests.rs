@@ -225,8 +225,8 @@ fn every_kernel_set_is_batch_invariant_in_every_format() {
 #[test]
 fn tokens_are_carried_over_while_everybody_decodes() {
     let config = plain_config();
-    // Of the 29 tokens after the first, 28 have a successor. A sequence that ends keeps up to 8
-    // others from going on for one step.
+    // Each sequence decodes 29 tokens after the first; 28 of them are followed by another, which
+    // can be fed back on the device. When a sequence ends, the up to 8 others wait for one step.
     for (draft_tokens, least) in [(0, 9 * 28 - 9 * 8), (8, 1)] {
         let options = EngineOptions { draft_tokens, ..EngineOptions::default() };
         let (device, fed_back) = async_engine(&config, &options);
@@ -293,6 +293,52 @@ fn outputs_end_where_they_should() {
     assert_eq!((&stopped.token_ids[..], stopped.finish_reason), (&free.token_ids[..cut], FinishReason::Stop));
     let nothing = block_on(engine.generate(request(vec![1], 0))).unwrap();
     assert_eq!((nothing.token_ids.len(), nothing.finish_reason), (0, FinishReason::Length));
+}
+
+/// A thought that is still open is closed at its limit, whatever is drafted and whatever else runs,
+/// and the model goes on from there as after a prompt that ends so.
+#[test]
+fn a_thought_is_closed_at_its_limit() {
+    let free = request(vec![1, 2, 3], 60);
+    let limit = |max_tokens: usize, open: bool| ThoughtLimit {
+        max_tokens,
+        closing: vec![9, 8],
+        is_open: Arc::new(move |tokens| {
+            assert_eq!(tokens.len(), max_tokens);
+            open
+        }),
+    };
+    let run = |engine: &TokenEngine, request: &TokenRequest, limit: ThoughtLimit| {
+        block_on(engine.generate_limited(request.clone(), Some(limit))).unwrap().token_ids
+    };
+    for sampling in [Sampling::GREEDY, Sampling::at(1.0, 5)] {
+        let free = TokenRequest { sampling, ..free.clone() };
+        let plain = engine(&plain_config(), alone());
+        let output = block_on(plain.generate(free.clone())).unwrap().token_ids;
+        let closed = run(&plain, &free, limit(20, true));
+        assert_eq!((&closed[..20], &closed[20..22], closed.len()), (&output[..20], &[9, 8][..], 60));
+        assert_eq!(run(&plain, &free, limit(20, false)), output, "a thought that is closed already");
+        assert_eq!(run(&plain, &free, limit(60, true)), output, "a limit that is not reached");
+        let cut = TokenRequest { max_new_tokens: 21, ..free.clone() };
+        assert_eq!(run(&plain, &cut, limit(20, true)), closed[..21]);
+        if sampling.is_greedy() {
+            let prompt = [&free.prompt[..], &closed[..22]].concat();
+            assert_eq!(block_on(plain.generate(request(prompt, 38))).unwrap().token_ids, closed[22..]);
+        }
+        let busy =
+            engine(&plain_config(), EngineOptions { draft_tokens: 8, draft_rows: 32, ..EngineOptions::default() });
+        let asks = (0..6).map(|_| busy.generate_limited(free.clone(), Some(limit(20, true))));
+        let others =
+            (0..6).map(|seed| busy.generate(TokenRequest { sampling: Sampling::at(1.5, seed), ..free.clone() }));
+        for output in block_on(join_all(asks.chain(others))).into_iter().take(6) {
+            assert_eq!(output.unwrap().token_ids, closed);
+        }
+    }
+    let refused = block_on(
+        engine(&plain_config(), alone())
+            .generate_limited(free, Some(ThoughtLimit { closing: vec![u32::MAX], ..limit(1, true) })),
+    );
+    assert!(matches!(refused, Err(EngineError::Token { id: u32::MAX, .. })));
 }
 
 #[test]

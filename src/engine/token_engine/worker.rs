@@ -103,10 +103,10 @@ impl Worker {
     fn accept(&mut self, job: Job) {
         self.requests += 1;
         match job {
-            Job::Generate(request, reply) => {
+            Job::Generate(request, limit, reply) => {
                 let last = request.prompt.len() - 1;
                 let id = self.scheduler.submit(request.prompt.clone(), last);
-                self.generations.insert(id, Generation::new(request, reply));
+                self.generations.insert(id, Generation::new(request, limit, reply));
             }
             Job::Score { prompt, answers, reply } => {
                 let score = self.scheduler.submit(prompt.clone(), prompt.len() - 1);

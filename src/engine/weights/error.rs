@@ -1,5 +1,7 @@
 //! Why weights cannot be used: every variant names the file or the tensor.
 
+use crate::base::Placeholder;
+
 /// Why weights cannot be used.
 #[derive(Debug, thiserror::Error)]
 pub enum WeightsError {
@@ -37,14 +39,12 @@ pub enum WeightsError {
         reason: String,
     },
     /// Something else in place of the file.
-    #[error("{file} is {found}, not the file itself: {hint}")]
+    #[error("{file} is {}, not the file itself: {}", found.name, found.hint)]
     Placeholder {
         /// Which file.
         file: String,
-        /// What it is.
-        found: &'static str,
-        /// What the user can do.
-        hint: &'static str,
+        /// What stands there.
+        found: Placeholder,
     },
     /// A file that cannot be read.
     #[error("{file} cannot be read: {reason}")]

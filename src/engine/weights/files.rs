@@ -1,7 +1,7 @@
 //! The bytes of a model's files: mapped from disk or built into the program.
 
 use super::WeightsError;
-use crate::base::{Digest, Hasher};
+use crate::base::{Digest, Hasher, Placeholder};
 use memmap2::Mmap;
 #[cfg(unix)]
 use memmap2::UncheckedAdvice;
@@ -46,23 +46,11 @@ impl FileBytes {
         // the file while it is mapped would end this one with SIGBUS; model files are not changed
         // while they are in use, as with every loader that maps them.
         let map = unsafe { Mmap::map(&file) }.map_err(unreadable)?;
-        match placeholder(&map) {
-            Some((found, hint)) => Err(WeightsError::Placeholder { file: path.display().to_string(), found, hint }),
+        match Placeholder::find(&map) {
+            Some(found) => Err(WeightsError::Placeholder { file: path.display().to_string(), found }),
             None => Ok(Self::Mapped(map)),
         }
     }
-}
-
-/// Recognizes what downloads leave in place of a file: what it is, and what the user can do.
-fn placeholder(bytes: &[u8]) -> Option<(&'static str, &'static str)> {
-    if bytes.starts_with(b"version https://git-lfs.github.com/spec/") {
-        return Some(("a Git LFS pointer", "run `git lfs pull` in its folder, or download the file"));
-    }
-    let start = bytes[..bytes.len().min(512)].trim_ascii_start();
-    let start = start.strip_prefix(b"\xEF\xBB\xBF").unwrap_or(start).trim_ascii_start();
-    let opens = |tag: &str| start.get(..tag.len()).is_some_and(|start| start.eq_ignore_ascii_case(tag.as_bytes()));
-    let is_html = opens("<!doctype html") || opens("<html");
-    is_html.then_some(("an HTML page", "download the file again"))
 }
 
 impl FileBytes {

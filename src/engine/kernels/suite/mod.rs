@@ -51,8 +51,8 @@ pub(super) struct Family<'a> {
     pub(super) shapes: Shapes,
     /// Whether they are so slow that few cases have to do.
     pub(super) slow: bool,
-    /// By how much rounding to the stored format may change results, relative to themselves or to
-    /// 1. (Results of plain products are stored in f32.)
+    /// The largest error that rounding to the stored format may cause, relative to the larger of
+    /// the result and 1. (Results of plain products are stored in f32.)
     pub(super) rounding: f64,
 }
 

@@ -61,8 +61,8 @@ fn bad_in_block(kind: Kind, block: &[u8]) -> Option<f32> {
 }
 
 /// Returns 256 numbers. The block holds the lower four bits of each (128 bytes), the upper two (64
-/// bytes), 16 signed scales, one f16 factor. Each half of the block packs its numbers `l`, `l + 32`,
-/// `l + 64` and `l + 96` (`l < 32`) into the same byte of the upper bits.
+/// bytes), 16 signed scales, one f16 factor. Each half of the block packs its numbers `l`,
+/// `l + 32`, `l + 64` and `l + 96` (`l < 32`) into the same byte of the upper bits.
 fn q6k_floats(block: &[u8; Q6K_BYTES]) -> [f32; Q6K_NUMBERS] {
     let factor = f16::from_le_bytes([block[208], block[209]]).to_f32();
     std::array::from_fn(|i| {
