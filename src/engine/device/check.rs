@@ -88,6 +88,7 @@ fn widths(name: &'static str, (hidden_size, intermediate_size, num_attention_hea
         max_position_embeddings: 1024,
         tie_word_embeddings: false,
         rope_theta: 1e6,
+        rope_scaling: None,
         rms_norm_eps: 1e-6,
     };
     let bytes = 4 * config.parameters() as u64;

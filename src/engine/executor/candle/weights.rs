@@ -2,7 +2,7 @@
 
 use super::matrix::Matrix;
 use crate::executor::DeviceError;
-use crate::kernels::{Format, Rotary};
+use crate::kernels::Format;
 use crate::qwen3::{Config, Dtype, NormWeight, Projection, QWEN3, Tensors};
 use crate::weights::{TensorSource, WeightsError};
 use candle_core::{Device, Tensor};
@@ -72,7 +72,7 @@ impl Weights {
         let layers = (0..config.num_hidden_layers).map(|layer| loader.layer(layer)).collect::<Result<_, _>>()?;
         let norm = Tensor::from_vec(loader.tensors.vector("model.norm.weight", hidden)?, hidden, device)?;
         let lm_head = if config.tie_word_embeddings { embed_tokens.clone() } else { loader.table("lm_head.weight")? };
-        let mut rotary = Rotary::new(config.head_dim, config.rope_theta);
+        let mut rotary = config.rotary();
         let last = u32::try_from(positions - 1).map_err(|_| DeviceError("there are too many positions".to_string()))?;
         rotary.reach(last);
         let (cos, sin): (Vec<_>, Vec<_>) = (0..=last).map(|position| rotary.at(position)).unzip();
