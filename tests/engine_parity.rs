@@ -101,5 +101,7 @@ fn scaled_rotary_frequencies_give_the_tokens_of_transformers() {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden/rope.json");
     let scaled: Scaled = serde_json::from_slice(&std::fs::read(path).unwrap()).unwrap();
     assert!(scaled.models.len() >= 10);
-    scaled.models.iter().for_each(check);
+    for backend in [Backend::Native, Backend::Candle] {
+        scaled.models.iter().for_each(|case| check(case, backend));
+    }
 }
