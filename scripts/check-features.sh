@@ -1,7 +1,7 @@
 #!/bin/sh
-# Type-checks and lints the program with the feature `cuda` on a machine without CUDA: a script that
-# only creates the requested files takes the place of nvcc. Only the Rust code is checked;
-# check-cuda.sh and the tests check the kernels.
+# Type-checks and lints the program with the features `cuda` and `candle-cuda` on a machine without
+# CUDA: a script that only creates the requested files takes the place of nvcc. Only the Rust code is
+# checked; check-cuda.sh and the tests check our kernels.
 #
 #   scripts/check-features.sh
 set -eu
@@ -18,4 +18,7 @@ done
 NVCC
 chmod +x "$fake/nvcc"
 
-env -u CUDARC_CUDA_VERSION NVCC="$fake/nvcc" cargo clippy --release --all-targets --features cuda -- -D warnings
+for feature in cuda candle-cuda; do
+    env -u CUDARC_CUDA_VERSION NVCC="$fake/nvcc" CUDA_COMPUTE_CAP=80 \
+        cargo clippy --release --all-targets --features $feature -- -D warnings
+done

@@ -8,7 +8,7 @@ mod support;
 use futures::executor::block_on;
 use maspo::chat::Sampling;
 use maspo::engine::qwen3::Dtype;
-use maspo::engine::{EngineOptions, ModelSource, TokenRequest};
+use maspo::engine::{Backend, EngineOptions, ModelSource, TokenRequest};
 use maspo::local::LocalModel;
 use serde::Deserialize;
 use serde_json::Value;
@@ -35,13 +35,14 @@ struct Prompt {
     greedy: Vec<u32>,
 }
 
-fn open(case: &Case) -> LocalModel {
+fn open(case: &Case, backend: Backend) -> LocalModel {
     let folder = tempfile::tempdir().unwrap();
     let model =
         TinyModel { config: case.config.clone(), seed: case.seed, storage: case.storage.clone(), shards: case.shards };
     model.write(folder.path());
     let source = ModelSource::parse(folder.path().to_str().unwrap()).unwrap();
-    LocalModel::open_for_tokens(&source, &EngineOptions::default(), Dtype::F32, false).unwrap()
+    let options = EngineOptions { backend, ..EngineOptions::default() };
+    LocalModel::open_for_tokens(&source, &options, Dtype::F32, false).unwrap()
 }
 
 fn log_softmax(logits: &[f64]) -> Vec<f64> {
@@ -50,10 +51,10 @@ fn log_softmax(logits: &[f64]) -> Vec<f64> {
     logits.iter().map(|logit| logit - total).collect()
 }
 
-fn check(case: &Case) {
-    let model = open(case);
+fn check(case: &Case, backend: Backend) {
+    let model = open(case, backend);
     for Prompt { prompt, logits, greedy } in &case.prompts {
-        let at = format!("{}, {} tokens", case.name, prompt.len());
+        let at = format!("{backend}, {}, {} tokens", case.name, prompt.len());
         // Scoring every token as an answer of its own gives the whole distribution.
         let answers = (0..logits.len() as u32).map(|id| vec![id]).collect();
         let scores = block_on(model.engine().score_tokens(prompt.clone(), answers)).unwrap();
@@ -73,12 +74,21 @@ fn check(case: &Case) {
     }
 }
 
-#[test]
-fn logits_and_greedy_tokens_are_those_of_transformers() {
+fn cases() -> Vec<Case> {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden/models.json");
     let cases: Vec<Case> = serde_json::from_slice(&std::fs::read(path).unwrap()).unwrap();
     assert!(cases.len() >= 5);
-    cases.iter().for_each(check);
+    cases
+}
+
+#[test]
+fn logits_and_greedy_tokens_are_those_of_transformers() {
+    cases().iter().for_each(|case| check(case, Backend::Native));
+}
+
+#[test]
+fn on_candle_they_are_too() {
+    cases().iter().for_each(|case| check(case, Backend::Candle));
 }
 
 #[derive(Deserialize)]
@@ -91,5 +101,7 @@ fn scaled_rotary_frequencies_give_the_tokens_of_transformers() {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden/rope.json");
     let scaled: Scaled = serde_json::from_slice(&std::fs::read(path).unwrap()).unwrap();
     assert!(scaled.models.len() >= 10);
-    scaled.models.iter().for_each(check);
+    for backend in [Backend::Native, Backend::Candle] {
+        scaled.models.iter().for_each(|case| check(case, backend));
+    }
 }

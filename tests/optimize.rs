@@ -148,6 +148,21 @@ fn a_finished_run_is_kept_and_a_forced_one_comes_from_the_cache() {
     assert_eq!(String::from_utf8_lossy(&shown.stdout), text, "show prints the run again");
 }
 
+/// Starts the run `stopped`, interrupts it after its first step, and returns what it said.
+#[cfg(unix)]
+fn stop_after_the_first_step(workspace: &Workspace, args: &[&str]) -> String {
+    let mut child = workspace.start("stopped", args);
+    let mut printed = BufReader::new(child.stderr.take().unwrap());
+    let mut said = String::new();
+    while !said.contains("round 1 ") {
+        assert_ne!(printed.read_line(&mut said).unwrap(), 0, "the run ended before it could be stopped: {said}");
+    }
+    assert!(Command::new("kill").args(["-INT", &child.id().to_string()]).status().unwrap().success());
+    printed.read_to_string(&mut said).unwrap();
+    assert_eq!(child.wait().unwrap().code(), Some(130), "{said}");
+    said
+}
+
 #[test]
 #[cfg(unix)]
 fn ctrl_c_keeps_what_was_done_and_says_how_to_go_on() {
@@ -155,16 +170,7 @@ fn ctrl_c_keeps_what_was_done_and_says_how_to_go_on() {
     // Ten rounds, stopped after the first step, when some of the run is done and most of it is not.
     let rounds = ["--json", "--set", "search.rounds=10"];
     let whole = report(&workspace.run("whole", &rounds));
-    let mut child = workspace.start("stopped", &rounds);
-    let mut printed = BufReader::new(child.stderr.take().unwrap());
-    let mut said = String::new();
-    while !said.contains("round 1 ") {
-        assert_ne!(printed.read_line(&mut said).unwrap(), 0, "the run ended before it could be stopped: {said}");
-    }
-    let sent = Command::new("kill").args(["-INT", &child.id().to_string()]).status().unwrap();
-    assert!(sent.success());
-    printed.read_to_string(&mut said).unwrap();
-    assert_eq!(child.wait().unwrap().code(), Some(130), "{said}");
+    let said = stop_after_the_first_step(&workspace, &rounds);
     assert!(said.contains("--resume"), "{said}");
 
     let unfinished = workspace.run("stopped", &rounds);
@@ -180,21 +186,34 @@ fn a_run_goes_on_in_the_formats_that_it_began_in() {
     let workspace = Workspace::new();
     let began = ["--json", "--set", "search.rounds=10", "--set", "model.dtype=\"q8_0\""];
     let whole = report(&workspace.run("whole", &began));
-    let mut child = workspace.start("stopped", &began);
-    let mut printed = BufReader::new(child.stderr.take().unwrap());
-    let mut said = String::new();
-    while !said.contains("round 1 ") {
-        assert_ne!(printed.read_line(&mut said).unwrap(), 0, "the run ended before it could be stopped: {said}");
-    }
-    assert!(Command::new("kill").args(["-INT", &child.id().to_string()]).status().unwrap().success());
-    printed.read_to_string(&mut said).unwrap();
-    assert_eq!(child.wait().unwrap().code(), Some(130), "{said}");
+    stop_after_the_first_step(&workspace, &began);
     // `auto` would choose the file's own format now, which gives other answers.
     let goes_on = ["--json", "--set", "search.rounds=10", "--set", "model.dtype=\"auto\"", "--resume"];
     let resumed = report(&workspace.run("stopped", &goes_on));
     assert_eq!(resumed["result_hash"], whole["result_hash"]);
     let other = report(&workspace.run("other", &goes_on));
     assert_ne!(other["result_hash"], whole["result_hash"], "in the file's own format the run ends elsewhere");
+}
+
+#[test]
+#[cfg(unix)]
+fn a_run_goes_on_with_the_backend_that_it_began_with() {
+    let workspace = Workspace::new();
+    let rounds = ["--json", "--set", "search.rounds=2"];
+    let began = [&rounds[..], &["--set", "engine.backend=\"candle\""]].concat();
+    stop_after_the_first_step(&workspace, &began);
+    // `auto` would be our own kernels now.
+    let resumed = report(&workspace.run("stopped", &[&rounds[..], &["--resume"]].concat()));
+    for role in ["worker", "optimizer", "judge"] {
+        assert_eq!(resumed["model"][role]["name"], "embedded:triage on candle");
+    }
+    let note = "candle computed the model on cpu: an answer may depend on what was computed beside it";
+    assert!(resumed["warnings"].as_array().unwrap().contains(&note.into()), "{}", resumed["warnings"]);
+    let native = report(&workspace.run("native", &["--json"]));
+    assert_eq!(
+        (&native["model"]["worker"]["name"], &native["warnings"]),
+        (&"embedded:triage".into(), &Value::Array(vec![]))
+    );
 }
 
 #[test]

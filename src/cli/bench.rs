@@ -242,6 +242,7 @@ fn print_json(args: &Args, source: &ModelSource, opened: &BareEngine, figures: V
         "random_weights": args.random_weights,
         "dtype": opened.resolved.dtype,
         "device": opened.device,
+        "backend": opened.backend,
         "threads": opened.threads,
         "kernels": opened.kernels,
         "packed_bytes": opened.packed_bytes,

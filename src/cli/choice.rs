@@ -2,6 +2,7 @@
 //! which reads them in experiment files too; here they become a flag that lists them and suggests
 //! the nearest.
 
+use crate::engine::Backend;
 use crate::engine::qwen3::{Dtype, KvDtype};
 use clap::builder::{PossibleValuesParser, TypedValueParser};
 
@@ -28,6 +29,11 @@ impl Split {
 /// Reads what weights are kept in.
 pub(super) fn dtype() -> impl TypedValueParser<Value = Dtype> {
     PossibleValuesParser::new(Dtype::ALL.map(Dtype::name)).try_map(|name| name.parse())
+}
+
+/// Reads what computes on a device.
+pub(super) fn backend() -> impl TypedValueParser<Value = Backend> {
+    PossibleValuesParser::new(Backend::ALL.map(Backend::name)).try_map(|name| name.parse())
 }
 
 /// Reads what keys and values are kept in.

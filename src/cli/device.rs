@@ -1,8 +1,8 @@
 //! The flags that say where a model runs and what its context is kept in.
 
-use super::choice::kv_dtype;
+use super::choice::{backend, kv_dtype};
 use crate::engine::qwen3::KvDtype;
-use crate::engine::{DeviceChoice, EngineOptions};
+use crate::engine::{Backend, DeviceChoice, EngineOptions};
 
 /// The flags of every command that opens a model.
 #[derive(clap::Args, Debug)]
@@ -11,7 +11,12 @@ pub(super) struct DeviceArgs {
     /// cuda, cuda:N or metal.
     #[arg(long, value_name = "DEVICE")]
     device: Option<DeviceChoice>,
-    /// A request's tokens do not depend on what is computed beside it (the default).
+    /// What computes there: native (the kernels of this program), candle, or auto (native; on a GPU
+    /// where that fails `maspo doctor --check`, candle).
+    #[arg(long, value_name = "BACKEND", value_parser = backend())]
+    backend: Option<Backend>,
+    /// A request's tokens do not depend on what is computed beside it (the default of our own
+    /// kernels; candle refuses it).
     #[arg(long, conflicts_with = "fast")]
     deterministic: bool,
     /// On a GPU, let them depend on it where that may be faster (prefill; bf16 through cuBLAS); the
@@ -28,6 +33,8 @@ impl DeviceArgs {
     /// Overrides `options` by the flags that were given.
     pub(super) fn apply(&self, options: &mut EngineOptions) {
         options.device = self.device.unwrap_or(options.device);
+        options.backend = self.backend.unwrap_or(options.backend);
+        options.must_be_deterministic |= self.deterministic;
         options.kv_dtype = self.kv_dtype.unwrap_or(options.kv_dtype);
         options.deterministic = (options.deterministic || self.deterministic) && !self.fast;
     }
@@ -68,6 +75,18 @@ mod tests {
         assert_eq!(found(&["--kv-dtype", "int8"], KvDtype::Auto), KvDtype::Int8);
         assert_eq!(found(&["--kv-dtype", "auto"], KvDtype::Int8), KvDtype::Auto);
         assert!(Line::try_parse_from(["maspo", "--kv-dtype", "q4"]).is_err());
+    }
+
+    #[test]
+    fn the_backend_is_as_the_flag_says_or_else_the_file() {
+        let found = |flags: &[&str]| {
+            let line = Line::parse_from([&["maspo"], flags].concat());
+            let options = line.device.with(EngineOptions { backend: Backend::Candle, ..EngineOptions::default() });
+            (options.backend, options.must_be_deterministic)
+        };
+        assert_eq!(found(&[]), (Backend::Candle, false));
+        assert_eq!(found(&["--backend", "native", "--deterministic"]), (Backend::Native, true));
+        assert!(Line::try_parse_from(["maspo", "--backend", "torch"]).is_err());
     }
 
     #[test]

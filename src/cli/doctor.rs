@@ -1,10 +1,10 @@
 //! `maspo doctor`: Say what this machine has and what is missing.
 
 use super::engine_option::engine_option;
-use super::output::{print, print_line};
+use super::output::{print, print_line, print_message};
 use super::{CliError, Exit};
 use crate::engine::kernels::{Compute, KernelSet};
-use crate::engine::{DeviceReport, cuda_architectures, memory_free, survey};
+use crate::engine::{DeviceCheck, DeviceReport, check_devices, cuda_architectures, memory_free, survey};
 use crate::throughput::read_bandwidth;
 use serde_json::{Value, json};
 
@@ -15,6 +15,10 @@ pub(super) struct Args {
     /// Worker threads; default is the number of cores.
     #[arg(long, value_parser = engine_option("threads"))]
     threads: Option<usize>,
+    /// Also run two random layers of real widths on every backend and device, compare them with the
+    /// CPU's reference, and end with 1 if one computes something else.
+    #[arg(long)]
+    check: bool,
     /// Print one versioned JSON object on stdout.
     #[arg(long)]
     json: bool,
@@ -25,6 +29,11 @@ pub(super) fn run(args: Args) -> Result<Exit, CliError> {
     let bandwidth = read_bandwidth(compute.threads()).map_err(|error| CliError::new(Exit::Environment, error))?;
     let sets: Vec<&str> = KernelSet::available().iter().map(|set| set.name()).collect();
     let devices = survey();
+    let checks = if args.check { Some(check(&args)?) } else { None };
+    let exit = match &checks {
+        Some(checks) if checks.iter().any(|check| !check.ok) => Exit::RunFailed,
+        _ => Exit::Ok,
+    };
     if args.json {
         let cpu = json!({
             "threads": compute.threads(),
@@ -33,7 +42,7 @@ pub(super) fn run(args: Args) -> Result<Exit, CliError> {
             "free_bytes": memory_free(),
             "read_bandwidth_bytes_per_s": bandwidth,
         });
-        let object = json!({
+        let mut object = json!({
             "schema": 1,
             "command": "doctor",
             "version": env!("CARGO_PKG_VERSION"),
@@ -41,8 +50,11 @@ pub(super) fn run(args: Args) -> Result<Exit, CliError> {
             "cpu": cpu,
             "devices": devices,
         });
+        if let Some(checks) = checks {
+            object["checks"] = json!(checks);
+        }
         print_line(object)?;
-        return Ok(Exit::Ok);
+        return Ok(exit);
     }
     let architectures = cuda_architectures().map_or("no GPU".to_string(), |list| format!("{list} (newer GPUs by PTX)"));
     let mut text = format!("maspo {}, CUDA kernels for {architectures}\n", env!("CARGO_PKG_VERSION"));
@@ -53,8 +65,28 @@ pub(super) fn run(args: Args) -> Result<Exit, CliError> {
     for device in &devices {
         text += &format!("{:<8} {}\n", device.device, line(device));
     }
+    if let Some(checks) = &checks {
+        text += "check    two random layers beside the CPU's reference; errors are shares of the largest logit\n";
+        checks.iter().for_each(|check| text += &format!("         {}\n", verdict(check)));
+    }
     print(text)?;
-    Ok(Exit::Ok)
+    Ok(exit)
+}
+
+fn check(args: &Args) -> Result<Vec<DeviceCheck>, CliError> {
+    let mut watch = |backend, device| print_message(format_args!("checking {backend} on {device} …"));
+    Ok(check_devices(args.threads, &mut watch)?)
+}
+
+fn verdict(check: &DeviceCheck) -> String {
+    let DeviceCheck { backend, device, widths, dtype, largest_error, allowed_error, ok, problem } = check;
+    let error = largest_error.map_or("no error".to_string(), |error| format!("largest error {error:.1e}"));
+    let verdict = if *ok { "ok" } else { "NOT OK" };
+    let problem = problem.as_ref().map_or(String::new(), |problem| format!(" ({problem})"));
+    let backend = backend.name();
+    format!(
+        "{backend:<7} {device:<7} {verdict}, {error} of {allowed_error:.0e} allowed, {dtype}, {widths} widths{problem}"
+    )
 }
 
 fn line(device: &DeviceReport) -> String {

@@ -33,10 +33,10 @@ pub mod bench;
 
 pub use bench::{BareEngine, LogitDivergence, LogitDivergences, logit_divergence};
 pub use device::{
-    DeviceReport, DtypeRequest, LoadNotice, LoadOptions, LoadProgress, OpenError, Resident, cuda_architectures,
-    memory_free, survey,
+    DeviceCheck, DeviceReport, DtypeRequest, LoadNotice, LoadOptions, LoadProgress, OpenError, Resident, check_devices,
+    cuda_architectures, memory_free, survey,
 };
-pub use executor::{DeviceChoice, DeviceError, OutOfMemory, UnknownDevice};
+pub use executor::{Backend, DeviceChoice, DeviceError, OutOfMemory, UnknownBackend, UnknownDevice};
 pub use files::{FilesError, ModelSource, SourceError};
 pub use sample::Sampling;
 pub use text::Date;

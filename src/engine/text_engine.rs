@@ -3,6 +3,7 @@
 
 use crate::base::{Digest, Hasher};
 use crate::device::{LoadNotice, LoadOptions, LoadProgress, OpenError, choose, load};
+use crate::executor::Backend;
 use crate::files::{Ends, ModelFiles, ModelSource, open_files, read_config};
 use crate::kernels::Compute;
 use crate::qwen3::{Config, Dtype, ResolvedDtype};
@@ -25,6 +26,8 @@ pub struct TextEngine {
     engine: Arc<TokenEngine>,
     config: Config,
     device: String,
+    backend: Backend,
+    note: Option<String>,
     /// The threads and kernels, on the CPU.
     compute: Option<Compute>,
     resolved: ResolvedDtype,
@@ -73,11 +76,12 @@ impl TextEngine {
         }
         hash_rest(&mut hasher, text.as_deref(), &ends, has_own_head);
 
-        let (device, compute) = (placement.name(), placement.compute().cloned());
+        let (device, backend, compute) = (placement.name(), placement.backend(), placement.compute().cloned());
+        let note = placement.note();
         let loaded = load(placement, &config, weights, resolved, options, Some(&contents), how.watch)?;
         let engine = TokenEngine::start_on(loaded.executor, &config, ends.ids, options, loaded.blocks)?;
         let (name, digest, engine) = (source.name(), hasher.finish(), Arc::new(engine));
-        Ok(Self { text, engine, config, device, compute, resolved, name, digest })
+        Ok(Self { text, engine, config, device, backend, note, compute, resolved, name, digest })
     }
 
     /// Returns the model's configuration.
@@ -88,6 +92,17 @@ impl TextEngine {
     /// Returns the device's name, such as `cpu` or `cuda:0`.
     pub fn device(&self) -> &str {
         &self.device
+    }
+
+    /// Returns what computes on the device, which is never [`Backend::Auto`].
+    pub fn backend(&self) -> Backend {
+        self.backend
+    }
+
+    /// Returns what a reader of the results should know of how they are computed; `None` if there
+    /// is nothing to say.
+    pub fn note(&self) -> Option<&str> {
+        self.note.as_deref()
     }
 
     /// Returns the number format of the weight matrices. `auto` means: as in the file.

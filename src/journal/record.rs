@@ -13,6 +13,7 @@ pub(super) const ARGUMENTS: &str = "arguments";
 /// Older journals hold the whole command as text, and no `arguments`.
 const COMMAND: &str = "resume_command";
 pub(super) const DTYPES: &str = "model_dtypes";
+pub(super) const BACKEND: &str = "model_backend";
 pub(super) const DATE: &str = "date";
 pub(super) const RESULT: &str = "result";
 pub(super) const EVALUATION: &str = "evaluation.";

@@ -2,7 +2,7 @@
 //! one.
 
 use super::JournalError;
-use super::record::{ARGUMENTS, DATE, DTYPES, EVALUATION, NAME, RESULT, SETTINGS};
+use super::record::{ARGUMENTS, BACKEND, DATE, DTYPES, EVALUATION, NAME, RESULT, SETTINGS};
 use crate::base::Digest;
 use crate::chat::ChatError;
 use crate::search::{Event, EventSink};
@@ -81,6 +81,7 @@ impl Journal {
             (SETTINGS, settings),
             (ARGUMENTS, arguments),
             (DTYPES, String::new()),
+            (BACKEND, String::new()),
             (DATE, String::new()),
         ];
         store.put_meta(values.map(|(name, value)| (name.to_string(), value)).into()).await?;
@@ -124,6 +125,14 @@ impl Journal {
         self.kept(DTYPES)
     }
 
+    /// The backend that the models were computed by; `None` if the run did not get that far.
+    ///
+    /// # Errors
+    /// The database cannot be read, or holds something else.
+    pub fn backend<T: DeserializeOwned>(&self) -> Result<Option<T>, JournalError> {
+        self.kept(BACKEND)
+    }
+
     /// The date that chat templates saw; `None` if the run did not get that far.
     ///
     /// # Errors
@@ -144,18 +153,22 @@ impl Journal {
     }
 
     /// Stores what every answer of the run depends on beside its settings: the formats in which the
-    /// weights of the models are kept, and the date that chat templates see.
+    /// weights of the models are kept, the backend that computes them, and the date that chat
+    /// templates see.
     ///
     /// # Errors
     /// The database cannot be written.
     pub async fn put_surroundings(
         &self,
         dtypes: &(impl Serialize + Sync),
+        backend: &(impl Serialize + Sync),
         date: &(impl Serialize + Sync),
     ) -> Result<(), JournalError> {
         let dtypes = serde_json::to_string(dtypes).expect("names are plain data");
+        let backend = serde_json::to_string(backend).expect("a name is plain data");
         let date = serde_json::to_string(date).expect("a date is plain data");
-        Ok(self.store.put_meta(vec![(DTYPES.to_string(), dtypes), (DATE.to_string(), date)]).await?)
+        let values = [(DTYPES, dtypes), (BACKEND, backend), (DATE, date)];
+        Ok(self.store.put_meta(values.map(|(name, value)| (name.to_string(), value)).into()).await?)
     }
 
     /// Stores the result; the run is finished from then on.

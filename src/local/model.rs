@@ -7,7 +7,7 @@ use futures::future::BoxFuture;
 use maspo_engine::qwen3::Dtype;
 use maspo_engine::text::{Message, PromptThought, Reply, TextError};
 use maspo_engine::{
-    DtypeRequest, EngineError, EngineOptions, LoadOptions, ModelSource, OpenError, TextEngine, TokenRequest,
+    Backend, DtypeRequest, EngineError, EngineOptions, LoadOptions, ModelSource, OpenError, TextEngine, TokenRequest,
     TokenizerRequirement,
 };
 
@@ -170,6 +170,10 @@ impl ChatModel for LocalModel {
             hasher.field(&THOUGHT_VERSION.to_le_bytes());
         }
         let digest = hasher.finish();
-        ModelIdentity { name: self.engine.name().to_string(), digest }
+        let name = match self.engine.backend() {
+            Backend::Candle => format!("{} on candle", self.engine.name()),
+            Backend::Native | Backend::Auto => self.engine.name().to_string(),
+        };
+        ModelIdentity { name, digest }
     }
 }

@@ -3,7 +3,7 @@
 //! where that is safe, and rejected otherwise.
 
 use super::canonical::canonical;
-use super::spelling::{respelled, spellings};
+use super::spelling::{misspelt, respelled, spellings};
 use super::template::{Slot, Template};
 use serde::{Deserialize, Serialize};
 
@@ -23,8 +23,13 @@ pub struct Constraints {
 #[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
 pub enum PromptError {
     /// A needed slot is missing.
-    #[error("the prompt lacks {0}")]
-    MissingSlot(Slot),
+    #[error("the prompt lacks {slot}{}", near.as_ref().map_or(String::new(), |near| format!("; is `{near}` meant to be it?")))]
+    MissingSlot {
+        /// The slot.
+        slot: Slot,
+        /// What looks like it in the prompt, misspelt.
+        near: Option<String>,
+    },
     /// A slot is repeated.
     #[error("the prompt has {slot} {count} times; it must stand exactly once")]
     RepeatedSlot {
@@ -112,7 +117,10 @@ impl Constraints {
                 continue;
             }
             match (needed, prompt.count(slot)) {
-                (true, 0) => errors.push(PromptError::MissingSlot(slot)),
+                (true, 0) => {
+                    let near = misspelt(prompt.text(), slot).map(str::to_string);
+                    errors.push(PromptError::MissingSlot { slot, near });
+                }
                 (false, 1..) => errors.push(PromptError::ForeignSlot(slot)),
                 (true, count @ 2..) => errors.push(PromptError::RepeatedSlot { slot, count }),
                 _ => {}
@@ -152,7 +160,7 @@ pub fn sanitize(given: &str, constraints: &Constraints) -> Result<Sanitized, Rej
     match constraints.errors(&prompt).first() {
         None => Ok(Sanitized { prompt, repaired }),
         Some(PromptError::Empty) => Err(Rejection::Empty),
-        Some(PromptError::MissingSlot(_)) => unreachable!("every missing slot was appended"),
+        Some(PromptError::MissingSlot { .. }) => unreachable!("every missing slot was appended"),
         Some(PromptError::RepeatedSlot { .. }) => Err(Rejection::RepeatedSlot),
         Some(PromptError::ForeignSlot(_) | PromptError::AlienSlot { .. }) => Err(Rejection::ForeignSlot),
         Some(PromptError::MissingFrozen(_)) => Err(Rejection::FrozenChanged),

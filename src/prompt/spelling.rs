@@ -50,6 +50,20 @@ pub(super) fn respelled(text: &str) -> String {
     replaced(&text, spellings(&text).into_iter().filter(absent))
 }
 
+/// Returns the first word in single braces that looks like a misspelt `slot`: `{contxt}`.
+pub(super) fn misspelt(text: &str, slot: Slot) -> Option<&str> {
+    /// The number of wrong, missing or swapped letters up to which a word counts as misspelt.
+    const WRONG_LETTERS: usize = 2;
+    let name = slot.marker().trim_matches(['{', '}']);
+    let is_near = |word: &str| strsim::damerau_levenshtein(&word.to_lowercase(), name) <= WRONG_LETTERS;
+    text.match_indices('{').find_map(|(at, _)| {
+        let end = text[at..].find('}')?;
+        let word = text[at + 1..at + end].trim();
+        // A text of other braces may be long.
+        (word.len() <= 2 * name.len() && is_near(word)).then(|| &text[at..=at + end])
+    })
+}
+
 /// Whether a slot stands in `text`, in any spelling.
 pub fn has_slot(text: &str) -> bool {
     Slot::ALL.iter().any(|slot| text.contains(slot.marker())) || !spellings(text).is_empty()
@@ -93,6 +107,18 @@ mod tests {
         check("Do { question }", &[], "Do {question}");
         check("Do {Question} {\ncontext\n}", &[], "Do {question} {context}");
         check("Do {question}, not { question }", &[], "Do {question}, not { question }");
+    }
+
+    #[test]
+    fn misspelt_slots_are_found() {
+        for (text, found) in [
+            ("Read {contxt}.", Some("{contxt}")),
+            ("{a} { Contexts } {contxt}", Some("{ Contexts }")),
+            ("{question} {\"text\": 1} {con", None),
+            ("{cntt}", None),
+        ] {
+            assert_eq!(misspelt(text, Slot::Context), found, "{text}");
+        }
     }
 
     #[test]

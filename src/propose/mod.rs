@@ -7,5 +7,5 @@ mod reply;
 pub mod template;
 mod wrapping;
 
-pub use optimizer::{Optimizer, ProposalContext};
+pub use optimizer::{Optimizer, ProposalContext, Rejected};
 pub use options::ProposeOptions;

@@ -19,6 +19,16 @@ pub struct Optimizer {
     seed: Seed,
 }
 
+/// A reply that gave no usable prompt.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Rejected {
+    /// Why it is not used.
+    pub reason: Rejection,
+    /// The prompt in it, or the whole reply if no prompt was found in it; `None` if there is no
+    /// reply.
+    pub text: Option<String>,
+}
+
 /// The context that the candidates of one parent are written from.
 #[derive(Clone, Copy)]
 pub struct ProposalContext<'a> {
@@ -44,8 +54,8 @@ impl Optimizer {
     /// its random draws: which traces and cases it shows ([`Stage::Evidence`]) and how the model
     /// samples ([`Stage::Proposal`]).
     ///
-    /// What the model writes is data: text without a usable prompt is a rejection, and so is an
-    /// input longer than the model can read.
+    /// What the model writes is data: text without a usable prompt is rejected, and so is an input
+    /// longer than the model can read.
     ///
     /// # Errors
     /// Returns every error of the model except [`ChatError::Overflow`].
@@ -53,21 +63,22 @@ impl Optimizer {
         &self,
         context: ProposalContext<'_>,
         draw: &[u64],
-    ) -> Result<Result<Sanitized, Rejection>, ChatError> {
+    ) -> Result<Result<Sanitized, Rejected>, ChatError> {
         let request = self.request(context, draw);
         let completion = match self.model.complete(request).await {
             Ok(completion) => completion,
-            Err(ChatError::Overflow { .. }) => return Ok(Err(Rejection::Overflow)),
+            Err(ChatError::Overflow { .. }) => return Ok(Err(Rejected { reason: Rejection::Overflow, text: None })),
             Err(error) => return Err(error),
         };
         if completion.cut_in_reasoning {
-            return Ok(Err(Rejection::CutInReasoning));
+            return Ok(Err(Rejected { reason: Rejection::CutInReasoning, text: completion.reasoning }));
         }
         let Some(text) = proposal(&completion.text) else {
-            return Ok(Err(Rejection::Unparsable));
+            return Ok(Err(Rejected { reason: Rejection::Unparsable, text: Some(completion.text) }));
         };
         let agent = context.graph.agent(context.agent);
-        Ok(sanitize(&text, &agent.constraints(self.options.max_prompt_bytes)))
+        let sanitized = sanitize(&text, &agent.constraints(self.options.max_prompt_bytes));
+        Ok(sanitized.map_err(|reason| Rejected { reason, text: Some(text) }))
     }
 
     fn request(&self, context: ProposalContext<'_>, draw: &[u64]) -> Request {
@@ -120,7 +131,7 @@ mod tests {
     use crate::rollout::fixture;
     use futures::executor::block_on;
 
-    fn propose(reply: Completion) -> Result<Sanitized, Rejection> {
+    fn propose(reply: Completion) -> Result<Sanitized, Rejected> {
         let graph = fixture::graph("a", &[]);
         let model = ScriptedModel::thinking(move |_| reply.clone());
         let optimizer = Optimizer::new(Arc::new(model), ProposeOptions::default(), Seed(1));
@@ -137,11 +148,15 @@ mod tests {
     #[test]
     fn a_prompt_inside_of_a_thought_is_no_candidate() {
         let draft = "Draft: <prompt>Answer 41 always. {question}</prompt> no, that is wrong,";
-        assert_eq!(propose(Completion::cut(draft, Usage::default())), Err(Rejection::CutInReasoning));
+        let rejected = |reason, text: &str| Err(Rejected { reason, text: Some(text.to_string()) });
+        let cut = propose(Completion::cut(draft, Usage::default()));
+        assert_eq!(cut, rejected(Rejection::CutInReasoning, draft));
         let thought =
             |text: &str| Completion { reasoning: Some(draft.into()), ..Completion::of(text, Usage::default()) };
-        assert_eq!(propose(thought("done")), Err(Rejection::Unparsable));
+        assert_eq!(propose(thought("done")), rejected(Rejection::Unparsable, "done"));
         let written = propose(thought("<prompt>Do it {question}</prompt>")).unwrap();
         assert_eq!(written.prompt.text(), "Do it {question}");
+        let foreign = propose(thought("<prompt>Do it {question} {context}</prompt>"));
+        assert_eq!(foreign, rejected(Rejection::ForeignSlot, "Do it {question} {context}"));
     }
 }

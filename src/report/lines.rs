@@ -43,7 +43,7 @@ pub struct StepLine {
 }
 
 /// One candidate of a step.
-#[derive(Clone, Copy, PartialEq, Debug, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct CandidateLine {
     /// The id of the prompt that it was written from.
@@ -56,6 +56,10 @@ pub struct CandidateLine {
     pub score: Option<f64>,
     /// The reason for its rejection.
     pub rejected: Option<Rejection>,
+    /// The prompt that was rejected, or the optimizer model's whole reply if no prompt was found in
+    /// it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub text: Option<String>,
 }
 
 /// One prompt that was evaluated, and the prompt that it was written from.
@@ -157,11 +161,16 @@ impl CandidateLine {
     fn of(candidate: &CandidateRecord) -> Self {
         let parent = candidate.parent;
         match &candidate.outcome {
-            Outcome::Scored { id, reward, score, .. } => {
-                Self { parent, id: Some(*id), reward: Some(reward.mean), score: Some(*score), rejected: None }
-            }
-            Outcome::Rejected { reason } => {
-                Self { parent, id: None, reward: None, score: None, rejected: Some(*reason) }
+            Outcome::Scored { id, reward, score, .. } => Self {
+                parent,
+                id: Some(*id),
+                reward: Some(reward.mean),
+                score: Some(*score),
+                rejected: None,
+                text: None,
+            },
+            Outcome::Rejected { reason, text } => {
+                Self { parent, id: None, reward: None, score: None, rejected: Some(*reason), text: text.clone() }
             }
         }
     }

@@ -1,9 +1,9 @@
 //! An unfinished run: its progress, the best prompts so far, and how to resume it.
 
 use super::diff::Colour;
-use super::lines::{Lines, PromptLine, StepLine};
+use super::lines::{LineageLine, Lines, PromptLine, StepLine};
 use super::run::REPORT_SCHEMA;
-use super::text::{counted, cut_in_reasoning, models, prompts};
+use super::text::{counted, cut_in_reasoning, kebab, models, prompts};
 use crate::base::Seed;
 use crate::search::{Models, SearchResult};
 use serde::{Deserialize, Serialize};
@@ -42,6 +42,9 @@ pub struct SearchSoFar {
     pub prompts: Vec<PromptLine>,
     /// The steps that are done.
     pub steps: Vec<StepLine>,
+    /// All prompts that were evaluated, in order of creation, with the seed prompts.
+    #[serde(default)]
+    pub lineage: Vec<LineageLine>,
     /// The number of agent runs so far whose output ended in its reasoning.
     #[serde(default)]
     pub cut_in_reasoning: u64,
@@ -60,6 +63,7 @@ impl Progress {
                 search_finished: result.finished,
                 prompts: lines.prompts(),
                 steps: lines.steps(),
+                lineage: lines.lineage(),
                 cut_in_reasoning: result.cut_in_reasoning,
             }
         });
@@ -109,10 +113,18 @@ fn steps(steps: &[StepLine]) -> String {
     for step in steps {
         let tried = step.candidates.iter().filter(|candidate| candidate.id.is_some()).count();
         let tried = counted(tried, "candidate", "candidates");
+        let reasons: Vec<_> = step.candidates.iter().filter_map(|candidate| candidate.rejected.as_ref()).collect();
+        let rejected = match reasons.as_slice() {
+            [] => String::new(),
+            reasons => {
+                let names: Vec<_> = reasons.iter().map(|reason| kebab(reason)).collect();
+                format!(", {} rejected ({})", names.len(), names.join(", "))
+            }
+        };
         let score = step.beam.first().map_or(0.0, |best| best.score) + 0.0;
         let improved = if step.improved { ", improved" } else { "" };
         text += &format!(
-            "  round {}, {}, step {}: {tried} tried, best score {score:+.3}{improved}\n",
+            "  round {}, {}, step {}: {tried} tried{rejected}, best score {score:+.3}{improved}\n",
             step.round, step.agent, step.step
         );
     }

@@ -176,6 +176,6 @@ pub(super) fn counted(number: usize, one: &str, many: &str) -> String {
 }
 
 /// Returns the reason's name in JSON.
-fn kebab(reason: &crate::prompt::Rejection) -> String {
+pub(super) fn kebab(reason: &crate::prompt::Rejection) -> String {
     serde_json::to_value(reason).ok().and_then(|value| Some(value.as_str()?.to_string())).unwrap_or_default()
 }

@@ -5,7 +5,7 @@ use super::Observer;
 use crate::chat::{ChatModel, ModelRole};
 use crate::config::{ModelSpec, Settings};
 use crate::engine::qwen3::Dtype;
-use crate::engine::{Date, DtypeRequest, EngineOptions, LoadOptions, OpenError, TokenizerRequirement};
+use crate::engine::{Backend, Date, DtypeRequest, EngineOptions, LoadOptions, OpenError, TokenizerRequirement};
 use crate::local::LocalModel;
 use std::sync::Arc;
 
@@ -19,6 +19,8 @@ pub struct Models {
 pub struct Surroundings {
     /// The weight formats of every role when the run began, if this process resumes it.
     pub dtypes: Option<[Dtype; 3]>,
+    /// What computed the models when the run began, if this process resumes it.
+    pub backend: Option<Backend>,
     /// The date that chat templates see.
     pub date: Date,
 }
@@ -34,6 +36,8 @@ pub fn open_models(
     observer: &mut dyn Observer,
 ) -> Result<Models, OpenError> {
     use_threads(settings.engine.threads);
+    let engine = &settings.engine;
+    let engine = EngineOptions { backend: surroundings.backend.unwrap_or(engine.backend), ..engine.clone() };
     let mut models = Models { opened: Vec::new() };
     let mut to_open = distinct(roles.iter().map(|&role| settings.model(role)));
     for &role in roles {
@@ -44,7 +48,7 @@ pub fn open_models(
         let model = match models.opened.iter().find(|(opened, _)| same_weights(opened, spec)) {
             Some((_, model)) => model.with_thinking(spec.thinking),
             None => {
-                let engine = EngineOptions { models_to_open: to_open, ..settings.engine.clone() };
+                let engine = EngineOptions { models_to_open: to_open, ..engine.clone() };
                 to_open -= 1;
                 open(&engine, spec, (role, surroundings), models.compute(), observer)?
             }
@@ -57,7 +61,7 @@ pub fn open_models(
 fn open(
     engine: &EngineOptions,
     spec: &ModelSpec,
-    (role, Surroundings { dtypes, date }): (ModelRole, Surroundings),
+    (role, Surroundings { dtypes, date, .. }): (ModelRole, Surroundings),
     compute: Option<crate::engine::kernels::Compute>,
     observer: &mut dyn Observer,
 ) -> Result<LocalModel, OpenError> {
@@ -91,6 +95,19 @@ impl Models {
     /// The formats in which the weights of every role are kept.
     pub fn dtypes(&self, settings: &Settings) -> [Dtype; 3] {
         ModelRole::ALL.map(|role| self.model(settings, role).engine().dtype())
+    }
+
+    /// What computes the models. It is the same for all of them.
+    pub fn backend(&self, settings: &Settings) -> Backend {
+        self.model(settings, ModelRole::Worker).engine().backend()
+    }
+
+    /// What a reader of the results should know of how the models were computed.
+    pub fn notes(&self) -> Vec<String> {
+        let mut notes: Vec<String> =
+            self.opened.iter().filter_map(|(_, model)| model.engine().note().map(str::to_string)).collect();
+        notes.dedup();
+        notes
     }
 
     fn model(&self, settings: &Settings, role: ModelRole) -> &Arc<LocalModel> {

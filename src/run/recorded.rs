@@ -54,16 +54,19 @@ impl RecordedRun<'_> {
     pub fn carry_out(&self, observer: &mut dyn Observer) -> Result<RunReport, RunError> {
         let store = Arc::new(Store::open(self.dir).map_err(JournalError::from)?);
         let journal = self.open_journal(store.clone())?;
-        // Another weight format and another date give other answers, so a resumed run keeps those
-        // that it began with, whatever memory is free now.
-        let mut surroundings = Surroundings { dtypes: None, date: self.settings.date.unwrap_or_else(Date::today) };
+        // Another weight format, backend or date gives other answers, so a resumed run keeps those
+        // that it began with, whatever memory is free now and whatever the device check says.
+        let mut surroundings =
+            Surroundings { dtypes: None, backend: None, date: self.settings.date.unwrap_or_else(Date::today) };
         if self.start == Start::Resume {
             surroundings.dtypes = journal.dtypes()?;
+            surroundings.backend = journal.backend()?;
             surroundings.date = journal.date()?.unwrap_or(surroundings.date);
         }
         let cancel = observer.cancel();
         let models = open_models(self.settings, &ModelRole::ALL, surroundings, observer)?;
-        block_on(journal.put_surroundings(&models.dtypes(self.settings), &surroundings.date))?;
+        let (dtypes, backend) = (models.dtypes(self.settings), models.backend(self.settings));
+        block_on(journal.put_surroundings(&dtypes, &backend, &surroundings.date))?;
         block_on(self.search(&models, store, journal, cancel, observer))
     }
 
@@ -112,7 +115,7 @@ impl RecordedRun<'_> {
         let mut recorder = Recorder { journal, observer };
         let result = optimizer.search(&mut recorder).await?;
         let held_out = self.held_out(&result, &optimizer, &mut recorder).await?;
-        let report = self.report(&result, held_out.as_ref(), optimizer.ledger(), watch);
+        let report = self.report(&result, held_out.as_ref(), models, (optimizer.ledger(), watch));
         self.write(&report, &recorder.journal).await?;
         Ok(report)
     }
@@ -143,8 +146,8 @@ impl RecordedRun<'_> {
         &self,
         result: &SearchResult,
         held_out: Option<&HeldOut>,
-        ledger: &Ledger,
-        watch: Stopwatch,
+        models: &Models,
+        (ledger, watch): (&Ledger, Stopwatch),
     ) -> RunReport {
         let seed_cases = held_out.map(|held_out| correct(&held_out.seed));
         let optimized_cases = held_out.map(|held_out| correct(&held_out.optimized));
@@ -160,7 +163,7 @@ impl RecordedRun<'_> {
             bill: Bill::of(ledger),
             egress_lock: (self.egress_lock)(),
             seconds: watch.seconds(),
-            warnings: self.settings.warnings.clone(),
+            warnings: [self.settings.warnings.clone(), models.notes()].concat(),
             dir: self.dir,
         })
     }

@@ -45,7 +45,8 @@ impl<'a> LabelledRun<'a> {
         labelled: (&'a [Case], &'a Scorer),
         observer: &mut dyn Observer,
     ) -> Result<Self, RunError> {
-        let surroundings = Surroundings { dtypes: None, date: settings.date.unwrap_or_else(Date::today) };
+        let surroundings =
+            Surroundings { dtypes: None, backend: None, date: settings.date.unwrap_or_else(Date::today) };
         let models = open_models(settings, &[ModelRole::Worker], surroundings, observer)?;
         let model = settings.in_role(ModelRole::Worker, models.role(settings, ModelRole::Worker));
         let (identity, ledger) = (model.identity(), Ledger::new());

@@ -17,6 +17,7 @@ use crate::chat::ChatError;
 use crate::graph::Graph;
 use crate::misalignment::{Buffer, Case, is_misaligned};
 use crate::prompt::{Rejection, Sanitized, Template};
+use crate::propose::Rejected;
 use crate::rollout::Prompts;
 use futures::future::try_join_all;
 
@@ -91,7 +92,7 @@ struct Candidate<'a> {
     /// Its index in [`Proposals::prompts`].
     index: usize,
     /// Its id and its prompt, or the reason why it is not evaluated.
-    usable: Result<(usize, &'a Sanitized), Rejection>,
+    usable: Result<(usize, &'a Sanitized), Rejected>,
 }
 
 impl CoordinateAscent<'_> {
@@ -282,8 +283,10 @@ fn deduplicate<'a>(parents: &[Node], by_parent: &'a [Proposals], made: usize) ->
     for proposals in by_parent {
         for (index, proposal) in proposals.prompts.iter().enumerate() {
             let usable = match proposal {
-                Err(reason) => Err(*reason),
-                Ok(candidate) if known.contains(&candidate.prompt.text().trim()) => Err(Rejection::Duplicate),
+                Err(rejected) => Err(rejected.clone()),
+                Ok(candidate) if known.contains(&candidate.prompt.text().trim()) => {
+                    Err(Rejected { reason: Rejection::Duplicate, text: Some(candidate.prompt.text().to_string()) })
+                }
                 Ok(candidate) => {
                     known.push(candidate.prompt.text().trim());
                     next += 1;
@@ -319,7 +322,7 @@ async fn evaluate_all(
 /// J(c) = J(p) + R − ½.
 fn outcome(candidate: &Candidate<'_>, evaluated: Option<&Evaluated>, parent: &Node, nodes: &mut Vec<Node>) -> Outcome {
     match (&candidate.usable, evaluated) {
-        (Err(reason), _) => Outcome::Rejected { reason: *reason },
+        (Err(Rejected { reason, text }), _) => Outcome::Rejected { reason: *reason, text: text.clone() },
         (Ok(_), None) => unreachable!("every usable candidate is evaluated"),
         (Ok((id, candidate)), Some(evaluated)) => {
             let score = child_score(parent.score, evaluated.reward.mean);

@@ -9,8 +9,8 @@ use crate::chat::ChatError;
 use crate::graph::Graph;
 use crate::judge::Judge;
 use crate::misalignment::{Buffer, Sampling};
-use crate::prompt::{Rejection, Sanitized, Template};
-use crate::propose::{Optimizer, ProposalContext};
+use crate::prompt::{Sanitized, Template};
+use crate::propose::{Optimizer, ProposalContext, Rejected};
 use crate::reward::{Reward, compare, joint_reward};
 use crate::rollout::{Prompts, Runner, Trace};
 use futures::future::try_join_all;
@@ -46,7 +46,7 @@ pub(super) struct Proposals {
     /// The parent's traces on the mini-batch.
     pub(super) traces: Vec<Trace>,
     /// One proposed prompt per candidate, or the reason why it cannot be used.
-    pub(super) prompts: Vec<Result<Sanitized, Rejection>>,
+    pub(super) prompts: Vec<Result<Sanitized, Rejected>>,
 }
 
 /// A candidate's traces on the mini-batch and their reward.

@@ -184,6 +184,18 @@ pub struct CandidateRecord {
     pub outcome: Outcome,
 }
 
+impl CandidateRecord {
+    /// The record without the text of a rejected candidate, as the result's digest covers it.
+    pub(super) fn decided(&self) -> Self {
+        match &self.outcome {
+            Outcome::Rejected { reason, .. } => {
+                Self { parent: self.parent, outcome: Outcome::Rejected { reason: *reason, text: None } }
+            }
+            Outcome::Scored { .. } => self.clone(),
+        }
+    }
+}
+
 /// The outcome of a candidate. In JSON the field `outcome` names the variant.
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
 #[serde(tag = "outcome", rename_all = "lowercase")]
@@ -210,6 +222,10 @@ pub enum Outcome {
     Rejected {
         /// The reason.
         reason: Rejection,
+        /// The prompt that was rejected, or the whole reply if no prompt was found in it; `None`
+        /// if there is no reply. No digest covers it.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        text: Option<String>,
     },
 }
 

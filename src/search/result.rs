@@ -128,7 +128,10 @@ impl SearchResult {
     pub fn result_hash(&self) -> Digest {
         let refreshes: Vec<_> =
             self.refreshes.iter().map(|r| (r.round, r.agent, &r.batch, &r.after, r.tau, r.top1, r.applied)).collect();
-        let steps: Vec<_> = self.steps.iter().map(|s| (&s.batch, &s.parents, &s.candidates, &s.beam, s.best)).collect();
+        let decided =
+            |candidates: &[CandidateRecord]| candidates.iter().map(CandidateRecord::decided).collect::<Vec<_>>();
+        let steps: Vec<_> =
+            self.steps.iter().map(|s| (&s.batch, &s.parents, decided(&s.candidates), &s.beam, s.best)).collect();
         let check = self.final_check.as_ref().map(|check| (&check.batch, &check.values, check.verdict));
         digest_json("maspo result", &(&self.seed_prompts, steps, refreshes, check, self.kept_seed, &self.prompts))
     }
@@ -204,7 +207,7 @@ impl SearchResult {
 
     fn add_candidate(&mut self, step: &Step, candidate: &CandidateRecord) {
         match &candidate.outcome {
-            Outcome::Rejected { reason } => *self.rejections.entry(*reason).or_default() += 1,
+            Outcome::Rejected { reason, .. } => *self.rejections.entry(*reason).or_default() += 1,
             Outcome::Scored { id, prompt, reward, score, local_better, misaligned, .. } => {
                 self.lineage.push(Lineage {
                     agent: step.agent,

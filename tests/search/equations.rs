@@ -28,7 +28,7 @@ fn outcome(ran: &RunOutcome, step: usize, candidate: usize) -> String {
     let candidate = &ran.step(step).candidates[candidate];
     let parent = candidate.parent;
     let (id, prompt, reward, score, local_better, misaligned) = match &candidate.outcome {
-        Outcome::Rejected { reason } => return format!("from {parent}: {reason:?}"),
+        Outcome::Rejected { reason, text } => return format!("from {parent}: {reason:?}, {text:?}"),
         Outcome::Scored { id, prompt, reward, score, local_better, misaligned, .. } => {
             (id, prompt.text(), reward, score, local_better, misaligned)
         }
@@ -99,9 +99,9 @@ fn scores_accumulate_along_the_lineage_and_duplicates_are_rejected() {
     "#]]
     .assert_eq(&outcome(&ran, 1, 0));
     // The text of another parent, and one that was proposed before in this step.
-    assert_eq!(outcome(&ran, 1, 1), "from 1: Duplicate");
+    assert_eq!(outcome(&ran, 1, 1), "from 1: Duplicate, Some(\"a0: {question}\")");
     assert!(outcome(&ran, 1, 2).starts_with("4 from 0: a4: {question}\n"));
-    assert_eq!(outcome(&ran, 1, 3), "from 0: Duplicate");
+    assert_eq!(outcome(&ran, 1, 3), "from 0: Duplicate, Some(\"a3: {question}\")");
     assert_eq!((show(&step.beam).as_str(), step.best), ("3:0.4 1:0.075", 3));
     assert_eq!(ran.result().rejections[&Rejection::Duplicate], 2);
     let lineage: Vec<_> =

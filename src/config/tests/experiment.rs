@@ -7,6 +7,7 @@
 use super::super::agents::{MAX_NEW_TOKENS, Topology};
 use super::super::data::ScorerKind;
 use crate::base::Seed;
+use crate::engine::Backend;
 use crate::engine::qwen3::{Dtype, KvDtype};
 use crate::graph::EdgeView;
 use crate::judge::JudgeOptions;
@@ -267,6 +268,14 @@ struct Engine {
     /// cached answers of one do not count for another. The flag `--device` overrides it.
     #[schemars(regex(pattern = "^(auto|cpu|cuda(:[0-9]+)?|metal)$"))]
     device: String,
+    /// What computes the models there. `native` is the kernels of this program, and `candle` the
+    /// operations of the library candle: slower, on the CPU, on Apple's GPUs, and on NVIDIA's in a
+    /// build with the feature `candle-cuda`. `auto` is `native`, but on a GPU whose results fail
+    /// the check of `maspo doctor --check` it is `candle`. Another backend gives other bits, and on
+    /// candle an answer may depend on what is computed beside it, whatever `deterministic` says. A
+    /// resumed run keeps the backend that it began with. The flag `--backend` overrides it.
+    #[schemars(extend("enum" = Backend::ALL.map(Backend::name)))]
+    backend: String,
     /// Whether an answer depends on its request alone. On the CPU it always does. On a GPU, `false`
     /// divides the matrix products of prefill by the batch, and gives those of bf16 weights to
     /// cuBLAS where it is installed. The flags `--deterministic` and `--fast` override it.

@@ -2,7 +2,7 @@
 
 use crate::base::Seed;
 use crate::device::{self, LoadNotice, LoadProgress, Loaded, OpenError, Resident};
-use crate::executor::DeviceError;
+use crate::executor::{Backend, DeviceError};
 use crate::files::{ModelSource, open_files, read_config};
 use crate::qwen3::{Config, Dtype, Model, ResolvedDtype};
 use crate::token_engine::{EngineError, EngineOptions, TokenEngine};
@@ -28,6 +28,8 @@ pub struct BareEngine {
     pub kv_bytes_per_token: usize,
     /// The device's name, such as `cpu` or `cuda:0`.
     pub device: String,
+    /// What computes on the device.
+    pub backend: Backend,
     /// The read bandwidth of a GPU's memory in bytes per second, or why it could not be measured;
     /// `None` for the CPU, which is measured elsewhere.
     pub read_bandwidth: Option<Result<f64, DeviceError>>,
@@ -60,7 +62,7 @@ impl BareEngine {
         }
         let mut placement = device::choose(options, None)?;
         let (device, read_bandwidth) = (placement.name(), placement.bandwidth());
-        let (threads, kernels) = (placement.threads(), placement.kernels());
+        let (backend, threads, kernels) = (placement.backend(), placement.threads(), placement.kernels());
         let (loaded, resolved) = match random {
             Some(seed) => {
                 options.check()?;
@@ -91,6 +93,7 @@ impl BareEngine {
             weight_bytes_per_step,
             kv_bytes_per_token,
             device,
+            backend,
             read_bandwidth,
             threads,
             kernels,

@@ -1,6 +1,10 @@
 //! The device that a model runs on: the choice among what the machine has, free memory, and loading
 //! the weights there.
 
+#[cfg(any(gpu, test))]
+mod auto;
+mod candle;
+mod check;
 mod cpu;
 mod error;
 #[cfg(any(gpu, all(test, unix)))]
@@ -10,6 +14,7 @@ mod memory;
 mod placement;
 mod survey;
 
+pub use check::{DeviceCheck, check_devices};
 pub use error::OpenError;
 pub(crate) use load::load;
 pub use load::{DtypeRequest, LoadNotice, LoadOptions, LoadProgress};

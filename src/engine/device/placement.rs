@@ -2,11 +2,12 @@
 //! model, and the choice of one.
 
 use super::OpenError;
+use super::candle::CandlePlacement;
 use super::cpu::CpuPlacement;
 #[cfg(gpu)]
 use super::gpu::GpuPlacement;
 use crate::base::Hasher;
-use crate::executor::{DeviceChoice, DeviceError, Executor};
+use crate::executor::{Backend, DeviceChoice, DeviceError, Executor};
 use crate::kernels::Compute;
 use crate::qwen3::{Config, Dtype, Model, ResolvedDtype};
 use crate::token_engine::EngineOptions;
@@ -14,6 +15,17 @@ use crate::weights::TensorSource;
 
 /// A device that was opened and can take a model.
 pub(crate) trait Placement {
+    /// Returns what computes there, which is never [`Backend::Auto`].
+    fn backend(&self) -> Backend {
+        Backend::Native
+    }
+
+    /// Returns what a reader of the results should know of how they were computed; `None` if there
+    /// is nothing to say.
+    fn note(&self) -> Option<String> {
+        None
+    }
+
     /// Returns the device's name for people, such as `cpu` or `cuda:0`.
     fn name(&self) -> String;
 
@@ -76,13 +88,69 @@ pub(crate) struct Loaded {
     pub(crate) kv_bytes_per_token: usize,
 }
 
-/// Opens the device that the options name. On the CPU the model computes with the threads of
-/// `shared`, if there are any.
+/// Opens the device that the options name, on the backend that they name. On the CPU the model
+/// computes with the threads of `shared`, if there are any.
 ///
 /// # Errors
 /// The device is missing or this build cannot use it; or the threads cannot be started, or the
-/// machine lacks the instruction set that was named.
+/// machine lacks the instruction set that was named; or the backend cannot be deterministic and has
+/// to be.
 pub(crate) fn choose(options: &EngineOptions, shared: Option<&Compute>) -> Result<Box<dyn Placement>, OpenError> {
+    let placement = match options.backend {
+        Backend::Auto => auto(options, shared)?,
+        Backend::Native | Backend::Candle => open(options, shared)?,
+    };
+    if placement.backend() == Backend::Candle && options.must_be_deterministic {
+        let text = "`--deterministic` cannot be kept by the backend candle, where a request's tokens may depend on \
+                    what is computed beside it: leave it out, or choose `--backend native`";
+        return Err(OpenError::Unsupported(text.to_string()));
+    }
+    Ok(placement)
+}
+
+/// Opens the device that the options name on our own backend, or on candle where ours fails the
+/// device check.
+#[cfg(gpu)]
+fn auto(options: &EngineOptions, shared: Option<&Compute>) -> Result<Box<dyn Placement>, OpenError> {
+    use super::auto::{Candidates, passed_folder};
+    let placement = native(options, shared)?;
+    if placement.compute().is_some() {
+        return Ok(placement);
+    }
+    // The check opens the device itself.
+    let on_metal = placement.name() == "metal";
+    drop(placement);
+    let candle = |reason: String| -> Result<Box<dyn Placement>, OpenError> {
+        Ok(Box::new(CandlePlacement::instead(options.device, reason)?))
+    };
+    let candidates = Candidates {
+        native: &|| native(options, shared),
+        check: &super::check::check_one,
+        candle: if on_metal || cfg!(feature = "candle-cuda") { Some(&candle) } else { None },
+    };
+    #[cfg(feature = "cuda")]
+    let driver = crate::executor::gpu::cuda::driver_version().unwrap_or_default();
+    #[cfg(not(feature = "cuda"))]
+    let driver = String::new();
+    candidates.choose(passed_folder().as_deref(), &driver)
+}
+
+/// A build without GPUs has nothing to choose.
+#[cfg(not(gpu))]
+fn auto(options: &EngineOptions, shared: Option<&Compute>) -> Result<Box<dyn Placement>, OpenError> {
+    native(options, shared)
+}
+
+/// Opens the device that the options name, on the backend that they name; `auto` is our own.
+pub(super) fn open(options: &EngineOptions, shared: Option<&Compute>) -> Result<Box<dyn Placement>, OpenError> {
+    match options.backend {
+        Backend::Candle => Ok(Box::new(CandlePlacement::open(options.device)?)),
+        Backend::Native | Backend::Auto => native(options, shared),
+    }
+}
+
+/// Opens the device that the options name, for the kernels of this repository.
+fn native(options: &EngineOptions, shared: Option<&Compute>) -> Result<Box<dyn Placement>, OpenError> {
     let cpu = || Ok(Box::new(CpuPlacement::new(options, shared)?) as Box<dyn Placement>);
     match options.device {
         #[cfg(gpu)]

@@ -1,11 +1,14 @@
 //! Executors carry out step plans: a model with its keys and values on one device. They know no
 //! requests and no policy. What is computed for a row does not depend on the rows beside it.
 
+mod backend;
+pub(crate) mod candle;
 mod choice;
 mod cpu;
 #[cfg(any(gpu, all(test, unix)))]
 pub(crate) mod gpu;
 
+pub use backend::{Backend, UnknownBackend};
 pub use choice::{DeviceChoice, UnknownDevice};
 pub(crate) use cpu::CpuExecutor;
 

@@ -101,7 +101,7 @@ impl Decoder {
 }
 
 /// Every row of the plan.
-fn spans(plan: &StepPlan) -> Vec<Attend<'_>> {
+pub(crate) fn spans(plan: &StepPlan) -> Vec<Attend<'_>> {
     let spans = plan.spans.iter();
     spans
         .map(|span| Attend {
@@ -114,7 +114,7 @@ fn spans(plan: &StepPlan) -> Vec<Attend<'_>> {
 }
 
 /// The rows of the plan whose logits are wanted, numbered in their own order.
-pub(super) fn logit_spans(plan: &StepPlan) -> Vec<Attend<'_>> {
+pub(crate) fn logit_spans(plan: &StepPlan) -> Vec<Attend<'_>> {
     let mut spans = plan.spans.iter();
     let mut span = spans.next();
     let rows = plan.logits.iter().enumerate();

@@ -18,13 +18,11 @@ pub(crate) mod testing;
 mod tests;
 
 pub use config::{Config, ConfigError};
+pub(crate) use decoder::{logit_spans, spans};
 pub use dtype::{Dtype, ResolvedDtype, UnknownDtype};
 pub use kv_dtype::{KvDtype, UnknownKvDtype};
 pub use model::Model;
-#[cfg(any(gpu, all(test, unix)))]
-pub(crate) use model::Tensors;
-pub(crate) use model::{Logits, Workspace};
+pub(crate) use model::{Logits, Tensors, Workspace};
 pub use rope::RopeScaling;
 pub(crate) use size::StoragePolicy;
-#[cfg(any(gpu, all(test, unix)))]
 pub(crate) use tensors::{NormWeight, Projection, QWEN3};

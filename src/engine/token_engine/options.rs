@@ -2,23 +2,29 @@
 
 use super::EngineError;
 use crate::base::{Bound, Bounded, Number, Rule};
-use crate::executor::DeviceChoice;
+use crate::executor::{Backend, DeviceChoice};
 use crate::kernels::THREADS;
 use crate::qwen3::{Config, KvDtype};
 use crate::schedule::DRAFTING_ROWS;
 use serde::{Deserialize, Serialize};
 use std::path::PathBuf;
 
-/// How the engine runs. Only the device, `deterministic` on a GPU and `kv_dtype` can change
-/// results; all other options change speed and memory alone.
+/// How the engine runs. Only the device, the backend, `deterministic` on a GPU and `kv_dtype` can
+/// change results; all other options change speed and memory alone.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct EngineOptions {
     /// Where the model runs.
     pub device: DeviceChoice,
+    /// What computes on the device.
+    pub backend: Backend,
     /// Whether a request's tokens depend on the request alone. On the CPU they always do. On a GPU
-    /// this makes prefill slower.
+    /// this makes prefill slower. On candle they may depend on its company in either case.
     pub deterministic: bool,
+    /// Whether a backend is refused that cannot be deterministic. No key of an experiment file: the
+    /// flag `--deterministic` sets it.
+    #[serde(skip)]
+    pub must_be_deterministic: bool,
     /// The number of compute threads; all cores when absent.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub threads: Option<usize>,
@@ -72,7 +78,9 @@ impl Default for EngineOptions {
     fn default() -> Self {
         Self {
             device: DeviceChoice::Auto,
+            backend: Backend::Auto,
             deterministic: true,
+            must_be_deterministic: false,
             threads: None,
             block_tokens: 16,
             kv_dtype: KvDtype::Auto,

@@ -1,6 +1,8 @@
 //! Tests of what callers rely on: a request's result does not depend on anything else that is going
 //! on.
 
+mod candle;
+
 use super::FinishReason;
 use super::*;
 use crate::executor::{CpuExecutor, DeviceError, Executor};
