@@ -1,7 +1,7 @@
 #!/bin/sh
 # Type-checks and lints the program with the features `cuda` and `candle-cuda` on a machine without
-# CUDA: a script that only creates the requested files takes the place of nvcc. Only the Rust code is
-# checked; check-cuda.sh and the tests check our kernels.
+# CUDA: a script that only creates the requested files takes the place of nvcc. Only the Rust code
+# is checked; check-cuda.sh and the tests check our kernels.
 #
 #   scripts/check-features.sh
 set -eu

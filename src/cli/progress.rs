@@ -75,10 +75,15 @@ impl Observer for Progress {
 struct Search {
     graph: Arc<Graph>,
     ledger: Ledger,
+    /// Measures the time since the last step that a resumed run only repeated from its record.
     watch: Stopwatch,
     bar: ProgressBar,
     steps: u64,
     done: u64,
+    /// The number of steps that were repeated from the record.
+    repeated: u64,
+    /// The tokens that were computed up to the last step.
+    tokens: u64,
 }
 
 impl Search {
@@ -88,7 +93,8 @@ impl Search {
         let style = ProgressStyle::with_template("{bar:24} {pos}/{len} steps  {msg}").expect("a valid template");
         bar.set_style(style);
         bar.enable_steady_tick(Duration::from_millis(250));
-        Self { graph, ledger, watch: Stopwatch::start(), bar, steps: steps as u64, done: 0 }
+        let watch = Stopwatch::start();
+        Self { graph, ledger, watch, bar, steps: steps as u64, done: 0, repeated: 0, tokens: 0 }
     }
 
     /// Shows one event.
@@ -113,7 +119,14 @@ impl Search {
             Event::Step(step) => {
                 self.done += 1;
                 self.bar.set_position(self.done);
-                self.show_line(self.step(step));
+                let tokens = self.tokens();
+                let is_repeated = tokens == self.tokens;
+                if is_repeated {
+                    self.repeated += 1;
+                    self.watch = Stopwatch::start();
+                }
+                self.tokens = tokens;
+                self.show_line(self.step(step, is_repeated));
             }
             Event::FinalCheck(_) => self.show_line("seed against optimized prompts: judged".to_string()),
             Event::Finished(_) => self.bar.finish_and_clear(),
@@ -129,11 +142,13 @@ impl Search {
         }
     }
 
-    fn step(&self, step: &Step) -> String {
+    fn step(&self, step: &Step, is_repeated: bool) -> String {
         let tried = step.candidates.iter().filter(|c| matches!(c.outcome, Outcome::Scored { .. })).count();
+        let tried = format!("{tried} candidate{} tried", if tried == 1 { "" } else { "s" });
         let name = &self.graph.agent(step.agent).name;
         let found = if step.improved { "better prompt found" } else { "no better prompt" };
-        format!("round {} {name} step {}: {tried} candidates tried, {found}  {}", step.round, step.step, self.speed())
+        let after = if is_repeated { "[already done]".to_string() } else { self.speed() };
+        format!("round {} {name} step {}: {tried}, {found}  {after}", step.round, step.step)
     }
 
     fn refreshed(&self, refreshed: &Refreshed) -> String {
@@ -141,20 +156,22 @@ impl Search {
         format!("round {} {name}: beam of {} scored anew", refreshed.round, refreshed.after.len())
     }
 
+    /// Returns the number of tokens that were computed so far.
+    fn tokens(&self) -> u64 {
+        let lines = ModelRole::ALL.map(|role| self.ledger.line(role));
+        lines.iter().map(|line| line.prefilled_tokens + line.decoded_tokens).sum()
+    }
+
     /// Returns the tokens per second so far, and the time left if the remaining steps take as long
-    /// as those done.
+    /// as those that were computed.
     fn speed(&self) -> String {
-        let tokens: u64 = ModelRole::ALL
-            .map(|role| self.ledger.line(role))
-            .iter()
-            .map(|line| line.prefilled_tokens + line.decoded_tokens)
-            .sum();
         let seconds = self.watch.seconds();
-        let rate = tokens as f64 / seconds.max(1e-3);
-        if self.done == 0 || self.done >= self.steps {
+        let rate = self.tokens() as f64 / seconds.max(1e-3);
+        let computed = self.done - self.repeated;
+        if computed == 0 || self.done >= self.steps {
             return format!("[{rate:.0} tok/s]");
         }
-        let left = seconds / self.done as f64 * (self.steps - self.done) as f64;
+        let left = seconds / computed as f64 * (self.steps - self.done) as f64;
         format!("[{rate:.0} tok/s, about {left:.0} s left]")
     }
 }

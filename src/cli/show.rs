@@ -120,7 +120,7 @@ mod tests {
                     Answer in <answer></answer>.
 
                 Steps
-                  round 1, assess, step 1: 1 candidate tried, best score +0.250, improved
+                  round 1, assess, step 1: 1 candidate tried, 1 rejected (too-long), best score +0.250, improved
 
                 Go on with: maspo optimize tiny.toml --resume
             "#]],

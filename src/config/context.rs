@@ -10,28 +10,46 @@ use crate::search::Options;
 
 const KEY: &str = "max_new_tokens";
 
-/// Reports every `max_new_tokens` of the file that is not less than the context of its model.
-pub(super) fn check(root: &Section<'_>, models: &[ModelSpec; 3], graph: &Graph, options: &Options) {
+/// Reports every `max_new_tokens` that is not less than the context of its model. Where the file
+/// does not set it, that is said of its default, as one of the returned warnings.
+pub(super) fn check(root: &Section<'_>, models: &[ModelSpec; 3], graph: &Graph, options: &Options) -> Vec<String> {
     // A model that cannot be read is reported when it is opened.
     let context = |role: ModelRole| models[role as usize].source.context().unwrap_or(usize::MAX);
     let worker = context(ModelRole::Worker);
+    let mut warnings = Vec::new();
+    let default = |name: String, tokens: usize, role: ModelRole, context: usize| {
+        let name = format!("`{name}.{KEY}` is not set; its default is {tokens}, and {}", limit(context));
+        format!("{name}: the {} cannot answer", role.as_str())
+    };
     for (section, agent) in root.sections("agent").iter().zip(graph.agents()) {
-        check_section(section, agent.max_new_tokens, worker);
+        let tokens = agent.max_new_tokens;
+        if !check_section(section, tokens, worker) && tokens >= worker {
+            warnings.push(default(format!("agent.{}", agent.name), tokens, ModelRole::Worker, worker));
+        }
     }
     for (key, role, tokens) in [
         ("judge", ModelRole::Judge, options.judge.max_new_tokens),
         ("propose", ModelRole::Optimizer, options.propose.max_new_tokens),
     ] {
         let is_table = root.entry(key).is_some_and(|entry| matches!(entry.node.value, Value::Table(_)));
-        if let Some(section) = is_table.then(|| root.section(key)).flatten() {
-            check_section(&section, tokens, context(role));
+        let section = is_table.then(|| root.section(key)).flatten();
+        let context = context(role);
+        if !section.is_some_and(|section| check_section(&section, tokens, context)) && tokens >= context {
+            warnings.push(default(key.to_string(), tokens, role, context));
         }
     }
+    warnings
 }
 
-fn check_section(section: &Section<'_>, tokens: usize, context: usize) {
-    if section.has(KEY) && tokens >= context {
-        let problem = format!("is {tokens}; the model's context has {context} tokens for prompt and answer together");
-        section.fault(KEY, &problem);
+/// Returns whether the section sets its `max_new_tokens`, and reports one that does not fit.
+fn check_section(section: &Section<'_>, tokens: usize, context: usize) -> bool {
+    let is_set = section.has(KEY);
+    if is_set && tokens >= context {
+        section.fault(KEY, &format!("is {tokens}; {}", limit(context)));
     }
+    is_set
+}
+
+fn limit(context: usize) -> String {
+    format!("the model's context has {context} tokens for prompt and answer together")
 }

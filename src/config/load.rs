@@ -80,7 +80,7 @@ fn settings(root: &Section<'_>, skip_bad_rows: bool, check: ModelCheck) -> Optio
     let (models, graph, data) = (models?, graph?, data?);
     let mut warnings = data.warnings;
     if check == ModelCheck::Files {
-        context::check(root, &models, &graph, &options);
+        warnings.extend(context::check(root, &models, &graph, &options));
     }
     let (pool, batch) = (data.pool.len(), options.search.batch);
     if pool < batch {

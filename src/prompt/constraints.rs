@@ -23,7 +23,7 @@ pub struct Constraints {
 #[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
 pub enum PromptError {
     /// A needed slot is missing.
-    #[error("the prompt lacks {slot}{}", near.as_ref().map_or(String::new(), |near| format!("; is `{near}` meant to be it?")))]
+    #[error("the prompt lacks {slot}{}", meant(near.as_deref()))]
     MissingSlot {
         /// The slot.
         slot: Slot,
@@ -63,6 +63,11 @@ pub enum PromptError {
     /// The prompt has nothing but white space and slots.
     #[error("the prompt is empty")]
     Empty,
+}
+
+/// Asks whether a misspelt slot is meant.
+fn meant(near: Option<&str>) -> String {
+    near.map_or(String::new(), |near| format!("; is `{near}` meant?"))
 }
 
 /// Why a candidate was rejected; counted per reason.

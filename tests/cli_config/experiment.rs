@@ -32,6 +32,8 @@ labels = ["human", "scraper"]
 batch = 2
 [engine]
 threads = 1
+[propose]
+max_new_tokens = 120
 "#;
 
 /// An experiment in a folder of its own.

@@ -15,83 +15,83 @@ fn a_sound_experiment_is_summed_up() {
     experiment.check(
         "validate x.toml",
         expect![[r#"
-        x.toml: sound
+            x.toml: sound
 
-        name      small (seed 1, settings e2f4ff3b5fc3)
-        worker    embedded:triage
-        optimizer embedded:triage
-        judge     embedded:triage
-        agents    extract, decide
-        edges     extract -> decide
-        pool      3 queries
-        train     none
-        test      2 labelled cases
-        exit 0
-    "#]],
+            name      small (seed 1, settings 1105ca32728d)
+            worker    embedded:triage
+            optimizer embedded:triage
+            judge     embedded:triage
+            agents    extract, decide
+            edges     extract -> decide
+            pool      3 queries
+            train     none
+            test      2 labelled cases
+            exit 0
+        "#]],
     );
     experiment.check(
         "validate x.toml --json",
         expect![[r#"
-        {
-          "schema": 1,
-          "command": "validate",
-          "name": "small",
-          "seed": 1,
-          "agents": [
             {
-              "name": "extract",
-              "optimize": true
-            },
-            {
-              "name": "decide",
-              "optimize": true
+              "schema": 1,
+              "command": "validate",
+              "name": "small",
+              "seed": 1,
+              "agents": [
+                {
+                  "name": "extract",
+                  "optimize": true
+                },
+                {
+                  "name": "decide",
+                  "optimize": true
+                }
+              ],
+              "edges": [
+                {
+                  "from": "extract",
+                  "to": "decide",
+                  "view": "raw"
+                }
+              ],
+              "models": {
+                "worker": "embedded:triage",
+                "optimizer": "embedded:triage",
+                "judge": "embedded:triage"
+              },
+              "pool": 3,
+              "train": null,
+              "test": 2,
+              "scorer": {
+                "kind": "label",
+                "labels": [
+                  "human",
+                  "scraper"
+                ]
+              },
+              "digest": "1105ca32728dd5533ea60f5d04e8dec164bec68a7d8f5b186eeeb9bb9bb820d8",
+              "warnings": []
             }
-          ],
-          "edges": [
-            {
-              "from": "extract",
-              "to": "decide",
-              "view": "raw"
-            }
-          ],
-          "models": {
-            "worker": "embedded:triage",
-            "optimizer": "embedded:triage",
-            "judge": "embedded:triage"
-          },
-          "pool": 3,
-          "train": null,
-          "test": 2,
-          "scorer": {
-            "kind": "label",
-            "labels": [
-              "human",
-              "scraper"
-            ]
-          },
-          "digest": "e2f4ff3b5fc397317d0e3c71162ccd0af59ce8b59231f555d0f86d918cdb0ec4",
-          "warnings": []
-        }
-        exit 0
-    "#]],
+            exit 0
+        "#]],
     );
     experiment.with("batch = 2", "batch = 4").check(
         "validate x.toml --set seed=3",
         expect![[r#"
-        x.toml: sound
+            x.toml: sound
 
-        name      small (seed 3, settings 01a4ff3ead47)
-        worker    embedded:triage
-        optimizer embedded:triage
-        judge     embedded:triage
-        agents    extract, decide
-        edges     extract -> decide
-        pool      3 queries
-        train     none
-        test      2 labelled cases
-        warning: the pool has 3 queries, fewer than `search.batch` = 4: every step uses all of them
-        exit 0
-    "#]],
+            name      small (seed 3, settings 003594876b3f)
+            worker    embedded:triage
+            optimizer embedded:triage
+            judge     embedded:triage
+            agents    extract, decide
+            edges     extract -> decide
+            pool      3 queries
+            train     none
+            test      2 labelled cases
+            warning: the pool has 3 queries, fewer than `search.batch` = 4: every step uses all of them
+            exit 0
+        "#]],
     );
 }
 
@@ -104,7 +104,7 @@ fn a_plan_bounds_the_run() {
                             calls         new tokens          prompt tokens
                           at most            at most   rough upper estimate
         worker                364              1 456                980 616
-        optimizer              68            278 528              1 577 056
+        optimizer              68              8 160              1 577 056
         judge                 438                  0                 64 386
         held-out                8                 32                 21 552
 
@@ -116,38 +116,38 @@ fn a_plan_bounds_the_run() {
     experiment.check(
         "plan x.toml --json --set search.rounds=1 --set search.steps=1",
         expect![[r#"
-        {
-          "schema": 1,
-          "command": "plan",
-          "name": "small",
-          "seed": 1,
-          "steps": 2,
-          "candidates_at_most": 4,
-          "roles": {
-            "worker": {
-              "calls_at_most": 32,
-              "new_tokens_at_most": 128,
-              "prompt_tokens_estimate": 86208
-            },
-            "optimizer": {
-              "calls_at_most": 4,
-              "new_tokens_at_most": 16384,
-              "prompt_tokens_estimate": 92768
-            },
-            "judge": {
-              "calls_at_most": 30,
-              "new_tokens_at_most": 0,
-              "prompt_tokens_estimate": 4410
-            },
-            "held_out": {
-              "calls_at_most": 8,
-              "new_tokens_at_most": 32,
-              "prompt_tokens_estimate": 21552
+            {
+              "schema": 1,
+              "command": "plan",
+              "name": "small",
+              "seed": 1,
+              "steps": 2,
+              "candidates_at_most": 4,
+              "roles": {
+                "worker": {
+                  "calls_at_most": 32,
+                  "new_tokens_at_most": 128,
+                  "prompt_tokens_estimate": 86208
+                },
+                "optimizer": {
+                  "calls_at_most": 4,
+                  "new_tokens_at_most": 480,
+                  "prompt_tokens_estimate": 92768
+                },
+                "judge": {
+                  "calls_at_most": 30,
+                  "new_tokens_at_most": 0,
+                  "prompt_tokens_estimate": 4410
+                },
+                "held_out": {
+                  "calls_at_most": 8,
+                  "new_tokens_at_most": 32,
+                  "prompt_tokens_estimate": 21552
+                }
+              }
             }
-          }
-        }
-        exit 0
-    "#]],
+            exit 0
+        "#]],
     );
 }
 

@@ -270,8 +270,10 @@ fn data_is_checked() {
         "batch = 3",
         &[],
         expect![[r#"
-        warning: the pool has 2 queries, fewer than `search.batch` = 3: every step uses all of them
-    "#]],
+            warning: `agent.extract.max_new_tokens` is not set; its default is 4096, and the model's context has 1024 tokens for prompt and answer together: the worker cannot answer
+            warning: `propose.max_new_tokens` is not set; its default is 4096, and the model's context has 1024 tokens for prompt and answer together: the optimizer cannot answer
+            warning: the pool has 2 queries, fewer than `search.batch` = 3: every step uses all of them
+        "#]],
     );
 }
 
@@ -286,7 +288,15 @@ fn sets_must_not_overlap() {
     "#]],
     );
     let train = "train = { file = \"train.jsonl\", answer = \"gold\", id = \"id\" }\ntest =";
-    check("test =", train, &[], expect![[""]]);
+    check(
+        "test =",
+        train,
+        &[],
+        expect![[r#"
+        warning: `agent.extract.max_new_tokens` is not set; its default is 4096, and the model's context has 1024 tokens for prompt and answer together: the worker cannot answer
+        warning: `propose.max_new_tokens` is not set; its default is 4096, and the model's context has 1024 tokens for prompt and answer together: the optimizer cannot answer
+    "#]],
+    );
     check(
         "test =",
         &train.replace("train.jsonl", "test.jsonl"),
@@ -308,7 +318,14 @@ fn sets_must_not_overlap() {
 #[test]
 fn answers_must_be_shorter_than_the_context() {
     let long = |key: &str| format!("{key} is 1024; the model's context has 1024 tokens for prompt and answer together");
-    check("= 16", "= 1023", &["judge.max_new_tokens=1023", "propose.max_new_tokens=1023"], expect![""]);
+    check(
+        "= 16",
+        "= 1023",
+        &["judge.max_new_tokens=1023", "propose.max_new_tokens=1023"],
+        expect![[r#"
+        warning: `agent.extract.max_new_tokens` is not set; its default is 4096, and the model's context has 1024 tokens for prompt and answer together: the worker cannot answer
+    "#]],
+    );
     for (key, from, to, sets) in [
         ("x.toml:16: `agent.decide.max_new_tokens`", "= 16", "= 1024", &[][..]),
         ("--set judge.max_new_tokens=1024: `judge.max_new_tokens`", "", "", &["judge.max_new_tokens=1024"]),
