@@ -29,6 +29,7 @@ print("CUDA kernels for", doctor["cuda_architectures"], "-", cuda[0]["problem"] 
 sys.exit(0 if doctor["cuda_architectures"] == "90" else 1)'
 
 # The kernels that nvcc compiled pack weights as the emulated ones do, and cuBLAS reports what is
-# missing without a device.
-MASPO_CUDA_ARCHITECTURES=90 cargo test --release -p maspo-engine --features cuda --lib -- \
+# missing without a device. (The tests of the whole workspace, so that no crate is built again with
+# the features that the engine alone would have.)
+MASPO_CUDA_ARCHITECTURES=90 cargo test --release --features cuda --lib -- \
     kernels::gpu::cuda::tests::own executor::gpu::cublas

@@ -9,6 +9,9 @@ use crate::executor::DeviceError;
 use crate::token_engine::EngineOptions;
 use std::path::{Path, PathBuf};
 
+/// Opens a device in place of another, for the reason given.
+type OpensInstead<'a> = dyn Fn(String) -> Result<Box<dyn Placement>, OpenError> + 'a;
+
 /// The three things that `auto` asks for.
 pub(super) struct Candidates<'a> {
     /// Opens the GPU for our own kernels.
@@ -16,7 +19,7 @@ pub(super) struct Candidates<'a> {
     /// Checks them there.
     pub(super) check: &'a dyn Fn(Box<dyn Placement>) -> Result<DeviceCheck, OpenError>,
     /// Opens the same GPU for candle, and says why; `None` in a build without candle for it.
-    pub(super) candle: Option<&'a dyn Fn(String) -> Result<Box<dyn Placement>, OpenError>>,
+    pub(super) candle: Option<&'a OpensInstead<'a>>,
 }
 
 impl Candidates<'_> {

@@ -21,6 +21,9 @@ pub struct TokenRequest {
     pub stop: Vec<u32>,
 }
 
+/// Says of the new tokens whether a thought is open after them.
+type IsOpen = dyn Fn(&[u32]) -> bool + Send + Sync;
+
 /// Closes the thought of a generation that has become too long.
 #[derive(Clone)]
 pub struct ThoughtLimit {
@@ -30,7 +33,7 @@ pub struct ThoughtLimit {
     /// count as new ones.
     pub closing: Vec<u32>,
     /// Returns whether a thought is open after these new tokens.
-    pub is_open: Arc<dyn Fn(&[u32]) -> bool + Send + Sync>,
+    pub is_open: Arc<IsOpen>,
 }
 
 /// Why a generation ended.

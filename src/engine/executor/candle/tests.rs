@@ -60,11 +60,12 @@ fn prompts(lengths: &[usize]) -> Vec<Vec<u32>> {
 /// Returns the largest difference of a logit, as a share of the largest logit of its row.
 fn distance(found: &[(Vec<f32>, u32)], expected: &[(Vec<f32>, u32)]) -> f32 {
     assert_eq!(found.len(), expected.len());
-    let of_row = |(found, expected): (&(Vec<f32>, u32), &(Vec<f32>, u32))| {
-        let size = expected.0.iter().fold(0f32, |size, x| size.max(x.abs()));
-        found.0.iter().zip(&expected.0).fold(0f32, |error, (a, b)| error.max((a - b).abs())) / size
+    let of_row = |found: &[f32], expected: &[f32]| {
+        let size = expected.iter().fold(0f32, |size, x| size.max(x.abs()));
+        found.iter().zip(expected).fold(0f32, |error, (a, b)| error.max((a - b).abs())) / size
     };
-    found.iter().zip(expected).map(of_row).fold(0f32, f32::max)
+    let rows = found.iter().zip(expected);
+    rows.map(|((found, _), (expected, _))| of_row(found, expected)).fold(0f32, f32::max)
 }
 
 fn assert_near(found: &[(Vec<f32>, u32)], expected: &[(Vec<f32>, u32)], allowed: f32, what: &str) {
