@@ -11,8 +11,16 @@ fake=$(mktemp -d)
 trap 'rm -rf "$fake"' EXIT
 cat >"$fake/nvcc" <<'NVCC'
 #!/bin/sh
+folder=
 while [ $# -gt 0 ]; do
-    [ "$1" != -o ] || : >"$2"
+    case $1 in
+    -o) : >"$2" ;;
+    --output-directory) folder=$2 ;;
+    *.cu)
+        source=${1##*/}
+        [ -z "$folder" ] || : >"$folder/${source%.cu}.ptx"
+        ;;
+    esac
     shift
 done
 NVCC

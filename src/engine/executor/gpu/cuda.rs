@@ -66,13 +66,26 @@ pub(crate) struct CudaDevice {
     pub(crate) free_bytes: usize,
 }
 
+/// Returns whether the driver's library is there.
+#[cfg(not(feature = "candle-cuda"))]
+fn has_driver() -> bool {
+    // SAFETY: it only looks for the library.
+    unsafe { sys::is_culib_present() }
+}
+
+/// With candle's kernels the program is linked to the driver's library, and would not have started
+/// without it.
+#[cfg(feature = "candle-cuda")]
+fn has_driver() -> bool {
+    true
+}
+
 /// How many devices there are.
 ///
 /// # Errors
 /// No driver, or one that does not start.
 pub(crate) fn count() -> Result<usize, DeviceError> {
-    // SAFETY: it only looks for the library.
-    if !unsafe { sys::is_culib_present() } {
+    if !has_driver() {
         return Err(DeviceError("there is no NVIDIA driver (libcuda.so.1) on this machine".to_string()));
     }
     // The egress lock takes the rights of the helper by which the driver's library would make
