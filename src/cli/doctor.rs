@@ -1,10 +1,14 @@
 //! `maspo doctor`: Say what this machine has and what is missing.
 
+use super::choice::{dtype, kv_dtype};
 use super::engine_option::engine_option;
 use super::output::{print, print_line, print_message};
 use super::{CliError, Exit};
 use crate::engine::kernels::{Compute, KernelSet};
-use crate::engine::{DeviceCheck, DeviceReport, check_devices, cuda_architectures, memory_free, survey};
+use crate::engine::qwen3::{Dtype, KvDtype};
+use crate::engine::{
+    DeviceCheck, DeviceReport, EngineOptions, ModelSource, Room, check_devices, cuda_architectures, memory_free, survey,
+};
 use crate::throughput::read_bandwidth;
 use serde_json::{Value, json};
 
@@ -19,12 +23,23 @@ pub(super) struct Args {
     /// CPU's reference, and end with 1 if one computes something else.
     #[arg(long)]
     check: bool,
+    /// Also say what this model takes of the CPU's memory, and how many sequences run at once
+    /// beside it: a Hugging Face folder, a .gguf file, or `embedded:triage`.
+    #[arg(long)]
+    model: Option<String>,
+    /// What its weights are kept in: auto, f32, bf16, q8_0 or q4_k.
+    #[arg(long, default_value_t, value_parser = dtype(), requires = "model")]
+    dtype: Dtype,
+    /// What its keys and values are kept in: auto (floats) or int8.
+    #[arg(long, default_value_t, value_parser = kv_dtype(), requires = "model")]
+    kv_dtype: KvDtype,
     /// Print one versioned JSON object on stdout.
     #[arg(long)]
     json: bool,
 }
 
 pub(super) fn run(args: Args) -> Result<Exit, CliError> {
+    let room = args.model.as_deref().map(|model| room(model, &args)).transpose()?;
     let compute = Compute::cpu(args.threads).map_err(|error| CliError::new(Exit::Environment, error))?;
     let bandwidth = read_bandwidth(compute.threads()).map_err(|error| CliError::new(Exit::Environment, error))?;
     let sets: Vec<&str> = KernelSet::available().iter().map(|set| set.name()).collect();
@@ -53,6 +68,9 @@ pub(super) fn run(args: Args) -> Result<Exit, CliError> {
         if let Some(checks) = checks {
             object["checks"] = json!(checks);
         }
+        if let Some((name, room)) = &room {
+            object["model"] = room_json(name, room);
+        }
         print_line(object)?;
         return Ok(exit);
     }
@@ -65,12 +83,56 @@ pub(super) fn run(args: Args) -> Result<Exit, CliError> {
     for device in &devices {
         text += &format!("{:<8} {}\n", device.device, line(device));
     }
+    if let Some((name, room)) = &room {
+        text += &room_text(name, room);
+    }
     if let Some(checks) = &checks {
         text += "check    two random layers beside the CPU's reference; errors are shares of the largest logit\n";
         checks.iter().for_each(|check| text += &format!("         {}\n", verdict(check)));
     }
     print(text)?;
     Ok(exit)
+}
+
+/// Returns the model's name and what it takes.
+fn room(model: &str, args: &Args) -> Result<(String, Room), CliError> {
+    let source = ModelSource::parse(model).map_err(CliError::bad_input)?;
+    let options = EngineOptions { threads: args.threads, kv_dtype: args.kv_dtype, ..EngineOptions::default() };
+    Ok((source.name(), Room::of(&source, &options, args.dtype)?))
+}
+
+/// The lengths of sequences that are counted, in tokens: these and the model's context.
+const LENGTHS: [usize; 3] = [1024, 4096, 16384];
+
+fn lengths(room: &Room) -> impl Iterator<Item = usize> {
+    LENGTHS.into_iter().filter(|tokens| *tokens < room.context).chain([room.context])
+}
+
+fn room_json(name: &str, room: &Room) -> Value {
+    let sequence = |tokens| json!({ "tokens": tokens, "at_once": room.sequences(tokens) });
+    json!({
+        "name": name,
+        "dtype": room.weights.dtype,
+        "weight_bytes": room.weights.bytes,
+        "fits": room.weights.fits(),
+        "kv_bytes_per_token": room.kv_bytes_per_token,
+        "pool_tokens": room.pool_tokens,
+        "context": room.context,
+        "sequences": lengths(room).map(sequence).collect::<Vec<_>>(),
+    })
+}
+
+fn room_text(name: &str, room: &Room) -> String {
+    let dtype =
+        if room.weights.dtype == Dtype::Auto { "as in the file".to_string() } else { room.weights.dtype.to_string() };
+    let fits = if room.weights.fits() { "" } else { ", which may not fit" };
+    let mut text = format!("model    {name}: weights {dtype}, {}{fits}\n", gib(room.weights.bytes as f64));
+    text += &format!(
+        "         keys and values: {} bytes a token, room for {} tokens\n",
+        room.kv_bytes_per_token, room.pool_tokens
+    );
+    let sequences: Vec<_> = lengths(room).map(|tokens| format!("{} of {tokens}", room.sequences(tokens))).collect();
+    text + &format!("         sequences at once, by their length in tokens: {}\n", sequences.join(", "))
 }
 
 fn check(args: &Args) -> Result<Vec<DeviceCheck>, CliError> {

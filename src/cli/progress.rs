@@ -48,6 +48,10 @@ impl Observer for Progress {
         }
     }
 
+    fn noticed(&mut self, note: &str) {
+        print_message(format_args!("warning: {note}"));
+    }
+
     fn started(&mut self, graph: &Arc<Graph>, plan: &Plan, ledger: &Ledger) {
         self.search = Some(Search::new(graph.clone(), ledger.clone(), plan.steps));
     }

@@ -33,8 +33,8 @@ pub mod bench;
 
 pub use bench::{BareEngine, LogitDivergence, LogitDivergences, logit_divergence};
 pub use device::{
-    DeviceCheck, DeviceReport, DtypeRequest, LoadNotice, LoadOptions, LoadProgress, OpenError, Resident, check_devices,
-    cuda_architectures, memory_free, survey,
+    DeviceCheck, DeviceReport, DtypeRequest, LoadNotice, LoadOptions, LoadProgress, OpenError, Resident, Room,
+    check_devices, cuda_architectures, memory_free, survey,
 };
 pub use executor::{Backend, DeviceChoice, DeviceError, OutOfMemory, UnknownBackend, UnknownDevice};
 pub use files::{FilesError, ModelSource, SourceError};

@@ -105,6 +105,11 @@ impl TextEngine {
         self.note.as_deref()
     }
 
+    /// Returns the number of tokens whose keys and values there is room for, over all sequences.
+    pub fn pool_tokens(&self) -> usize {
+        self.engine.pool_tokens()
+    }
+
     /// Returns the number format of the weight matrices. `auto` means: as in the file.
     pub fn dtype(&self) -> Dtype {
         self.resolved.dtype

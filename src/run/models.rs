@@ -103,11 +103,28 @@ impl Models {
     }
 
     /// What a reader of the results should know of how the models were computed.
-    pub fn notes(&self) -> Vec<String> {
+    pub fn notes(&self, settings: &Settings) -> Vec<String> {
         let mut notes: Vec<String> =
             self.opened.iter().filter_map(|(_, model)| model.engine().note().map(str::to_string)).collect();
         notes.dedup();
+        notes.extend(self.crowding(settings));
         notes
+    }
+
+    /// Returns a warning if the answers of a mini-batch have no room at once, even without their
+    /// prompts.
+    fn crowding(&self, settings: &Settings) -> Option<String> {
+        let tokens = settings.graph.agents().iter().map(|agent| agent.max_new_tokens).max()?;
+        let batch = settings.options.search.batch.min(settings.pool.len());
+        let pool = self.model(settings, ModelRole::Worker).engine().pool_tokens();
+        let at_once = pool / tokens.max(1);
+        (at_once < batch).then(|| {
+            format!(
+                "there is room for {at_once} answers of {tokens} tokens at once, fewer than the {batch} of a \
+                 mini-batch, so the others wait: free memory, or set `model.dtype`, `engine.kv_dtype` or \
+                 `max_new_tokens` lower"
+            )
+        })
     }
 
     fn model(&self, settings: &Settings, role: ModelRole) -> &Arc<LocalModel> {

@@ -22,6 +22,9 @@ pub trait Observer: Send {
     /// The model that was being opened is ready.
     fn opened(&mut self) {}
 
+    /// A reader of the results should know this of how they will be computed.
+    fn noticed(&mut self, _note: &str) {}
+
     /// The search begins.
     fn started(&mut self, _graph: &Arc<Graph>, _plan: &Plan, _ledger: &Ledger) {}
 

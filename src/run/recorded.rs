@@ -67,6 +67,7 @@ impl RecordedRun<'_> {
         let models = open_models(self.settings, &ModelRole::ALL, surroundings, observer)?;
         let (dtypes, backend) = (models.dtypes(self.settings), models.backend(self.settings));
         block_on(journal.put_surroundings(&dtypes, &backend, &surroundings.date))?;
+        models.notes(self.settings).iter().for_each(|note| observer.noticed(note));
         block_on(self.search(&models, store, journal, cancel, observer))
     }
 
@@ -163,7 +164,7 @@ impl RecordedRun<'_> {
             bill: Bill::of(ledger),
             egress_lock: (self.egress_lock)(),
             seconds: watch.seconds(),
-            warnings: [self.settings.warnings.clone(), models.notes()].concat(),
+            warnings: [self.settings.warnings.clone(), models.notes(self.settings)].concat(),
             dir: self.dir,
         })
     }

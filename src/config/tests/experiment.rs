@@ -290,9 +290,9 @@ struct Engine {
     /// flag `--kv-dtype` overrides it.
     #[schemars(extend("enum" = KvDtype::ALL.map(KvDtype::name)))]
     kv_dtype: String,
-    /// The number of tokens that the pool of keys and values holds over all sequences. By default,
-    /// on the CPU, what 2 GiB hold but at most 32,768; on a GPU, what fits into 90 % of the memory
-    /// that is free beside the weights, divided among the models of a run.
+    /// The number of tokens that the pool of keys and values holds over all sequences. By default
+    /// what fits into a share of the memory that is free beside the weights, which is divided among
+    /// the models of a run: 75 % on the CPU, where it is taken as it is needed, and 90 % on a GPU.
     kv_tokens: Option<u64>,
     /// The most tokens that are computed in one step. Longer prompts are prefilled in chunks.
     step_tokens: u64,

@@ -6,4 +6,4 @@ mod store;
 mod tree;
 
 pub(crate) use chain::chain_hashes;
-pub(crate) use store::{BlockId, Blocks, Table};
+pub(crate) use store::{BlockId, Blocks, PoolSize, Table};

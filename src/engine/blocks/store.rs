@@ -22,23 +22,43 @@ impl Table {
     }
 }
 
+/// The number of blocks of a pool.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) struct PoolSize {
+    /// All blocks.
+    pub(crate) total: usize,
+    /// The number of blocks in use up to which unused prefixes stay cached. Beyond it, they are
+    /// evicted before a block is taken that was never used, so that the pool takes no more memory
+    /// than the running sequences need.
+    pub(crate) cached: usize,
+}
+
+impl From<usize> for PoolSize {
+    /// A pool that keeps unused prefixes until it is full.
+    fn from(total: usize) -> Self {
+        Self { total, cached: total }
+    }
+}
+
 /// The pool: every block is free, held by tables, or cached in the prefix tree.
 #[derive(Debug)]
 pub(crate) struct Blocks {
     block_tokens: usize,
-    /// The number of tables that hold each block.
+    size: PoolSize,
+    /// The number of tables that hold each block that was ever taken. The others follow in order.
     references: Vec<u32>,
+    /// The blocks that were taken and are free again.
     free: Vec<BlockId>,
     tree: Tree,
     reuse: bool,
 }
 
 impl Blocks {
-    /// Creates a pool of `count` blocks of `block_tokens` tokens. Without `reuse`, no two sequences
-    /// share a block.
-    pub(crate) fn new(count: usize, block_tokens: usize, reuse: bool) -> Self {
-        let free = (0..count as u32).rev().map(BlockId).collect();
-        Self { block_tokens, references: vec![0; count], free, tree: Tree::default(), reuse }
+    /// Creates a pool of blocks of `block_tokens` tokens. Without `reuse`, no two sequences share a
+    /// block.
+    pub(crate) fn new(size: impl Into<PoolSize>, block_tokens: usize, reuse: bool) -> Self {
+        let (size, references, free) = (size.into(), Vec::new(), Vec::new());
+        Self { block_tokens, size, references, free, tree: Tree::default(), reuse }
     }
 
     /// Returns the number of tokens per block.
@@ -53,13 +73,18 @@ impl Blocks {
 
     /// Returns the number of blocks in the pool.
     pub(crate) fn capacity(&self) -> usize {
-        self.references.len()
+        self.size.total
     }
 
     /// Returns how many blocks can be taken now, including those that evicting unused prefixes
     /// would free.
     pub(crate) fn available(&self) -> usize {
-        self.free.len() + self.tree.unheld()
+        self.free.len() + self.untouched() + self.tree.unheld()
+    }
+
+    /// Returns the number of blocks that were never taken.
+    fn untouched(&self) -> usize {
+        self.size.total - self.references.len()
     }
 
     /// Returns how many whole leading blocks of `tokens` the prefix tree holds.
@@ -86,11 +111,27 @@ impl Blocks {
             return false;
         }
         for _ in 0..more {
-            let block = self.free.pop().or_else(|| self.tree.evict()).expect("availability was checked");
+            let block = self.take().expect("availability was checked");
             self.references[block.0 as usize] = 1;
             table.blocks.push(block);
         }
         true
+    }
+
+    /// Takes a block that nobody holds: a free one, or else one that was never taken, or the least
+    /// recently used of an unused prefix. Which of these two goes first depends on
+    /// [`PoolSize::cached`].
+    fn take(&mut self) -> Option<BlockId> {
+        if let Some(block) = self.free.pop() {
+            return Some(block);
+        }
+        let keeps_prefixes = self.references.len() < self.size.cached;
+        let evicted = if keeps_prefixes { None } else { self.tree.evict() };
+        if evicted.is_some() || self.untouched() == 0 {
+            return evicted.or_else(|| self.tree.evict());
+        }
+        self.references.push(0);
+        Some(BlockId(self.references.len() as u32 - 1))
     }
 
     /// Enters into the prefix tree the blocks that the first `computed` of `tokens` fill. Where the
@@ -159,7 +200,7 @@ mod tests {
     /// Checks that no block is lost or counted twice: every block is free, held by the tables that
     /// count it, or cached.
     fn check(blocks: &Blocks, tables: &[(Table, Vec<u32>)]) {
-        let mut held = vec![0; blocks.capacity()];
+        let mut held = vec![0; blocks.references.len()];
         for (table, _) in tables {
             table.blocks.iter().for_each(|block| held[block.0 as usize] += 1);
         }
@@ -217,13 +258,32 @@ mod tests {
         assert_eq!(blocks.available(), 1);
     }
 
+    #[test]
+    fn unused_prefixes_go_before_memory_is_taken_that_was_never_used() {
+        let mut blocks = Blocks::new(PoolSize { total: 6, cached: 2 }, 1, true);
+        for token in [1, 2, 3] {
+            let mut table = blocks.acquire(&[token, 0]);
+            assert!(blocks.extend(&mut table, 1));
+            blocks.publish(&mut table, &[token, 0], 1);
+            blocks.release(table);
+        }
+        assert_eq!([1, 2, 3].map(|token| blocks.matched(&[token, 0])), [0, 1, 1]);
+        assert_eq!((blocks.references.len(), blocks.available()), (2, 6));
+        // What runs may have every block.
+        let mut long = Table::default();
+        assert!(blocks.extend(&mut long, 6) && !blocks.extend(&mut Table::default(), 1));
+        blocks.release(long);
+        assert_eq!((blocks.references.len(), blocks.available()), (6, 6));
+    }
+
     proptest! {
         #[test]
         fn no_block_is_lost_or_held_twice(
             reuse: bool,
+            cached in 0usize..=12,
             steps in prop::collection::vec((0usize..4, 0usize..8, prop::collection::vec(0u32..2, 1..14)), 1..60),
         ) {
-            let mut blocks = Blocks::new(12, 2, reuse);
+            let mut blocks = Blocks::new(PoolSize { total: 12, cached }, 2, reuse);
             let mut tables: Vec<(Table, Vec<u32>)> = Vec::new();
             for (action, pick, tokens) in steps {
                 if action == 0 && !tables.is_empty() {

@@ -154,7 +154,7 @@ impl Placement for CandlePlacement {
             },
         )?;
         Ok(Loaded {
-            blocks: executor.blocks(),
+            blocks: executor.blocks().into(),
             model: None,
             packed_bytes: None,
             weight_bytes_per_step: executor.weight_bytes_per_step(),
@@ -171,7 +171,7 @@ fn wanted(device: &CandleDevice, config: &Config, options: &EngineOptions) -> Ca
     let on_cpu = device.name() == "cpu";
     let useful = max_running.saturating_mul(config.max_position_embeddings.next_multiple_of(block_tokens));
     let blocks = match on_cpu {
-        true => options.blocks(config, CandleExecutor::kv_bytes_per_token(device, config)),
+        true => options.pool(config, CandleExecutor::kv_bytes_per_token(device, config), None).total,
         false => kv_tokens.unwrap_or(useful).div_ceil(block_tokens),
     };
     CandleOptions { block_tokens, blocks, fewer_blocks_do: kv_tokens.is_none(), step_tokens, max_running }

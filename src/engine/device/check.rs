@@ -6,7 +6,7 @@ use super::OpenError;
 use super::memory;
 use super::placement::{Placement, open};
 use crate::base::Seed;
-use crate::blocks::Blocks;
+use crate::blocks::{Blocks, PoolSize};
 use crate::executor::{Backend, CpuExecutor, DeviceChoice, DeviceError, Executor};
 use crate::kernels::{Compute, KernelSet};
 use crate::qwen3::{Config, Dtype, Model};
@@ -176,8 +176,8 @@ impl<'a> Expected<'a> {
         let compute = Compute::with_kernels(threads, kernels)?;
         let model = Model::load(&widths.config, &mut random(), Dtype::F32, &compute)?;
         let EngineOptions { block_tokens, .. } = options();
-        let blocks = options().blocks(&widths.config, model.kv_bytes_per_token());
-        let rows = logits(&mut CpuExecutor::new(model, block_tokens, blocks), blocks)?;
+        let blocks = options().pool(&widths.config, model.kv_bytes_per_token(), None);
+        let rows = logits(&mut CpuExecutor::new(model, block_tokens, blocks.total), blocks)?;
         Ok(Self { widths, rows })
     }
 
@@ -215,7 +215,7 @@ fn precision(device: &str) -> (Dtype, f64) {
 
 /// Returns the logits of all sequences, in the order of sequences. A greedy choice that is not the
 /// largest of its logits is an error.
-fn logits(executor: &mut dyn Executor, blocks: usize) -> Result<Vec<Vec<f32>>, DeviceError> {
+fn logits(executor: &mut dyn Executor, blocks: PoolSize) -> Result<Vec<Vec<f32>>, DeviceError> {
     let EngineOptions { step_tokens, max_running, block_tokens, .. } = options();
     let mut scheduler = Scheduler::new(Limits { step_tokens, max_running }, Blocks::new(blocks, block_tokens, true));
     let token = |sequence: usize, at: usize| ((31 * sequence + 7 * at * at + 5) % 1024) as u32;

@@ -71,9 +71,9 @@ impl Placement for CpuPlacement {
         options: &EngineOptions,
     ) -> Result<Loaded, OpenError> {
         let model = Model::load(config, source, dtype, &self.0)?.with_kv(options.kv_dtype);
-        let blocks = options.blocks(config, model.kv_bytes_per_token());
+        let blocks = options.pool(config, model.kv_bytes_per_token(), memory::free());
         Ok(Loaded {
-            executor: Box::new(CpuExecutor::new(model.clone(), options.block_tokens, blocks)),
+            executor: Box::new(CpuExecutor::new(model.clone(), options.block_tokens, blocks.total)),
             blocks,
             packed_bytes: Some(model.packed_bytes()),
             weight_bytes_per_step: model.weight_bytes_per_step(),

@@ -133,7 +133,7 @@ impl Placement for GpuPlacement {
             shape @ LoadError::Shape { .. } => OpenError::Unsupported(shape.to_string()),
         })?;
         Ok(Loaded {
-            blocks: executor.blocks(),
+            blocks: executor.blocks().into(),
             model: None,
             packed_bytes: None,
             weight_bytes_per_step: executor.weight_bytes_per_step(),

@@ -12,6 +12,7 @@ mod gpu;
 mod load;
 mod memory;
 mod placement;
+mod room;
 mod survey;
 
 pub use check::{DeviceCheck, check_devices};
@@ -21,4 +22,5 @@ pub use load::{DtypeRequest, LoadNotice, LoadOptions, LoadProgress};
 pub(crate) use memory::resident;
 pub use memory::{Resident, free as memory_free};
 pub(crate) use placement::{Loaded, choose};
+pub use room::Room;
 pub use survey::{DeviceReport, cuda_architectures, survey};

@@ -7,6 +7,7 @@ use super::cpu::CpuPlacement;
 #[cfg(gpu)]
 use super::gpu::GpuPlacement;
 use crate::base::Hasher;
+use crate::blocks::PoolSize;
 use crate::executor::{Backend, DeviceChoice, DeviceError, Executor};
 use crate::kernels::Compute;
 use crate::qwen3::{Config, Dtype, Model, ResolvedDtype};
@@ -77,7 +78,7 @@ pub(crate) trait Placement {
 pub(crate) struct Loaded {
     pub(crate) executor: Box<dyn Executor>,
     /// The number of blocks of keys and values.
-    pub(crate) blocks: usize,
+    pub(crate) blocks: PoolSize,
     /// The model itself, where it can be asked without the executor.
     pub(crate) model: Option<Model>,
     /// The size of all packed matrices, if they are in the host's own memory.
@@ -265,7 +266,7 @@ mod tests {
         assert_eq!((resolved.dtype, resolved.fits()), (Dtype::Auto, true));
         let options = EngineOptions { step_tokens: 48, max_running: 8, ..EngineOptions::default() };
         let loaded = first.load(&config, &mut RandomTensors::new(), Dtype::Bf16, &options).unwrap();
-        assert_eq!(loaded.blocks, 8 * 1024 / 16, "as many as are of use");
+        assert_eq!(loaded.blocks.total, 8 * 1024 / 16, "as many as are of use");
         assert!(loaded.model.is_none() && loaded.weight_bytes_per_step > 0 && loaded.kv_bytes_per_token > 0);
         let engine = TokenEngine::start_on(loaded.executor, &config, Vec::new(), &options, loaded.blocks).unwrap();
         let sampling = crate::sample::Sampling::GREEDY;
@@ -282,7 +283,7 @@ mod tests {
         for mib in 1..16 {
             let place = place(mib << 20).unwrap();
             match place.load(&config, &mut RandomTensors::new(), Dtype::Bf16, &options) {
-                Ok(loaded) => assert!((32..=512).contains(&loaded.blocks), "{mib} MiB: {} blocks", loaded.blocks),
+                Ok(loaded) => assert!((32..=512).contains(&loaded.blocks.total), "{mib} MiB: {:?}", loaded.blocks),
                 Err(error) => {
                     let error = error.to_string();
                     assert!(

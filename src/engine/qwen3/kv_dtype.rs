@@ -1,6 +1,8 @@
 //! What keys and values are kept in: the choice that users have.
 
-use crate::kernels::KvFormat;
+use super::{Config, Dtype};
+use crate::kernels::{Format, Heads, KvFormat};
+use crate::weights::TensorSource;
 use serde::{Deserialize, Serialize};
 use std::fmt;
 use std::str::FromStr;
@@ -27,6 +29,18 @@ impl KvDtype {
             Self::Auto => "auto",
             Self::Int8 => "int8",
         }
+    }
+
+    /// Returns what `auto` means on the CPU beside the weights of `source` that are kept in `dtype`.
+    pub(super) fn floats(source: &dyn TensorSource, dtype: Dtype) -> KvFormat {
+        let stored = source.stored_format("model.layers.0.self_attn.k_proj.weight");
+        if dtype.format(stored) == Format::F32 { KvFormat::F32 } else { KvFormat::F16 }
+    }
+
+    /// Returns what the keys and values of one token take on the CPU, in bytes over all layers.
+    pub(crate) fn bytes_per_token(self, config: &Config, source: &dyn TensorSource, dtype: Dtype) -> usize {
+        let Config { num_attention_heads: n_q, num_key_value_heads: n_kv, head_dim: d, .. } = *config;
+        config.num_hidden_layers * self.format(Self::floats(source, dtype)).token_bytes(Heads { n_q, n_kv, d })
     }
 
     /// The format on the CPU, where `floats` are what `auto` means.

@@ -160,8 +160,7 @@ impl Model {
         compute: &Compute,
     ) -> Result<Self, WeightsError> {
         let (v, hidden) = (config.vocab_size, config.hidden_size);
-        let stored = source.stored_format("model.layers.0.self_attn.k_proj.weight");
-        let kv_format = if dtype.format(stored) == Format::F32 { KvFormat::F32 } else { KvFormat::F16 };
+        let kv_format = KvDtype::floats(source, dtype);
         let mut tensors = Tensors::new(source, dtype, Format::F32);
         let table = tensors.table("model.embed_tokens.weight", v, hidden)?;
         let embedding = Arc::new(Linear::new(compute, &[&table], None));

@@ -4,6 +4,7 @@ use super::FinishReason;
 use super::jobs::Job;
 use super::worker::Worker;
 use super::{Counters, EngineError, EngineOptions, ScoreOutput, ThoughtLimit, TokenOutput, TokenRequest};
+use crate::blocks::PoolSize;
 #[cfg(test)]
 use crate::executor::CpuExecutor;
 use crate::executor::{DeviceError, Executor};
@@ -45,9 +46,10 @@ pub struct TokenEngine {
     shared: Arc<Shared>,
     thread: Option<JoinHandle<Box<dyn Executor>>>,
     eos: Vec<u32>,
-    blocks: usize,
+    blocks: PoolSize,
     limit: usize,
     vocab_size: usize,
+    block_tokens: usize,
 }
 
 impl TokenEngine {
@@ -59,13 +61,13 @@ impl TokenEngine {
     #[cfg(test)]
     pub(crate) fn start(model: Model, eos: Vec<u32>, options: &EngineOptions) -> Result<Self, EngineError> {
         options.check()?;
-        let blocks = options.blocks(model.config(), model.kv_bytes_per_token());
+        let blocks = options.pool(model.config(), model.kv_bytes_per_token(), None);
         let config = model.config().clone();
-        let executor = Box::new(CpuExecutor::new(model, options.block_tokens, blocks));
+        let executor = Box::new(CpuExecutor::new(model, options.block_tokens, blocks.total));
         Self::start_on(executor, &config, eos, options, blocks)
     }
 
-    /// Starts the thread that owns `executor`, which has room for `blocks` blocks of keys and
+    /// Starts the thread that owns `executor`, which has room for that many blocks of keys and
     /// values; `eos` are the tokens that end a turn.
     ///
     /// # Errors
@@ -75,10 +77,11 @@ impl TokenEngine {
         config: &Config,
         eos: Vec<u32>,
         options: &EngineOptions,
-        blocks: usize,
+        blocks: impl Into<PoolSize>,
     ) -> Result<Self, EngineError> {
         options.check()?;
-        let limit = config.max_position_embeddings.min(blocks * options.block_tokens);
+        let blocks = blocks.into();
+        let limit = config.max_position_embeddings.min(blocks.total * options.block_tokens);
         Self::spawn(executor, eos, options, blocks, (limit, config.vocab_size))
     }
 
@@ -96,7 +99,7 @@ impl TokenEngine {
         executor: Box<dyn Executor>,
         eos: Vec<u32>,
         options: &EngineOptions,
-        blocks: usize,
+        blocks: PoolSize,
         (limit, vocab_size): (usize, usize),
     ) -> Result<Self, EngineError> {
         let shared = Arc::new(Shared::default());
@@ -104,7 +107,13 @@ impl TokenEngine {
         let worker = Worker::new(executor, eos.clone(), options, blocks, shared.clone());
         let thread = std::thread::Builder::new().name("maspo-engine".into()).spawn(move || worker.run(arrivals));
         let thread = thread.map_err(|error| EngineError::Thread(error.to_string()))?;
-        Ok(Self { jobs: Mutex::new(jobs), shared, thread: Some(thread), eos, blocks, limit, vocab_size })
+        let block_tokens = options.block_tokens;
+        Ok(Self { jobs: Mutex::new(jobs), shared, thread: Some(thread), eos, blocks, limit, vocab_size, block_tokens })
+    }
+
+    /// Returns the number of tokens whose keys and values there is room for, over all sequences.
+    pub fn pool_tokens(&self) -> usize {
+        self.blocks.total * self.block_tokens
     }
 
     /// Stops the thread and returns its executor. Returns `None` if that was done before, or if the

@@ -2,6 +2,7 @@
 
 use super::EngineError;
 use crate::base::{Bound, Bounded, Number, Rule};
+use crate::blocks::PoolSize;
 use crate::executor::{Backend, DeviceChoice};
 use crate::kernels::THREADS;
 use crate::qwen3::{Config, KvDtype};
@@ -34,10 +35,11 @@ pub struct EngineOptions {
     /// The number format of keys and values.
     pub kv_dtype: KvDtype,
     /// The number of tokens that the K/V pool holds over all sequences. When absent, it is never
-    /// more than `max_running` sequences of the longest context can use. On the CPU it is what 2
-    /// GiB hold, at most 32,768, and memory is taken as the pool fills. On a GPU it is what fits
-    /// into 90 % of the memory that is free beside the weights, taken at once and divided among the
-    /// models of a run.
+    /// more than `max_running` sequences of the longest context can use. On the CPU it is what fits
+    /// into three quarters of the memory that is free beside the weights, and memory is taken as
+    /// running sequences need it; unused prefixes are kept up to 2 GiB or 32,768 tokens. On a GPU
+    /// it is what fits into 90 % of that memory, taken at once. Both are divided among the models
+    /// of a run.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub kv_tokens: Option<usize>,
     /// The most tokens that are computed per step. Longer prompts are prefilled in chunks.
@@ -99,13 +101,19 @@ impl Default for EngineOptions {
     }
 }
 
-/// The memory for keys and values when `kv_tokens` is not given.
+/// The memory up to which unused prefixes are kept when `kv_tokens` is not given.
 const KV_BYTES: usize = 2 << 30;
 
-/// The most tokens when `kv_tokens` is not given: a small model's pool need not keep every prefix
-/// it ever computed. Four times as many cost the quickstart 300 MB and, for clearing them, 7 % of
-/// its time, and saved 4 % of its prefill.
+/// The most tokens of which they are kept: a small model's pool need not keep every prefix it ever
+/// computed. Four times as many cost the quickstart 300 MB and, for clearing them, 7 % of its time,
+/// and saved 4 % of its prefill.
 const KV_TOKENS: usize = 32 << 10;
+
+/// The most tokens of a pool, whatever memory there is.
+const MOST_TOKENS: usize = 1 << 28;
+
+/// The share of free memory that the CPU's pool may grow to.
+const POOL_SHARE: f64 = 0.75;
 
 impl Bounded for EngineOptions {
     const SECTION: &'static str = "engine";
@@ -114,7 +122,7 @@ impl Bounded for EngineOptions {
         Bound::new("threads", THREADS, |options| options.threads.map(Number::from)),
         // The attention kernels exist for these sizes only.
         Bound::new("block_tokens", Rule::OneOf(&[16, 32, 64]), |options| Some(options.block_tokens.into())),
-        Bound::new("kv_tokens", Rule::Whole(1, 1 << 28), |options| options.kv_tokens.map(Number::from)),
+        Bound::new("kv_tokens", Rule::Whole(1, MOST_TOKENS as u64), |options| options.kv_tokens.map(Number::from)),
         Bound::new("step_tokens", Rule::Whole(1, 1 << 16), |options| Some(options.step_tokens.into())),
         Bound::new("max_running", Rule::Whole(1, 1 << 12), |options| Some(options.max_running.into())),
         Bound::new("queue", Rule::Whole(1, 1 << 20), |options| Some(options.queue.into())),
@@ -131,13 +139,45 @@ impl EngineOptions {
         self.out_of_bounds().next().map_or(Ok(()), |fault| Err(EngineError::Option(fault)))
     }
 
-    /// Returns the number of blocks in the K/V pool of a model whose keys and values take
-    /// `kv_bytes` bytes per token.
-    pub(crate) fn blocks(&self, config: &Config, kv_bytes: usize) -> usize {
-        let tokens = self.kv_tokens.unwrap_or_else(|| {
-            let useful = self.max_running.saturating_mul(config.max_position_embeddings);
-            (KV_BYTES / kv_bytes).clamp(512, KV_TOKENS).min(useful)
-        });
-        tokens.div_ceil(self.block_tokens)
+    /// Returns the size of the CPU's K/V pool for a model whose keys and values take `kv_bytes`
+    /// bytes per token. `free` is the memory that is left beside the weights, in bytes; the pool is
+    /// not larger than its cache of prefixes where that is not known.
+    pub(crate) fn pool(&self, config: &Config, kv_bytes: usize, free: Option<u64>) -> PoolSize {
+        let blocks = |tokens: usize| tokens.div_ceil(self.block_tokens);
+        if let Some(tokens) = self.kv_tokens {
+            return blocks(tokens).into();
+        }
+        let useful = self.max_running.saturating_mul(config.max_position_embeddings).min(MOST_TOKENS);
+        let cached = (KV_BYTES / kv_bytes).clamp(512, KV_TOKENS).min(useful);
+        let share = POOL_SHARE / self.models_to_open.max(1) as f64;
+        let room = free.map_or(0, |free| (free as f64 * share) as usize / kv_bytes);
+        PoolSize { total: blocks(room.min(useful).max(cached)), cached: blocks(cached) }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::qwen3::testing::plain_config;
+
+    #[test]
+    fn the_pool_grows_to_what_is_free_or_of_use_and_keeps_prefixes_in_less() {
+        const GIB: u64 = 1 << 30;
+        // Qwen3-8B with keys and values in f16.
+        let (config, kv_bytes) = (Config { max_position_embeddings: 40960, ..plain_config() }, 147_456);
+        let pool = |options: &EngineOptions, free| options.pool(&config, kv_bytes, free);
+        let options = EngineOptions::default();
+        let cached = (2 * GIB as usize / kv_bytes).div_ceil(16);
+        assert_eq!(pool(&options, None), PoolSize { total: cached, cached });
+        assert_eq!(pool(&options, Some(GIB)), PoolSize { total: cached, cached }, "little memory");
+        let found = pool(&options, Some(16 * GIB));
+        assert_eq!(found.cached, cached);
+        assert!(found.total * 16 >= 20 * 4096, "twenty answers of 4,096 tokens: {found:?}");
+        let two = EngineOptions { models_to_open: 2, ..options.clone() };
+        assert_eq!(pool(&two, Some(32 * GIB)), found);
+        let most = EngineOptions { max_running: 2, ..options.clone() };
+        assert_eq!(pool(&most, Some(1 << 50)).total, 2 * 40960 / 16, "no more than can be used");
+        let asked = EngineOptions { kv_tokens: Some(100), ..options };
+        assert_eq!(pool(&asked, Some(16 * GIB)), PoolSize::from(7));
     }
 }

@@ -154,7 +154,7 @@ impl Executor for AsyncDevice {
 /// Returns an engine on such a device, and the counter of tokens that were fed back.
 fn async_engine(config: &Config, options: &EngineOptions) -> (TokenEngine, Arc<AtomicUsize>) {
     let model = random_model(config, &Compute::cpu(options.threads).unwrap());
-    let blocks = options.blocks(config, model.kv_bytes_per_token());
+    let blocks = options.pool(config, model.kv_bytes_per_token(), None).total;
     let cpu = CpuExecutor::new(model, options.block_tokens, blocks);
     let fed_back = Arc::<AtomicUsize>::default();
     let (chosen, last, tokens) = Default::default();

@@ -3,7 +3,7 @@
 use super::handle::Shared;
 use super::jobs::{Answer, Generation, Job, Scoring};
 use super::{Counters, EngineOptions};
-use crate::blocks::Blocks;
+use crate::blocks::{Blocks, PoolSize};
 use crate::executor::{DeviceError, Executor};
 use crate::schedule::{Limits, LogitRow, Scheduler, SequenceId, StepPlan};
 use futures::StreamExt;
@@ -45,7 +45,7 @@ impl Worker {
         executor: Box<dyn Executor>,
         eos: Vec<u32>,
         options: &EngineOptions,
-        blocks: usize,
+        blocks: PoolSize,
         shared: Arc<Shared>,
     ) -> Self {
         let limits = Limits { step_tokens: options.step_tokens, max_running: options.max_running };

@@ -10,7 +10,7 @@ const TOLERANCE: f64 = 1e-4;
 /// Starts an engine on candle's CPU with the weights of [`random_model`].
 fn candle_engine(config: &Config, options: &EngineOptions) -> TokenEngine {
     let device = CandleDevice::cpu();
-    let blocks = options.blocks(config, CandleExecutor::kv_bytes_per_token(&device, config));
+    let blocks = options.pool(config, CandleExecutor::kv_bytes_per_token(&device, config), None).total;
     let EngineOptions { block_tokens, step_tokens, max_running, .. } = *options;
     let wanted = CandleOptions { block_tokens, blocks, fewer_blocks_do: true, step_tokens, max_running };
     let executor = CandleExecutor::load(&device, config, &mut RandomTensors::new(), Dtype::F32, wanted).unwrap();
