@@ -14,5 +14,5 @@ mod value;
 
 pub(crate) use budget::{Budget, Stop};
 pub(crate) use exact::Gauss;
-pub(crate) use interval::Arithmetic;
+pub(crate) use interval::{Arithmetic, Interval, MAX_SPREAD};
 pub(crate) use value::Number;

@@ -39,6 +39,10 @@ impl Number {
         Self::Exact(Gauss::integer(value))
     }
 
+    pub(crate) fn rectangle(re: Interval, im: Interval) -> Self {
+        Self::Near(Complex { re, im })
+    }
+
     /// Returns the value if it is known to be this rational number.
     pub(crate) fn as_rational(&self) -> Option<&BigRational> {
         match self {
