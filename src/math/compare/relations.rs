@@ -1,12 +1,12 @@
 //! Equations and inequalities.
 
 use super::comparer::Comparer;
-use crate::syntax::{Node, Order};
+use crate::syntax::{Edge, Node, Order};
 
 /// What an answer states.
 enum Statement<'a> {
     /// A name and the expressions that it equals, or the set that it lies in.
-    Named(&'a str, Vec<&'a Node>, bool),
+    Named(String, Vec<&'a Node>, bool),
     /// Sides that are equal to each other.
     Equation(Vec<&'a Node>),
     /// Anything else with a relation in it.
@@ -101,7 +101,7 @@ fn sides(node: &Node) -> Vec<&Node> {
     let mut sides = vec![&**first];
     for (order, side) in rest {
         // `x ≈ 3.14` names a number; `\sqrt 2 ≈ 1.41` has one already.
-        if *order == Order::Approximately && !(sides.len() == 1 && matches!(**first, Node::Variable(_))) {
+        if *order == Order::Approximately && !(sides.len() == 1 && name(first).is_some()) {
             break;
         }
         sides.push(side);
@@ -145,7 +145,7 @@ pub(super) fn is_equation(node: &Node) -> bool {
 }
 
 /// Returns the name that an equation gives to a value.
-pub(super) fn name_of(node: &Node) -> Option<&str> {
+pub(super) fn name_of(node: &Node) -> Option<String> {
     match statement(node) {
         Statement::Named(name, _, false) => Some(name),
         _ => None,
@@ -154,17 +154,33 @@ pub(super) fn name_of(node: &Node) -> Option<&str> {
 
 fn statement(node: &Node) -> Statement<'_> {
     let Node::Relation(first, rest) = node else { return Statement::Plain };
-    if let (Node::Variable(name), [(Order::In, set)]) = (&**first, &rest[..]) {
+    if let (Some(name), [(Order::In, set)]) = (name(first), &rest[..]) {
         return Statement::Named(name, vec![set], true);
     }
     if !is_equation(node) {
         return Statement::Inequality;
     }
     let sides = sides(node);
-    match (&sides[..], sides.last()) {
-        ([_], _) => Statement::Equation(sides),
-        ([Node::Variable(name), values @ ..], _) => Statement::Named(name, values.to_vec(), false),
-        (_, Some(Node::Variable(name))) => Statement::Named(name, sides[..sides.len() - 1].to_vec(), false),
-        _ => Statement::Equation(sides),
+    if sides.len() < 2 {
+        return Statement::Equation(sides);
+    }
+    if let Some(name) = name(sides[0]) {
+        return Statement::Named(name, sides[1..].to_vec(), false);
+    }
+    match sides.last().and_then(|last| name(last)) {
+        Some(name) => Statement::Named(name, sides[..sides.len() - 1].to_vec(), false),
+        None => Statement::Equation(sides),
+    }
+}
+
+/// Returns the name that a side is: a variable, or a tuple of them.
+fn name(node: &Node) -> Option<String> {
+    match node {
+        Node::Variable(name) => Some(name.clone()),
+        Node::Bracket(Edge::Round, items, Edge::Round, _) => {
+            let names: Option<Vec<String>> = items.iter().map(name).collect();
+            Some(format!("({})", names?.join(",")))
+        }
+        _ => None,
     }
 }

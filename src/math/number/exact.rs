@@ -48,6 +48,10 @@ impl Gauss {
         is_long(&self.re, MAX_BITS) || is_long(&self.im, MAX_BITS)
     }
 
+    fn is_integer(&self) -> bool {
+        self.re.is_integer() && self.im.is_integer()
+    }
+
     fn length(&self) -> u64 {
         length(&self.re) + length(&self.im)
     }
@@ -56,19 +60,24 @@ impl Gauss {
 impl Arithmetic<'_> {
     /// Pays for one operation on two exact numbers, with the reduction of the fraction after it.
     pub(super) fn spend_exact(&mut self, a: &Gauss, b: &Gauss) -> Result<(), Stop> {
-        let words = (a.length() + b.length()) / 64 + 1;
-        self.spend(4 * words * words + 8)
+        let words = |value: &Gauss| value.length() / 64 + 1;
+        if a.is_integer() && b.is_integer() {
+            return self.spend(words(a) * words(b) + 8);
+        }
+        // A common divisor is found bit by bit.
+        let words = words(a) + words(b);
+        self.spend(32 * words * words + 8)
     }
 
     pub(super) fn add_exact(&mut self, a: &Gauss, b: &Gauss) -> Result<Gauss, Stop> {
         self.spend_exact(a, b)?;
-        Ok(Gauss { re: &a.re + &b.re, im: &a.im + &b.im })
+        Ok(Gauss { re: sum(&a.re, &b.re), im: sum(&a.im, &b.im) })
     }
 
     pub(super) fn multiply_exact(&mut self, a: &Gauss, b: &Gauss) -> Result<Gauss, Stop> {
         self.spend_exact(a, b)?;
         if a.is_real() && b.is_real() {
-            return Ok((&a.re * &b.re).into());
+            return Ok(product(&a.re, &b.re).into());
         }
         Ok(Gauss { re: &a.re * &b.re - &a.im * &b.im, im: &a.re * &b.im + &a.im * &b.re })
     }
@@ -101,4 +110,14 @@ impl Arithmetic<'_> {
         }
         Ok((!result.is_long()).then_some(result))
     }
+}
+
+/// Returns a + b. Integers need no common divisor, which would take longer than all the rest.
+fn sum(a: &BigRational, b: &BigRational) -> BigRational {
+    if a.is_integer() && b.is_integer() { BigRational::from_integer(a.numer() + b.numer()) } else { a + b }
+}
+
+/// Returns a·b, with the same care.
+fn product(a: &BigRational, b: &BigRational) -> BigRational {
+    if a.is_integer() && b.is_integer() { BigRational::from_integer(a.numer() * b.numer()) } else { a * b }
 }

@@ -106,10 +106,6 @@ impl<'a> Arithmetic<'a> {
         Self { bits, spread: 0, budget, pi: Vec::new(), ln2: Vec::new() }
     }
 
-    pub(crate) fn bits(&self) -> u64 {
-        self.bits
-    }
-
     pub(crate) fn spread(&self) -> u64 {
         self.spread
     }

@@ -28,10 +28,11 @@ impl Parser {
     /// Reads a set in literal braces: its items, or a condition after a bar.
     pub(super) fn set(&mut self) -> Result<Node, Fault> {
         let node = self.nested(|parser| {
-            // The bar of `{x | x > 3}` closes nothing, and opens no absolute value.
-            parser.bars = 1;
+            // The bar or colon of `{x | x > 3}` closes nothing, opens no absolute value and makes no
+            // ratio.
+            (parser.bars, parser.has_ratios) = (1, false);
             let (items, joint) = parser.items(Self::item)?;
-            if !(parser.take('|') || parser.next_is(':') && parser.take(':')) {
+            if !parser.take('|') && !parser.take(':') {
                 return Self::bracket(Edge::Brace, items, Edge::Brace, joint);
             }
             let binds = match &items[..] {
@@ -42,7 +43,7 @@ impl Parser {
                 },
                 _ => return Err(Fault::Syntax),
             };
-            parser.bars = 0;
+            (parser.bars, parser.has_ratios) = (0, true);
             let (conditions, joint) = parser.items(Self::item)?;
             let names_it = |node: &Node| matches!(node, Node::Variable(name) if *name == binds);
             if !conditions.iter().all(|condition| condition.any(&mut |node| names_it(node))) || conditions.is_empty() {

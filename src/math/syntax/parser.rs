@@ -30,7 +30,7 @@ pub(crate) enum Fault {
 
 /// Reads a whole answer.
 pub(crate) fn parse(tokens: Vec<Token>) -> Result<Node, Fault> {
-    let mut parser = Parser { tokens, at: 0, depth: 0, nodes: 0, bars: 0 };
+    let mut parser = Parser { tokens, at: 0, depth: 0, nodes: 0, bars: 0, has_ratios: true };
     let answer = parser.answer()?;
     if parser.at < parser.tokens.len() { Err(Fault::Syntax) } else { Ok(answer) }
 }
@@ -42,6 +42,8 @@ pub(super) struct Parser {
     nodes: usize,
     /// The absolute values that are open.
     pub(super) bars: usize,
+    /// Whether a colon makes a ratio; in a set it may stand before a condition.
+    pub(super) has_ratios: bool,
 }
 
 impl Parser {
@@ -84,9 +86,9 @@ impl Parser {
         if self.depth > MAX_DEPTH {
             return Err(Fault::TooLarge);
         }
-        let bars = std::mem::take(&mut self.bars);
+        let (bars, has_ratios) = (std::mem::take(&mut self.bars), std::mem::replace(&mut self.has_ratios, true));
         let result = read(self);
-        self.bars = bars;
+        (self.bars, self.has_ratios) = (bars, has_ratios);
         self.depth -= 1;
         result
     }
@@ -228,7 +230,7 @@ impl Parser {
 
     fn ratio(&mut self) -> Result<Node, Fault> {
         let first = self.sum()?;
-        if !self.next_is(':') {
+        if !self.next_is(':') || !self.has_ratios {
             return Ok(first);
         }
         let mut terms = vec![first];

@@ -4,7 +4,7 @@
 use super::Token;
 use super::commands::{self, Kind};
 use super::numerals::numeral;
-use super::words::{self, Run, normal_phrase};
+use super::words::{self, Before, Run, normal_phrase};
 
 /// How deep text is looked for within text.
 const MAX_NESTING: usize = 4;
@@ -106,13 +106,13 @@ impl Lexer {
         };
         let length = (0..chars.len()).find(|at| !own(*at)).unwrap_or(chars.len());
         let run: String = chars[..length].iter().filter(|c| **c != '\'').collect();
-        let after_number = match self.tokens.last() {
-            Some(Token::Number(_)) => true,
-            Some(Token::Symbol(symbol)) => matches!(symbol, '}' | ')' | '/'),
-            _ => false,
+        let before = match self.tokens.last() {
+            _ if is_first && length == chars.len() => Before::Alone,
+            Some(Token::Word(_)) => Before::Word,
+            Some(Token::Number(_) | Token::Symbol('}' | ')' | '/')) => Before::Number,
+            _ => Before::Other,
         };
-        let is_alone = is_first && length == chars.len();
-        match words::run(&run, is_alone, after_number) {
+        match words::run(&run, before) {
             Run::Name(name) => self.tokens.push(Token::Command(name.to_string())),
             Run::NameAndLetter(name, letter) => {
                 self.tokens.push(Token::Command(name.to_string()));
@@ -164,7 +164,7 @@ impl Lexer {
         let single = (text.chars().count() == 1).then(|| text.chars().next()).flatten().filter(|c| c.is_alphabetic());
         match kind {
             Kind::Text => self.text(text, nesting),
-            Kind::Upright => match (single, words::run(text, false, false)) {
+            Kind::Upright => match (single, words::run(text, Before::Other)) {
                 (Some(letter), _) => self.tokens.push(Token::Letter(letter.to_string())),
                 (None, Run::Name(name)) => self.tokens.push(Token::Command(name.to_string())),
                 (None, _) => self.text(text, nesting),

@@ -10,7 +10,7 @@ mod commands;
 mod lexer;
 
 pub(crate) use clean::{Refused, clean};
-pub(crate) use lexer::{Commas, Lexed, lex};
+pub(crate) use lexer::{Commas, lex};
 pub(crate) use words::{is_negating, normal_phrase, scale_of, unit_of};
 
 use num_bigint::BigInt;

@@ -109,8 +109,18 @@ pub(super) enum Run {
     Letters,
 }
 
-/// Returns what a run of letters stands for. `alone` means that it is the whole answer.
-pub(super) fn run(letters: &str, alone: bool, after_number: bool) -> Run {
+/// What stands before a run of letters.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Before {
+    /// Nothing, and nothing comes after it: the run is the whole answer.
+    Alone,
+    Number,
+    Word,
+    Other,
+}
+
+/// Returns what a run of letters stands for.
+pub(super) fn run(letters: &str, before: Before) -> Run {
     let plain = |text: &str| PLAIN_NAMES.iter().find(|(name, _)| *name == text).map(|(_, command)| *command);
     if let Some(command) = plain(letters) {
         return Run::Name(command);
@@ -118,11 +128,14 @@ pub(super) fn run(letters: &str, alone: bool, after_number: bool) -> Run {
     if letters.len() == 1 {
         return Run::Letters;
     }
-    if after_number && letters.len() >= 2 && is_unit(letters) && letters != "mi" && letters != "in" {
+    if before == Before::Word {
+        return Run::Word;
+    }
+    if before == Before::Number &&  is_unit(letters) && letters != "mi" && letters != "in" {
         return Run::Word;
     }
     if letters.len() == 2 {
-        let is_word = alone && SHORT_WORDS.contains(&letters.to_ascii_lowercase().as_str());
+        let is_word = before == Before::Alone && SHORT_WORDS.contains(&letters.to_ascii_lowercase().as_str());
         return if is_word { Run::Word } else { Run::Letters };
     }
     let (head, last) = letters.split_at(letters.len() - 1);
@@ -224,10 +237,10 @@ mod tests {
             ("sin", Run::Name("sin")),
             ("sinx", Run::NameAndLetter("sin", 'x')),
         ] {
-            assert_eq!(run(letters, true, false), expected, "{letters}");
+            assert_eq!(run(letters, Before::Alone), expected, "{letters}");
         }
-        assert_eq!(run("cm", false, true), Run::Word);
-        assert_eq!(run("xy", false, true), Run::Letters);
+        assert_eq!(run("cm", Before::Number), Run::Word);
+        assert_eq!(run("xy", Before::Number), Run::Letters);
     }
 
     #[test]
