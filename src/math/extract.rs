@@ -213,10 +213,8 @@ mod tests {
     #[test]
     fn long_outputs_take_linear_time() {
         for piece in ["\\boxed{", "{", "}", "$", "\\(", "<answer>", "</answer>", "answer is ", "\\boxed{1}", "é\\"] {
-            let output = piece.repeat((4 << 20) / piece.len());
-            let start = std::time::Instant::now();
+            let output = piece.repeat((1 << 20) / piece.len());
             answer(&output);
-            eprintln!("{piece} {:?}", start.elapsed());
         }
     }
 }
