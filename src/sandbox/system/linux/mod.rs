@@ -1,0 +1,11 @@
+//! Linux: Landlock for paths, seccomp for system calls, resource limits, namespaces where there are
+//! any.
+
+mod confinement;
+mod filter;
+mod launch;
+mod paths;
+mod process;
+
+pub(crate) use confinement::Confinement;
+pub(crate) use process::Process;
