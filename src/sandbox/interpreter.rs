@@ -32,8 +32,10 @@ pub(crate) struct Interpreter {
     pub(crate) executable: PathBuf,
     pub(crate) version: String,
     /// The folders of the standard library.
+    #[cfg_attr(not(target_os = "linux"), expect(dead_code, reason = "only Landlock confines paths"))]
     pub(crate) folders: Vec<PathBuf>,
     /// The libraries that the interpreter and its extension modules load.
+    #[cfg_attr(not(target_os = "linux"), expect(dead_code, reason = "only Landlock confines paths"))]
     pub(crate) files: Vec<PathBuf>,
     /// Holds the two compiled programs.
     scripts: TempDir,
@@ -73,7 +75,14 @@ impl Interpreter {
             flags.push("-P");
         }
         let paths = |key| values(key).into_iter().map(PathBuf::from).collect();
-        Ok(Self { executable: executable.into(), version, folders: paths("folder"), files: paths("file"), scripts, flags })
+        Ok(Self {
+            executable: executable.into(),
+            version,
+            folders: paths("folder"),
+            files: paths("file"),
+            scripts,
+            flags,
+        })
     }
 
     /// Returns the compiled program of one of the two processes.

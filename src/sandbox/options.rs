@@ -38,8 +38,8 @@ pub struct Limits {
 impl Default for Limits {
     fn default() -> Self {
         Self {
-            cpu_ms: 5_000,
-            wall_ms: 10_000,
+            cpu_ms: 10_000,
+            wall_ms: 20_000,
             memory_mib: 1_024,
             scratch_mib: 16,
             threads: 64,

@@ -102,7 +102,9 @@ impl Sandbox {
         });
         match failed.into_inner().unwrap_or_else(|poisoned| poisoned.into_inner()) {
             Some(error) => Err(error),
-            None => Ok(lock(&verdicts).iter_mut().map(|verdict| verdict.take().expect("every one was judged")).collect()),
+            None => {
+                Ok(lock(&verdicts).iter_mut().map(|verdict| verdict.take().expect("every one was judged")).collect())
+            }
         }
     }
 
@@ -133,7 +135,9 @@ impl Sandbox {
             Ending::Report(_) => Verdict::new(Outcome::Refused, "the judge's verdict cannot be read"),
             Ending::OutOfTime(limit) => Verdict::new(Outcome::Timeout, limit),
             Ending::OverLimit(limit) => Verdict::new(Outcome::Refused, limit),
-            Ending::JudgeEnded { parsed: false } => Verdict::new(Outcome::Unparsable, "reading the output ended the parser"),
+            Ending::JudgeEnded { parsed: false } => {
+                Verdict::new(Outcome::Unparsable, "reading the output ended the parser")
+            }
             Ending::JudgeEnded { parsed: true } => Verdict::new(Outcome::Refused, "the judge ended without a verdict"),
         })
     }
@@ -144,7 +148,8 @@ impl Sandbox {
         let scratch = scratch.map_err(SandboxError::io("cannot make a scratch folder"))?;
         let pipes = SandboxError::io("cannot make a pipe to the judge");
         let (own, judges) = UnixStream::pair().map_err(pipes)?;
-        let (to_program, to_judge) = UnixStream::pair().map_err(SandboxError::io("cannot make a pipe to the program"))?;
+        let (to_program, to_judge) =
+            UnixStream::pair().map_err(SandboxError::io("cannot make a pipe to the program"))?;
         let null = std::fs::File::options().read(true).write(true).open("/dev/null");
         let null = null.map_err(SandboxError::io("cannot open /dev/null"))?;
         let start = |role, folder: &Path, streams: &[&UnixStream]| {

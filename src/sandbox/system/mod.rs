@@ -8,11 +8,13 @@
 mod linux;
 #[cfg(not(target_os = "linux"))]
 mod portable;
+mod process;
 
 #[cfg(target_os = "linux")]
-pub(crate) use linux::{Confinement, Process};
+pub(crate) use linux::Confinement;
 #[cfg(not(target_os = "linux"))]
-pub(crate) use portable::{Confinement, Process};
+pub(crate) use portable::Confinement;
+pub(crate) use process::Process;
 
 use crate::interpreter::Role;
 use crate::options::Limits;
@@ -34,6 +36,7 @@ pub(crate) const MAX_DESCRIPTORS: usize = 5;
 /// The number of descriptors that a process may have.
 const OPEN_FILES: u64 = 64;
 /// The stack of a process, in bytes.
+#[cfg(target_os = "linux")]
 const STACK_BYTES: u64 = 8 << 20;
 
 /// Returns the limit on CPU time that the kernel itself enforces, in whole seconds: a backstop, one

@@ -2,10 +2,9 @@
 
 use super::launch::{self, Launch};
 use super::paths::Readable;
-use super::process::Process;
 use super::{filter, paths};
 use crate::interpreter::{Interpreter, Role};
-use crate::system::{OPEN_FILES, STACK_BYTES, Start, cpu_seconds};
+use crate::system::{OPEN_FILES, Process, STACK_BYTES, Start, cpu_seconds};
 use std::ffi::CString;
 use std::fs::File;
 use std::io;
@@ -46,7 +45,9 @@ impl Confinement {
         }
         let empty = CString::default();
         let filter = filter::build(empty.as_ptr()).map_err(|error| error.to_string()).and_then(filters_work);
-        let filter = filter.map_err(|reason| missing.push(format!("no seccomp, which confines its system calls ({reason})"))).ok();
+        let filter = filter
+            .map_err(|reason| missing.push(format!("no seccomp, which confines its system calls ({reason})")))
+            .ok();
         let arguments = |role| interpreter.arguments(role).iter().map(|path| c_text(path)).collect::<io::Result<_>>();
         let candidates = [NAMESPACES | libc::CLONE_NEWUSER, NAMESPACES];
         Ok(Self {
@@ -73,8 +74,15 @@ impl Confinement {
         let mut parts = vec!["resource limits".to_string()];
         parts.extend(self.readable.as_ref().map(|_| format!("Landlock (version {})", paths::landlock_version())));
         parts.extend(self.filter.as_ref().map(|_| "seccomp".to_string()));
-        let spaces = [(libc::CLONE_NEWUSER, "user"), (libc::CLONE_NEWPID, "process"), (libc::CLONE_NEWIPC, "IPC"), (libc::CLONE_NEWNET, "network")];
-        parts.extend(spaces.iter().filter(|(flag, _)| self.namespaces & flag != 0).map(|(_, name)| format!("{name} namespace")));
+        let spaces = [
+            (libc::CLONE_NEWUSER, "user"),
+            (libc::CLONE_NEWPID, "process"),
+            (libc::CLONE_NEWIPC, "IPC"),
+            (libc::CLONE_NEWNET, "network"),
+        ];
+        parts.extend(
+            spaces.iter().filter(|(flag, _)| self.namespaces & flag != 0).map(|(_, name)| format!("{name} namespace")),
+        );
         parts
     }
 

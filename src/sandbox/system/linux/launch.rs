@@ -74,7 +74,8 @@ impl Launch<'_> {
             return Err(io::Error::new(errno.kind(), format!("a new process: {errno}")));
         }
         // SAFETY: the child wrote this before it ended, through the pointer that clone was given.
-        let (failed, errno) = unsafe { ((&raw const plan.failed).read_volatile(), (&raw const plan.errno).read_volatile()) };
+        let (failed, errno) =
+            unsafe { ((&raw const plan.failed).read_volatile(), (&raw const plan.errno).read_volatile()) };
         if failed.is_empty() {
             return Ok(id);
         }
@@ -177,7 +178,14 @@ unsafe fn confine_and_run(plan: &Plan<'_>) -> &'static str {
             return "seccomp";
         }
         let (arguments, environment) = (plan.arguments.as_ptr(), plan.environment.as_ptr());
-        libc::syscall(libc::SYS_execveat, INTERPRETER, launch.empty.as_ptr(), arguments, environment, libc::AT_EMPTY_PATH);
+        libc::syscall(
+            libc::SYS_execveat,
+            INTERPRETER,
+            launch.empty.as_ptr(),
+            arguments,
+            environment,
+            libc::AT_EMPTY_PATH,
+        );
         "the interpreter"
     }
 }

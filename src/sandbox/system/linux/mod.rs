@@ -5,7 +5,5 @@ mod confinement;
 mod filter;
 mod launch;
 mod paths;
-mod process;
 
 pub(crate) use confinement::Confinement;
-pub(crate) use process::Process;

@@ -22,9 +22,9 @@ impl Readable {
             (files, AccessFs::ReadFile.into()),
             (folders, AccessFs::ReadFile | AccessFs::ReadDir),
         ];
-        let opened = kinds.into_iter().flat_map(|(paths, access)| {
-            paths.iter().filter_map(move |path| Some((PathFd::new(path).ok()?, access)))
-        });
+        let opened = kinds
+            .into_iter()
+            .flat_map(|(paths, access)| paths.iter().filter_map(move |path| Some((PathFd::new(path).ok()?, access))));
         Self(opened.collect())
     }
 

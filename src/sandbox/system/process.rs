@@ -19,20 +19,33 @@ pub(crate) struct Ended {
 }
 
 impl Process {
-    pub(super) fn new(id: libc::pid_t) -> Self {
+    /// Takes over a child that nothing else waits for.
+    pub(in crate::system) fn new(id: libc::pid_t) -> Self {
         Self { id, ended: None }
     }
 
-    /// Returns the CPU time that the process has used up to now.
+    /// Returns the CPU time that the process has used up to now; zero where the system does not
+    /// say, so that the kernel's own limit has to do.
     pub(crate) fn cpu(&self) -> Duration {
         if let Some(ended) = self.ended {
             return ended.cpu;
         }
+        self.cpu_clock()
+    }
+
+    #[cfg(not(target_os = "linux"))]
+    fn cpu_clock(&self) -> Duration {
+        Duration::ZERO
+    }
+
+    #[cfg(target_os = "linux")]
+    fn cpu_clock(&self) -> Duration {
         let (mut clock, mut time) = (0, libc::timespec { tv_sec: 0, tv_nsec: 0 });
         // SAFETY: both calls write to the locals that they are given. The process is not reaped, so
         // its id is its own.
-        let known =
-            unsafe { libc::clock_getcpuclockid(self.id, &mut clock) == 0 && libc::clock_gettime(clock, &mut time) == 0 };
+        let known = unsafe {
+            libc::clock_getcpuclockid(self.id, &mut clock) == 0 && libc::clock_gettime(clock, &mut time) == 0
+        };
         if known { Duration::new(time.tv_sec as u64, time.tv_nsec as u32) } else { Duration::ZERO }
     }
 
