@@ -193,6 +193,7 @@ pub(super) fn build(empty: *const libc::c_char) -> Result<BpfProgram, BackendErr
         condition(4, Eq, libc::AT_EMPTY_PATH.into())?,
     ])?;
     let undumpable = SeccompRule::new(vec![condition(0, Eq, libc::PR_SET_DUMPABLE.into())?, condition(1, Eq, 0)?])?;
+    let is_dumpable = SeccompRule::new(vec![condition(0, Eq, libc::PR_GET_DUMPABLE.into())?])?;
     let named = SeccompRule::new(vec![condition(0, Eq, libc::PR_SET_NAME.into())?])?;
     // Reads a limit of its own; the address of a new one has to be null, in both halves.
     let null = |argument: u8| SeccompCondition::new(argument, Qword, Eq, 0);
@@ -205,7 +206,7 @@ pub(super) fn build(empty: *const libc::c_char) -> Result<BpfProgram, BackendErr
         (libc::SYS_ioctl, one_of(1, &[TCGETS, FIOCLEX, FIONCLEX, FIONREAD])?),
         (libc::SYS_clone, clone),
         (libc::SYS_execveat, vec![start]),
-        (libc::SYS_prctl, vec![undumpable, named]),
+        (libc::SYS_prctl, vec![undumpable, is_dumpable, named]),
         (libc::SYS_prlimit64, vec![own_limits]),
     ]);
     let absent = SeccompAction::Errno(libc::ENOSYS as u32);

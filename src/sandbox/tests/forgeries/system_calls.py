@@ -21,6 +21,8 @@ CALLS = {
 }[os.uname().machine]
 done = []
 for call in CALLS:
+    if done:
+        break
     ctypes.set_errno(0)
     if libc.syscall(call, 0, 0, 0, 0, 0, 0) >= 0 or ctypes.get_errno() not in (errno.ENOSYS, errno.EPERM):
         done.append(call)
@@ -28,7 +30,7 @@ for call in CALLS:
         done.append(call)
 # clone without CLONE_THREAD, and with a new namespace.
 for flags in (17, 0x10000000 | 17, 0x40000000 | 0x10f00):
-    if libc.syscall({"x86_64": 56, "aarch64": 220}[os.uname().machine], flags, 0, 0, 0, 0) == 0:
+    if not done and libc.syscall({"x86_64": 56, "aarch64": 220}[os.uname().machine], flags, 0, 0, 0, 0) >= 0:
         os._exit(0)
 
 
