@@ -3,115 +3,64 @@
 
 use std::collections::BTreeSet;
 
-/// Words that look like a function before a parenthesis.
-const KEYWORDS: &[&str] = &[
-    "and", "as", "assert", "await", "async", "case", "class", "def", "del", "elif", "else", "except", "exec", "for",
-    "from", "global", "if", "import", "in", "is", "lambda", "match", "nonlocal", "not", "or", "raise", "return",
-    "while", "with", "yield",
-];
+/// Words that are no names.
+const KEYWORDS: &str = "False None True and as assert async await break case class continue def del elif else except \
+    finally for from global if import in is lambda match nonlocal not or pass raise return try while with yield";
 
-const BUILTINS: &[&str] = &[
-    "abs",
-    "aiter",
-    "all",
-    "anext",
-    "any",
-    "ascii",
-    "bin",
-    "bool",
-    "breakpoint",
-    "bytearray",
-    "bytes",
-    "callable",
-    "chr",
-    "classmethod",
-    "compile",
-    "complex",
-    "delattr",
-    "dict",
-    "dir",
-    "divmod",
-    "enumerate",
-    "eval",
-    "exec",
-    "filter",
-    "float",
-    "format",
-    "frozenset",
-    "getattr",
-    "globals",
-    "hasattr",
-    "hash",
-    "help",
-    "hex",
-    "id",
-    "input",
-    "int",
-    "isinstance",
-    "issubclass",
-    "iter",
-    "len",
-    "list",
-    "locals",
-    "map",
-    "max",
-    "memoryview",
-    "min",
-    "next",
-    "object",
-    "oct",
-    "open",
-    "ord",
-    "pow",
-    "print",
-    "property",
-    "range",
-    "repr",
-    "reversed",
-    "round",
-    "set",
-    "setattr",
-    "slice",
-    "sorted",
-    "staticmethod",
-    "str",
-    "sum",
-    "super",
-    "tuple",
-    "type",
-    "vars",
-    "zip",
-    "__import__",
-    "AssertionError",
-    "Exception",
-    "KeyError",
-    "IndexError",
-    "TypeError",
-    "ValueError",
-    "ZeroDivisionError",
-];
+/// The names that Python defines.
+const BUILTINS: &str = "\
+    ArithmeticError AssertionError AttributeError BaseException BaseExceptionGroup BlockingIOError \
+    BrokenPipeError BufferError BytesWarning ChildProcessError ConnectionAbortedError \
+    ConnectionError ConnectionRefusedError ConnectionResetError DeprecationWarning EOFError Ellipsis \
+    EncodingWarning EnvironmentError Exception ExceptionGroup FileExistsError FileNotFoundError \
+    FloatingPointError FutureWarning GeneratorExit IOError ImportError ImportWarning \
+    IndentationError IndexError InterruptedError IsADirectoryError KeyError KeyboardInterrupt \
+    LookupError MemoryError ModuleNotFoundError NameError NotADirectoryError NotImplemented \
+    NotImplementedError OSError OverflowError PendingDeprecationWarning PermissionError \
+    ProcessLookupError PythonFinalizationError RecursionError ReferenceError ResourceWarning \
+    RuntimeError RuntimeWarning StopAsyncIteration StopIteration SyntaxError SyntaxWarning \
+    SystemError SystemExit TabError TimeoutError TypeError UnboundLocalError UnicodeDecodeError \
+    UnicodeEncodeError UnicodeError UnicodeTranslateError UnicodeWarning UserWarning ValueError \
+    Warning ZeroDivisionError __import__ abs aiter all anext any ascii bin bool breakpoint bytearray \
+    bytes callable chr classmethod compile complex delattr dict dir divmod enumerate eval exec \
+    filter float format frozenset getattr globals hasattr hash help hex id input int isinstance \
+    issubclass iter len list locals map max memoryview min next object oct open ord pow print \
+    property range repr reversed round set setattr slice sorted staticmethod str sum super tuple \
+    type vars zip";
 
 /// Returns the name of the function under test: the first name that the tests call and that neither
 /// Python, the imports nor the tests themselves define, one that every test calls before others. If
-/// all names are Python's own (a task may ask for a function `sum`), it is the innermost call's.
+/// they call none, it is the first such name that they use (`map(double, numbers)`); if there is
+/// none either (a task may ask for a function `sum`), the innermost call's.
 pub fn name_hint(tests: &[String], imports: &[String]) -> Option<String> {
     let scanned: Vec<Scan<'_>> = tests.iter().map(|test| scan(test)).collect();
     let imported: Vec<Scan<'_>> = imports.iter().map(|source| scan(source)).collect();
     let defined: BTreeSet<&str> = scanned.iter().chain(&imported).flat_map(|scan| &scan.defined).copied().collect();
-    let is_own = |name: &str| !BUILTINS.contains(&name) && !defined.contains(name) && name != "candidate";
+    let is_own = |name: &str| !is_one_of(BUILTINS, name) && !defined.contains(name) && name != "candidate";
     let called: Vec<Vec<&str>> = scanned.iter().map(|scan| scan.calls.iter().map(|call| call.name).collect()).collect();
-    let everywhere = |name: &&str| called.iter().all(|names| names.contains(name));
+    let used: Vec<Vec<&str>> = scanned.into_iter().map(|scan| scan.used).collect();
+    for names in [&called, &used] {
+        let own = || names.iter().flatten().copied().filter(|name| is_own(name));
+        if let Some(name) = own().find(|name| everywhere(names, name)).or_else(|| own().next()) {
+            return Some(name.to_string());
+        }
+    }
+    let calls = tests.first().map(|test| scan(test).calls)?;
+    if called.iter().flatten().any(|name| *name == "candidate") {
+        return None;
+    }
+    let builtins: BTreeSet<&str> = called.iter().flatten().copied().filter(|name| is_one_of(BUILTINS, name)).collect();
+    let innermost = calls.iter().filter(|call| !call.holds_calls).map(|call| call.name);
+    innermost.filter(|name| builtins.contains(name)).find(|name| everywhere(&called, name)).map(str::to_string)
+}
 
-    let own = || called.iter().flatten().copied().filter(|name| is_own(name));
-    if let Some(name) = own().find(everywhere).or_else(|| own().next()) {
-        return Some(name.to_string());
-    }
-    let distinct: BTreeSet<&str> = called.iter().flatten().copied().filter(|name| BUILTINS.contains(name)).collect();
-    if let [only] = Vec::from_iter(&distinct)[..] {
-        return Some(only.to_string());
-    }
-    let innermost = scanned.first()?.calls.iter().filter(|call| !call.holds_calls && BUILTINS.contains(&call.name));
-    innermost.map(|call| call.name).find(everywhere).map(str::to_string)
+fn is_one_of(words: &str, word: &str) -> bool {
+    words.split_whitespace().any(|one| one == word)
+}
+
+/// Says whether every test has a name.
+fn everywhere(names: &[Vec<&str>], name: &str) -> bool {
+    names.iter().all(|names| names.contains(&name))
 }
 
 /// A call of a plain name.
@@ -121,10 +70,11 @@ struct Call<'a> {
     holds_calls: bool,
 }
 
-/// What a piece of Python calls and defines, as far as its words tell.
+/// What a piece of Python calls, uses and defines, as far as its words tell.
 #[derive(Default)]
 struct Scan<'a> {
     calls: Vec<Call<'a>>,
+    used: Vec<&'a str>,
     defined: Vec<&'a str>,
 }
 
@@ -132,35 +82,46 @@ fn scan(source: &str) -> Scan<'_> {
     let mut found = Scan::default();
     // The open brackets; those of a call hold its position in `calls`.
     let mut open: Vec<Option<usize>> = Vec::new();
-    let (mut previous, mut importing) = ("", false);
+    // What ends the names that are being defined: those of an import, a loop or a lambda.
+    let mut defining: Option<&str> = None;
+    let mut previous = "";
     for token in Tokens(source) {
-        let is_name = token.starts_with(|c: char| c.is_alphabetic() || c == '_');
+        let is_word = token.starts_with(|c: char| c.is_alphabetic() || c == '_');
+        if defining == Some(token) || token == "\n" || token == ";" {
+            defining = None;
+        }
         match token {
-            "import" => importing = true,
-            "\n" | ";" => importing = false,
+            "import" => defining = Some("\n"),
+            "for" => defining = Some("in"),
+            "lambda" => defining = Some(":"),
             "(" | "[" | "{" => {
-                let is_call =
-                    token == "(" && found.calls.last().is_some_and(|call| call.name.as_ptr() == previous.as_ptr());
-                open.push(is_call.then(|| found.calls.len() - 1));
+                let last = found.calls.last().filter(|call| token == "(" && call.name.as_ptr() == previous.as_ptr());
+                open.push(last.is_some().then(|| found.calls.len() - 1));
             }
             ")" | "]" | "}" => drop(open.pop()),
-            _ => {}
-        }
-        if is_name && importing || matches!(previous, "def" | "class") {
-            found.defined.push(token);
-        } else if is_name && previous != "." && !KEYWORDS.contains(&token) && follows_with_call(source, token) {
-            open.iter().flatten().for_each(|at| found.calls[*at].holds_calls = true);
-            found.calls.push(Call { name: token, holds_calls: false });
+            name if !is_word || is_one_of(KEYWORDS, name) || previous == "." && defining.is_none() => {}
+            name => {
+                let rest = after(source, name);
+                let assigned = open.is_empty() && rest.starts_with('=') && !rest.starts_with("==");
+                if defining.is_some() || assigned || matches!(previous, "def" | "class" | "as") {
+                    found.defined.push(name);
+                } else if rest.starts_with('(') {
+                    open.iter().flatten().for_each(|at| found.calls[*at].holds_calls = true);
+                    found.calls.push(Call { name, holds_calls: false });
+                } else if !rest.starts_with('=') || rest.starts_with("==") {
+                    found.used.push(name);
+                }
+            }
         }
         previous = token;
     }
     found
 }
 
-/// Says whether a parenthesis follows a token of the source.
-fn follows_with_call(source: &str, token: &str) -> bool {
+/// Returns what follows a token of the source, without spaces.
+fn after<'a>(source: &'a str, token: &str) -> &'a str {
     let end = token.as_ptr() as usize - source.as_ptr() as usize + token.len();
-    source[end..].trim_start_matches([' ', '\t']).starts_with('(')
+    source[end..].trim_start_matches([' ', '\t'])
 }
 
 /// The words, signs and line ends of Python source, without strings and comments.
@@ -239,6 +200,8 @@ mod tests {
         check(&["assert sum(10, 15) == 6", "assert sum(4, 6) == 3"], &[], Some("sum"));
         check(&["assert len(sorted([1])) == 1"], &[], Some("sorted"));
         check(&["assert sum(f(1)) == 6"], &[], Some("f"));
+        check(&["assert list(map(f, [1])) == [2]", "assert max(1, 2, key=f) == 2"], &[], Some("f"));
+        check(&["assert sum([x for x in range(3)], 1) == 6"], &[], Some("range"));
     }
 
     #[test]
@@ -246,6 +209,8 @@ mod tests {
         check(&["def check(candidate):\n    assert candidate(1) == 2\n"], &[], None);
         check(&["def near(a, b):\n    return abs(a - b) < 1\nassert near(root(4), 2)"], &[], Some("root"));
         check(&[], &[], None);
+        check(&["items = [2, 1]\norder(items)\nassert items == [1, 2]"], &[], Some("order"));
+        check(&["def check(candidate):\n    for n in range(3):\n        assert candidate(n) == n"], &[], None);
         check(&["", "'unclosed", "))((", "é(1)"], &[], Some("é"));
     }
 }

@@ -91,7 +91,7 @@ mod tests {
         let (tests, imports) = (["a".to_string(), "é".to_string()], []);
         let program = Program { output: "x", tests: &tests, imports: &imports, entry_point: Some("f") };
         let bytes = judge(&program, None);
-        assert_eq!(String::from_utf8(bytes).unwrap(), "0000001at5:s1:xt2:s1:as2:ét0:s1:fN");
+        assert_eq!(String::from_utf8(bytes).unwrap(), "0000001bt5:s1:xt2:s1:as2:ét0:s1:fN");
     }
 
     #[test]

@@ -76,7 +76,7 @@ impl Sandbox {
         if let Some(reason) = refusal(program, limits) {
             return Ok(Verdict::new(Outcome::Refused, reason));
         }
-        let hint = name_hint(program.tests, program.imports);
+        let hint = if program.entry_point.is_some() { None } else { name_hint(program.tests, program.imports) };
         let request = message::judge(program, hint.as_deref());
         self.run(&request, true, limits)
     }

@@ -59,7 +59,12 @@ def fenced_blocks(lines):
             inside.append(line[min(indent, spaces):])
     if fence is not None:
         blocks.append((language, inside))
-    return [(language, "\n".join(inside) + "\n") for language, inside in blocks if inside]
+    return [(language, text_of(inside)) for language, inside in blocks if inside]
+
+
+def text_of(lines):
+    """Returns lines as a text that ends with one line break."""
+    return "\n".join(lines).rstrip("\n") + "\n"
 
 
 def starts_statement(line):
@@ -77,7 +82,7 @@ def longest_part(lines):
         end = len(lines)
         while end - start > best_size and attempts < MAX_ATTEMPTS:
             attempts += 1
-            source = "\n".join(lines[start:end]) + "\n"
+            source = text_of(lines[start:end])
             tree, wrong = parse(source)
             if tree is not None:
                 if defines(tree):

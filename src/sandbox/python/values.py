@@ -147,7 +147,8 @@ class Encoder:
             self.sequence(b"t", iter((value.maxlen,)), 1, depth)
             self.sequence(b"t", iter(value), len(value), depth)
         else:
-            pairs = [part for pair in dict.items(value) for part in pair]
+            items = value.items() if tag == b"o" else dict.items(value)
+            pairs = [part for pair in items for part in pair]
             self.sequence(tag, iter(pairs), len(pairs), depth)
 
 
@@ -187,11 +188,14 @@ class Decoder:
         self.at = stop + 1
         return part
 
-    def count(self, end=b":"):
+    def number(self, end=b";"):
         digits = self.upto(end)
         if not digits or digits.strip(b"0123456789"):
             raise Malformed("a count that is no number")
-        number = int(digits)
+        return int(digits)
+
+    def count(self):
+        number = self.number(b":")
         if number > len(self.data):
             raise Malformed("a count larger than its message")
         return number
@@ -249,11 +253,11 @@ class Decoder:
         if tag == b"I":
             return iter(self.items(depth))
         if tag == b"r":
-            return self.objects.numbered[self.checked(self.count(b";"))]
+            return self.objects.numbered[self.checked(self.number())]
         if tag == b"h":
-            return self.remote(self.count(b";"))
+            return self.remote(self.number())
         if tag == b"H":
-            return self.own(self.count(b";"))
+            return self.own(self.number())
         empty = self.empty(tag, depth)
         self.objects.add(empty)
         self.fill(tag, empty, depth)
@@ -319,7 +323,7 @@ class Decoder:
         else:
             target.clear()
             for key, item in zip(items[::2], items[1::2]):
-                dict.__setitem__(target, key, item)
+                target[key] = item
 
     def refill(self, target):
         """Reads what became of an argument, which must still be of the same kind."""

@@ -178,10 +178,10 @@ fn code_is_found_in_an_output() {
     check(&format!("```python\n{f}```\n```json\n{{\"def f\": 1}}\n```"), Some(f));
     check("1. Do it:\n   ```python\n   def f(x):\n       return x\n   ```\n", Some(f));
     check(&format!("```python\n{f}"), Some(f));
-    check(&format!("```python\n{f}\ndef g(x):\n    return (x +"), Some(&format!("{f}\n")));
-    check(&format!("Here it is:\n\n{f}\nI hope that this helps you!"), Some(&format!("{f}\n")));
-    check(f, Some(&format!("{f}\n")));
-    check(&f.replace('\n', "\r\n"), Some(&format!("{f}\n")));
+    check(&format!("```python\n{f}\ndef g(x):\n    return (x +"), Some(f));
+    check(&format!("Here it is:\n\n{f}\nI hope that this helps you!"), Some(f));
+    check(f, Some(f));
+    check(&f.replace('\n', "\r\n"), Some(f));
     check("f = lambda x: x", Some("f = lambda x: x\n"));
     check("```python\nprint(1)\n```", Some("print(1)\n"));
     for nothing in
