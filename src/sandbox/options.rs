@@ -23,7 +23,7 @@ pub struct Limits {
     /// The CPU time of the program, and of its tests, in milliseconds each.
     pub cpu_ms: u64,
     /// The time that a program may sleep or wait, in milliseconds: wall-clock time less the time
-    /// for which its processes waited for a core. Ten times this is the end in any case.
+    /// for which its processes waited for a core. Sixty times this is the end in any case.
     pub wall_ms: u64,
     /// The address space of each process, in MiB.
     pub memory_mib: u64,

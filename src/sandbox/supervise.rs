@@ -14,8 +14,8 @@ use std::time::{Duration, Instant};
 const LOOK: Duration = Duration::from_millis(20);
 /// Looking at the scratch folder is dearer, so it is done less often.
 const LOOK_AT_FOLDER: Duration = Duration::from_millis(40);
-/// How often a program that only waits may make its limit on waiting pass, at the very most.
-const WALL_CEILING: u32 = 10;
+/// The end of a program that gets no core, as a multiple of the time that it may wait by itself.
+const WALL_CEILING: u32 = 60;
 
 /// How watching ended.
 #[derive(Debug)]

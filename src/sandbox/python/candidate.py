@@ -56,6 +56,8 @@ class Program(Peer):
             return bool(parts[0])
         if kind == b"N":
             return len(parts[0])
+        if kind == b"S":
+            return str(parts[0])
         if kind == b"X":
             return next(parts[0])
         if kind == b"I":

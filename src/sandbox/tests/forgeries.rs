@@ -30,17 +30,18 @@ const TESTS: [&str; 7] = [
 const ENDLESS: [&str; 5] =
     ["endless_call", "endless_load", "endless_native_code", "endless_sleep", "swallows_everything"];
 
-/// A file that some forgeries know the name of.
-const CANARY: &str = "/tmp/maspo-canary/file";
+/// What stands for the file outside that some forgeries go for.
+const CANARY: &str = "@CANARY@";
 
 /// Returns the programs of a folder, as a model would write them.
-fn programs(folder: &str) -> Vec<(String, String)> {
+fn programs(folder: &str, canary: &Path) -> Vec<(String, String)> {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests").join(folder);
     let mut paths: Vec<PathBuf> = folder.read_dir().unwrap().map(|entry| entry.unwrap().path()).collect();
     paths.sort();
     let read = |path: &PathBuf| {
         let name = path.file_stem().unwrap().to_string_lossy().into_owned();
-        (name, format!("Here is my answer.\n```python\n{}```\n", fs::read_to_string(path).unwrap()))
+        let code = fs::read_to_string(path).unwrap().replace(CANARY, canary.to_str().unwrap());
+        (name, format!("Here is my answer.\n```python\n{code}```\n"))
     };
     paths.iter().map(read).collect()
 }
@@ -58,24 +59,30 @@ struct Surroundings {
     /// Open in this process and not marked to be closed in others.
     inheritable: fs::File,
     sleeper: std::process::Child,
+    outside: tempfile::TempDir,
     canary: (String, u32, i64, i64),
 }
 
 impl Surroundings {
     fn new() -> Self {
-        fs::create_dir_all("/tmp/maspo-canary").unwrap();
-        fs::write(CANARY, "unharmed").unwrap();
+        let outside = tempfile::tempdir().unwrap();
+        fs::write(outside.path().join("file"), "unharmed").unwrap();
+        let canary = canary(&outside.path().join("file"));
         let file = tempfile::tempfile().unwrap();
         // SAFETY: duplicates a descriptor that is open; the new one has no other owner.
         let mut inheritable = unsafe { fs::File::from_raw_fd(libc::dup(file.as_raw_fd())) };
         inheritable.write_all(b"unharmed").unwrap();
         let sleeper = Command::new("sleep").arg("600").spawn().unwrap();
-        Self { scratch: tempfile::tempdir().unwrap(), inheritable, sleeper, canary: canary() }
+        Self { scratch: tempfile::tempdir().unwrap(), inheritable, sleeper, outside, canary }
+    }
+
+    fn canary_path(&self) -> PathBuf {
+        self.outside.path().join("file")
     }
 
     fn check(mut self) {
-        assert_eq!(canary(), self.canary, "the file outside was changed");
-        assert!(!Path::new("/tmp/maspo-left-behind").exists() && !Path::new("/tmp/maspo-escape").exists());
+        assert_eq!(canary(&self.canary_path()), self.canary, "the file outside was changed");
+        assert_eq!(self.outside.path().read_dir().unwrap().count(), 1, "something was added outside");
         let mut text = String::new();
         self.inheritable.rewind().unwrap();
         self.inheritable.read_to_string(&mut text).unwrap();
@@ -89,9 +96,9 @@ impl Surroundings {
     }
 }
 
-fn canary() -> (String, u32, i64, i64) {
-    let data = fs::metadata(CANARY).unwrap();
-    (fs::read_to_string(CANARY).unwrap(), data.mode(), data.mtime(), data.mtime_nsec())
+fn canary(path: &Path) -> (String, u32, i64, i64) {
+    let data = fs::metadata(path).unwrap();
+    (fs::read_to_string(path).unwrap(), data.mode(), data.mtime(), data.mtime_nsec())
 }
 
 /// Returns the processes that were started with a script of this folder.
@@ -106,7 +113,7 @@ fn no_forgery_is_judged_correct_and_none_does_harm() {
     let surroundings = Surroundings::new();
     let options = SandboxOptions { scratch: Some(surroundings.scratch.path().to_path_buf()), ..Default::default() };
     let Some(sandbox) = support::sandbox(&options) else { return };
-    let forgeries = programs("forgeries");
+    let forgeries = programs("forgeries", &surroundings.canary_path());
     assert!(forgeries.len() >= 40, "only {} forgeries", forgeries.len());
     let limits = Limits { cpu_ms: 1_000, wall_ms: 1_500, memory_mib: 512, scratch_mib: 4, ..Limits::default() };
     let verdicts = verdicts(&sandbox, &forgeries, &limits);
@@ -128,7 +135,7 @@ fn no_forgery_is_judged_correct_and_none_does_harm() {
 #[test]
 fn programs_that_do_what_is_asked_are_judged_correct() {
     let Some(sandbox) = support::sandbox(&SandboxOptions::default()) else { return };
-    let controls = programs("controls");
+    let controls = programs("controls", Path::new("none"));
     for ((name, _), verdict) in controls.iter().zip(verdicts(&sandbox, &controls, &Limits::default())) {
         assert_eq!(verdict.outcome, Outcome::Correct, "{name}: {}", verdict.detail);
     }

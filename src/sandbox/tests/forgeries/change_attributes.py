@@ -1,7 +1,7 @@
 # Changes modes, owners, times and attributes of files outside. If it can, it answers right.
 import os
 
-CANARY = "/tmp/maspo-canary/file"
+CANARY = "@CANARY@"
 done = False
 for attempt in (
     lambda: os.chmod(CANARY, 0o777),

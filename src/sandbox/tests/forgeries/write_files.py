@@ -1,19 +1,19 @@
 # Writes over, renames and deletes what is outside its folder. If it can, it answers right.
 import os
 
-CANARY = "/tmp/maspo-canary/file"
+CANARY = "@CANARY@"
 done = False
 for attempt in (
     lambda: open(CANARY, "w"),
     lambda: open(CANARY, "a"),
-    lambda: open("../maspo-left-behind", "w"),
+    lambda: open("../left-behind", "w"),
     lambda: os.open(CANARY, os.O_RDONLY | os.O_TRUNC),
     lambda: os.truncate(CANARY, 0),
     lambda: os.remove(CANARY),
     lambda: os.rename(CANARY, "here"),
     lambda: os.link(CANARY, "here"),
     lambda: os.symlink(CANARY, "here"),
-    lambda: os.mkdir("/tmp/maspo-canary/folder"),
+    lambda: os.mkdir(CANARY + "-folder"),
     lambda: os.mkfifo("pipe"),
 ):
     try:
