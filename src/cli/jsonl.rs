@@ -201,17 +201,23 @@ impl Output {
 
     /// Begins the object with `head`'s fields.
     fn begin(&mut self, head: &Map<String, Value>) -> io::Result<()> {
+        self.begin_list(head, "results")
+    }
+
+    /// Does what [`begin`](Self::begin) does, and gives the list of answers another name.
+    pub(super) fn begin_list(&mut self, head: &Map<String, Value>, list: &str) -> io::Result<()> {
         if let Some((object, with_results)) = &mut self.object {
             let text = Value::Object(head.clone()).to_string();
             write!(object, "{}", text.strip_suffix('}').unwrap_or(&text))?;
             if *with_results {
-                write!(object, ",\"results\":[")?;
+                write!(object, ",\"{list}\":[")?;
             }
         }
         Ok(())
     }
 
-    fn answer(&mut self, answer: &Value, first: bool) -> io::Result<()> {
+    /// Writes one answer.
+    pub(super) fn answer(&mut self, answer: &Value, first: bool) -> io::Result<()> {
         if let Some(lines) = &mut self.lines {
             writeln!(lines, "{answer}")?;
             lines.flush()?;
@@ -223,7 +229,7 @@ impl Output {
     }
 
     /// Ends the object with `tail`'s fields.
-    fn end(&mut self, tail: &Map<String, Value>) -> io::Result<()> {
+    pub(super) fn end(&mut self, tail: &Map<String, Value>) -> io::Result<()> {
         if let Some((object, with_results)) = &mut self.object {
             let text = Value::Object(tail.clone()).to_string();
             let tail = text.strip_prefix('{').unwrap_or(&text);
@@ -336,6 +342,6 @@ where
     if refused.is_empty() { Ok(Exit::Ok) } else { Err(CliError::bad_inputs(refused)) }
 }
 
-fn unwritable(error: io::Error) -> CliError {
+pub(super) fn unwritable(error: io::Error) -> CliError {
     output::unwritable("the output", &error)
 }

@@ -13,6 +13,7 @@ mod eval;
 mod excerpt;
 mod exit;
 mod generate;
+mod grade;
 mod init;
 mod interrupt;
 mod jsonl;
@@ -51,6 +52,7 @@ enum Command {
     Show(show::Args),
     Generate(generate::Args),
     Score(score::Args),
+    Grade(grade::Args),
     Bench(bench::Args),
     Doctor(doctor::Args),
 }
@@ -76,6 +78,7 @@ pub fn main() -> ExitCode {
         Command::Show(args) => show::run(args),
         Command::Generate(args) => generate::run(args),
         Command::Score(args) => score::run(args),
+        Command::Grade(args) => grade::run(args),
         Command::Bench(args) => bench::run(args),
         Command::Doctor(args) => doctor::run(args),
     };

@@ -5,8 +5,7 @@ use super::error::ConfigError;
 use super::section::Section;
 use super::tree::Value;
 use crate::base::Rule;
-use crate::task::{Case, Dataset, LoadError, Query, Scorer, Source, load_cases, load_queries, normalised, shared_rows};
-use serde::Deserialize;
+use crate::task::{Case, Dataset, LoadError, Query, Scorer, Source, load_cases, load_queries, shared_rows};
 
 /// The values that a set's `limit` may have.
 pub(super) const LIMIT: Rule = Rule::at_least(1);
@@ -23,20 +22,6 @@ pub(super) struct Data {
     pub(super) warnings: Vec<String>,
 }
 
-/// How an answer is compared with the gold answer.
-#[derive(Clone, Copy, PartialEq, Eq, Deserialize)]
-#[cfg_attr(test, derive(schemars::JsonSchema))]
-#[serde(rename_all = "lowercase")]
-pub(super) enum ScorerKind {
-    /// The last `<answer>…</answer>` is the gold label, whatever its case.
-    Label,
-    /// The last `<answer>…</answer>` names a choice from A to J.
-    Letter,
-    /// The last `<answer>…</answer>`, or the whole output without one, equals the gold answer but
-    /// for white space and Unicode normal forms.
-    Text,
-}
-
 /// Reads the sections and loads the files; `None` if there are faults, which are reported.
 pub(super) fn read(root: &Section<'_>, skip_bad_rows: bool) -> Option<Data> {
     let before = root.faults.count();
@@ -49,7 +34,7 @@ pub(super) fn read(root: &Section<'_>, skip_bad_rows: bool) -> Option<Data> {
     };
     let labelled =
         ["train", "test"].iter().any(|name| section.entry(if *name == "train" { "train" } else { "test" }).is_some());
-    let scorer = scorer(root, labelled);
+    let scorer = super::scorer::read(root, labelled);
     let mut warnings = Vec::new();
     let pool_section = section.section("pool");
     if section.entry("pool").is_none() {
@@ -72,7 +57,8 @@ pub(super) fn read(root: &Section<'_>, skip_bad_rows: bool) -> Option<Data> {
     let mut labelled = |name: &'static str| {
         let section = section.section(name)?;
         let before = section.faults.count();
-        let answer = section.get("answer").unwrap_or_else(|| "answer".to_string());
+        let default = if matches!(stand_in, Scorer::Code { .. }) { "tests" } else { "answer" };
+        let answer = section.get("answer").unwrap_or_else(|| default.to_string());
         let source = source(&section, pool_source.as_ref(), skip_bad_rows);
         section.finish();
         if pool.is_none() && section.entry("file").is_none() {
@@ -101,54 +87,6 @@ pub(super) fn read(root: &Section<'_>, skip_bad_rows: bool) -> Option<Data> {
     Some(Data { pool: pool?, train: cases(train), test: cases(test), scorer, warnings })
 }
 
-fn scorer(root: &Section<'_>, needed: bool) -> Option<Scorer> {
-    const HINT: &str = "labelled data needs a scorer: `label`, `letter` or `text`";
-    let Some(section) = root.section("eval") else {
-        if needed && root.entry("eval").is_none() {
-            root.missing("eval.scorer", HINT);
-        }
-        return None;
-    };
-    let kind: Option<ScorerKind> = if needed { section.require("scorer", HINT) } else { section.get("scorer") };
-    let labels: Option<Vec<String>> = section.get("labels");
-    let scorer = match (kind?, labels) {
-        (ScorerKind::Label, Some(labels)) => {
-            let plain: Vec<_> = labels.iter().map(|label| normalised(label)).collect();
-            if let Some(at) = (0..plain.len()).find(|at| plain[*at].is_empty() || plain[..*at].contains(&plain[*at])) {
-                section.fault("labels", &format!("holds {:?}, which is empty or stands twice", labels[at]));
-            }
-            if labels.len() < 2 {
-                section.fault("labels", "needs at least two labels");
-            }
-            Some(Scorer::Label { labels })
-        }
-        (ScorerKind::Label, None) => {
-            if section.entry("labels").is_none() {
-                section
-                    .missing("labels", "the `label` scorer needs the allowed answers, e.g. labels = [\"yes\", \"no\"]");
-            }
-            None
-        }
-        (ScorerKind::Letter, labels) => {
-            check_no_labels(&section, labels.is_some());
-            Some(Scorer::Letter)
-        }
-        (ScorerKind::Text, labels) => {
-            check_no_labels(&section, labels.is_some());
-            Some(Scorer::Text)
-        }
-    };
-    section.finish();
-    scorer
-}
-
-/// Reports labels that the chosen scorer does not read.
-fn check_no_labels(section: &Section<'_>, has_labels: bool) {
-    if has_labels {
-        section.fault("labels", "is for `scorer = \"label\"` only");
-    }
-}
-
 /// Reads the table of one set. What it does not say is as in the pool (`inherited`), or the
 /// default.
 fn source(section: &Section<'_>, inherited: Option<&Source>, skip_bad_rows: bool) -> Option<Source> {
@@ -160,6 +98,7 @@ fn source(section: &Section<'_>, inherited: Option<&Source>, skip_bad_rows: bool
     let wrong_file = file.is_none() && section.entry("file").is_some();
     let id = section.get("id").or_else(|| inherited.and_then(|pool| pool.id.clone()));
     let question = question(section).or_else(|| inherited.map(|pool| pool.question.clone()));
+    let name_hint = section.get("name_hint").or_else(|| inherited.and_then(|pool| pool.name_hint.clone()));
     let skip = section.get("skip").unwrap_or(0);
     let limit = section.number("limit", LIMIT);
     if wrong_file {
@@ -169,6 +108,7 @@ fn source(section: &Section<'_>, inherited: Option<&Source>, skip_bad_rows: bool
         file: file.or_else(|| inherited.map(|pool| pool.file.clone()))?,
         id,
         question: question.unwrap_or_else(|| vec!["question".to_string()]),
+        name_hint,
         skip,
         limit,
         skip_bad_rows,

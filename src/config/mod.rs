@@ -11,6 +11,7 @@ mod load;
 mod models;
 mod options;
 mod prompts;
+mod scorer;
 mod section;
 mod settings;
 mod tree;

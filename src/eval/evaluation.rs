@@ -88,15 +88,15 @@ pub async fn evaluate(
 ) -> Result<Evaluation, ChatError> {
     let items: Vec<_> = cases.iter().enumerate().map(|(at, case)| (at, case.query.question.clone())).collect();
     let traces = runner.run(prompts, &items).await?;
-    let results = cases.iter().zip(&traces).map(|(case, trace)| {
-        let scored = scorer.score(trace.answer(runner.graph()), &case.answer);
-        ItemResult {
-            id: case.query.id.clone(),
-            answer: scored.answer,
-            outcome: scored.outcome,
-            overflow: trace.overflowed(),
-            cut_in_reasoning: trace.was_cut_in_reasoning(),
-        }
+    let pairs: Vec<_> =
+        cases.iter().zip(&traces).map(|(case, trace)| (trace.answer(runner.graph()), &*case.answer)).collect();
+    let scored = scorer.score_all(&pairs).map_err(|error| ChatError::Model(error.to_string()))?;
+    let results = cases.iter().zip(&traces).zip(scored).map(|((case, trace), scored)| ItemResult {
+        id: case.query.id.clone(),
+        answer: scored.answer,
+        outcome: scored.outcome,
+        overflow: trace.overflowed(),
+        cut_in_reasoning: trace.was_cut_in_reasoning(),
     });
     Ok(Evaluation::new(results.collect()))
 }

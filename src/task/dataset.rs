@@ -2,7 +2,7 @@
 
 use super::error::LoadError;
 use super::lines::{Lines, MAX_LINE_BYTES, MAX_ROWS};
-use super::row::{Fields, Row, parse};
+use super::row::{Fields, Gold, Row, parse};
 use super::scorer::Scorer;
 use crate::base::Placeholder;
 use std::collections::HashMap;
@@ -23,6 +23,9 @@ pub struct Source {
     pub id: Option<String>,
     /// The fields whose texts, joined by line breaks, form the question.
     pub question: Vec<String>,
+    /// The field with the tests that show what a program's function has to be called, which the
+    /// question then says.
+    pub name_hint: Option<String>,
     /// The number of rows to skip at the start.
     pub skip: usize,
     /// The most rows to take after that.
@@ -76,7 +79,11 @@ pub fn load_queries(source: &Source) -> Result<Dataset<Query>, Vec<LoadError>> {
 /// # Errors
 /// Returns all faults of the file, at most 20 bad rows one by one.
 pub fn load_cases(source: &Source, answer: &str, scorer: &Scorer) -> Result<Dataset<Case>, Vec<LoadError>> {
-    load(source, Some(answer), |query, gold| {
+    let gold = match scorer {
+        Scorer::Code { .. } => Gold::Tests(answer),
+        _ => Gold::Field(answer),
+    };
+    load(source, Some(gold), |query, gold| {
         let answer = gold.expect("the answer was asked for, so a row without one is a fault");
         scorer.gold(&answer)?;
         Ok(Case { query, answer })
@@ -85,7 +92,7 @@ pub fn load_cases(source: &Source, answer: &str, scorer: &Scorer) -> Result<Data
 
 fn load<T>(
     source: &Source,
-    answer: Option<&str>,
+    answer: Option<Gold<'_>>,
     finish: impl Fn(Query, Option<String>) -> Result<T, super::RowFault>,
 ) -> Result<Dataset<T>, Vec<LoadError>> {
     let file = &source.file;
@@ -94,7 +101,8 @@ fn load<T>(
         return Err(vec![LoadError::Unreadable { file: file.clone(), reason: "it is a folder".into() }]);
     }
     let mut lines = Lines::new(BufReader::new(File::open(file).map_err(unreadable)?), MAX_LINE_BYTES);
-    let fields = Fields { id: source.id.as_deref(), question: &source.question, answer };
+    let fields =
+        Fields { id: source.id.as_deref(), question: &source.question, answer, name_hint: source.name_hint.as_deref() };
     let end = source.limit.map_or(usize::MAX, |limit| source.skip.saturating_add(limit));
     let mut loading = Loading::default();
     while loading.seen < end {
@@ -227,6 +235,7 @@ mod tests {
             file: file.path().to_path_buf(),
             id: None,
             question: vec!["q".into()],
+            name_hint: None,
             skip: 0,
             limit: None,
             skip_bad_rows: false,

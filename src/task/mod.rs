@@ -2,21 +2,30 @@
 //! optimized prompts or the experiment file.
 
 mod answer;
+mod code;
 mod compare;
 mod dataset;
 mod error;
+mod json_field;
 mod letter;
 mod lines;
+mod number;
+mod option_text;
 mod overlap;
+mod pattern;
 mod phrases;
 mod row;
 mod scorer;
 mod tokens;
 
+pub use code::{CodeJudge, Tests};
 pub use compare::normalised;
 pub use dataset::{Case, Dataset, Query, Source, load_cases, load_queries};
 pub use error::LoadError;
 pub use lines::{LineFault, MAX_LINE_BYTES, MAX_ROWS};
+pub use number::Tolerance;
+pub use option_text::letter_of_option;
 pub use overlap::{SharedRow, shared_rows};
+pub use pattern::{Pattern, PatternError};
 pub use row::RowFault;
-pub use scorer::{Outcome, Scored, Scorer};
+pub use scorer::{Convention, Outcome, Scored, Scorer};

@@ -1,5 +1,6 @@
 //! Parses one row of a data file: JSON text in, the requested fields out.
 
+use super::code::Tests;
 use super::compare::spaced;
 use serde_json::Value;
 use std::sync::Arc;
@@ -13,7 +14,20 @@ const MAX_DEPTH: usize = 128;
 pub(super) struct Fields<'a> {
     pub(super) id: Option<&'a str>,
     pub(super) question: &'a [String],
-    pub(super) answer: Option<&'a str>,
+    pub(super) answer: Option<Gold<'a>>,
+    /// The field with the tests that show what a program's function has to be called. The question
+    /// then says so; nothing else of them is read.
+    pub(super) name_hint: Option<&'a str>,
+}
+
+/// Where the gold answer of a row is.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum Gold<'a> {
+    /// A field with a text or a number.
+    Field(&'a str),
+    /// A field with the tests of a program, one text or a list. The fields `test_imports` (or
+    /// `imports`) and `entry_point` belong to them.
+    Tests(&'a str),
 }
 
 /// The fields of one row.
@@ -92,11 +106,20 @@ pub(super) fn parse(line: &str, fields: &Fields<'_>) -> Result<Row, RowFault> {
     for field in fields.question {
         question.push(text(&row, field)?);
     }
-    let question = question.join("\n");
+    let mut question = question.join("\n");
     if spaced(&question).is_empty() {
         return Err(RowFault::EmptyField { field: fields.question.join("`, `") });
     }
-    let answer = fields.answer.map(|field| scalar(&row, field, "text or a number")).transpose()?;
+    if let Some(field) = fields.name_hint
+        && let Some(hint) = tests(&row, field)?.hint()
+    {
+        question = format!("{question}\n{hint}");
+    }
+    let gold = |gold| match gold {
+        Gold::Field(field) => scalar(&row, field, "text or a number"),
+        Gold::Tests(field) => Ok(serde_json::to_string(&tests(&row, field)?).expect("tests are plain data")),
+    };
+    let answer = fields.answer.map(gold).transpose()?;
     Ok(Row { id, question: question.into(), answer })
 }
 
@@ -119,6 +142,28 @@ fn find<'a>(row: &'a Value, field: &str) -> Result<&'a Value, RowFault> {
         };
         RowFault::MissingField { field: field.to_string(), present }
     })
+}
+
+/// Returns the tests in `field` with what belongs to them.
+fn tests(row: &Value, field: &str) -> Result<Tests, RowFault> {
+    const WANTED: &str = "text or a list of texts";
+    let list = |field: &str, value: &Value| match value {
+        Value::String(text) => Ok(vec![text.clone()]),
+        Value::Array(items) if items.iter().all(Value::is_string) => {
+            Ok(items.iter().filter_map(Value::as_str).map(str::to_string).collect())
+        }
+        _ => Err(RowFault::WrongType { field: field.to_string(), found: kind(value), wanted: WANTED }),
+    };
+    let given = |names: &[&'static str]| {
+        names.iter().find_map(|name| row.get(name).filter(|value| !value.is_null()).map(|value| (*name, value)))
+    };
+    let tests = list(field, find(row, field)?)?;
+    if tests.iter().all(|test| test.trim().is_empty()) {
+        return Err(RowFault::EmptyField { field: field.to_string() });
+    }
+    let imports = given(&["test_imports", "imports"]).map_or(Ok(Vec::new()), |(name, value)| list(name, value))?;
+    let entry_point = given(&["entry_point"]).map(|_| scalar(row, "entry_point", "text")).transpose()?;
+    Ok(Tests { tests, imports, entry_point })
 }
 
 fn scalar(row: &Value, field: &str, wanted: &'static str) -> Result<String, RowFault> {
@@ -169,7 +214,10 @@ mod tests {
     #[track_caller]
     fn check(line: &str, expected: Result<(Option<&str>, &str, Option<&str>), &str>) {
         let question = ["q".to_string(), "meta.options".to_string()];
-        let got = parse(line, &Fields { id: Some("meta.id"), question: &question, answer: Some("gold") });
+        let got = parse(
+            line,
+            &Fields { id: Some("meta.id"), question: &question, answer: Some(Gold::Field("gold")), name_hint: None },
+        );
         let got = got.map_err(|fault| fault.to_string());
         let got = got.as_ref().map(|row| (row.id.as_deref(), &*row.question, row.answer.as_deref()));
         assert_eq!(got.map_err(String::as_str), expected, "{line}");

@@ -5,7 +5,7 @@
 #![expect(dead_code, reason = "these types are described and never made")]
 
 use super::super::agents::{MAX_NEW_TOKENS, Topology};
-use super::super::data::ScorerKind;
+use super::super::scorer::ScorerKind;
 use crate::base::Seed;
 use crate::engine::Backend;
 use crate::engine::qwen3::{Dtype, KvDtype};
@@ -213,6 +213,9 @@ struct Pool {
     /// The field that holds the id: a text or a number, unique in the file. By default the number
     /// of the line is the id.
     id: Option<String>,
+    /// A field of tests that shows what a program's function has to be called, which the question
+    /// then says. Nothing else of the tests is read.
+    name_hint: Option<String>,
     /// The number of rows that are left out at the start of the file.
     #[schemars(extend("default" = 0))]
     skip: Option<u64>,
@@ -234,9 +237,13 @@ struct Labelled {
     skip: Option<u64>,
     /// The most rows that are taken. By default all.
     limit: Option<u64>,
-    /// The field that holds the gold answer.
+    /// The field that holds the gold answer; with `scorer = "code"` the one with the tests, by
+    /// default `tests`.
     #[schemars(extend("default" = "answer"))]
     answer: Option<String>,
+    /// A field of tests that shows what a program's function has to be called, which the question
+    /// then says. By default as in the pool.
+    name_hint: Option<String>,
 }
 
 #[derive(JsonSchema)]
@@ -256,6 +263,24 @@ struct Eval {
     /// The allowed answers. Needed with `scorer = "label"`, and refused without.
     #[schemars(length(min = 2))]
     labels: Option<Vec<String>>,
+    /// With `scorer = "math"`: whether an answer may be rounded to the digits of the gold answer.
+    #[schemars(extend("default" = false))]
+    round_to_gold: Option<bool>,
+    /// With `scorer = "number"`: how far the answer may be from the gold answer.
+    #[schemars(range(min = 0), extend("default" = 0))]
+    abs_tol: Option<f64>,
+    /// With `scorer = "number"`: the same as a share of the gold answer.
+    #[schemars(range(min = 0), extend("default" = 0))]
+    rel_tol: Option<f64>,
+    /// With `scorer = "regex"`: the expression. Its last match is the answer, or what the first
+    /// group matches there.
+    pattern: Option<String>,
+    /// With `scorer = "json"`: the field of the output's last JSON object, or a dotted path.
+    field: Option<String>,
+    /// With `scorer = "code"`: whether model-written programs run although this machine cannot
+    /// confine them. They can then do what you can do.
+    #[schemars(extend("default" = false))]
+    unsafe_exec: Option<bool>,
 }
 
 /// The keys are those of [`EngineOptions`](crate::engine::EngineOptions), whose package does not
