@@ -32,6 +32,12 @@ impl Tests {
         if is_empty { Err(bad("without a test".to_string())) } else { Ok(tests) }
     }
 
+    /// Returns what is judged: a model's output beside these tests.
+    fn with<'a>(&'a self, output: &'a str) -> Program<'a> {
+        let Self { tests, imports, entry_point } = self;
+        Program { output, tests, imports, entry_point: entry_point.as_deref() }
+    }
+
     /// Returns the sentence that tells a model what its function has to be called, if the tests
     /// show it.
     pub fn hint(&self) -> Option<String> {
@@ -72,11 +78,7 @@ impl CodeJudge {
     /// # Errors
     /// The sandbox stopped working. What a program does is never an error.
     pub fn score_all(&self, pairs: &[(&str, &Tests)]) -> Result<Vec<Scored>, SandboxError> {
-        let program = |(output, tests): &(&'_ str, &'_ Tests)| -> Program<'_> {
-            let Tests { tests, imports, entry_point } = *tests;
-            Program { output, tests, imports, entry_point: entry_point.as_deref() }
-        };
-        let programs: Vec<Program<'_>> = pairs.iter().map(program).collect();
+        let programs: Vec<Program<'_>> = pairs.iter().map(|(output, tests)| tests.with(output)).collect();
         let verdicts = self.sandbox.judge_all(&programs, &self.limits)?;
         Ok(verdicts.into_iter().map(|verdict| Scored { answer: None, outcome: verdict.outcome.into() }).collect())
     }
