@@ -91,8 +91,7 @@ impl Comparer {
     pub(super) fn same_ratios(&mut self, terms: &[Node], others: &[Node]) -> bool {
         let product = |a: &Node, b: &Node| Node::Product(vec![a.clone(), b.clone()]);
         terms.len() == others.len()
-            && (1..terms.len())
-                .all(|at| self.same(&product(&terms[at], &others[0]), &product(&terms[0], &others[at])))
+            && (1..terms.len()).all(|at| self.same(&product(&terms[at], &others[0]), &product(&terms[0], &others[at])))
     }
 }
 

@@ -57,8 +57,7 @@ struct Facts {
 
 impl Facts {
     fn of(a: &Node, b: &Node) -> Self {
-        let has =
-            |wanted: &dyn Fn(&Node) -> bool| a.any(&mut |node| wanted(node)) || b.any(&mut |node| wanted(node));
+        let has = |wanted: &dyn Fn(&Node) -> bool| a.any(&mut |node| wanted(node)) || b.any(&mut |node| wanted(node));
         let constant = |own: Constant| move |node: &Node| *node == Node::Constant(own);
         Self {
             has_variables: has(&|node| matches!(node, Node::Variable(_))),
