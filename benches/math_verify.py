@@ -247,7 +247,8 @@ def write(version, counts, table):
     ]
     for kind, (total, agree, mine, their) in counts.items():
         text.append(f"| {kind} | {total} | {agree} | {mine} | {their} |")
-    text += ["", "## Disagreements", "", "| set | gold | output | ours | Math-Verify | reason |", "| --- | --- | --- | --- | --- | --- |"]
+    text += ["", "## Disagreements", "", "| set | gold | output | ours | Math-Verify | reason |"]
+    text += ["| --- | --- | --- | --- | --- | --- |"]
     word = {True: "equal", False: "different"}
     for row, mine, their, why in table:
         cells = [row["set"], cell(row["gold"]), cell(row["output"]), word[mine["equal"]], word[their["equal"]], why]

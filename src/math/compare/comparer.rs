@@ -4,9 +4,9 @@ use crate::decide::Decider;
 use crate::number::Stop;
 use crate::syntax::{Constant, Edge, Joint, Node};
 
-/// The steps that one comparison may take: at most about half a second in a debug build, and more
+/// The steps that one comparison may take: at most about a second in a debug build, and more
 /// than the answers of any data set need.
-const MAX_STEPS: u64 = 10_000_000;
+const MAX_STEPS: u64 = 20_000_000;
 
 /// Compares trees. The first tree is always the gold answer's, if one of them is.
 pub(crate) struct Comparer {

@@ -58,8 +58,8 @@ pub(super) fn infinite(node: &Node) -> Option<bool> {
     }
 }
 
-/// Returns the expression with numbers of degrees as plain numbers; `None` if there are none outside
-/// functions.
+/// Returns the expression with numbers of degrees as plain numbers; `None` if there are none
+/// outside functions.
 fn without_degrees(node: &Node) -> Option<Node> {
     match node {
         Node::Degrees(of) => Some((**of).clone()),
