@@ -60,7 +60,8 @@ fn boxes(output: &str) -> Boxes<'_> {
                     at = start + 1;
                     continue;
                 }
-                let length = bytes[start..].iter().take_while(|byte| !byte.is_ascii_whitespace() && **byte != b'$').count();
+                let length =
+                    bytes[start..].iter().take_while(|byte| !byte.is_ascii_whitespace() && **byte != b'$').count();
                 let content = output.get(start..start + length).unwrap_or("");
                 if is_better(last, start, content) {
                     last = Some((start, content));

@@ -2,11 +2,11 @@
 
 use crate::decide::Decider;
 use crate::number::Stop;
-use crate::syntax::{Edge, Joint, Node};
+use crate::syntax::{Constant, Edge, Joint, Node};
 
-/// The steps that one comparison may take: about a second of work, for what no answer of a data set
-/// needs.
-const MAX_STEPS: u64 = 60_000_000;
+/// The steps that one comparison may take: at most about a second in a debug build, and more
+/// than the answers of any data set need.
+const MAX_STEPS: u64 = 20_000_000;
 
 /// Compares trees. The first tree is always the gold answer's, if one of them is.
 pub(crate) struct Comparer {
@@ -62,7 +62,9 @@ impl Comparer {
             (other, Node::Ratio(terms)) if terms.len() == 2 && other.is_scalar() => {
                 self.same(other, &Node::quotient(terms[0].clone(), terms[1].clone()))
             }
-            (Node::Words(words), other) | (other, Node::Words(words)) => letters(other).is_some_and(|own| own == *words),
+            (Node::Words(words), other) | (other, Node::Words(words)) => {
+                letters(other).is_some_and(|own| own == *words)
+            }
             _ if a.is_scalar() && b.is_scalar() => self.same_scalars(a, b),
             _ => false,
         }
@@ -74,7 +76,8 @@ fn is_real_set(node: &Node) -> bool {
     match node {
         Node::Union(_) | Node::Intersection(_) | Node::Difference(..) | Node::Reals => true,
         Node::Bracket(Edge::Bare, items, Edge::Bare, joint) => {
-            let is_inequality = |item: &Node| matches!(item, Node::Relation(..)) && !super::relations::is_equation(item);
+            let is_inequality =
+                |item: &Node| matches!(item, Node::Relation(..)) && !super::relations::is_equation(item);
             *joint != Joint::Comma && items.iter().any(is_inequality) || items.iter().all(is_inequality)
         }
         _ => false,
@@ -87,7 +90,6 @@ pub(super) fn has_degrees(node: &Node) -> bool {
 
 /// Returns the letters, in lower case, of a tree that is nothing but a product of them.
 fn letters(node: &Node) -> Option<String> {
-    use crate::syntax::Constant;
     match node {
         Node::Variable(name) if name.len() == 1 => Some(name.to_lowercase()),
         Node::Constant(Constant::E) => Some("e".to_string()),

@@ -10,7 +10,9 @@ impl Comparer {
             (one, other) => return one == other,
         }
         match (a, b) {
-            (Node::Numeral(value, base), Node::Numeral(other, other_base)) => return value == other && base == other_base,
+            (Node::Numeral(value, base), Node::Numeral(other, other_base)) => {
+                return value == other && base == other_base;
+            }
             // Without its base a numeral is one to the base 10.
             (Node::Numeral(_, base), _) | (_, Node::Numeral(_, base)) if *base != 10 => return false,
             _ => {}
@@ -56,8 +58,8 @@ pub(super) fn infinite(node: &Node) -> Option<bool> {
     }
 }
 
-/// Returns the expression with numbers of degrees as plain numbers; `None` if there are none outside
-/// functions.
+/// Returns the expression with numbers of degrees as plain numbers; `None` if there are none
+/// outside functions.
 fn without_degrees(node: &Node) -> Option<Node> {
     match node {
         Node::Degrees(of) => Some((**of).clone()),

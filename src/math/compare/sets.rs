@@ -171,7 +171,7 @@ impl Decider {
         let Node::Variable(name) = sides[at] else { return Err(NoSet::Other) };
         let mut pieces = vec![everything()];
         for (pair, (order, _)) in sides.windows(2).zip(rest) {
-            // Every relation has to be one of the variable: `1 < 2 < x` is not of a kind that is read.
+            // Every relation has to be one of the variable: `1 < 2 < x` is not read.
             let (order, other) = match (pair[0] == sides[at], pair[1] == sides[at]) {
                 (true, false) => (*order, pair[1]),
                 (false, true) => (turned(*order), pair[0]),

@@ -45,8 +45,8 @@ impl Comparer {
         items.len() == others.len() && items.iter().zip(others).all(|(a, b)| self.same(a, b))
     }
 
-    /// Compares a bare list with a tuple: the order that is printed has to be the tuple's. A pair in
-    /// square brackets is an interval, and a set in braces has no order.
+    /// Compares a bare list with a tuple: the order that is printed has to be the tuple's. A pair
+    /// in square brackets is an interval, and a set in braces has no order.
     fn same_as_list(&mut self, list: (Edge, &[Node]), edges: (Edge, Edge), items: &[Node], is_swapped: bool) -> bool {
         let is_ordered = is_tuple(edges.0, edges.1) || edges == (Edge::Square, Edge::Square) && items.len() > 2;
         if list.0 == Edge::Brace || !is_ordered {
@@ -91,8 +91,7 @@ impl Comparer {
     pub(super) fn same_ratios(&mut self, terms: &[Node], others: &[Node]) -> bool {
         let product = |a: &Node, b: &Node| Node::Product(vec![a.clone(), b.clone()]);
         terms.len() == others.len()
-            && (1..terms.len())
-                .all(|at| self.same(&product(&terms[at], &others[0]), &product(&terms[0], &others[at])))
+            && (1..terms.len()).all(|at| self.same(&product(&terms[at], &others[0]), &product(&terms[0], &others[at])))
     }
 }
 

@@ -46,20 +46,26 @@ impl Evaluator<'_, '_> {
             Node::Constant(constant) => self.constant(*constant),
             Node::Negative(of) => Ok(self.value(of)?.negated()),
             Node::Sum(terms) => {
-                let mut sum = Number::integer(0);
+                let mut sum: Option<Number> = None;
                 for term in terms {
                     let term = self.value(term)?;
-                    sum = self.arithmetic.plus(&sum, &term)?;
+                    sum = Some(match sum {
+                        Some(sum) => self.arithmetic.plus(&sum, &term)?,
+                        None => term,
+                    });
                 }
-                Ok(sum)
+                Ok(sum.unwrap_or_else(|| Number::integer(0)))
             }
             Node::Product(factors) => {
-                let mut product = Number::integer(1);
+                let mut product: Option<Number> = None;
                 for factor in factors {
                     let factor = self.value(factor)?;
-                    product = self.arithmetic.times(&product, &factor)?;
+                    product = Some(match product {
+                        Some(product) => self.arithmetic.times(&product, &factor)?,
+                        None => factor,
+                    });
                 }
-                Ok(product)
+                Ok(product.unwrap_or_else(|| Number::integer(1)))
             }
             Node::Inverse(of) => {
                 let of = self.value(of)?;

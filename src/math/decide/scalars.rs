@@ -57,8 +57,7 @@ struct Facts {
 
 impl Facts {
     fn of(a: &Node, b: &Node) -> Self {
-        let has =
-            |wanted: &dyn Fn(&Node) -> bool| a.any(&mut |node| wanted(node)) || b.any(&mut |node| wanted(node));
+        let has = |wanted: &dyn Fn(&Node) -> bool| a.any(&mut |node| wanted(node)) || b.any(&mut |node| wanted(node));
         let constant = |own: Constant| move |node: &Node| *node == Node::Constant(own);
         Self {
             has_variables: has(&|node| matches!(node, Node::Variable(_))),
@@ -171,7 +170,10 @@ impl Decider {
                 Err(Stop::Inexact | Stop::Exhausted) if !self.is_spent() => return Ok(None),
                 Err(stop) => return Err(stop),
             };
-            let (Number::Exact(_), Number::Exact(_)) = (&pair.a, &pair.b) else { return Ok(None) };
+            let (Number::Exact(one), Number::Exact(other)) = (&pair.a, &pair.b) else { return Ok(None) };
+            if test == Test::Equal && one != other {
+                return Ok(Some(false));
+            }
             if base.is_none() && !pair.a.contains_zero() && !pair.b.contains_zero() {
                 base = Some((pair.a.clone(), pair.b.clone()));
             }
@@ -347,7 +349,10 @@ fn difference(
     base: Option<&(Number, Number)>,
 ) -> Result<Number, Stop> {
     match (test, base) {
-        (Test::Equal, _) => arithmetic.minus(&pair.a, &pair.b),
+        (Test::Equal, _) => match (&pair.a, &pair.b) {
+            (Number::Exact(a), Number::Exact(b)) => Ok(Number::integer(i64::from(a != b))),
+            (a, b) => arithmetic.minus(a, b),
+        },
         (Test::Proportional { .. }, Some((a, b))) => {
             let (one, other) = (arithmetic.times(&pair.a, b)?, arithmetic.times(&pair.b, a)?);
             arithmetic.minus(&one, &other)

@@ -84,8 +84,8 @@ impl Arithmetic<'_> {
         // x = k·ln 2 + r with |k| ≤ 2^40: the error of r is at most 2^53 units.
         let k = super::dyadic::floor(&x, &ln2);
         let r: BigInt = (x - &k * ln2) >> 6;
-        // exp(r / 64) by its series, then six squarings, each of which at most quadruples the error:
-        // at most 2^53 · 2^6 units remain of the error of r, since exp(r) ≤ 2 and exp' = exp.
+        // exp(r / 64) by its series, then six squarings, each of which at most quadruples what
+        // was rounded. The error of r shrinks with r and grows back: exp(r) ≤ 2 and exp' = exp.
         let one = BigInt::one() << bits;
         let (mut term, mut sum) = (one.clone(), one);
         for n in 1u32.. {

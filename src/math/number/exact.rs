@@ -86,10 +86,11 @@ impl Arithmetic<'_> {
         if a.is_zero() {
             return Err(Stop::Undefined);
         }
-        self.spend_exact(a, a)?;
         if a.is_real() {
+            self.spend(a.length() / 64)?;
             return Ok(a.re.recip().into());
         }
+        self.spend_exact(a, a)?;
         let norm = &a.re * &a.re + &a.im * &a.im;
         Ok(Gauss { re: &a.re / &norm, im: -&a.im / norm })
     }

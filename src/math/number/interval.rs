@@ -146,7 +146,7 @@ impl<'a> Arithmetic<'a> {
             let distance = a.top().unwrap_or(0).abs_diff(b.top().unwrap_or(0));
             self.spread = self.spread.max(distance);
         }
-        // A sum with an interval around zero may have ends of any size, but its precision is bounded.
+        // An interval around zero may have ends of very different sizes.
         for (x, y) in [(&a.low, &b.low), (&a.high, &b.high)] {
             if !x.is_zero() && !y.is_zero() && x.top().abs_diff(y.top()) > 4 * MAX_SPREAD {
                 return Err(Stop::Exhausted);

@@ -28,8 +28,8 @@ impl Parser {
     /// Reads a set in literal braces: its items, or a condition after a bar.
     pub(super) fn set(&mut self) -> Result<Node, Fault> {
         let node = self.nested(|parser| {
-            // The bar or colon of `{x | x > 3}` closes nothing, opens no absolute value and makes no
-            // ratio.
+            // The bar or colon of `{x | x > 3}` closes nothing, opens no absolute value and
+            // makes no ratio.
             (parser.bars, parser.has_ratios) = (1, false);
             let (items, joint) = parser.items(Self::item)?;
             if !parser.take('|') && !parser.take(':') {

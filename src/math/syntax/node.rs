@@ -152,7 +152,11 @@ impl Node {
     /// Returns the parts of the tree that are right below it.
     pub(crate) fn children(&self) -> Vec<&Self> {
         match self {
-            Self::Number(..) | Self::Numeral(..) | Self::Variable(_) | Self::Constant(_) | Self::Reals
+            Self::Number(..)
+            | Self::Numeral(..)
+            | Self::Variable(_)
+            | Self::Constant(_)
+            | Self::Reals
             | Self::Words(_) => Vec::new(),
             Self::Negative(of)
             | Self::Inverse(of)
@@ -170,9 +174,7 @@ impl Node {
             | Self::Intersection(items)
             | Self::Ratio(items) => items.iter().collect(),
             Self::Matrix(rows) => rows.iter().flatten().collect(),
-            Self::Relation(first, rest) => {
-                std::iter::once(&**first).chain(rest.iter().map(|(_, node)| node)).collect()
-            }
+            Self::Relation(first, rest) => std::iter::once(&**first).chain(rest.iter().map(|(_, node)| node)).collect(),
         }
     }
 

@@ -6,19 +6,121 @@ use proptest::prelude::*;
 
 /// Pieces of answers, whole and broken.
 const PIECES: &[&str] = &[
-    "0", "1", "2", "7", "12", "1,000", "100,200", "0.5", ".25", "3.14", "0.\\overline{3}", "1e3", "52_8", "x", "y", "n",
-    "a_1", "e", "i", "\\pi", "\\infty", "+", "-", "*", "/", "^", "^2", "^{-1}", "_", "!", "!!", "'", "=", "<", "\\le ",
-    ">", "\\ne ", "\\in ", "\\approx ", ",", ";", ":", "|", "\\|", "(", ")", "[", "]", "{", "}", "\\{", "\\}", "\\left(",
-    "\\right)", "\\frac", "\\frac12", "\\frac{1}{2}", "\\dfrac{", "}{", "\\sqrt", "\\sqrt{2}", "\\sqrt[3]{", "\\binom{5}{2}",
-    "\\log_2 ", "\\ln ", "\\sin ", "\\arctan ", "\\cos^2 ", "^\\circ", "\\pm ", "\\mp ", "\\cup ", "\\cap ", "\\setminus ",
-    "\\text{ or }", " and ", "\\text{cm}", "\\text{red}", " apples", "\\mathrm{m}", "\\text{", "\\begin{pmatrix}",
-    "\\end{pmatrix}", "\\\\", "&", "\\lfloor ", "\\rfloor ", "\\mathbb{R}", "\\emptyset ", "\\%", "\\$", "$", "\\boxed{",
-    "\\,", "~", " ", "\\", "\\over ", "\\choose ", "é", "²", "√", "∪", "…", "\\ldots ", "million", "\\vec{v}", "?", "\"",
+    "0",
+    "1",
+    "2",
+    "7",
+    "12",
+    "1,000",
+    "100,200",
+    "0.5",
+    ".25",
+    "3.14",
+    "0.\\overline{3}",
+    "1e3",
+    "52_8",
+    "x",
+    "y",
+    "n",
+    "a_1",
+    "e",
+    "i",
+    "\\pi",
+    "\\infty",
+    "+",
+    "-",
+    "*",
+    "/",
+    "^",
+    "^2",
+    "^{-1}",
+    "_",
+    "!",
+    "!!",
+    "'",
+    "=",
+    "<",
+    "\\le ",
+    ">",
+    "\\ne ",
+    "\\in ",
+    "\\approx ",
+    ",",
+    ";",
+    ":",
+    "|",
+    "\\|",
+    "(",
+    ")",
+    "[",
+    "]",
+    "{",
+    "}",
+    "\\{",
+    "\\}",
+    "\\left(",
+    "\\right)",
+    "\\frac",
+    "\\frac12",
+    "\\frac{1}{2}",
+    "\\dfrac{",
+    "}{",
+    "\\sqrt",
+    "\\sqrt{2}",
+    "\\sqrt[3]{",
+    "\\binom{5}{2}",
+    "\\log_2 ",
+    "\\ln ",
+    "\\sin ",
+    "\\arctan ",
+    "\\cos^2 ",
+    "^\\circ",
+    "\\pm ",
+    "\\mp ",
+    "\\cup ",
+    "\\cap ",
+    "\\setminus ",
+    "\\text{ or }",
+    " and ",
+    "\\text{cm}",
+    "\\text{red}",
+    " apples",
+    "\\mathrm{m}",
+    "\\text{",
+    "\\begin{pmatrix}",
+    "\\end{pmatrix}",
+    "\\\\",
+    "&",
+    "\\lfloor ",
+    "\\rfloor ",
+    "\\mathbb{R}",
+    "\\emptyset ",
+    "\\%",
+    "\\$",
+    "$",
+    "\\boxed{",
+    "\\,",
+    "~",
+    " ",
+    "\\",
+    "\\over ",
+    "\\choose ",
+    "é",
+    "²",
+    "√",
+    "∪",
+    "…",
+    "\\ldots ",
+    "million",
+    "\\vec{v}",
+    "?",
+    "\"",
 ];
 
 /// Whole expressions, which random pieces seldom are.
 fn expression() -> impl Strategy<Value = String> {
-    let leaf = prop::sample::select(vec!["1", "2", "-3", "x", "y", "\\pi", "e", "i", "\\frac12", "0.1", "\\sqrt2", "5!"]);
+    let leaf =
+        prop::sample::select(vec!["1", "2", "-3", "x", "y", "\\pi", "e", "i", "\\frac12", "0.1", "\\sqrt2", "5!"]);
     let leaf = leaf.prop_map(str::to_string);
     leaf.prop_recursive(4, 24, 3, |inner| {
         prop_oneof![
@@ -48,7 +150,7 @@ fn text() -> impl Strategy<Value = String> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 400, failure_persistence: None, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: 256, failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
     fn comparisons_are_symmetric(a in text(), b in text()) {
@@ -68,7 +170,8 @@ proptest! {
         let is_defined = equivalent(&sum(&a, &b), &format!("{} + 0", sum(&a, &b)), &Options::default());
         if is_defined {
             prop_assert!(equivalent(&sum(&a, &b), &sum(&b, &a), &Options::default()), "{a} and {b}");
-            prop_assert!(!equivalent(&sum(&a, &b), &format!("{} + 1", sum(&a, &b)), &Options::default()), "{a} and {b}");
+            let wrong = format!("{} + 1", sum(&a, &b));
+            prop_assert!(!equivalent(&sum(&a, &b), &wrong, &Options::default()), "{a} and {b}");
         }
     }
 

@@ -84,14 +84,14 @@ pub(super) fn kind(name: &str) -> Kind {
         "imath" => Kind::Alias("i"),
         "degree" | "textdegree" | "degrees" => Kind::Alias("degree"),
         "alpha" | "beta" | "gamma" | "Gamma" | "delta" | "Delta" | "epsilon" | "varepsilon" | "zeta" | "eta"
-        | "theta" | "Theta" | "vartheta" | "iota" | "kappa" | "lambda" | "Lambda" | "mu" | "nu" | "xi" | "Xi" | "rho"
-        | "sigma" | "Sigma" | "tau" | "upsilon" | "phi" | "Phi" | "varphi" | "chi" | "psi" | "Psi" | "omega"
-        | "Omega" | "ell" | "hbar" => Kind::Greek,
+        | "theta" | "Theta" | "vartheta" | "iota" | "kappa" | "lambda" | "Lambda" | "mu" | "nu" | "xi" | "Xi"
+        | "rho" | "sigma" | "Sigma" | "tau" | "upsilon" | "phi" | "Phi" | "varphi" | "chi" | "psi" | "Psi"
+        | "omega" | "Omega" | "ell" | "hbar" => Kind::Greek,
         "text" | "mbox" | "hbox" | "textbf" | "textit" | "textrm" | "textnormal" | "textsf" | "texttt" | "emph"
         | "textup" | "textsc" => Kind::Text,
         "mathrm" | "operatorname" | "mathsf" | "mathtt" | "mathup" => Kind::Upright,
-        "mathbf" | "boldsymbol" | "bm" | "mathit" | "mathnormal" | "mathcal" | "mathscr" | "mathfrak"
-        | "underline" | "ensuremath" | "pmb" | "bold" => Kind::Styled,
+        "mathbf" | "boldsymbol" | "bm" | "mathit" | "mathnormal" | "mathcal" | "mathscr" | "mathfrak" | "underline"
+        | "ensuremath" | "pmb" | "bold" => Kind::Styled,
         "mathbb" | "Bbb" => Kind::Blackboard,
         "vec" | "hat" | "bar" | "overline" | "overrightarrow" | "overleftrightarrow" | "widehat" | "tilde"
         | "widetilde" | "dot" | "ddot" | "overarc" | "wideparen" => Kind::Accent,

@@ -183,7 +183,7 @@ impl Lexer {
         }
     }
 
-    /// Reads the content of `\text{…}`: words, or mathematics if there are digits or commands in it.
+    /// Reads the content of `\text{…}`: words, or mathematics if it has digits or commands.
     fn text(&mut self, text: &str, nesting: usize) {
         if text.chars().any(|c| c.is_ascii_digit() || "\\=$<>".contains(c)) {
             let chars: Vec<char> = text.chars().collect();

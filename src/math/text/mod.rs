@@ -1,5 +1,5 @@
-//! From the text of an answer to tokens: LaTeX and plain notation, numerals, words. Knows nothing of
-//! what the tokens mean together.
+//! From the text of an answer to tokens: LaTeX and plain notation, numerals, words. Knows nothing
+//! of what the tokens mean together.
 
 mod clean;
 mod numerals;

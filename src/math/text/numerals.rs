@@ -172,7 +172,8 @@ fn repeating(chars: &[char]) -> Option<(String, usize)> {
 /// Reads an exponent such as `e-5` after the digits.
 fn scientific(number: String, chars: &[char]) -> (Token, usize) {
     let sign = usize::from(matches!(chars.get(1), Some('+' | '-')));
-    let length = if matches!(chars.first(), Some('e' | 'E')) { digits(&chars[(1 + sign).min(chars.len())..]) } else { 0 };
+    let length =
+        if matches!(chars.first(), Some('e' | 'E')) { digits(&chars[(1 + sign).min(chars.len())..]) } else { 0 };
     let is_cut = chars.get(1 + sign + length).is_none_or(|c| !c.is_alphanumeric() && *c != '^' && *c != '_');
     let exponent = text(chars.get(1..1 + sign + length).unwrap_or(&[])).trim_start_matches('+').parse::<i32>();
     match exponent {

@@ -131,7 +131,7 @@ pub(super) fn run(letters: &str, before: Before) -> Run {
     if before == Before::Word {
         return Run::Word;
     }
-    if before == Before::Number &&  is_unit(letters) && letters != "mi" && letters != "in" {
+    if before == Before::Number && is_unit(letters) && letters != "mi" && letters != "in" {
         return Run::Word;
     }
     if letters.len() == 2 {
