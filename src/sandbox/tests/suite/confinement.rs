@@ -2,10 +2,8 @@
 //! for another user, without an interpreter, and when its own process is killed.
 //!
 //! Locks are permanent, so the tests with one run in child processes of this test program.
-#![cfg(target_os = "linux")]
 
-mod support;
-
+use crate::support::{self, check, texts};
 use landlock::{ABI, Access, AccessFs, PathBeneath, PathFd, Ruleset, RulesetAttr, RulesetCreatedAttr};
 use maspo_sandbox::{Limits, Outcome, Program, Sandbox, SandboxError, SandboxOptions};
 use seccompiler::{
@@ -16,7 +14,6 @@ use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output};
 use std::time::{Duration, Instant};
-use support::{check, texts};
 
 const ROLE: &str = "MASPO_TEST_SANDBOX_ROLE";
 const SCRATCH: &str = "MASPO_TEST_SANDBOX_SCRATCH";
@@ -78,7 +75,7 @@ fn confine_paths() {
 /// Returns this test program as a command that plays a role.
 fn played_by(program: &Path, role: &str) -> Command {
     let mut command = Command::new(program);
-    command.args(["--exact", "child", "--nocapture", "--test-threads=1"]).env(ROLE, role);
+    command.args(["--exact", "confinement::child", "--nocapture", "--test-threads=1"]).env(ROLE, role);
     command
 }
 
