@@ -1,10 +1,12 @@
-//! Qwen3: configuration, weights, the packed-token forward pass on the CPU (other devices have
-//! theirs in `executor`). Knows no text, no requests and no scheduling policy; which kernel runs is
-//! the kernel layer's business.
+//! Dense decoders of the families Qwen3, Qwen2, Llama and Mistral: configuration, weights, the
+//! packed-token forward pass on the CPU (other devices have theirs in `executor`). Knows no text, no
+//! requests and no scheduling policy; which kernel runs is the kernel layer's business.
 
 mod config;
 mod decoder;
 mod dtype;
+mod error;
+mod family;
 mod gguf;
 mod kv_dtype;
 mod model;
@@ -17,8 +19,10 @@ pub(crate) mod testing;
 #[cfg(test)]
 mod tests;
 
-pub use config::{Config, ConfigError};
+pub use config::Config;
 pub use dtype::{Dtype, ResolvedDtype, UnknownDtype};
+pub use error::ConfigError;
+pub use family::Family;
 pub use kv_dtype::{KvDtype, UnknownKvDtype};
 pub use model::Model;
 #[cfg(any(gpu, all(test, unix)))]
@@ -27,4 +31,4 @@ pub(crate) use model::{Logits, Workspace};
 pub use rope::RopeScaling;
 pub(crate) use size::StoragePolicy;
 #[cfg(any(gpu, all(test, unix)))]
-pub(crate) use tensors::{NormWeight, Projection, QWEN3};
+pub(crate) use tensors::{NormWeight, Projection};

@@ -5,7 +5,7 @@ use super::repeated::{BLOCK_ROWS, Block, Blocks};
 use crate::executor::{DeviceError, OutOfMemory};
 use crate::kernels::gpu::{KernelRules, Packed, Weights as Packing};
 use crate::kernels::{Format, Rows};
-use crate::qwen3::{Config, Dtype, NormWeight, Projection, QWEN3, Tensors};
+use crate::qwen3::{Config, Dtype, NormWeight, Projection, Tensors};
 use crate::weights::{TensorSource, WeightsError};
 use rayon::prelude::*;
 
@@ -28,6 +28,9 @@ pub(crate) enum LoadError {
     /// The device's memory.
     #[error(transparent)]
     Memory(#[from] OutOfMemory),
+    /// A family whose heads have no norms: the kernels cannot leave them out.
+    #[error("models of the family {0} do not run on GPUs yet: choose `--device cpu`")]
+    Family(&'static str),
     /// A shape that the kernels are not made for.
     #[error("config.json: `{key}` is {value}: the GPU kernels are made for {rule}")]
     Shape { key: &'static str, value: usize, rule: &'static str },
@@ -138,6 +141,9 @@ impl Weights {
 fn check(config: &Config) -> Result<(), LoadError> {
     let refuse = |key, value, rule| Err(LoadError::Shape { key, value, rule });
     let (hidden, mlp) = (config.hidden_size, config.intermediate_size);
+    if config.layer().q_norm.is_none() {
+        return Err(LoadError::Family(config.family.name()));
+    }
     if ![64, 128].contains(&config.head_dim) {
         return refuse("head_dim", config.head_dim, "64 and 128");
     }
@@ -175,17 +181,21 @@ struct Loader<'a> {
 
 impl Loader<'_> {
     fn layer(&mut self, config: &Config, layer: usize) -> Result<Layer, LoadError> {
-        let qkv = self.projection(config, layer, &QWEN3.qkv_proj)?;
-        let o = self.projection(config, layer, &QWEN3.o_proj)?;
-        let gate_up = self.gated(config, layer, &QWEN3.gate_up_proj)?;
-        let down = self.projection(config, layer, &QWEN3.down_proj)?;
+        let table = config.layer();
+        let (Some(q_norm), Some(k_norm)) = (&table.q_norm, &table.k_norm) else {
+            return Err(LoadError::Family(config.family.name()));
+        };
+        let qkv = self.projection(config, layer, &table.qkv_proj)?;
+        let o = self.projection(config, layer, &table.o_proj)?;
+        let gate_up = self.gated(config, layer, &table.gate_up_proj)?;
+        let down = self.projection(config, layer, &table.down_proj)?;
         Ok(Layer {
-            input_layernorm: self.norm(config, layer, &QWEN3.input_layernorm)?,
+            input_layernorm: self.norm(config, layer, &table.input_layernorm)?,
             qkv,
-            q_norm: self.norm(config, layer, &QWEN3.q_norm)?,
-            k_norm: self.norm(config, layer, &QWEN3.k_norm)?,
+            q_norm: self.norm(config, layer, q_norm)?,
+            k_norm: self.norm(config, layer, k_norm)?,
             o,
-            post_attention_layernorm: self.norm(config, layer, &QWEN3.post_attention_layernorm)?,
+            post_attention_layernorm: self.norm(config, layer, &table.post_attention_layernorm)?,
             gate_up,
             down,
         })
