@@ -357,8 +357,9 @@ fn check(change: impl Fn(&mut Writer), expected: &str) {
 #[test]
 fn every_mistake_in_the_metadata_names_its_key() {
     check(
-        |w| w.put("general.architecture", Put::text("llama")),
-        "m.gguf: `general.architecture` is `llama`; only dense `qwen3` models are supported",
+        |w| w.put("general.architecture", Put::text("gemma2")),
+        "m.gguf: `general.architecture` is `gemma2`; dense models of the families qwen3, qwen2, llama and mistral are \
+        supported",
     );
     check(|w| w.keys.retain(|key| key.0 != "qwen3.block_count"), "m.gguf: the key `qwen3.block_count` is missing");
     check(

@@ -2,7 +2,7 @@
 
 use super::header::{Entry, read_header, read_index};
 use super::number::Number;
-use super::{FileBytes, TensorSource, WeightFiles, WeightsError};
+use super::{FileBytes, Repacked, TensorSource, WeightFiles, WeightsError};
 use crate::base::Digest;
 use crate::kernels::{Format, Rows};
 use candle_core::{Device, Tensor};
@@ -192,6 +192,10 @@ impl WeightFiles for Checkpoint {
     fn has_own_head(&self) -> bool {
         let [head, table] = [HEAD, TABLE].map(|name| self.entries.get(name));
         matches!((head, table), (Some(head), Some(table)) if !self.are_equal(head, table))
+    }
+
+    fn repacked(&self) -> Repacked {
+        Repacked::default()
     }
 
     fn zero_tensors(&self) -> Vec<String> {
