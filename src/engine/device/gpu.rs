@@ -130,7 +130,7 @@ impl Placement for GpuPlacement {
             LoadError::Weights(error) => error.into(),
             LoadError::Device(error) => error.into(),
             LoadError::Memory(error) => error.into(),
-            shape @ (LoadError::Shape { .. } | LoadError::Family(_)) => OpenError::Unsupported(shape.to_string()),
+            shape @ LoadError::Shape { .. } => OpenError::Unsupported(shape.to_string()),
         })?;
         Ok(Loaded {
             blocks: executor.blocks(),

@@ -28,9 +28,6 @@ pub(crate) enum LoadError {
     /// The device's memory.
     #[error(transparent)]
     Memory(#[from] OutOfMemory),
-    /// A family whose heads have no norms: the kernels cannot leave them out.
-    #[error("models of the family {0} do not run on GPUs yet: choose `--device cpu`")]
-    Family(&'static str),
     /// A shape that the kernels are not made for.
     #[error("config.json: `{key}` is {value}: the GPU kernels are made for {rule}")]
     Shape { key: &'static str, value: usize, rule: &'static str },
@@ -65,6 +62,7 @@ impl Matrix {
 pub(super) struct Layer {
     pub(super) input_layernorm: Address,
     pub(super) qkv: Matrix,
+    /// None in families without norms of heads, like `k_norm`.
     pub(super) q_norm: Address,
     pub(super) k_norm: Address,
     pub(super) o: Matrix,
@@ -141,9 +139,6 @@ impl Weights {
 fn check(config: &Config) -> Result<(), LoadError> {
     let refuse = |key, value, rule| Err(LoadError::Shape { key, value, rule });
     let (hidden, mlp) = (config.hidden_size, config.intermediate_size);
-    if config.layer().q_norm.is_none() {
-        return Err(LoadError::Family(config.family.name()));
-    }
     if ![64, 128].contains(&config.head_dim) {
         return refuse("head_dim", config.head_dim, "64 and 128");
     }
@@ -182,9 +177,6 @@ struct Loader<'a> {
 impl Loader<'_> {
     fn layer(&mut self, config: &Config, layer: usize) -> Result<Layer, LoadError> {
         let table = config.layer();
-        let (Some(q_norm), Some(k_norm)) = (&table.q_norm, &table.k_norm) else {
-            return Err(LoadError::Family(config.family.name()));
-        };
         let qkv = self.projection(config, layer, &table.qkv_proj)?;
         let o = self.projection(config, layer, &table.o_proj)?;
         let gate_up = self.gated(config, layer, &table.gate_up_proj)?;
@@ -192,8 +184,8 @@ impl Loader<'_> {
         Ok(Layer {
             input_layernorm: self.norm(config, layer, &table.input_layernorm)?,
             qkv,
-            q_norm: self.norm(config, layer, q_norm)?,
-            k_norm: self.norm(config, layer, k_norm)?,
+            q_norm: self.head_norm(config, layer, table.q_norm.as_ref())?,
+            k_norm: self.head_norm(config, layer, table.k_norm.as_ref())?,
             o,
             post_attention_layernorm: self.norm(config, layer, &table.post_attention_layernorm)?,
             gate_up,
@@ -204,6 +196,11 @@ impl Loader<'_> {
     fn norm(&mut self, config: &Config, layer: usize, weight: &NormWeight) -> Result<Address, LoadError> {
         let (name, size) = weight.weight(config, layer);
         self.vector(&name, size)
+    }
+
+    /// The norm of heads, or none in families that have none.
+    fn head_norm(&mut self, config: &Config, layer: usize, weight: Option<&NormWeight>) -> Result<Address, LoadError> {
+        weight.map_or(Ok(Address::NONE), |weight| self.norm(config, layer, weight))
     }
 
     fn vector(&mut self, name: &str, size: usize) -> Result<Address, LoadError> {
