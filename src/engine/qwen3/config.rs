@@ -3,7 +3,8 @@
 //! computation and are not supported are errors.
 
 use super::ConfigError;
-use super::family::{Biases, Family, Windows, is_mixture};
+use super::family::{Biases, Family, Head, Windows};
+use super::quantization::refuse_quantization;
 use super::rope::{RopeScaling, read_rope};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -80,36 +81,6 @@ impl Config {
     }
 }
 
-/// What says whose file it is, read before anything else: other architectures lack keys.
-#[derive(Deserialize)]
-pub(super) struct Head {
-    model_type: Option<String>,
-    #[serde(default)]
-    num_experts: Option<u64>,
-    #[serde(default)]
-    num_local_experts: Option<u64>,
-}
-
-impl Head {
-    /// Returns a head of which nothing is known.
-    pub(super) const EMPTY: Self = Self { model_type: None, num_experts: None, num_local_experts: None };
-
-    /// Returns the family that `found` under `key` names, of GGUF files if `key` is theirs.
-    pub(super) fn family(&self, file: &str, key: &'static str, found: &str) -> Result<Family, ConfigError> {
-        let (file, found) = (file.to_string(), found.to_string());
-        if is_mixture(&found) {
-            return Err(ConfigError::Experts { file, key, found });
-        }
-        for (key, experts) in [("num_experts", self.num_experts), ("num_local_experts", self.num_local_experts)] {
-            if let Some(experts) = experts.filter(|experts| *experts > 1) {
-                return Err(ConfigError::Experts { file, key, found: experts.to_string() });
-            }
-        }
-        let family = if key == "model_type" { Family::named(&found) } else { Family::of_gguf(&found) };
-        family.ok_or(ConfigError::Architecture { file, key, found })
-    }
-}
-
 /// What is read of the file, before it is checked.
 #[derive(Serialize, Deserialize)]
 pub(super) struct File {
@@ -152,6 +123,9 @@ pub(super) struct File {
     max_window_layers: usize,
     #[serde(default, skip_serializing)]
     layer_types: Option<Vec<String>>,
+    /// How the weights are quantized, where they are.
+    #[serde(default, skip_serializing)]
+    quantization_config: Value,
 }
 
 fn rms_norm_eps() -> f64 {
@@ -217,6 +191,7 @@ impl TryFrom<File> for Config {
             return refuse("mlp_bias", true, "an MLP without biases is supported");
         }
         file.refuse_windows(rules.windows)?;
+        refuse_quantization(&file.quantization_config)?;
         if let Some(part) = file.partial_rotary_factor.filter(|part| *part != 1.0) {
             return refuse("partial_rotary_factor", part, "only 1 is supported");
         }
@@ -308,6 +283,7 @@ impl From<Config> for File {
             sliding_window: None,
             max_window_layers: max_window_layers(),
             layer_types: None,
+            quantization_config: Value::Null,
         }
     }
 }

@@ -2,7 +2,9 @@
 //! out. Which tensors a layer has is in [`tensors`](super::tensors); nothing else tells families
 //! apart.
 
+use super::ConfigError;
 use super::tensors::{LLAMA, LayerTensors, QWEN2, QWEN3};
+use serde::Deserialize;
 
 /// A family of dense decoders.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -120,8 +122,38 @@ impl Family {
 }
 
 /// Whether a `model_type` or `general.architecture` is that of a mixture of experts.
-pub(super) fn is_mixture(name: &str) -> bool {
+fn is_mixture(name: &str) -> bool {
     const NAMES: &[&str] =
         &["mixtral", "deepseek_v2", "deepseek_v3", "deepseek2", "gpt_oss", "gpt-oss", "llama4", "dbrx"];
     NAMES.contains(&name) || name.contains("moe") || name == "qwen3_next"
+}
+
+/// What says whose file it is, read before anything else: other architectures lack keys.
+#[derive(Deserialize)]
+pub(super) struct Head {
+    pub(super) model_type: Option<String>,
+    #[serde(default)]
+    num_experts: Option<u64>,
+    #[serde(default)]
+    num_local_experts: Option<u64>,
+}
+
+impl Head {
+    /// Returns a head of which nothing is known.
+    pub(super) const EMPTY: Self = Self { model_type: None, num_experts: None, num_local_experts: None };
+
+    /// Returns the family that `found` under `key` names, of GGUF files if `key` is theirs.
+    pub(super) fn family(&self, file: &str, key: &'static str, found: &str) -> Result<Family, ConfigError> {
+        let (file, found) = (file.to_string(), found.to_string());
+        if is_mixture(&found) {
+            return Err(ConfigError::Experts { file, key, found });
+        }
+        for (key, experts) in [("num_experts", self.num_experts), ("num_local_experts", self.num_local_experts)] {
+            if let Some(experts) = experts.filter(|experts| *experts > 1) {
+                return Err(ConfigError::Experts { file, key, found: experts.to_string() });
+            }
+        }
+        let family = if key == "model_type" { Family::named(&found) } else { Family::of_gguf(&found) };
+        family.ok_or(ConfigError::Architecture { file, key, found })
+    }
 }

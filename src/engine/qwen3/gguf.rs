@@ -2,7 +2,8 @@
 //! there on the same checks as for a `config.json`, whose messages then name the keys of the GGUF
 //! file.
 
-use super::config::{Config, File, Head};
+use super::config::{Config, File};
+use super::family::Head;
 use super::rope::RopeScaling;
 use super::{ConfigError, Family};
 use crate::weights::{GgufFile, Metadata, TensorSource, WeightsError};

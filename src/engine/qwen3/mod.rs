@@ -10,6 +10,7 @@ mod family;
 mod gguf;
 mod kv_dtype;
 mod model;
+mod quantization;
 mod rope;
 mod size;
 mod tensors;

@@ -4,6 +4,7 @@
 //! A source hands out tensors in f32 and matrices in any format, whatever the file holds.
 //! Nothing here knows what a tensor is for.
 
+mod block_scales;
 mod cache;
 mod checkpoint;
 mod error;
