@@ -16,6 +16,8 @@ mod size;
 mod tensors;
 
 #[cfg(test)]
+mod golden;
+#[cfg(test)]
 pub(crate) mod testing;
 #[cfg(test)]
 mod tests;
