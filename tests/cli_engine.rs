@@ -271,9 +271,9 @@ fn models_that_are_wrong_are_refused_before_anything_runs() {
     let tiny = TinyModel::default();
     check_model(
         &tiny,
-        config(|json| json["model_type"] = json!("llama")),
+        config(|json| json["model_type"] = json!("gemma2")),
         expect![[r#"
-        error: config.json: `model_type` is `llama`; only dense `qwen3` models are supported
+        error: config.json: `model_type` is `gemma2`; dense models of the families qwen3, qwen2, llama and mistral are supported
     "#]],
     );
     check_model(

@@ -1,7 +1,8 @@
 //! The forward pass compared with Hugging Face transformers in f32 (`tests/golden/models.json`,
 //! written by `make_reference.py`): logits after prompts of 1 to 2,000 tokens, and greedy tokens,
 //! on random-weight models of several shapes. `rope.json`, written by `make_rope.py`, holds the
-//! same for scaled rotary frequencies.
+//! same for scaled rotary frequencies, and `families.json`, written by `make_families.py`, for the
+//! families beside Qwen3.
 
 mod support;
 
@@ -104,4 +105,14 @@ fn scaled_rotary_frequencies_give_the_tokens_of_transformers() {
     for backend in [Backend::Native, Backend::Candle] {
         scaled.models.iter().for_each(|case| check(case, backend));
     }
+}
+
+#[test]
+fn every_family_gives_the_tokens_of_transformers() {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden/families.json");
+    let cases: Vec<Case> = serde_json::from_slice(&std::fs::read(path).unwrap()).unwrap();
+    for family in ["qwen2", "llama", "mistral"] {
+        assert!(cases.iter().any(|case| case.config["model_type"] == family), "{family}");
+    }
+    cases.iter().for_each(check);
 }

@@ -84,7 +84,7 @@ int maspo_cuda_add_norm(const MaspoAddNorm*, void* stream);
    Keys and values of one layer: [blocks, n_kv, block_tokens, d] bf16 each; slot = block * block_tokens + offset. */
 typedef struct MaspoRotate {
   const void* qkv;           /* [t, (n_q + 2 n_kv) * d] */
-  const float* q_norm;       /* [d] */
+  const float* q_norm;       /* [d], or null in families without norms of heads */
   const float* k_norm;       /* [d] */
   const float* cos;          /* [positions, d / 2] */
   const float* sin;          /* [positions, d / 2] */

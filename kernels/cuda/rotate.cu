@@ -1,6 +1,6 @@
-// What happens between the QKV product and attention: RMSNorm of every query and key head, rotation
-// by position (the first half of a head with the second, as Hugging Face does it), queries to `q`,
-// keys and values to their slots of the paged cache.
+// What happens between the QKV product and attention: RMSNorm of every query and key head (unless
+// `q_norm` and `k_norm` are null), rotation by position (the first half of a head with the second, as
+// Hugging Face does it), queries to `q`, keys and values to their slots of the paged cache.
 //
 // Keys and values lie [block, n_kv, block_tokens, d] in bf16, both: a key is 2d consecutive bytes,
 // and the 16 keys of a tile of attention are one piece of memory. (The CPU keeps keys transposed;
@@ -35,16 +35,24 @@ static __global__ void __launch_bounds__(ROTATE_WARPS* WARP) rotate_kernel(Maspo
     }
   }
   if (head < a.n_q + a.n_kv) {
-    float sum = 0;
+    const float* weight = head < a.n_q ? a.q_norm : a.k_norm;
+    if (weight != nullptr) {
+      float sum = 0;
 #pragma unroll
-    for (unsigned i = 0; i < EACH; i++) sum = fmaf(first[i], first[i], sum), sum = fmaf(second[i], second[i], sum);
-    sum = warp_sum(sum);
-    float factor = __fdiv_rn(1.0f, __fsqrt_rn(__fadd_rn(__fdiv_rn(sum, float(D)), a.eps)));
-    const float* weight = (head < a.n_q ? a.q_norm : a.k_norm) + lane * EACH;
+      for (unsigned i = 0; i < EACH; i++) sum = fmaf(first[i], first[i], sum), sum = fmaf(second[i], second[i], sum);
+      sum = warp_sum(sum);
+      float factor = __fdiv_rn(1.0f, __fsqrt_rn(__fadd_rn(__fdiv_rn(sum, float(D)), a.eps)));
+      weight += lane * EACH;
+#pragma unroll
+      for (unsigned i = 0; i < EACH; i++) {
+        first[i] = first[i] * factor * weight[i];
+        second[i] = second[i] * factor * weight[D / 2 + i];
+      }
+    }
     size_t angle = size_t(a.positions[row]) * (D / 2) + lane * EACH;
 #pragma unroll
     for (unsigned i = 0; i < EACH; i++) {
-      float x = first[i] * factor * weight[i], y = second[i] * factor * weight[D / 2 + i];
+      float x = first[i], y = second[i];
       float cos = a.cos[angle + i], sin = a.sin[angle + i];
       first[i] = fmaf(x, cos, -__fmul_rn(y, sin));
       second[i] = fmaf(y, cos, __fmul_rn(x, sin));

@@ -1,6 +1,7 @@
-// What happens between the QKV product and attention: RMSNorm of every query and key head, rotation
-// by position (the first half of a head with the second, as Hugging Face does it), queries to `q`,
-// keys and values to their slots of the paged cache (bf16 [block, n_kv, block_tokens, d] both).
+// What happens between the QKV product and attention: RMSNorm of every query and key head (unless
+// `q_norm` and `k_norm` are null), rotation by position (the first half of a head with the second, as
+// Hugging Face does it), queries to `q`, keys and values to their slots of the paged cache (bf16
+// [block, n_kv, block_tokens, d] both).
 //
 // Launch: [rows, heads / 8] threadgroups of 256 threads, a simdgroup per row and head. A lane holds
 // the numbers lane + 32 i of both halves, so rotation needs no exchange. A row with MASPO_NO_SLOT
@@ -21,14 +22,20 @@ inline void rotate_head(constant MaspoRotate& a, uint row, uint head, uint lane)
   }
   bool is_query = head < a.n_q, is_value = head >= a.n_q + a.n_kv;
   if (!is_value) {
-    float sum = 0;
-    for (uint i = 0; i < EACH; i++) sum = fma(first[i], first[i], sum), sum = fma(second[i], second[i], sum);
-    float factor = 1.0f / precise::sqrt(simd_sum(sum) / float(D) + a.eps);
     device const float* weight = is_query ? a.q_norm : a.k_norm;
+    if (weight) {
+      float sum = 0;
+      for (uint i = 0; i < EACH; i++) sum = fma(first[i], first[i], sum), sum = fma(second[i], second[i], sum);
+      float factor = 1.0f / precise::sqrt(simd_sum(sum) / float(D) + a.eps);
+      for (uint i = 0; i < EACH; i++) {
+        first[i] = first[i] * factor * weight[i * SIMD + lane];
+        second[i] = second[i] * factor * weight[D / 2 + i * SIMD + lane];
+      }
+    }
     size_t angle = size_t(a.positions[row]) * (D / 2);
     for (uint i = 0; i < EACH; i++) {
       uint at = i * SIMD + lane;
-      float x = first[i] * factor * weight[at], y = second[i] * factor * weight[D / 2 + at];
+      float x = first[i], y = second[i];
       float cos = a.cos[angle + at], sin = a.sin[angle + at];
       float turned_back = y * sin, turned = x * sin;
       first[i] = fma(x, cos, -turned_back);

@@ -92,6 +92,16 @@ fn notice_text(name: &str, notice: &LoadNotice) -> String {
             "warning: {name}: the LoRA adapter beside the weights ({file}) is not applied; merge it into the \
              model to use it"
         ),
+        LoadNotice::Repacked { formats, memory_bytes } => {
+            let names: Vec<&str> = formats.iter().map(|(format, _)| *format).collect();
+            let stored = size(formats.iter().map(|(_, bytes)| bytes).sum());
+            format!(
+                "note: {name}: no kernel reads {}: those weights ({stored} in the file) are kept as q8_0; all weights \
+                 take {}",
+                names.join(", "),
+                size(*memory_bytes)
+            )
+        }
         LoadNotice::ZeroTensors(names) => {
             let first = names.first().map_or("", String::as_str);
             let which = match names.len() {

@@ -1,4 +1,4 @@
-//! `maspo-engine`: tokens in, tokens and log-probabilities out. A Qwen3 with continuous batching, a
+//! `maspo-engine`: tokens in, tokens and log-probabilities out. Dense decoders with continuous batching, a
 //! paged K/V pool and a prefix tree, on the CPU and on GPUs.
 //!
 //! Each module imports only what stands above it in this list. The engine knows no agents, no

@@ -88,7 +88,7 @@ fn metadata_are_checked() {
     check(|w| w.put("k", Put(9, deep(100_000))), "m.gguf: the key `k`: arrays in arrays, more than 4 deep");
     check(
         |w| w.put("split.count", Put::whole(3)),
-        "m.gguf: one of 3 parts of a model; join them with `llama-gguf-split --merge`",
+        "m.gguf: the key `split.count`: this is one of 3 parts of a model, and 1 are at hand",
     );
 }
 
@@ -113,14 +113,10 @@ fn places_of_tensors_are_checked() {
         let whole = "is not made of rows of whole blocks of 32 numbers";
         tensor(|t| t.dims = dims.clone(), &format!("m.gguf: the tensor `a.weight`: the shape {dims:?} {whole}"));
     }
-    tensor(
-        |t| t.kind = 13,
-        "m.gguf: the tensor `a.weight` is stored as Q5_K; F32, F16, BF16, Q8_0, Q4_K and Q6_K can be read",
-    );
-    tensor(
-        |t| t.kind = 77,
-        "m.gguf: the tensor `a.weight` is stored as type 77; F32, F16, BF16, Q8_0, Q4_K and Q6_K can be read",
-    );
+    for (kind, name) in [(18, "IQ3_XXS"), (77, "type 77")] {
+        let readable = "F32, F16, BF16, Q8_0, Q4_0, Q4_1, Q5_0, Q5_1, Q2_K to Q6_K, IQ4_NL and IQ4_XS can be read";
+        tensor(|t| t.kind = kind, &format!("m.gguf: the tensor `a.weight` is stored as {name}; {readable}"));
+    }
     tensor(|t| t.offset = Some(4), "m.gguf: the tensor `a.weight`: its offset 4 is not a multiple of the alignment 32");
     let beyond = "m.gguf: the tensor `a.weight`: it ends after the end of the file (is the file cut short?)";
     tensor(|t| t.offset = Some(64), beyond);

@@ -2,6 +2,7 @@
 //! refused.
 
 mod command;
+mod families;
 mod hostile;
 mod model;
 #[path = "../support/mod.rs"]

@@ -25,12 +25,12 @@ fn blocky() -> TinyModel {
     TinyModel { config, ..TinyModel::default() }
 }
 
-fn open(path: &Path) -> LocalModel {
+pub(crate) fn open(path: &Path) -> LocalModel {
     let source = ModelSource::parse(path.to_str().unwrap()).unwrap();
     LocalModel::open_for_tokens(&source, &EngineOptions::default(), Dtype::F32, false).unwrap()
 }
 
-fn greedy(model: &LocalModel, count: usize, ignore_eos: bool) -> (Vec<u32>, FinishReason) {
+pub(crate) fn greedy(model: &LocalModel, count: usize, ignore_eos: bool) -> (Vec<u32>, FinishReason) {
     let request = TokenRequest {
         prompt: vec![5, 9, 300, 17],
         max_new_tokens: count,
@@ -42,7 +42,7 @@ fn greedy(model: &LocalModel, count: usize, ignore_eos: bool) -> (Vec<u32>, Fini
     (output.token_ids, output.finish_reason)
 }
 
-fn gguf(writer: &Writer) -> GgufFile {
+pub(crate) fn gguf(writer: &Writer) -> GgufFile {
     GgufFile::from_bytes("m.gguf".to_string(), FileBytes::Owned(writer.bytes())).unwrap()
 }
 
@@ -348,7 +348,7 @@ fn matrices_that_become_one_are_kept_in_the_finest_format_that_one_of_them_needs
 }
 
 /// Checks the message about the configuration of a file with one change.
-fn check(change: impl Fn(&mut Writer), expected: &str) {
+pub(crate) fn check(change: impl Fn(&mut Writer), expected: &str) {
     let mut writer = Writer::model(&TinyModel::default(), |_| GgmlDType::F32);
     change(&mut writer);
     assert_eq!(Config::from_gguf(&gguf(&writer)).unwrap_err().to_string(), expected);
@@ -357,8 +357,9 @@ fn check(change: impl Fn(&mut Writer), expected: &str) {
 #[test]
 fn every_mistake_in_the_metadata_names_its_key() {
     check(
-        |w| w.put("general.architecture", Put::text("llama")),
-        "m.gguf: `general.architecture` is `llama`; only dense `qwen3` models are supported",
+        |w| w.put("general.architecture", Put::text("gemma2")),
+        "m.gguf: `general.architecture` is `gemma2`; dense models of the families qwen3, qwen2, llama and mistral are \
+        supported",
     );
     check(|w| w.keys.retain(|key| key.0 != "qwen3.block_count"), "m.gguf: the key `qwen3.block_count` is missing");
     check(

@@ -65,12 +65,12 @@ fn texts_give_the_ids_of_transformers() {
 fn files_beside_the_gguf_win() {
     let folder = tempfile::tempdir().unwrap();
     let mut writer = writer();
-    writer.put("tokenizer.ggml.pre", Put::text("llama-bpe"));
+    writer.put("tokenizer.ggml.pre", Put::text("tekken"));
     std::fs::write(folder.path().join("m.gguf"), writer.bytes()).unwrap();
     assert_eq!(
         open(folder.path(), false).err().unwrap(),
-        "tokenizer.ggml.pre: `llama-bpe` is not supported; `qwen2` is (a tokenizer.json beside the file would be \
-        used instead)"
+        "tokenizer.ggml.pre: `tekken` is not supported; `qwen2`, `deepseek-r1-qwen`, `llama-bpe` and `smollm` are \
+        (a tokenizer.json beside the file would be used instead)"
     );
     let golden = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden/tokenizer/tokenizer.json");
     std::fs::copy(golden, folder.path().join("tokenizer.json")).unwrap();

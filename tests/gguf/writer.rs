@@ -1,6 +1,6 @@
 //! Writes GGUF files: sound ones of small random models, and, with a field changed, unsound ones.
 
-use crate::support::{TinyModel, shapes};
+use crate::support::{TinyModel, head_dim, shapes};
 use candle_core::quantized::{GgmlDType, QTensor};
 use candle_core::{Device, Tensor};
 use maspo::base::Seed;
@@ -73,7 +73,11 @@ impl Writer {
     pub(crate) fn model(model: &TinyModel, kind: impl Fn(&str) -> GgmlDType) -> Self {
         let config = model.whole_config();
         let mut writer = Self::empty();
-        writer.put("general.architecture", Put::text("qwen3"));
+        let architecture = match config["model_type"].as_str().unwrap() {
+            "mistral" => "llama",
+            family => family,
+        };
+        writer.put("general.architecture", Put::text(architecture));
         for (key, name) in [
             ("block_count", "num_hidden_layers"),
             ("context_length", "max_position_embeddings"),
@@ -84,15 +88,22 @@ impl Writer {
             ("attention.key_length", "head_dim"),
             ("attention.value_length", "head_dim"),
         ] {
-            writer.put(&format!("qwen3.{key}"), Put::whole(config[name].as_u64().unwrap() as u32));
+            // Converters write the size of a head where the configuration has it.
+            if let Some(size) = config[name].as_u64() {
+                writer.put(&format!("{architecture}.{key}"), Put::whole(size as u32));
+            }
         }
         let number = |name: &str| Put::number(config[name].as_f64().unwrap() as f32);
-        writer.put("qwen3.rope.freq_base", number("rope_theta"));
-        writer.put("qwen3.attention.layer_norm_rms_epsilon", number("rms_norm_eps"));
+        writer.put(&format!("{architecture}.rope.freq_base"), number("rope_theta"));
+        writer.put(&format!("{architecture}.attention.layer_norm_rms_epsilon"), number("rms_norm_eps"));
         let weights = RandomWeights::new(Seed(model.seed));
         for (name, shape) in shapes(&config) {
             let kind = if shape.len() == 1 { GgmlDType::F32 } else { kind(&name) };
-            let stored = quantized(&weights.numbers(&name, &shape), &shape, kind);
+            let mut numbers = weights.numbers(&name, &shape);
+            if architecture == "llama" && (name.contains("q_proj") || name.contains("k_proj")) {
+                numbers = side_by_side(&numbers, numbers.len() / shape[0], head_dim(&config));
+            }
+            let stored = quantized(&numbers, &shape, kind);
             let data = stored.data().unwrap().to_vec();
             let dims = shape.iter().rev().map(|&dim| dim as u64).collect();
             writer.tensors.push(PutTensor { name: gguf_name(&name), dims, kind: kind_id(kind), data, offset: None });
@@ -177,6 +188,17 @@ impl Writer {
     }
 }
 
+/// Puts the rows of the two numbers of a rotated pair side by side in every head, as converters do
+/// for Llama.
+fn side_by_side(numbers: &[f32], width: usize, d: usize) -> Vec<f32> {
+    let heads = numbers.chunks(d * width);
+    let pairs = heads.flat_map(|head| {
+        let (first, second) = head.split_at(d / 2 * width);
+        first.chunks(width).zip(second.chunks(width)).flat_map(|(one, other)| [one, other])
+    });
+    pairs.flatten().copied().collect()
+}
+
 /// Converts numbers to a number format, by candle.
 pub(crate) fn quantized(numbers: &[f32], shape: &[usize], kind: GgmlDType) -> QTensor {
     QTensor::quantize(&Tensor::from_slice(numbers, shape, &Device::Cpu).unwrap(), kind).unwrap()
@@ -186,6 +208,8 @@ fn kind_id(kind: GgmlDType) -> u32 {
     match kind {
         GgmlDType::F32 => 0,
         GgmlDType::F16 => 1,
+        GgmlDType::Q4_1 => 3,
+        GgmlDType::Q5_1 => 7,
         GgmlDType::Q8_0 => 8,
         GgmlDType::Q4K => 12,
         GgmlDType::Q6K => 14,

@@ -1,4 +1,4 @@
-//! Small Qwen3 folders with random weights, made on the fly: `TinyModel::default().write(folder)`.
+//! Small model folders with random weights, made on the fly: `TinyModel::default().write(folder)`.
 //! The tokenizer is the one in `tests/golden/tokenizer` (407 ids); it is left out where the
 //! vocabulary is smaller.
 
@@ -97,11 +97,12 @@ impl TinyModel {
     }
 }
 
-/// Returns the name and shape of every tensor of a Qwen3 model with this configuration, under
-/// Hugging Face's names.
+/// Returns the name and shape of every tensor of a model with this configuration, under Hugging
+/// Face's names.
 pub(crate) fn shapes(config: &Value) -> Vec<(String, Vec<usize>)> {
     let size = |key: &str| config[key].as_u64().unwrap() as usize;
-    let (hidden, d) = (size("hidden_size"), size("head_dim"));
+    let (hidden, d) = (size("hidden_size"), head_dim(config));
+    let family = config["model_type"].as_str().unwrap();
     let (q, kv) = (size("num_attention_heads") * d, size("num_key_value_heads") * d);
     let mut tensors = vec![("model.embed_tokens.weight".to_string(), vec![size("vocab_size"), hidden])];
     for layer in 0..size("num_hidden_layers") {
@@ -111,12 +112,15 @@ pub(crate) fn shapes(config: &Value) -> Vec<(String, Vec<usize>)> {
             [("q_proj", q, hidden), ("k_proj", kv, hidden), ("v_proj", kv, hidden), ("o_proj", hidden, q)]
         {
             add(&format!("self_attn.{name}.weight"), &[rows, columns]);
-            if config["attention_bias"] == true {
+            let has_bias = if family == "qwen2" { name != "o_proj" } else { config["attention_bias"] == true };
+            if has_bias {
                 add(&format!("self_attn.{name}.bias"), &[rows]);
             }
         }
-        add("self_attn.q_norm.weight", &[d]);
-        add("self_attn.k_norm.weight", &[d]);
+        if family == "qwen3" {
+            add("self_attn.q_norm.weight", &[d]);
+            add("self_attn.k_norm.weight", &[d]);
+        }
         for name in ["gate_proj", "up_proj"] {
             add(&format!("mlp.{name}.weight"), &[size("intermediate_size"), hidden]);
         }
@@ -129,4 +133,10 @@ pub(crate) fn shapes(config: &Value) -> Vec<(String, Vec<usize>)> {
         tensors.push(("lm_head.weight".to_string(), vec![size("vocab_size"), hidden]));
     }
     tensors
+}
+
+/// Returns the size of a head, which follows from the width where the configuration gives none.
+pub(crate) fn head_dim(config: &Value) -> usize {
+    let size = |key: &str| config[key].as_u64().map(|size| size as usize);
+    size("head_dim").unwrap_or_else(|| size("hidden_size").unwrap() / size("num_attention_heads").unwrap())
 }

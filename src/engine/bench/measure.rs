@@ -77,7 +77,7 @@ impl Attention {
         let mut rotary = Rotary::new(d, 1e4);
         rotary.reach(slots.len() as u32);
         let norms = Norms { query: &ones, key: &ones, eps: 1e-6 };
-        rotate_and_store(compute, &mut qkv, norms, &rotary, (&slots, &slots), shape, &mut layer);
+        rotate_and_store(compute, &mut qkv, Some(norms), &rotary, (&slots, &slots), shape, &mut layer);
         let table =
             |sequence: usize| (sequence * each..(sequence + 1) * each).map(|block| BlockId(block as u32)).collect();
         let tables = (0..batch).map(table).collect();

@@ -9,7 +9,7 @@ use crate::base::Seed;
 use crate::blocks::{Blocks, PoolSize};
 use crate::executor::{Backend, CpuExecutor, DeviceChoice, DeviceError, Executor};
 use crate::kernels::{Compute, KernelSet};
-use crate::qwen3::{Config, Dtype, Model};
+use crate::qwen3::{Config, Dtype, Family, Model};
 use crate::schedule::{Limits, Scheduler};
 use crate::token_engine::EngineOptions;
 use crate::weights::{RandomWeights, TensorSource};
@@ -89,6 +89,7 @@ fn widths(name: &'static str, (hidden_size, intermediate_size, num_attention_hea
         tie_word_embeddings: false,
         rope_theta: 1e6,
         rope_scaling: None,
+        family: Family::Qwen3,
         rms_norm_eps: 1e-6,
     };
     let bytes = 4 * config.parameters() as u64;

@@ -8,7 +8,7 @@ use crate::kernels::Compute;
 use crate::qwen3::{Config, Dtype, ResolvedDtype};
 use crate::text::Date;
 use crate::token_engine::EngineOptions;
-use crate::weights::{CachedWeights, Leftover, TensorSource, WatchedWeights, WeightFiles, WeightsError};
+use crate::weights::{CachedWeights, Leftover, Repacked, TensorSource, WatchedWeights, WeightFiles, WeightsError};
 
 /// The progress of opening a model.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -33,6 +33,13 @@ pub enum LoadNotice {
     OwnHead,
     /// A LoRA adapter lies beside the weights, under this name; it is not applied.
     Adapter(&'static str),
+    /// Weights in formats that no kernel reads were repacked.
+    Repacked {
+        /// The formats' names, each with the bytes in the files.
+        formats: Vec<(&'static str, u64)>,
+        /// What all weights take in memory.
+        memory_bytes: u64,
+    },
     /// These tensors are entirely zero.
     ZeroTensors(Vec<String>),
 }
@@ -105,6 +112,10 @@ pub(crate) fn load(
         None => device.load(config, &mut WatchedWeights::new(weights, &mut tell), resolved.dtype, options)?,
     };
     check_leftover(weights, config)?;
+    let Repacked { formats } = weights.repacked();
+    if resolved.dtype == Dtype::Auto && !formats.is_empty() {
+        watch(LoadProgress::Noticed(LoadNotice::Repacked { formats, memory_bytes: resolved.bytes }));
+    }
     let zero = weights.zero_tensors();
     if !zero.is_empty() {
         watch(LoadProgress::Noticed(LoadNotice::ZeroTensors(zero)));

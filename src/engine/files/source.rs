@@ -1,7 +1,7 @@
 //! Where a model's files are: a Hugging Face folder, a GGUF file, or the program itself.
 
 use super::embedded::{EMBEDDED, EmbeddedModel};
-use crate::weights::{Checkpoint, FileBytes, WeightsError};
+use crate::weights::{Checkpoint, FileBytes, WeightsError, first_of_parts};
 use std::fmt;
 use std::path::{Path, PathBuf};
 
@@ -129,7 +129,7 @@ impl ModelSource {
     }
 
     /// Returns the GGUF file that the model is in: the source itself, or the only one in a folder
-    /// that has no safetensors.
+    /// that has no safetensors, or the first part of the only model there.
     ///
     /// # Errors
     /// A folder without safetensors that holds several GGUF files, or that cannot be read.
@@ -189,6 +189,9 @@ fn only_gguf(folder: &Path) -> Result<Option<PathBuf>, SourceError> {
     found.sort();
     if found.len() < 2 {
         return Ok(found.pop());
+    }
+    if let Some(first) = first_of_parts(&found) {
+        return Ok(Some(first.clone()));
     }
     let names = found.iter().filter_map(|path| path.file_name());
     let files = names.map(|name| name.to_string_lossy().into_owned()).collect::<Vec<_>>().join(", ");

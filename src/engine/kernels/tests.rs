@@ -113,7 +113,7 @@ impl Subject for Compute {
         rotary.reach(tokens as u32);
         let norms = Norms { query: &sequence.q_norm, key: &sequence.k_norm, eps: Sequence::EPS };
         let mut qkv = matrix(tokens, &sequence.qkv);
-        rotate_and_store(self, &mut qkv, norms, &rotary, (&positions, &slots), shape, &mut layer);
+        rotate_and_store(self, &mut qkv, Some(norms), &rotary, (&positions, &slots), shape, &mut layer);
         let span = |from: usize, rows: usize| Attend { first_row: from, rows, position: from, table: &table };
         let mut out = Matrix::new();
         let mut attend = |spans: &[Attend<'_>]| {

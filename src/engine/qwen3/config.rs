@@ -1,18 +1,22 @@
-//! `config.json` of a Qwen3 model: Hugging Face's field names, checked before anything is loaded.
+//! `config.json` of a dense decoder: Hugging Face's field names, checked before anything is loaded.
 //! Unknown keys are ignored, as every Hugging Face file has some; keys that would change the
 //! computation and are not supported are errors.
 
+use super::ConfigError;
+use super::family::{Biases, Family, Head, Windows};
+use super::quantization::refuse_quantization;
 use super::rope::{RopeScaling, read_rope};
-use crate::weights::WeightsError;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 const FILE: &str = "config.json";
 
-/// The shape of a dense Qwen3 model. Field names are those of Hugging Face's `config.json`.
+/// The shape of a dense decoder. Field names are those of Hugging Face's `config.json`.
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
 #[serde(try_from = "File", into = "File")]
 pub struct Config {
+    /// The family, which `model_type` names.
+    pub family: Family,
     /// Rows of the embedding table; may be padded beyond the tokenizer's vocabulary.
     pub vocab_size: usize,
     /// Width of the residual stream.
@@ -25,9 +29,9 @@ pub struct Config {
     pub num_attention_heads: usize,
     /// Key/value heads (n_kv); divides `num_attention_heads`.
     pub num_key_value_heads: usize,
-    /// Head size (d); even. Hugging Face's default is 128.
+    /// Head size (d); even.
     pub head_dim: usize,
-    /// Whether q, k, v and o projections have a bias.
+    /// Whether the projections of attention have a bias: q, k, v and o, in Qwen2 all but o.
     pub attention_bias: bool,
     /// The longest context, in tokens.
     pub max_position_embeddings: usize,
@@ -48,6 +52,8 @@ impl Config {
     /// Text that is not JSON, a key that is missing, or a value that is out of range or not
     /// supported; each names the key.
     pub fn from_json(text: &str) -> Result<Self, ConfigError> {
+        let head: Head = serde_json::from_str(text)?;
+        head.family(FILE, "model_type", head.model_type.as_deref().unwrap_or("missing"))?;
         let file: File = serde_json::from_str(text)?;
         Self::try_from(file)
     }
@@ -64,47 +70,15 @@ impl Config {
 
     /// Returns the number of weights; a tied head counts once.
     pub fn parameters(&self) -> usize {
-        let (hidden, d) = (self.hidden_size, self.head_dim);
-        let (q, kv) = (self.num_attention_heads * d, self.num_key_value_heads * d);
-        let bias = if self.attention_bias { q + 2 * kv + hidden } else { 0 };
-        let attention = hidden * (2 * q + 2 * kv) + bias + 2 * d;
-        let layer = attention + 3 * hidden * self.intermediate_size + 2 * hidden;
+        let (hidden, table) = (self.hidden_size, self.layer());
+        let projections = table.projections().into_iter().map(|projection| {
+            let biases: usize = projection.biases(self, 0).iter().map(|(_, size)| size).sum();
+            projection.outputs(self) * projection.inputs.of(self) + biases
+        });
+        let layer = projections.chain(table.norms().map(|norm| norm.weight(self, 0).1)).sum::<usize>();
         let tables = if self.tie_word_embeddings { 1 } else { 2 };
         self.num_hidden_layers * layer + tables * self.vocab_size * hidden + hidden
     }
-}
-
-/// Why a configuration cannot be used.
-#[derive(Debug, thiserror::Error)]
-pub enum ConfigError {
-    /// Not JSON, a missing key, or a value of the wrong type.
-    #[error("config.json: {0}")]
-    Json(#[from] serde_json::Error),
-    /// Metadata of a GGUF file that are missing or of another type.
-    #[error(transparent)]
-    Metadata(#[from] WeightsError),
-    /// Another architecture.
-    #[error("{file}: `{key}` is `{found}`; only dense `qwen3` models are supported")]
-    NotQwen3 {
-        /// Where it says so.
-        file: String,
-        /// The key.
-        key: &'static str,
-        /// The architecture.
-        found: String,
-    },
-    /// A value that no model can have.
-    #[error("{file}: `{key}` is {value}; {rule}")]
-    Value {
-        /// Where it says so.
-        file: String,
-        /// The key.
-        key: String,
-        /// What the file says.
-        value: String,
-        /// What would be right.
-        rule: String,
-    },
 }
 
 /// What is read of the file, before it is checked.
@@ -116,11 +90,13 @@ pub(super) struct File {
     intermediate_size: usize,
     num_hidden_layers: usize,
     num_attention_heads: usize,
-    num_key_value_heads: usize,
-    #[serde(default = "head_dim")]
-    head_dim: usize,
+    num_key_value_heads: Option<usize>,
+    head_dim: Option<usize>,
     #[serde(default)]
     attention_bias: bool,
+    /// Whether the MLP has biases, in configurations of Llama.
+    #[serde(default, skip_serializing)]
+    mlp_bias: bool,
     pub(super) max_position_embeddings: usize,
     #[serde(default)]
     tie_word_embeddings: bool,
@@ -147,10 +123,9 @@ pub(super) struct File {
     max_window_layers: usize,
     #[serde(default, skip_serializing)]
     layer_types: Option<Vec<String>>,
-}
-
-fn head_dim() -> usize {
-    128
+    /// How the weights are quantized, where they are.
+    #[serde(default, skip_serializing)]
+    quantization_config: Value,
 }
 
 fn rms_norm_eps() -> f64 {
@@ -175,21 +150,33 @@ impl TryFrom<File> for Config {
     type Error = ConfigError;
 
     fn try_from(file: File) -> Result<Self, ConfigError> {
-        if file.model_type != "qwen3" {
-            return Err(ConfigError::NotQwen3 { file: FILE.into(), key: "model_type", found: file.model_type });
-        }
+        let family = Head::EMPTY.family(FILE, "model_type", &file.model_type)?;
+        let rules = family.rules();
+        let num_key_value_heads = match file.num_key_value_heads {
+            Some(heads) => heads,
+            None if rules.may_omit_kv_heads => file.num_attention_heads,
+            None => return refuse("num_key_value_heads", "missing", format!("a {} has it", family.name())),
+        };
+        let divided = file.hidden_size.checked_div(file.num_attention_heads).unwrap_or(0);
+        let head_dim = file.head_dim.or(rules.head_dim).unwrap_or(divided);
+        let attention_bias = match rules.biases {
+            Biases::Configured => file.attention_bias,
+            Biases::Always => true,
+            Biases::Never => false,
+        };
         let (rope_theta, rope_scaling) = read_rope(&file)?;
-        for (key, value) in file.sizes() {
+        let sizes = file.sizes().into_iter();
+        for (key, value) in sizes.chain([("num_key_value_heads", num_key_value_heads), ("head_dim", head_dim)]) {
             if !(1..=1 << 30).contains(&value) {
                 return refuse(key, value, "it must be between 1 and 2^30");
             }
         }
-        if !file.head_dim.is_multiple_of(2) {
-            return refuse("head_dim", file.head_dim, "it must be even");
+        if !head_dim.is_multiple_of(2) {
+            return refuse("head_dim", head_dim, "it must be even");
         }
-        if !file.num_attention_heads.is_multiple_of(file.num_key_value_heads) {
+        if !file.num_attention_heads.is_multiple_of(num_key_value_heads) {
             let rule = format!("it must divide `num_attention_heads`, which is {}", file.num_attention_heads);
-            return refuse("num_key_value_heads", file.num_key_value_heads, rule);
+            return refuse("num_key_value_heads", num_key_value_heads, rule);
         }
         if !(rope_theta.is_finite() && rope_theta >= 1.0) {
             return refuse("rope_theta", rope_theta, "it must be at least 1");
@@ -200,20 +187,25 @@ impl TryFrom<File> for Config {
         if file.hidden_act != "silu" {
             return refuse("hidden_act", file.hidden_act, "only `silu` is supported");
         }
-        file.refuse_windows()?;
+        if file.mlp_bias {
+            return refuse("mlp_bias", true, "an MLP without biases is supported");
+        }
+        file.refuse_windows(rules.windows)?;
+        refuse_quantization(&file.quantization_config)?;
         if let Some(part) = file.partial_rotary_factor.filter(|part| *part != 1.0) {
             return refuse("partial_rotary_factor", part, "only 1 is supported");
         }
         let scaled_context = rope_scaling.as_ref().map_or(0, RopeScaling::context);
         Ok(Self {
+            family,
             vocab_size: file.vocab_size,
             hidden_size: file.hidden_size,
             intermediate_size: file.intermediate_size,
             num_hidden_layers: file.num_hidden_layers,
             num_attention_heads: file.num_attention_heads,
-            num_key_value_heads: file.num_key_value_heads,
-            head_dim: file.head_dim,
-            attention_bias: file.attention_bias,
+            num_key_value_heads,
+            head_dim,
+            attention_bias,
             max_position_embeddings: file.max_position_embeddings.max(scaled_context),
             tie_word_embeddings: file.tie_word_embeddings,
             rope_theta,
@@ -224,35 +216,40 @@ impl TryFrom<File> for Config {
 }
 
 impl File {
-    fn sizes(&self) -> [(&'static str, usize); 8] {
+    fn sizes(&self) -> [(&'static str, usize); 6] {
         [
             ("vocab_size", self.vocab_size),
             ("hidden_size", self.hidden_size),
             ("intermediate_size", self.intermediate_size),
             ("num_hidden_layers", self.num_hidden_layers),
             ("num_attention_heads", self.num_attention_heads),
-            ("num_key_value_heads", self.num_key_value_heads),
-            ("head_dim", self.head_dim),
             ("max_position_embeddings", self.max_position_embeddings),
         ]
     }
 
     /// Refuses sliding windows that a layer of the model would use. `layer_types` decides where it
-    /// is given; otherwise the layers from `max_window_layers` on have a window.
-    fn refuse_windows(&self) -> Result<(), ConfigError> {
-        let rule = "sliding windows are not supported";
-        match &self.layer_types {
-            Some(types) => match types.iter().find(|kind| *kind != "full_attention") {
+    /// is given; otherwise all layers have a window, or those from `max_window_layers` on. A window
+    /// over the whole context is none, but is refused where Qwen's files turn it on.
+    fn refuse_windows(&self, windows: Windows) -> Result<(), ConfigError> {
+        if let Some(types) = &self.layer_types {
+            return match types.iter().find(|kind| *kind != "full_attention") {
                 Some(kind) => refuse("layer_types", kind, "only `full_attention` is supported"),
                 None => Ok(()),
-            },
-            None if self.use_sliding_window
-                && self.sliding_window.is_some()
-                && self.max_window_layers < self.num_hidden_layers =>
-            {
-                refuse("use_sliding_window", true, rule)
+            };
+        }
+        let turned_on = self.use_sliding_window && self.max_window_layers < self.num_hidden_layers;
+        match (windows, self.sliding_window) {
+            (Windows::TurnedOn, Some(_)) if turned_on => {
+                refuse("use_sliding_window", true, "sliding windows are not supported")
             }
-            None => Ok(()),
+            (Windows::Given, Some(window)) if window < self.max_position_embeddings as u64 => {
+                let rule = format!(
+                    "sliding windows are not supported: with `sliding_window` null and `max_position_embeddings` \
+                    {window} the model computes the same, up to that many tokens"
+                );
+                refuse("sliding_window", window, rule)
+            }
+            _ => Ok(()),
         }
     }
 }
@@ -264,15 +261,16 @@ pub(super) fn refuse<T>(key: &str, value: impl ToString, rule: impl Into<String>
 impl From<Config> for File {
     fn from(config: Config) -> Self {
         Self {
-            model_type: "qwen3".into(),
+            model_type: config.family.name().into(),
             vocab_size: config.vocab_size,
             hidden_size: config.hidden_size,
             intermediate_size: config.intermediate_size,
             num_hidden_layers: config.num_hidden_layers,
             num_attention_heads: config.num_attention_heads,
-            num_key_value_heads: config.num_key_value_heads,
-            head_dim: config.head_dim,
+            num_key_value_heads: Some(config.num_key_value_heads),
+            head_dim: Some(config.head_dim),
             attention_bias: config.attention_bias,
+            mlp_bias: false,
             max_position_embeddings: config.max_position_embeddings,
             tie_word_embeddings: config.tie_word_embeddings,
             rope_theta: Some(config.rope_theta),
@@ -285,6 +283,7 @@ impl From<Config> for File {
             sliding_window: None,
             max_window_layers: max_window_layers(),
             layer_types: None,
+            quantization_config: Value::Null,
         }
     }
 }
@@ -341,9 +340,21 @@ mod tests {
     fn every_mistake_names_its_key() {
         check(
             r#""qwen3""#,
-            r#""llama""#,
-            expect!["config.json: `model_type` is `llama`; only dense `qwen3` models are supported"],
+            r#""gemma2""#,
+            expect![
+                "config.json: `model_type` is `gemma2`; dense models of the families qwen3, qwen2, llama and mistral are supported"
+            ],
         );
+        let remote = "a mixture of experts, which the built-in engine does not run: serve it with an OpenAI-compatible \
+            server and use that as a remote backend";
+        for (from, to, found) in [
+            (r#""qwen3""#, r#""qwen3_moe""#, "`model_type` is `qwen3_moe`"),
+            (r#""qwen3""#, r#""mixtral""#, "`model_type` is `mixtral`"),
+            (r#""rope_scaling""#, r#""num_local_experts": 8, "rope_scaling""#, "`num_local_experts` is `8`"),
+        ] {
+            let message = Config::from_json(&GOOD.replace(from, to)).unwrap_err().to_string();
+            assert_eq!(message, format!("config.json: {found}, {remote}"));
+        }
         check(
             r#""hidden_size""#,
             r#""hiden_size""#,
@@ -356,5 +367,64 @@ mod tests {
             expect!["config.json: `num_key_value_heads` is 3; it must divide `num_attention_heads`, which is 4"],
         );
         check(r#""head_dim": 64"#, r#""head_dim": 63"#, expect!["config.json: `head_dim` is 63; it must be even"]);
+    }
+
+    /// Reads a file of a family with these keys beside the sizes.
+    fn of_family(model_type: &str, keys: &str) -> Result<Config, String> {
+        let text = format!(
+            r#"{{"model_type": "{model_type}", "vocab_size": 768, "hidden_size": 576, "intermediate_size": 512,
+            "num_hidden_layers": 6, "num_attention_heads": 9, "max_position_embeddings": 4096, "rope_theta": 1e5
+            {keys}}}"#
+        );
+        Config::from_json(&text).map_err(|error| error.to_string())
+    }
+
+    #[test]
+    fn families_differ_in_what_they_leave_out() {
+        let kv = r#", "num_key_value_heads": 3"#;
+        let facts = |model_type: &str, keys: &str| {
+            let config = of_family(model_type, keys).unwrap();
+            assert_eq!(Config::from_json(&serde_json::to_string(&config).unwrap()).unwrap(), config);
+            (config.family, config.head_dim, config.num_key_value_heads, config.attention_bias)
+        };
+        assert_eq!(facts("qwen3", kv), (Family::Qwen3, 128, 3, false));
+        assert_eq!(facts("qwen2", kv), (Family::Qwen2, 64, 3, true));
+        assert_eq!(facts("llama", kv), (Family::Llama, 64, 3, false));
+        assert_eq!(facts("llama", r#", "head_dim": null"#), (Family::Llama, 64, 9, false));
+        assert_eq!(facts("llama", r#", "head_dim": 32, "attention_bias": true"#), (Family::Llama, 32, 9, true));
+        let mistral = r#", "num_key_value_heads": 3, "sliding_window": null, "attention_bias": true"#;
+        assert_eq!(facts("mistral", mistral), (Family::Mistral, 64, 3, false));
+        let missing = "config.json: `num_key_value_heads` is missing; a qwen2 has it";
+        assert_eq!(of_family("qwen2", "").unwrap_err(), missing);
+        assert_eq!(
+            of_family("llama", r#", "mlp_bias": true"#).unwrap_err(),
+            "config.json: `mlp_bias` is true; an MLP without biases is supported"
+        );
+    }
+
+    #[test]
+    fn a_mistral_has_a_window_unless_it_says_otherwise() {
+        let with = |keys: &str| of_family("mistral", &format!(r#", "num_key_value_heads": 3{keys}"#));
+        assert!(with(r#", "sliding_window": null"#).is_ok());
+        assert!(with(r#", "sliding_window": 4096"#).is_ok() && with("").is_ok(), "a window over the whole context");
+        assert_eq!(
+            with(r#", "sliding_window": 1024"#).unwrap_err(),
+            "config.json: `sliding_window` is 1024; sliding windows are not supported: with `sliding_window` null and \
+            `max_position_embeddings` 1024 the model computes the same, up to that many tokens"
+        );
+        assert!(of_family("llama", r#", "sliding_window": 16"#).is_ok(), "Llama has no windows");
+    }
+
+    #[test]
+    fn weights_are_counted_by_family() {
+        let parameters = |model_type: &str| {
+            of_family(model_type, r#", "num_key_value_heads": 3, "head_dim": 64, "sliding_window": null"#)
+                .unwrap()
+                .parameters()
+        };
+        let (llama, layers) = (parameters("llama"), 6);
+        assert_eq!(parameters("mistral"), llama);
+        assert_eq!(parameters("qwen2") - llama, layers * (576 + 2 * 192));
+        assert_eq!(parameters("qwen3") - llama, layers * 2 * 64);
     }
 }

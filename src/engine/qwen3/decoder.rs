@@ -2,7 +2,7 @@
 
 use super::Config;
 use super::model::{Tensors, Workspace};
-use super::tensors::{NormWeight, Projection, QWEN3};
+use super::tensors::{NormWeight, Projection};
 use crate::kernels::{
     Attend, Compute, KvLayer, KvShape, Linear, Norms, Output, Rotary, attention, linear, rms_norm, rotate_and_store,
     select_rows,
@@ -15,8 +15,8 @@ pub(super) struct Decoder {
     input_layernorm: Vec<f32>,
     /// q_proj, k_proj and v_proj as one product.
     qkv_proj: Linear,
-    q_norm: Vec<f32>,
-    k_norm: Vec<f32>,
+    /// The weights of the norms of query heads and of key heads, in families that have them.
+    head_norms: Option<(Vec<f32>, Vec<f32>)>,
     o_proj: Linear,
     post_attention_layernorm: Vec<f32>,
     /// gate_proj and up_proj as one product.
@@ -36,20 +36,24 @@ impl Decoder {
             let (rows, bias) = tensors.projection(config, layer, projection)?;
             Ok(Linear::new(compute, &rows.iter().collect::<Vec<_>>(), bias))
         };
-        let qkv_proj = linear(tensors, &QWEN3.qkv_proj)?;
-        let o_proj = linear(tensors, &QWEN3.o_proj)?;
-        let (gate_up, _) = tensors.projection(config, layer, &QWEN3.gate_up_proj)?;
+        let table = config.layer();
+        let qkv_proj = linear(tensors, &table.qkv_proj)?;
+        let o_proj = linear(tensors, &table.o_proj)?;
+        let (gate_up, _) = tensors.projection(config, layer, &table.gate_up_proj)?;
         let gate_up_proj = Linear::gated(compute, &gate_up[0], &gate_up[1]);
         drop(gate_up);
-        let down_proj = linear(tensors, &QWEN3.down_proj)?;
+        let down_proj = linear(tensors, &table.down_proj)?;
         let mut norm = |weight: &NormWeight| tensors.norm(config, layer, weight);
+        let head_norms = match (&table.q_norm, &table.k_norm) {
+            (Some(query), Some(key)) => Some((norm(query)?, norm(key)?)),
+            _ => None,
+        };
         Ok(Self {
-            input_layernorm: norm(&QWEN3.input_layernorm)?,
+            input_layernorm: norm(&table.input_layernorm)?,
             qkv_proj,
-            q_norm: norm(&QWEN3.q_norm)?,
-            k_norm: norm(&QWEN3.k_norm)?,
+            head_norms,
             o_proj,
-            post_attention_layernorm: norm(&QWEN3.post_attention_layernorm)?,
+            post_attention_layernorm: norm(&table.post_attention_layernorm)?,
             gate_up_proj,
             down_proj,
             eps: config.rms_norm_eps as f32,
@@ -75,7 +79,7 @@ impl Decoder {
         let Workspace { x, normed, qkv, attended, gated, spare } = work;
         rms_norm(compute, x, &self.input_layernorm, self.eps, normed);
         linear(compute, (&*normed, plan.decode_rows), &self.qkv_proj, qkv, Output::Store);
-        let norms = Norms { query: &self.q_norm, key: &self.k_norm, eps: self.eps };
+        let norms = self.head_norms.as_ref().map(|(query, key)| Norms { query, key, eps: self.eps });
         rotate_and_store(compute, qkv, norms, rotary, (&plan.positions, &plan.slots), shape, kv);
         let generated = match only {
             // The rows whose logits are wanted are few: they are computed as if they were

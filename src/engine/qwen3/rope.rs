@@ -2,7 +2,8 @@
 //! follow. The formulas and the order of roundings are those of Hugging Face transformers
 //! (`modeling_rope_utils.py`).
 
-use super::config::{Config, ConfigError, File, refuse};
+use super::ConfigError;
+use super::config::{Config, File, refuse};
 use crate::kernels::{Rotary, rotary_periods};
 use serde_json::{Map, Value, json};
 use std::f64::consts::TAU;
@@ -45,6 +46,11 @@ pub enum RopeScaling {
         high_freq_factor: f64,
         /// The context before scaling, in tokens.
         original_max_position_embeddings: f64,
+    },
+    /// A divisor of every frequency, as GGUF files store what Llama 3.1's scaling comes to.
+    Factors {
+        /// The divisors, d / 2 of them.
+        factors: Vec<f32>,
     },
 }
 
@@ -211,11 +217,12 @@ impl RopeScaling {
             Self::Yarn { factor, original_max_position_embeddings, .. } => {
                 (factor * original_max_position_embeddings).min(f64::from(1 << 30)) as usize
             }
-            Self::Linear { .. } | Self::Llama3 { .. } => 0,
+            Self::Linear { .. } | Self::Llama3 { .. } | Self::Factors { .. } => 0,
         }
     }
 
-    /// Writes the scaling as `rope_scaling` of `config.json`.
+    /// Writes the scaling as `rope_scaling` of `config.json`. Hugging Face has no type for bare
+    /// factors.
     pub(super) fn to_json(&self) -> Value {
         match self {
             Self::Linear { factor } => json!({"rope_type": "linear", "factor": factor}),
@@ -237,6 +244,7 @@ impl RopeScaling {
                 "low_freq_factor": low_freq_factor, "high_freq_factor": high_freq_factor,
                 "original_max_position_embeddings": original_max_position_embeddings,
             }),
+            Self::Factors { factors } => json!({"rope_type": "factors", "factors": factors}),
         }
     }
 
@@ -244,6 +252,10 @@ impl RopeScaling {
     fn inverse_frequencies(&self, d: usize, theta: f64) -> Vec<f32> {
         let periods = rotary_periods(d, theta);
         match *self {
+            Self::Factors { ref factors } => {
+                assert_eq!(factors.len(), d / 2, "one factor for each frequency");
+                periods.zip(factors).map(|(period, factor)| 1.0 / period / factor).collect()
+            }
             Self::Linear { factor } => periods.map(|period| 1.0 / period / factor as f32).collect(),
             Self::Yarn { factor, original_max_position_embeddings, beta_fast, beta_slow, truncate, .. } => {
                 // The pair of numbers that makes so many rotations in the original context.
@@ -290,7 +302,7 @@ impl Config {
             Some(scaling) => {
                 let attention_factor = match scaling {
                     RopeScaling::Yarn { attention_factor, .. } => *attention_factor as f32,
-                    RopeScaling::Linear { .. } | RopeScaling::Llama3 { .. } => 1.0,
+                    _ => 1.0,
                 };
                 Rotary::scaled(scaling.inverse_frequencies(self.head_dim, self.rope_theta), attention_factor)
             }
@@ -456,7 +468,7 @@ mod tests {
                     scaling.inverse_frequencies(table.head_dim, config.rope_theta),
                     match scaling {
                         RopeScaling::Yarn { attention_factor, .. } => *attention_factor,
-                        RopeScaling::Linear { .. } | RopeScaling::Llama3 { .. } => 1.0,
+                        _ => 1.0,
                     },
                 ),
             };

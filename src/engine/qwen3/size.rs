@@ -1,7 +1,6 @@
 //! What a model's matrices are kept in, and what they come to when they are packed, before any of
 //! them is read.
 
-use super::tensors::QWEN3;
 use super::{Config, Dtype};
 use crate::kernels::Format;
 use crate::weights::TensorSource;
@@ -44,7 +43,7 @@ impl StoragePolicy {
             tables += bytes(self.table_format(source, "lm_head.weight"), v, hidden);
         }
         let of_layer = |layer: usize| {
-            let sizes = QWEN3.projections().map(|projection| {
+            let sizes = config.layer().projections().map(|projection| {
                 let weights = projection.weights(config, layer);
                 let names: Vec<&str> = weights.iter().map(|(name, _)| name.as_str()).collect();
                 bytes(self.format(source, &names), projection.outputs(config), projection.inputs.of(config))

@@ -88,8 +88,9 @@ fn prefix(layer: usize) -> String {
 pub(crate) struct LayerTensors {
     pub(crate) input_layernorm: NormWeight,
     pub(crate) qkv_proj: Projection,
-    pub(crate) q_norm: NormWeight,
-    pub(crate) k_norm: NormWeight,
+    /// The norm of every query head, in families that have one; `k_norm` likewise.
+    pub(crate) q_norm: Option<NormWeight>,
+    pub(crate) k_norm: Option<NormWeight>,
     pub(crate) o_proj: Projection,
     pub(crate) post_attention_layernorm: NormWeight,
     /// The product is `silu(gate) * up`.
@@ -102,28 +103,61 @@ impl LayerTensors {
     pub(crate) fn projections(&self) -> [&Projection; 4] {
         [&self.qkv_proj, &self.o_proj, &self.gate_up_proj, &self.down_proj]
     }
+
+    /// Every norm of a layer.
+    pub(crate) fn norms(&self) -> impl Iterator<Item = &NormWeight> {
+        let all = [&self.input_layernorm, &self.post_attention_layernorm].into_iter();
+        all.chain(&self.q_norm).chain(&self.k_norm)
+    }
+}
+
+impl Config {
+    /// Returns the tensors of a layer of the model's family.
+    pub(crate) fn layer(&self) -> &'static LayerTensors {
+        self.family.rules().layer
+    }
 }
 
 /// The layers of Qwen3.
-pub(crate) const QWEN3: LayerTensors = LayerTensors {
-    input_layernorm: NormWeight { module: "input_layernorm", width: Width::Hidden },
-    qkv_proj: Projection {
-        parts: &[
-            ("self_attn.q_proj", Width::Queries),
-            ("self_attn.k_proj", Width::KeysOrValues),
-            ("self_attn.v_proj", Width::KeysOrValues),
-        ],
-        inputs: Width::Hidden,
-        may_have_bias: true,
-    },
-    q_norm: NormWeight { module: "self_attn.q_norm", width: Width::Head },
-    k_norm: NormWeight { module: "self_attn.k_norm", width: Width::Head },
-    o_proj: Projection { parts: &[("self_attn.o_proj", Width::Hidden)], inputs: Width::Queries, may_have_bias: true },
-    post_attention_layernorm: NormWeight { module: "post_attention_layernorm", width: Width::Hidden },
-    gate_up_proj: Projection {
-        parts: &[("mlp.gate_proj", Width::Mlp), ("mlp.up_proj", Width::Mlp)],
-        inputs: Width::Hidden,
-        may_have_bias: false,
-    },
-    down_proj: Projection { parts: &[("mlp.down_proj", Width::Hidden)], inputs: Width::Mlp, may_have_bias: false },
+pub(super) static QWEN3: LayerTensors = LayerTensors {
+    q_norm: Some(NormWeight { module: "self_attn.q_norm", width: Width::Head }),
+    k_norm: Some(NormWeight { module: "self_attn.k_norm", width: Width::Head }),
+    ..layer(true)
 };
+
+/// The layers of Qwen2: no bias of `o_proj`.
+pub(super) static QWEN2: LayerTensors = layer(false);
+
+/// The layers of Llama.
+pub(super) static LLAMA: LayerTensors = layer(true);
+
+/// What the layers of all families have, with or without a bias of `o_proj` where attention has
+/// biases.
+const fn layer(o_proj_may_have_bias: bool) -> LayerTensors {
+    LayerTensors {
+        input_layernorm: NormWeight { module: "input_layernorm", width: Width::Hidden },
+        qkv_proj: Projection {
+            parts: &[
+                ("self_attn.q_proj", Width::Queries),
+                ("self_attn.k_proj", Width::KeysOrValues),
+                ("self_attn.v_proj", Width::KeysOrValues),
+            ],
+            inputs: Width::Hidden,
+            may_have_bias: true,
+        },
+        q_norm: None,
+        k_norm: None,
+        o_proj: Projection {
+            parts: &[("self_attn.o_proj", Width::Hidden)],
+            inputs: Width::Queries,
+            may_have_bias: o_proj_may_have_bias,
+        },
+        post_attention_layernorm: NormWeight { module: "post_attention_layernorm", width: Width::Hidden },
+        gate_up_proj: Projection {
+            parts: &[("mlp.gate_proj", Width::Mlp), ("mlp.up_proj", Width::Mlp)],
+            inputs: Width::Hidden,
+            may_have_bias: false,
+        },
+        down_proj: Projection { parts: &[("mlp.down_proj", Width::Hidden)], inputs: Width::Mlp, may_have_bias: false },
+    }
+}

@@ -1,6 +1,6 @@
 //! Small random models for tests.
 
-use super::{Config, Dtype, Model};
+use super::{Config, Dtype, Family, Model};
 use crate::base::{Seed, Stage};
 use crate::kernels::Compute;
 use crate::weights::{TensorSource, WeightsError};
@@ -45,6 +45,7 @@ impl TensorSource for RandomTensors {
 /// A shape whose sizes are no multiples of a vector's.
 pub(crate) fn odd_config() -> Config {
     Config {
+        family: Family::Qwen3,
         vocab_size: 97,
         hidden_size: 40,
         intermediate_size: 52,
@@ -64,6 +65,7 @@ pub(crate) fn odd_config() -> Config {
 /// The shape of the embedded model, with fewer layers.
 pub(crate) fn plain_config() -> Config {
     Config {
+        family: Family::Qwen3,
         vocab_size: 128,
         hidden_size: 64,
         intermediate_size: 128,

@@ -1,14 +1,67 @@
-//! The tokenizer that the metadata of a GGUF file describe, as the `tokenizer.json` that Qwen3 has:
-//! byte-level BPE after NFC and Qwen2's split into words. Knows the lists, not the file that they
-//! come from.
+//! The tokenizer that the metadata of a GGUF file describe, as the `tokenizer.json` of the model it
+//! was made from: byte-level BPE after the split into words that the metadata name. Knows the lists,
+//! not the file that they come from.
 
 use super::{TextError, Tokenizer};
 use serde_json::{Map, Value, json};
 use std::collections::HashSet;
 
-/// How Qwen2 and Qwen3 cut text into words, within which pairs are merged.
-const SPLIT: &str =
+/// How text is cut into words, within which pairs are merged.
+struct Words {
+    /// The name in the metadata.
+    pre: &'static str,
+    /// Whether text is brought into NFC first.
+    nfc: bool,
+    cut: Cut,
+    /// Whether a word that is a token stays one, whatever the merges say.
+    ignore_merges: bool,
+}
+
+enum Cut {
+    /// By this expression.
+    Regex(&'static str),
+    /// Every digit alone, and the rest by GPT-2's expression, which is built in.
+    DigitsAndGpt2,
+}
+
+const QWEN2: &str =
     r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+";
+/// As Qwen2, but up to three digits are one word.
+const LLAMA3: &str = r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}{1,3}| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+";
+
+/// Every way that is known.
+const WORDS: &[Words] = &[
+    Words { pre: "qwen2", nfc: true, cut: Cut::Regex(QWEN2), ignore_merges: false },
+    Words { pre: "deepseek-r1-qwen", nfc: true, cut: Cut::Regex(QWEN2), ignore_merges: false },
+    Words { pre: "llama-bpe", nfc: false, cut: Cut::Regex(LLAMA3), ignore_merges: true },
+    Words { pre: "smollm", nfc: false, cut: Cut::DigitsAndGpt2, ignore_merges: false },
+];
+
+impl Words {
+    /// Finds a way by its name in the metadata.
+    fn named(pre: &str) -> Result<&'static Self, TextError> {
+        WORDS.iter().find(|words| words.pre == pre).ok_or_else(|| {
+            let known: Vec<String> = WORDS.iter().map(|words| format!("`{}`", words.pre)).collect();
+            let (last, others) = known.split_last().expect("some are known");
+            let hint = "(a tokenizer.json beside the file would be used instead)";
+            let reason = format!("`{pre}` is not supported; {} and {last} are {hint}", others.join(", "));
+            TextError::File { file: "tokenizer.ggml.pre", reason }
+        })
+    }
+
+    /// Writes the pre-tokenizers of `tokenizer.json`.
+    fn pre_tokenizers(&self) -> Value {
+        let bytes = |use_regex: bool| json!({"type": "ByteLevel", "add_prefix_space": false, "trim_offsets": true, "use_regex": use_regex});
+        match self.cut {
+            Cut::Regex(split) => json!([
+                {"type": "Split", "pattern": {"Regex": split}, "behavior": "Isolated", "invert": false},
+                bytes(false),
+            ]),
+            Cut::DigitsAndGpt2 => json!([{"type": "Digits", "individual_digits": true}, bytes(true)]),
+        }
+    }
+}
+
 /// Types of tokens.
 const NORMAL: u64 = 1;
 const CONTROL: u64 = 3;
@@ -16,9 +69,10 @@ const USER_DEFINED: u64 = 4;
 /// Rows of the embedding table that pad it and stand for no text.
 const UNUSED: u64 = 5;
 /// Tokens that end the model's turn whatever the file says of them, as other programs that run GGUF
-/// files have it: the metadata have room for one id, where Qwen3's `generation_config.json` has
-/// two.
-const ENDS: &[&str] = &["<|im_end|>", "<|endoftext|>"];
+/// files have it: the metadata have room for one id, where the `generation_config.json` of Qwen3 and
+/// of Llama 3 have two or three.
+const ENDS: &[&str] =
+    &["<|im_end|>", "<|endoftext|>", "<|eot_id|>", "<|eom_id|>", "<|end_of_text|>", "<｜end▁of▁sentence｜>"];
 
 /// The lists under `tokenizer.ggml`.
 pub struct GgmlVocabulary<'a> {
@@ -38,7 +92,7 @@ impl GgmlVocabulary<'_> {
     /// Makes the tokenizer.
     ///
     /// # Errors
-    /// Another algorithm than Qwen3's, or lists that do not fit together; each names the key.
+    /// Another algorithm than byte-level BPE, or lists that do not fit together; each names the key.
     pub fn tokenizer(&self) -> Result<Tokenizer, TextError> {
         Tokenizer::from_value("tokenizer.ggml", self.json()?)
     }
@@ -52,13 +106,18 @@ impl GgmlVocabulary<'_> {
 
     /// Makes a `tokenizer.json`.
     fn json(&self) -> Result<Map<String, Value>, TextError> {
-        if self.model != "gpt2" {
-            return wrong("tokenizer.ggml.model", format!("`{}` is not supported; `gpt2` is", self.model));
+        match self.model {
+            "gpt2" => {}
+            "llama" => {
+                let hint = "put the model's own tokenizer.json beside the file";
+                return wrong(
+                    "tokenizer.ggml.model",
+                    format!("`llama`, a SentencePiece vocabulary, is not read: {hint}"),
+                );
+            }
+            other => return wrong("tokenizer.ggml.model", format!("`{other}` is not supported; `gpt2` is")),
         }
-        if self.pre != "qwen2" {
-            let hint = "`qwen2` is (a tokenizer.json beside the file would be used instead)";
-            return wrong("tokenizer.ggml.pre", format!("`{}` is not supported; {hint}", self.pre));
-        }
+        let words = Words::named(self.pre)?;
         if self.types.len() != self.tokens.len() {
             let reason = format!("there are {} types for {} tokens", self.types.len(), self.tokens.len());
             return wrong("tokenizer.ggml.token_type", reason);
@@ -82,13 +141,10 @@ impl GgmlVocabulary<'_> {
         let fields = json!({
             "version": "1.0",
             "added_tokens": added,
-            "normalizer": {"type": "NFC"},
-            "pre_tokenizer": {"type": "Sequence", "pretokenizers": [
-                {"type": "Split", "pattern": {"Regex": SPLIT}, "behavior": "Isolated", "invert": false},
-                {"type": "ByteLevel", "add_prefix_space": false, "trim_offsets": true, "use_regex": false},
-            ]},
+            "normalizer": if words.nfc { json!({"type": "NFC"}) } else { Value::Null },
+            "pre_tokenizer": {"type": "Sequence", "pretokenizers": words.pre_tokenizers()},
             "decoder": {"type": "ByteLevel", "add_prefix_space": true, "trim_offsets": true, "use_regex": true},
-            "model": {"type": "BPE", "vocab": vocabulary, "merges": merges?},
+            "model": {"type": "BPE", "vocab": vocabulary, "merges": merges?, "ignore_merges": words.ignore_merges},
         });
         let Value::Object(fields) = fields else { unreachable!("an object was just made") };
         Ok(fields)
@@ -144,13 +200,54 @@ mod tests {
         assert_eq!(user_defined.tokenizer().unwrap().decode(&[3, 5, 6]), "ab<think>");
     }
 
+    /// Cuts a text into words: with every byte a token and no merges but those of whole words, a
+    /// word is one token.
+    fn words(pre: &'static str, text: &str) -> Vec<String> {
+        let json = json!({"type": "Sequence", "pretokenizers": Words::named(pre).unwrap().pre_tokenizers()});
+        let pre: tokenizers::PreTokenizerWrapper = serde_json::from_value(json).unwrap();
+        let mut text = tokenizers::PreTokenizedString::from(text);
+        tokenizers::PreTokenizer::pre_tokenize(&pre, &mut text).unwrap();
+        let splits = text.get_splits(tokenizers::OffsetReferential::Original, tokenizers::OffsetType::Byte);
+        splits.into_iter().map(|(word, ..)| word.replace('Ġ', " ").replace('Ċ', "\n")).collect()
+    }
+
+    #[test]
+    fn words_are_those_of_the_models() {
+        for pre in ["qwen2", "deepseek-r1-qwen"] {
+            assert_eq!(
+                words(pre, "It's 2026,  ok\n\nA"),
+                ["It", "'s", " ", "2", "0", "2", "6", ",", " ", " ok", "\n\n", "A"]
+            );
+        }
+        let llama = ["It", "'S", " ", "202", "6", ",", " ", " ok", "\n\n", "A"];
+        assert_eq!(words("llama-bpe", "It'S 2026,  ok\n\nA"), llama);
+        // GPT-2 knows endings in lower case only, and a blank belongs to a word or to nothing.
+        let smollm = ["It", "'", "S", " ", "2", "0", "2", "6", ",", " ", " ok", "\n", "\n", "A"];
+        assert_eq!(words("smollm", "It'S 2026,  ok\n\nA"), smollm);
+        assert_eq!(words("smollm", "it's x12"), ["it", "'s", " x", "1", "2"]);
+    }
+
+    #[test]
+    fn a_whole_word_is_one_token_where_merges_are_ignored() {
+        let ids = |pre| {
+            let vocabulary = GgmlVocabulary { pre, merges: Vec::new(), ..small() };
+            vocabulary.tokenizer().unwrap().encode_data("ab").unwrap()
+        };
+        assert_eq!((ids("llama-bpe"), ids("qwen2")), (vec![3], vec![0, 1]));
+    }
+
     #[test]
     fn lists_that_do_not_fit_are_refused() {
-        check(|v| v.model = "llama", "tokenizer.ggml.model: `llama` is not supported; `gpt2` is");
+        check(|v| v.model = "t5", "tokenizer.ggml.model: `t5` is not supported; `gpt2` is");
+        check(
+            |v| v.model = "llama",
+            "tokenizer.ggml.model: `llama`, a SentencePiece vocabulary, is not read: put the model's own tokenizer.json \
+            beside the file",
+        );
         check(
             |v| v.pre = "default",
-            "tokenizer.ggml.pre: `default` is not supported; `qwen2` is (a tokenizer.json beside \
-            the file would be used instead)",
+            "tokenizer.ggml.pre: `default` is not supported; `qwen2`, `deepseek-r1-qwen`, `llama-bpe` and `smollm` are \
+            (a tokenizer.json beside the file would be used instead)",
         );
         check(|v| v.types.truncate(3), "tokenizer.ggml.token_type: there are 3 types for 9 tokens");
         check(|v| v.types[1] = 6, "tokenizer.ggml.token_type: the token `b` has the type 6");

@@ -86,6 +86,11 @@ impl Tokenizer {
         if let Some(Value::Object(model)) = fields.get_mut("model") {
             model.insert("dropout".to_string(), Value::Null);
         }
+        if marks_first_word(fields.get("pre_tokenizer").unwrap_or(&Value::Null)) {
+            let reason = "`pre_tokenizer`: a `Metaspace` with the scheme `first` (a SentencePiece vocabulary) is not \
+                supported";
+            return Err(wrong(reason.to_string()));
+        }
         let added: Vec<AddedToken> =
             serde_json::from_value(added).map_err(|error| wrong(format!("`added_tokens`: {error}")))?;
         let plain: tokenizers::Tokenizer =
@@ -295,8 +300,39 @@ impl Tokenizer {
     }
 }
 
+/// Whether a pre-tokenizer marks the first word of a whole text and no other beginning. Text is
+/// tokenized here piece by piece, so that every piece would look like a first word.
+fn marks_first_word(pre_tokenizer: &Value) -> bool {
+    match &pre_tokenizer["pretokenizers"] {
+        Value::Array(sequence) => sequence.iter().any(marks_first_word),
+        _ => pre_tokenizer["type"] == "Metaspace" && pre_tokenizer["prepend_scheme"] == "first",
+    }
+}
+
 /// Whether no letter, digit or underscore touches `text[start..end]`.
 fn is_single_word(text: &str, start: usize, end: usize) -> bool {
     let is_word = |c: char| c.is_alphanumeric() || c == '_';
     !text[..start].ends_with(is_word) && !text[end..].starts_with(is_word)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_mark_of_the_first_word_alone_is_refused() {
+        let read = |scheme: &str| {
+            let metaspace = serde_json::json!({"type": "Metaspace", "replacement": "▁", "prepend_scheme": scheme});
+            let json = serde_json::json!({
+                "version": "1.0", "added_tokens": [], "normalizer": null, "decoder": null,
+                "pre_tokenizer": {"type": "Sequence", "pretokenizers": [metaspace]},
+                "model": {"type": "BPE", "vocab": {"a": 0}, "merges": []},
+            });
+            Tokenizer::from_json(json.to_string().as_bytes()).err().map(|error| error.to_string())
+        };
+        assert_eq!(read("always"), None);
+        let expected = "tokenizer.json: `pre_tokenizer`: a `Metaspace` with the scheme `first` (a SentencePiece \
+            vocabulary) is not supported";
+        assert_eq!(read("first").as_deref(), Some(expected));
+    }
 }

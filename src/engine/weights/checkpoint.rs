@@ -1,8 +1,9 @@
 //! The safetensors files of one model as one source of tensors.
 
+use super::block_scales::BlockScales;
 use super::header::{Entry, read_header, read_index};
 use super::number::Number;
-use super::{FileBytes, TensorSource, WeightFiles, WeightsError};
+use super::{FileBytes, Repacked, TensorSource, WeightFiles, WeightsError};
 use crate::base::Digest;
 use crate::kernels::{Format, Rows};
 use candle_core::{Device, Tensor};
@@ -121,6 +122,22 @@ impl Checkpoint {
         Ok((shard, entry))
     }
 
+    /// Reads the scales of a matrix of 8-bit floats; `None` for a tensor of another format.
+    fn block_scales(&mut self, name: &str, shape: &[usize]) -> Result<Option<BlockScales>, WeightsError> {
+        let Some((shard, entry)) = self.entries.get(name) else { return Ok(None) };
+        if entry.number != Number::F8E4m3 {
+            return Ok(None);
+        }
+        let beside = BlockScales::name(name);
+        let &[rows, columns] = shape else {
+            let reason = format!("the tensor `{name}` is no matrix, but stored as F8_E4M3");
+            return Err(WeightsError::Corrupt { file: self.shards[*shard].file.clone(), reason });
+        };
+        let shape = BlockScales::shape(rows, columns);
+        let scales = numbers(self.entry(&beside, &shape)?, None, 0..shape.iter().product())?;
+        Ok(Some(BlockScales::new(scales, columns)))
+    }
+
     /// Whether two tensors hold the same numbers.
     fn are_equal(&self, (shard, entry): &(usize, Entry), (other_shard, other): &(usize, Entry)) -> bool {
         if entry.shape != other.shape {
@@ -143,11 +160,18 @@ impl Checkpoint {
 
 /// Reads numbers `range` of a tensor, all of them finite. Their pages are given back: nobody reads
 /// a tensor twice.
-fn numbers(shard: &Shard, entry: &Entry, range: Range<usize>) -> Result<Vec<f32>, WeightsError> {
+fn numbers(
+    (shard, entry): (&Shard, &Entry),
+    scales: Option<&BlockScales>,
+    range: Range<usize>,
+) -> Result<Vec<f32>, WeightsError> {
     let size = entry.number.bytes();
     let place = entry.bytes.start + range.start * size..entry.bytes.start + range.end * size;
-    let numbers = entry.number.widen(&shard.bytes[place.clone()]);
+    let mut numbers = entry.number.widen(&shard.bytes[place.clone()]);
     shard.bytes.release(place);
+    if let Some(scales) = scales {
+        scales.scale(range, &mut numbers);
+    }
     if let Some(bad) = numbers.iter().find(|number| !number.is_finite()) {
         let reason = format!("the tensor `{}` holds the value {bad}", entry.name);
         return Err(WeightsError::Corrupt { file: shard.file.clone(), reason });
@@ -157,17 +181,21 @@ fn numbers(shard: &Shard, entry: &Entry, range: Range<usize>) -> Result<Vec<f32>
 
 impl TensorSource for Checkpoint {
     fn tensor(&mut self, name: &str, shape: &[usize]) -> Result<Tensor, WeightsError> {
-        let (shard, entry) = self.entry(name, shape)?;
-        let numbers = numbers(shard, entry, 0..shape.iter().product())?;
+        let scales = self.block_scales(name, shape)?;
+        let numbers = numbers(self.entry(name, shape)?, scales.as_ref(), 0..shape.iter().product())?;
         Ok(Tensor::from_vec(numbers, shape, &Device::Cpu)?)
     }
 
     fn matrix(&mut self, name: &str, (outputs, inputs): (usize, usize), format: Format) -> Result<Rows, WeightsError> {
-        let (shard, entry) = self.entry(name, &[outputs, inputs])?;
-        Rows::convert(format, inputs, outputs, |rows| numbers(shard, entry, rows.start * inputs..rows.end * inputs))
+        let scales = self.block_scales(name, &[outputs, inputs])?;
+        let place = self.entry(name, &[outputs, inputs])?;
+        Rows::convert(format, inputs, outputs, |rows| {
+            numbers(place, scales.as_ref(), rows.start * inputs..rows.end * inputs)
+        })
     }
 
     fn claim(&mut self, name: &str, shape: &[usize]) -> Result<(), WeightsError> {
+        self.block_scales(name, shape)?;
         self.entry(name, shape).map(|_| ())
     }
 
@@ -175,6 +203,7 @@ impl TensorSource for Checkpoint {
         match self.entries.get(name).map(|(_, entry)| entry.number) {
             Some(Number::F16) => Format::F16,
             Some(Number::Bf16) => Format::Bf16,
+            Some(Number::F8E4m3) => Format::Q8_0,
             Some(Number::F32) | None => Format::F32,
         }
     }
@@ -192,6 +221,13 @@ impl WeightFiles for Checkpoint {
     fn has_own_head(&self) -> bool {
         let [head, table] = [HEAD, TABLE].map(|name| self.entries.get(name));
         matches!((head, table), (Some(head), Some(table)) if !self.are_equal(head, table))
+    }
+
+    fn repacked(&self) -> Repacked {
+        let entries = self.used.iter().filter_map(|name| self.entries.get(name));
+        let eight_bit = entries.filter(|(_, entry)| entry.number == Number::F8E4m3);
+        let bytes: u64 = eight_bit.map(|(_, entry)| entry.bytes.len() as u64).sum();
+        Repacked { formats: if bytes > 0 { vec![("F8_E4M3", bytes)] } else { Vec::new() } }
     }
 
     fn zero_tensors(&self) -> Vec<String> {
@@ -273,5 +309,36 @@ mod tests {
         assert!(message().unwrap().ends_with(expected));
         write(SINGLE, &bytes(&["a"]));
         assert_eq!(message(), None);
+    }
+
+    #[test]
+    fn eight_bit_floats_are_scaled_by_blocks() {
+        // 1, 2, -1 and 0.5 in turns, in 130 rows of 200: blocks of 128 and what is left over.
+        let (rows, columns) = (130, 200);
+        let data: Vec<u8> = (0..rows * columns).map(|i| [0x38, 0x40, 0xB8, 0x30][i % 4]).collect();
+        let scales: Vec<u8> = [1.0f32, 10.0, 100.0, 1000.0].iter().flat_map(|scale| scale.to_le_bytes()).collect();
+        let open = |scales_shape: &[usize]| {
+            let matrix = TensorView::new(Dtype::F8_E4M3, vec![rows, columns], &data).unwrap();
+            let scales = TensorView::new(Dtype::F32, scales_shape.to_vec(), &scales).unwrap();
+            let bytes = safetensors::serialize([("a", matrix), ("a_scale_inv", scales)], None).unwrap();
+            Checkpoint::from_files(vec![("one".to_string(), FileBytes::Owned(bytes))]).unwrap()
+        };
+        let mut checkpoint = open(&[2, 2]);
+        let expected = |row: usize, column: usize| {
+            let scale = [[1.0, 10.0], [100.0, 1000.0]][row / 128][column / 128];
+            [1.0, 2.0, -1.0, 0.5][(row * columns + column) % 4] * scale
+        };
+        let found = checkpoint.tensor("a", &[rows, columns]).unwrap().to_vec2::<f32>().unwrap();
+        assert!((0..rows).all(|row| (0..columns).all(|column| found[row][column] == expected(row, column))));
+        assert_eq!(checkpoint.stored_format("a"), Format::Q8_0);
+        let packed = checkpoint.matrix("a", (rows, columns), Format::F32).unwrap();
+        assert!((0..rows).all(|row| packed.floats(row) == found[row]));
+        checkpoint.check_all_used(Leftover::Nothing).unwrap();
+        assert_eq!(checkpoint.repacked().formats, [("F8_E4M3", (rows * columns) as u64)]);
+        let message = |shape: &[usize]| open(shape).tensor("a", &[rows, columns]).unwrap_err().to_string();
+        assert_eq!(
+            message(&[1, 4]),
+            "the tensor `a_scale_inv` has the shape [1, 4]; the configuration calls for [2, 2]"
+        );
     }
 }

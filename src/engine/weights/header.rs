@@ -3,7 +3,7 @@
 //! nothing of candle.
 
 use super::WeightsError;
-use super::number::Number;
+use super::number::{Number, READABLE};
 use serde::de::{Error as _, MapAccess, Visitor};
 use serde::{Deserialize, Deserializer};
 use std::collections::HashSet;
@@ -114,12 +114,7 @@ fn checked(
 ) -> Result<Entry, WeightsError> {
     let corrupt = |reason: String| WeightsError::Corrupt { file: file.to_string(), reason };
     let Some(number) = Number::from_name(&raw.dtype) else {
-        return Err(WeightsError::Format {
-            file: file.to_string(),
-            name,
-            format: raw.dtype,
-            readable: "F32, F16 and BF16",
-        });
+        return Err(WeightsError::Format { file: file.to_string(), name, format: raw.dtype, readable: READABLE });
     };
     let size = raw.shape.iter().try_fold(number.bytes(), |size, &dim| size.checked_mul(dim));
     let (begin, end) = raw.data_offsets;
@@ -213,7 +208,7 @@ mod tests {
         check(
             r#"{"a":{"dtype":"I64","shape":[1],"data_offsets":[0,8]}}"#,
             8,
-            "m.safetensors: the tensor `a` is stored as I64; F32, F16 and BF16 can be read",
+            "m.safetensors: the tensor `a` is stored as I64; F32, F16, BF16 and F8_E4M3 can be read",
         );
         check(r#"{"a":{"dtype":"F32"}}"#, 0, "m.safetensors: the tensor `a` lacks one of dtype, shape, data_offsets");
     }

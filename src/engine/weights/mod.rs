@@ -4,6 +4,7 @@
 //! A source hands out tensors in f32 and matrices in any format, whatever the file holds.
 //! Nothing here knows what a tensor is for.
 
+mod block_scales;
 mod cache;
 mod checkpoint;
 mod error;
@@ -18,6 +19,7 @@ pub use cache::CachedWeights;
 pub use checkpoint::{Checkpoint, Leftover};
 pub use error::WeightsError;
 pub use files::{FileBytes, digest_bytes};
+pub(crate) use gguf::first_of_parts;
 pub use gguf::{GgufFile, Metadata};
 pub use random::RandomWeights;
 pub use watched::WatchedWeights;
@@ -67,6 +69,13 @@ pub trait TensorSource {
     fn contains(&self, name: &str) -> bool;
 }
 
+/// What is stored in formats that no kernel reads, and is therefore repacked.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub struct Repacked {
+    /// The formats' names, each with the bytes in the files.
+    pub formats: Vec<(&'static str, u64)>,
+}
+
 /// Tensors that come from files.
 pub trait WeightFiles: TensorSource {
     /// Returns the digests of the files' contents, in a fixed order.
@@ -74,6 +83,9 @@ pub trait WeightFiles: TensorSource {
 
     /// Whether there is an `lm_head.weight` that differs from the embedding.
     fn has_own_head(&self) -> bool;
+
+    /// Returns which of the tensors taken so far are stored in formats that no kernel reads.
+    fn repacked(&self) -> Repacked;
 
     /// Returns the names of the tensors taken so far that are entirely zero, biases apart.
     fn zero_tensors(&self) -> Vec<String>;

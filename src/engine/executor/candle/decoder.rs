@@ -87,13 +87,14 @@ impl Decoder {
         let qkv = layer.qkv_proj.forward(&rms_norm(x, &layer.input_layernorm, self.eps)?)?;
         let heads =
             |first: usize, count: usize| qkv.narrow(1, first * d, count * d)?.contiguous()?.reshape((1, t, count, d));
-        let rotated = |heads: Tensor, norm: &Tensor| {
-            rope_thd(&rms_norm(&heads, norm, self.eps)?, &step.cos, &step.sin)?.squeeze(0)
+        let rotated = |heads: Tensor, norm: Option<&Tensor>| {
+            let heads = norm.map_or(Ok(heads.clone()), |norm| rms_norm(&heads, norm, self.eps))?;
+            rope_thd(&heads, &step.cos, &step.sin)?.squeeze(0)
         };
-        let keys = rotated(heads(n_q, n_kv)?, &layer.k_norm)?;
+        let keys = rotated(heads(n_q, n_kv)?, layer.k_norm.as_ref())?;
         let values = heads(n_q + n_kv, n_kv)?.squeeze(0)?;
         cache.store(index, &step.places, [&keys, &values])?;
-        rotated(heads(0, n_q)?, &layer.q_norm)
+        rotated(heads(0, n_q)?, layer.q_norm.as_ref())
     }
 
     /// Returns the residual stream after a layer, whose attention gave `attended`.

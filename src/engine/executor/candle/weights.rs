@@ -3,7 +3,7 @@
 use super::matrix::Matrix;
 use crate::executor::DeviceError;
 use crate::kernels::Format;
-use crate::qwen3::{Config, Dtype, NormWeight, Projection, QWEN3, Tensors};
+use crate::qwen3::{Config, Dtype, NormWeight, Projection, Tensors};
 use crate::weights::{TensorSource, WeightsError};
 use candle_core::{Device, Tensor};
 
@@ -35,8 +35,9 @@ pub(super) struct Layer {
     pub(super) input_layernorm: Tensor,
     /// q_proj, k_proj and v_proj as one product.
     pub(super) qkv_proj: Matrix,
-    pub(super) q_norm: Tensor,
-    pub(super) k_norm: Tensor,
+    /// `None` in families without norms of heads, like `k_norm`.
+    pub(super) q_norm: Option<Tensor>,
+    pub(super) k_norm: Option<Tensor>,
     pub(super) o_proj: Matrix,
     pub(super) post_attention_layernorm: Tensor,
     /// gate_proj and up_proj as one product.
@@ -114,15 +115,16 @@ impl Loader<'_> {
     }
 
     fn layer(&mut self, layer: usize) -> Result<Layer, CandleError> {
+        let table = self.config.layer();
         Ok(Layer {
-            input_layernorm: self.norm(layer, &QWEN3.input_layernorm)?,
-            qkv_proj: self.matrix(layer, &QWEN3.qkv_proj)?,
-            q_norm: self.norm(layer, &QWEN3.q_norm)?,
-            k_norm: self.norm(layer, &QWEN3.k_norm)?,
-            o_proj: self.matrix(layer, &QWEN3.o_proj)?,
-            post_attention_layernorm: self.norm(layer, &QWEN3.post_attention_layernorm)?,
-            gate_up_proj: self.matrix(layer, &QWEN3.gate_up_proj)?,
-            down_proj: self.matrix(layer, &QWEN3.down_proj)?,
+            input_layernorm: self.norm(layer, &table.input_layernorm)?,
+            qkv_proj: self.matrix(layer, &table.qkv_proj)?,
+            q_norm: table.q_norm.as_ref().map(|weight| self.norm(layer, weight)).transpose()?,
+            k_norm: table.k_norm.as_ref().map(|weight| self.norm(layer, weight)).transpose()?,
+            o_proj: self.matrix(layer, &table.o_proj)?,
+            post_attention_layernorm: self.norm(layer, &table.post_attention_layernorm)?,
+            gate_up_proj: self.matrix(layer, &table.gate_up_proj)?,
+            down_proj: self.matrix(layer, &table.down_proj)?,
         })
     }
 }

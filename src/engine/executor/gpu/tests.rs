@@ -13,7 +13,7 @@ use crate::kernels::gpu::Weights;
 use crate::kernels::gpu::cuda::device;
 use crate::kernels::{Compute, KernelSet};
 use crate::qwen3::testing::{RandomTensors, plain_config};
-use crate::qwen3::{Config, Dtype, Model};
+use crate::qwen3::{Config, Dtype, Family, Model};
 use crate::schedule::{Limits, Scheduler};
 use crate::weights::RandomWeights;
 
@@ -145,7 +145,9 @@ fn on_this_machine(config: &Config, dtype: Dtype) -> GpuExecutor {
 }
 
 fn logits_are_those_of_the_cpu(allowed: &[(Dtype, f32)], device: impl Fn(&Config, Dtype) -> Option<GpuExecutor>) {
-    for config in [config(), Config { attention_bias: true, tie_word_embeddings: false, ..config() }] {
+    // Qwen2's heads have no norms, and its attention has three biases.
+    let qwen2 = Config { family: Family::Qwen2, attention_bias: true, ..config() };
+    for config in [config(), Config { attention_bias: true, tie_word_embeddings: false, ..config() }, qwen2] {
         for &(dtype, allowed) in allowed {
             let Some(mut device) = device(&config, dtype) else { return };
             let prompts = prompts(2, 70);

@@ -5,7 +5,7 @@ use super::repeated::{BLOCK_ROWS, Block, Blocks};
 use crate::executor::{DeviceError, OutOfMemory};
 use crate::kernels::gpu::{KernelRules, Packed, Weights as Packing};
 use crate::kernels::{Format, Rows};
-use crate::qwen3::{Config, Dtype, NormWeight, Projection, QWEN3, Tensors};
+use crate::qwen3::{Config, Dtype, NormWeight, Projection, Tensors};
 use crate::weights::{TensorSource, WeightsError};
 use rayon::prelude::*;
 
@@ -62,6 +62,7 @@ impl Matrix {
 pub(super) struct Layer {
     pub(super) input_layernorm: Address,
     pub(super) qkv: Matrix,
+    /// None in families without norms of heads, like `k_norm`.
     pub(super) q_norm: Address,
     pub(super) k_norm: Address,
     pub(super) o: Matrix,
@@ -175,17 +176,18 @@ struct Loader<'a> {
 
 impl Loader<'_> {
     fn layer(&mut self, config: &Config, layer: usize) -> Result<Layer, LoadError> {
-        let qkv = self.projection(config, layer, &QWEN3.qkv_proj)?;
-        let o = self.projection(config, layer, &QWEN3.o_proj)?;
-        let gate_up = self.gated(config, layer, &QWEN3.gate_up_proj)?;
-        let down = self.projection(config, layer, &QWEN3.down_proj)?;
+        let table = config.layer();
+        let qkv = self.projection(config, layer, &table.qkv_proj)?;
+        let o = self.projection(config, layer, &table.o_proj)?;
+        let gate_up = self.gated(config, layer, &table.gate_up_proj)?;
+        let down = self.projection(config, layer, &table.down_proj)?;
         Ok(Layer {
-            input_layernorm: self.norm(config, layer, &QWEN3.input_layernorm)?,
+            input_layernorm: self.norm(config, layer, &table.input_layernorm)?,
             qkv,
-            q_norm: self.norm(config, layer, &QWEN3.q_norm)?,
-            k_norm: self.norm(config, layer, &QWEN3.k_norm)?,
+            q_norm: self.head_norm(config, layer, table.q_norm.as_ref())?,
+            k_norm: self.head_norm(config, layer, table.k_norm.as_ref())?,
             o,
-            post_attention_layernorm: self.norm(config, layer, &QWEN3.post_attention_layernorm)?,
+            post_attention_layernorm: self.norm(config, layer, &table.post_attention_layernorm)?,
             gate_up,
             down,
         })
@@ -194,6 +196,11 @@ impl Loader<'_> {
     fn norm(&mut self, config: &Config, layer: usize, weight: &NormWeight) -> Result<Address, LoadError> {
         let (name, size) = weight.weight(config, layer);
         self.vector(&name, size)
+    }
+
+    /// The norm of heads, or none in families that have none.
+    fn head_norm(&mut self, config: &Config, layer: usize, weight: Option<&NormWeight>) -> Result<Address, LoadError> {
+        weight.map_or(Ok(Address::NONE), |weight| self.norm(config, layer, weight))
     }
 
     fn vector(&mut self, name: &str, size: usize) -> Result<Address, LoadError> {

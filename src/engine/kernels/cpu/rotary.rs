@@ -16,8 +16,13 @@ pub(crate) struct Norms<'a> {
     pub(crate) eps: f32,
 }
 
-/// Processes one token.
-pub(in crate::kernels) struct RotaryTask<'a> {
+impl Norms<'_> {
+    /// Stands for no norms.
+    pub(in crate::kernels) const NONE: Self = Self { query: &[], key: &[], eps: 0.0 };
+}
+
+/// Processes one token. Where heads are not `NORMED`, the norms are not read.
+pub(in crate::kernels) struct RotaryTask<'a, const NORMED: bool> {
     /// The token's row of q, k and v heads; queries change in place.
     pub(in crate::kernels) row: *mut f32,
     pub(in crate::kernels) norms: Norms<'a>,
@@ -31,7 +36,7 @@ pub(in crate::kernels) struct RotaryTask<'a> {
     pub(in crate::kernels) values: *mut u8,
 }
 
-impl Kernel for RotaryTask<'_> {
+impl<const NORMED: bool> Kernel for RotaryTask<'_, NORMED> {
     type Output = ();
 
     #[inline(always)]
@@ -41,9 +46,11 @@ impl Kernel for RotaryTask<'_> {
         // SAFETY: the row has n_q + 2 n_kv heads, and the slot lies in the layer.
         unsafe {
             for head in 0..n_q + n_kv {
-                let weight = if head < n_q { self.norms.query } else { self.norms.key };
                 let x = self.row.add(head * d);
-                rms_norm::<S>(x, weight, self.norms.eps, x);
+                if NORMED {
+                    let weight = if head < n_q { self.norms.query } else { self.norms.key };
+                    rms_norm::<S>(x, weight, self.norms.eps, x);
+                }
                 rotate::<S>(x, self.cos, self.sin);
             }
             for head in 0..n_kv {

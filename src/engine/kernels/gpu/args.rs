@@ -68,6 +68,7 @@ pub(crate) struct AddNorm {
 #[derive(Clone, Copy)]
 pub(crate) struct Rotate {
     pub(crate) qkv: *const c_void,
+    /// Null in families without norms of heads, like `k_norm`.
     pub(crate) q_norm: *const f32,
     pub(crate) k_norm: *const f32,
     pub(crate) cos: *const f32,

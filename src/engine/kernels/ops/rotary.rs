@@ -61,8 +61,25 @@ pub(crate) fn rotary_periods(d: usize, theta: f64) -> impl Iterator<Item = f32> 
 }
 
 /// Norms and rotates the queries of `qkv [t, (n_q + 2 n_kv) * d]` in place; norms and rotates the
-/// keys, and stores keys and values in `slots`. The tables of `rotary` must reach every position.
+/// keys, and stores keys and values in `slots`. Without `norms` heads are rotated only. The tables
+/// of `rotary` must reach every position.
 pub(crate) fn rotate_and_store(
+    compute: &Compute,
+    qkv: &mut Matrix,
+    norms: Option<Norms<'_>>,
+    rotary: &Rotary,
+    places: (&[u32], &[u32]),
+    shape: KvShape,
+    layer: &mut KvLayer,
+) {
+    match norms {
+        Some(norms) => rotate_rows::<true>(compute, qkv, norms, rotary, places, shape, layer),
+        None => rotate_rows::<false>(compute, qkv, Norms::NONE, rotary, places, shape, layer),
+    }
+}
+
+/// Does the work for heads that have norms, or for heads that have none.
+fn rotate_rows<const NORMED: bool>(
     compute: &Compute,
     qkv: &mut Matrix,
     norms: Norms<'_>,
@@ -90,7 +107,8 @@ pub(crate) fn rotate_and_store(
             // SAFETY: every row has one task and a slot of its own, checked above.
             unsafe {
                 let row = qkv.get().add(row * width);
-                compute.kernels().run(RotaryTask { row, norms, cos, sin, slot, shape, keys, values });
+                let task = RotaryTask::<NORMED> { row, norms, cos, sin, slot, shape, keys, values };
+                compute.kernels().run(task);
             }
         }
     });

@@ -1,5 +1,6 @@
 //! The bytes of GGUF tensors as numbers.
 
+use super::dequantize::{iq4_nl, iq4_xs, q2_k, q3_k, q4_0, q4_1, q5_0, q5_1, q5_k, q6_k};
 use super::kind::Kind;
 use crate::kernels::{Format, Rows};
 use crate::weights::number::Number;
@@ -10,8 +11,6 @@ use rayon::prelude::*;
 const TASK_BLOCKS: usize = 1 << 14;
 /// Numbers that are compared with zero at a time.
 const GROUP_NUMBERS: usize = 256;
-const Q6K_BYTES: usize = 210;
-const Q6K_NUMBERS: usize = 256;
 
 /// Returns the numbers of whole rows of `width`.
 pub(super) fn numbers(kind: Kind, width: usize, bytes: &[u8]) -> Vec<f32> {
@@ -25,8 +24,26 @@ pub(super) fn numbers(kind: Kind, width: usize, bytes: &[u8]) -> Vec<f32> {
         Kind::Bf16 => Number::Bf16.widen(bytes),
         Kind::Q8_0 => from_rows(Format::Q8_0),
         Kind::Q4K => from_rows(Format::Q4K),
-        Kind::Q6K => bytes.as_chunks::<Q6K_BYTES>().0.iter().flat_map(q6k_floats).collect(),
+        Kind::Q4_0 => from_blocks(bytes, q4_0),
+        Kind::Q4_1 => from_blocks(bytes, q4_1),
+        Kind::Q5_0 => from_blocks(bytes, q5_0),
+        Kind::Q5_1 => from_blocks(bytes, q5_1),
+        Kind::Q2K => from_blocks(bytes, q2_k),
+        Kind::Q3K => from_blocks(bytes, q3_k),
+        Kind::Q5K => from_blocks(bytes, q5_k),
+        Kind::Q6K => from_blocks(bytes, q6_k),
+        Kind::Iq4Nl => from_blocks(bytes, iq4_nl),
+        Kind::Iq4Xs => from_blocks(bytes, iq4_xs),
     }
+}
+
+fn from_blocks<const BYTES: usize, const NUMBERS: usize>(
+    bytes: &[u8],
+    numbers: impl Fn(&[u8; BYTES]) -> [f32; NUMBERS],
+) -> Vec<f32> {
+    let mut all = Vec::with_capacity(bytes.len() / BYTES * NUMBERS);
+    bytes.as_chunks::<BYTES>().0.iter().for_each(|block| all.extend(numbers(block)));
+    all
 }
 
 /// Whether all numbers are zero. Stops at the first group of blocks with another one.
@@ -49,29 +66,12 @@ pub(super) fn non_finite(kind: Kind, bytes: &[u8]) -> Option<f32> {
 }
 
 fn bad_in_block(kind: Kind, block: &[u8]) -> Option<f32> {
-    let half = |at: usize| f16::from_le_bytes([block[at], block[at + 1]]).to_f32();
     let bad = |number: f32| (!number.is_finite()).then_some(number);
     match kind {
         Kind::F32 => bad(f32::from_le_bytes(std::array::from_fn(|i| block[i]))),
         Kind::Bf16 => bad(f32::from_le_bytes([0, 0, block[0], block[1]])),
-        Kind::F16 | Kind::Q8_0 => bad(half(0)),
-        Kind::Q4K => bad(half(0)).or_else(|| bad(half(2))),
-        Kind::Q6K => bad(half(Q6K_BYTES - 2)),
+        _ => kind.factors().iter().find_map(|&at| bad(f16::from_le_bytes([block[at], block[at + 1]]).to_f32())),
     }
-}
-
-/// Returns 256 numbers. The block holds the lower four bits of each (128 bytes), the upper two (64
-/// bytes), 16 signed scales, one f16 factor. Each half of the block packs its numbers `l`,
-/// `l + 32`, `l + 64` and `l + 96` (`l < 32`) into the same byte of the upper bits.
-fn q6k_floats(block: &[u8; Q6K_BYTES]) -> [f32; Q6K_NUMBERS] {
-    let factor = f16::from_le_bytes([block[208], block[209]]).to_f32();
-    std::array::from_fn(|i| {
-        let (half, quarter, l) = (i / 128, i % 128 / 32, i % 32);
-        let low = block[half * 64 + quarter % 2 * 32 + l] >> (quarter / 2 * 4) & 15;
-        let high = block[128 + half * 32 + l] >> (quarter * 2) & 3;
-        let scale = block[192 + i / 16].cast_signed();
-        factor * f32::from(scale) * f32::from((low | high << 4).cast_signed() - 32)
-    })
 }
 
 #[cfg(test)]
@@ -105,11 +105,36 @@ mod tests {
     #[test]
     fn scales_that_are_no_numbers_are_found() {
         let infinite = f16::INFINITY.to_le_bytes();
-        for (kind, at) in [(Kind::Q8_0, 0), (Kind::Q4K, 0), (Kind::Q4K, 2), (Kind::Q6K, 208), (Kind::F16, 0)] {
+        let places = Kind::ALL.into_iter().flat_map(|kind| kind.factors().iter().map(move |&at| (kind, at)));
+        for (kind, at) in places {
             let mut bytes = vec![0; 3 * kind.block_bytes()];
             let at = 2 * kind.block_bytes() + at;
             bytes[at..at + 2].copy_from_slice(&infinite);
             assert_eq!(non_finite(kind, &bytes), Some(f32::INFINITY), "{kind:?}");
+        }
+    }
+
+    #[derive(serde::Deserialize)]
+    struct Golden {
+        bytes: String,
+        numbers: Vec<f32>,
+    }
+
+    #[test]
+    fn every_quantized_format_is_read_as_the_package_gguf_reads_it() {
+        let golden = include_str!(concat!(env!("CARGO_MANIFEST_DIR"), "/../../tests/golden/blocks.json"));
+        let golden: std::collections::BTreeMap<String, Golden> = serde_json::from_str(golden).unwrap();
+        let quantized = || Kind::ALL.into_iter().filter(|kind| kind.block() > 1);
+        assert_eq!(golden.len(), quantized().count());
+        for kind in quantized() {
+            let Golden { bytes, numbers: expected } = &golden[kind.name()];
+            let digits: Vec<u8> = bytes.bytes().map(|digit| (digit as char).to_digit(16).unwrap() as u8).collect();
+            let bytes: Vec<u8> = digits.chunks(2).map(|pair| pair[0] << 4 | pair[1]).collect();
+            assert_eq!(expected.len(), bytes.len() / kind.block_bytes() * kind.block());
+            let found = numbers(kind, kind.block(), &bytes);
+            let bits = |numbers: &[f32]| numbers.iter().map(|number| number.to_bits()).collect::<Vec<_>>();
+            assert_eq!(bits(&found), bits(expected), "{kind:?}");
+            assert_eq!(non_finite(kind, &bytes), None);
         }
     }
 }

@@ -50,9 +50,6 @@ pub(super) fn read_header(file: &str, bytes: &[u8]) -> Result<Header, WeightsErr
     let (tensor_count, key_count) = read_counts(&mut reader, bytes).map_err(corrupt)?;
     let metadata = read_metadata(&mut reader, key_count).map_err(corrupt)?;
     let view = Metadata { file, bytes, values: &metadata };
-    if let Some(parts) = view.whole("split.count")?.filter(|parts| *parts > 1) {
-        return Err(corrupt(format!("one of {parts} parts of a model; join them with `llama-gguf-split --merge`")));
-    }
     let alignment = view.whole("general.alignment")?.unwrap_or(DEFAULT_ALIGNMENT);
     if !alignment.is_power_of_two() {
         return Err(corrupt(format!("the key `general.alignment`: {alignment} is not a power of two")));

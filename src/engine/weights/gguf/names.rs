@@ -1,6 +1,4 @@
-//! Hugging Face's tensor names of a Qwen3 to those of GGUF. The projections for queries and keys
-//! lie in the same order in both: the permutation that GGUF files of Llama have is not applied to
-//! `qwen3`.
+//! Hugging Face's tensor names of dense decoders to those of GGUF.
 
 /// Modules of a layer.
 const MODULES: &[(&str, &str)] = &[
@@ -17,7 +15,7 @@ const MODULES: &[(&str, &str)] = &[
     ("post_attention_layernorm", "ffn_norm"),
 ];
 
-/// The GGUF name of a tensor; a name that is none of a Qwen3 stays as it is, so that messages show
+/// The GGUF name of a tensor; a name that is none of a decoder stays as it is, so that messages show
 /// what was asked for.
 pub(super) fn gguf_name(name: &str) -> String {
     match name {
