@@ -13,6 +13,7 @@ mod options;
 mod prompts;
 mod section;
 mod settings;
+mod templates;
 mod tree;
 
 #[cfg(test)]
