@@ -102,7 +102,7 @@ fn optimizer(settings: &Settings, id: AgentId) -> Length {
             answer: Some(""),
             truncated: true,
             unparsable: true,
-            verdicts: Some(Verdicts { local: LOST, lookahead: LOST, global: LOST }),
+            verdicts: Some(Verdicts { local: BETTER, lookahead: BETTER, global: BETTER }),
             ..Evidence::default()
         };
         let brief = OptimizerInput {
@@ -126,8 +126,8 @@ fn optimizer(settings: &Settings, id: AgentId) -> Length {
     Length::bytes(frame(0) + prompt(settings, id) + shown * (texts * options.propose.excerpt_bytes + around))
 }
 
-/// A lost comparison, the longest verdict.
-const LOST: Option<Ordering> = Some(Ordering::Less);
+/// The verdict with the longest word.
+const BETTER: Option<Ordering> = Some(Ordering::Greater);
 
 fn judge(settings: &Settings, id: AgentId) -> Length {
     let options = &settings.options.judge;

@@ -40,7 +40,7 @@ impl Case {
     /// The part of `trace` that concerns `agent`, with the verdicts of `sample`.
     pub fn of(graph: &Graph, agent: AgentId, trace: &Trace, sample: Option<&SampleReward>) -> Self {
         let run = trace.run(agent);
-        let is_blank = run.is_blank();
+        let has_output = !run.overflow && !run.cut_in_reasoning;
         let successor = |id: AgentId| (graph.agent(id).name.clone(), trace.output(id).to_string());
         Self {
             question: trace.question.clone(),
@@ -51,7 +51,7 @@ impl Case {
             overflow: run.overflow,
             cut_in_reasoning: run.cut_in_reasoning,
             truncated: run.truncated,
-            unparsable: !is_blank && needs_answer(graph, agent) && last_tagged(&run.output, ANSWER_TAG).is_none(),
+            unparsable: has_output && needs_answer(graph, agent) && last_tagged(&run.output, ANSWER_TAG).is_none(),
             verdicts: sample.map(Verdicts::of),
         }
     }
@@ -62,10 +62,11 @@ impl Case {
             && (&self.successors, &self.answer) == (&other.successors, &other.answer)
     }
 
-    /// Whether something about the output is to be mended: it is cut, lacks its answer, or lost a
-    /// comparison.
+    /// Whether something about the output is to be mended: it is cut or empty, lacks its answer, or
+    /// lost a comparison.
     pub fn failed(&self) -> bool {
-        let is_faulty = self.overflow || self.cut_in_reasoning || self.truncated || self.unparsable;
+        let is_empty = self.output.trim().is_empty();
+        let is_faulty = is_empty || self.truncated || self.unparsable;
         is_faulty || self.verdicts.is_some_and(|verdicts| verdicts.lost())
     }
 }
@@ -95,6 +96,8 @@ pub fn is_success(sample: &SampleReward) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::base::Digest;
+    use crate::rollout::{AgentRun, fixture};
 
     fn sample(local: f64, lookahead: Option<f64>, global: Option<f64>) -> SampleReward {
         SampleReward { item: 0, local: Some(local), lookahead, global, joint: 0.0 }
@@ -119,5 +122,33 @@ mod tests {
         check(0.0, Some(0.0), Some(0.0), (false, false));
         // A terminal agent has one comparison only, so it is never misaligned.
         check(1.0, None, None, (false, true));
+    }
+
+    #[test]
+    fn an_output_without_the_answer_that_is_read_is_unparsable() {
+        let check = |view, frozen: &[&str], output: &str, expected| {
+            let graph = fixture::graph("ab", &[(0, 1, view)]);
+            let mut agents = graph.agents().to_vec();
+            agents[0].frozen = frozen.iter().map(ToString::to_string).collect();
+            agents[0].seed_prompt = crate::prompt::Template::new(format!("{} {{question}}", frozen.concat()));
+            let graph = Graph::new(agents, graph.edges().to_vec(), 1000).unwrap();
+            let run = |output: &str| {
+                let (context, input) = (String::new(), Digest::of(b""));
+                let (overflow, cut_in_reasoning, truncated) = (false, false, false);
+                let output = output.to_string();
+                Arc::new(AgentRun { context, output, summary: None, overflow, cut_in_reasoning, truncated, input })
+            };
+            let trace = Trace::new(0, "q".into(), vec![run(output), run("b")]);
+            assert_eq!(
+                Case::of(&graph, AgentId(0), &trace, None).unparsable,
+                expected,
+                "{view:?} {frozen:?} {output:?}"
+            );
+        };
+        check(EdgeView::Raw, &[], "7", false);
+        check(EdgeView::Extracted, &[], "7", true);
+        check(EdgeView::Extracted, &[], "<answer>7</answer>", false);
+        check(EdgeView::Raw, &["<answer>A</answer>"], "7", true);
+        check(EdgeView::Raw, &["<answer>A</answer>"], "", true);
     }
 }

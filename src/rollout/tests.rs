@@ -4,7 +4,7 @@
 use super::fixture::{OVERFLOW, SlowModel, graph, text};
 use super::*;
 use crate::base::{AgentId, Digest};
-use crate::chat::{ChatError, ChatModel, Completion, ScriptedModel, Usage};
+use crate::chat::{ChatError, ChatModel, Completion, FinishReason, ScriptedModel, Usage};
 use crate::graph::EdgeView::{Extracted, Raw, Summary};
 use crate::graph::{EdgeView, Graph};
 use crate::prompt::Template;
@@ -161,6 +161,21 @@ fn an_output_that_ends_in_its_reasoning_is_empty_and_counted() {
     assert!(traces[1].run(AgentId(0)).cut_in_reasoning && traces[1].run(AgentId(0)).is_blank());
     assert!(traces[1].was_cut_in_reasoning() && !traces[0].was_cut_in_reasoning());
     assert_eq!((runner.cut_in_reasoning(), runner.overflows()), (1, 0));
+}
+
+#[test]
+fn an_output_at_its_token_limit_is_marked_as_truncated() {
+    let model = ScriptedModel::thinking(|request| {
+        let finish_reason = if text(request).contains("long") { FinishReason::Length } else { FinishReason::Stop };
+        Completion { finish_reason, ..Completion::of("out", Usage::default()) }
+    });
+    let runner = runner(&graph("a", &[]), Arc::new(model));
+    let marks = ["short", "long"].map(|question| {
+        let trace = run_one(&runner, question);
+        let run = trace.run(AgentId(0));
+        (run.truncated, run.is_blank())
+    });
+    assert_eq!(marks, [(false, false), (true, false)]);
 }
 
 #[test]

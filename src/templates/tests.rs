@@ -1,7 +1,7 @@
 //! What the language does with right and wrong files, and that the program's own sets are sound.
 
 use super::*;
-use expect_test::{Expect, expect};
+use expect_test::{Expect, expect, expect_file};
 use std::collections::BTreeMap;
 
 const SPECS: &[SlotSpec] = &[
@@ -218,4 +218,38 @@ fn each_request_is_of_the_set_for_its_model() {
     let mixed = Templates::of_models(["embedded:triage", "Qwen3-8B", "embedded:triage"], None).unwrap();
     assert_eq!((&mixed.summary, &mixed.judge), (&terse.summary, &terse.judge));
     assert_eq!(mixed.optimizer, standard.optimizer);
+}
+
+/// Adds one row for each slot, and those of a list's entries below it.
+fn rows(specs: &[SlotSpec], depth: usize, out: &mut String) {
+    for spec in specs {
+        let (mark, inner): (&str, &[SlotSpec]) = match spec.holds {
+            Holds::Text => ("", &[]),
+            Holds::Flag => ("#", &[]),
+            Holds::List(inner) => ("#", inner),
+        };
+        let indent = "&emsp;".repeat(depth);
+        let needed = if spec.needed { "yes" } else { "" };
+        out.push_str(&format!("| {indent}`{{{mark}{}}}` | {needed} | {} |\n", spec.name, spec.about));
+        rows(inner, depth + 1, out);
+    }
+}
+
+/// `UPDATE_EXPECT=1 cargo test --lib templates` writes the tables anew.
+#[test]
+fn the_documentation_has_every_slot() {
+    let docs = include_str!("../../docs/templates.md");
+    let mut text = String::new();
+    let mut rest = docs;
+    for (file, specs) in [("optimizer.txt", OPTIMIZER), ("judge.txt", JUDGE), ("summary.txt", SUMMARY)] {
+        let begin = format!("<!-- slots of {file} -->\n");
+        let (before, after) = rest.split_once(&begin).expect("the file has a table");
+        let (_, after) = after.split_once("<!-- end of slots -->").expect("a table has an end");
+        let mut table = "\n| slot | needed | what it holds |\n| --- | --- | --- |\n".to_string();
+        rows(specs, 0, &mut table);
+        text.push_str(&format!("{before}{begin}{table}\n<!-- end of slots -->"));
+        rest = after;
+    }
+    text.push_str(rest);
+    expect_file!["../../docs/templates.md"].assert_eq(&text);
 }

@@ -209,7 +209,8 @@ fn preference(preferences: &Preferences, message: &str) -> f64 {
         let start = message.find(from).expect("the message has its parts") + from.len();
         &message[start..start + message[start..].find(to).expect("the message has its parts")]
     };
-    let role = between("Task: ", "\n");
+    // "Task: " or "The agent's task: ".
+    let role = between("ask: ", "\n");
     let quality = |text: &str| -> f64 {
         preferences
             .iter()
