@@ -44,6 +44,8 @@ pub mod graph;
 pub mod prompt;
 #[doc(hidden)]
 pub mod store;
+#[doc(hidden)]
+pub mod templates;
 
 #[doc(hidden)]
 pub mod cache;
@@ -108,3 +110,5 @@ pub use rollout::Prompts;
 pub use run::{ChainError, Optimizer, chain};
 #[doc(inline)]
 pub use search::{Options, SearchError, SearchOptions, SearchResult};
+#[doc(inline)]
+pub use templates::Templates;

@@ -132,6 +132,9 @@ fn a_finished_run_is_kept_and_a_forced_one_comes_from_the_cache() {
     let resumed = workspace.run("run", &["--resume"]);
     assert_eq!(code(&resumed), 2);
     assert!(stderr(&resumed).contains("nothing to resume"), "{}", stderr(&resumed));
+    let other = workspace.run("run", &["--resume", "--set", "templates.set=standard"]);
+    assert_eq!(code(&other), 2);
+    assert!(stderr(&other).contains("was made with other settings"), "{}", stderr(&other));
 
     let forced = workspace.run("run", &["--force"]);
     assert_eq!(code(&forced), 0, "{}", stderr(&forced));

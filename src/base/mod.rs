@@ -3,6 +3,7 @@
 
 mod cancel;
 mod clock;
+mod hint;
 mod ids;
 #[cfg(test)]
 pub(crate) mod json_schema;
@@ -10,6 +11,7 @@ mod stage;
 
 pub use cancel::CancelToken;
 pub use clock::{Stopwatch, processor_seconds};
+pub use hint::hint;
 pub use ids::AgentId;
 pub use maspo_engine::base::{
     Bound, Bounded, Digest, Hasher, Number, OutOfBounds, Placeholder, Rule, Seed, digest_json,

@@ -5,9 +5,12 @@ use crate::base::AgentId;
 use crate::chat::ModelRole;
 use crate::config::Settings;
 use crate::graph::{Edge, EdgeView};
-use crate::judge::template::{Question, ReplyForm};
+use crate::judge::template::{Answer, Question, ReplyForm};
 use crate::judge::{self, JudgeMode};
-use crate::propose;
+use crate::misalignment::Verdicts;
+use crate::propose::template::{Evidence, OptimizerInput};
+use crate::propose::{self, MAX_CHANGE_BYTES, MAX_TRIED, Tried};
+use std::cmp::Ordering;
 
 /// The bytes of English text per token, on the low side for byte-level vocabularies of Qwen's size.
 const BYTES_PER_TOKEN: usize = 3;
@@ -86,34 +89,58 @@ fn worker(settings: &Settings, id: AgentId) -> Length {
 fn optimizer(settings: &Settings, id: AgentId) -> Length {
     let (graph, options) = (&settings.graph, &settings.options);
     let agent = graph.agent(id);
-    let brief = propose::template::OptimizerInput {
-        agent: &agent.name,
-        role: &agent.role,
-        parent: "",
-        slots: &[],
-        frozen: &agent.frozen,
-        traces: Vec::new(),
-        cases: Vec::new(),
-        excerpt_bytes: options.propose.excerpt_bytes,
+    let templates = &settings.templates().optimizer;
+    let successors = graph.successors(id);
+    let tried = vec![Tried { change: "x".repeat(MAX_CHANGE_BYTES), reward: 0.0 }; MAX_TRIED];
+    let assignment = templates.assignments.iter().max_by_key(|assignment| assignment.instruction.len());
+    // Everything around the quoted texts, with so many traces.
+    let frame = |traces: usize| -> usize {
+        let evidence = Evidence {
+            context: " ",
+            output: " ",
+            successors: successors.iter().map(|id| (graph.agent(*id).name.as_str(), "")).collect(),
+            answer: Some(""),
+            truncated: true,
+            unparsable: true,
+            verdicts: Some(Verdicts { local: BETTER, lookahead: BETTER, global: BETTER }),
+            ..Evidence::default()
+        };
+        let brief = OptimizerInput {
+            agent: &agent.name,
+            role: &agent.role,
+            team: Some(graph),
+            frozen: &agent.frozen,
+            traces: vec![evidence; traces],
+            tried: &tried,
+            assignment,
+            max_prompt_bytes: options.propose.max_prompt_bytes,
+            ..OptimizerInput::default()
+        };
+        propose::template::render(templates, &brief).iter().map(|message| message.content.len()).sum()
     };
-    let frame: usize = propose::template::render(&brief).iter().map(|message| message.content.len()).sum();
     // Input, context, output, final answer and the outputs of the successors, each with its fence
     // and heading.
-    let texts = 4 + graph.successors(id).len();
+    let texts = 4 + successors.len();
+    let around = (frame(1) - frame(0)).max(40 * texts);
     let shown = options.propose.traces + options.misalignment.shown;
-    Length::bytes(frame + prompt(settings, id) + shown * texts * (options.propose.excerpt_bytes + 40))
+    Length::bytes(frame(0) + prompt(settings, id) + shown * (texts * options.propose.excerpt_bytes + around))
 }
+
+/// The verdict with the longest word.
+const BETTER: Option<Ordering> = Some(Ordering::Greater);
 
 fn judge(settings: &Settings, id: AgentId) -> Length {
     let options = &settings.options.judge;
-    let asked = Question { role: &settings.graph.agent(id).role, question: "", context: Some("") };
+    let agent = settings.graph.agent(id);
+    let asked = Question { role: &agent.role, question: "", context: Some(""), frozen: &agent.frozen };
     let rubric = options.rubrics.iter().max_by_key(|rubric| rubric.len()).map_or("", String::as_str);
     let form = match options.mode {
         JudgeMode::Text => ReplyForm::Tagged,
         JudgeMode::Logit => ReplyForm::Letter,
         JudgeMode::Coin => return Length::default(),
     };
-    let messages = judge::template::render(&asked, rubric, "", "", form);
+    let answers = [Answer { text: "", truncated: true }; 2];
+    let messages = judge::template::render(&settings.templates().judge, &asked, rubric, answers, form);
     let frame = Length::bytes(messages.iter().map(|message| message.content.len()).sum());
     let answers = output(settings, id).plus(output(settings, id));
     frame.plus(question(settings)).plus(context(settings, id)).plus(answers)

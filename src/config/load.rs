@@ -5,7 +5,7 @@ use super::models::ModelSpec;
 use super::section::{Faults, Section, line_column};
 use super::settings::Settings;
 use super::tree::{Node, Value};
-use super::{agents, context, data, models, options};
+use super::{agents, context, data, models, options, templates};
 use crate::base::Seed;
 use crate::chat::ModelRole;
 use crate::graph::Graph;
@@ -73,11 +73,13 @@ fn settings(root: &Section<'_>, skip_bad_rows: bool, check: ModelCheck) -> Optio
     let name = name(root, file);
     let seed = Seed(root.get("seed").unwrap_or(1));
     let models = models::read(root, check == ModelCheck::Files);
-    let options = options::read(root);
+    let mut options = options::read(root);
+    let templates = templates::read(root, models.as_ref());
     let engine = options::read_engine(root);
     let graph = agents::read(root, options.propose.max_prompt_bytes);
     let data = data::read(root, skip_bad_rows);
     let (models, graph, data) = (models?, graph?, data?);
+    options.templates = Some(templates?);
     let mut warnings = data.warnings;
     if check == ModelCheck::Files {
         warnings.extend(context::check(root, &models, &graph, &options));

@@ -14,6 +14,7 @@ mod prompts;
 mod scorer;
 mod section;
 mod settings;
+mod templates;
 mod tree;
 
 #[cfg(test)]

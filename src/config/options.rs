@@ -20,6 +20,8 @@ pub(super) fn read(root: &Section<'_>) -> Options {
         misalignment: section(root, check_misalignment),
         propose: section(root, |_, _| {}),
         rollout: section(root, |_, _| {}),
+        // `[templates]` is no struct of options.
+        templates: None,
     }
 }
 

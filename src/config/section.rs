@@ -5,6 +5,7 @@ use super::deserialize::{Entries, Problem, ValueError};
 use super::error::{ConfigError, Excerpt, Place};
 use super::tree::{Entry, Mark, Node, Table, Value};
 use crate::base::Rule;
+pub(super) use crate::base::hint;
 use serde::de::DeserializeOwned;
 use serde::de::value::MapAccessDeserializer;
 use std::cell::RefCell;
@@ -274,19 +275,6 @@ impl<'a> Section<'a> {
 
     pub(super) fn full(&self, key: &str) -> String {
         if self.path.is_empty() { key.to_string() } else { format!("{}.{key}", self.path) }
-    }
-}
-
-/// Suggests the nearest of the known names, or lists all of them.
-pub(super) fn hint<'a>(name: &str, known: impl Iterator<Item = &'a str>) -> String {
-    let known: Vec<_> = known.collect();
-    // A third of the letters may differ, two at least.
-    let allowed = (name.chars().count() / 3).max(2);
-    let near = known.iter().map(|known| (strsim::damerau_levenshtein(name, known), known));
-    match near.min().filter(|(distance, _)| *distance <= allowed) {
-        Some((_, near)) => format!("did you mean `{near}`?"),
-        None if known.is_empty() => "there is none".to_string(),
-        None => format!("known are {}", known.iter().map(|name| format!("`{name}`")).collect::<Vec<_>>().join(", ")),
     }
 }
 

@@ -8,6 +8,7 @@ use crate::graph::Graph;
 use crate::rollout::RolloutOptions;
 use crate::search::Options;
 use crate::task::{Case, Query, Scorer};
+use crate::templates::Templates;
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -47,6 +48,14 @@ impl Settings {
         &self.models[role as usize]
     }
 
+    /// Returns the requests to optimizer, judge and summarizer.
+    ///
+    /// # Panics
+    /// Panics if the options were changed to have none.
+    pub fn templates(&self) -> &Templates {
+        self.options.templates.as_deref().expect("settings that are read have templates")
+    }
+
     /// Returns `model` decoding as the settings say for `role`.
     pub fn in_role(&self, role: ModelRole, model: Arc<dyn ChatModel>) -> Arc<dyn ChatModel> {
         RoleModel::wrap(model, role, self.model(role).decoding, self.seed)
@@ -66,7 +75,7 @@ impl Settings {
     /// runs at once) do not enter, nor do the models, which have identities of
     /// their own; how they sample does.
     pub fn digest(&self) -> Digest {
-        let Options { search, reward, judge, misalignment, propose, rollout } = &self.options;
+        let Options { search, reward, judge, misalignment, propose, rollout, templates: _ } = &self.options;
         let rollout = RolloutOptions { max_in_flight: RolloutOptions::default().max_in_flight, ..rollout.clone() };
         let mut hasher = Hasher::new("maspo settings 1");
         hasher.field(&self.seed.0.to_le_bytes());
@@ -89,6 +98,10 @@ impl Settings {
         hasher.field(&digest_json("labelled", &(rows(&self.train), rows(&self.test), &self.scorer)).0);
         if let Some(date) = self.date {
             hasher.field(b"date").field(date.to_string().as_bytes());
+        }
+        let templates = self.templates();
+        if *templates != *Templates::terse() {
+            hasher.field(&digest_json("templates", templates).0);
         }
         let decoding = ModelRole::ALL.map(|role| self.model(role).decoding);
         if decoding != [Decoding::default(); 3] {

@@ -109,6 +109,7 @@ mod tests {
     use crate::prompt::Template;
     use crate::rollout::RolloutOptions;
     use crate::task::Query;
+    use crate::templates::Templates;
     use futures::FutureExt;
     use futures::executor::block_on;
     use futures::future::BoxFuture;
@@ -163,7 +164,12 @@ mod tests {
         };
         let cases =
             [case("right", "is B"), case("wrong", "is A"), case("none", "is ?"), case("long", &"long ".repeat(20))];
-        let runner = Runner::new(graph.clone(), Arc::new(Small(model)), RolloutOptions::default());
+        let runner = Runner::new(
+            graph.clone(),
+            Arc::new(Small(model)),
+            RolloutOptions::default(),
+            Templates::terse().summary.clone(),
+        );
         let got = block_on(evaluate(&runner, &Prompts::seed(&graph), &cases, &Scorer::Letter)).unwrap();
 
         let shown: Vec<_> =
@@ -204,7 +210,8 @@ mod tests {
             query: Query { id: question.into(), question: question.into(), line: 1 },
             answer: "C".into(),
         };
-        let runner = Runner::new(graph.clone(), Arc::new(model), RolloutOptions::default());
+        let runner =
+            Runner::new(graph.clone(), Arc::new(model), RolloutOptions::default(), Templates::terse().summary.clone());
         let cases = [case("whole"), case("cut")];
         let got = block_on(evaluate(&runner, &Prompts::seed(&graph), &cases, &Scorer::Letter)).unwrap();
         let shown: Vec<_> = got.items.iter().map(|item| (item.outcome, item.cut_in_reasoning)).collect();

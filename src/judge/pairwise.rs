@@ -1,10 +1,11 @@
 //! The judge itself: it asks the model in both orders, combines the readings and decides.
 
 use super::reading::{self, Reading, read_choice, read_letters};
-use super::template::{LETTERS, Question, ReplyForm, render};
+use super::template::{Answer, LETTERS, Question, ReplyForm, render};
 use super::{JudgeMode, JudgeOptions, JudgeStats, Verdict, VerdictKind};
 use crate::base::{Seed, Stage};
 use crate::chat::{ChatError, ChatModel, Request, Sampling};
+use crate::templates::JudgeTemplates;
 use futures::FutureExt;
 use futures::future::{BoxFuture, try_join_all};
 use std::sync::{Arc, Mutex};
@@ -14,14 +15,15 @@ use std::sync::{Arc, Mutex};
 pub struct Judge {
     model: Arc<dyn ChatModel>,
     options: JudgeOptions,
+    templates: JudgeTemplates,
     seed: Seed,
     stats: Mutex<JudgeStats>,
 }
 
 impl Judge {
-    /// A judge that asks `model`; `seed` is used by the coin only.
-    pub fn new(model: Arc<dyn ChatModel>, options: JudgeOptions, seed: Seed) -> Self {
-        Self { model, options, seed, stats: Mutex::default() }
+    /// A judge that asks `model` with the request of `templates`; `seed` is used by the coin only.
+    pub fn new(model: Arc<dyn ChatModel>, options: JudgeOptions, seed: Seed, templates: JudgeTemplates) -> Self {
+        Self { model, options, templates, seed, stats: Mutex::default() }
     }
 
     /// The counters of all comparisons so far.
@@ -38,14 +40,14 @@ impl Judge {
     pub async fn compare(
         &self,
         question: &Question<'_>,
-        candidate: &str,
-        base: &str,
+        candidate: Answer<'_>,
+        base: Answer<'_>,
         draw: &[u64],
     ) -> Result<Verdict, ChatError> {
-        let verdict = if candidate == base {
+        let verdict = if candidate.text == base.text {
             Verdict::tie(VerdictKind::Identical)
         } else if self.options.mode == JudgeMode::Coin {
-            self.flip_coin(candidate < base, draw)
+            self.flip_coin(candidate.text < base.text, draw)
         } else {
             self.ask(question, candidate, base).await?
         };
@@ -60,7 +62,12 @@ impl Judge {
         Verdict { value, kind: VerdictKind::Coin, score: None }
     }
 
-    async fn ask(&self, question: &Question<'_>, candidate: &str, base: &str) -> Result<Verdict, ChatError> {
+    async fn ask(
+        &self,
+        question: &Question<'_>,
+        candidate: Answer<'_>,
+        base: Answer<'_>,
+    ) -> Result<Verdict, ChatError> {
         let mut rubrics: Vec<&str> = self.options.rubrics.iter().map(String::as_str).collect();
         if rubrics.is_empty() {
             rubrics.push("");
@@ -76,12 +83,12 @@ impl Judge {
         &self,
         question: &Question<'_>,
         rubric: &str,
-        candidate: &str,
-        base: &str,
+        candidate: Answer<'_>,
+        base: Answer<'_>,
     ) -> Result<Reading, ChatError> {
-        let mut orders = vec![self.reply(question, rubric, candidate, base)];
+        let mut orders = vec![self.reply(question, rubric, [candidate, base])];
         if self.options.both_orders {
-            orders.push(self.reply(question, rubric, base, candidate));
+            orders.push(self.reply(question, rubric, [base, candidate]));
         }
         let mut readings = try_join_all(orders).await?;
         if let [first, second] = &mut readings[..] {
@@ -93,18 +100,17 @@ impl Judge {
         Ok(reading::mean(&readings, true))
     }
 
-    /// Makes one call; the reading is positive if the model prefers `a`, which is shown as answer
-    /// A.
+    /// Makes one call; the reading is positive if the model prefers the first of the answers, which
+    /// is shown as answer A.
     fn reply<'a>(
         &'a self,
         question: &Question<'_>,
         rubric: &str,
-        a: &str,
-        b: &str,
+        answers: [Answer<'_>; 2],
     ) -> BoxFuture<'a, Result<Reading, ChatError>> {
         let text_mode = self.options.mode == JudgeMode::Text;
         let form = if text_mode { ReplyForm::Tagged } else { ReplyForm::Letter };
-        let messages = render(question, rubric, a, b, form);
+        let messages = render(&self.templates, question, rubric, answers, form);
         let max_new_tokens = if text_mode { self.options.max_new_tokens } else { 1 };
         let request = Request { messages, max_new_tokens, max_thinking_tokens: None, sampling: Sampling::GREEDY };
         async move {

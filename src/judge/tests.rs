@@ -5,13 +5,14 @@ use super::template::Question;
 use super::*;
 use crate::base::{Digest, Seed};
 use crate::chat::{ChatError, ChatModel, Completion, ModelIdentity, Request, Scores, ScriptedModel, Usage};
+use crate::templates::Templates;
 use futures::FutureExt;
 use futures::executor::block_on;
 use futures::future::BoxFuture;
 use proptest::prelude::*;
 use std::sync::Arc;
 
-const QUESTION: Question<'static> = Question { role: "add up", question: "1 + 1", context: None };
+const QUESTION: Question<'static> = Question { role: "add up", question: "1 + 1", context: None, frozen: &[] };
 
 /// Returns the two answers that a request shows.
 fn shown(request: &Request) -> (&str, &str) {
@@ -40,11 +41,11 @@ fn numbers(bias: f64) -> Arc<ScriptedModel> {
 }
 
 fn judge(model: Arc<dyn ChatModel>, options: JudgeOptions) -> Judge {
-    Judge::new(model, options, Seed(1))
+    Judge::new(model, options, Seed(1), Templates::terse().judge.clone())
 }
 
 fn compare(judge: &Judge, candidate: &str, base: &str) -> Verdict {
-    block_on(judge.compare(&QUESTION, candidate, base, &[])).unwrap()
+    block_on(judge.compare(&QUESTION, candidate.into(), base.into(), &[])).unwrap()
 }
 
 #[track_caller]
@@ -144,7 +145,7 @@ fn a_comparison_that_is_too_long_is_a_tie_and_other_errors_are_errors() {
     check(&logit, "x", "y", 0.5, VerdictKind::Overflow);
     assert_eq!((logit.stats().overflow, logit.stats().tie_rate()), (1, Some(1.0)));
     let text = judge(Arc::new(Tiny), JudgeOptions { mode: JudgeMode::Text, ..JudgeOptions::default() });
-    assert!(matches!(block_on(text.compare(&QUESTION, "x", "y", &[])), Err(ChatError::Cancelled)));
+    assert!(matches!(block_on(text.compare(&QUESTION, "x".into(), "y".into(), &[])), Err(ChatError::Cancelled)));
     assert_eq!(text.stats().comparisons, 0);
 }
 
@@ -236,7 +237,7 @@ fn a_text_ensemble_follows_its_majority() {
 #[test]
 fn the_coin_is_fair_and_repeatable() {
     let judge = judge(numbers(0.0), JudgeOptions { mode: JudgeMode::Coin, ..JudgeOptions::default() });
-    let toss = |draw: u64| block_on(judge.compare(&QUESTION, "x", "y", &[draw])).unwrap().value;
+    let toss = |draw: u64| block_on(judge.compare(&QUESTION, "x".into(), "y".into(), &[draw])).unwrap().value;
     let first: Vec<f64> = (0..1000).map(toss).collect();
     assert_eq!(first, (0..1000).map(toss).collect::<Vec<_>>());
     let heads: f64 = first.iter().sum();
@@ -268,8 +269,8 @@ proptest! {
     ) {
         let rubrics = (0..rubrics).map(|n| format!("rubric {n}")).collect();
         let judge = judge(any_model(salt), JudgeOptions { mode, tie_band, rubrics, ..JudgeOptions::default() });
-        let one = block_on(judge.compare(&QUESTION, &a, &b, &[salt])).unwrap();
-        let two = block_on(judge.compare(&QUESTION, &b, &a, &[salt])).unwrap();
+        let one = block_on(judge.compare(&QUESTION, a.as_str().into(), b.as_str().into(), &[salt])).unwrap();
+        let two = block_on(judge.compare(&QUESTION, b.as_str().into(), a.as_str().into(), &[salt])).unwrap();
         prop_assert_eq!(one.value, 1.0 - two.value);
         prop_assert_eq!(one.score, two.score.map(|score| -score));
         let stats = judge.stats();

@@ -1,14 +1,16 @@
 //! A misalignment case, and the rule for which samples are cases (Eq. 6). Knows what an agent read
-//! and wrote, not how it was judged.
+//! and wrote, how that ended, and the verdicts on it.
 
+use super::Verdicts;
 use crate::base::AgentId;
-use crate::graph::Graph;
+use crate::graph::{EdgeView, Graph};
+use crate::prompt::last_tagged;
 use crate::reward::SampleReward;
 use crate::rollout::Trace;
 use std::sync::Arc;
 
 /// The input and output of one agent in one trace, with the outputs that followed from it.
-#[derive(Clone, PartialEq, Eq, Debug)]
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
 pub struct Case {
     /// The query q.
     pub question: Arc<str>,
@@ -21,12 +23,24 @@ pub struct Case {
     pub successors: Vec<(String, String)>,
     /// The system's final output; `None` for the terminal agent, whose output it is.
     pub answer: Option<String>,
+    /// Whether the agent's prompt was too long for the model.
+    pub overflow: bool,
+    /// Whether the output ended in its reasoning.
+    pub cut_in_reasoning: bool,
+    /// Whether the output reached the agent's limit of new tokens.
+    pub truncated: bool,
+    /// Whether the output lacks an `<answer>…</answer>` although a successor reads that alone, or
+    /// the agent's frozen passages have one.
+    pub unparsable: bool,
+    /// The verdicts on the sample, if it was judged.
+    pub verdicts: Option<Verdicts>,
 }
 
 impl Case {
-    /// The part of `trace` that concerns `agent`.
-    pub fn of(graph: &Graph, agent: AgentId, trace: &Trace) -> Self {
+    /// The part of `trace` that concerns `agent`, with the verdicts of `sample`.
+    pub fn of(graph: &Graph, agent: AgentId, trace: &Trace, sample: Option<&SampleReward>) -> Self {
         let run = trace.run(agent);
+        let has_output = !run.overflow && !run.cut_in_reasoning;
         let successor = |id: AgentId| (graph.agent(id).name.clone(), trace.output(id).to_string());
         Self {
             question: trace.question.clone(),
@@ -34,8 +48,35 @@ impl Case {
             output: run.output.clone(),
             successors: graph.successors(agent).into_iter().map(successor).collect(),
             answer: (agent != graph.terminal()).then(|| trace.output(graph.terminal()).to_string()),
+            overflow: run.overflow,
+            cut_in_reasoning: run.cut_in_reasoning,
+            truncated: run.truncated,
+            unparsable: has_output && needs_answer(graph, agent) && last_tagged(&run.output, ANSWER_TAG).is_none(),
+            verdicts: sample.map(Verdicts::of),
         }
     }
+
+    /// Whether the case shows what `other` shows: the same texts.
+    pub fn has_texts_of(&self, other: &Self) -> bool {
+        (&self.question, &self.context, &self.output) == (&other.question, &other.context, &other.output)
+            && (&self.successors, &self.answer) == (&other.successors, &other.answer)
+    }
+
+    /// Whether something about the output is to be mended: it is cut or empty, lacks its answer, or
+    /// lost a comparison.
+    pub fn failed(&self) -> bool {
+        let is_empty = self.output.trim().is_empty();
+        let is_faulty = is_empty || self.truncated || self.unparsable;
+        is_faulty || self.verdicts.is_some_and(|verdicts| verdicts.lost())
+    }
+}
+
+/// The tag around an answer that successors may read alone.
+const ANSWER_TAG: &str = "answer";
+
+fn needs_answer(graph: &Graph, agent: AgentId) -> bool {
+    let is_extracted = graph.edges().iter().any(|edge| edge.from == agent && edge.view == EdgeView::Extracted);
+    is_extracted || graph.agent(agent).frozen.iter().any(|passage| passage.contains("<answer>"))
 }
 
 /// Whether the sample is misaligned (Eq. 6): better for the agent itself, and worse for a successor
@@ -55,6 +96,8 @@ pub fn is_success(sample: &SampleReward) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::base::Digest;
+    use crate::rollout::{AgentRun, fixture};
 
     fn sample(local: f64, lookahead: Option<f64>, global: Option<f64>) -> SampleReward {
         SampleReward { item: 0, local: Some(local), lookahead, global, joint: 0.0 }
@@ -79,5 +122,33 @@ mod tests {
         check(0.0, Some(0.0), Some(0.0), (false, false));
         // A terminal agent has one comparison only, so it is never misaligned.
         check(1.0, None, None, (false, true));
+    }
+
+    #[test]
+    fn an_output_without_the_answer_that_is_read_is_unparsable() {
+        let check = |view, frozen: &[&str], output: &str, expected| {
+            let graph = fixture::graph("ab", &[(0, 1, view)]);
+            let mut agents = graph.agents().to_vec();
+            agents[0].frozen = frozen.iter().map(ToString::to_string).collect();
+            agents[0].seed_prompt = crate::prompt::Template::new(format!("{} {{question}}", frozen.concat()));
+            let graph = Graph::new(agents, graph.edges().to_vec(), 1000).unwrap();
+            let run = |output: &str| {
+                let (context, input) = (String::new(), Digest::of(b""));
+                let (overflow, cut_in_reasoning, truncated) = (false, false, false);
+                let output = output.to_string();
+                Arc::new(AgentRun { context, output, summary: None, overflow, cut_in_reasoning, truncated, input })
+            };
+            let trace = Trace::new(0, "q".into(), vec![run(output), run("b")]);
+            assert_eq!(
+                Case::of(&graph, AgentId(0), &trace, None).unparsable,
+                expected,
+                "{view:?} {frozen:?} {output:?}"
+            );
+        };
+        check(EdgeView::Raw, &[], "7", false);
+        check(EdgeView::Extracted, &[], "7", true);
+        check(EdgeView::Extracted, &[], "<answer>7</answer>", false);
+        check(EdgeView::Raw, &["<answer>A</answer>"], "7", true);
+        check(EdgeView::Raw, &["<answer>A</answer>"], "", true);
     }
 }

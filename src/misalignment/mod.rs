@@ -4,7 +4,9 @@
 mod buffer;
 mod case;
 mod options;
+mod verdicts;
 
 pub use buffer::Buffer;
 pub use case::{Case, is_misaligned, is_success};
 pub use options::{MisalignmentOptions, Sampling};
+pub use verdicts::Verdicts;

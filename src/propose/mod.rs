@@ -5,7 +5,9 @@ mod optimizer;
 mod options;
 mod reply;
 pub mod template;
+mod tried;
 mod wrapping;
 
-pub use optimizer::{Optimizer, ProposalContext, Rejected};
+pub use optimizer::{Draw, Optimizer, Proposal, ProposalContext, Rejected};
 pub use options::ProposeOptions;
+pub use tried::{Attempts, MAX_CHANGE_BYTES, MAX_TRIED, Tried};

@@ -3,8 +3,9 @@
 //! the reply is rejected and counted.
 
 use super::template::PROMPT_TAG;
+use super::tried::sentence;
 use super::wrapping::unwrapped;
-use crate::prompt::{Tag, has_slot, tags, without_marks};
+use crate::prompt::{Tag, has_slot, last_tagged, tags, without_marks};
 use std::ops::Range;
 
 /// Returns the prompt in `reply`: the last passage between the tags that the reply does not only
@@ -18,6 +19,29 @@ pub(super) fn proposal(reply: &str) -> Option<String> {
     }
     let meant = passages.into_iter().rev().find(|passage| !is_mentioned(&reply, passage))?;
     Some(unwrapped(&without_tags(&reply[meant], PROMPT_TAG)).to_string())
+}
+
+/// Returns the reply's own sentence on what it changes, from around the prompt: the last passage
+/// between `<change>` and `</change>`, or else the last line that begins with `Change:`.
+pub(super) fn change(reply: &str) -> Option<String> {
+    let reply = without_marks(reply);
+    let tags = tags(&reply, PROMPT_TAG);
+    let begin = tags.iter().find(|tag| tag.opens).map_or(reply.len(), |tag| tag.range.start);
+    let end = tags.iter().rfind(|tag| !tag.opens).map_or(reply.len(), |tag| tag.range.end.max(begin));
+    let around = [&reply[end..], &reply[..begin]];
+    around.iter().find_map(|text| last_tagged(text, "change").and_then(sentence).or_else(|| labelled(text)))
+}
+
+/// Returns what follows `Change:` on the last line that begins with it, whatever its case and
+/// whatever marks of Markdown are around it.
+fn labelled(text: &str) -> Option<String> {
+    const LABEL: &str = "change:";
+    text.lines().rev().find_map(|line| {
+        let line = line.trim_matches(|c: char| c.is_whitespace() || "*#->_`".contains(c));
+        let rest =
+            line.get(..LABEL.len()).filter(|start| start.eq_ignore_ascii_case(LABEL)).map(|_| &line[LABEL.len()..])?;
+        sentence(rest.trim_matches(|c: char| c.is_whitespace() || c == '*'))
+    })
 }
 
 /// Returns the passages between tags, in order. Of nested ones it is the innermost, unless only the
@@ -187,11 +211,25 @@ mod tests {
         }
     }
 
+    #[test]
+    fn the_sentence_of_change_stands_around_the_prompt() {
+        let check = |reply: &str, expected: Option<&str>| assert_eq!(change(reply).as_deref(), expected, "{reply}");
+        check("It fails. <change>Ask for units.</change>\n<prompt>Do it {question}</prompt>", Some("Ask for units."));
+        check("<prompt>Do it {question}</prompt> <CHANGE>\nAsk for units.\nAnd more.</CHANGE>", Some("Ask for units."));
+        check("**Change:** Ask for units.\n<prompt>Do it {question}</prompt>", Some("Ask for units."));
+        check("- change: Ask for units.\n<prompt>x</prompt>", Some("Ask for units."));
+        check("<prompt>Change: keep {question} <change>no</change></prompt>", None);
+        check("<change> … </change><prompt>Do it {question}</prompt>", None);
+        check("I would rather not.", None);
+        check("é", None);
+    }
+
     proptest::proptest! {
         #[test]
         fn no_reply_makes_it_panic_and_no_tag_is_left(
             reply in "((</?prompt>|`{1,3}|\\{question\\}|\n|here is the prompt:|\"|and|é|[a-z ]{0,6})){0,12}",
         ) {
+            change(&reply);
             if let Some(prompt) = proposal(&reply) {
                 proptest::prop_assert!(tags(&prompt, PROMPT_TAG).is_empty(), "{prompt}");
             }

@@ -33,7 +33,7 @@ fn candidate(id: usize, prompt: &str, mean: f64, score: f64) -> CandidateRecord 
         local_better: 5,
         misaligned: 2,
     };
-    CandidateRecord { parent: 0, outcome }
+    CandidateRecord { parent: 0, assignment: None, change: None, outcome }
 }
 
 fn judge() -> JudgeStats {
@@ -59,7 +59,8 @@ const SECOND: Ranked = Ranked { id: 2, score: -0.125 };
 /// The events of a run with two steps of the second of two agents, and a refresh between them.
 pub(crate) fn events() -> Vec<Event> {
     let text = Some("Read the case {context}. Then read it again.".to_string());
-    let rejected = CandidateRecord { parent: 0, outcome: Outcome::Rejected { reason: Rejection::TooLong, text } };
+    let outcome = Outcome::Rejected { reason: Rejection::TooLong, text };
+    let rejected = CandidateRecord { parent: 0, assignment: None, change: None, outcome };
     let first_candidates = vec![candidate(1, BETTER, 0.75, 0.25), rejected];
     let second_candidates = vec![candidate(2, "Guess {context}", 0.375, -0.125)];
     vec![

@@ -43,7 +43,7 @@ pub struct StepLine {
 }
 
 /// One candidate of a step.
-#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Debug, Default, Serialize, Deserialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct CandidateLine {
     /// The id of the prompt that it was written from.
@@ -56,6 +56,12 @@ pub struct CandidateLine {
     pub score: Option<f64>,
     /// The reason for its rejection.
     pub rejected: Option<Rejection>,
+    /// The name of the assignment that it was written by, if the template set has any.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub assignment: Option<String>,
+    /// The optimizer model's own sentence on what it changed, if it wrote one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub change: Option<String>,
     /// The prompt that was rejected, or the optimizer model's whole reply if no prompt was found in
     /// it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -82,6 +88,12 @@ pub struct LineageLine {
     pub in_beam: bool,
     /// Whether it is the agent's best prompt at the end.
     pub best: bool,
+    /// The name of the assignment that it was written by, if the template set has any.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub assignment: Option<String>,
+    /// The optimizer model's own sentence on what it changed, if it wrote one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub change: Option<String>,
     /// The prompt itself.
     pub prompt: Template,
 }
@@ -159,19 +171,13 @@ impl JudgeLine {
 
 impl CandidateLine {
     fn of(candidate: &CandidateRecord) -> Self {
-        let parent = candidate.parent;
-        match &candidate.outcome {
-            Outcome::Scored { id, reward, score, .. } => Self {
-                parent,
-                id: Some(*id),
-                reward: Some(reward.mean),
-                score: Some(*score),
-                rejected: None,
-                text: None,
-            },
-            Outcome::Rejected { reason, text } => {
-                Self { parent, id: None, reward: None, score: None, rejected: Some(*reason), text: text.clone() }
+        let CandidateRecord { parent, assignment, change, outcome } = candidate.clone();
+        let line = Self { parent, assignment, change, ..Self::default() };
+        match outcome {
+            Outcome::Scored { id, reward, score, .. } => {
+                Self { id: Some(id), reward: Some(reward.mean), score: Some(score), ..line }
             }
+            Outcome::Rejected { reason, text } => Self { rejected: Some(reason), text, ..line },
         }
     }
 }
@@ -210,8 +216,10 @@ impl Lines<'_> {
 
     pub(super) fn lineage(&self) -> Vec<LineageLine> {
         let line = |node: &Lineage| {
-            let Lineage { agent, id, parent, round, step, prompt, score, in_beam, best } = node.clone();
-            LineageLine { agent: self.name(agent), id, parent, round, step, score, in_beam, best, prompt }
+            let Lineage { agent, id, parent, round, step, assignment, change, prompt, score, in_beam, best } =
+                node.clone();
+            let agent = self.name(agent);
+            LineageLine { agent, id, parent, round, step, score, in_beam, best, assignment, change, prompt }
         };
         self.0.lineage.iter().map(line).collect()
     }

@@ -6,8 +6,8 @@ use crate::base::AgentId;
 use crate::chat::ChatError;
 use crate::graph::Graph;
 use crate::judge::Judge;
-use crate::judge::template::Question;
-use crate::rollout::Trace;
+use crate::judge::template::{Answer, Question};
+use crate::rollout::{AgentRun, Trace};
 use futures::FutureExt;
 use futures::future::{BoxFuture, try_join_all};
 use serde::{Deserialize, Serialize};
@@ -162,9 +162,14 @@ pub(crate) async fn compare(
     }
     let context =
         (in_context && !after.context.is_empty() && after.context == before.context).then_some(&*after.context);
-    let question = Question { role: &graph.agent(id).role, question: &base.question, context };
+    let agent = graph.agent(id);
+    let question = Question { role: &agent.role, question: &base.question, context, frozen: &agent.frozen };
     let draw: Vec<u64> = draw.iter().copied().chain([base.item as u64, id.0 as u64]).collect();
-    Ok(judge.compare(&question, &after.output, &before.output, &draw).await?.value)
+    Ok(judge.compare(&question, answer(after), answer(before), &draw).await?.value)
+}
+
+fn answer(run: &AgentRun) -> Answer<'_> {
+    Answer { text: &run.output, truncated: run.truncated }
 }
 
 fn mean(values: impl Iterator<Item = f64>) -> Option<f64> {

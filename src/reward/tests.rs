@@ -9,6 +9,7 @@ use crate::graph::Graph;
 use crate::judge::{Judge, JudgeMode, JudgeOptions};
 use crate::rollout::fixture::{graph, text};
 use crate::rollout::{AgentRun, Trace};
+use crate::templates::Templates;
 use futures::executor::block_on;
 use proptest::prelude::*;
 use std::sync::Arc;
@@ -27,7 +28,16 @@ fn trace(item: usize, outputs: &[&str]) -> Trace {
     let run = |(at, output): (usize, &&str)| {
         let context = if at == 0 { String::new() } else { format!("context {at}") };
         let (output, overflow) = (output.to_string(), output.is_empty());
-        Arc::new(AgentRun { context, output, summary: None, overflow, cut_in_reasoning: false, input: Digest::of(b"") })
+        let input = Digest::of(b"");
+        Arc::new(AgentRun {
+            context,
+            output,
+            summary: None,
+            overflow,
+            cut_in_reasoning: false,
+            truncated: false,
+            input,
+        })
     };
     Trace::new(item, format!("question {item}").into(), outputs.iter().enumerate().map(run).collect())
 }
@@ -60,7 +70,7 @@ impl Case {
     }
 
     fn reward(&self, agent: usize, base: &[Trace], new: &[Trace]) -> Reward {
-        let judge = Judge::new(self.model.clone(), JudgeOptions::default(), Seed(1));
+        let judge = Judge::new(self.model.clone(), JudgeOptions::default(), Seed(1), Templates::terse().judge.clone());
         let (graph, options) = (&self.graph, &self.options);
         block_on(joint_reward(&judge, graph, options, AgentId(agent), base, new, self.all_terms, &[])).unwrap()
     }
@@ -168,7 +178,12 @@ fn the_mean_is_over_the_samples_in_their_order() {
 #[test]
 fn the_coin_decides_every_comparison_on_its_own() {
     let graph = chain();
-    let judge = Judge::new(larger(), JudgeOptions { mode: JudgeMode::Coin, ..JudgeOptions::default() }, Seed(1));
+    let judge = Judge::new(
+        larger(),
+        JudgeOptions { mode: JudgeMode::Coin, ..JudgeOptions::default() },
+        Seed(1),
+        Templates::terse().judge.clone(),
+    );
     let batch = |outputs: &[&str]| (0..40).map(|item| trace(item, outputs)).collect::<Vec<_>>();
     let reward = |draw: &[u64]| {
         let (base, new) = (batch(&["1", "1", "1"]), batch(&["2", "2", "2"]));
@@ -185,7 +200,7 @@ fn the_coin_decides_every_comparison_on_its_own() {
 fn rewards_can_be_computed_on_another_thread() {
     fn check<T: Send>(_: &T) {}
     let (graph, options) = (chain(), RewardOptions::default());
-    let judge = Judge::new(larger(), JudgeOptions::default(), Seed(1));
+    let judge = Judge::new(larger(), JudgeOptions::default(), Seed(1), Templates::terse().judge.clone());
     check(&joint_reward(&judge, &graph, &options, AgentId(0), &[], &[], true, &[]));
 }
 

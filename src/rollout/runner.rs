@@ -4,9 +4,10 @@
 use super::view::{context, extracted, first_words, summary_request, summary_tokens};
 use super::{AgentRun, Prompts, RolloutOptions, Trace};
 use crate::base::{AgentId, Digest};
-use crate::chat::{ChatError, ChatModel, Completion, Message, Request, Sampling};
+use crate::chat::{ChatError, ChatModel, Completion, FinishReason, Message, Request, Sampling};
 use crate::graph::{EdgeView, Graph};
 use crate::prompt::Template;
+use crate::templates::RequestTemplate;
 use futures::future::{BoxFuture, Shared, try_join_all};
 use futures::stream::{self, StreamExt, TryStreamExt};
 use futures::{FutureExt, TryFutureExt};
@@ -38,6 +39,7 @@ struct Answer {
     text: String,
     overflow: bool,
     cut_in_reasoning: bool,
+    truncated: bool,
 }
 
 fn count(counter: &AtomicU64) {
@@ -49,6 +51,8 @@ pub struct Runner {
     graph: Arc<Graph>,
     worker: Arc<dyn ChatModel>,
     options: RolloutOptions,
+    /// The request for a summary.
+    summary: RequestTemplate,
     counters: Counters,
 }
 
@@ -64,9 +68,15 @@ struct Base<'a> {
 }
 
 impl Runner {
-    /// A runner of `graph` that calls `worker` for every agent.
-    pub fn new(graph: Arc<Graph>, worker: Arc<dyn ChatModel>, options: RolloutOptions) -> Self {
-        Self { graph, worker, options, counters: Counters::default() }
+    /// A runner of `graph` that calls `worker` for every agent, and for summaries with the request
+    /// `summary`.
+    pub fn new(
+        graph: Arc<Graph>,
+        worker: Arc<dyn ChatModel>,
+        options: RolloutOptions,
+        summary: RequestTemplate,
+    ) -> Self {
+        Self { graph, worker, options, summary, counters: Counters::default() }
     }
 
     /// The graph that it runs.
@@ -203,9 +213,9 @@ impl Runner {
                 return Ok(if same { before.clone() } else { Arc::new(AgentRun { context, ..(**before).clone() }) });
             }
         }
-        let Answer { text: output, overflow, cut_in_reasoning } =
+        let Answer { text: output, overflow, cut_in_reasoning, truncated } =
             self.ask(Message::user(message), self.graph.agent(id).max_new_tokens, None).await?;
-        Ok(Arc::new(AgentRun { context, output, summary: None, overflow, cut_in_reasoning, input }))
+        Ok(Arc::new(AgentRun { context, output, summary: None, overflow, cut_in_reasoning, truncated, input }))
     }
 
     async fn summary(
@@ -226,8 +236,9 @@ impl Runner {
             }
         }
         let words = self.options.summary_words;
+        let request = summary_request(&self.summary, &self.graph.agent(id).role, output, words);
         // A thought would take the few tokens of a summary.
-        let summary = self.ask(summary_request(output, words), summary_tokens(words), Some(0)).await?;
+        let summary = self.ask(request, summary_tokens(words), Some(0)).await?;
         // If an output nearly fills the model, there is no room for the summary's instructions, and
         // its beginning replaces the summary. So it does if the summary ended in its reasoning.
         let text = if summary.overflow || summary.cut_in_reasoning { output } else { &summary.text };
@@ -244,11 +255,12 @@ impl Runner {
         let messages = vec![message];
         let request = Request { messages, max_new_tokens, max_thinking_tokens, sampling: Sampling::GREEDY };
         match self.worker.complete(request).await {
-            Ok(Completion { text, cut_in_reasoning, .. }) => {
+            Ok(Completion { text, cut_in_reasoning, finish_reason, .. }) => {
                 if cut_in_reasoning {
                     count(&self.counters.cut_in_reasoning);
                 }
-                Ok(Answer { text, overflow: false, cut_in_reasoning })
+                let truncated = finish_reason == FinishReason::Length && !cut_in_reasoning;
+                Ok(Answer { text, overflow: false, cut_in_reasoning, truncated })
             }
             Err(ChatError::Overflow { .. }) => {
                 count(&self.counters.overflows);

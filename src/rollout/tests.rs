@@ -4,17 +4,18 @@
 use super::fixture::{OVERFLOW, SlowModel, graph, text};
 use super::*;
 use crate::base::{AgentId, Digest};
-use crate::chat::{ChatError, ChatModel, Completion, ScriptedModel, Usage};
+use crate::chat::{ChatError, ChatModel, Completion, FinishReason, ScriptedModel, Usage};
 use crate::graph::EdgeView::{Extracted, Raw, Summary};
 use crate::graph::{EdgeView, Graph};
 use crate::prompt::Template;
+use crate::templates::Templates;
 use futures::executor::block_on;
 use proptest::prelude::*;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 fn runner(graph: &Arc<Graph>, model: Arc<dyn ChatModel>) -> Runner {
-    Runner::new(graph.clone(), model, RolloutOptions::default())
+    Runner::new(graph.clone(), model, RolloutOptions::default(), Templates::terse().summary.clone())
 }
 
 fn items(questions: &[&str]) -> Vec<(usize, Arc<str>)> {
@@ -110,7 +111,7 @@ fn a_summary_is_written_once_cut_to_its_words_and_shared() {
         message => format!("({message})"),
     }));
     let options = RolloutOptions { summary_words: 3, ..RolloutOptions::default() };
-    let runner = Runner::new(graph.clone(), model.clone(), options);
+    let runner = Runner::new(graph.clone(), model.clone(), options, Templates::terse().summary.clone());
     let base = run_one(&runner, "q");
     assert_eq!(base.run(AgentId(0)).summary.as_deref(), Some("one two three"));
     assert_eq!(base.run(AgentId(1)).summary, None);
@@ -163,6 +164,21 @@ fn an_output_that_ends_in_its_reasoning_is_empty_and_counted() {
 }
 
 #[test]
+fn an_output_at_its_token_limit_is_marked_as_truncated() {
+    let model = ScriptedModel::thinking(|request| {
+        let finish_reason = if text(request).contains("long") { FinishReason::Length } else { FinishReason::Stop };
+        Completion { finish_reason, ..Completion::of("out", Usage::default()) }
+    });
+    let runner = runner(&graph("a", &[]), Arc::new(model));
+    let marks = ["short", "long"].map(|question| {
+        let trace = run_one(&runner, question);
+        let run = trace.run(AgentId(0));
+        (run.truncated, run.is_blank())
+    });
+    assert_eq!(marks, [(false, false), (true, false)]);
+}
+
+#[test]
 fn a_prompt_that_is_too_long_is_data_and_the_rest_still_runs() {
     let graph = graph("abc", &[(0, 1, Raw), (1, 2, Raw)]);
     let model = SlowModel::new(|message| if message.len() > 8 { Err(OVERFLOW) } else { Ok(format!("({message})")) });
@@ -183,7 +199,7 @@ fn an_output_that_is_too_long_to_summarize_is_cut() {
         message => Ok(format!("{message} and more")),
     });
     let options = RolloutOptions { summary_words: 2, ..RolloutOptions::default() };
-    let trace = run_one(&Runner::new(graph.clone(), Arc::new(model), options), "q");
+    let trace = run_one(&Runner::new(graph.clone(), Arc::new(model), options, Templates::terse().summary.clone()), "q");
     assert_eq!(trace.output(AgentId(1)), "b a q and more");
 }
 
@@ -223,7 +239,7 @@ fn items_run_side_by_side_up_to_the_bound_and_come_back_in_order() {
         let model = SlowModel::new(|message| Ok(message.into()));
         let model = Arc::new(model.with_delay(|message| 60 - 2 * message[3..].parse::<usize>().unwrap()));
         let options = RolloutOptions { max_in_flight: bound, ..RolloutOptions::default() };
-        let runner = Runner::new(graph.clone(), model.clone(), options);
+        let runner = Runner::new(graph.clone(), model.clone(), options, Templates::terse().summary.clone());
         let traces = block_on(runner.run(&Prompts::seed(&graph), &items(&questions))).unwrap();
         assert_eq!(model.most_open(), most);
         for (at, trace) in traces.iter().enumerate() {
@@ -283,13 +299,13 @@ proptest! {
         let new_prompts = prompts.with(changed, other);
         let model = || Arc::new(SlowModel::new(move |message| any_answer(salt, message)));
         let (full_model, model) = (model(), model());
-        let runner = Runner::new(graph.clone(), model.clone(), RolloutOptions::default());
+        let runner = Runner::new(graph.clone(), model.clone(), RolloutOptions::default(), Templates::terse().summary.clone());
         let batch = items(&["one", "two", "three"]);
         let base = block_on(runner.run(&prompts, &batch)).unwrap();
         let before = model.seen().len();
         let new = block_on(runner.rerun_all(&base, changed, &new_prompts)).unwrap();
 
-        let full_runner = Runner::new(graph.clone(), full_model.clone(), RolloutOptions::default());
+        let full_runner = Runner::new(graph.clone(), full_model.clone(), RolloutOptions::default(), Templates::terse().summary.clone());
         prop_assert_eq!(&new, &block_on(full_runner.run(&new_prompts, &batch)).unwrap());
         let avoided = runner.avoided();
         let made = model.seen().len() - before;
@@ -310,7 +326,7 @@ proptest! {
                 (Digest::of(message.as_bytes()).0[1] as usize * delay as usize) % 7
             });
             let options = RolloutOptions { max_in_flight, ..RolloutOptions::default() };
-            block_on(Runner::new(graph.clone(), Arc::new(model), options).run(&prompts, &batch)).unwrap()
+            block_on(Runner::new(graph.clone(), Arc::new(model), options, Templates::terse().summary.clone()).run(&prompts, &batch)).unwrap()
         };
         prop_assert_eq!(run(0, 1), run(1 + salt % 5, bound));
     }

@@ -18,6 +18,8 @@ pub struct AgentRun {
     pub overflow: bool,
     /// Whether the output ended in its reasoning. Then there is no answer either.
     pub cut_in_reasoning: bool,
+    /// Whether the output ended at the agent's limit of new tokens, so that its end is missing.
+    pub truncated: bool,
     /// The digest of the rendered prompt. Decoding is greedy or seeded by
     /// the prompt, so equal inputs have equal outputs.
     pub input: Digest,

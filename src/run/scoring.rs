@@ -22,7 +22,8 @@ pub async fn score(
     prompts: &Prompts,
     (cases, scorer): (&[Case], &Scorer),
 ) -> Result<Evaluation, ChatError> {
-    let runner = Runner::new(settings.graph.clone(), worker, settings.options.rollout.clone());
+    let summary = settings.templates().summary.clone();
+    let runner = Runner::new(settings.graph.clone(), worker, settings.options.rollout.clone(), summary);
     evaluate(&runner, prompts, cases, scorer).await
 }
 

@@ -17,7 +17,7 @@ use crate::chat::ChatError;
 use crate::graph::Graph;
 use crate::misalignment::{Buffer, Case, is_misaligned};
 use crate::prompt::{Rejection, Sanitized, Template};
-use crate::propose::Rejected;
+use crate::propose::{Attempts, Proposal, Rejected};
 use crate::rollout::Prompts;
 use futures::future::try_join_all;
 
@@ -53,6 +53,8 @@ struct AgentState {
     made: usize,
     /// The misalignment cases that the agent's next proposals show.
     cases: Buffer,
+    /// What was tried and lost, which they show too.
+    attempts: Attempts,
 }
 
 /// The search state of all agents.
@@ -65,12 +67,13 @@ struct State {
 impl State {
     fn new(input: &SearchInput) -> Self {
         let best = Prompts::seed(&input.graph);
-        let seed_node = |prompt| Node { id: 0, prompt, score: 0.0 };
+        let seed_node = |prompt| Node { id: 0, prompt, score: 0.0, verdicts: Vec::new() };
         let agent = |(_, prompt): (AgentId, &Template)| AgentState {
             beam: vec![seed_node(prompt.clone())],
             best: 0,
             made: 1,
             cases: Buffer::new(input.options.misalignment.clone()),
+            attempts: Attempts::default(),
         };
         Self { agents: best.iter().map(agent).collect(), best }
     }
@@ -89,7 +92,7 @@ struct CoordinateAscent<'a> {
 struct Candidate<'a> {
     /// The proposals that it is one of.
     proposals: &'a Proposals,
-    /// Its index in [`Proposals::prompts`].
+    /// Its index in [`Proposals::list`].
     index: usize,
     /// Its id and its prompt, or the reason why it is not evaluated.
     usable: Result<(usize, &'a Sanitized), Rejected>,
@@ -177,13 +180,14 @@ impl CoordinateAscent<'_> {
         let StepId { round, agent, step } = step_id;
         let search = &self.input.options.search;
         let state = &self.state.agents[agent.0];
-        let (parents, mut cases) = (state.beam.clone(), state.cases.clone());
+        let (parents, mut cases, mut attempts) = (state.beam.clone(), state.cases.clone(), state.attempts.clone());
         let (old, made) = (state.best, state.made);
 
         let seed = self.input.seed.derive(Stage::MiniBatch, &step_id.path());
         let positions = draw_batch(self.input.pool.len(), search.batch, seed);
         let batch = self.evaluator.batch(&positions);
-        let proposals = self.evaluator.propose(step_id, &self.state.best, &parents, &cases, &batch).await?;
+        let shown = (&cases, &*attempts.list());
+        let proposals = self.evaluator.propose(step_id, &self.state.best, &parents, shown, &batch).await?;
         let candidates = deduplicate(&parents, &proposals, made);
         let usable = candidates.iter().filter(|candidate| candidate.usable.is_ok()).count();
         let rejected = candidates.len() - usable;
@@ -196,8 +200,14 @@ impl CoordinateAscent<'_> {
             .zip(&evaluated)
             .map(|(candidate, evaluated)| {
                 let parent = &parents[candidate.proposals.parent];
+                let Proposal { assignment, change, .. } = &candidate.proposals.list[candidate.index];
+                if let Some(evaluated) = evaluated {
+                    attempts.add(change.as_deref(), evaluated.reward.mean);
+                }
                 CandidateRecord {
                     parent: parent.id,
+                    assignment: assignment.clone(),
+                    change: change.clone(),
                     outcome: outcome(candidate, evaluated.as_ref(), parent, &mut nodes),
                 }
             })
@@ -229,7 +239,7 @@ impl CoordinateAscent<'_> {
         if let Some(node) = beam.iter().find(|node| node.id == best) {
             self.state.best = self.state.best.with(agent, node.prompt.clone());
         }
-        self.state.agents[agent.0] = AgentState { beam, best, made: made + nodes.len(), cases };
+        self.state.agents[agent.0] = AgentState { beam, best, made: made + nodes.len(), cases, attempts };
         Ok(())
     }
 
@@ -281,8 +291,8 @@ fn deduplicate<'a>(parents: &[Node], by_parent: &'a [Proposals], made: usize) ->
     let mut next = made;
     let mut candidates = Vec::new();
     for proposals in by_parent {
-        for (index, proposal) in proposals.prompts.iter().enumerate() {
-            let usable = match proposal {
+        for (index, proposal) in proposals.list.iter().enumerate() {
+            let usable = match &proposal.prompt {
                 Err(rejected) => Err(rejected.clone()),
                 Ok(candidate) if known.contains(&candidate.prompt.text().trim()) => {
                     Err(Rejected { reason: Rejection::Duplicate, text: Some(candidate.prompt.text().to_string()) })
@@ -326,8 +336,8 @@ fn outcome(candidate: &Candidate<'_>, evaluated: Option<&Evaluated>, parent: &No
         (Ok(_), None) => unreachable!("every usable candidate is evaluated"),
         (Ok((id, candidate)), Some(evaluated)) => {
             let score = child_score(parent.score, evaluated.reward.mean);
-            nodes.push(Node { id: *id, prompt: candidate.prompt.clone(), score });
             let samples = &evaluated.reward.samples;
+            nodes.push(Node { id: *id, prompt: candidate.prompt.clone(), score, verdicts: samples.clone() });
             Outcome::Scored {
                 id: *id,
                 prompt: candidate.prompt.clone(),
@@ -346,7 +356,7 @@ fn collect(graph: &Graph, agent: AgentId, evaluated: &[Option<Evaluated>], cases
     for evaluated in evaluated.iter().flatten() {
         for (sample, trace) in evaluated.reward.samples.iter().zip(&evaluated.traces) {
             if cases.accepts(sample) {
-                cases.push(Case::of(graph, agent, trace));
+                cases.push(Case::of(graph, agent, trace, Some(sample)));
             }
         }
     }

@@ -3,6 +3,7 @@
 
 use super::events::Ranked;
 use crate::prompt::Template;
+use crate::reward::SampleReward;
 use crate::stats::kendall_tau_b;
 
 /// One prompt of a beam with its score.
@@ -14,6 +15,9 @@ pub(super) struct Node {
     pub(super) prompt: Template,
     /// The score J(p), accumulated along the lineage.
     pub(super) score: f64,
+    /// The samples of its evaluation, against the prompt that it was written from; empty for the
+    /// seed prompt. The optimizer model is shown them as verdicts.
+    pub(super) verdicts: Vec<SampleReward>,
 }
 
 /// The ids and scores of the nodes, as an event stores them.
@@ -86,7 +90,10 @@ mod tests {
     use expect_test::{Expect, expect};
 
     fn nodes(specs: &[(usize, &str, f64)]) -> Vec<Node> {
-        specs.iter().map(|&(id, prompt, score)| Node { id, prompt: Template::new(prompt), score }).collect()
+        specs
+            .iter()
+            .map(|&(id, prompt, score)| Node { id, prompt: Template::new(prompt), score, verdicts: vec![] })
+            .collect()
     }
 
     fn text(beam: &[Node]) -> String {

@@ -9,8 +9,8 @@ use crate::chat::ChatError;
 use crate::graph::Graph;
 use crate::judge::Judge;
 use crate::misalignment::{Buffer, Sampling};
-use crate::prompt::{Sanitized, Template};
-use crate::propose::{Optimizer, ProposalContext, Rejected};
+use crate::prompt::Template;
+use crate::propose::{Draw, Optimizer, Proposal, ProposalContext, Tried};
 use crate::reward::{Reward, compare, joint_reward};
 use crate::rollout::{Prompts, Runner, Trace};
 use futures::future::try_join_all;
@@ -45,8 +45,8 @@ pub(super) struct Proposals {
     pub(super) parent: usize,
     /// The parent's traces on the mini-batch.
     pub(super) traces: Vec<Trace>,
-    /// One proposed prompt per candidate, or the reason why it cannot be used.
-    pub(super) prompts: Vec<Result<Sanitized, Rejected>>,
+    /// One proposal per candidate.
+    pub(super) list: Vec<Proposal>,
 }
 
 /// A candidate's traces on the mini-batch and their reward.
@@ -67,12 +67,13 @@ pub(super) struct Evaluator<'a> {
 impl<'a> Evaluator<'a> {
     pub(super) fn new(input: &'a SearchInput) -> Self {
         let SearchInput { graph, worker, optimizer, judge, seed, options, .. } = input;
+        let templates = input.templates();
         Self {
             input,
             graph,
-            runner: Runner::new(graph.clone(), worker.clone(), options.rollout.clone()),
-            judge: Judge::new(judge.clone(), options.judge.clone(), *seed),
-            optimizer: Optimizer::new(optimizer.clone(), options.propose.clone(), *seed),
+            runner: Runner::new(graph.clone(), worker.clone(), options.rollout.clone(), templates.summary.clone()),
+            judge: Judge::new(judge.clone(), options.judge.clone(), *seed, templates.judge.clone()),
+            optimizer: Optimizer::new(optimizer.clone(), options.propose.clone(), *seed, templates.optimizer.clone()),
         }
     }
 
@@ -83,13 +84,14 @@ impl<'a> Evaluator<'a> {
 
     /// Runs every parent on the batch and has the optimizer model write K_sub proposals for each
     /// (Eq. 4). All parents see the same batch, so the agents upstream of this one run only once.
-    /// The proposals for a parent are requested as soon as its own traces are complete.
+    /// The proposals for a parent are requested as soon as its own traces are complete. The
+    /// assignments take turns over candidates, parents and steps.
     pub(super) async fn propose(
         &self,
         step_id: StepId,
         best: &Prompts,
         parents: &[Node],
-        cases: &Buffer,
+        (cases, tried): (&Buffer, &[Tried]),
         batch: &Batch,
     ) -> Result<Vec<Proposals>, ChatError> {
         let first = parents.first().expect("a beam is never empty");
@@ -102,14 +104,19 @@ impl<'a> Evaluator<'a> {
                 agent: step_id.agent,
                 parent: &node.prompt,
                 traces: &traces,
+                verdicts: &node.verdicts,
                 cases,
+                tried,
             };
+            let candidates = self.input.options.search.candidates;
+            let first = (step_id.round - 1 + step_id.step - 1 + parent) * candidates;
             let propose = async |candidate: usize| {
                 let [round, agent, step] = step_id.path();
-                self.optimizer.propose(context, &[round, agent, step, parent as u64, candidate as u64]).await
+                let path = [round, agent, step, parent as u64, candidate as u64];
+                self.optimizer.propose(context, Draw { path: &path, turn: first + candidate }).await
             };
-            let prompts = try_join_all((0..self.input.options.search.candidates).map(propose)).await?;
-            Ok(Proposals { parent, traces, prompts })
+            let list = try_join_all((0..candidates).map(propose)).await?;
+            Ok(Proposals { parent, traces, list })
         };
         try_join_all(parents.iter().enumerate().map(propose_for)).await
     }

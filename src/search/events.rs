@@ -180,19 +180,25 @@ pub struct Step {
 pub struct CandidateRecord {
     /// The id of the parent prompt.
     pub parent: usize,
+    /// The name of the assignment that it was written by, if the template set has any. No digest
+    /// covers it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub assignment: Option<String>,
+    /// The optimizer model's own sentence on what it changed, if it wrote one. No digest covers it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub change: Option<String>,
     /// Whether it was evaluated or rejected.
     pub outcome: Outcome,
 }
 
 impl CandidateRecord {
-    /// The record without the text of a rejected candidate, as the result's digest covers it.
+    /// The record without what no digest covers, as the result's digest covers it.
     pub(super) fn decided(&self) -> Self {
-        match &self.outcome {
-            Outcome::Rejected { reason, .. } => {
-                Self { parent: self.parent, outcome: Outcome::Rejected { reason: *reason, text: None } }
-            }
-            Outcome::Scored { .. } => self.clone(),
-        }
+        let outcome = match &self.outcome {
+            Outcome::Rejected { reason, .. } => Outcome::Rejected { reason: *reason, text: None },
+            scored @ Outcome::Scored { .. } => scored.clone(),
+        };
+        Self { parent: self.parent, assignment: None, change: None, outcome }
     }
 }
 

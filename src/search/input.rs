@@ -10,11 +10,11 @@ use crate::misalignment::MisalignmentOptions;
 use crate::propose::ProposeOptions;
 use crate::reward::RewardOptions;
 use crate::rollout::RolloutOptions;
-use serde::Serialize;
+use crate::templates::Templates;
 use std::sync::Arc;
 
 /// The options of the search and of its parts.
-#[derive(Clone, PartialEq, Debug, Default, Serialize)]
+#[derive(Clone, PartialEq, Debug, Default)]
 pub struct Options {
     /// Options of the search loop.
     pub search: SearchOptions,
@@ -28,6 +28,9 @@ pub struct Options {
     pub propose: ProposeOptions,
     /// How the graph of agents is run.
     pub rollout: RolloutOptions,
+    /// The requests to optimizer, judge and summarizer. With `None`, each is of the set for the
+    /// model that it is made of.
+    pub templates: Option<Arc<Templates>>,
 }
 
 /// The input of a search.
@@ -81,6 +84,15 @@ impl From<ChatError> for SearchError {
 }
 
 impl SearchInput {
+    /// Returns the requests of the options, or those for the models.
+    pub(super) fn templates(&self) -> Arc<Templates> {
+        let of_models = || {
+            let names = [&self.worker, &self.optimizer, &self.judge].map(|model| model.identity().name);
+            Templates::of_models(names.each_ref().map(String::as_str), None).expect("every set can do without a task")
+        };
+        self.options.templates.clone().unwrap_or_else(|| Arc::new(of_models()))
+    }
+
     /// Returns the first fault of the input, if there is one.
     pub(super) fn check(&self) -> Result<(), SearchError> {
         if let Some(fault) = self.options.search.out_of_bounds().next() {

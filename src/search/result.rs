@@ -77,6 +77,12 @@ pub struct Lineage {
     pub round: usize,
     /// The step in which it was written; 0 for the seed prompt.
     pub step: usize,
+    /// The name of the assignment that it was written by, if the template set has any.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub assignment: Option<String>,
+    /// The optimizer model's own sentence on what it changed, if it wrote one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub change: Option<String>,
     /// The prompt itself.
     pub prompt: Template,
     /// The score J from its evaluation.
@@ -150,6 +156,8 @@ impl SearchResult {
             parent: None,
             round: 0,
             step: 0,
+            assignment: None,
+            change: None,
             prompt: prompt.clone(),
             score: 0.0,
             in_beam: true,
@@ -215,6 +223,8 @@ impl SearchResult {
                     parent: Some(candidate.parent),
                     round: step.round,
                     step: step.step,
+                    assignment: candidate.assignment.clone(),
+                    change: candidate.change.clone(),
                     prompt: prompt.clone(),
                     score: *score,
                     in_beam: false,

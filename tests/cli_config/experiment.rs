@@ -54,8 +54,12 @@ impl Experiment {
         experiment
     }
 
+    pub(super) fn path(&self, name: &str) -> std::path::PathBuf {
+        self.0.path().join(name)
+    }
+
     pub(super) fn write(&self, name: &str, bytes: &[u8]) -> &Self {
-        fs::write(self.0.path().join(name), bytes).expect("a writable folder");
+        fs::write(self.path(name), bytes).expect("a writable folder");
         self
     }
 

@@ -318,3 +318,34 @@ fn slots_of_other_template_languages_are_named() {
     let (code, _, stderr) = experiment.write("decide.txt", plain).run("validate x.toml");
     assert_eq!((code, stderr.as_str()), (0, ""));
 }
+
+#[test]
+fn template_sets_are_checked_with_all_their_files() {
+    let experiment = Experiment::new();
+    let check = |set: &str, expected| {
+        experiment.with("[search]", &format!("[templates]\n{set}\n[search]")).check("validate x.toml", expected);
+    };
+    check("set = \"standart\"", expect![[""]]);
+    check("set = \"standard\"\ntask = \"math\"", expect![[""]]);
+    check("task = \"code\"", expect![[""]]);
+    check("set = \"own\"\ntask = \"../code\"", expect![[""]]);
+    check("sett = \"terse\"", expect![[""]]);
+    let write = |name: &str, bytes: &[u8]| {
+        experiment.write(&format!("own/{name}"), bytes);
+    };
+    std::fs::create_dir(experiment.path("own")).expect("a writable folder");
+    check("set = \"own\"", expect![[""]]);
+    write("optimizer.txt", b"{role}\n{parent} {slots} {agnet}\n<prompt>{#frozen}{passage}{/frozen}\n");
+    write("judge.txt", b"{role} {question} {answer_a}\n{#letter}A{/letter}\n{#tagged}<choose>A</choose>\n");
+    write("summary.txt", b"{words}\n\xff {output}");
+    check("set = \"own\"", expect![[""]]);
+    write("optimizer.txt", b"{role}\n{parent} {slots}\n<prompt>{#frozen}{passage}{/frozen}\n");
+    write(
+        "judge.txt",
+        b"{role} {question} {answer_a} {answer_b}{#letter}A{/letter}{#tagged}<choose>A</choose>{/tagged}\n",
+    );
+    write("summary.txt", b"{words} {output}");
+    check("set = \"own\"\ntask = \"code\"", expect![[""]]);
+    experiment.with("[search]", "[templates]\nset = \"own\"\n[search]");
+    assert_eq!(experiment.run("validate x.toml").0, 0);
+}

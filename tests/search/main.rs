@@ -6,4 +6,5 @@ mod determinism;
 mod equations;
 mod options;
 mod proposals;
+mod templates;
 mod world;

@@ -12,6 +12,7 @@ use maspo::chat::{
 use maspo::graph::{Agent, Edge, EdgeView, Graph, sequential};
 use maspo::prompt::Template;
 use maspo::search::{Event, EventSink, Options, SearchError, SearchInput, SearchResult, Step, optimize};
+use maspo::templates::Templates;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::task::Poll;
@@ -68,7 +69,7 @@ impl World {
     /// The chain a → b → c, of which the agents in `optimized` are optimized: one round of one
     /// step, with a pool of `pool` queries q0, q1, … that is one batch.
     pub(crate) fn chain(optimized: &str, pool: usize) -> Self {
-        let mut options = Options::default();
+        let mut options = Options { templates: Some(Templates::terse()), ..Options::default() };
         (options.search.rounds, options.search.steps) = (1, 1);
         (options.search.batch, options.search.final_check) = (pool, pool);
         Self {
@@ -208,7 +209,8 @@ fn preference(preferences: &Preferences, message: &str) -> f64 {
         let start = message.find(from).expect("the message has its parts") + from.len();
         &message[start..start + message[start..].find(to).expect("the message has its parts")]
     };
-    let role = between("Task: ", "\n");
+    // "Task: " or "The agent's task: ".
+    let role = between("ask: ", "\n");
     let quality = |text: &str| -> f64 {
         preferences
             .iter()

@@ -15,6 +15,7 @@ use maspo::chat::{ChatError, ModelRole, ScriptedModel};
 use maspo::graph::{Agent, EdgeView, Graph, sequential};
 use maspo::prompt::Template;
 use maspo::search::{Event, EventSink, Options, SearchInput, optimize};
+use maspo::templates::Templates;
 use maspo::throughput::{Call, Part, Workload};
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex};
@@ -79,7 +80,7 @@ fn record_with(seed: Seed) -> Option<Workload> {
         };
         Arc::new(ScriptedModel::new(answer).with_scores(scores))
     };
-    let mut options = Options::default();
+    let mut options = Options { templates: Some(Templates::terse()), ..Options::default() };
     (options.search.rounds, options.search.steps) = (1, 2);
     let cancel = CancelToken::new();
     let input = SearchInput {

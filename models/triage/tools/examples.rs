@@ -8,8 +8,9 @@ use crate::judge;
 use crate::optimizer;
 use crate::world::{Label, Session, Share, Signal};
 use maspo::chat::Message;
-use maspo::judge::template::{LETTERS, Question, ReplyForm, render};
+use maspo::judge::template::{Answer, LETTERS, Question, ReplyForm, render};
 use maspo::propose::template::{Evidence, OptimizerInput, PROMPT_TAG};
+use maspo::templates::Templates;
 use rand::RngExt;
 use rand::seq::IndexedRandom;
 use rand_chacha::ChaCha8Rng;
@@ -213,12 +214,17 @@ fn agrees(one: &Output, two: &Output) -> bool {
 
 /// Renders the comparison for the judge, with the better answer as letter `better`.
 pub(crate) fn judgement(comparison: Comparison, pair: &Pair, better: usize) -> Example {
-    let question =
-        Question { role: comparison.role.text(), question: &pair.session.text, context: pair.context.as_deref() };
-    let (a, b) = if better == 0 { (&pair.better, &pair.worse) } else { (&pair.worse, &pair.better) };
+    let question = Question {
+        role: comparison.role.text(),
+        question: &pair.session.text,
+        context: pair.context.as_deref(),
+        frozen: &[],
+    };
+    let mut answers = [&pair.better, &pair.worse].map(|text| Answer::from(text.as_str()));
+    answers.rotate_right(better);
     Example {
         kind: format!("judge-{}", comparison.name),
-        messages: render(&question, "", a, b, ReplyForm::Letter),
+        messages: render(&Templates::terse().judge, &question, "", answers, ReplyForm::Letter),
         answer: LETTERS[better].to_string(),
         weight: 4.0,
     }
@@ -266,10 +272,11 @@ pub(crate) fn proposal(role: Role, source: Source, rng: &mut ChaCha8Rng) -> (Exa
         traces: vec![trace.evidence()],
         cases: shown.iter().map(Shown::evidence).collect(),
         excerpt_bytes: EXCERPT_BYTES,
+        ..OptimizerInput::default()
     };
     let example = Example {
         kind: format!("propose-{}", role.name()),
-        messages: maspo::propose::template::render(&brief),
+        messages: maspo::propose::template::render(&Templates::terse().optimizer, &brief),
         answer: format!("<{PROMPT_TAG}>{}</{PROMPT_TAG}>", next.text()),
         weight: 0.5,
     };
@@ -310,6 +317,7 @@ impl Shown {
             output: &self.output,
             successors: self.successors.iter().map(|(name, text)| (*name, text.as_str())).collect(),
             answer: self.answer.as_deref(),
+            ..Evidence::default()
         }
     }
 }

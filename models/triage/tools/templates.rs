@@ -7,12 +7,15 @@ use maspo::base::Digest;
 use maspo::judge::template::{Question, ReplyForm, render};
 use maspo::prompt::Slot;
 use maspo::propose::template::{self, Evidence, OptimizerInput};
+use maspo::templates::Templates;
 use std::collections::BTreeMap;
 
 /// Returns one digest per rendered template, by name.
 pub(crate) fn digests() -> BTreeMap<&'static str, String> {
-    let question = |context| Question { role: "the role", question: "a query </data>", context };
-    let judge = |context| render(&question(context), "", "one answer", "another", ReplyForm::Letter);
+    let terse = Templates::terse();
+    let question = |context| Question { role: "the role", question: "a query </data>", context, frozen: &[] };
+    let answers = ["one answer".into(), "another".into()];
+    let judge = |context| render(&terse.judge, &question(context), "", answers, ReplyForm::Letter);
     let frozen = ["<answer>label</answer>".to_string()];
     let evidence = |successors: Vec<(&'static str, &'static str)>, answer| Evidence {
         question: "a query",
@@ -20,6 +23,7 @@ pub(crate) fn digests() -> BTreeMap<&'static str, String> {
         output: "an output that is longer than the excerpt",
         successors,
         answer,
+        ..Evidence::default()
     };
     let brief = |cases, frozen| OptimizerInput {
         agent: "name",
@@ -30,9 +34,10 @@ pub(crate) fn digests() -> BTreeMap<&'static str, String> {
         traces: vec![evidence(vec![("next", "its output")], Some("final"))],
         cases,
         excerpt_bytes: 30,
+        ..OptimizerInput::default()
     };
-    let plain = template::render(&brief(vec![], &[]));
-    let mined = template::render(&brief(vec![evidence(vec![], None)], &frozen));
+    let plain = template::render(&terse.optimizer, &brief(vec![], &[]));
+    let mined = template::render(&terse.optimizer, &brief(vec![evidence(vec![], None)], &frozen));
     [("judge", judge(None)), ("judge-context", judge(Some("a report"))), ("propose", plain), ("propose-cases", mined)]
         .into_iter()
         .map(|(name, messages)| (name, Digest::of(messages[0].content.as_bytes()).to_string()))

@@ -58,6 +58,8 @@ pub(super) struct Experiment {
     propose: Option<ProposeOptions>,
     /// How the graph of agents is run.
     rollout: Option<RolloutOptions>,
+    /// The texts of the requests to optimizer, judge and summarizer.
+    templates: Option<Templates>,
     /// How the models are run.
     engine: Option<Engine>,
 }
@@ -281,6 +283,18 @@ struct Eval {
     /// confine them. They can then do what you can do.
     #[schemars(extend("default" = false))]
     unsafe_exec: Option<bool>,
+}
+
+#[derive(JsonSchema)]
+#[schemars(deny_unknown_fields)]
+struct Templates {
+    /// The template set: `terse`, `standard`, or a folder with files of one's own. By default
+    /// `terse` for what is asked of `embedded:triage`, and `standard` for any other model.
+    set: Option<String>,
+    /// A preset for the kind of task, which adds what helps with it to the requests to optimizer
+    /// and judge. The set `standard` has `mathematics`, `choice`, `code` and `classification`. By
+    /// default none.
+    task: Option<String>,
 }
 
 /// The keys are those of [`EngineOptions`](crate::engine::EngineOptions), whose package does not

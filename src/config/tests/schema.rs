@@ -249,7 +249,7 @@ fn the_schema_names_exactly_the_keys_that_are_read() {
     check("data.test", known("test = { ", &format!("test = {{ {NEW}, ")));
     check("data.train", known("test = { ", &format!("train = {{ {NEW} }}\ntest = {{ ")));
     check("eval", known("[eval]", &format!("[eval]\n{NEW}")));
-    for section in ["search", "reward", "judge", "misalignment", "propose", "rollout", "engine"] {
+    for section in ["search", "reward", "judge", "misalignment", "propose", "rollout", "templates", "engine"] {
         let to = if section == "search" { format!("[search]\n{NEW}") } else { format!("[{section}]\n{NEW}\n[search]") };
         check(section, known("[search]", &to));
     }
