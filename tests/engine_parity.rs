@@ -114,5 +114,7 @@ fn every_family_gives_the_tokens_of_transformers() {
     for family in ["qwen2", "llama", "mistral"] {
         assert!(cases.iter().any(|case| case.config["model_type"] == family), "{family}");
     }
-    cases.iter().for_each(check);
+    for backend in [Backend::Native, Backend::Candle] {
+        cases.iter().for_each(|case| check(case, backend));
+    }
 }
