@@ -340,8 +340,9 @@ pub(crate) fn auxiliary(share: Share, rng: &mut ChaCha8Rng) -> Example {
 /// answers.
 pub(crate) fn label_in_frame(share: Share, rng: &mut ChaCha8Rng) -> Example {
     let session = Session::sample(share, rng);
-    let question = Question { role: Role::Verdict.text(), question: &session.text, context: None };
-    let whole = render(&question, "", "", "", ReplyForm::Letter).remove(0).content;
+    let question = Question { role: Role::Verdict.text(), question: &session.text, context: None, frozen: &[] };
+    let nothing = ["", ""].map(Answer::from);
+    let whole = render(&Templates::terse().judge, &question, "", nothing, ReplyForm::Letter).remove(0).content;
     let (frame, _) = whole.rsplit_once("\n\nAnswer A:").expect("a comparison shows its answers");
     Example {
         kind: "aux-frame".into(),
