@@ -36,7 +36,10 @@ impl Confinement {
         if paths::landlock_version() > 0 {
             let programs = [Some(interpreter.executable.clone()), loader(&interpreter.executable)];
             let cache = PathBuf::from("/etc/ld.so.cache");
-            let files: Vec<PathBuf> = interpreter.files.iter().cloned().chain([cache]).collect();
+            // Rules are made for each program, so no file is named that lies in a named folder.
+            let is_inside = |path: &PathBuf| interpreter.folders.iter().any(|folder| path.starts_with(folder));
+            let files = interpreter.files.iter().filter(|path| !is_inside(path)).cloned();
+            let files: Vec<PathBuf> = files.chain([cache]).collect();
             let scripts = interpreter.script(Role::Judge).parent().map(Path::to_path_buf);
             let folders: Vec<PathBuf> = interpreter.folders.iter().cloned().chain(scripts).collect();
             readable = Some(Readable::new(&programs.into_iter().flatten().collect::<Vec<_>>(), &files, &folders));
