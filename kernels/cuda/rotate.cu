@@ -1,6 +1,6 @@
 // What happens between the QKV product and attention: RMSNorm of every query and key head (unless
-// `q_norm` and `k_norm` are null), rotation by position (the first half of a head with the second, as
-// Hugging Face does it), queries to `q`, keys and values to their slots of the paged cache.
+// `q_norm` and `k_norm` are null), rotation by position (the first half of a head with the second,
+// as Hugging Face does it), queries to `q`, keys and values to their slots of the paged cache.
 //
 // Keys and values lie [block, n_kv, block_tokens, d] in bf16, both: a key is 2d consecutive bytes,
 // and the 16 keys of a tile of attention are one piece of memory. (The CPU keeps keys transposed;

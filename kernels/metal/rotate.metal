@@ -1,6 +1,6 @@
 // What happens between the QKV product and attention: RMSNorm of every query and key head (unless
-// `q_norm` and `k_norm` are null), rotation by position (the first half of a head with the second, as
-// Hugging Face does it), queries to `q`, keys and values to their slots of the paged cache (bf16
+// `q_norm` and `k_norm` are null), rotation by position (the first half of a head with the second,
+// as Hugging Face does it), queries to `q`, keys and values to their slots of the paged cache (bf16
 // [block, n_kv, block_tokens, d] both).
 //
 // Launch: [rows, heads / 8] threadgroups of 256 threads, a simdgroup per row and head. A lane holds

@@ -1,5 +1,5 @@
-//! `maspo-engine`: tokens in, tokens and log-probabilities out. Dense decoders with continuous batching, a
-//! paged K/V pool and a prefix tree, on the CPU and on GPUs.
+//! `maspo-engine`: tokens in, tokens and log-probabilities out. Dense decoders with continuous
+//! batching, a paged K/V pool and a prefix tree, on the CPU and on GPUs.
 //!
 //! Each module imports only what stands above it in this list. The engine knows no agents, no
 //! prompts to optimize and no files but a model's own.

@@ -1,4 +1,5 @@
-//! GGUF files of other families than Qwen3, of number formats without kernels, and in several parts.
+//! GGUF files of other families than Qwen3, of number formats without kernels, and in several
+//! parts.
 
 use crate::model::{check, gguf, greedy, open};
 use crate::support::TinyModel;
@@ -71,7 +72,8 @@ fn the_scaling_of_llama_3_comes_as_factors() {
     of_family("llama", json!({"rope_scaling": scaling, "head_dim": 16, "rope_theta": 1e4})).write(&hugging_face);
     let plain = of_family("llama", json!({"head_dim": 16, "rope_theta": 1e4}));
     let mut writer = Writer::model(&plain, |_| GgmlDType::F32);
-    // What converters write: 1 for short wavelengths, the factor for long ones, a ramp between them.
+    // What converters write: 1 for short wavelengths, the factor for long ones, a ramp between
+    // them.
     let factors = (0..8).map(|pair| {
         let wavelength = 2.0 * std::f32::consts::PI * 1e4f32.powf(pair as f32 / 8.0);
         match wavelength {
@@ -189,7 +191,8 @@ fn formats_without_kernels_are_repacked_and_reported() {
     let source = ModelSource::parse(path.to_str().unwrap()).unwrap();
     let options = EngineOptions::default();
     let model = LocalModel::open_as(&source, &options, false, TokenizerRequirement::Optional, how).unwrap();
-    // In rows of 32 inputs: the table 416, q, k, v 128 and o 2 rows of 64 for each of 32, gate 64, down 2 * 32.
+    // In rows of 32 inputs: the table 416, q, k, v 128 and o 2 rows of 64 for each of 32, gate 64,
+    // down 2 * 32.
     let (rows, up) = (416 + 2 * (128 + 64 + 64 + 64), 2 * 64);
     let memory_bytes = 34 * (rows + up);
     assert_eq!(found, [LoadNotice::Repacked { formats: vec![("Q4_1", 20 * rows), ("Q5_1", 24 * up)], memory_bytes }]);

@@ -116,7 +116,7 @@ pub(super) struct File {
     hidden_act: String,
     #[serde(default, skip_serializing)]
     use_sliding_window: bool,
-    #[serde(default = "sliding_window", skip_serializing)]
+    #[serde(default = "sliding_window")]
     sliding_window: Option<u64>,
     /// The first layer that has a window.
     #[serde(default = "max_window_layers", skip_serializing)]
@@ -342,7 +342,8 @@ mod tests {
             r#""qwen3""#,
             r#""gemma2""#,
             expect![
-                "config.json: `model_type` is `gemma2`; dense models of the families qwen3, qwen2, llama and mistral are supported"
+                "config.json: `model_type` is `gemma2`; dense models of the families qwen3, qwen2, llama and \
+                mistral are supported"
             ],
         );
         let remote = "a mixture of experts, which the built-in engine does not run: serve it with an OpenAI-compatible \
@@ -394,6 +395,8 @@ mod tests {
         assert_eq!(facts("llama", r#", "head_dim": 32, "attention_bias": true"#), (Family::Llama, 32, 9, true));
         let mistral = r#", "num_key_value_heads": 3, "sliding_window": null, "attention_bias": true"#;
         assert_eq!(facts("mistral", mistral), (Family::Mistral, 64, 3, false));
+        let long = Config { max_position_embeddings: 32_768, ..of_family("mistral", mistral).unwrap() };
+        assert_eq!(Config::from_json(&serde_json::to_string(&long).unwrap()).unwrap(), long);
         let missing = "config.json: `num_key_value_heads` is missing; a qwen2 has it";
         assert_eq!(of_family("qwen2", "").unwrap_err(), missing);
         assert_eq!(

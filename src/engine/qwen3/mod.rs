@@ -1,6 +1,6 @@
 //! Dense decoders of the families Qwen3, Qwen2, Llama and Mistral: configuration, weights, the
-//! packed-token forward pass on the CPU (other devices have theirs in `executor`). Knows no text, no
-//! requests and no scheduling policy; which kernel runs is the kernel layer's business.
+//! packed-token forward pass on the CPU (other devices have theirs in `executor`). Knows no text,
+//! no requests and no scheduling policy; which kernel runs is the kernel layer's business.
 
 mod config;
 mod decoder;

@@ -1,6 +1,6 @@
 //! The tokenizer that the metadata of a GGUF file describe, as the `tokenizer.json` of the model it
-//! was made from: byte-level BPE after the split into words that the metadata name. Knows the lists,
-//! not the file that they come from.
+//! was made from: byte-level BPE after the split into words that the metadata name. Knows the
+//! lists, not the file that they come from.
 
 use super::{TextError, Tokenizer};
 use serde_json::{Map, Value, json};
@@ -27,7 +27,10 @@ enum Cut {
 const QWEN2: &str =
     r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+";
 /// As Qwen2, but up to three digits are one word.
-const LLAMA3: &str = r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}{1,3}| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+";
+const LLAMA3: &str = concat!(
+    r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}{1,3}",
+    r"| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+",
+);
 
 /// Every way that is known.
 const WORDS: &[Words] = &[
@@ -51,7 +54,12 @@ impl Words {
 
     /// Writes the pre-tokenizers of `tokenizer.json`.
     fn pre_tokenizers(&self) -> Value {
-        let bytes = |use_regex: bool| json!({"type": "ByteLevel", "add_prefix_space": false, "trim_offsets": true, "use_regex": use_regex});
+        let bytes = |use_regex: bool| {
+            json!({
+                "type": "ByteLevel", "add_prefix_space": false, "trim_offsets": true,
+                "use_regex": use_regex,
+            })
+        };
         match self.cut {
             Cut::Regex(split) => json!([
                 {"type": "Split", "pattern": {"Regex": split}, "behavior": "Isolated", "invert": false},
@@ -69,8 +77,8 @@ const USER_DEFINED: u64 = 4;
 /// Rows of the embedding table that pad it and stand for no text.
 const UNUSED: u64 = 5;
 /// Tokens that end the model's turn whatever the file says of them, as other programs that run GGUF
-/// files have it: the metadata have room for one id, where the `generation_config.json` of Qwen3 and
-/// of Llama 3 have two or three.
+/// files have it: the metadata have room for one id, where the `generation_config.json` of Qwen3
+/// and of Llama 3 have two or three.
 const ENDS: &[&str] =
     &["<|im_end|>", "<|endoftext|>", "<|eot_id|>", "<|eom_id|>", "<|end_of_text|>", "<｜end▁of▁sentence｜>"];
 
@@ -92,7 +100,8 @@ impl GgmlVocabulary<'_> {
     /// Makes the tokenizer.
     ///
     /// # Errors
-    /// Another algorithm than byte-level BPE, or lists that do not fit together; each names the key.
+    /// Another algorithm than byte-level BPE, or lists that do not fit together; each names the
+    /// key.
     pub fn tokenizer(&self) -> Result<Tokenizer, TextError> {
         Tokenizer::from_value("tokenizer.ggml", self.json()?)
     }
@@ -241,8 +250,8 @@ mod tests {
         check(|v| v.model = "t5", "tokenizer.ggml.model: `t5` is not supported; `gpt2` is");
         check(
             |v| v.model = "llama",
-            "tokenizer.ggml.model: `llama`, a SentencePiece vocabulary, is not read: put the model's own tokenizer.json \
-            beside the file",
+            "tokenizer.ggml.model: `llama`, a SentencePiece vocabulary, is not read: put the model's own \
+            tokenizer.json beside the file",
         );
         check(
             |v| v.pre = "default",

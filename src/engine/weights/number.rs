@@ -79,7 +79,8 @@ impl Number {
     }
 }
 
-/// Returns the number of an 8-bit float: a sign, 4 bits of exponent with a bias of 7, 3 of mantissa.
+/// Returns the number of an 8-bit float: a sign, 4 bits of exponent with a bias of 7, 3 of
+/// mantissa.
 fn e4m3(byte: u8) -> f32 {
     let (exponent, mantissa) = (u32::from(byte >> 3 & 15), u32::from(byte & 7));
     let size = match (exponent, mantissa) {

@@ -57,8 +57,8 @@ pub(super) fn iq4_nl(block: &[u8; 18]) -> [f32; SMALL] {
     std::array::from_fn(|i| d * f32::from(NON_LINEAR[usize::from(nibble(&block[2..], i))]))
 }
 
-/// Returns number `i` of 256 numbers of two bits: each half of the block packs its numbers `l`, `l +
-/// 32`, `l + 64` and `l + 96` (`l < 32`) into the same byte.
+/// Returns number `i` of 256 numbers of two bits: each half of the block packs its numbers `l`, `l
+/// + 32`, `l + 64` and `l + 96` (`l < 32`) into the same byte.
 fn two_bits(bytes: &[u8], i: usize) -> u8 {
     bytes[i / 128 * 32 + i % 32] >> (i % 128 / 32 * 2) & 3
 }
@@ -113,8 +113,8 @@ pub(super) fn q5_k(block: &[u8; 176]) -> [f32; LARGE] {
 }
 
 /// Q6_K: the lower four bits of 256 numbers (128 bytes), the upper two (64 bytes), 16 signed
-/// scales, one factor. Each half of the block packs its numbers `l`, `l + 32`, `l + 64` and `l + 96`
-/// (`l < 32`) into the same byte of the upper bits.
+/// scales, one factor. Each half of the block packs its numbers `l`, `l + 32`, `l + 64` and `l +
+/// 96` (`l < 32`) into the same byte of the upper bits.
 pub(super) fn q6_k(block: &[u8; 210]) -> [f32; LARGE] {
     let factor = half_at(block, 208);
     std::array::from_fn(|i| {

@@ -140,8 +140,8 @@ impl GgufFile {
     }
 
     /// Whether a tensor may stay unused. Files of Llama keep the scaling of the rotary frequencies
-    /// in `rope_freqs.weight`, which the configuration reads; the runners of GGUF files do not apply
-    /// it to other families, where it is passed over only if all factors are 1.
+    /// in `rope_freqs.weight`, which the configuration reads; the runners of GGUF files do not
+    /// apply it to other families, where it is passed over only if all factors are 1.
     fn is_harmless(&self, name: &str) -> bool {
         name == FACTORS && (self.reordered.is_some() || self.rope_factors().is_ok_and(|factors| factors.is_none()))
     }
@@ -189,7 +189,14 @@ impl TensorSource for GgufFile {
                 numbers(kind, width, &found.rows(range, row_bytes))
             })
             .collect();
-        Ok(Tensor::from_vec(tasks.concat(), shape, &Device::Cpu)?)
+        let mut all = tasks.concat();
+        // The numbers of a vector in blocks were one row so far.
+        if let (Some(order), [size]) = (found.order, shape)
+            && kind.block() > 1
+        {
+            all = (0..*size).map(|row| all[order.place(row)]).collect();
+        }
+        Ok(Tensor::from_vec(all, shape, &Device::Cpu)?)
     }
 
     fn matrix(&mut self, name: &str, (outputs, inputs): (usize, usize), format: Format) -> Result<Rows, WeightsError> {

@@ -15,8 +15,8 @@ const MODULES: &[(&str, &str)] = &[
     ("post_attention_layernorm", "ffn_norm"),
 ];
 
-/// The GGUF name of a tensor; a name that is none of a decoder stays as it is, so that messages show
-/// what was asked for.
+/// The GGUF name of a tensor; a name that is none of a decoder stays as it is, so that messages
+/// show what was asked for.
 pub(super) fn gguf_name(name: &str) -> String {
     match name {
         "model.embed_tokens.weight" => return "token_embd.weight".to_string(),

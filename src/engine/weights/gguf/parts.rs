@@ -25,8 +25,8 @@ impl Part {
     }
 }
 
-/// Splits `NAME-00002-of-00003.gguf` into what stands before the numbers, the number of the part and
-/// the number of parts.
+/// Splits `NAME-00002-of-00003.gguf` into what stands before the numbers, the number of the part
+/// and the number of parts.
 fn numbered(path: &Path) -> Option<(String, u64, u64)> {
     let stem = path.file_stem()?.to_str()?;
     let (rest, count) = stem.rsplit_once("-of-")?;
