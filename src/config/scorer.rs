@@ -66,8 +66,9 @@ pub(super) fn read(root: &Section<'_>, needed: bool) -> Option<Scorer> {
 
 fn options(section: &Section<'_>, kind: ScorerKind) -> Option<Scorer> {
     for (key, of) in KEYS {
+        // Whatever the scorer is, the key is a known one.
+        section.entry(key);
         if of != kind && section.has(key) {
-            section.entry(key);
             section.fault(key, &format!("is for `scorer = \"{}\"` only", name(of)));
         }
     }

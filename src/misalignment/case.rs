@@ -130,7 +130,7 @@ mod tests {
             let graph = fixture::graph("ab", &[(0, 1, view)]);
             let mut agents = graph.agents().to_vec();
             agents[0].frozen = frozen.iter().map(ToString::to_string).collect();
-            agents[0].seed_prompt = crate::prompt::Template::new(format!("{} {{question}}", frozen.concat()));
+            agents[0].seed_prompt = crate::prompt::Template::new(format!("Do {} {{question}}", frozen.concat()));
             let graph = Graph::new(agents, graph.edges().to_vec(), 1000).unwrap();
             let run = |output: &str| {
                 let (context, input) = (String::new(), Digest::of(b""));

@@ -69,6 +69,7 @@ fn faults_name_the_line() {
             x.txt:2: the section `{#cases}` has no end: `{/cases}` is missing
             x.txt:3: the section `{#cut}` has no end: `{/cut}` is missing
             x.txt:4: `{/cases}` ends a section, but `{#cut}` is open
+            x.txt: the slot `{role}` is missing: its role
         "#]],
     );
     faults(

@@ -325,27 +325,123 @@ fn template_sets_are_checked_with_all_their_files() {
     let check = |set: &str, expected| {
         experiment.with("[search]", &format!("[templates]\n{set}\n[search]")).check("validate x.toml", expected);
     };
-    check("set = \"standart\"", expect![[""]]);
-    check("set = \"standard\"\ntask = \"math\"", expect![[""]]);
-    check("task = \"code\"", expect![[""]]);
-    check("set = \"own\"\ntask = \"../code\"", expect![[""]]);
-    check("sett = \"terse\"", expect![[""]]);
+    check(
+        "set = \"standart\"",
+        expect![[r#"
+        error: x.toml:25: `templates.set` names no template set and no folder: standart; did you mean `standard`?
+           |
+        25 | set = "standart"
+           |       ^^^^^^^^^^
+        exit 2
+    "#]],
+    );
+    check(
+        "set = \"standard\"\ntask = \"math\"",
+        expect![[r#"
+        error: x.toml:26: `templates.task` is "math", but the set `standard` has no such task preset; known are `choice`, `classification`, `code`, `mathematics`
+           |
+        26 | task = "math"
+           |        ^^^^^^
+        exit 2
+    "#]],
+    );
+    check(
+        "task = \"code\"",
+        expect![[r#"
+        error: x.toml:25: `templates.task` is "code", but the set `terse` has no such task preset; there is none
+           |
+        25 | task = "code"
+           |        ^^^^^^
+        exit 2
+    "#]],
+    );
+    check(
+        "set = \"own\"\ntask = \"../code\"",
+        expect![[r#"
+        error: x.toml:26: `templates.task` is "../code"; letters, digits, `-` and `_` name a task preset
+           |
+        26 | task = "../code"
+           |        ^^^^^^^^^
+        exit 2
+    "#]],
+    );
+    check(
+        "sett = \"terse\"",
+        expect![[r#"
+        error: x.toml:25: unknown key `templates.sett`; did you mean `set`?
+           |
+        25 | sett = "terse"
+           | ^^^^
+        exit 2
+    "#]],
+    );
     let write = |name: &str, bytes: &[u8]| {
         experiment.write(&format!("own/{name}"), bytes);
     };
     std::fs::create_dir(experiment.path("own")).expect("a writable folder");
-    check("set = \"own\"", expect![[""]]);
+    check(
+        "set = \"own\"",
+        expect![[r#"
+        error: x.toml:25: `templates.set` cannot be used: own/optimizer.txt: there is no such file
+           |
+        25 | set = "own"
+           |       ^^^^^
+        error: x.toml:25: `templates.set` cannot be used: own/judge.txt: there is no such file
+           |
+        25 | set = "own"
+           |       ^^^^^
+        error: x.toml:25: `templates.set` cannot be used: own/summary.txt: there is no such file
+           |
+        25 | set = "own"
+           |       ^^^^^
+        exit 2
+    "#]],
+    );
     write("optimizer.txt", b"{role}\n{parent} {slots} {agnet}\n<prompt>{#frozen}{passage}{/frozen}\n");
     write("judge.txt", b"{role} {question} {answer_a}\n{#letter}A{/letter}\n{#tagged}<choose>A</choose>\n");
     write("summary.txt", b"{words}\n\xff {output}");
-    check("set = \"own\"", expect![[""]]);
+    check(
+        "set = \"own\"",
+        expect![[r#"
+        error: x.toml:25: `templates.set` cannot be used: own/optimizer.txt:2: unknown slot `{agnet}`; did you mean `agent`?
+           |
+        25 | set = "own"
+           |       ^^^^^
+        error: x.toml:25: `templates.set` cannot be used: own/judge.txt:3: the section `{#tagged}` has no end: `{/tagged}` is missing
+           |
+        25 | set = "own"
+           |       ^^^^^
+        error: x.toml:25: `templates.set` cannot be used: own/judge.txt: the slot `{answer_b}` is missing: the second answer, fenced
+           |
+        25 | set = "own"
+           |       ^^^^^
+        error: x.toml:25: `templates.set` cannot be used: own/summary.txt:2: the line is not UTF-8
+           |
+        25 | set = "own"
+           |       ^^^^^
+        exit 2
+    "#]],
+    );
     write("optimizer.txt", b"{role}\n{parent} {slots}\n<prompt>{#frozen}{passage}{/frozen}\n");
     write(
         "judge.txt",
         b"{role} {question} {answer_a} {answer_b}{#letter}A{/letter}{#tagged}<choose>A</choose>{/tagged}\n",
     );
     write("summary.txt", b"{words} {output}");
-    check("set = \"own\"\ntask = \"code\"", expect![[""]]);
+    check(
+        "set = \"own\"\ntask = \"code\"",
+        expect![[r#"
+        error: x.toml:25: `templates.set` cannot be used: own/optimizer.txt: has no slot `{task}`, so that a task preset cannot be used with it
+           |
+        25 | set = "own"
+           |       ^^^^^
+        error: x.toml:25: `templates.set` cannot be used: own/judge.txt: has no slot `{task}`, so that a task preset cannot be used with it
+           |
+        25 | set = "own"
+           |       ^^^^^
+        exit 2
+    "#]],
+    );
     experiment.with("[search]", "[templates]\nset = \"own\"\n[search]");
     assert_eq!(experiment.run("validate x.toml").0, 0);
 }

@@ -1,4 +1,4 @@
-//! The layers of both packages, as ARCHITECTURE.md declares them.
+//! The layers of all packages, as ARCHITECTURE.md declares them.
 
 use super::imports::Package;
 use super::{assert_none, read, root};
@@ -57,6 +57,10 @@ fn check(package: &Package, declared: &[Row], open: &str) -> Vec<String> {
     faults
 }
 
+/// The packages beside `maspo`: the folder below `src`, which is also the name of a part in the table
+/// of `maspo`, and its parts' heading.
+const PACKAGES: &[&str] = &["engine", "math", "sandbox"];
+
 /// Returns the parts of the package that define what a file imports. Another package is a part by
 /// its name.
 fn imported_parts(package: &Package, file: &Path) -> BTreeSet<String> {
@@ -65,18 +69,19 @@ fn imported_parts(package: &Package, file: &Path) -> BTreeSet<String> {
         defined.or_else(|| path.first().cloned())
     };
     let mut parts: BTreeSet<String> = package.imports(file, true).iter().filter_map(part).collect();
-    if read(file).contains("maspo_engine::") {
-        parts.insert("engine".to_string());
-    }
+    let text = read(file);
+    let others = PACKAGES.iter().filter(|name| text.contains(&format!("maspo_{name}::")));
+    parts.extend(others.map(|name| name.to_string()));
     parts
 }
 
 fn program() -> Package {
-    Package::new(root().join("src"), &["engine"])
+    Package::new(root().join("src"), PACKAGES)
 }
 
-fn engine() -> Package {
-    Package::new(root().join("src/engine"), &[])
+/// Returns the package in a folder below `src`, without its own tests and examples.
+fn package(name: &str) -> Package {
+    Package::new(root().join("src").join(name), &["tests", "examples"])
 }
 
 #[test]
@@ -86,15 +91,17 @@ fn modules_import_exactly_what_the_architecture_document_says() {
 }
 
 #[test]
-fn the_engines_parts_import_exactly_what_the_architecture_document_says() {
-    let declared = table("## Parts of `maspo-engine`");
-    assert_none(&check(&engine(), &declared, "base"));
+fn parts_of_packages_import_exactly_what_the_architecture_document_says() {
+    for name in PACKAGES {
+        let declared = table(&format!("## Parts of `maspo-{name}`"));
+        assert_none(&check(&package(name), &declared, "base"));
+    }
 }
 
 #[test]
 fn no_files_of_different_folders_import_each_other_in_a_circle() {
     let mut faults = Vec::new();
-    for package in [program(), engine()] {
+    for package in PACKAGES.iter().map(|name| package(name)).chain([program()]) {
         for cycle in package.cycles() {
             let names: Vec<String> =
                 cycle.iter().map(|path| path.strip_prefix(root()).unwrap_or(path).display().to_string()).collect();
@@ -106,7 +113,7 @@ fn no_files_of_different_folders_import_each_other_in_a_circle() {
 
 #[test]
 fn the_engines_lower_parts_know_no_tensors() {
-    let package = engine();
+    let package = package("engine");
     let mut by_part: BTreeMap<String, Vec<_>> = BTreeMap::new();
     for file in package.files() {
         by_part.entry(package.part(file).unwrap_or_default()).or_default().push(file);

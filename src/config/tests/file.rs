@@ -242,7 +242,7 @@ fn everything_is_said_at_once() {
     expect![[r#"
         x.toml:1: `schema` is missing; this program reads `schema = 1`, at the top of the file
         x.toml:1: `model.path` is missing; the folder of a Qwen3 model, or `embedded:triage`
-        x.toml:1: `eval.scorer` is missing; labelled data needs a scorer: `label`, `letter` or `text`
+        x.toml:1: `eval.scorer` is missing; labelled data needs a scorer: `label`, `letter`, `text`, `math`, `number`, `regex`, `json` or `code`
         x.toml:3: `graph.topology` is "ring"; it can be `sequential`, `hierarchical`, `debate`
         x.toml:4: `agent.a.role` is missing; one or two sentences on what the agent is for; the judge judges by it
         x.toml:6: `agent.a.prompt` is empty

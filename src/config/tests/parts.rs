@@ -238,8 +238,8 @@ fn data_is_checked() {
         "",
         &[],
         expect![[r#"
-        x.toml:21: `eval.scorer` is missing; labelled data needs a scorer: `label`, `letter` or `text`
-    "#]],
+            x.toml:21: `eval.scorer` is missing; labelled data needs a scorer: `label`, `letter`, `text`, `math`, `number`, `regex`, `json` or `code`
+        "#]],
     );
     check(
         "labels = [\"human\", \"scraper\"]",
