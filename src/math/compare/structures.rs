@@ -87,8 +87,12 @@ impl Comparer {
         rows.len() == others.len() && rows.iter().zip(others).all(|(row, other)| self.same_in_order(row, other))
     }
 
-    /// Compares ratios: a : b = c : d if ad = bc.
+    /// Compares ratios: a : b = c : d if ad = bc. With a zero in it, as in the time 12:00, a ratio
+    /// equals only itself.
     pub(super) fn same_ratios(&mut self, terms: &[Node], others: &[Node]) -> bool {
+        if terms.iter().chain(others).any(|term| *term == Node::integer(0)) {
+            return self.same_in_order(terms, others);
+        }
         let product = |a: &Node, b: &Node| Node::Product(vec![a.clone(), b.clone()]);
         terms.len() == others.len()
             && (1..terms.len()).all(|at| self.same(&product(&terms[at], &others[0]), &product(&terms[0], &others[at])))

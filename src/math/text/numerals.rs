@@ -6,7 +6,7 @@ use super::lexer::Commas;
 use num_bigint::BigInt;
 
 /// What separates groups of three digits.
-const SEPARATORS: &[&str] = &["{,}\\!", ",\\!", "{,}", "\\,", "\\;", "\\:", "\\ ", "\\!", "~", ",", " "];
+const SEPARATORS: &[&str] = &["{,}\\!", ",\\! ", ",\\!", "{,}", "\\,", "\\;", "\\:", "\\ ", "\\!", "~", ",", " "];
 
 /// The largest exponent of a number in scientific notation.
 const MAX_EXPONENT: i32 = 4000;
