@@ -1,6 +1,6 @@
 //! Measures how many programs are judged a second, beside the bare start of the interpreter:
-//! `throughput [PROGRAMS]`. They are measured in turns in one run, because other work on the machine
-//! slows all alike; CPU time is what the machine's other work changes least.
+//! `throughput [PROGRAMS]`. They are measured in turns in one run, because other work on the
+//! machine slows all alike; CPU time is what the machine's other work changes least.
 
 use maspo_sandbox::{Limits, Outcome, Program, Sandbox, SandboxOptions};
 use std::error::Error;

@@ -3,9 +3,9 @@
 //! among these, and a call of another architecture's table ends the process.
 //!
 //! Not on the list, so denied: sockets of every kind, ptrace and the reading of other processes'
-//! memory, new processes (`clone` is for threads, `clone3` absent) and programs, namespaces, mounts,
-//! keyrings, io_uring, bpf, signals to processes, and every call that changes a file by its path
-//! without Landlock having a say in it (modes, owners, times, attributes, `truncate`).
+//! memory, new processes (`clone` is for threads, `clone3` absent) and programs, namespaces,
+//! mounts, keyrings, io_uring, bpf, signals to processes, and every call that changes a file by its
+//! path without Landlock having a say in it (modes, owners, times, attributes, `truncate`).
 
 use seccompiler::SeccompCmpArgLen::{Dword, Qword};
 use seccompiler::SeccompCmpOp::{Eq, MaskedEq};

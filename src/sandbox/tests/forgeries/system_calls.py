@@ -6,8 +6,8 @@ import os
 libc = ctypes.CDLL(None, use_errno=True)
 # unshare, setns, mount, pivot_root, keyctl, add_key, request_key, bpf, perf_event_open,
 # io_uring_setup, io_uring_enter, userfaultfd, memfd_create, clone3, process_madvise, pidfd_open,
-# pidfd_getfd, personality, setsid, setpgid, setuid, setpriority, sched_setaffinity, capset, seccomp,
-# init_module, kexec_load, reboot, swapon, acct, quotactl, shmget, semget, msgget, mq_open,
+# pidfd_getfd, personality, setsid, setpgid, setuid, setpriority, sched_setaffinity, capset,
+# seccomp, init_module, kexec_load, reboot, swapon, acct, quotactl, shmget, semget, msgget, mq_open,
 # open_by_handle_at, fanotify_init, inotify_init1.
 CALLS = {
     "x86_64": (

@@ -182,9 +182,23 @@ fn the_judges_memory_is_its_own() {
 #[test]
 fn a_program_sees_no_environment_and_an_empty_folder() {
     let Some(sandbox) = support::sandbox(&SandboxOptions::default()) else { return };
-    let output = "import os, sys\ndef seen():\n    return [dict(os.environ), os.listdir('.'), sys.argv[1:], sys.path[:1] == ['']]";
+    let output = r#"
+import os, sys
+def seen():
+    return [dict(os.environ), os.listdir('.'), sys.argv[1:], sys.path[:1] == ['']]
+"#;
     check(&sandbox, output, &["assert seen() == [{}, [], [], False]"], Outcome::Correct);
-    let output = "import os\ndef open_ones():\n    return [fd for fd in range(64) if is_open(fd)]\ndef is_open(fd):\n    try:\n        os.fstat(fd)\n        return True\n    except OSError:\n        return False";
+    let output = r#"
+import os
+def open_ones():
+    return [fd for fd in range(64) if is_open(fd)]
+def is_open(fd):
+    try:
+        os.fstat(fd)
+        return True
+    except OSError:
+        return False
+"#;
     check(&sandbox, output, &["assert open_ones() == [0, 1, 2, 3]"], Outcome::Correct);
 }
 

@@ -92,18 +92,47 @@ fn functions_iterators_and_objects_pass_too() {
         "def f(n):\n    for i in range(n):\n        yield i",
         &[
             "assert list(f(3)) == [0, 1, 2] and sum(f(4)) == 6",
-            "g = f(2)\nassert next(g) == 0 and next(g) == 1\ntry:\n    next(g)\n    assert False\nexcept StopIteration:\n    pass",
+            r#"
+g = f(2)
+assert next(g) == 0 and next(g) == 1
+try:
+    next(g)
+    assert False
+except StopIteration:
+    pass
+"#,
         ],
     );
     check(
-        "class Stack:\n    size = 0\n    def __init__(self):\n        self.items = []\n    def push(self, x):\n        self.items.append(x)\n        self.size += 1\n    def __len__(self):\n        return len(self.items)\n    def __iter__(self):\n        return iter(self.items)",
+        r#"
+class Stack:
+    size = 0
+    def __init__(self):
+        self.items = []
+    def push(self, x):
+        self.items.append(x)
+        self.size += 1
+    def __len__(self):
+        return len(self.items)
+    def __iter__(self):
+        return iter(self.items)
+    def __str__(self):
+        return "stack"
+"#,
         &[
-            "s = Stack()\ns.push(1)\nassert len(s) == 1 and list(s) == [1] and s.size == 1",
+            "s = Stack()\ns.push(1)\nassert len(s) == 1 and list(s) == [1] and s.size == 1 and str(s) == 'stack'",
             "s = Stack()\ns.push(2)\ns.push([3])\nassert list(s) == [2, [3]] and 2 in s and s.items == [2, [3]]",
         ],
     );
     check(
-        "class Pair:\n    def __init__(self, a, b):\n        self.a = a\n        self.b = b\ndef f(pairs):\n    return max(p.b - p.a for p in pairs)",
+        r#"
+class Pair:
+    def __init__(self, a, b):
+        self.a = a
+        self.b = b
+def f(pairs):
+    return max(p.b - p.a for p in pairs)
+"#,
         &["p = Pair(1, 3)\np.b = 9\nassert f([p, Pair(5, 24)]) == 19"],
     );
     check("root = {'left': None}\ndef f(tree):\n    return len(tree)", &["assert f(root) == 1"]);
