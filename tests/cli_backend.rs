@@ -61,3 +61,23 @@ fn doctor_checks_every_backend() {
     assert!(checks.iter().all(|check| check["largest_error"].as_f64().is_some_and(|error| error < 1e-4)));
     assert_eq!(ran.code, 0, "{}", ran.stderr);
 }
+
+#[test]
+fn doctor_says_what_a_model_takes_and_how_much_runs_at_once() {
+    let line = |flags: &str| format!("doctor --model embedded:triage --json {flags}");
+    let room = |flags: &str| {
+        let ran = run(Path::new("."), &line(flags).split_whitespace().collect::<Vec<_>>());
+        assert_eq!(ran.code, 0, "{}", ran.stderr);
+        serde_json::from_str::<Value>(&ran.stdout).unwrap()["model"].clone()
+    };
+    let plain = room("");
+    assert_eq!((&plain["name"], &plain["context"]), (&json!("embedded:triage"), &json!(1024)));
+    // 64 sequences run at most, whatever memory there is.
+    assert_eq!(plain["sequences"], json!([{ "tokens": 1024, "at_once": 64 }]));
+    let smaller = room("--dtype q8_0 --kv-dtype int8");
+    for key in ["weight_bytes", "kv_bytes_per_token"] {
+        assert!(smaller[key].as_u64() < plain[key].as_u64(), "{smaller} {plain}");
+    }
+    let missing = run(Path::new("."), &["doctor", "--model", "nowhere"]);
+    assert_eq!((missing.code, missing.stdout.as_str()), (2, ""), "{}", missing.stderr);
+}

@@ -91,7 +91,8 @@ mod tests {
             let (one, two) = (text("first".into(), "second".into()), text("second".into(), "first".into()));
             let shared = one.bytes().zip(two.bytes()).take_while(|(x, y)| x == y).count();
             assert!(one[..shared].ends_with("Answer A:\n<data>\n"), "{name}: {}", &one[..shared]);
-            // The instructions name the fence once; four texts are quoted, and none closes its fence.
+            // The instructions name the fence once; four texts are quoted, and none closes its
+            // fence.
             assert_eq!(one.matches("</data>").count(), 5, "{name}: a query cannot close its fence");
         }
     }

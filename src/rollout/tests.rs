@@ -299,13 +299,14 @@ proptest! {
         let new_prompts = prompts.with(changed, other);
         let model = || Arc::new(SlowModel::new(move |message| any_answer(salt, message)));
         let (full_model, model) = (model(), model());
-        let runner = Runner::new(graph.clone(), model.clone(), RolloutOptions::default(), Templates::terse().summary.clone());
+        let summary = || Templates::terse().summary.clone();
+        let runner = Runner::new(graph.clone(), model.clone(), RolloutOptions::default(), summary());
         let batch = items(&["one", "two", "three"]);
         let base = block_on(runner.run(&prompts, &batch)).unwrap();
         let before = model.seen().len();
         let new = block_on(runner.rerun_all(&base, changed, &new_prompts)).unwrap();
 
-        let full_runner = Runner::new(graph.clone(), full_model.clone(), RolloutOptions::default(), Templates::terse().summary.clone());
+        let full_runner = Runner::new(graph.clone(), full_model.clone(), RolloutOptions::default(), summary());
         prop_assert_eq!(&new, &block_on(full_runner.run(&new_prompts, &batch)).unwrap());
         let avoided = runner.avoided();
         let made = model.seen().len() - before;
@@ -326,7 +327,8 @@ proptest! {
                 (Digest::of(message.as_bytes()).0[1] as usize * delay as usize) % 7
             });
             let options = RolloutOptions { max_in_flight, ..RolloutOptions::default() };
-            block_on(Runner::new(graph.clone(), Arc::new(model), options, Templates::terse().summary.clone()).run(&prompts, &batch)).unwrap()
+            let runner = Runner::new(graph.clone(), Arc::new(model), options, Templates::terse().summary.clone());
+            block_on(runner.run(&prompts, &batch)).unwrap()
         };
         prop_assert_eq!(run(0, 1), run(1 + salt % 5, bound));
     }

@@ -69,7 +69,8 @@ impl Interpreter {
         if number < OLDEST {
             return Err(no_python(format!("version {version} is older than {}.{}", OLDEST.0, OLDEST.1)));
         }
-        // Not `-I`, which would ignore the one fixed variable PYTHONHASHSEED; what else it does is here.
+        // Not `-I`, which would ignore the one fixed variable PYTHONHASHSEED; what else it does is
+        // here.
         let mut flags = vec!["-s", "-S", "-B", "-X", "utf8"];
         if number >= SAFE_PATH {
             flags.push("-P");

@@ -36,7 +36,8 @@ fn slots_are_filled_in_one_pass() {
 
 #[test]
 fn sections_stand_if_there_is_something_and_once_per_entry() {
-    let source = "{role}\n{#context}\n\nContext:\n{context}\n{/context}\n{#cut} cut{/cut}\n  {#cases}  \n- {role}\n{/cases}\nend";
+    let source = "{role}\n{#context}\n\nContext:\n{context}\n{/context}\n{#cut} cut{/cut}\n  \
+                  {#cases}  \n- {role}\n{/cases}\nend";
     check(source, &values("r", "c", true, &["a", "b"]), "r\n\nContext:\nc\n cut\n- a\n- b\nend");
     check(source, &values("r", "", false, &[]), "r\n\nend");
 }

@@ -23,7 +23,7 @@ fn world() -> World {
         .prefers("a", "a2(", -1.0)
 }
 
-fn inputs<'a>(ran: &'a crate::world::RunOutcome) -> Vec<&'a str> {
+fn inputs(ran: &crate::world::RunOutcome) -> Vec<&str> {
     ran.optimizer.iter().map(String::as_str).collect()
 }
 
@@ -59,8 +59,8 @@ fn changes_are_recorded_and_losses_are_shown_to_later_proposals() {
     let lineage = |id: usize| ran.result().lineage.iter().find(|node| node.id == id).unwrap().clone();
     assert_eq!((lineage(1).change.as_deref(), lineage(1).assignment.as_deref()), (Some("Ask for less."), Some("mend")));
     assert_eq!((lineage(0).change, lineage(0).assignment), (None, None));
-    let inputs = inputs(&ran);
-    let (first, second) = inputs.split_at(2);
+    let all = inputs(&ran);
+    let (first, second) = all.split_at(2);
     assert!(first.iter().all(|input| !input.contains("What was tried")));
     assert!(second.iter().all(|input| input.contains("What was tried") && input.contains("0.30: Ask for more.")));
     assert!(second.iter().all(|input| !input.contains("0.60: Ask for less.")), "it won");
@@ -79,13 +79,15 @@ fn a_parents_traces_have_the_verdicts_of_its_own_evaluation() {
     assert_eq!(
         verdict("a1(q0)", of_a1).unwrap(),
         format!(
-            "{compared} the agent's own output is better. The outputs of the agents that read it are better. The team's answer is better."
+            "{compared} the agent's own output is better. The outputs of the agents that read it are better. \
+             The team's answer is better."
         )
     );
     assert_eq!(
         verdict("a1(q1)", of_a1).unwrap(),
         format!(
-            "{compared} the agent's own output is worse. The outputs of the agents that read it are equal. The team's answer is worse."
+            "{compared} the agent's own output is worse. The outputs of the agents that read it are equal. \
+             The team's answer is worse."
         )
     );
     // What failed comes first.

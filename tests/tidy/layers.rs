@@ -57,8 +57,7 @@ fn check(package: &Package, declared: &[Row], open: &str) -> Vec<String> {
     faults
 }
 
-/// The packages beside `maspo`: the folder below `src`, which is also the name of a part in the table
-/// of `maspo`, and its parts' heading.
+/// The packages beside `maspo`: their folders below `src`, which are also their names in its table.
 const PACKAGES: &[&str] = &["engine", "math", "sandbox"];
 
 /// Returns the parts of the package that define what a file imports. Another package is a part by

@@ -31,7 +31,8 @@ impl KvDtype {
         }
     }
 
-    /// Returns what `auto` means on the CPU beside the weights of `source` that are kept in `dtype`.
+    /// Returns what `auto` means on the CPU beside the weights of `source` that are kept in
+    /// `dtype`.
     pub(super) fn floats(source: &dyn TensorSource, dtype: Dtype) -> KvFormat {
         let stored = source.stored_format("model.layers.0.self_attn.k_proj.weight");
         if dtype.format(stored) == Format::F32 { KvFormat::F32 } else { KvFormat::F16 }

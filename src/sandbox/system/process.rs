@@ -60,7 +60,8 @@ impl Process {
     /// Returns the number of its threads; zero where the system does not say.
     pub(crate) fn threads(&self) -> u64 {
         let text = std::fs::read_to_string(format!("/proc/{}/stat", self.id)).unwrap_or_default();
-        // The name, in parentheses, may hold anything; the number of threads is the 18th word after.
+        // The name, in parentheses, may hold anything; the number of threads is the 18th word
+        // after.
         let words = text.rsplit_once(')').map_or("", |(_, rest)| rest).split_whitespace();
         words.skip(17).find_map(|word| word.parse().ok()).unwrap_or(0)
     }

@@ -60,7 +60,8 @@ impl Confinement {
             filter,
             judge_arguments: arguments(Role::Judge)?,
             program_arguments: arguments(Role::Program)?,
-            // The order of sets is the same in every run; both programs remove it before they start.
+            // The order of sets is the same in every run; both programs remove it before they
+            // start.
             environment: vec![CString::from(c"PYTHONHASHSEED=0")],
             namespaces: candidates.into_iter().find(|flags| launch::namespaces_work(*flags)).unwrap_or(0),
             missing,
