@@ -89,14 +89,14 @@ impl Arithmetic<'_> {
         let one = BigInt::one() << bits;
         let (mut term, mut sum) = (one.clone(), one);
         for n in 1u32.. {
-            term = (term * &r >> bits) / n;
+            term = ((term * &r) >> bits) / n;
             if term.is_zero() {
                 break;
             }
             sum += &term;
         }
         for _ in 0..6 {
-            sum = &sum * &sum >> bits;
+            sum = (&sum * &sum) >> bits;
         }
         let k: i64 = (&k).try_into().map_err(|_| Stop::Exhausted)?;
         let near = self.widen(&sum, bits)?;
@@ -156,11 +156,11 @@ impl Arithmetic<'_> {
         // x = q·π/2 + r with |q| ≤ 2^40: the error of r is at most 2^51 units.
         let q = super::dyadic::floor(&(&x + (&half_pi >> 1)), &half_pi);
         let r = x - &q * half_pi;
-        let square: BigInt = &r * &r >> bits;
+        let square: BigInt = (&r * &r) >> bits;
         let series = |first: BigInt, offset: u32| {
             let (mut term, mut sum, mut n) = (first.clone(), first, 2 + offset);
             while !term.is_zero() {
-                term = -(term * &square >> bits) / (n * (n - 1));
+                term = -((term * &square) >> bits) / (n * (n - 1));
                 sum += &term;
                 n += 2;
             }
@@ -205,10 +205,10 @@ impl Arithmetic<'_> {
             let root = ((&one << bits) + &t * &t).sqrt();
             t = (t << bits) / (&one + root);
         }
-        let square: BigInt = &t * &t >> bits;
+        let square: BigInt = (&t * &t) >> bits;
         let (mut power, mut sum) = (t.clone(), t);
         for n in 1u32.. {
-            power = -(power * &square >> bits);
+            power = -((power * &square) >> bits);
             if power.magnitude() <= BigInt::one().magnitude() {
                 break;
             }
@@ -244,10 +244,10 @@ fn arctangent_of_inverse(n: u32, bits: u64) -> BigInt {
 
 /// Returns artanh(t)·2^bits for |t| ≤ 1/3, wrong by less than two units a term.
 fn artanh(t: &BigInt, bits: u64) -> BigInt {
-    let square: BigInt = t * t >> bits;
+    let square: BigInt = (t * t) >> bits;
     let (mut power, mut sum) = (t.clone(), t.clone());
     for n in 1u32.. {
-        power = power * &square >> bits;
+        power = (power * &square) >> bits;
         if power.abs() <= BigInt::one() {
             break;
         }

@@ -190,7 +190,7 @@ impl<'a> Arithmetic<'a> {
     /// Returns a^n by repeated squaring.
     pub(crate) fn power(&mut self, a: &Interval, n: u64) -> Result<Interval, Stop> {
         // The magnitude of an even power keeps an interval around zero from growing below zero.
-        let base = if n % 2 == 0 { a.magnitude() } else { a.clone() };
+        let base = if n.is_multiple_of(2) { a.magnitude() } else { a.clone() };
         let mut result = Interval::one();
         for bit in (0..u64::BITS - n.leading_zeros()).rev() {
             result = self.multiply(&result, &result)?;

@@ -18,8 +18,7 @@ const MAX_POSTFIXES: usize = 8;
 impl Parser {
     pub(super) fn sum(&mut self) -> Result<Node, Fault> {
         let mut terms = Vec::new();
-        loop {
-            let Some(sign) = self.sign(terms.is_empty())? else { break };
+        while let Some(sign) = self.sign(terms.is_empty())? {
             let product = self.product()?;
             if !terms.is_empty() || sign != Sign::Plus {
                 Self::scalar(&product)?;
@@ -55,8 +54,7 @@ impl Parser {
     fn sign(&mut self, is_first: bool) -> Result<Option<Sign>, Fault> {
         let mut sign = Sign::Plus;
         let mut found = is_first;
-        loop {
-            let Some(Token::Symbol(symbol)) = self.peek() else { break };
+        while let Some(Token::Symbol(symbol)) = self.peek() {
             sign = match (symbol, sign) {
                 ('+', sign) => sign,
                 ('-', Sign::Plus) => Sign::Minus,

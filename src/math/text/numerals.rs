@@ -120,7 +120,7 @@ fn decimal(chars: &[char], commas: Commas) -> Option<Numeral> {
     // `3.141\,592` groups the digits after the point.
     while let Some(separator) = ["\\,", "\\ "].iter().find(|separator| starts_with(&chars[at..], separator)) {
         let next = at + separator.len();
-        if part.len() % 3 != 0 || digits(&chars[next..]) == 0 {
+        if !part.len().is_multiple_of(3) || digits(&chars[next..]) == 0 {
             break;
         }
         let length = digits(&chars[next..]);
