@@ -204,7 +204,7 @@ fn a_run_goes_on_with_the_backend_that_it_began_with() {
     stop_after_the_first_step(&workspace, &began);
     let other = workspace.run("stopped", &[&rounds[..], &["--resume", "--set", "templates.set=standard"]].concat());
     assert_eq!(code(&other), 2);
-    assert!(stderr(&other).contains("was made with other settings"), "{}", stderr(&other));
+    assert!(stderr(&other).contains("holds an unfinished run of other settings"), "{}", stderr(&other));
     // `auto` would be our own kernels now.
     let resumed = report(&workspace.run("stopped", &[&rounds[..], &["--resume"]].concat()));
     for role in ["worker", "optimizer", "judge"] {
