@@ -71,10 +71,23 @@ pub(super) fn prompts(settings: &Settings, file: Option<&Path>) -> Result<Prompt
     }
 }
 
-/// Returns the labelled cases of a split with their scorer.
+/// Checks, before a model is opened, that this machine can score, and warns if model-written
+/// programs are not confined.
+pub(super) fn prepare_scorer(scorer: &Scorer) -> Result<(), CliError> {
+    let missing = scorer.check_machine().map_err(|error| CliError::new(Exit::Environment, error))?;
+    if !missing.is_empty() {
+        print_message(format_args!("warning: model-written programs are not confined: {}", missing.join("; ")));
+    }
+    Ok(())
+}
+
+/// Returns the labelled cases of a split with their scorer, which is ready.
 pub(super) fn labelled<'a>(settings: &'a Settings, split: &str) -> Result<(&'a [Case], &'a Scorer), CliError> {
     match (settings.split(split), &settings.scorer) {
-        (Some(cases), Some(scorer)) => Ok((cases, scorer)),
+        (Some(cases), Some(scorer)) => {
+            prepare_scorer(scorer)?;
+            Ok((cases, scorer))
+        }
         _ => {
             let file = settings.file.display();
             Err(CliError::bad_input(format!("{file} has no `data.{split}`: add it, or choose another `--split`")))

@@ -129,14 +129,15 @@ impl Scorer {
         CodeJudge::new(unsafe_exec)?.score_all(&pairs)
     }
 
-    /// Checks that this machine can score with it.
+    /// Checks that this machine can score with it. Returns what the machine lacks to confine
+    /// programs, where running them was allowed all the same.
     ///
     /// # Errors
     /// Programs cannot be run on this machine.
-    pub fn check_machine(&self) -> Result<(), SandboxError> {
+    pub fn check_machine(&self) -> Result<Vec<String>, SandboxError> {
         match self {
-            Self::Code { unsafe_exec } => CodeJudge::new(*unsafe_exec).map(|_| ()),
-            _ => Ok(()),
+            Self::Code { unsafe_exec } => CodeJudge::new(*unsafe_exec).map(|judge| judge.missing().to_vec()),
+            _ => Ok(Vec::new()),
         }
     }
 
