@@ -96,8 +96,10 @@ fn two_runs_agree_and_the_ledger_adds_up() {
 #[test]
 fn a_run_killed_at_twenty_points_ends_at_the_same_result() {
     let workspace = Workspace::new();
+    // Each kill costs half a run on average, so the run is as short as it can be with all its parts.
+    let short = ["--json", "--set", "search.batch=2", "--set", "search.final_check=2", "--set", "data.test.limit=4"];
     let watch = Instant::now();
-    let whole = report(&workspace.run("whole", &["--json"]));
+    let whole = report(&workspace.run("whole", &short));
     let whole_ms = watch.elapsed().as_millis() as u64;
 
     let (mut kills, mut round) = (0, 0u64);
@@ -106,7 +108,7 @@ fn a_run_killed_at_twenty_points_ends_at_the_same_result() {
         // middle and late writes are hit.
         round += 1;
         let point = (round * 61_803) % 100_000;
-        let mut child = workspace.start("killed", &["--json", "--resume"]);
+        let mut child = workspace.start("killed", &[&short[..], &["--resume"]].concat());
         std::thread::sleep(Duration::from_millis(whole_ms * point / 100_000));
         if child.try_wait().unwrap().is_none() {
             child.kill().unwrap();
@@ -117,7 +119,7 @@ fn a_run_killed_at_twenty_points_ends_at_the_same_result() {
             fs::remove_dir_all(workspace.path("killed")).unwrap();
         }
     }
-    let resumed = report(&workspace.run("killed", &["--json", "--resume"]));
+    let resumed = report(&workspace.run("killed", &[&short[..], &["--resume"]].concat()));
     assert_eq!(resumed["result_hash"], whole["result_hash"]);
     assert_eq!(resumed["prompts"], whole["prompts"]);
 }
@@ -167,11 +169,18 @@ fn stop_after_the_first_step(workspace: &Workspace, args: &[&str]) -> String {
 #[cfg(unix)]
 fn ctrl_c_keeps_what_was_done_and_says_how_to_go_on() {
     let workspace = Workspace::new();
-    // Ten rounds, stopped after the first step, when some of the run is done and most of it is not.
-    let rounds = ["--json", "--set", "search.rounds=10"];
+    // Five rounds, stopped after the first step, when some of the run is done and most of it is not.
+    let rounds = ["--json", "--set", "search.rounds=5"];
     let whole = report(&workspace.run("whole", &rounds));
     let said = stop_after_the_first_step(&workspace, &rounds);
     assert!(said.contains("--resume"), "{said}");
+    // Stopped again with another flag: both commands that go on with it have the flag.
+    let again = [&rounds[..], &["--resume", "--device", "cpu"]].concat();
+    let said = stop_after_the_first_step(&workspace, &again);
+    let shown = Command::new(env!("CARGO_BIN_EXE_maspo")).arg("show").arg(workspace.path("stopped")).output().unwrap();
+    let shown = String::from_utf8_lossy(&shown.stdout).into_owned();
+    let command = said.lines().last().unwrap().trim();
+    assert!(command.ends_with("--device cpu --resume") && shown.contains(command), "{said}{shown}");
 
     let unfinished = workspace.run("stopped", &rounds);
     assert_eq!(code(&unfinished), 2);

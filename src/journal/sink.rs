@@ -26,6 +26,10 @@ pub struct RunInfo {
     pub arguments: Vec<String>,
 }
 
+fn arguments_json(arguments: &[String]) -> String {
+    serde_json::to_string(arguments).expect("arguments are plain data")
+}
+
 /// The state of a run directory, compared with the settings of a new run.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum RunStatus {
@@ -75,11 +79,10 @@ impl Journal {
         store.restart().await?;
         let RunInfo { name, settings, arguments } = info;
         let settings = settings.to_string();
-        let arguments = serde_json::to_string(arguments).expect("arguments are plain data");
         let values = [
             (NAME, name.clone()),
             (SETTINGS, settings),
-            (ARGUMENTS, arguments),
+            (ARGUMENTS, arguments_json(arguments)),
             (DTYPES, String::new()),
             (BACKEND, String::new()),
             (DATE, String::new()),
@@ -169,6 +172,15 @@ impl Journal {
         let date = serde_json::to_string(date).expect("a date is plain data");
         let values = [(DTYPES, dtypes), (BACKEND, backend), (DATE, date)];
         Ok(self.store.put_meta(values.map(|(name, value)| (name.to_string(), value)).into()).await?)
+    }
+
+    /// Stores the arguments that the program was started with. Those of the last start that opened
+    /// the models are the ones that resume the run.
+    ///
+    /// # Errors
+    /// The database cannot be written.
+    pub async fn put_arguments(&self, arguments: &[String]) -> Result<(), JournalError> {
+        Ok(self.store.put_meta(vec![(ARGUMENTS.to_string(), arguments_json(arguments))]).await?)
     }
 
     /// Stores the result; the run is finished from then on.

@@ -38,8 +38,8 @@ pub struct RecordedRun<'a> {
     pub dir: &'a Path,
     /// What happens to a run that is already there.
     pub start: Start,
-    /// The arguments that the program was started with; the journal keeps them for resuming the
-    /// run.
+    /// The arguments that the program was started with; the journal keeps those of the last start
+    /// for resuming the run.
     pub arguments: &'a [String],
     /// Reports, at the end, whether this process could have reached a network.
     pub egress_lock: fn() -> EgressLock,
@@ -67,6 +67,7 @@ impl RecordedRun<'_> {
         let models = open_models(self.settings, &ModelRole::ALL, surroundings, observer)?;
         let (dtypes, backend) = (models.dtypes(self.settings), models.backend(self.settings));
         block_on(journal.put_surroundings(&dtypes, &backend, &surroundings.date))?;
+        block_on(journal.put_arguments(self.arguments))?;
         models.notes(self.settings).iter().for_each(|note| observer.noticed(note));
         block_on(self.search(&models, store, journal, cancel, observer))
     }
