@@ -43,7 +43,10 @@ fn every_scorer_gives_an_outcome_a_line() {
     let math = [row("so $\\boxed{\\tfrac12}$", "0.5"), row("\\boxed{3.14}", "\\pi"), row("\\boxed{", 1)];
     assert_eq!(outcomes("--scorer math", &math), ["correct", "wrong", "unparsable"]);
     assert_eq!(outcomes("--scorer math --round-to-gold", &[row("\\boxed{\\pi}", "3.14")]), ["correct"]);
-    let letter = |answer: &str| json!({ "id": 1, "output": format!("<answer>{answer}</answer>"), "gold": "B", "options": ["A) 150 m", "B) 200 m"] });
+    let letter = |answer: &str| {
+        let output = format!("<answer>{answer}</answer>");
+        json!({ "id": 1, "output": output, "gold": "B", "options": ["A) 150 m", "B) 200 m"] })
+    };
     assert_eq!(
         outcomes("--scorer letter", &[letter("(B)"), letter("200 m"), letter("150 m"), letter("a mile")]),
         ["correct", "correct", "wrong", "unparsable"]
@@ -69,7 +72,7 @@ fn programs_are_judged_in_the_sandbox_below_the_programs_own_lock() {
 
 #[test]
 fn one_object_holds_rows_counts_and_the_scorers_version() {
-    let ran = grade("--scorer math --json", &[row("\\boxed{1}", 1), row("none", 1)], None);
+    let ran = grade("--scorer math --json", &[row("\\boxed{1}", 1), row("so \\boxed{1", 1)], None);
     let object: Value = serde_json::from_str(&ran.stdout).unwrap();
     assert_eq!((&object["schema"], &object["scorer"]), (&json!(1), &json!("math")));
     assert_eq!(

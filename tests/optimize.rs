@@ -96,7 +96,7 @@ fn two_runs_agree_and_the_ledger_adds_up() {
 #[test]
 fn a_run_killed_at_twenty_points_ends_at_the_same_result() {
     let workspace = Workspace::new();
-    // Each kill costs half a run on average, so the run is as short as it can be with all its parts.
+    // Each kill costs half a run on average, so the run is as short as one with all parts can be.
     let short = ["--json", "--set", "search.batch=2", "--set", "search.final_check=2", "--set", "data.test.limit=4"];
     let watch = Instant::now();
     let whole = report(&workspace.run("whole", &short));
@@ -169,7 +169,7 @@ fn stop_after_the_first_step(workspace: &Workspace, args: &[&str]) -> String {
 #[cfg(unix)]
 fn ctrl_c_keeps_what_was_done_and_says_how_to_go_on() {
     let workspace = Workspace::new();
-    // Five rounds, stopped after the first step, when some of the run is done and most of it is not.
+    // Five rounds, stopped after the first step, when most of the run is not done.
     let rounds = ["--json", "--set", "search.rounds=5"];
     let whole = report(&workspace.run("whole", &rounds));
     let said = stop_after_the_first_step(&workspace, &rounds);
