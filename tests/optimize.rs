@@ -24,7 +24,7 @@ impl Workspace {
     fn new() -> Self {
         let dir = tempfile::tempdir().unwrap();
         let test = fs::read_to_string(root().join("models/triage/test.jsonl")).unwrap();
-        let few: String = test.lines().take(16).flat_map(|line| [line, "\n"]).collect();
+        let few: String = test.lines().take(8).flat_map(|line| [line, "\n"]).collect();
         fs::write(dir.path().join("test.jsonl"), few).unwrap();
         Self { dir }
     }
@@ -33,12 +33,12 @@ impl Workspace {
         self.dir.path().join(name)
     }
 
-    /// The demonstration experiment in small: one round, one step, a batch of four.
+    /// The demonstration experiment in small: one round, one step, a batch of three.
     fn command(&self, out: &str, more: &[&str]) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_maspo"));
         command.arg("optimize").arg(root().join("configs/triage.toml")).arg("--out").arg(self.path(out));
         let test = format!("data.test.file={:?}", self.path("test.jsonl"));
-        for set in ["search.rounds=1", "search.steps=1", "search.batch=4", "search.final_check=4", &test] {
+        for set in ["search.rounds=1", "search.steps=1", "search.batch=3", "search.final_check=3", &test] {
             command.args(["--set", set]);
         }
         command.args(more).stdin(Stdio::null());
@@ -77,8 +77,8 @@ fn two_runs_agree_and_the_ledger_adds_up() {
     assert_ne!(one["result_hash"], report(&workspace.run("three", &["--json", "--seed", "2"]))["result_hash"]);
 
     assert_eq!(one["schema"], 1);
-    assert_eq!(one["seed_accuracy"]["n"], 16);
-    assert_eq!(one["optimized_accuracy"]["n"], 16);
+    assert_eq!(one["seed_accuracy"]["n"], 8);
+    assert_eq!(one["optimized_accuracy"]["n"], 8);
     let ledger = &one["ledger"];
     for role in ["worker", "optimizer", "judge"] {
         let count = |name: &str| ledger[role][name].as_u64().unwrap();
@@ -169,8 +169,8 @@ fn stop_after_the_first_step(workspace: &Workspace, args: &[&str]) -> String {
 #[cfg(unix)]
 fn ctrl_c_keeps_what_was_done_and_says_how_to_go_on() {
     let workspace = Workspace::new();
-    // Five rounds, stopped after the first step, when most of the run is not done.
-    let rounds = ["--json", "--set", "search.rounds=5"];
+    // Three rounds, stopped after the first step, when most of the run is not done.
+    let rounds = ["--json", "--set", "search.rounds=3"];
     let whole = report(&workspace.run("whole", &rounds));
     let said = stop_after_the_first_step(&workspace, &rounds);
     assert!(said.contains("--resume"), "{said}");
@@ -193,11 +193,11 @@ fn ctrl_c_keeps_what_was_done_and_says_how_to_go_on() {
 #[cfg(unix)]
 fn a_run_goes_on_in_the_formats_that_it_began_in() {
     let workspace = Workspace::new();
-    let began = ["--json", "--set", "search.rounds=10", "--set", "model.dtype=\"q8_0\""];
+    let began = ["--json", "--set", "search.rounds=3", "--set", "model.dtype=\"q8_0\""];
     let whole = report(&workspace.run("whole", &began));
     stop_after_the_first_step(&workspace, &began);
     // `auto` would choose the file's own format now, which gives other answers.
-    let goes_on = ["--json", "--set", "search.rounds=10", "--set", "model.dtype=\"auto\"", "--resume"];
+    let goes_on = ["--json", "--set", "search.rounds=3", "--set", "model.dtype=\"auto\"", "--resume"];
     let resumed = report(&workspace.run("stopped", &goes_on));
     assert_eq!(resumed["result_hash"], whole["result_hash"]);
     let other = report(&workspace.run("other", &goes_on));
