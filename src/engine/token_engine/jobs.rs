@@ -102,9 +102,7 @@ impl Generation {
             Some(token) => token,
             None if request.sampling.is_greedy() => executor.greedy(index),
             None => match question {
-                Some(question) => {
-                    choose_among(&executor.answer(question).top, &request.sampling, self.generated.len())
-                }
+                Some(question) => choose_among(&executor.answer(question).top, &request.sampling, self.generated.len()),
                 None => choose(executor.logits(index)?, &request.sampling, self.generated.len()),
             },
         };

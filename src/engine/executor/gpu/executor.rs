@@ -37,7 +37,8 @@ struct Started {
     fetch: Option<Fetch>,
 }
 
-const _: () = assert!(MOST_TOP <= gpu::MOST_TOP, "the kernels give as many of the largest logits as a plan may ask for");
+const _: () =
+    assert!(MOST_TOP <= gpu::MOST_TOP, "the kernels give as many of the largest logits as a plan may ask for");
 
 /// A model on a GPU.
 pub(crate) struct GpuExecutor {

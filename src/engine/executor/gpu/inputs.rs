@@ -37,9 +37,11 @@ impl StepShape {
         if let Some(bucket) = Bucket::of(rows, keys, positions).filter(|_| decodes) {
             return Self::Decode(bucket);
         }
-        let (first, others) = plan.spans.split_at(plan.spans.partition_point(|span| span.rows.start < plan.decode_rows));
+        let (first, others) =
+            plan.spans.split_at(plan.spans.partition_point(|span| span.rows.start < plan.decode_rows));
         let keys = first.iter().map(|span| span.position + span.rows.len()).max().unwrap_or(0);
-        let alone = Bucket::of(plan.decode_rows, keys, positions).map(|bucket| Bucket { rows: plan.decode_rows, ..bucket });
+        let alone =
+            Bucket::of(plan.decode_rows, keys, positions).map(|bucket| Bucket { rows: plan.decode_rows, ..bucket });
         let tiled = if alone.is_some() { others } else { &plan.spans };
         let tiles = tiled.iter().map(|span| span.rows.len().div_ceil(tile_tokens)).sum();
         Self::Prefill { rows, alone, tiles, wanted: plan.logits.len() }
