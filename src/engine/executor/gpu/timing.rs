@@ -43,6 +43,8 @@ struct Shape {
     launches: usize,
     /// Replays that are timed; the median counts.
     replays: usize,
+    /// How many of the largest logits of a row are asked for.
+    top: usize,
     /// Rows and columns of the square matrices that show the peak.
     peak: usize,
 }
@@ -60,6 +62,7 @@ const QWEN3_8B: Shape = Shape {
     turn_bytes: 512 << 20,
     launches: 4,
     replays: 5,
+    top: 20,
     peak: 8192,
 };
 
@@ -76,6 +79,7 @@ const TINY: Shape = Shape {
     turn_bytes: 256 << 10,
     launches: 2,
     replays: 1,
+    top: 3,
     peak: 64,
 };
 
@@ -351,14 +355,13 @@ impl<'a> Bench<'a> {
     /// Questions about every row: the logits of two tokens, and as many of the largest ones as
     /// models recommend to sample among.
     fn scores(&mut self, rows: usize, copies: usize, stride: usize) {
-        const TOP: usize = 20;
-        let v = self.shape.v;
-        let workspace = self.gpu.rules().scores_bytes(rows, TOP);
+        let (v, top) = (self.shape.v, self.shape.top);
+        let workspace = self.gpu.rules().scores_bytes(rows, top);
         assert!(workspace <= WORKSPACE_BYTES, "{workspace}");
         let asked = self.upload(&(0..rows as u32).collect::<Vec<_>>());
         let ends = self.upload(&(1..=rows as u32).map(|row| 2 * row).collect::<Vec<_>>());
         let picks = self.upload(&(0..2 * rows).map(|pick| (pick * 7919 % v) as u32).collect::<Vec<_>>());
-        self.time(json!({ "top": TOP }), rows, copies, (4 * v * rows, 0), |bench, copy| {
+        self.time(json!({ "top": top }), rows, copies, (4 * v * rows, 0), |bench, copy| {
             Launch::Scores(Scores {
                 logits: bench.pool.plus(copy * stride).get(),
                 rows: asked.get(),
@@ -367,11 +370,11 @@ impl<'a> Bench<'a> {
                 sums: bench.y.get_mut(),
                 picked: bench.y.plus(8 * rows).get_mut(),
                 top_columns: bench.y.plus(16 * rows).get_mut(),
-                top_logits: bench.y.plus((16 + 4 * TOP) * rows).get_mut(),
+                top_logits: bench.y.plus((16 + 4 * top) * rows).get_mut(),
                 workspace: bench.workspace.get_mut(),
                 counters: bench.counters.get_mut(),
                 asked: rows as u32,
-                top: TOP as u32,
+                top: top as u32,
                 vocabulary: v as u32,
             })
         });
