@@ -102,7 +102,7 @@ def compress(source, target, say):
             say(f"there is no `strip` here (binutils): {source} is packed as it is")
             shutil.copyfile(source, stripped)
         data = stripped.read_bytes()
-    target.write_bytes(lzma.compress(data, preset=9 | lzma.PRESET_EXTREME))
+    target.write_bytes(lzma.compress(data, preset=6))
     return {"bytes": len(data), "sha256": hashlib.sha256(data).hexdigest()}
 
 
