@@ -129,17 +129,6 @@ impl Scorer {
         CodeJudge::new(unsafe_exec)?.score_all(&pairs)
     }
 
-    /// Checks that this machine can score with it.
-    ///
-    /// # Errors
-    /// Programs cannot be run on this machine.
-    pub fn check_machine(&self) -> Result<(), SandboxError> {
-        match self {
-            Self::Code { unsafe_exec } => CodeJudge::new(*unsafe_exec).map(|_| ()),
-            _ => Ok(()),
-        }
-    }
-
     /// Scores one output by its text alone; programs are scored by
     /// [`score_all`](Self::score_all) only, and are refused here.
     fn score(&self, output: &str, gold: &str) -> Scored {
