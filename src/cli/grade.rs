@@ -183,7 +183,10 @@ fn write(output: &mut Output, convention: &Convention, rows: &[Row], scored: &[S
     let head = json!({ "schema": 1, "command": "grade", "scorer": convention.scorer });
     output.begin_list(&head.as_object().cloned().unwrap_or_default(), "rows")?;
     for (at, (row, scored)) in rows.iter().zip(scored).enumerate() {
-        let line = json!({ "id": row.id, "outcome": scored.outcome, "answer": scored.answer });
+        let mut line = json!({ "id": row.id, "outcome": scored.outcome, "answer": scored.answer });
+        if let Some(detail) = &scored.detail {
+            line["detail"] = json!(detail);
+        }
         output.answer(&line, at == 0)?;
     }
     let count = |outcome| scored.iter().filter(|scored| scored.outcome == outcome).count();

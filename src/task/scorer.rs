@@ -108,6 +108,8 @@ pub struct Scored {
     pub answer: Option<String>,
     /// The outcome.
     pub outcome: Outcome,
+    /// What led to it, where there is more to say: the test that a program failed.
+    pub detail: Option<String>,
 }
 
 impl Scorer {
@@ -133,7 +135,7 @@ impl Scorer {
     /// [`score_all`](Self::score_all) only, and are refused here.
     fn score(&self, output: &str, gold: &str) -> Scored {
         if matches!(self, Self::Code { .. }) {
-            return Scored { answer: None, outcome: Outcome::Refused };
+            return Scored { answer: None, outcome: Outcome::Refused, detail: None };
         }
         let answer = self.answer(output);
         let outcome = match (&answer, self.gold(gold)) {
@@ -141,7 +143,7 @@ impl Scorer {
             (Some(answer), Ok(gold)) if self.equal(&gold, answer) => Outcome::Correct,
             _ => Outcome::Wrong,
         };
-        Scored { answer, outcome }
+        Scored { answer, outcome, detail: None }
     }
 
     /// Returns whether an answer equals the gold answer; both are in normalized form.
