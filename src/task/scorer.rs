@@ -343,7 +343,17 @@ mod tests {
         assert!(code.gold(gold).is_ok() && code.gold("{\"tests\": []}").is_err() && code.gold("4").is_err());
         let outputs = ["```python\ndef double(x):\n    return 2 * x\n```", "def double(x): return x", "I cannot."];
         let pairs: Vec<_> = outputs.iter().map(|output| (*output, gold)).collect();
-        let outcomes: Vec<_> = code.score_all(&pairs).unwrap().iter().map(|scored| scored.outcome).collect();
+        let scored = match code.score_all(&pairs) {
+            Ok(scored) => scored,
+            Err(error @ SandboxError::Unsupported { .. })
+                if std::env::var("MASPO_CI_WITHOUT").is_ok_and(|names| names.contains("sandbox")) =>
+            {
+                eprintln!("SKIPPED, as MASPO_CI_WITHOUT allows: {error}");
+                return;
+            }
+            Err(error) => panic!("{error}"),
+        };
+        let outcomes: Vec<_> = scored.iter().map(|scored| scored.outcome).collect();
         assert_eq!(outcomes, [Correct, Wrong, Unparsable]);
         assert_eq!(Tests::read(gold).unwrap().hint().as_deref(), Some("The function is called `double`."));
     }
