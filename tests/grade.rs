@@ -250,7 +250,10 @@ fn programs_are_judged_by_their_tests() {
     ];
     // A right program beside too much text is refused; NUL bytes are no Python.
     let long = format!("{f}\n{}", "x".repeat(4 << 20));
-    rows.extend([program("4 MB", &long, "assert f(1) == 1"), program("NUL", "def f(x):\0 return 1", "assert f(1) == 1")]);
+    rows.extend([
+        program("4 MB", &long, "assert f(1) == 1"),
+        program("NUL", "def f(x):\0 return 1", "assert f(1) == 1"),
+    ]);
     let nested = format!("```python\ny = {}1{}\n```", "(".repeat(10_000), ")".repeat(10_000));
     rows.push(program("nested", &nested, "assert f(1) == 1"));
     let ran = grade("code", &rows);
@@ -258,7 +261,16 @@ fn programs_are_judged_by_their_tests() {
         return;
     }
     let expected = [
-        "correct", "wrong", "unparsable", "wrong", "refused", "refused", "correct", "correct", "refused", "unparsable",
+        "correct",
+        "wrong",
+        "unparsable",
+        "wrong",
+        "refused",
+        "refused",
+        "correct",
+        "correct",
+        "refused",
+        "unparsable",
         "unparsable",
     ];
     assert_eq!(ran.outcomes(), expected);
@@ -272,7 +284,11 @@ fn a_missing_interpreter_is_the_machines_lack() {
     let row = [program("a", "def f(): pass", "f()")];
     let ran = run(command("code").env("PATH", "/nowhere"), &row);
     assert_eq!((ran.code, ran.stdout.as_str()), (3, ""), "{}", ran.stderr);
-    assert!(ran.stderr.contains("no usable Python interpreter: python3") && ran.stderr.contains("hint:"), "{}", ran.stderr);
+    assert!(
+        ran.stderr.contains("no usable Python interpreter: python3") && ran.stderr.contains("hint:"),
+        "{}",
+        ran.stderr
+    );
 }
 
 #[cfg(target_os = "linux")]
@@ -327,7 +343,11 @@ mod old_kernel {
     fn unsafe_execution_says_so_aloud() {
         let ran = play("code --unsafe-exec");
         assert_eq!(ran.outcomes(), ["correct", "wrong"]);
-        assert!(ran.stderr.starts_with("warning: model-written programs are not confined: no Landlock"), "{}", ran.stderr);
+        assert!(
+            ran.stderr.starts_with("warning: model-written programs are not confined: no Landlock"),
+            "{}",
+            ran.stderr
+        );
     }
 
     #[test]
@@ -346,7 +366,11 @@ mod old_kernel {
         assert!(ran.stderr.contains("--unsafe-exec") && !ran.stderr.contains("weights"), "{}", ran.stderr);
         let ran = play(&format!("eval {} --unsafe-exec", file.display()));
         assert_eq!(ran.code, 0, "{}", ran.stderr);
-        assert!(ran.stdout.contains("scorer     code version 1: ") && ran.stderr.contains("not confined"), "{}", ran.stderr);
+        assert!(
+            ran.stdout.contains("scorer     code version 1: ") && ran.stderr.contains("not confined"),
+            "{}",
+            ran.stderr
+        );
         // A file that came from others cannot say it.
         write("x.toml", &format!("{config}unsafe_exec = true\n"));
         let ran = play(&format!("eval {}", file.display()));

@@ -114,10 +114,17 @@ pub(super) fn chat_error(error: ChatError) -> CliError {
 /// Formats an accuracy as `0.812 (n 64, correct 52, 95 % interval 0.700 to 0.889)`, and adds what
 /// could not be scored.
 pub(super) fn accuracy_line(accuracy: &Accuracy) -> String {
-    let Accuracy { n, correct, accuracy, ci95: (lo, hi), unparsable, overflow, cut_in_reasoning } = accuracy;
+    let Accuracy { n, correct, accuracy, ci95: (lo, hi), unparsable, timeout, refused, overflow, cut_in_reasoning } =
+        accuracy;
     let mut text = format!("{accuracy:.3} (n {n}, correct {correct}, 95 % interval {lo:.3} to {hi:.3})");
     if *unparsable > 0 {
         text.push_str(&format!(", {unparsable} without an answer"));
+    }
+    if *timeout > 0 {
+        text.push_str(&format!(", {timeout} out of time"));
+    }
+    if *refused > 0 {
+        text.push_str(&format!(", {refused} not judged to the end"));
     }
     if *overflow > 0 {
         text.push_str(&format!(", {overflow} longer than the model can read"));

@@ -170,8 +170,8 @@ fn majority(items: &[SampleItem], k: usize) -> Majority {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::chat::{Ledger, Metered, ScriptedModel};
     use crate::base::CancelToken;
+    use crate::chat::{Ledger, Metered, ScriptedModel};
     use crate::graph::{Agent, Graph};
     use crate::prompt::Template;
     use crate::rollout::RolloutOptions;

@@ -133,7 +133,8 @@ fn introduced(output: &str) -> Option<&str> {
 fn stated(line: &str) -> &str {
     let starts = ["The ", "There "].iter().any(|word| line.starts_with(word));
     let end = line.find(". ").unwrap_or(line.len());
-    let verb = [" is ", " are ", " equals "].iter().filter_map(|verb| Some(line[..end].rfind(verb)? + verb.len())).max();
+    let verb =
+        [" is ", " are ", " equals "].iter().filter_map(|verb| Some(line[..end].rfind(verb)? + verb.len())).max();
     verb.filter(|_| starts).map_or(line, |at| &line[at..])
 }
 
