@@ -178,9 +178,18 @@ fn a_faulty_line_is_named_before_anything_is_graded() {
             json!({"id": 6, "output": "2", "gold": "2", "answer": 3}),
             json!([1]),
         ],
-        expect![[""]],
+        expect![[r#"
+            error: <stdin>:2: `gold` is missing
+            error: <stdin>:3: `id` must be text or a number
+            error: <stdin>:4: the answer "" is not an answer: the answer is empty
+            error: <stdin>:5: `tests` is for `--scorer code`
+            error: <stdin>:6: unknown field `answer`, expected one of `id`, `output`, `gold`, `options`, `tests`, `imports`, `entry_point` (column 40)
+            error: <stdin>:7: a JSON object is called for
+        "#]],
     );
-    refuses("letter", &[json!({"id": 1, "output": "A", "gold": "K"})], expect![[""]]);
+    refuses("letter", &[json!({"id": 1, "output": "A", "gold": "K"})], expect![[r#"
+        error: <stdin>:1: the answer "K" is not a letter from A to J
+    "#]]);
     refuses(
         "code",
         &[
@@ -189,7 +198,12 @@ fn a_faulty_line_is_named_before_anything_is_graded() {
             json!({"id": 3, "output": "def f(): pass", "tests": [" "]}),
             json!({"id": 4, "output": "def f(): pass", "tests": ["assert f()"], "gold": "1"}),
         ],
-        expect![[""]],
+        expect![[r#"
+            error: <stdin>:1: `tests` is missing: code is judged by them
+            error: <stdin>:2: the answer "{\"tests\":[],\"imports\":[],\"entry_point\":null}" is without a test
+            error: <stdin>:3: the answer "{\"tests\":[\" \"],\"imports\":[],\"entry_point\":null}" is without a test
+            error: <stdin>:4: `gold` is not for code, which is judged by `tests`
+        "#]],
     );
 }
 

@@ -14,7 +14,7 @@ pub(super) const LIMIT: Rule = Rule::at_least(1);
 const LISTED: usize = 3;
 
 /// The data of an experiment.
-#[derive(Clone, PartialEq, Eq, Debug)]
+#[derive(Clone, PartialEq, Debug)]
 pub(super) struct Data {
     pub(super) pool: Vec<Query>,
     pub(super) train: Option<Vec<Case>>,
