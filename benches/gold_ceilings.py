@@ -28,8 +28,9 @@ import subprocess
 import sys
 from pathlib import Path
 
-# The rows of the whole sets, and how many are right. One reference of MBPP fails its own tests under
-# Python 3.11, and so do twelve of HumanEval-ET. Gold answers that cannot be graded are listed.
+# The rows of the whole sets, and how many are right. One reference of MBPP fails its own tests
+# under Python 3.11, and so do twelve of HumanEval-ET. Gold answers that cannot be graded are
+# listed.
 CEILINGS = {
     "MATH-500": (500, 500),
     "AGIEval-MATH": (256, 256),
@@ -143,7 +144,8 @@ def measure(command, path, rows, name):
     failed = {n: [a for a in answers if a["outcome"] != "correct"] for n, answers in outcomes.items()}
     failed = {n: answers for n, answers in failed.items() if answers}
     right = len(rows) - len(failed) - len(faults)
-    what = "references" if scorer == "code" else f"gold answers, each in {sum(map(len, outcomes.values()))} outputs in all,"
+    outputs = sum(map(len, outcomes.values()))
+    what = "references" if scorer == "code" else f"gold answers, in {outputs} outputs,"
     whole, ceiling = CEILINGS[name]
     note = f"the known ceiling is {ceiling}/{whole}" if len(rows) == whole else f"a part of the set ({len(rows)} rows)"
     print(f"{name}: {right}/{len(rows)} {what} are correct; {note} ({path.name})")

@@ -16,9 +16,10 @@ the same pairs of a gold answer and a model's output:
 
 Every disagreement is listed in the results with the reason why ours is deliberate: that the data
 set, or a golden case, says so, or else one of benches/results/math-verify-reasons.json. One without
-a reason is listed as "undecided" and makes `--check` fail. The scorers are `cargo run -p maspo-math --example decide` and
-`math_verify.verify(parse(gold), parse(output))`, with eight seconds for each pair, so that a loaded
-machine does not turn right answers into wrong ones.
+a reason is listed as "undecided" and makes `--check` fail. The scorers are `cargo run -p maspo-math
+--example decide` and `math_verify.verify(parse(gold), parse(output))`, with eight seconds for each
+pair, so that a loaded machine does not turn right answers into wrong ones. Math-Verify's verdicts
+are kept under target/math-verify.
 
 Exit codes: 0 done, 1 unexplained disagreements or a scorer failed, 2 wrong usage.
 """
@@ -179,7 +180,8 @@ def pairs():
     for gold, answer, equal in cases():
         add("cases", gold, SENTENCES[0] % answer.strip("$"), equal)
     for gold, output, equal in upstream():
-        # Our golds are bare answers; theirs may stand in a sentence, so ours are found as answers are.
+        # Our golds are bare answers; theirs may stand in a sentence, where they are found as
+        # answers are.
         add("upstream", gold, output, equal, gold)
     return rows
 

@@ -27,7 +27,8 @@ impl Ran {
     #[track_caller]
     fn outcomes(&self) -> Vec<String> {
         assert_eq!(self.code, 0, "{}", self.stderr);
-        self.rows().iter().map(|row| row.split(' ').nth(1).unwrap().to_string()).collect()
+        let outcome = |row: &Value| row["outcome"].as_str().unwrap().to_string();
+        self.stdout.lines().map(|line| outcome(&serde_json::from_str(line).unwrap())).collect()
     }
 }
 
@@ -200,8 +201,8 @@ fn a_faulty_line_is_named_before_anything_is_graded() {
         ],
         expect![[r#"
             error: <stdin>:1: `tests` is missing: code is judged by them
-            error: <stdin>:2: the answer "{\"tests\":[],\"imports\":[],\"entry_point\":null}" is without a test
-            error: <stdin>:3: the answer "{\"tests\":[\" \"],\"imports\":[],\"entry_point\":null}" is without a test
+            error: <stdin>:2: `tests` is missing: code is judged by them
+            error: <stdin>:3: `tests` is missing: code is judged by them
             error: <stdin>:4: `gold` is not for code, which is judged by `tests`
         "#]],
     );
@@ -371,7 +372,7 @@ mod old_kernel {
         write("pool.jsonl", "{\"question\": \"Write f.\"}\n");
         write("test.jsonl", "{\"question\": \"Write g.\", \"tests\": [\"assert g(1) == 1\"]}\n");
         let config = "schema = 1\n[model]\npath = \"embedded:triage\"\n[graph]\ntopology = \"sequential\"\n[[agent]]\n\
-            name = \"coder\"\nrole = \"Writes.\"\nprompt = \"{question}\"\nmax_new_tokens = 4\n[data]\n\
+            name = \"coder\"\nrole = \"Writes.\"\nprompt = \"Write: {question}\"\nmax_new_tokens = 4\n[data]\n\
             pool = { file = \"pool.jsonl\" }\ntest = { file = \"test.jsonl\" }\n[eval]\nscorer = \"code\"\n";
         write("x.toml", config);
         let file = folder.path().join("x.toml");

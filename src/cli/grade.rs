@@ -145,12 +145,12 @@ fn row(scorer: &Scorer, line: &str) -> Result<Row, String> {
     }
     let is_code = matches!(scorer, Scorer::Code { .. });
     let gold = match (is_code, gold, tests) {
-        (true, None, Some(tests)) => {
+        (true, None, Some(tests)) if tests.iter().any(|test| !test.trim().is_empty()) => {
             let tests = Tests { tests, imports: imports.unwrap_or_default(), entry_point };
             serde_json::to_string(&tests).expect("tests are plain data")
         }
         (true, Some(_), _) => return Err("`gold` is not for code, which is judged by `tests`".to_string()),
-        (true, None, None) => return Err("`tests` is missing: code is judged by them".to_string()),
+        (true, None, _) => return Err("`tests` is missing: code is judged by them".to_string()),
         (false, Some(Value::String(gold)), None) => gold,
         (false, Some(Value::Number(gold)), None) => gold.to_string(),
         (false, Some(Value::Bool(gold)), None) => gold.to_string(),

@@ -183,8 +183,8 @@ mod tests {
     const OPTIONS: SampleOptions =
         SampleOptions { samples: 4, pass_at: Vec::new(), temperature: None, top_p: None, top_k: None };
 
-    /// Evaluates four samples of each question on a model that answers the question's words in turn,
-    /// whatever the order of the requests: the sample is known by its seed.
+    /// Evaluates four samples of each question on a model that answers the question's words in
+    /// turn, whatever the order of the requests: the sample is known by its seed.
     fn run(questions: &[(&str, &str)], scorer: &Scorer, pass_at: &[usize]) -> (Evaluation, Samples, Ledger) {
         let options = SampleOptions { pass_at: pass_at.to_vec(), ..OPTIONS };
         let agent = Agent {
@@ -235,7 +235,7 @@ mod tests {
         let questions = [("B A A C", "A"), ("A B C D", "A"), ("C C C C", "A"), ("x x x D", "D")];
         let (first, samples, ledger) = run(&questions, &Scorer::Letter, &[1, 2, 4]);
         // Right samples: 2, 1, 0 and 1 of 4.
-        // pass@1: (2 + 1 + 0 + 1) / 16. pass@2: (1 − 1/6, 1/2, 0, 1/2). pass@4: three cases of four.
+        // pass@1: (2 + 1 + 0 + 1) / 16. pass@2: the mean of 5/6, 1/2, 0 and 1/2. pass@4: 3/4.
         let values: Vec<_> = samples.pass_at.iter().map(|pass| (pass.k, (pass.value * 24.0).round() / 24.0)).collect();
         assert_eq!(values, [(1, 0.25), (2, 11.0 / 24.0), (4, 0.75)]);
         assert_eq!(samples.pass_at[2].ci95, wilson(3, 4));

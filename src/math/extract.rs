@@ -10,11 +10,11 @@ const INTRODUCTIONS: &[&str] = &["answer is", "answer:", "answer =", "answer was
 ///
 /// It is the content of the last `\boxed{…}` or `\fbox{…}` whose braces are balanced (`\boxed 5` is
 /// one too, and so is `\\boxed{5}`, which was escaped twice); else of the last complete
-/// `<answer>…</answer>`, in any case of letters. A box that never closes is no answer, and an output
-/// with only such a box was cut off: it has none. Without any box, it is what follows the last
-/// "answer is" or "answer:" up to the end of the sentence, or the mathematics in it ("Answer: The
-/// largest n is 34" ends with it); else the last `$…$`, `\(…\)` or `\[…\]`; else the whole output if
-/// that is a single line of at most 80 bytes.
+/// `<answer>…</answer>`, in any case of letters. A box that never closes is no answer, and an
+/// output with only such a box was cut off: it has none. Without any box, it is what follows the
+/// last "answer is" or "answer:" up to the end of the sentence, or the mathematics in it ("Answer:
+/// The largest n is 34" ends with it); else the last `$…$`, `\(…\)` or `\[…\]`; else the whole
+/// output if that is a single line of at most 80 bytes.
 pub fn answer(output: &str) -> Option<&str> {
     let boxes = boxes(output);
     if boxes.last.is_some() {
