@@ -188,9 +188,13 @@ fn a_faulty_line_is_named_before_anything_is_graded() {
             error: <stdin>:7: a JSON object is called for
         "#]],
     );
-    refuses("letter", &[json!({"id": 1, "output": "A", "gold": "K"})], expect![[r#"
+    refuses(
+        "letter",
+        &[json!({"id": 1, "output": "A", "gold": "K"})],
+        expect![[r#"
         error: <stdin>:1: the answer "K" is not a letter from A to J
-    "#]]);
+    "#]],
+    );
     refuses(
         "code",
         &[

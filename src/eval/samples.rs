@@ -190,7 +190,7 @@ mod tests {
         let agent = Agent {
             name: "solver".into(),
             role: "r".into(),
-            seed_prompt: Template::new("{question}"),
+            seed_prompt: Template::new("Answer {question}"),
             frozen: vec![],
             max_new_tokens: 8,
             optimize: true,
@@ -219,9 +219,9 @@ mod tests {
             seeds.entry(request.messages[0].content.clone()).or_default().push(request.sampling.seed);
         }
         let model = ScriptedModel::new(move |request| {
-            let question = &request.messages[0].content;
-            let sample = seeds[question].iter().position(|seed| *seed == request.sampling.seed).unwrap();
-            format!("<answer>{}</answer>", question.split_whitespace().nth(sample).unwrap())
+            let prompt = &request.messages[0].content;
+            let sample = seeds[prompt].iter().position(|seed| *seed == request.sampling.seed).unwrap();
+            format!("<answer>{}</answer>", prompt.split_whitespace().nth(1 + sample).unwrap())
         });
         let ledger = Ledger::new();
         let metered = Metered::new(Arc::new(model), ModelRole::Worker, ledger.clone(), CancelToken::new());

@@ -125,8 +125,8 @@ fn announcement(before: &[Token], after: &[Token], mention: &Mention) -> Option<
         return only_opened.then_some(Announced::Label);
     }
     if let Some(how) = announced(words) {
-        // "So I" is a sentence that was cut off; "so (I)" is a choice.
-        let pronoun = how == Announced::Label && mention.letter == 'I' && !mention.bracketed;
+        // "So I" is a sentence that was cut off; "so (I)" and "so “I”" are choices.
+        let pronoun = how == Announced::Label && mention.letter == 'I' && mention.range.len() == 1;
         return (!pronoun).then_some(how);
     }
     if denied(words) {

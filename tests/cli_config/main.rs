@@ -244,9 +244,21 @@ fn several_samples_of_a_case_are_scored_and_reported() {
 
     let text = run("eval x.toml");
     let names: Vec<_> = text.lines().skip(1).filter_map(|line| line.split("  ").next()).collect();
-    assert_eq!(names, ["accuracy", "pass@1", "pass@2", "majority@3 0.000 (n 2, 95 % interval 0.000 to 0.658), 2 without an answer", "samples", "scorer", "worker"]);
+    assert_eq!(
+        names,
+        [
+            "accuracy",
+            "pass@1",
+            "pass@2",
+            "majority@3 0.000 (n 2, 95 % interval 0.000 to 0.658), 2 without an answer",
+            "samples",
+            "scorer",
+            "worker"
+        ]
+    );
     assert!(text.contains("3 of each case at temperature 0.7\n"), "{text}");
-    let seconds = |text: &str| text.lines().filter(|line| !line.starts_with("worker")).map(str::to_string).collect::<Vec<_>>();
+    let seconds =
+        |text: &str| text.lines().filter(|line| !line.starts_with("worker")).map(str::to_string).collect::<Vec<_>>();
     assert_eq!(seconds(&text), seconds(&run("eval x.toml")), "the same seeds have the same samples");
 }
 

@@ -26,10 +26,41 @@ fn one_sample_is_the_default() {
 #[test]
 fn samples_that_could_not_be_drawn_or_counted_are_faults() {
     let faults = |keys: &str, expected| check(LABELS, &format!("{LABELS}{keys}\n"), &[], expected);
-    faults("samples = 0", expect![[""]]);
-    faults("samples = 5\npass_at = [1, 6]", expect![[""]]);
-    faults("samples = 5\npass_at = [2, 2]", expect![[""]]);
-    faults("pass_at = [1]\ntemperature = 0.5", expect![[""]]);
-    faults("samples = 5\ntemperature = 0", expect![[""]]);
-    faults("unsafe_exec = true", expect![[""]]);
+    faults(
+        "samples = 0",
+        expect![[r#"
+        x.toml:24: `eval.samples` is 0; it must be between 1 and 1000
+    "#]],
+    );
+    faults(
+        "samples = 5\npass_at = [1, 6]",
+        expect![[r#"
+        x.toml:25: `eval.pass_at` holds 6; it can hold numbers from 1 to `samples` = 5
+    "#]],
+    );
+    faults(
+        "samples = 5\npass_at = [2, 2]",
+        expect![[r#"
+        x.toml:25: `eval.pass_at` holds 2 twice
+    "#]],
+    );
+    faults(
+        "pass_at = [1]\ntemperature = 0.5",
+        expect![[r#"
+        x.toml:24: `eval.pass_at` is for several samples of a case: set `samples` to more than 1
+        x.toml:25: `eval.temperature` is for several samples of a case: set `samples` to more than 1
+    "#]],
+    );
+    faults(
+        "samples = 5\ntemperature = 0",
+        expect![[r#"
+        x.toml:25: `eval.temperature` is 0, which makes all samples of a case equal
+    "#]],
+    );
+    faults(
+        "unsafe_exec = true",
+        expect![[r#"
+        x.toml:24: `eval.unsafe_exec` is no key: an experiment file may come from others; use the flag --unsafe-exec
+    "#]],
+    );
 }

@@ -154,6 +154,7 @@ fn values(key: &Value) -> String {
     match (key["type"].as_str().unwrap_or_default(), key.get("minimum"), key.get("maximum")) {
         ("boolean", ..) => "`true`, `false`".to_string(),
         ("string", ..) => "text".to_string(),
+        ("array", ..) if key["items"]["type"] == "integer" => "list of whole numbers".to_string(),
         ("array", ..) => "list of texts".to_string(),
         ("object", ..) => "`{ file = \"…\" }`".to_string(),
         ("integer", Some(min), Some(max)) => format!("whole number, {min} to {max}"),
