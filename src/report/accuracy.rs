@@ -19,7 +19,7 @@ pub struct ScoredBy {
 }
 
 impl ScoredBy {
-    /// Returns its lines in a report, after a label of `indent` characters: name, version and rules.
+    /// Returns its lines in a report, after a label of `indent` characters: name, version, rules.
     pub fn text(&self, indent: usize) -> String {
         let Self { scorer, scorer_version, convention } = self;
         // A convention may begin with the scorer's name, which stands here already.

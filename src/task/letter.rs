@@ -9,10 +9,16 @@ use super::phrases::{
 use super::tokens::{Token, tokens};
 use std::ops::Range;
 
+/// The longest answer in bytes that a letter is looked for in.
+const MAX_BYTES: usize = 256 << 10;
+
 /// Returns the choice A–J that `text` (an answer, not a whole reply) names, in upper case; of
 /// several, the one that is most plainly said to be the answer, and of those the last. A list of
 /// letters names none.
 pub(super) fn letter(text: &str) -> Option<char> {
+    if text.len() > MAX_BYTES {
+        return None;
+    }
     let tokens = tokens(text);
     let answer = &tokens[peel(&tokens)];
     let found: Vec<Mention> = (0..answer.len()).filter_map(|at| mention(answer, at)).collect();
