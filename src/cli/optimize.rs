@@ -2,7 +2,7 @@
 
 use super::output::{colour, print, print_message};
 use super::progress::Progress;
-use super::settings::{ExperimentArgs, prepare_scorer};
+use super::settings::{ExperimentArgs, check_scorer};
 use super::{CliError, Exit, lock};
 use crate::config::ModelCheck;
 use crate::journal::resume_command;
@@ -32,8 +32,8 @@ pub(super) struct Args {
 pub(super) fn run(args: Args) -> Result<Exit, CliError> {
     let mut progress = Progress::new()?;
     let settings = args.experiment.load_with(args.seed.map(|seed| format!("seed={seed}")), ModelCheck::Files)?;
-    if let (Some(scorer), Some(_)) = (&settings.scorer, &settings.test) {
-        prepare_scorer(scorer)?;
+    if let (Some(_), Some(scorer)) = (&settings.test, &settings.scorer) {
+        check_scorer(scorer)?;
     }
     let default_dir = || Path::new("runs").join(format!("{}-{}", settings.name, settings.seed.0));
     let dir = args.out.clone().unwrap_or_else(default_dir);

@@ -10,7 +10,7 @@ use crate::config::{self, ModelCheck, Settings};
 use crate::engine::Date;
 use crate::eval::{Accuracy, Difference};
 use crate::rollout::Prompts;
-use crate::task::{Case, Scorer};
+use crate::task::{Case, CodeJudge, Scorer};
 use std::path::{Path, PathBuf};
 
 /// The flags of every command that reads an experiment file.
@@ -32,6 +32,10 @@ pub(super) struct ExperimentArgs {
     /// Leave malformed data rows out (they are counted) instead of stopping.
     #[arg(long)]
     pub(super) skip_bad_rows: bool,
+    /// Run model-written programs although this machine cannot confine them. They can then do what
+    /// you can do.
+    #[arg(long)]
+    pub(super) unsafe_exec: bool,
     /// Print one versioned JSON object on stdout.
     #[arg(long)]
     pub(super) json: bool,
@@ -52,6 +56,9 @@ impl ExperimentArgs {
         settings.engine.weight_cache &= !self.no_weight_cache;
         self.device.apply(&mut settings.engine);
         settings.date = self.date;
+        if let Some(Scorer::Code { unsafe_exec }) = &mut settings.scorer {
+            *unsafe_exec = self.unsafe_exec;
+        }
         for warning in &settings.warnings {
             print_message(format_args!("warning: {warning}"));
         }
@@ -71,28 +78,27 @@ pub(super) fn prompts(settings: &Settings, file: Option<&Path>) -> Result<Prompt
     }
 }
 
-/// Checks, before a model is opened, that this machine can score, and warns if model-written
-/// programs are not confined.
-pub(super) fn prepare_scorer(scorer: &Scorer) -> Result<(), CliError> {
-    let missing = scorer.check_machine().map_err(|error| CliError::new(Exit::Environment, error))?;
-    if !missing.is_empty() {
-        print_message(format_args!("warning: model-written programs are not confined: {}", missing.join("; ")));
-    }
-    Ok(())
-}
-
-/// Returns the labelled cases of a split with their scorer, which is ready.
+/// Returns the labelled cases of a split with their scorer.
 pub(super) fn labelled<'a>(settings: &'a Settings, split: &str) -> Result<(&'a [Case], &'a Scorer), CliError> {
     match (settings.split(split), &settings.scorer) {
-        (Some(cases), Some(scorer)) => {
-            prepare_scorer(scorer)?;
-            Ok((cases, scorer))
-        }
+        (Some(cases), Some(scorer)) => Ok((cases, scorer)),
         _ => {
             let file = settings.file.display();
             Err(CliError::bad_input(format!("{file} has no `data.{split}`: add it, or choose another `--split`")))
         }
     }
+}
+
+/// Checks, before any model is opened, that this machine can score with the scorer, and says aloud
+/// what does not confine model-written programs.
+pub(super) fn check_scorer(scorer: &Scorer) -> Result<(), CliError> {
+    let Scorer::Code { unsafe_exec } = *scorer else { return Ok(()) };
+    let judge = CodeJudge::new(unsafe_exec).map_err(|error| CliError::new(Exit::Environment, error))?;
+    if !judge.missing().is_empty() {
+        let missing = judge.missing().join("; ");
+        print_message(format_args!("warning: model-written programs are not confined: {missing}"));
+    }
+    Ok(())
 }
 
 /// Gives the error of a failed model call its exit code.
@@ -108,10 +114,17 @@ pub(super) fn chat_error(error: ChatError) -> CliError {
 /// Formats an accuracy as `0.812 (n 64, correct 52, 95 % interval 0.700 to 0.889)`, and adds what
 /// could not be scored.
 pub(super) fn accuracy_line(accuracy: &Accuracy) -> String {
-    let Accuracy { n, correct, accuracy, ci95: (lo, hi), unparsable, overflow, cut_in_reasoning } = accuracy;
+    let Accuracy { n, correct, accuracy, ci95: (lo, hi), unparsable, timeout, refused, overflow, cut_in_reasoning } =
+        accuracy;
     let mut text = format!("{accuracy:.3} (n {n}, correct {correct}, 95 % interval {lo:.3} to {hi:.3})");
     if *unparsable > 0 {
         text.push_str(&format!(", {unparsable} without an answer"));
+    }
+    if *timeout > 0 {
+        text.push_str(&format!(", {timeout} out of time"));
+    }
+    if *refused > 0 {
+        text.push_str(&format!(", {refused} not judged to the end"));
     }
     if *overflow > 0 {
         text.push_str(&format!(", {overflow} longer than the model can read"));
@@ -120,6 +133,11 @@ pub(super) fn accuracy_line(accuracy: &Accuracy) -> String {
         text.push_str(&format!(", {cut_in_reasoning} cut off in the reasoning"));
     }
     text
+}
+
+/// Formats an estimate over several samples as `0.458 (n 4, 95 % interval 0.137 to 0.819)`.
+pub(super) fn estimate_line(value: f64, n: usize, (lo, hi): (f64, f64)) -> String {
+    format!("{value:.3} (n {n}, 95 % interval {lo:.3} to {hi:.3})")
 }
 
 /// Formats a difference as `+0.125 (n 64, 95 % interval +0.031 to +0.219, McNemar p 0.021)`, and

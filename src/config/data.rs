@@ -5,6 +5,7 @@ use super::error::ConfigError;
 use super::section::Section;
 use super::tree::Value;
 use crate::base::Rule;
+use crate::eval::SampleOptions;
 use crate::task::{Case, Dataset, LoadError, Query, Scorer, Source, load_cases, load_queries, shared_rows};
 
 /// The values that a set's `limit` may have.
@@ -13,12 +14,13 @@ pub(super) const LIMIT: Rule = Rule::at_least(1);
 const LISTED: usize = 3;
 
 /// The data of an experiment.
-#[derive(Clone, PartialEq, Eq, Debug)]
+#[derive(Clone, PartialEq, Debug)]
 pub(super) struct Data {
     pub(super) pool: Vec<Query>,
     pub(super) train: Option<Vec<Case>>,
     pub(super) test: Option<Vec<Case>>,
     pub(super) scorer: Option<Scorer>,
+    pub(super) samples: Option<SampleOptions>,
     pub(super) warnings: Vec<String>,
 }
 
@@ -34,7 +36,7 @@ pub(super) fn read(root: &Section<'_>, skip_bad_rows: bool) -> Option<Data> {
     };
     let labelled =
         ["train", "test"].iter().any(|name| section.entry(if *name == "train" { "train" } else { "test" }).is_some());
-    let scorer = super::scorer::read(root, labelled);
+    let (scorer, samples) = super::scorer::read(root, labelled);
     let mut warnings = Vec::new();
     let pool_section = section.section("pool");
     if section.entry("pool").is_none() {
@@ -84,7 +86,7 @@ pub(super) fn read(root: &Section<'_>, skip_bad_rows: bool) -> Option<Data> {
         return None;
     }
     let cases = |set: Option<(Vec<Case>, Source)>| set.map(|(cases, _)| cases);
-    Some(Data { pool: pool?, train: cases(train), test: cases(test), scorer, warnings })
+    Some(Data { pool: pool?, train: cases(train), test: cases(test), scorer, samples, warnings })
 }
 
 /// Reads the table of one set. What it does not say is as in the pool (`inherited`), or the

@@ -101,6 +101,7 @@ fn settings(root: &Section<'_>, skip_bad_rows: bool, check: ModelCheck) -> Optio
         train: data.train,
         test: data.test,
         scorer: data.scorer,
+        samples: data.samples,
         options,
         engine,
         warnings,

@@ -11,6 +11,7 @@ mod load;
 mod models;
 mod options;
 mod prompts;
+mod samples;
 mod scorer;
 mod section;
 mod settings;

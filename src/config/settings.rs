@@ -4,6 +4,7 @@ use super::models::ModelSpec;
 use crate::base::{AgentId, Digest, Hasher, Seed, digest_json};
 use crate::chat::{ChatModel, Decoding, ModelRole, RoleModel};
 use crate::engine::{Date, EngineOptions};
+use crate::eval::SampleOptions;
 use crate::graph::Graph;
 use crate::rollout::RolloutOptions;
 use crate::search::Options;
@@ -31,6 +32,8 @@ pub struct Settings {
     pub test: Option<Vec<Case>>,
     /// How labelled cases are scored; there whenever labelled cases are.
     pub scorer: Option<Scorer>,
+    /// How `maspo eval` draws several samples of a case; one answer each if `None`.
+    pub samples: Option<SampleOptions>,
     /// Options of the search and its parts.
     pub options: Options,
     /// The date that chat templates see; the day on which a run begins if `None`.

@@ -1,6 +1,6 @@
 //! A small finished run for the tests of this module and of the command line.
 
-use super::{Accuracy, Bill, Difference, EgressLock, Inputs, RunReport};
+use super::{Accuracy, Bill, Difference, EgressLock, Inputs, RunReport, ScoredBy};
 use crate::base::{AgentId, Digest, Seed};
 use crate::chat::{LedgerLine, ModelIdentity};
 use crate::judge::JudgeStats;
@@ -167,6 +167,11 @@ pub(crate) fn report_of(events: &[Event], seed_cases: &[bool], optimized_cases: 
     RunReport::new(Inputs {
         name: "tiny",
         result: &SearchResult::from_events(events).unwrap(),
+        scored_by: Some(ScoredBy {
+            scorer: "label".into(),
+            scorer_version: 1,
+            convention: "the last <answer> is one of the labels, in any case".into(),
+        }),
         seed_accuracy: Some((Accuracy { n: 200, correct: 122, accuracy: 0.61, ci95: (0.5408, 0.6749) }, seed_cases)),
         optimized_accuracy: Some((
             Accuracy { n: 200, correct: 149, accuracy: 0.745, ci95: (0.6803, 0.8004) },

@@ -18,7 +18,7 @@ mod schema;
 #[cfg(test)]
 mod tests;
 
-pub use accuracy::{Accuracy, Difference};
+pub use accuracy::{Accuracy, Difference, ScoredBy};
 pub use bill::Bill;
 pub use diff::Colour;
 pub use lines::{

@@ -43,6 +43,9 @@ impl RunReport {
         if let Some(difference) = &self.difference {
             text += &format!("  {:<18}{}\n", "difference", difference.text());
         }
+        if let Some(scored_by) = &self.scored_by {
+            text += &format!("  {:<19}{}\n", "scorer", scored_by.text(21));
+        }
         text
     }
 

@@ -16,5 +16,5 @@ pub use error::RunError;
 pub use models::{Models, Surroundings, open_models, use_threads};
 pub use observer::{Observer, Silent};
 pub use optimizer::{Ignored, Optimizer};
-pub use recorded::{RecordedRun, Start};
+pub use recorded::{RecordedRun, Start, scored_by};
 pub use scoring::{LabelledRun, score};

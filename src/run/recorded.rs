@@ -9,10 +9,11 @@ use crate::config::Settings;
 use crate::engine::Date;
 use crate::eval::{Evaluation, compare};
 use crate::journal::{self, Journal, JournalError, RunInfo, RunStatus, resume_command, status, write_file};
-use crate::report::{Accuracy, Bill, Difference, EgressLock, Files, Inputs, RunReport};
+use crate::report::{Accuracy, Bill, Difference, EgressLock, Files, Inputs, RunReport, ScoredBy};
 use crate::rollout::Prompts;
 use crate::search::{Event, EventSink, SearchResult};
 use crate::store::Store;
+use crate::task::{Convention, Scorer};
 use futures::FutureExt;
 use futures::executor::block_on;
 use futures::future::BoxFuture;
@@ -162,6 +163,7 @@ impl RecordedRun<'_> {
                 let difference = compare(&h.seed, &h.optimized, self.settings.seed);
                 Difference { value: difference.value, ci95: difference.ci95, mcnemar_p: difference.mcnemar_p }
             }),
+            scored_by: held_out.and(self.settings.scorer.as_ref()).map(scored_by),
             bill: Bill::of(ledger),
             egress_lock: (self.egress_lock)(),
             seconds: watch.seconds(),
@@ -202,6 +204,12 @@ struct HeldOut {
 
 fn correct(evaluation: &Evaluation) -> Vec<bool> {
     evaluation.items.iter().map(|item| item.is_correct()).collect()
+}
+
+/// Returns what a report says of a scorer.
+pub fn scored_by(scorer: &Scorer) -> ScoredBy {
+    let Convention { scorer, version, rules } = scorer.convention();
+    ScoredBy { scorer: scorer.to_string(), scorer_version: version, convention: rules.to_string() }
 }
 
 fn accuracy(evaluation: &Evaluation) -> Accuracy {

@@ -6,7 +6,7 @@ use super::{Observer, RunError};
 use crate::chat::{ChatError, ChatModel, Ledger, LedgerLine, Metered, ModelIdentity, ModelRole};
 use crate::config::Settings;
 use crate::engine::Date;
-use crate::eval::{Evaluation, evaluate};
+use crate::eval::{Evaluation, SampleOptions, Samples, evaluate, evaluate_samples};
 use crate::rollout::{Prompts, Runner};
 use crate::task::{Case, Scorer};
 use futures::executor::block_on;
@@ -31,7 +31,8 @@ pub async fn score(
 pub struct LabelledRun<'a> {
     settings: &'a Settings,
     labelled: (&'a [Case], &'a Scorer),
-    worker: Arc<dyn ChatModel>,
+    /// The worker model as it is opened, with its calls counted.
+    model: Arc<dyn ChatModel>,
     identity: ModelIdentity,
     ledger: Ledger,
 }
@@ -49,10 +50,10 @@ impl<'a> LabelledRun<'a> {
         let surroundings =
             Surroundings { dtypes: None, backend: None, date: settings.date.unwrap_or_else(Date::today) };
         let models = open_models(settings, &[ModelRole::Worker], surroundings, observer)?;
-        let model = settings.in_role(ModelRole::Worker, models.role(settings, ModelRole::Worker));
+        let model = models.role(settings, ModelRole::Worker);
         let (identity, ledger) = (model.identity(), Ledger::new());
-        let worker = Metered::new(model, ModelRole::Worker, ledger.clone(), observer.cancel());
-        Ok(Self { settings, labelled, worker: Arc::new(worker), identity, ledger })
+        let model = Metered::new(model, ModelRole::Worker, ledger.clone(), observer.cancel());
+        Ok(Self { settings, labelled, model: Arc::new(model), identity, ledger })
     }
 
     /// Scores `prompts` on the cases.
@@ -60,7 +61,28 @@ impl<'a> LabelledRun<'a> {
     /// # Errors
     /// Returns an error if a call failed for another reason than a prompt that is too long.
     pub fn score(&self, prompts: &Prompts) -> Result<Evaluation, ChatError> {
-        block_on(score(self.settings, self.worker.clone(), prompts, self.labelled))
+        let worker = self.settings.in_role(ModelRole::Worker, self.model.clone());
+        block_on(score(self.settings, worker, prompts, self.labelled))
+    }
+
+    /// Scores several samples of every case with `prompts`, and returns the evaluation of the first
+    /// ones, too.
+    ///
+    /// # Errors
+    /// Returns an error if a call failed for another reason than a prompt that is too long.
+    pub fn score_samples(
+        &self,
+        prompts: &Prompts,
+        options: &SampleOptions,
+    ) -> Result<(Evaluation, Samples), ChatError> {
+        let settings = self.settings;
+        let workers = options.workers(&self.model, settings.model(ModelRole::Worker).decoding, settings.seed);
+        let summary = &settings.templates().summary;
+        let runner =
+            |worker| Runner::new(settings.graph.clone(), worker, settings.options.rollout.clone(), summary.clone());
+        let runners: Vec<Runner> = workers.into_iter().map(runner).collect();
+        let (cases, scorer) = self.labelled;
+        block_on(evaluate_samples(&runners, prompts, cases, scorer, options))
     }
 
     /// The name and the digest of the model.

@@ -225,6 +225,44 @@ fn prompts_are_scored_and_compared() {
 }
 
 #[test]
+fn several_samples_of_a_case_are_scored_and_reported() {
+    let experiment = Experiment::new();
+    experiment.with("labels = [", "samples = 3\npass_at = [1, 2]\nlabels = [");
+    let run = |args: &str| {
+        let (code, stdout, stderr) = experiment.run(args);
+        assert_eq!(code, 0, "{stderr}");
+        stdout
+    };
+    let eval: serde_json::Value = serde_json::from_str(&run("eval x.toml --json")).expect("one JSON object");
+    let samples = &eval["samples"];
+    assert_eq!((&samples["samples"], &samples["temperature"]), (&3.into(), &0.7.into()));
+    assert_eq!((&samples["pass_at"][1]["k"], &samples["majority"]["n"]), (&2.into(), &2.into()));
+    let outcomes = samples["items"][1]["outcomes"].as_array().expect("a list");
+    assert_eq!((outcomes.len(), &outcomes[0]), (3, &eval["items"][1]["outcome"]), "the first sample is scored");
+    assert_eq!(eval["ledger"]["worker"]["calls"], 12, "three samples of two agents on two cases");
+    assert_eq!((&eval["scorer"], &eval["scorer_version"]), (&"label".into(), &1.into()));
+
+    let text = run("eval x.toml");
+    let names: Vec<_> = text.lines().skip(1).filter_map(|line| line.split("  ").next()).collect();
+    assert_eq!(
+        names,
+        [
+            "accuracy",
+            "pass@1",
+            "pass@2",
+            "majority@3 0.000 (n 2, 95 % interval 0.000 to 0.658), 2 without an answer",
+            "samples",
+            "scorer",
+            "worker"
+        ]
+    );
+    assert!(text.contains("3 of each case at temperature 0.7\n"), "{text}");
+    let seconds =
+        |text: &str| text.lines().filter(|line| !line.starts_with("worker")).map(str::to_string).collect::<Vec<_>>();
+    assert_eq!(seconds(&text), seconds(&run("eval x.toml")), "the same seeds have the same samples");
+}
+
+#[test]
 fn a_question_longer_than_the_model_is_counted_and_the_run_goes_on() {
     let experiment = Experiment::new();
     let long = format!("{{\"id\": \"a\", \"question\": \"{}\", \"gold\": \"human\"}}\n", "word ".repeat(20_000));

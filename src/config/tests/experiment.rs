@@ -279,10 +279,20 @@ struct Eval {
     pattern: Option<String>,
     /// With `scorer = "json"`: the field of the output's last JSON object, or a dotted path.
     field: Option<String>,
-    /// With `scorer = "code"`: whether model-written programs run although this machine cannot
-    /// confine them. They can then do what you can do.
-    #[schemars(extend("default" = false))]
-    unsafe_exec: Option<bool>,
+    /// The number of samples of every case that `maspo eval` scores. With more than one it reports
+    /// pass@k and the accuracy of the majority. Other commands score one answer.
+    #[schemars(extend("default" = 1))]
+    samples: Option<u64>,
+    /// The numbers k of pass@k, from 1 to `samples`. By default 1 and `samples`.
+    pass_at: Option<Vec<u64>>,
+    /// The sampling temperature, if `samples` is more than 1. By default the worker's, or 0.7.
+    temperature: Option<f64>,
+    /// The share of likely tokens that is kept, if `samples` is more than 1. By default the
+    /// worker's.
+    top_p: Option<f64>,
+    /// The number of likely tokens that is kept, if `samples` is more than 1; 0 keeps all. By
+    /// default the worker's.
+    top_k: Option<u64>,
 }
 
 #[derive(JsonSchema)]

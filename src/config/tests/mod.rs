@@ -6,5 +6,6 @@ mod fixture;
 
 mod file;
 mod parts;
+mod samples;
 mod schema;
 mod settings;

@@ -6,6 +6,7 @@ use super::super::ConfigError;
 use super::super::agents::NEW_TOKENS;
 use super::super::data::LIMIT;
 use super::super::models::{TEMPERATURE, THINKING_TOKENS, TOP_K, TOP_P};
+use super::super::samples::SAMPLES;
 use super::experiment::Experiment;
 use super::fixture::{GOOD, folder, load_text};
 use crate::base::json_schema::{each, generate, text};
@@ -40,6 +41,9 @@ fn experiment() -> Value {
         {
             set_rule(&mut model["properties"][key], rule);
         }
+    }
+    for (key, rule) in [("samples", SAMPLES), ("temperature", TEMPERATURE), ("top_p", TOP_P), ("top_k", TOP_K)] {
+        set_rule(&mut schema["properties"]["eval"]["properties"][key], rule);
     }
     for set in ["pool", "train", "test"] {
         set_rule(&mut schema["properties"]["data"]["properties"][set]["properties"]["limit"], LIMIT);
@@ -150,6 +154,7 @@ fn values(key: &Value) -> String {
     match (key["type"].as_str().unwrap_or_default(), key.get("minimum"), key.get("maximum")) {
         ("boolean", ..) => "`true`, `false`".to_string(),
         ("string", ..) => "text".to_string(),
+        ("array", ..) if key["items"]["type"] == "integer" => "list of whole numbers".to_string(),
         ("array", ..) => "list of texts".to_string(),
         ("object", ..) => "`{ file = \"…\" }`".to_string(),
         ("integer", Some(min), Some(max)) => format!("whole number, {min} to {max}"),
