@@ -8,12 +8,14 @@ mod data;
 mod deserialize;
 mod error;
 mod load;
+mod merged;
 mod models;
 mod options;
 mod prompts;
 mod scorer;
 mod section;
 mod settings;
+mod sources;
 mod templates;
 mod tree;
 
@@ -21,7 +23,7 @@ mod tree;
 mod tests;
 
 pub use error::{ConfigError, Excerpt, Place};
-pub use load::{ModelCheck, load};
+pub use load::{ModelCheck, load, merged};
 pub use models::{ModelSpec, check_model};
 pub use prompts::{PromptsError, read_prompts, write_prompts};
-pub use settings::Settings;
+pub use settings::{Excluded, Settings, TemplateNames};

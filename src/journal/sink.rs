@@ -2,7 +2,7 @@
 //! one.
 
 use super::JournalError;
-use super::record::{ARGUMENTS, BACKEND, DATE, DTYPES, EVALUATION, NAME, RESULT, SETTINGS};
+use super::record::{ARGUMENTS, BACKEND, DATE, DTYPES, EVALUATION, NAME, PRIVATE, RESULT, SETTINGS};
 use crate::base::Digest;
 use crate::chat::ChatError;
 use crate::search::{Event, EventSink};
@@ -83,6 +83,7 @@ impl Journal {
             (DTYPES, String::new()),
             (BACKEND, String::new()),
             (DATE, String::new()),
+            (PRIVATE, String::new()),
         ];
         store.put_meta(values.map(|(name, value)| (name.to_string(), value)).into()).await?;
         Ok(Self { store, next: 0, recorded: 0 })
@@ -169,6 +170,14 @@ impl Journal {
         let date = serde_json::to_string(date).expect("a date is plain data");
         let values = [(DTYPES, dtypes), (BACKEND, backend), (DATE, date)];
         Ok(self.store.put_meta(values.map(|(name, value)| (name.to_string(), value)).into()).await?)
+    }
+
+    /// Records that the words of the run's data must not be shown.
+    ///
+    /// # Errors
+    /// The database cannot be written.
+    pub async fn put_private(&self) -> Result<(), JournalError> {
+        Ok(self.store.put_meta(vec![(PRIVATE.to_string(), "true".to_string())]).await?)
     }
 
     /// Stores the result; the run is finished from then on.

@@ -242,16 +242,21 @@ fn the_paper_presets_are_sound() {
     let experiment = Experiment::new();
     let row = |at: usize| format!("{{\"question\": \"q{at}\", \"options\": [\"A)1\", \"B)2\"], \"correct\": \"B\"}}\n");
     experiment.write("aqua.jsonl", (0..60).map(row).collect::<String>().as_bytes());
-    for (preset, agents) in [("paper-sequential", 2), ("paper-hierarchical", 4)] {
-        // The presets are written for a model with a longer context than the embedded one.
+    for (preset, agents) in [
+        ("paper-sequential", &["predictor", "reflector"][..]),
+        ("paper-hierarchical", &["deriver", "eliminator", "reader", "summarizer"][..]),
+    ] {
         let path = format!("{}/configs/{preset}.toml", env!("CARGO_MANIFEST_DIR"));
-        let text = std::fs::read_to_string(path).expect("a preset");
-        experiment.write("preset.toml", text.replace("max_new_tokens = 4096", "max_new_tokens = 512").as_bytes());
-        let sets = "--set data.pool.file=aqua.jsonl --set model.path=embedded:triage --json";
-        let (code, stdout, stderr) = experiment.run(&format!("validate preset.toml {sets}"));
+        let mut args = format!("validate {path} --json --set model.path=embedded:triage");
+        args += " --set data.pool.file=aqua.jsonl --set data.test.file=aqua.jsonl";
+        // The presets are written for a model with a longer context than the embedded one.
+        for of in agents.iter().map(|agent| format!("agent.{agent}")).chain(["propose".to_string()]) {
+            args += &format!(" --set {of}.max_new_tokens=512");
+        }
+        let (code, stdout, stderr) = experiment.run(&args);
         assert_eq!((code, stderr.as_str()), (0, ""), "{preset}");
         let facts: serde_json::Value = serde_json::from_str(&stdout).expect("one JSON object on stdout");
-        assert_eq!(facts["agents"].as_array().map(Vec::len), Some(agents));
-        assert_eq!((&facts["pool"], &facts["test"]), (&50.into(), &10.into()));
+        assert_eq!(facts["agents"].as_array().map(Vec::len), Some(agents.len()));
+        assert_eq!((&facts["name"], &facts["pool"], &facts["test"]), (&preset.into(), &50.into(), &10.into()));
     }
 }
