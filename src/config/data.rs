@@ -1,10 +1,11 @@
 //! Reads `[data]` and `[eval]`: the pool, the labelled sets and how answers are scored. Checks that
 //! no set leaks into another.
 
+use super::conditions;
 use super::error::ConfigError;
 use super::section::Section;
 use super::settings::Excluded;
-use super::tree::{Entry, Node, Table, Value};
+use super::tree::Value;
 use crate::base::Rule;
 use crate::task::{
     Case, Condition, Dataset, LoadError, Query, Scorer, Source, Wanted, load_cases, load_queries, shared_rows,
@@ -141,7 +142,7 @@ fn declared(section: &Section<'_>, pool: Option<&Declared>, skip_bad_rows: bool)
     let id = section.get("id").or_else(|| inherited.and_then(|pool| pool.id.clone()));
     let question = question(section).or_else(|| inherited.map(|pool| pool.question.clone()));
     let name_hint = section.get("name_hint").or_else(|| inherited.and_then(|pool| pool.name_hint.clone()));
-    let conditions = conditions(section).or_else(|| inherited.map(|pool| pool.conditions.clone()));
+    let conditions = conditions::read(section).or_else(|| inherited.map(|pool| pool.conditions.clone()));
     let skip = section.get("skip").unwrap_or(0);
     let origin: Option<String> = section.get("origin");
     let limit = section.number("limit", LIMIT);
@@ -162,72 +163,6 @@ fn declared(section: &Section<'_>, pool: Option<&Declared>, skip_bad_rows: bool)
         skip_bad_rows,
     };
     Some(Declared { source, origin })
-}
-
-/// Reads what rows must be to be taken; `None` if nothing is said, or if it is wrong, which is
-/// reported.
-fn conditions(section: &Section<'_>) -> Option<Vec<Condition>> {
-    let node = &section.entry("where")?.node;
-    let Value::Table(table) = &node.value else {
-        section.fault("where", &format!("is {}; a table from fields to values is needed", node.value.describe()));
-        return None;
-    };
-    let mut conditions = Vec::new();
-    add_conditions(section, "", table, &mut conditions);
-    Some(conditions)
-}
-
-/// Adds the conditions of a table. A table in it is a range, or else leads to the fields of an
-/// object.
-fn add_conditions(section: &Section<'_>, object: &str, table: &Table, conditions: &mut Vec<Condition>) {
-    for Entry { key, node, .. } in &table.0 {
-        let field = if object.is_empty() { key.clone() } else { format!("{object}.{key}") };
-        let wanted = match &node.value {
-            Value::Table(inner) if range(inner).is_none() => {
-                if inner.0.is_empty() {
-                    section.fault("where", &format!("says nothing of `{field}`"));
-                }
-                add_conditions(section, &field, inner, conditions);
-                continue;
-            }
-            Value::Table(inner) => range(inner),
-            Value::List(items) => items.iter().map(scalar).collect::<Option<_>>().map(Wanted::OneOf),
-            _ => scalar(node).map(|value| Wanted::OneOf(vec![value])),
-        };
-        match wanted {
-            Some(Wanted::OneOf(values)) if values.is_empty() => {
-                section.fault("where", &format!("allows no value of `{field}`"));
-            }
-            Some(wanted) => conditions.push(Condition { field, wanted }),
-            None => {
-                let problem = "a text, a number, true or false, a list of those, or { min = …, max = … } is needed";
-                section.fault("where", &format!("has {} for `{field}`; {problem}", node.value.describe()));
-            }
-        }
-    }
-}
-
-/// Reads `{ min = …, max = … }`; `None` if the table is no range.
-fn range(table: &Table) -> Option<Wanted> {
-    let number = |node: &Node| match node.value {
-        Value::Integer(number) => Some(number as f64),
-        Value::Float(number) => Some(number),
-        _ => None,
-    };
-    let is_bound = |entry: &Entry| ["min", "max"].contains(&entry.key.as_str()) && number(&entry.node).is_some();
-    let is_range = !table.0.is_empty() && table.0.iter().all(is_bound);
-    let bound = |key: &str| number(&table.get(key)?.node);
-    is_range.then(|| Wanted::Between { min: bound("min"), max: bound("max") })
-}
-
-fn scalar(node: &Node) -> Option<serde_json::Value> {
-    match &node.value {
-        Value::Text(text) => Some(text.as_str().into()),
-        Value::Integer(number) => Some((*number).into()),
-        Value::Float(number) => Some((*number).into()),
-        Value::Truth(truth) => Some((*truth).into()),
-        _ => None,
-    }
 }
 
 /// Reads the fields of the question: one, or several whose texts are joined by line breaks.
@@ -295,8 +230,8 @@ impl Loading {
 }
 
 /// Reports rows that two sets share: their texts are equal but for case, white space and Unicode
-/// normal forms. Rows of train and test are also shared if their ids are equal and both sets have ids of their own. (The
-/// pool's ids may well number other things.)
+/// normal forms. Rows of train and test are also shared if their ids are equal and both sets have
+/// ids of their own. (The pool's ids may well number other things.)
 fn refuse_overlap<'a>(
     root: &Section<'_>,
     (first, rows, source): (&'static str, impl Iterator<Item = &'a Query>, &Source),

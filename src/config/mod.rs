@@ -3,6 +3,7 @@
 //! prompts and the data that the file names, and reports everything that is wrong at once.
 
 mod agents;
+mod conditions;
 mod context;
 mod data;
 mod deserialize;

@@ -372,8 +372,10 @@ mod tests {
     fn references_are_run_in_their_own_tests() {
         check(
             Suite::Mbpp,
-            "{\"task_id\": 1, \"prompt\": \"p\", \"code\": \"def f(x): return x\", \"test_list\": [\"assert f(1) == 1\"]}\n\
-             {\"task_id\": 2, \"prompt\": \"r\", \"code\": \"def f(x): return 0\", \"test_list\": [\"assert f(1) == 1\"]}\n",
+            "{\"task_id\": 1, \"prompt\": \"p\", \"code\": \"def f(x): return x\", \
+              \"test_list\": [\"assert f(1) == 1\"]}\n\
+             {\"task_id\": 2, \"prompt\": \"r\", \"code\": \"def f(x): return 0\", \
+              \"test_list\": [\"assert f(1) == 1\"]}\n",
             expect![[""]],
         );
         check(
