@@ -7,9 +7,7 @@ use super::section::Section;
 use super::settings::Excluded;
 use super::tree::Value;
 use crate::base::Rule;
-use crate::task::{
-    Case, Condition, Dataset, LoadError, Query, Scorer, Source, Wanted, load_cases, load_queries, shared_rows,
-};
+use crate::task::{Case, Dataset, LoadError, Query, Scorer, Source, load_cases, load_queries, shared_rows};
 use std::collections::HashSet;
 
 /// The values that a set's `limit` may have.

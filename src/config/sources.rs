@@ -3,7 +3,6 @@
 
 use super::error::{ConfigError, Excerpt, Place};
 use super::load::reason;
-use super::section::line_column;
 use super::tree::{Entry, Mark, Node, Table, Value};
 use std::ops::Range;
 use std::path::{Path, PathBuf};
@@ -158,6 +157,13 @@ impl Sources {
         let Mark::Bytes { start, end, .. } = entry.mark else { unreachable!("flags come later") };
         Err(ConfigError::Schema { place: self.place(number, start..end, entry.node.mark), found })
     }
+}
+
+/// Returns the line and the column of a byte, both counted from 1; columns are characters.
+fn line_column(text: &str, at: usize) -> (usize, usize) {
+    let before = &text[..text.floor_char_boundary(at)];
+    let line_start = before.rfind('\n').map_or(0, |at| at + 1);
+    (before.matches('\n').count() + 1, before[line_start..].chars().count() + 1)
 }
 
 /// Returns what a schema version is that this program does not read.

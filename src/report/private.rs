@@ -107,7 +107,10 @@ impl Progress {
                 *prompt = Template::new(HIDDEN);
             }
         };
-        search.prompts.iter_mut().for_each(|line| hide(&mut line.after, line.after == line.before));
+        for line in &mut search.prompts {
+            let is_seed = line.after == line.before;
+            hide(&mut line.after, is_seed);
+        }
         for line in &mut search.lineage {
             hide(&mut line.prompt, line.parent.is_none());
             line.change = line.change.take().map(|_| HIDDEN.to_string());
