@@ -334,13 +334,22 @@ mod tests {
             Suite::Math500,
             "{\"problem\": \"1+1\", \"answer\": \"2\", \"unique_id\": \"a\"}\n\
              {\"problem\": \" 1+1\", \"answer\": \"\\\\foo{\", \"unique_id\": \"a\"}\n",
-            expect![[""]],
+            expect![[r#"
+                2 rows, None
+                2: unscorable-gold: the answer "\\foo{" is not an answer that can be read as mathematics
+                2: duplicate-id: line 1 has the same id
+                2: duplicate-text: line 1 has the same question de6f8edf3df3
+            "#]],
         );
         check(
             Suite::Aqua,
             "{\"question\": \"q\", \"options\": [\"A)1\", \"B)2\"], \"correct\": \"C\"}\n\
              {\"question\": \"r\", \"options\": [\"A)1\", \"B)2\"], \"correct\": \"both\"}\n",
-            expect![[""]],
+            expect![[r#"
+                2 rows, None
+                1: no-such-option: the gold letter C is none of the 2 options
+                2: unscorable-gold: the answer "both" is not a letter from A to J
+            "#]],
         );
     }
 
@@ -349,7 +358,11 @@ mod tests {
         check(
             Suite::GpqaDiamond,
             "{\"question\": \"secret\", \"answer\": \"A\"}\n{\"question\": \"Secret\", \"answer\": \"hidden\"}\n",
-            expect![[""]],
+            expect![[r#"
+                2 rows, None
+                2: unscorable-gold: the gold answer is none that the scorer can give
+                2: duplicate-text: line 1 has the same question 5fbf08af2b11
+            "#]],
         );
     }
 
@@ -362,10 +375,19 @@ mod tests {
              {\"task_id\": 3, \"prompt\": \"p\"}\n\
              {\"task_id\": 4,\n\
              {\"task_id\": 5, \"prompt\": 7, \"test_list\": [1]}\n",
-            expect![[""]],
+            expect![[r#"
+                FILE:2: the field `test_list` is empty
+                FILE:3: the row has no field `test_list`; it has `task_id`, `prompt`
+                FILE:4: not JSON: EOF while parsing a value (column 14)
+                FILE:5: the field `test_list` is a list; text or a list of texts is needed
+            "#]],
         );
-        check(Suite::Mbpp, "\n", expect![[""]]);
-        check(Suite::Mbpp, "[{\"task_id\": 1}]", expect![[""]]);
+        check(Suite::Mbpp, "\n", expect![[r#"
+            FILE has no rows
+        "#]]);
+        check(Suite::Mbpp, "[{\"task_id\": 1}]", expect![[r#"
+            FILE holds one JSON array; a JSONL file has one object a line: convert it, e.g. with `jq -c '.[]'`
+        "#]]);
     }
 
     #[test]
@@ -376,13 +398,18 @@ mod tests {
               \"test_list\": [\"assert f(1) == 1\"]}\n\
              {\"task_id\": 2, \"prompt\": \"r\", \"code\": \"def f(x): return 0\", \
               \"test_list\": [\"assert f(1) == 1\"]}\n",
-            expect![[""]],
+            expect![[r#"
+                2 rows, Run { passed: 1, all: 2 }
+                2: failing-reference: the reference program does not pass its own tests: wrong
+            "#]],
         );
         check(
             Suite::HumanevalEt,
             "{\"task_id\": \"h/0\", \"prompt\": \"def f(x):\\n\", \"canonical_solution\": \"    return x\\n\", \
              \"entry_point\": \"f\", \"test_case_list\": [\"assert f(1) == 1\"]}\n",
-            expect![[""]],
+            expect![[r#"
+                1 rows, Run { passed: 1, all: 1 }
+            "#]],
         );
     }
 }

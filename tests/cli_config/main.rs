@@ -26,6 +26,7 @@ fn a_sound_experiment_is_summed_up() {
             pool      3 queries
             train     none
             test      2 labelled cases
+            templates terse, no task preset
             exit 0
         "#]],
     );
@@ -62,6 +63,17 @@ fn a_sound_experiment_is_summed_up() {
               "pool": 3,
               "train": null,
               "test": 2,
+              "excluded": {
+                "train": 0,
+                "test": 0
+              },
+              "private": false,
+              "templates": {
+                "optimizer": "terse",
+                "judge": "terse",
+                "summary": "terse",
+                "task": null
+              },
               "scorer": {
                 "kind": "label",
                 "labels": [
@@ -89,6 +101,7 @@ fn a_sound_experiment_is_summed_up() {
             pool      3 queries
             train     none
             test      2 labelled cases
+            templates terse, no task preset
             warning: the pool has 3 queries, fewer than `search.batch` = 4: every step uses all of them
             exit 0
         "#]],

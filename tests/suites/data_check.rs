@@ -34,7 +34,18 @@ fn a_file_is_summed_up_for_people() {
     workspace.write_rows("some.jsonl", rows.into_iter().chain([bad]));
     let (code, stdout, stderr) = workspace.run("data check benchmarks/data/some.jsonl --suite aqua");
     assert_eq!((code, stderr.as_str()), (0, ""));
-    expect![[""]].assert_eq(&stdout);
+    expect![[r#"
+        benchmarks/data/some.jsonl: AQuA
+
+        rows       4; the whole set has 254
+        digest     blake3 29a31188dbe44087527de1102c3839a7ee0ec86430f0b2eeb95587c4390754c4
+        fields     correct, options, question, rationale
+        question   question, options
+        gold       correct, by scorer letter, version 1
+        defects    2
+          line 3 (id `3`, question aa6f0ab9744a): duplicate-text: line 1 has the same question aa6f0ab9744a
+          line 4 (id `4`, question cfe2033607d6): no-such-option: the gold letter F is none of the 5 options
+    "#]].assert_eq(&stdout);
 }
 
 #[test]
@@ -44,7 +55,11 @@ fn malformed_rows_are_refused_by_line() {
     workspace.write_rows("bad.jsonl", rows.into_iter());
     let (code, stdout, stderr) = workspace.run("data check benchmarks/data/bad.jsonl --suite mbpp");
     assert_eq!((code, stdout.as_str()), (2, ""));
-    expect![[""]].assert_eq(&stderr);
+    expect![[r#"
+        error: benchmarks/data/bad.jsonl:1: the field `test_list` is empty
+        error: benchmarks/data/bad.jsonl:2: the row has no field `test_list`; it has `task_id`, `prompt`
+        error: benchmarks/data/bad.jsonl:3: the row is a number, not an object with fields; a JSONL file has one object a line
+    "#]].assert_eq(&stderr);
     let (code, _, stderr) = workspace.run("data check nowhere.jsonl --suite mbpp --json");
     assert_eq!((code, stderr.as_str()), (2, "error: cannot read nowhere.jsonl: no such file\n"));
     let (code, _, stderr) = workspace.run("data check benchmarks/data/bad.jsonl --suite mpbb");
