@@ -1,5 +1,5 @@
-//! `maspo data`: Look at data files. `check` says what the file of a benchmark set holds and what is
-//! wrong with it, before any model runs.
+//! `maspo data`: Look at data files. `check` says what the file of a benchmark set holds and what
+//! is wrong with it, before any model runs.
 
 use super::output::{print, print_json};
 use super::{CliError, Exit};

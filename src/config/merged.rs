@@ -6,7 +6,7 @@ use super::tree::{Entry, Mark, Node, Table, Value};
 use crate::engine::ModelSource;
 use crate::templates::BuiltIn;
 use std::fmt::Write;
-use std::path::{Component, Path, PathBuf};
+use std::path::PathBuf;
 
 /// Returns the file's text.
 pub(super) fn text(tree: &Node, sources: &Sources) -> String {
@@ -102,10 +102,7 @@ impl Writer<'_> {
             // Without a working directory there is nothing that the path could be relative to.
             Mark::Flag(_) => std::path::absolute(path).unwrap_or_else(|_| PathBuf::from(path)),
             Mark::Bytes { file: 0, .. } => PathBuf::from(path),
-            Mark::Bytes { file, .. } => {
-                let folder = self.sources.file().parent().unwrap_or(Path::new(""));
-                shortened(&self.sources.from_first(file, path), folder)
-            }
+            Mark::Bytes { file, .. } => self.sources.from_first(file, path),
         }
     }
 }
@@ -127,26 +124,6 @@ fn has_header(node: &Node) -> bool {
         Value::List(items) => !items.is_empty() && items.iter().all(|item| matches!(item.value, Value::Table(_))),
         _ => false,
     }
-}
-
-/// Returns the path without `NAME/..`, unless `NAME` is a link in `folder`, whose parent is
-/// elsewhere.
-fn shortened(path: &Path, folder: &Path) -> PathBuf {
-    let mut short = PathBuf::new();
-    for component in path.components() {
-        let is_plain = || {
-            let last = short.components().next_back();
-            matches!(last, Some(Component::Normal(_))) && !folder.join(&short).is_symlink()
-        };
-        match component {
-            Component::CurDir => {}
-            Component::ParentDir if is_plain() => {
-                short.pop();
-            }
-            other => short.push(other),
-        }
-    }
-    short
 }
 
 fn bare_or_quoted(key: &str) -> String {
@@ -205,13 +182,5 @@ mod tests {
                 proptest::prop_assert_eq!(value["x"].as_str(), Some(text.as_str()));
             }
         }
-    }
-
-    #[test]
-    fn paths_are_shortened() {
-        let short = |path: &str| shortened(Path::new(path), Path::new("/nowhere")).display().to_string();
-        assert_eq!(short("base/../data/x.jsonl"), "data/x.jsonl");
-        assert_eq!(short("../a/./b/../../x"), "../x");
-        assert_eq!(short("/a/../x"), "/x");
     }
 }

@@ -5,7 +5,7 @@ use super::error::{ConfigError, Excerpt, Place};
 use super::load::reason;
 use super::tree::{Entry, Mark, Node, Table, Value};
 use std::ops::Range;
-use std::path::{Path, PathBuf};
+use std::path::{Component, Path, PathBuf};
 use toml::de::DeTable;
 
 /// The format version that this program reads.
@@ -54,12 +54,15 @@ impl Sources {
 
     /// Returns where a path in the file is that is relative to it.
     pub(super) fn beside(&self, file: usize, path: &str) -> PathBuf {
-        self.0[file].path.parent().unwrap_or(Path::new("")).join(path)
+        let path = self.0[file].path.parent().unwrap_or(Path::new("")).join(path);
+        // Those of the experiment file are named as it has them.
+        if file == 0 { path } else { shortened(&path, Path::new("")) }
     }
 
     /// Returns the same path relative to the folder of the experiment file.
     pub(super) fn from_first(&self, file: usize, path: &str) -> PathBuf {
-        self.0[file].folder.join(path)
+        let first = self.file().parent().unwrap_or(Path::new(""));
+        shortened(&self.0[file].folder.join(path), first)
     }
 
     /// Returns the place of the bytes `key` of a file. Its excerpt marks `value`, if that begins on
@@ -74,8 +77,8 @@ impl Sources {
         Place::Line { file: path.clone(), line, excerpt: excerpt.or_else(|| Excerpt::new(text, key.start, key)) }
     }
 
-    /// Reads the file at `path` with what it extends. `open` has the files that are being read, from
-    /// the experiment file to the one that asks for this one at `asked`.
+    /// Reads the file at `path` with what it extends. `open` has the files that are being read,
+    /// from the experiment file to the one that asks for this one at `asked`.
     fn file_table(
         &mut self,
         path: &Path,
@@ -159,6 +162,26 @@ impl Sources {
     }
 }
 
+/// Returns the path without `NAME/..`, unless `NAME` is a link in `folder`, whose parent is
+/// elsewhere.
+fn shortened(path: &Path, folder: &Path) -> PathBuf {
+    let mut short = PathBuf::new();
+    for component in path.components() {
+        let is_plain = || {
+            let last = short.components().next_back();
+            matches!(last, Some(Component::Normal(_))) && !folder.join(&short).is_symlink()
+        };
+        match component {
+            Component::CurDir => {}
+            Component::ParentDir if is_plain() => {
+                short.pop();
+            }
+            other => short.push(other),
+        }
+    }
+    short
+}
+
 /// Returns the line and the column of a byte, both counted from 1; columns are characters.
 fn line_column(text: &str, at: usize) -> (usize, usize) {
     let before = &text[..text.floor_char_boundary(at)];
@@ -201,4 +224,17 @@ fn syntax(file: &Path, text: &str, error: &toml::de::Error) -> ConfigError {
     let excerpt = Excerpt::new(text, span.start, marked)
         .or_else(|| Excerpt::new(text, span.start, span.start.checked_sub(1)?..span.start));
     ConfigError::Syntax { file: file.to_path_buf(), line, column, problem, excerpt }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn paths_are_shortened() {
+        let short = |path: &str| shortened(Path::new(path), Path::new("/nowhere")).display().to_string();
+        assert_eq!(short("base/../data/x.jsonl"), "data/x.jsonl");
+        assert_eq!(short("../a/./b/../../x"), "../x");
+        assert_eq!(short("/a/../x"), "/x");
+    }
 }

@@ -58,8 +58,8 @@ pub(super) fn lock_dir(dir: &Path) -> Result<DirLock, RunDirError> {
     }
 }
 
-/// Creates an empty database that only its owner can read, since it holds the words of the data; one
-/// that is there stays as it is. SQLite gives its other files the same rights.
+/// Creates an empty database that only its owner can read, since it holds the words of the data.
+/// One that is there stays as it is. SQLite gives its other files the same rights.
 fn create_for_owner(path: &Path) -> Result<(), RunDirError> {
     let mut options = File::options();
     options.create_new(true).write(true);

@@ -382,12 +382,20 @@ mod tests {
                 FILE:5: the field `test_list` is a list; text or a list of texts is needed
             "#]],
         );
-        check(Suite::Mbpp, "\n", expect![[r#"
+        check(
+            Suite::Mbpp,
+            "\n",
+            expect![[r#"
             FILE has no rows
-        "#]]);
-        check(Suite::Mbpp, "[{\"task_id\": 1}]", expect![[r#"
+        "#]],
+        );
+        check(
+            Suite::Mbpp,
+            "[{\"task_id\": 1}]",
+            expect![[r#"
             FILE holds one JSON array; a JSONL file has one object a line: convert it, e.g. with `jq -c '.[]'`
-        "#]]);
+        "#]],
+        );
     }
 
     #[test]

@@ -45,7 +45,8 @@ fn a_file_is_summed_up_for_people() {
         defects    2
           line 3 (id `3`, question aa6f0ab9744a): duplicate-text: line 1 has the same question aa6f0ab9744a
           line 4 (id `4`, question cfe2033607d6): no-such-option: the gold letter F is none of the 5 options
-    "#]].assert_eq(&stdout);
+    "#]]
+    .assert_eq(&stdout);
 }
 
 #[test]

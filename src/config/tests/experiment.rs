@@ -235,7 +235,8 @@ struct Pool {
     /// A field of tests that shows what a program's function has to be called, which the question
     /// then says. Nothing else of the tests is read.
     name_hint: Option<String>,
-    /// Where the file comes from, in a sentence. It is named when the file is absent. By default none.
+    /// Where the file comes from, in a sentence. It is named when the file is absent. By default
+    /// none.
     origin: Option<String>,
     /// What rows must be to be taken, as a table from fields to values: one value, a list of them,
     /// or `{ min = …, max = … }`. Other rows are as if they were not in the file.
@@ -257,10 +258,12 @@ struct Labelled {
     question: Option<Question>,
     /// The field that holds the id. By default as in the pool.
     id: Option<String>,
-    /// Where the file comes from, in a sentence. It is named when the file is absent. By default that of the pool's file, if the file is the same.
+    /// Where the file comes from, in a sentence. It is named when the file is absent. By default
+    /// that of the pool's file, if the file is the same.
     origin: Option<String>,
     /// What rows must be to be taken, as a table from fields to values: one value, a list of them,
-    /// or `{ min = …, max = … }`. Other rows are as if they were not in the file. By default as in the pool; `{}` is no condition.
+    /// or `{ min = …, max = … }`. Other rows are as if they were not in the file. By default as in
+    /// the pool; `{}` is no condition.
     #[serde(rename = "where")]
     conditions: Option<Conditions>,
     /// The number of rows that are left out at the start of the file.
