@@ -54,7 +54,14 @@ fn tables_are_merged_and_lists_are_replaced() {
     "#]],
     );
     let agent = "extends = \"base.toml\"\n[[agent]]\nname = \"one\"\nrole = \"r\"\nprompt = \"Do {question}\"\n";
-    check(&[("base.toml", GOOD)], agent, &[], expect![[""]]);
+    check(
+        &[("base.toml", GOOD)],
+        agent,
+        &[],
+        expect![[r#"
+        triage seed 7 agents one batch 2 beam 2 pool 2
+    "#]],
+    );
 }
 
 #[test]
