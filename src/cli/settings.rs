@@ -64,6 +64,11 @@ impl ExperimentArgs {
         }
         Ok(settings)
     }
+
+    /// Returns the experiment as one TOML file, as far as the file and `--set` make it.
+    pub(super) fn merged(&self) -> Result<String, CliError> {
+        config::merged(&self.config, &self.set).map_err(|faults| CliError::bad_inputs(faults.iter().map(with_excerpt)))
+    }
 }
 
 /// Returns the prompts in `file`, which must fit the experiment's graph; the seed prompts for

@@ -3,11 +3,13 @@
 //! prompts and the data that the file names, and reports everything that is wrong at once.
 
 mod agents;
+mod conditions;
 mod context;
 mod data;
 mod deserialize;
 mod error;
 mod load;
+mod merged;
 mod models;
 mod options;
 mod prompts;
@@ -15,6 +17,7 @@ mod samples;
 mod scorer;
 mod section;
 mod settings;
+mod sources;
 mod templates;
 mod tree;
 
@@ -22,7 +25,7 @@ mod tree;
 mod tests;
 
 pub use error::{ConfigError, Excerpt, Place};
-pub use load::{ModelCheck, load};
+pub use load::{ModelCheck, load, merged};
 pub use models::{ModelSpec, check_model};
 pub use prompts::{PromptsError, read_prompts, write_prompts};
-pub use settings::Settings;
+pub use settings::{Excluded, Settings, TemplateNames};

@@ -2,7 +2,7 @@
 //! one.
 
 use super::JournalError;
-use super::record::{ARGUMENTS, BACKEND, DATE, DTYPES, EVALUATION, NAME, RESULT, SETTINGS};
+use super::record::{ARGUMENTS, BACKEND, DATE, DTYPES, EVALUATION, NAME, PRIVATE, RESULT, SETTINGS};
 use crate::base::Digest;
 use crate::chat::ChatError;
 use crate::search::{Event, EventSink};
@@ -86,6 +86,7 @@ impl Journal {
             (DTYPES, String::new()),
             (BACKEND, String::new()),
             (DATE, String::new()),
+            (PRIVATE, String::new()),
         ];
         store.put_meta(values.map(|(name, value)| (name.to_string(), value)).into()).await?;
         Ok(Self { store, next: 0, recorded: 0 })
@@ -181,6 +182,14 @@ impl Journal {
     /// The database cannot be written.
     pub async fn put_arguments(&self, arguments: &[String]) -> Result<(), JournalError> {
         Ok(self.store.put_meta(vec![(ARGUMENTS.to_string(), arguments_json(arguments))]).await?)
+    }
+
+    /// Records that the words of the run's data must not be shown.
+    ///
+    /// # Errors
+    /// The database cannot be written.
+    pub async fn put_private(&self) -> Result<(), JournalError> {
+        Ok(self.store.put_meta(vec![(PRIVATE.to_string(), "true".to_string())]).await?)
     }
 
     /// Stores the result; the run is finished from then on.

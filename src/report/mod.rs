@@ -7,6 +7,7 @@ mod bill;
 mod diff;
 mod lines;
 mod lock;
+mod private;
 mod progress;
 mod run;
 mod text;

@@ -69,6 +69,9 @@ impl RecordedRun<'_> {
         let (dtypes, backend) = (models.dtypes(self.settings), models.backend(self.settings));
         block_on(journal.put_surroundings(&dtypes, &backend, &surroundings.date))?;
         block_on(journal.put_arguments(self.arguments))?;
+        if self.settings.private {
+            block_on(journal.put_private())?;
+        }
         models.notes(self.settings).iter().for_each(|note| observer.noticed(note));
         block_on(self.search(&models, store, journal, cancel, observer))
     }
@@ -119,8 +122,7 @@ impl RecordedRun<'_> {
         let result = optimizer.search(&mut recorder).await?;
         let held_out = self.held_out(&result, &optimizer, &mut recorder).await?;
         let report = self.report(&result, held_out.as_ref(), models, (optimizer.ledger(), watch));
-        self.write(&report, &recorder.journal).await?;
-        Ok(report)
+        self.write(report, &recorder.journal).await
     }
 
     /// Scores seed and optimized prompts on the test set; `None` if there is none.
@@ -174,11 +176,15 @@ impl RecordedRun<'_> {
 
     /// Writes the files first, then the journal's last entry: a run counts as finished only if its
     /// files exist.
-    async fn write(&self, report: &RunReport, journal: &Journal) -> Result<(), RunError> {
+    async fn write(&self, report: RunReport, journal: &Journal) -> Result<RunReport, RunError> {
         write_file(&report.files.prompts, &report.prompts_json())?;
+        let report = match self.settings.private {
+            true => report.without_words_of(self.settings.queries().map(|query| &*query.question)),
+            false => report,
+        };
         write_file(&report.files.result, &report.json())?;
         journal.finish(report.json()).await?;
-        Ok(())
+        Ok(report)
     }
 }
 

@@ -26,6 +26,7 @@ fn a_sound_experiment_is_summed_up() {
             pool      3 queries
             train     none
             test      2 labelled cases
+            templates terse, no task preset
             exit 0
         "#]],
     );
@@ -62,6 +63,17 @@ fn a_sound_experiment_is_summed_up() {
               "pool": 3,
               "train": null,
               "test": 2,
+              "excluded": {
+                "train": 0,
+                "test": 0
+              },
+              "private": false,
+              "templates": {
+                "optimizer": "terse",
+                "judge": "terse",
+                "summary": "terse",
+                "task": null
+              },
               "scorer": {
                 "kind": "label",
                 "labels": [
@@ -89,6 +101,7 @@ fn a_sound_experiment_is_summed_up() {
             pool      3 queries
             train     none
             test      2 labelled cases
+            templates terse, no task preset
             warning: the pool has 3 queries, fewer than `search.batch` = 4: every step uses all of them
             exit 0
         "#]],
@@ -280,16 +293,21 @@ fn the_paper_presets_are_sound() {
     let experiment = Experiment::new();
     let row = |at: usize| format!("{{\"question\": \"q{at}\", \"options\": [\"A)1\", \"B)2\"], \"correct\": \"B\"}}\n");
     experiment.write("aqua.jsonl", (0..60).map(row).collect::<String>().as_bytes());
-    for (preset, agents) in [("paper-sequential", 2), ("paper-hierarchical", 4)] {
-        // The presets are written for a model with a longer context than the embedded one.
+    for (preset, agents) in [
+        ("paper-sequential", &["predictor", "reflector"][..]),
+        ("paper-hierarchical", &["deriver", "eliminator", "reader", "summarizer"][..]),
+    ] {
         let path = format!("{}/configs/{preset}.toml", env!("CARGO_MANIFEST_DIR"));
-        let text = std::fs::read_to_string(path).expect("a preset");
-        experiment.write("preset.toml", text.replace("max_new_tokens = 4096", "max_new_tokens = 512").as_bytes());
-        let sets = "--set data.pool.file=aqua.jsonl --set model.path=embedded:triage --json";
-        let (code, stdout, stderr) = experiment.run(&format!("validate preset.toml {sets}"));
+        let mut args = format!("validate {path} --json --set model.path=embedded:triage");
+        args += " --set data.pool.file=aqua.jsonl --set data.test.file=aqua.jsonl";
+        // The presets are written for a model with a longer context than the embedded one.
+        for of in agents.iter().map(|agent| format!("agent.{agent}")).chain(["propose".to_string()]) {
+            args += &format!(" --set {of}.max_new_tokens=512");
+        }
+        let (code, stdout, stderr) = experiment.run(&args);
         assert_eq!((code, stderr.as_str()), (0, ""), "{preset}");
         let facts: serde_json::Value = serde_json::from_str(&stdout).expect("one JSON object on stdout");
-        assert_eq!(facts["agents"].as_array().map(Vec::len), Some(agents));
-        assert_eq!((&facts["pool"], &facts["test"]), (&50.into(), &10.into()));
+        assert_eq!(facts["agents"].as_array().map(Vec::len), Some(agents.len()));
+        assert_eq!((&facts["name"], &facts["pool"], &facts["test"]), (&preset.into(), &50.into(), &10.into()));
     }
 }

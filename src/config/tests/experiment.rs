@@ -26,6 +26,10 @@ pub(super) struct Experiment {
     /// The version of this format, which is 1.
     #[schemars(extend("enum" = [1]))]
     schema: u64,
+    /// The experiment file, or a list of them, that this one extends. Tables are merged key by key,
+    /// and everything else, lists such as `[[agent]]` too, is replaced: later files of the list win
+    /// over earlier ones, and this file over all. By default none.
+    extends: Option<Extends>,
     /// The experiment's name, which is part of the name of the run's folder: letters, digits, `-`,
     /// `_` and `.`, at most 100 bytes. By default the name of the file without its extension.
     #[schemars(length(min = 1, max = 100))]
@@ -62,6 +66,15 @@ pub(super) struct Experiment {
     templates: Option<Templates>,
     /// How the models are run.
     engine: Option<Engine>,
+}
+
+#[derive(JsonSchema)]
+#[schemars(untagged)]
+enum Extends {
+    /// One file.
+    One(String),
+    /// Several files.
+    Several(Vec<String>),
 }
 
 #[derive(JsonSchema)]
@@ -201,6 +214,10 @@ struct Data {
     train: Option<Labelled>,
     /// Labelled cases that are held out for `maspo eval`, `maspo compare` and the report.
     test: Option<Labelled>,
+    /// Whether the words of the rows are kept out of everything that is printed or reported, as the
+    /// licences of some sets ask. The run's journal, which only its owner can read, has them.
+    #[schemars(extend("default" = false))]
+    private: Option<bool>,
 }
 
 #[derive(JsonSchema)]
@@ -218,6 +235,13 @@ struct Pool {
     /// A field of tests that shows what a program's function has to be called, which the question
     /// then says. Nothing else of the tests is read.
     name_hint: Option<String>,
+    /// Where the file comes from, in a sentence. It is named when the file is absent. By default
+    /// none.
+    origin: Option<String>,
+    /// What rows must be to be taken, as a table from fields to values: one value, a list of them,
+    /// or `{ min = …, max = … }`. Other rows are as if they were not in the file.
+    #[serde(rename = "where")]
+    conditions: Option<Conditions>,
     /// The number of rows that are left out at the start of the file.
     #[schemars(extend("default" = 0))]
     skip: Option<u64>,
@@ -234,11 +258,24 @@ struct Labelled {
     question: Option<Question>,
     /// The field that holds the id. By default as in the pool.
     id: Option<String>,
+    /// Where the file comes from, in a sentence. It is named when the file is absent. By default
+    /// that of the pool's file, if the file is the same.
+    origin: Option<String>,
+    /// What rows must be to be taken, as a table from fields to values: one value, a list of them,
+    /// or `{ min = …, max = … }`. Other rows are as if they were not in the file. By default as in
+    /// the pool; `{}` is no condition.
+    #[serde(rename = "where")]
+    conditions: Option<Conditions>,
     /// The number of rows that are left out at the start of the file.
     #[schemars(extend("default" = 0))]
     skip: Option<u64>,
     /// The most rows that are taken. By default all.
     limit: Option<u64>,
+    /// Whether rows that the pool has are left out: those with the same text (but for case, white
+    /// space and Unicode normal forms) and, where both sets have their ids from the same field or
+    /// file, those with the same id. Without it, such rows in `data.test` are an error.
+    #[schemars(extend("default" = false))]
+    exclude_pool: Option<bool>,
     /// The field that holds the gold answer; with `scorer = "code"` the one with the tests, by
     /// default `tests`.
     #[schemars(extend("default" = "answer"))]
@@ -246,6 +283,38 @@ struct Labelled {
     /// A field of tests that shows what a program's function has to be called, which the question
     /// then says. By default as in the pool.
     name_hint: Option<String>,
+}
+
+type Conditions = std::collections::BTreeMap<String, Condition>;
+
+#[derive(JsonSchema)]
+#[schemars(untagged)]
+enum Condition {
+    /// The value of the field.
+    Value(Scalar),
+    /// One of these values.
+    OneOf(Vec<Scalar>),
+    /// A range of numbers.
+    Range(Range),
+    /// Conditions on the fields of an object.
+    Inside(std::collections::BTreeMap<String, serde_json::Value>),
+}
+
+#[derive(JsonSchema)]
+#[schemars(untagged)]
+enum Scalar {
+    Text(String),
+    Number(f64),
+    Truth(bool),
+}
+
+#[derive(JsonSchema)]
+#[schemars(deny_unknown_fields)]
+struct Range {
+    /// The least number.
+    min: Option<f64>,
+    /// The greatest number.
+    max: Option<f64>,
 }
 
 #[derive(JsonSchema)]

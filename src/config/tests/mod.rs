@@ -4,6 +4,7 @@
 mod experiment;
 mod fixture;
 
+mod extends;
 mod file;
 mod parts;
 mod samples;
