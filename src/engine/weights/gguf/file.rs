@@ -16,7 +16,8 @@ use std::path::Path;
 
 /// Rows that one task turns into numbers.
 const TASK_ROWS: usize = 64;
-/// The most weights of a model's layers that are kept in 16 bits where their formats have no kernels.
+/// The most weights that a model's layers have for those in formats without kernels to be kept in
+/// 16 bits.
 const SMALL_MODEL: u64 = 1 << 28;
 /// How the names of a layer's tensors begin.
 const LAYER: &str = "blk.";
@@ -112,9 +113,9 @@ impl GgufFile {
 
     /// Returns what a tensor is kept in, by its GGUF name.
     ///
-    /// What no kernel reads becomes Q8_0, whose products round activations to 8 bits. In small models
-    /// that costs more of the perplexity than of a large one, and 16 bits cost little memory, so
-    /// there the blocks of 32 of their layers become f16, of which f32 activations are multiplied.
+    /// What no kernel reads becomes Q8_0, whose products round activations to 8 bits. That raises a
+    /// small model's perplexity by a percent, and 16 bits take little memory there, so that its
+    /// layers' weights in blocks of 32 become f16, which is multiplied by f32 activations.
     fn kept(&self, name: &str, entry: &Entry) -> Format {
         let widened = self.widens && entry.kind.is_small_block() && name.starts_with(LAYER);
         if widened { Format::F16 } else { entry.kind.format() }
