@@ -58,6 +58,17 @@ fn a_run_without_labels_or_gain_says_so() {
 }
 
 #[test]
+fn a_run_whose_proposals_are_all_unusable_is_warned_of() {
+    let mut report = report();
+    let warned = |report: &RunReport| report.text(Colour::Off).contains("so nothing was tried");
+    assert!(!warned(&report));
+    report.steps.iter_mut().flat_map(|step| &mut step.candidates).for_each(|candidate| candidate.id = None);
+    assert!(warned(&report));
+    report.rejections.clear();
+    assert!(!warned(&report));
+}
+
+#[test]
 fn only_prompts_and_scores_enter_the_hash() {
     let hash = report().result_hash;
     let mut slower = events();

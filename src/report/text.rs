@@ -50,7 +50,7 @@ impl RunReport {
     }
 
     fn search(&self) -> String {
-        let tried = self.steps.iter().flat_map(|step| &step.candidates).filter(|tried| tried.id.is_some()).count();
+        let tried = self.tried();
         let improved = self.steps.iter().filter(|step| step.improved).count();
         let mut text = format!(
             "Search    {}, {} tried, {} improved a prompt",
@@ -84,6 +84,11 @@ impl RunReport {
         text
     }
 
+    /// The number of candidates that were evaluated.
+    fn tried(&self) -> usize {
+        self.steps.iter().flat_map(|step| &step.candidates).filter(|tried| tried.id.is_some()).count()
+    }
+
     fn all_warnings(&self) -> Vec<String> {
         let mut warnings = self.warnings.clone();
         match self.overflows {
@@ -95,6 +100,14 @@ impl RunReport {
             )),
         }
         warnings.extend(cut_in_reasoning(self.cut_in_reasoning));
+        let rejected: usize = self.rejections.values().sum();
+        if rejected > 0 && self.tried() == 0 {
+            warnings.push(format!(
+                "the optimizer model wrote {} and none can be used, so nothing was tried: their texts are in \
+                 result.json; give [model.optimizer] a stronger model, or write a template set that this one follows",
+                counted(rejected, "proposal", "proposals")
+            ));
+        }
         let copied = |line: &super::CopiedLine| {
             format!(
                 "the prompt of {} repeats query {} of the pool: \"{}\"",
