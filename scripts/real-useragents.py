@@ -5,9 +5,10 @@
 
 Sources, fetched with `npm pack` and checked against their digests:
 
-- bots: `crawler-user-agents` 1.60.0 (MIT, Copyright Martin Monperrus), whose `instances` are strings seen in server logs;
-- browsers: `user-agents` 1.0.559, 1.1.32 and 2.1.198 (BSD-2-Clause, Copyright Intoli, LLC), strings of the visitors of
-  web sites in 2020, 2022 and 2026.
+- bots: `crawler-user-agents` 1.60.0 (MIT, Copyright Martin Monperrus), whose `instances` are
+  strings seen in server logs;
+- browsers: `user-agents` 1.0.559, 1.1.32 and 2.1.198 (BSD-2-Clause, Copyright Intoli, LLC), strings
+  of the visitors of web sites in 2020, 2022 and 2026.
 
 Writes configs/real-useragents/: pool.jsonl (50 rows without labels), train.jsonl (100 labelled), test.jsonl (320
 labelled), half bots and half browsers, and the licences of both packages. Rules:

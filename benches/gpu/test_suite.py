@@ -29,7 +29,8 @@ head = {{"schema": 1, "command": "bench", "device": value("--device"), "dtype": 
 if "--version" in args:
     print("maspo 0.0.0-pretended")
 elif value("--backend") == "candle" and value("--device") != "cpu":
-    print("error: this build has no CUDA of candle: build it with `cargo build --features candle-cuda`", file=sys.stderr)
+    why = "this build has no CUDA of candle: build it with `cargo build --features candle-cuda`"
+    print("error: " + why, file=sys.stderr)
     sys.exit(3)
 elif args[0] in {unknown!r} or any(flag in args for flag in {unknown!r}):
     print("error: unexpected argument '--device' found", file=sys.stderr)

@@ -12,8 +12,8 @@
 // as the small integers that they are. The result of a row does not depend on the others or on how
 // many there are: its sums are its own, and their order is that of the inputs.
 //
-// Launch: [rows / ROWS, outputs / 32] threadgroups of 256 threads, so that those of the same weights
-// run together. inputs, x_stride: multiples of 8. Threadgroup memory: ROWS KB.
+// Launch: [rows / ROWS, outputs / 32] threadgroups of 256 threads, so that those of the same
+// weights run together. inputs, x_stride: multiples of 8. Threadgroup memory: ROWS KB.
 
 #include "weights.h"
 

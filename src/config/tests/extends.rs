@@ -229,7 +229,7 @@ fn what_cannot_be_extended_is_named_with_its_line() {
         "extends = \"a.toml\"\n",
         &[],
         expect![[r#"
-        b.toml:1: `extends` goes in a circle: a.toml -> b.toml -> ./a.toml
+        b.toml:1: `extends` goes in a circle: a.toml -> b.toml -> a.toml
     "#]],
     );
     // A file may be extended twice, but not without end.

@@ -113,9 +113,9 @@ impl GgufFile {
 
     /// Returns what a tensor is kept in, by its GGUF name.
     ///
-    /// What no kernel reads becomes Q8_0, whose products round activations to 8 bits. That raised the
-    /// perplexity of the one small model tried by a percent, and 16 bits take little memory in such
-    /// a model, so its layers' weights in blocks of 32 become f16, which is multiplied by f32
+    /// What no kernel reads becomes Q8_0, whose products round activations to 8 bits. That raised
+    /// the perplexity of the one small model tried by a percent, and 16 bits take little memory in
+    /// such a model, so its layers' weights in blocks of 32 become f16, which is multiplied by f32
     /// activations.
     fn kept(&self, name: &str, entry: &Entry) -> Format {
         let widened = self.widens && entry.kind.is_small_block() && name.starts_with(LAYER);
