@@ -102,7 +102,7 @@ impl Writer<'_> {
             // Without a working directory there is nothing that the path could be relative to.
             Mark::Flag(_) => std::path::absolute(path).unwrap_or_else(|_| PathBuf::from(path)),
             Mark::Bytes { file: 0, .. } => PathBuf::from(path),
-            Mark::Bytes { file, .. } => self.sources.from_first(file, path),
+            Mark::Bytes { file, .. } => self.sources.path_from_first(file, path),
         }
     }
 }

@@ -60,7 +60,7 @@ impl Sources {
     }
 
     /// Returns the same path relative to the folder of the experiment file.
-    pub(super) fn from_first(&self, file: usize, path: &str) -> PathBuf {
+    pub(super) fn path_from_first(&self, file: usize, path: &str) -> PathBuf {
         let first = self.file().parent().unwrap_or(Path::new(""));
         shortened(&self.0[file].folder.join(path), first)
     }
@@ -117,7 +117,7 @@ impl Sources {
             open.push((path.to_path_buf(), identity));
             for (mark, name) in self.names(&entry)? {
                 let asked = self.place_of(&entry, mark);
-                let (path, folder) = (self.beside(number, &name), self.from_first(number, &name));
+                let (path, folder) = (self.beside(number, &name), self.path_from_first(number, &name));
                 let folder = folder.parent().unwrap_or(Path::new(""));
                 table.merge(self.file_table(&path, folder, open, Some(&asked))?);
             }

@@ -50,7 +50,7 @@ fn questions_about_logits_are_answered_as_the_rows_say() {
         let mut asked = 0;
         let ask = |plan: &mut StepPlan| {
             // Every other step asks nothing.
-            if plan.positions[0] % 2 == 0 {
+            if plan.positions[0].is_multiple_of(2) {
                 let rows = plan.logits.iter().map(|wanted| wanted.row + wanted.position).enumerate();
                 plan.questions = rows.map(question).collect();
             }
