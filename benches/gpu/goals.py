@@ -87,15 +87,24 @@ def eight_bits(steps):
     return {**row, "on_gpu": on_gpu and also, "note": "deterministic, new tokens per second"}
 
 
-def candle(steps):
-    row = {"goal": "bf16 decode x10 over candle", "bar": 2.0, "unit": "times"}
-    step = steps.get("candle", {})
+def over_peer(steps, name, called):
+    """The peer's half of the step `name`, and the goal of our decode speed over it at ten
+    sequences."""
+    row = {"goal": f"bf16 decode x10 over {called}", "bar": 2.0, "unit": "times"}
+    step = steps.get(name, {})
     peer, ours = step.get("peer"), step.get("ours")
     row["figure"] = step.get("ratio")
     if ours:
         doubt(row, ours)
-    on_gpu = bool(ours and peer) and all(str(side.get("device", "")).startswith("cuda") for side in (ours, peer))
-    return {**row, "on_gpu": on_gpu, "note": "deterministic, both in one step and of one binary"}
+    row["on_gpu"] = bool(ours and peer) and all(
+        str(side.get("device", "")).startswith("cuda") for side in (ours, peer)
+    )
+    return peer, row
+
+
+def candle(steps):
+    _, row = over_peer(steps, "candle", "candle")
+    return {**row, "note": "deterministic, both in one step and of one binary"}
 
 
 def prefill(steps):
@@ -115,19 +124,13 @@ def prefill(steps):
 
 
 def transformers(steps):
-    row = {"goal": "bf16 decode x10 over transformers (static cache, torch.compile)", "bar": 2.0, "unit": "times"}
-    step = steps.get("transformers", {})
-    peer, ours = step.get("peer"), step.get("ours")
-    row["figure"] = step.get("ratio")
-    if ours:
-        doubt(row, ours)
+    peer, row = over_peer(steps, "transformers", "transformers (static cache, torch.compile)")
     if peer and not peer.get("compiled"):
         row["doubt"] = "transformers did not compile"
-    on_gpu = bool(ours and peer) and all(str(side.get("device", "")).startswith("cuda") for side in (ours, peer))
     # Then torch.compile gives its kernels, but not the graphs that make it fast: worth knowing
     # beside a ratio.
     skipped = "; transformers without CUDA graphs" if peer and peer.get("cudagraph_skips") else ""
-    return {**row, "on_gpu": on_gpu, "note": f"deterministic, both in one step{skipped}"}
+    return {**row, "note": f"deterministic, both in one step{skipped}"}
 
 
 def determinism(steps):

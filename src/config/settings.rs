@@ -16,9 +16,9 @@ use std::sync::Arc;
 /// How many rows of the labelled sets were left out because the pool has them.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub struct Excluded {
-    /// Of `data.train`.
+    /// The number of rows of `data.train` that were left out.
     pub train: usize,
-    /// Of `data.test`.
+    /// The number of rows of `data.test` that were left out.
     pub test: usize,
 }
 

@@ -30,7 +30,7 @@ enum Known {
 struct Started {
     /// How many logits its plan wants.
     wanted: usize,
-    /// By question, how many tokens it has and how many of the largest logits it wants.
+    /// For each question, the number of its tokens and the number of largest logits that it wants.
     questions: Vec<(usize, usize)>,
     asked: Asked,
     /// The copy of its tokens and answers, if there are any.
@@ -55,9 +55,9 @@ pub(crate) struct GpuExecutor {
     graphs: HashMap<Bucket, Known>,
     /// Steps that were started and not finished, the oldest first.
     started: VecDeque<Started>,
-    /// Of the step that was finished last.
+    /// The tokens that greedy rows chose in the step that was finished last.
     greedy: Vec<u32>,
-    /// Of the same step.
+    /// The answers to the questions of that step.
     answers: Vec<LogitAnswer>,
     /// The logits that were asked for last.
     logits: Vec<f32>,

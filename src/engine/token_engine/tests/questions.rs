@@ -22,7 +22,7 @@ fn steps_of_scores_are_started_before_the_last_scores_are_read() {
     for answers in [true, false] {
         let (device, seen) = async_engine(&config, &options, answers);
         assert_eq!(scores(&device, &prompts), expected);
-        // By prompt, its own last row and two of the longest answer.
+        // Each prompt has three: about its last row, and about two rows of its longest answer.
         let questions = if answers { 3 * prompts.len() } else { 0 };
         assert_eq!(seen.questions.load(Ordering::SeqCst), questions);
         if answers {
