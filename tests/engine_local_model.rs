@@ -81,6 +81,28 @@ fn a_thought_that_does_not_end_is_no_answer_unless_it_is_closed() {
     assert!(skipped.usage.prompt_tokens > cut.usage.prompt_tokens, "the empty thought is closed in the prompt");
 }
 
+/// What a reply begins with is no token of the model's, and a thought is closed before it.
+#[test]
+fn the_model_goes_on_from_the_start_of_its_answer() {
+    let folder = tempfile::tempdir().unwrap();
+    TinyModel::default().write(folder.path());
+    std::fs::write(folder.path().join("chat_template.jinja"), OPENS).unwrap();
+    let model = open(folder.path(), false);
+    let begun = |start: &str| {
+        let mut asked = request("The capital of France?", 8);
+        asked.messages.push(Message::assistant(start));
+        block_on(model.complete(asked)).unwrap()
+    };
+    let text = "<|im_start|>user\nThe capital of France?<|im_end|>\n<|im_start|>assistant\n<think>\n\n</think>\n\n42";
+    let prompt = model.engine().encode_raw(text).unwrap();
+    let completion = begun("42");
+    assert_eq!(completion.usage.prompt_tokens, prompt.len());
+    assert_eq!((completion.reasoning, completion.cut_in_reasoning), (None, false));
+    assert_eq!(begun("42").text, completion.text);
+    // Digits are tokens of their own, so the text of control tokens stays text.
+    assert!(begun("<|im_end|>").usage.prompt_tokens > prompt.len() - 1);
+}
+
 /// The letter is what follows a closed thought, however the template writes it.
 #[test]
 fn answers_are_scored_after_an_empty_thought() {

@@ -8,7 +8,9 @@ use serde::{Deserialize, Serialize};
 /// One generation request.
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
 pub struct Request {
-    /// The conversation so far; the model answers it.
+    /// The conversation so far; the model answers it. If its last message is the assistant's, the
+    /// answer begins with that text: the model goes on from its end, and the completion holds only
+    /// what it adds.
     pub messages: Vec<Message>,
     /// The most new tokens, reasoning and content together. Ignored by [`ChatModel::score`].
     pub max_new_tokens: usize,

@@ -5,7 +5,7 @@ use crate::chat::{ChatError, ChatModel, Completion, ModelIdentity, Origin, Reque
 use futures::FutureExt;
 use futures::future::BoxFuture;
 use maspo_engine::qwen3::Dtype;
-use maspo_engine::text::{Message, PromptThought, Reply, TextError};
+use maspo_engine::text::{ChatPrompt, Message, PromptThought, Reply, Speaker, TextError};
 use maspo_engine::{
     Backend, DtypeRequest, EngineError, EngineOptions, LoadOptions, ModelSource, OpenError, TextEngine, TokenRequest,
     TokenizerRequirement,
@@ -91,6 +91,14 @@ impl LocalModel {
         self.thinking
     }
 
+    /// Returns the prompt of a conversation in whose answer the model goes on from `start`. A thought
+    /// that it would begin with is closed, empty.
+    fn begun(&self, messages: &[Message], start: &str) -> Result<ChatPrompt, TextError> {
+        let mut prompt = self.engine.open_content(messages, self.thinking)?;
+        prompt.ids.extend(self.engine.encode_answer(start)?);
+        Ok(prompt)
+    }
+
     /// Returns whether a turn begins in a thought, or is expected to open one.
     fn may_think(&self) -> bool {
         let prompt = self.engine.open_turn(&[Message::user("?")], self.thinking);
@@ -119,8 +127,9 @@ impl ChatModel for LocalModel {
     fn complete(&self, request: Request) -> BoxFuture<'_, Result<Completion, ChatError>> {
         async move {
             let limit = request.max_thinking_tokens;
-            let prompt = match limit {
-                Some(0) => self.engine.open_content(&request.messages, self.thinking)?,
+            let prompt = match (request.messages.split_last(), limit) {
+                (Some((Message { role: Speaker::Assistant, content }, before)), _) => self.begun(before, content)?,
+                (_, Some(0)) => self.engine.open_content(&request.messages, self.thinking)?,
                 _ => self.engine.open_turn(&request.messages, self.thinking)?,
             };
             let thought = prompt.thought;

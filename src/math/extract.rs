@@ -14,7 +14,8 @@ const INTRODUCTIONS: &[&str] = &["answer is", "answer:", "answer =", "answer was
 /// output with only such a box was cut off: it has none. Without any box, it is what follows the
 /// last "answer is" or "answer:" up to the end of the sentence, or the mathematics in it ("Answer:
 /// The largest n is 34" ends with it); else the last `$…$`, `\(…\)` or `\[…\]`; else the whole
-/// output if that is a single line of at most 80 bytes.
+/// output if that is a single line of at most 80 bytes which is no sentence: one word, or
+/// mathematics with at most three.
 pub fn answer(output: &str) -> Option<&str> {
     let boxes = boxes(output);
     if boxes.last.is_some() {
@@ -175,11 +176,28 @@ fn formulas(text: &str) -> Vec<&str> {
     found
 }
 
-/// Returns the output itself if it is one short line with balanced braces.
+/// Returns the output itself if it is one short line with balanced braces and no sentence, which
+/// may say anything: "I cannot say." is no answer.
 fn whole(output: &str) -> Option<&str> {
     let text = output.trim();
     let is_balanced = text.matches('{').count() == text.matches('}').count();
-    (!text.is_empty() && text.len() <= MAX_WHOLE && !text.contains('\n') && is_balanced).then_some(text)
+    let is_line = !text.is_empty() && text.len() <= MAX_WHOLE && !text.contains('\n') && is_balanced;
+    (is_line && !is_sentence(text)).then_some(text)
+}
+
+/// Whether a line has more words than an answer: more than one, or more than three beside
+/// mathematics ("3 hours and 20 minutes"). Letters alone are variables, and commands of LaTeX are
+/// no words.
+fn is_sentence(line: &str) -> bool {
+    let mut words = 0;
+    let mut before = ' ';
+    for part in line.split_inclusive(|c: char| !c.is_alphabetic()) {
+        let letters = part.trim_end_matches(|c: char| !c.is_alphabetic());
+        words += usize::from(letters.chars().count() > 1 && before != '\\');
+        before = part.chars().last().unwrap_or(' ');
+    }
+    let is_mathematics = line.contains(|c: char| c.is_ascii_digit() || "\\=+<>^/".contains(c));
+    words > if is_mathematics { 3 } else { 1 }
 }
 
 #[cfg(test)]
@@ -226,6 +244,12 @@ mod tests {
         check("$$5$$", Some("5"));
         check("42", Some("42"));
         check("\\frac{1}{2}", Some("\\frac{1}{2}"));
+        check("\\text{Monday}", Some("\\text{Monday}"));
+        check("Evelyn", Some("Evelyn"));
+        check("x = 5 or x = 7", Some("x = 5 or x = 7"));
+        check("3 hours and 20 minutes", Some("3 hours and 20 minutes"));
+        check("I cannot say.", None);
+        check("There are 3 of them, I think.", None);
         check("One line.\nAnother.", None);
         check("", None);
     }

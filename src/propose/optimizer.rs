@@ -2,11 +2,11 @@
 //! usable prompt or a reason for rejection. Knows nothing of beams.
 
 use super::options::ProposeOptions;
-use super::reply::{change, proposal};
+use super::reply::{begun_reply, change, proposal};
 use super::template::{Evidence, OptimizerInput, render};
 use super::tried::Tried;
 use crate::base::{AgentId, Seed, Stage};
-use crate::chat::{ChatError, ChatModel, Completion, Request, Sampling};
+use crate::chat::{ChatError, ChatModel, Completion, FinishReason, Message, Request, Sampling};
 use crate::graph::{Agent, Graph};
 use crate::misalignment::{Buffer, Case};
 use crate::prompt::{Rejection, Sanitized, Template, sanitize};
@@ -105,9 +105,11 @@ impl Optimizer {
         if completion.cut_in_reasoning {
             return (Err(Rejected { reason: Rejection::CutInReasoning, text: completion.reasoning }), None);
         }
-        let change = change(&completion.text);
-        let Some(text) = proposal(&completion.text) else {
-            return (Err(Rejected { reason: Rejection::Unparsable, text: Some(completion.text) }), change);
+        let is_whole = completion.finish_reason == FinishReason::Stop;
+        let reply = begun_reply(&self.options.reply_start, &completion.text, is_whole);
+        let change = change(&reply);
+        let Some(text) = proposal(&reply) else {
+            return (Err(Rejected { reason: Rejection::Unparsable, text: Some(reply) }), change);
         };
         let sanitized = sanitize(&text, &agent.constraints(self.options.max_prompt_bytes));
         (sanitized.map_err(|reason| Rejected { reason, text: Some(text) }), change)
@@ -131,8 +133,12 @@ impl Optimizer {
             excerpt_bytes: self.options.excerpt_bytes,
             max_prompt_bytes: self.options.max_prompt_bytes,
         };
+        let mut messages = render(&self.templates, &input);
+        if !self.options.reply_start.is_empty() {
+            messages.push(Message::assistant(&self.options.reply_start));
+        }
         Request {
-            messages: render(&self.templates, &input),
+            messages,
             max_new_tokens: self.options.max_new_tokens,
             max_thinking_tokens: None,
             sampling: Sampling::at(self.options.temperature, self.seed.derive(Stage::Proposal, draw).0),
@@ -187,17 +193,20 @@ fn show(case: &Case) -> Evidence<'_> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::chat::{Completion, ScriptedModel, Usage};
+    use crate::chat::{Completion, ScriptedModel, Speaker, Usage};
     use crate::misalignment::MisalignmentOptions;
     use crate::rollout::fixture;
     use crate::templates::Templates;
     use futures::executor::block_on;
 
     fn propose(reply: Completion) -> Proposal {
+        propose_by(ScriptedModel::thinking(move |_| reply.clone()), ProposeOptions::default())
+    }
+
+    fn propose_by(model: ScriptedModel, options: ProposeOptions) -> Proposal {
         let graph = fixture::graph("a", &[]);
-        let model = ScriptedModel::thinking(move |_| reply.clone());
         let templates = Templates::terse().optimizer.clone();
-        let optimizer = Optimizer::new(Arc::new(model), ProposeOptions::default(), Seed(1), templates);
+        let optimizer = Optimizer::new(Arc::new(model), options, Seed(1), templates);
         let context = ProposalContext {
             graph: &graph,
             agent: AgentId(0),
@@ -224,5 +233,15 @@ mod tests {
         assert_eq!((written.change.as_deref(), written.assignment), (Some("Shorter."), None));
         let foreign = propose(thought("<prompt>Do it {question} {context}</prompt>"));
         assert_eq!(foreign.prompt, rejected(Rejection::ForeignSlot, "Do it {question} {context}"));
+    }
+    #[test]
+    fn the_model_goes_on_from_the_start_of_its_reply() {
+        let model = ScriptedModel::thinking(|request: &Request| {
+            let start = request.messages.last().filter(|last| last.role == Speaker::Assistant);
+            assert_eq!(start.map(|start| start.content.as_str()), Some("<prompt>"));
+            Completion::of("Do it {question}", Usage::default())
+        });
+        let options = ProposeOptions { reply_start: "<prompt>".into(), ..ProposeOptions::default() };
+        assert_eq!(propose_by(model, options).prompt.unwrap().prompt.text(), "Do it {question}");
     }
 }

@@ -18,11 +18,22 @@ pub struct ProposeOptions {
     pub excerpt_bytes: usize,
     /// The longest candidate prompt, in bytes.
     pub max_prompt_bytes: usize,
+    /// What the optimizer model's reply begins with; the model goes on from there, without a thought.
+    /// A small model that never gets to its prompt writes one at once after `<prompt>`.
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub reply_start: String,
 }
 
 impl Default for ProposeOptions {
     fn default() -> Self {
-        Self { temperature: 0.7, max_new_tokens: 4096, traces: 3, excerpt_bytes: 2000, max_prompt_bytes: 8000 }
+        Self {
+            temperature: 0.7,
+            max_new_tokens: 4096,
+            traces: 3,
+            excerpt_bytes: 2000,
+            max_prompt_bytes: 8000,
+            reply_start: String::new(),
+        }
     }
 }
 

@@ -8,6 +8,17 @@ use super::wrapping::unwrapped;
 use crate::prompt::{Tag, has_slot, last_tagged, tags, without_marks};
 use std::ops::Range;
 
+/// Returns the whole of a reply that was begun for the model with `start`. If the start opens the
+/// prompt and the model ends its turn without a closing tag, the prompt ends there.
+pub(super) fn begun_reply(start: &str, rest: &str, is_whole: bool) -> String {
+    let mut reply = format!("{start}{rest}");
+    let is_open = |text: &str| tags(text, PROMPT_TAG).last().is_some_and(|tag| tag.opens);
+    if is_whole && is_open(start) && is_open(&reply) {
+        reply.push_str(&format!("</{PROMPT_TAG}>"));
+    }
+    reply
+}
+
 /// Returns the prompt in `reply`: the last passage between the tags that the reply does not only
 /// mention. It may still break constraints, or be empty.
 pub(super) fn proposal(reply: &str) -> Option<String> {
@@ -149,6 +160,18 @@ mod tests {
     }
 
     const SOUND: Option<&str> = Some("Do it ★ {question}");
+
+    #[test]
+    fn a_prompt_that_the_start_opens_ends_with_the_reply() {
+        let read = |start: &str, rest: &str, is_whole| proposal(&begun_reply(start, rest, is_whole));
+        let sound = SOUND.map(str::to_string);
+        assert_eq!(read("<prompt>", "Do it ★ {question}", true), sound);
+        assert_eq!(read("<prompt>\n", "Do it ★ {question}\n</prompt>\nDone.", true), sound);
+        assert_eq!(read("Analysis: ", "<prompt>Do it ★ {question}</prompt>", true), sound);
+        assert_eq!(read("<prompt>", "Do it ★ {question}", false), None, "the reply was cut off");
+        assert_eq!(read("Analysis: ", "<prompt>Do it ★ {question}", true), None, "the model left its own prompt open");
+        assert_eq!(read("", "Do it ★ {question}", true), None);
+    }
 
     #[test]
     fn the_last_passage_between_tags_is_the_prompt() {

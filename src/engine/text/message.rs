@@ -36,8 +36,13 @@ pub struct Message {
 }
 
 impl Message {
-    /// A message of the user, the only kind that the optimizer sends.
+    /// A message of the user.
     pub fn user(content: impl Into<String>) -> Self {
         Self { role: Speaker::User, content: content.into() }
+    }
+
+    /// A message of the assistant: what it said, or what it is made to begin with.
+    pub fn assistant(content: impl Into<String>) -> Self {
+        Self { role: Speaker::Assistant, content: content.into() }
     }
 }

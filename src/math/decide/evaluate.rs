@@ -41,7 +41,7 @@ impl Evaluator<'_, '_> {
     fn unchecked(&mut self, node: &Node) -> Result<Number, Stop> {
         match node {
             Node::Number(value, _) => Ok(value.clone().into()),
-            Node::Numeral(value, _) => Ok(BigRational::from_integer(value.clone()).into()),
+            Node::Numeral(value, _) => Ok(value.clone().into()),
             Node::Variable(name) => Ok(self.point.value(name).into()),
             Node::Constant(constant) => self.constant(*constant),
             Node::Negative(of) => Ok(self.value(of)?.negated()),

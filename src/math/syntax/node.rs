@@ -1,6 +1,5 @@
 //! The tree of an answer.
 
-use num_bigint::BigInt;
 use num_rational::BigRational;
 
 /// A named number.
@@ -74,7 +73,7 @@ pub(crate) enum Node {
     /// A rational number, with the number of decimal places that it was written with.
     Number(BigRational, u32),
     /// A numeral in a base: its value and the base.
-    Numeral(BigInt, u32),
+    Numeral(BigRational, u32),
     Variable(String),
     Constant(Constant),
     Negative(Box<Node>),

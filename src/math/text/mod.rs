@@ -13,7 +13,7 @@ pub(crate) use clean::{Refused, clean};
 pub(crate) use lexer::{Commas, lex};
 pub(crate) use words::{is_negating, normal_phrase, scale_of, unit_of};
 
-use num_bigint::BigInt;
+use num_rational::BigRational;
 
 /// A token of an answer.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -26,7 +26,7 @@ pub(crate) enum Token {
     /// A number in scientific notation with an `e`: digits and exponent.
     Scientific(String, i32),
     /// A numeral with its base as a subscript.
-    Numeral(BigInt, u32),
+    Numeral(BigRational, u32),
     /// One letter, or the name of a Greek one.
     Letter(String),
     /// A LaTeX command without its backslash, or a function written in plain letters.

@@ -4,6 +4,7 @@
 use super::Token;
 use super::lexer::Commas;
 use num_bigint::BigInt;
+use num_rational::BigRational;
 
 /// What separates groups of three digits.
 const SEPARATORS: &[&str] = &["{,}\\!", ",\\! ", ",\\!", "{,}", "\\,", "\\;", "\\:", "\\ ", "\\!", "~", ",", " "];
@@ -37,10 +38,16 @@ fn starts_with(chars: &[char], text: &str) -> bool {
     text.chars().all(|c| chars.next() == Some(&c))
 }
 
-/// Reads a numeral such as `42_7`, `2516_{8}`, `1A_{16}` or `11_{\text{two}}`.
+/// Reads a numeral such as `42_7`, `2516_{8}`, `1A_{16}`, `0.0011_{2}` or `11_{\text{two}}`.
 fn based(chars: &[char]) -> Option<Numeral> {
-    let length = chars.iter().take_while(|c| c.is_ascii_alphanumeric()).count();
-    let own = &chars[..length];
+    let digits_of = |chars: &[char]| chars.iter().take_while(|c| c.is_ascii_alphanumeric()).count();
+    let whole = digits_of(chars);
+    let places = match chars.get(whole) {
+        Some('.') if whole > 0 => digits_of(&chars[whole + 1..]),
+        _ => 0,
+    };
+    let length = if places > 0 { whole + 1 + places } else { whole };
+    let own: Vec<char> = chars[..length].iter().copied().filter(|c| *c != '.').collect();
     if !own.iter().any(char::is_ascii_digit) && own.len() < 2 || length > 200 || chars.get(length) != Some(&'_') {
         return None;
     }
@@ -66,6 +73,7 @@ fn based(chars: &[char]) -> Option<Numeral> {
         return None;
     }
     let value = values.iter().fold(BigInt::from(0), |value, digit| value * base + digit);
+    let value = BigRational::new(value, BigInt::from(base).pow(places as u32));
     Some(Numeral { token: Token::Numeral(value, base), length: length + 1 + taken, is_ambiguous: false })
 }
 
@@ -212,14 +220,17 @@ mod tests {
 
     #[test]
     fn other_numerals_are_read() {
+        let whole = |value: i32, base| Token::Numeral(BigRational::from_integer(value.into()), base);
         let repeating = |a: &str, b: &str, c: &str| Token::Repeating(a.into(), b.into(), c.into());
         check("0.1\\overline{27}", Commas::Thousands, repeating("0", "1", "27"), 16);
         check("0.\\overline{3}", Commas::Thousands, repeating("0", "", "3"), 14);
         check("2e-3", Commas::Thousands, Token::Scientific("2".into(), -3), 4);
         check("2e^3", Commas::Thousands, Token::Number("2".into()), 1);
-        check("42_{7}+", Commas::Thousands, Token::Numeral(30.into(), 7), 6);
-        check("52_8", Commas::Thousands, Token::Numeral(42.into(), 8), 4);
-        check("1A_{16}", Commas::Thousands, Token::Numeral(26.into(), 16), 7);
-        check("11_{\\text{two}}", Commas::Thousands, Token::Numeral(3.into(), 2), 15);
+        check("42_{7}+", Commas::Thousands, whole(30, 7), 6);
+        check("52_8", Commas::Thousands, whole(42, 8), 4);
+        check("1A_{16}", Commas::Thousands, whole(26, 16), 7);
+        check("11_{\\text{two}}", Commas::Thousands, whole(3, 2), 15);
+        let binary = Token::Numeral(BigRational::new(3.into(), 16.into()), 2);
+        check("0.0011_{2}", Commas::Thousands, binary, 10);
     }
 }
