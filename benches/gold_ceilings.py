@@ -28,16 +28,17 @@ import subprocess
 import sys
 from pathlib import Path
 
-# The rows of the whole sets, and how many are right. One reference of MBPP fails its own tests
-# under Python 3.11, and so do twelve of HumanEval-ET. Gold answers that cannot be graded are
-# listed.
+# The rows of the whole sets, and how many are right under Python 3.11. Six references of
+# HumanEval-ET fail their own tests and two need more CPU time than the scorer allows; with less
+# time, or on a slower machine, others do too. AGIEval's file holds all five levels of difficulty.
+# Gold answers that cannot be graded are listed.
 CEILINGS = {
     "MATH-500": (500, 500),
-    "AGIEval-MATH": (256, 256),
+    "AGIEval-MATH": (1000, 1000),
     "AQuA": (254, 254),
     "GPQA-Diamond": (198, 198),
-    "MBPP": (427, 426),
-    "HumanEval-ET": (164, 152),
+    "MBPP": (427, 427),
+    "HumanEval-ET": (164, 156),
     "HumanEval": (164, 164),
 }
 SCORERS = {"MATH-500": "math", "AGIEval-MATH": "math", "AQuA": "letter", "GPQA-Diamond": "letter"}
@@ -75,6 +76,8 @@ def set_of(row):
         return "MBPP"
     if "canonical_solution" in row and "entry_point" in row:
         return "HumanEval-ET" if "test_list" in row or "test_case_list" in row else "HumanEval"
+    if isinstance(row.get("other"), dict) and "level" in row["other"]:
+        return "AGIEval-MATH"
     letter = str(row.get("correct", row.get("answer", "")))
     if re.fullmatch(r"[A-J]", letter):
         return "AQuA" if "options" in row or "problem" in row else "GPQA-Diamond"

@@ -159,7 +159,7 @@ fn formulas(text: &str) -> Vec<&str> {
             continue;
         };
         let (open, close) = DELIMITERS[kind];
-        match rest[open.len()..].find(close) {
+        match closing(&rest[open.len()..], close) {
             Some(length) => {
                 let content = rest[open.len()..open.len() + length].trim();
                 if !content.is_empty() {
@@ -174,6 +174,12 @@ fn formulas(text: &str) -> Vec<&str> {
         }
     }
     found
+}
+
+/// Returns where the formula ends. The dollar of a sum (`\$6`) ends none.
+fn closing(text: &str, close: &str) -> Option<usize> {
+    let is_escaped = |at: usize| text[..at].bytes().rev().take_while(|byte| *byte == b'\\').count() % 2 == 1;
+    text.match_indices(close).map(|(at, _)| at).find(|at| !close.starts_with('$') || !is_escaped(*at))
 }
 
 /// Returns the output itself if it is one short line with balanced braces and no sentence, which
@@ -242,6 +248,8 @@ mod tests {
         check("We get $x = 1$, then \\(y = 2\\).", Some("y = 2"));
         check("It costs \\$5 and $x$ more", Some("x"));
         check("$$5$$", Some("5"));
+        check("The answer is $\\$6$.", Some("\\$6"));
+        check("A line ends: $x \\\\$", Some("x \\\\"));
         check("42", Some("42"));
         check("\\frac{1}{2}", Some("\\frac{1}{2}"));
         check("\\text{Monday}", Some("\\text{Monday}"));
