@@ -65,6 +65,8 @@ pub mod rollout;
 #[doc(hidden)]
 pub mod eval;
 #[doc(hidden)]
+pub mod judge_check;
+#[doc(hidden)]
 pub mod reward;
 
 #[doc(hidden)]

@@ -19,6 +19,8 @@ pub enum Stage {
     Sampling,
     /// One of several samples of every labelled case.
     Sample,
+    /// The damage that is done to answers to check the judge.
+    Damage,
     /// Bootstrap resampling.
     Bootstrap,
     /// Synthetic data.
@@ -36,6 +38,7 @@ impl AsRef<str> for Stage {
             Self::Coin => "coin",
             Self::Sampling => "sampling",
             Self::Sample => "sample",
+            Self::Damage => "damage",
             Self::Bootstrap => "bootstrap",
             Self::Data => "data",
         }

@@ -18,6 +18,7 @@ mod grade;
 mod init;
 mod interrupt;
 mod jsonl;
+mod judge;
 mod loading;
 mod local;
 pub mod lock;
@@ -51,6 +52,7 @@ enum Command {
     Validate(validate::Args),
     Plan(plan::Args),
     Data(data::Args),
+    Judge(judge::Args),
     Show(show::Args),
     Generate(generate::Args),
     Score(score::Args),
@@ -78,6 +80,7 @@ pub fn main() -> ExitCode {
         Command::Validate(args) => validate::run(args),
         Command::Plan(args) => plan::run(args),
         Command::Data(args) => data::run(args),
+        Command::Judge(args) => judge::run(args),
         Command::Show(args) => show::run(args),
         Command::Generate(args) => generate::run(args),
         Command::Score(args) => score::run(args),

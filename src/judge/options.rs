@@ -30,6 +30,11 @@ pub struct JudgeOptions {
     pub both_orders: bool,
     /// In logit mode, a score |s| below this many nats is a tie.
     pub tie_band: f64,
+    /// In logit mode, the slope a that turns a score s outside of the tie band into the value
+    /// 1 / (1 + e^(−a·s)), so that a wide margin counts more than a narrow one. Without it the
+    /// value is 1 or 0, as in the paper. `maspo judge` fits it on pairs of known order (Platt).
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub margin_slope: Option<f64>,
     /// In logit mode, if both letters together have less probability than this, the reply is no
     /// answer; the comparison is a tie and is counted.
     pub min_letter_mass: f64,
@@ -46,6 +51,7 @@ impl Default for JudgeOptions {
             mode: JudgeMode::Logit,
             both_orders: true,
             tie_band: 0.1,
+            margin_slope: None,
             min_letter_mass: 0.05,
             max_new_tokens: 256,
             rubrics: Vec::new(),
@@ -58,6 +64,7 @@ impl Bounded for JudgeOptions {
 
     const BOUNDS: &'static [Bound<Self>] = &[
         Bound::new("tie_band", Rule::NOT_NEGATIVE, |options| Some(options.tie_band.into())),
+        Bound::new("margin_slope", Rule::NOT_NEGATIVE, |options| options.margin_slope.map(Into::into)),
         Bound::new("min_letter_mass", Rule::Real(0.0, 1.0), |options| Some(options.min_letter_mass.into())),
         Bound::new("max_new_tokens", Rule::at_least(1), |options| Some(options.max_new_tokens.into())),
     ];

@@ -1,6 +1,7 @@
 //! The judge itself: it asks the model in both orders, combines the readings and decides.
 
-use super::reading::{self, Reading, read_choice, read_letters};
+use super::inspection::{Inspection, Reply, Rubric, combined};
+use super::reading::{self, Reading, letter_mass, read_choice, read_letters};
 use super::template::{Answer, LETTERS, Question, ReplyForm, render};
 use super::{JudgeMode, JudgeOptions, JudgeStats, Verdict, VerdictKind};
 use crate::base::{Seed, Stage};
@@ -68,12 +69,8 @@ impl Judge {
         candidate: Answer<'_>,
         base: Answer<'_>,
     ) -> Result<Verdict, ChatError> {
-        let mut rubrics: Vec<&str> = self.options.rubrics.iter().map(String::as_str).collect();
-        if rubrics.is_empty() {
-            rubrics.push("");
-        }
         let one = |rubric| self.ask_rubric(question, rubric, candidate, base).boxed();
-        let readings = try_join_all(rubrics.into_iter().map(one).collect::<Vec<_>>()).await?;
+        let readings = try_join_all(self.rubrics().into_iter().map(one).collect::<Vec<_>>()).await?;
         Ok(self.decide(reading::mean(&readings, false)))
     }
 
@@ -86,11 +83,8 @@ impl Judge {
         candidate: Answer<'_>,
         base: Answer<'_>,
     ) -> Result<Reading, ChatError> {
-        let mut orders = vec![self.reply(question, rubric, [candidate, base])];
-        if self.options.both_orders {
-            orders.push(self.reply(question, rubric, [base, candidate]));
-        }
-        let mut readings = try_join_all(orders).await?;
+        let replies = self.replies(question, rubric, [candidate, base]).await?;
+        let mut readings: Vec<Reading> = replies.into_iter().map(|reply| reply.reading).collect();
         if let [first, second] = &mut readings[..] {
             *second = second.flipped();
             if let (Some(one), Some(two)) = (first.sign(), second.sign()) {
@@ -100,6 +94,20 @@ impl Judge {
         Ok(reading::mean(&readings, true))
     }
 
+    /// Asks about one rubric in the order given and, if the options say so, in the other.
+    async fn replies(
+        &self,
+        question: &Question<'_>,
+        rubric: &str,
+        [a, b]: [Answer<'_>; 2],
+    ) -> Result<Vec<Reply>, ChatError> {
+        let mut orders = vec![self.reply(question, rubric, [a, b])];
+        if self.options.both_orders {
+            orders.push(self.reply(question, rubric, [b, a]));
+        }
+        try_join_all(orders).await
+    }
+
     /// Makes one call; the reading is positive if the model prefers the first of the answers, which
     /// is shown as answer A.
     fn reply<'a>(
@@ -107,7 +115,7 @@ impl Judge {
         question: &Question<'_>,
         rubric: &str,
         answers: [Answer<'_>; 2],
-    ) -> BoxFuture<'a, Result<Reading, ChatError>> {
+    ) -> BoxFuture<'a, Result<Reply, ChatError>> {
         let text_mode = self.options.mode == JudgeMode::Text;
         let form = if text_mode { ReplyForm::Tagged } else { ReplyForm::Letter };
         let messages = render(&self.templates, question, rubric, answers, form);
@@ -115,21 +123,44 @@ impl Judge {
         let request = Request { messages, max_new_tokens, max_thinking_tokens: None, sampling: Sampling::GREEDY };
         async move {
             self.record(|stats| stats.asked += 1);
-            let reading = if text_mode {
+            let reply = if text_mode {
                 self.model.complete(request).await.map(|completion| {
                     self.record(|stats| stats.cut_in_reasoning += u64::from(completion.cut_in_reasoning));
-                    read_choice(&completion.text)
+                    Reply { reading: read_choice(&completion.text), letter_mass: None }
                 })
             } else {
                 let scores = self.model.score(request, LETTERS.map(str::to_string).to_vec()).await;
-                scores.map(|scores| read_letters(&scores.logprobs, self.options.min_letter_mass))
+                scores.map(|scores| Reply {
+                    reading: read_letters(&scores.logprobs, self.options.min_letter_mass),
+                    letter_mass: letter_mass(&scores.logprobs),
+                })
             };
-            match reading {
-                Err(ChatError::Overflow { .. }) => Ok(Reading::Failed(VerdictKind::Overflow)),
+            match reply {
+                Err(ChatError::Overflow { .. }) => {
+                    Ok(Reply { reading: Reading::Failed(VerdictKind::Overflow), letter_mass: None })
+                }
                 other => other,
             }
         }
         .boxed()
+    }
+
+    /// Asks about two answers, even if they are equal, and returns what the model replied, order by
+    /// order. The comparison is not counted.
+    ///
+    /// # Errors
+    /// Those of [`compare`](Self::compare).
+    pub async fn inspect(&self, question: &Question<'_>, answers: [Answer<'_>; 2]) -> Result<Inspection, ChatError> {
+        let one = |rubric| self.replies(question, rubric, answers).boxed();
+        let replies = try_join_all(self.rubrics().into_iter().map(one).collect::<Vec<_>>()).await?;
+        let rubrics: Vec<Rubric> = replies.iter().map(|replies| Rubric::of(replies)).collect();
+        let readings: Vec<Reading> = replies.iter().map(|replies| combined(replies)).collect();
+        Ok(Inspection { rubrics, verdict: self.decide(reading::mean(&readings, false)) })
+    }
+
+    fn rubrics(&self) -> Vec<&str> {
+        let rubrics: Vec<&str> = self.options.rubrics.iter().map(String::as_str).collect();
+        if rubrics.is_empty() { vec![""] } else { rubrics }
     }
 
     fn decide(&self, reading: Reading) -> Verdict {
@@ -142,6 +173,10 @@ impl Judge {
                     (true, _) => (0.5, VerdictKind::Tie),
                     (false, true) => (1.0, VerdictKind::Decided),
                     (false, false) => (0.0, VerdictKind::Decided),
+                };
+                let value = match self.options.margin_slope {
+                    Some(slope) if logit && !tie => 1.0 / (1.0 + (-slope * score).exp()),
+                    _ => value,
                 };
                 Verdict { value, kind, score: logit.then_some(score) }
             }

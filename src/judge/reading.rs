@@ -29,6 +29,12 @@ pub(super) fn read_letters(logprobs: &[f64], min_letter_mass: f64) -> Reading {
     }
 }
 
+/// Returns the probability of both letters together; `None` if a log-probability is not a number.
+pub(super) fn letter_mass(logprobs: &[f64]) -> Option<f64> {
+    let mass: f64 = logprobs.iter().map(|logprob| logprob.exp()).sum();
+    mass.is_finite().then_some(mass)
+}
+
 /// Returns 1 for `<choose>A</choose>` and −1 for `<choose>B</choose>`; the last tag counts.
 pub(super) fn read_choice(reply: &str) -> Reading {
     match last_tagged(reply, "choose") {

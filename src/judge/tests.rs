@@ -10,6 +10,7 @@ use futures::FutureExt;
 use futures::executor::block_on;
 use futures::future::BoxFuture;
 use proptest::prelude::*;
+use std::cmp::Ordering;
 use std::sync::Arc;
 
 const QUESTION: Question<'static> = Question { role: "add up", question: "1 + 1", context: None, frozen: &[] };
@@ -69,6 +70,33 @@ fn both_orders_cancel_a_position_bias() {
     assert_eq!((stats.consistent, stats.inconsistent), (1, 2));
     assert_eq!(stats.position_consistency(), Some(1.0 / 3.0));
     assert_eq!((stats.tie_rate(), stats.unparsable_rate()), (Some(0.0), Some(0.0)));
+}
+
+#[test]
+fn a_slope_makes_a_wide_margin_count_more_than_a_narrow_one() {
+    let judge = judge(numbers(2.0), JudgeOptions { margin_slope: Some(2.0), ..JudgeOptions::default() });
+    let value = |candidate: &str, base: &str| compare(&judge, candidate, base).value;
+    assert!((value("1.0", "0.2") - 1.0 / (1.0 + (-1.6_f64).exp())).abs() < 1e-9);
+    assert!((value("1.0", "0.2") + value("0.2", "1.0") - 1.0).abs() < 1e-9);
+    assert!(value("3.0", "0.2") > value("1.0", "0.2"));
+    assert_eq!(value("1.0", "1.05"), 0.5, "the tie band still holds");
+}
+
+#[test]
+fn an_inspection_shows_every_order_and_counts_no_comparison() {
+    let judge = judge(numbers(2.0), JudgeOptions::default());
+    let inspect = |one: &str, two: &str| block_on(judge.inspect(&QUESTION, [one.into(), two.into()])).unwrap();
+    let close = inspect("1.0", "0.2");
+    assert_eq!(close.rubrics[0].first_shown, [Some(Ordering::Greater); 2], "A is preferred in both orders");
+    assert_eq!(close.rubrics[0].orders_agree(), Some(false));
+    assert_eq!(close.rubrics[0].preferred, Some(Ordering::Greater));
+    assert_eq!(close.verdict.value, 1.0);
+    assert!(close.rubrics[0].letter_mass.iter().all(|mass| (mass.unwrap() - 1.0).abs() < 1e-9));
+    assert_eq!(inspect("0.2", "4.0").rubrics[0].orders_agree(), Some(true));
+    assert_eq!(inspect("0.2", "4.0").verdict.value, 0.0);
+    assert_eq!(inspect("1.0", "1.0").verdict.value, 0.5, "equal answers are asked about, too");
+    let stats = judge.stats();
+    assert_eq!((stats.comparisons, stats.asked), (0, 8));
 }
 
 #[test]

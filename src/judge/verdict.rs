@@ -26,7 +26,8 @@ pub enum VerdictKind {
 /// The verdict on a candidate and its base.
 #[derive(Clone, Copy, PartialEq, Debug, Serialize, Deserialize)]
 pub struct Verdict {
-    /// The value: 1 if the candidate is better, 0 if it is worse, ½ for a tie.
+    /// The value: 1 if the candidate is better, 0 if it is worse, ½ for a tie; with
+    /// `judge.margin_slope`, anything between.
     pub value: f64,
     /// Why it is so.
     pub kind: VerdictKind,

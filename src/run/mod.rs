@@ -5,6 +5,7 @@
 
 mod chain;
 mod error;
+mod judging;
 mod models;
 mod observer;
 mod optimizer;
@@ -13,6 +14,7 @@ mod scoring;
 
 pub use chain::{ChainError, chain};
 pub use error::RunError;
+pub use judging::{CheckedJudge, check_judge};
 pub use models::{Models, Surroundings, open_models, use_threads};
 pub use observer::{Observer, Silent};
 pub use optimizer::{Ignored, Optimizer};
