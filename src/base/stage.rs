@@ -17,6 +17,8 @@ pub enum Stage {
     Coin,
     /// The sampling seed of a request that has none of its own.
     Sampling,
+    /// The draws of a method other than MASPO.
+    Method,
     /// Bootstrap resampling.
     Bootstrap,
     /// Synthetic data.
@@ -33,6 +35,7 @@ impl AsRef<str> for Stage {
             Self::FinalCheck => "final-check",
             Self::Coin => "coin",
             Self::Sampling => "sampling",
+            Self::Method => "method",
             Self::Bootstrap => "bootstrap",
             Self::Data => "data",
         }

@@ -27,6 +27,7 @@ mod progress;
 mod score;
 mod settings;
 mod show;
+mod study;
 mod validate;
 
 use clap::{CommandFactory, Parser, Subcommand};
@@ -50,6 +51,7 @@ enum Command {
     Validate(validate::Args),
     Plan(plan::Args),
     Show(show::Args),
+    Study(study::Args),
     Generate(generate::Args),
     Score(score::Args),
     Grade(grade::Args),
@@ -76,6 +78,7 @@ pub fn main() -> ExitCode {
         Command::Validate(args) => validate::run(args),
         Command::Plan(args) => plan::run(args),
         Command::Show(args) => show::run(args),
+        Command::Study(args) => study::run(args),
         Command::Generate(args) => generate::run(args),
         Command::Score(args) => score::run(args),
         Command::Grade(args) => grade::run(args),

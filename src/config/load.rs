@@ -5,7 +5,7 @@ use super::models::ModelSpec;
 use super::section::{Faults, Section, line_column};
 use super::settings::Settings;
 use super::tree::{Node, Value};
-use super::{agents, context, data, models, options, templates};
+use super::{agents, context, data, method, models, options, templates};
 use crate::base::Seed;
 use crate::chat::ModelRole;
 use crate::graph::Graph;
@@ -78,6 +78,7 @@ fn settings(root: &Section<'_>, skip_bad_rows: bool, check: ModelCheck) -> Optio
     let engine = options::read_engine(root);
     let graph = agents::read(root, options.propose.max_prompt_bytes);
     let data = data::read(root, skip_bad_rows);
+    let method = method::read(root, data.as_ref().is_none_or(|data| data.train.is_some()));
     let (models, graph, data) = (models?, graph?, data?);
     options.templates = Some(templates?);
     let mut warnings = data.warnings;
@@ -102,6 +103,7 @@ fn settings(root: &Section<'_>, skip_bad_rows: bool, check: ModelCheck) -> Optio
         test: data.test,
         scorer: data.scorer,
         options,
+        method,
         engine,
         warnings,
         date: None,

@@ -8,6 +8,7 @@ mod data;
 mod deserialize;
 mod error;
 mod load;
+mod method;
 mod models;
 mod options;
 mod prompts;
@@ -22,6 +23,7 @@ mod tests;
 
 pub use error::{ConfigError, Excerpt, Place};
 pub use load::{ModelCheck, load};
+pub use method::MethodSettings;
 pub use models::{ModelSpec, check_model};
 pub use prompts::{PromptsError, read_prompts, write_prompts};
 pub use settings::Settings;

@@ -83,6 +83,8 @@ fn started() -> Event {
         agents: vec!["extract".into(), "assess".into()],
         optimized: vec![AgentId(1)],
         prompts: prompts(ASSESS),
+        method: None,
+        labelled: 0,
         pool: 6,
         batch: 2,
         plan: Plan { steps: 2, candidates: 4, ..Plan::default() },
@@ -140,6 +142,7 @@ fn finished() -> Event {
     Event::Finished(Finished {
         prompts: prompts(BETTER),
         kept_seed: false,
+        stopped: None,
         copied: vec![CopiedPassage { agent: AgentId(1), item: 4, text }],
         judge: judge(),
         avoided: AVOIDED,

@@ -5,6 +5,7 @@
 
 mod chain;
 mod error;
+mod labels;
 mod models;
 mod observer;
 mod optimizer;
@@ -13,8 +14,8 @@ mod scoring;
 
 pub use chain::{ChainError, chain};
 pub use error::RunError;
-pub use models::{Models, Surroundings, open_models, use_threads};
+pub use models::{Models, Opened, Surroundings, open_models, use_threads};
 pub use observer::{Observer, Silent};
 pub use optimizer::{Ignored, Optimizer};
-pub use recorded::{RecordedRun, Start};
-pub use scoring::{LabelledRun, score};
+pub use recorded::{Carried, HeldOut, RecordedRun, Start};
+pub use scoring::{LabelledRun, score, score_system};

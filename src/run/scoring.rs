@@ -6,8 +6,9 @@ use super::{Observer, RunError};
 use crate::chat::{ChatError, ChatModel, Ledger, LedgerLine, Metered, ModelIdentity, ModelRole};
 use crate::config::Settings;
 use crate::engine::Date;
-use crate::eval::{Evaluation, evaluate};
-use crate::rollout::{Prompts, Runner};
+use crate::eval::{Evaluation, ItemResult, evaluate};
+use crate::method::answer_all;
+use crate::rollout::{Prompts, Runner, System};
 use crate::task::{Case, Scorer};
 use futures::executor::block_on;
 use std::sync::Arc;
@@ -25,6 +26,37 @@ pub async fn score(
     let summary = settings.templates().summary.clone();
     let runner = Runner::new(settings.graph.clone(), worker, settings.options.rollout.clone(), summary);
     evaluate(&runner, prompts, cases, scorer).await
+}
+
+/// Scores a system on labelled cases; `worker` runs its agents. Where several answers vote, they
+/// vote by the classes of the scorer.
+///
+/// # Errors
+/// Returns an error if a call failed for another reason than a prompt that is too long.
+pub async fn score_system(
+    settings: &Settings,
+    worker: Arc<dyn ChatModel>,
+    system: &System,
+    (cases, scorer): (&[Case], &Scorer),
+) -> Result<Evaluation, ChatError> {
+    let how = (&settings.options.rollout, &settings.templates().summary);
+    let questions: Vec<_> = cases.iter().map(|case| case.query.question.clone()).collect();
+    let outputs = answer_all(system, worker, how, settings.seed, &questions).await?;
+    let answer = |outputs: &'_ crate::method::Outputs| -> String {
+        let answers: Vec<&str> = outputs.answers.iter().map(String::as_str).collect();
+        answers[scorer.vote(&answers)].to_string()
+    };
+    let answers: Vec<String> = outputs.iter().map(answer).collect();
+    let pairs: Vec<_> = cases.iter().zip(&answers).map(|(case, answer)| (&**answer, &*case.answer)).collect();
+    let scored = scorer.score_all(&pairs).map_err(|error| ChatError::Model(error.to_string()))?;
+    let results = cases.iter().zip(&outputs).zip(scored).map(|((case, outputs), scored)| ItemResult {
+        id: case.query.id.clone(),
+        answer: scored.answer,
+        outcome: scored.outcome,
+        overflow: outputs.overflow,
+        cut_in_reasoning: outputs.cut_in_reasoning,
+    });
+    Ok(Evaluation::new(results.collect()))
 }
 
 /// Labelled cases with an opened worker model whose calls are counted.

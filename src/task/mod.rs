@@ -17,6 +17,7 @@ mod phrases;
 mod row;
 mod scorer;
 mod tokens;
+mod vote;
 
 pub use code::{CodeJudge, Tests};
 pub use compare::normalised;

@@ -156,7 +156,7 @@ impl Scorer {
     }
 
     /// Returns whether an answer equals the gold answer; both are in normalized form.
-    fn equal(&self, gold: &str, answer: &str) -> bool {
+    pub(super) fn equal(&self, gold: &str, answer: &str) -> bool {
         match self {
             Self::Math { round_to_gold } => {
                 let options = maspo_math::Options { round_to_gold: *round_to_gold };

@@ -1,0 +1,195 @@
+//! A search in the manner of GEPA (arXiv 2507.19457): candidates are whole teams, kept on a Pareto
+//! front over the items. A parent is drawn by the number of items that it leads on; the prompt of
+//! one agent, round-robin, is rewritten from a few of its traces with their verdicts; and the new
+//! team joins if it is better on these few items. Then it is scored on all items, by the judge
+//! against the seed prompts or by labels.
+
+use super::lab::{Lab, mean};
+use crate::base::{AgentId, Seed, Stage};
+use crate::chat::ChatError;
+use crate::prompt::Rejection;
+use crate::propose::Draw;
+use crate::reward::SampleReward;
+use crate::rollout::{Prompts, Trace};
+use crate::search::{Event, SearchError, Trial};
+use rand::RngExt;
+
+/// A team with its traces and values on all items.
+struct Team {
+    trial: usize,
+    prompts: Prompts,
+    traces: Vec<Trace>,
+    values: Vec<f64>,
+}
+
+/// What became of a step.
+struct Tried {
+    prompts: Prompts,
+    /// The items that it was tried on, and its values there.
+    batch: Vec<usize>,
+    values: Vec<f64>,
+    /// The team, if it joined.
+    team: Option<Team>,
+    rejected: Option<Rejection>,
+}
+
+/// Scores the seed prompts and then takes as many steps as the options say.
+pub(super) async fn run(lab: &mut Lab<'_>) -> Result<(), SearchError> {
+    let agents = lab.agents();
+    let all: Vec<usize> = (0..lab.item_count()).collect();
+    let traces = lab.seed_traces(&all).await?;
+    let values = lab.values(&traces, &traces, &[0]).await?;
+    let mut teams = vec![Team { trial: 0, prompts: lab.best.clone(), traces, values }];
+    let mut best = 0;
+    emit(lab, 0, (None, None), &tried_seed(&teams[0], all), 0).await?;
+    for number in 1..=lab.input.options.trials {
+        lab.input.search.proceed()?;
+        let front: Vec<&[f64]> = teams.iter().map(|team| &*team.values).collect();
+        let parent = draw_parent(&front, lab.seed().derive(Stage::Method, &[number as u64]));
+        let agent = agents[(number - 1) % agents.len()];
+        let mut tried = step(lab, &teams, parent, agent, number).await?;
+        let from = teams[parent].trial;
+        if let Some(team) = tried.team.take() {
+            if mean(&team.values) > mean(&teams[best].values) {
+                best = teams.len();
+                lab.best = team.prompts.clone();
+            }
+            tried.batch = (0..team.values.len()).collect();
+            tried.values = team.values.clone();
+            teams.push(team);
+        }
+        emit(lab, number, (Some(from), Some(agent)), &tried, teams[best].trial).await?;
+    }
+    Ok(())
+}
+
+fn tried_seed(team: &Team, all: Vec<usize>) -> Tried {
+    Tried { prompts: team.prompts.clone(), batch: all, values: team.values.clone(), team: None, rejected: None }
+}
+
+async fn emit(
+    lab: &mut Lab<'_>,
+    number: usize,
+    (parent, agent): (Option<usize>, Option<AgentId>),
+    tried: &Tried,
+    leader: usize,
+) -> Result<(), SearchError> {
+    let Tried { prompts, batch, values, rejected, .. } = tried;
+    let trial = Trial {
+        number,
+        parent,
+        agent,
+        prompts: prompts.clone(),
+        // A team that joined was scored on all items.
+        kept: rejected.is_none() && batch.len() == lab.item_count(),
+        batch: batch.clone(),
+        score: mean(values),
+        values: values.clone(),
+        leader,
+        rejected: *rejected,
+        counters: lab.counters(),
+    };
+    lab.emit(Event::Trial(trial)).await
+}
+
+/// Rewrites the prompt of `agent` in the team `parent`, and tries the new team.
+async fn step(
+    lab: &mut Lab<'_>,
+    teams: &[Team],
+    parent: usize,
+    agent: AgentId,
+    number: usize,
+) -> Result<Tried, ChatError> {
+    let team = &teams[parent];
+    let batch = lab.draw(lab.input.options.minibatch, lab.seed().derive(Stage::MiniBatch, &[number as u64]));
+    let few: Vec<Trace> = batch.iter().map(|at| team.traces[*at].clone()).collect();
+    let verdict = |at: &usize| {
+        let value = team.values[*at];
+        SampleReward { item: *at, local: None, lookahead: None, global: Some(value), joint: value }
+    };
+    let verdicts: Vec<SampleReward> = batch.iter().map(verdict).collect();
+    let path = [1, agent.0 as u64, number as u64, parent as u64, 0];
+    let draw = Draw { path: &path, turn: number - 1 };
+    let written = lab.propose((lab.graph(), agent), team.prompts.get(agent), (&few, &verdicts), draw).await?;
+    let failed = |reason| Tried {
+        prompts: team.prompts.clone(),
+        batch: Vec::new(),
+        values: Vec::new(),
+        team: None,
+        rejected: Some(reason),
+    };
+    let prompts = match written.prompt {
+        Err(rejected) => return Ok(failed(rejected.reason)),
+        Ok(sanitized) => team.prompts.with(agent, sanitized.prompt),
+    };
+    if teams.iter().any(|known| known.prompts == prompts) {
+        return Ok(failed(Rejection::Duplicate));
+    }
+    let draw = [number as u64];
+    let new = lab.runner.rerun_all(&few, agent, &prompts).await?;
+    // By the judge, the few answers are compared with the parent's; by labels, both are scored.
+    let values = lab.values(&few, &new, &draw).await?;
+    let bar = match lab.input.options.feedback {
+        super::Feedback::Judge => 0.5,
+        super::Feedback::Labels => mean(&batch.iter().map(|at| team.values[*at]).collect::<Vec<_>>()),
+    };
+    if mean(&values) <= bar {
+        return Ok(Tried { prompts, batch, values, team: None, rejected: None });
+    }
+    let traces = lab.runner.rerun_all(&team.traces, agent, &prompts).await?;
+    let all: Vec<usize> = (0..lab.item_count()).collect();
+    let base = lab.seed_traces(&all).await?;
+    let full = lab.values(&base, &traces, &[number as u64, 1]).await?;
+    let joined = Team { trial: number, prompts: prompts.clone(), traces, values: full };
+    Ok(Tried { prompts, batch, values, team: Some(joined), rejected: None })
+}
+
+/// Returns the number of items that each team leads on, alone or with others. A team whose leads
+/// another team has too leads on nothing; of two with equal leads the earlier one keeps them.
+pub(super) fn leads(teams: &[&[f64]]) -> Vec<usize> {
+    let items = teams.first().map_or(0, |values| values.len());
+    let top = |item: usize| teams.iter().map(|values| values[item]).fold(f64::NEG_INFINITY, f64::max);
+    let led = |values: &&[f64]| (0..items).filter(|item| values[*item] == top(*item)).collect::<Vec<_>>();
+    let led: Vec<Vec<usize>> = teams.iter().map(led).collect();
+    let covers = |one: usize, other: usize| led[other].iter().all(|item| led[one].contains(item));
+    let dominated = |own: usize| {
+        (0..teams.len()).any(|other| other != own && covers(other, own) && (!covers(own, other) || other < own))
+    };
+    (0..teams.len()).map(|own| if dominated(own) { 0 } else { led[own].len() }).collect()
+}
+
+/// Draws a team by the number of items that it leads on.
+fn draw_parent(teams: &[&[f64]], seed: Seed) -> usize {
+    let leads = leads(teams);
+    let all: usize = leads.iter().sum();
+    let mut at = seed.rng().random_range(0..all.max(1) as u64) as usize;
+    for (team, lead) in leads.iter().enumerate() {
+        if at < *lead {
+            return team;
+        }
+        at -= lead;
+    }
+    0
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn leads_are_counted_over_items_and_dominated_teams_have_none() {
+        let check = |teams: &[&[f64]], expected: &[usize]| assert_eq!(leads(teams), expected, "{teams:?}");
+        check(&[&[0.5, 0.5, 0.5]], &[3]);
+        check(&[&[0.5, 0.5, 0.5], &[1.0, 0.0, 0.5]], &[2, 2]);
+        // The third leads where the second does, and on one more.
+        check(&[&[0.5, 0.5, 0.5], &[1.0, 0.0, 0.0], &[1.0, 0.5, 0.0]], &[2, 0, 2]);
+        check(&[&[1.0, 0.0], &[1.0, 0.0]], &[2, 0]);
+    }
+
+    #[test]
+    fn parents_are_drawn_by_their_leads() {
+        let teams: [&[f64]; 2] = [&[0.0, 0.0, 0.0, 1.0], &[1.0, 1.0, 1.0, 0.0]];
+        let second = (0..400).filter(|seed| draw_parent(&teams, Seed(*seed)) == 1).count();
+        assert!((250..350).contains(&second), "{second} of 400, and three of four leads are the second's");
+    }
+}

@@ -1,0 +1,133 @@
+//! A model that computes every distinct request once, in memory: runs with one seed, and test-set
+//! evaluations of equal prompts, share answers. Answers are pure functions of the request, so
+//! sharing changes no result. It does not change the bill either: an answer comes with the usage
+//! that it had when it was computed, so that a run is billed what it would cost alone.
+
+use futures::FutureExt;
+use futures::future::{BoxFuture, Shared};
+use crate::base::{Digest, digest_json};
+use crate::chat::{ChatError, ChatModel, Completion, ModelIdentity, Request, Scores};
+use std::collections::HashMap;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex};
+
+/// The number of answers per generation. An answer takes about 0.3 kB, and there are two
+/// generations of completions and two of scores.
+const GENERATION: usize = 1 << 19;
+
+/// A computed answer, or one in flight.
+type Pending<T> = Shared<BoxFuture<'static, Result<T, ChatError>>>;
+
+/// A model that remembers its answers.
+pub(super) struct Memo {
+    model: Arc<dyn ChatModel>,
+    completions: Answers<Completion>,
+    scores: Answers<Scores>,
+    asked: AtomicU64,
+    computed: AtomicU64,
+}
+
+impl Memo {
+    pub(super) fn new(model: Arc<dyn ChatModel>) -> Self {
+        let (asked, computed) = (AtomicU64::new(0), AtomicU64::new(0));
+        Self { model, completions: Answers::new(GENERATION), scores: Answers::new(GENERATION), asked, computed }
+    }
+
+    /// The number of requests so far, and of those that the model computed.
+    pub(super) fn counts(&self) -> (u64, u64) {
+        (self.asked.load(Ordering::Relaxed), self.computed.load(Ordering::Relaxed))
+    }
+
+    fn count(&self, new: bool) {
+        self.asked.fetch_add(1, Ordering::Relaxed);
+        self.computed.fetch_add(u64::from(new), Ordering::Relaxed);
+    }
+}
+
+impl ChatModel for Memo {
+    fn complete(&self, request: Request) -> BoxFuture<'_, Result<Completion, ChatError>> {
+        let (key, model) = (digest_json("complete", &request), Arc::clone(&self.model));
+        let (answer, new) = self.completions.get(key, || async move { model.complete(request).await }.boxed());
+        self.count(new);
+        answer.boxed()
+    }
+
+    fn score(&self, request: Request, answers: Vec<String>) -> BoxFuture<'_, Result<Scores, ChatError>> {
+        let (key, model) = (digest_json("score", &(&request.messages, &answers)), Arc::clone(&self.model));
+        let (answer, new) = self.scores.get(key, || async move { model.score(request, answers).await }.boxed());
+        self.count(new);
+        answer.boxed()
+    }
+
+    fn identity(&self) -> ModelIdentity {
+        self.model.identity()
+    }
+}
+
+/// Two generations of answers. When the young one is full it becomes the old one, from which only
+/// answers that are used again survive.
+struct Answers<T> {
+    limit: usize,
+    generations: Mutex<[HashMap<Digest, Pending<T>>; 2]>,
+}
+
+impl<T: Clone> Answers<T> {
+    fn new(limit: usize) -> Self {
+        Self { limit, generations: Mutex::new([HashMap::new(), HashMap::new()]) }
+    }
+
+    /// Returns the answer to the request with this digest, and whether the model had to be called.
+    fn get(&self, key: Digest, ask: impl FnOnce() -> BoxFuture<'static, Result<T, ChatError>>) -> (Pending<T>, bool) {
+        let mut generations = self.generations.lock().expect("no thread panics while it holds the answers");
+        let [young, old] = &mut *generations;
+        if let Some(known) = young.get(&key) {
+            return (known.clone(), false);
+        }
+        let remembered = old.get(&key).cloned();
+        let new = remembered.is_none();
+        let answer = remembered.unwrap_or_else(|| ask().shared());
+        if young.len() >= self.limit {
+            *old = std::mem::take(young);
+        }
+        young.insert(key, answer.clone());
+        (answer, new)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use futures::executor::block_on;
+    use futures::future::join;
+    use crate::chat::{Message, Sampling, ScriptedModel};
+
+    fn request(text: &str) -> Request {
+        Request {
+            messages: vec![Message::user(text)],
+            max_new_tokens: 4,
+            max_thinking_tokens: None,
+            sampling: Sampling::GREEDY,
+        }
+    }
+
+    #[test]
+    fn equal_requests_are_computed_once() {
+        let memo = Memo::new(Arc::new(ScriptedModel::new(|request| request.messages[0].content.to_uppercase())));
+        let (one, two) = block_on(join(memo.complete(request("a")), memo.complete(request("a"))));
+        assert_eq!(one.unwrap(), two.unwrap());
+        assert_eq!(block_on(memo.complete(request("b"))).unwrap().text, "B");
+        let scores = |answers: [&str; 2]| block_on(memo.score(request("a"), answers.map(String::from).to_vec()));
+        assert_eq!(scores(["A", "B"]).unwrap(), scores(["A", "B"]).unwrap());
+        assert_eq!(memo.counts(), (5, 3));
+    }
+
+    #[test]
+    fn used_answers_survive_and_the_rest_are_dropped() {
+        let answers = Answers::new(2);
+        let new = |key: &[u8]| answers.get(Digest::of(key), || async { Ok(()) }.boxed()).1;
+        assert!([b"a", b"b", b"c"].map(|key| new(key)).iter().all(|new| *new));
+        assert!(!new(b"a"), "it is in the old generation, and moves to the young one");
+        assert!(new(b"d"), "the young generation is full and becomes the old one");
+        assert!(!new(b"a") && new(b"b"));
+    }
+}
