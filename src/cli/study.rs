@@ -18,6 +18,12 @@ pub(super) struct Args {
     /// The study's folder; default `runs/<study name>`. Runs that it holds are not made again.
     #[arg(long)]
     out: Option<PathBuf>,
+    /// Other seeds than the file's for every experiment, as `1..20` or one seed.
+    #[arg(long)]
+    seeds: Option<String>,
+    /// Change one setting of every run, e.g. `--set search.rounds=1`; may be repeated.
+    #[arg(long = "set", value_name = "KEY.PATH=VALUE")]
+    set: Vec<String>,
     /// Make no run; write the report of those that the folder holds.
     #[arg(long)]
     report: bool,
@@ -27,14 +33,17 @@ pub(super) struct Args {
 }
 
 pub(super) fn run(args: Args) -> Result<Exit, CliError> {
-    let file = StudyFile::read(&args.study).map_err(fault)?;
+    let mut file = StudyFile::read(&args.study).map_err(fault)?;
+    if let Some(seeds) = &args.seeds {
+        file.use_seeds(seeds).map_err(|problem| CliError::bad_input(format!("--seeds: {problem}")))?;
+    }
     let out = args.out.clone().unwrap_or_else(|| Path::new("runs").join(&file.name));
     if !args.report {
         let arguments: Vec<String> =
             std::env::args_os().skip(1).map(|argument| argument.to_string_lossy().into_owned()).collect();
         let base = args.study.parent().unwrap_or(Path::new(""));
         let study =
-            Study { file: &file, base, out: &out, arguments: &arguments, egress_lock: lock::read_back };
+            Study { file: &file, base, out: &out, sets: &args.set, arguments: &arguments, egress_lock: lock::read_back };
         let (watch, mut made) = (Stopwatch::start(), 0);
         let ran = study.run(&mut Progress::new()?, |step| print_message(line(&step, &watch, &mut made)));
         match ran {

@@ -193,6 +193,18 @@ impl StudyFile {
         }
     }
 
+    /// Gives every experiment other seeds.
+    ///
+    /// # Errors
+    /// The text is no range.
+    pub fn use_seeds(&mut self, seeds: &str) -> Result<(), String> {
+        for experiment in &mut self.experiment {
+            experiment.seeds = Seeds::Range(seeds.to_string());
+            experiment.seed_list()?;
+        }
+        Ok(())
+    }
+
     fn fault(&self) -> Option<String> {
         if self.schema != SCHEMA {
             return Some(format!("the study has schema {}, and this program reads schema {SCHEMA}", self.schema));

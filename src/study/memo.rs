@@ -3,10 +3,10 @@
 //! sharing changes no result. It does not change the bill either: an answer comes with the usage
 //! that it had when it was computed, so that a run is billed what it would cost alone.
 
-use futures::FutureExt;
-use futures::future::{BoxFuture, Shared};
 use crate::base::{Digest, digest_json};
 use crate::chat::{ChatError, ChatModel, Completion, ModelIdentity, Request, Scores};
+use futures::FutureExt;
+use futures::future::{BoxFuture, Shared};
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
@@ -19,7 +19,7 @@ const GENERATION: usize = 1 << 19;
 type Pending<T> = Shared<BoxFuture<'static, Result<T, ChatError>>>;
 
 /// A model that remembers its answers.
-pub(super) struct Memo {
+pub struct Memo {
     model: Arc<dyn ChatModel>,
     completions: Answers<Completion>,
     scores: Answers<Scores>,
@@ -28,13 +28,14 @@ pub(super) struct Memo {
 }
 
 impl Memo {
-    pub(super) fn new(model: Arc<dyn ChatModel>) -> Self {
+    /// A model that has no answers yet and calls `model` for them.
+    pub fn new(model: Arc<dyn ChatModel>) -> Self {
         let (asked, computed) = (AtomicU64::new(0), AtomicU64::new(0));
         Self { model, completions: Answers::new(GENERATION), scores: Answers::new(GENERATION), asked, computed }
     }
 
     /// The number of requests so far, and of those that the model computed.
-    pub(super) fn counts(&self) -> (u64, u64) {
+    pub fn counts(&self) -> (u64, u64) {
         (self.asked.load(Ordering::Relaxed), self.computed.load(Ordering::Relaxed))
     }
 

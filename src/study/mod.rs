@@ -17,6 +17,7 @@ mod tables;
 
 pub use file::{StudyError, StudyFile};
 pub use matrix::{Cell, Source, cells};
+pub use memo::Memo;
 pub use record::{CellRecord, read_all};
 pub use runner::{Step, Study};
 pub use tables::{StudyReport, write_report};

@@ -35,6 +35,8 @@ pub struct Study<'a> {
     pub base: &'a Path,
     /// The study's folder.
     pub out: &'a Path,
+    /// Settings that are changed for every run.
+    pub sets: &'a [String],
     /// The arguments that the program was started with.
     pub arguments: &'a [String],
     /// Reports whether this process could have reached a network.
@@ -305,7 +307,8 @@ impl Study<'_> {
 
     fn settings(&self, cell: &Cell) -> Result<Settings, StudyError> {
         let config = self.base.join(&cell.config);
-        config::load(&config, &cell.sets, false, ModelCheck::Files).map_err(StudyError::Config)
+        let sets: Vec<String> = cell.sets.iter().chain(self.sets).cloned().collect();
+        config::load(&config, &sets, false, ModelCheck::Files).map_err(StudyError::Config)
     }
 
     /// The date that all runs of the study see: the day on which its first run began.
