@@ -57,7 +57,8 @@ fn tables(out: &Path) -> Vec<(String, String)> {
     let plots = fs::read_dir(out.join("plots")).unwrap();
     files.extend(plots.map(|entry| entry.unwrap().path()));
     files.sort();
-    let read = |path: &PathBuf| (path.strip_prefix(out).unwrap().display().to_string(), fs::read_to_string(path).unwrap());
+    let read =
+        |path: &PathBuf| (path.strip_prefix(out).unwrap().display().to_string(), fs::read_to_string(path).unwrap());
     files.iter().map(read).collect()
 }
 
@@ -198,7 +199,8 @@ fn a_method_and_a_budget_of_the_experiment_file_are_used() {
 
     let plain = root().join("configs/triage.toml");
     let text = fs::read_to_string(&plain).unwrap().replace("../models", &root().join("models").display().to_string());
-    let unlabelled: String = text.lines().filter(|line| !line.starts_with("train = ")).map(|l| format!("{l}\n")).collect();
+    let unlabelled: String =
+        text.lines().filter(|line| !line.starts_with("train = ")).map(|l| format!("{l}\n")).collect();
     let file = dir.path().join("unlabelled.toml");
     fs::write(&file, unlabelled.replace("seed = 1", "method = \"agentdropout\"\nseed = 1")).unwrap();
     let output = Command::new(env!("CARGO_BIN_EXE_maspo")).arg("validate").arg(&file).output().unwrap();

@@ -137,7 +137,7 @@ impl Default for Budget {
     }
 }
 
-/// A reservation for one call, which turns into what the call took when it is dropped.
+/// A reservation for one call. A call that never says what it took has taken all of it.
 pub(super) struct Reservation {
     budget: Budget,
     role: ModelRole,

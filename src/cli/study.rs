@@ -42,8 +42,14 @@ pub(super) fn run(args: Args) -> Result<Exit, CliError> {
         let arguments: Vec<String> =
             std::env::args_os().skip(1).map(|argument| argument.to_string_lossy().into_owned()).collect();
         let base = args.study.parent().unwrap_or(Path::new(""));
-        let study =
-            Study { file: &file, base, out: &out, sets: &args.set, arguments: &arguments, egress_lock: lock::read_back };
+        let study = Study {
+            file: &file,
+            base,
+            out: &out,
+            sets: &args.set,
+            arguments: &arguments,
+            egress_lock: lock::read_back,
+        };
         let (watch, mut made) = (Stopwatch::start(), 0);
         let ran = study.run(&mut Progress::new()?, |step| print_message(line(&step, &watch, &mut made)));
         match ran {

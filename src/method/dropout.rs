@@ -151,8 +151,7 @@ impl Mask {
                 break;
             }
             let edges = graph.edges().iter().zip(&self.edges);
-            let edges: Vec<bool> =
-                edges.map(|(edge, there)| *there && edge.from.0 != id && edge.to.0 != id).collect();
+            let edges: Vec<bool> = edges.map(|(edge, there)| *there && edge.from.0 != id && edge.to.0 != id).collect();
             let mut dropped = self.dropped.clone();
             dropped[id] = true;
             let without = Self { logits: self.logits.clone(), edges: edges.clone(), dropped };
@@ -193,8 +192,9 @@ impl Mask {
         let original: Vec<AgentId> = (0..count).filter(|id| heard[*id]).map(AgentId).collect();
         let position = |id: AgentId| original.iter().position(|other| *other == id).map(AgentId);
         let kept = graph.edges().iter().zip(edges).filter(|(_, there)| **there);
-        let edge =
-            |(edge, _): (&Edge, &bool)| Some(Edge { from: position(edge.from)?, to: position(edge.to)?, view: edge.view });
+        let edge = |(edge, _): (&Edge, &bool)| {
+            Some(Edge { from: position(edge.from)?, to: position(edge.to)?, view: edge.view })
+        };
         let edges: Vec<Edge> = kept.filter_map(edge).collect();
         let agents: Vec<Agent> = original.iter().map(|id| graph.agent(*id).clone()).collect();
         Graph::new(agents, edges, usize::MAX).ok()

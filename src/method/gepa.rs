@@ -28,6 +28,8 @@ struct Tried {
     /// The items that it was tried on, and its values there.
     batch: Vec<usize>,
     values: Vec<f64>,
+    /// Whether it is kept for later trials.
+    kept: bool,
     /// The team, if it joined.
     team: Option<Team>,
     rejected: Option<Rejection>,
@@ -64,7 +66,14 @@ pub(super) async fn run(lab: &mut Lab<'_>) -> Result<(), SearchError> {
 }
 
 fn tried_seed(team: &Team, all: Vec<usize>) -> Tried {
-    Tried { prompts: team.prompts.clone(), batch: all, values: team.values.clone(), team: None, rejected: None }
+    Tried {
+        prompts: team.prompts.clone(),
+        batch: all,
+        values: team.values.clone(),
+        kept: true,
+        team: None,
+        rejected: None,
+    }
 }
 
 async fn emit(
@@ -74,14 +83,13 @@ async fn emit(
     tried: &Tried,
     leader: usize,
 ) -> Result<(), SearchError> {
-    let Tried { prompts, batch, values, rejected, .. } = tried;
+    let Tried { prompts, batch, values, kept, rejected, .. } = tried;
     let trial = Trial {
         number,
         parent,
         agent,
         prompts: prompts.clone(),
-        // A team that joined was scored on all items.
-        kept: rejected.is_none() && batch.len() == lab.item_count(),
+        kept: *kept,
         batch: batch.clone(),
         score: mean(values),
         values: values.clone(),
@@ -115,6 +123,7 @@ async fn step(
         prompts: team.prompts.clone(),
         batch: Vec::new(),
         values: Vec::new(),
+        kept: false,
         team: None,
         rejected: Some(reason),
     };
@@ -134,14 +143,14 @@ async fn step(
         super::Feedback::Labels => mean(&batch.iter().map(|at| team.values[*at]).collect::<Vec<_>>()),
     };
     if mean(&values) <= bar {
-        return Ok(Tried { prompts, batch, values, team: None, rejected: None });
+        return Ok(Tried { prompts, batch, values, kept: false, team: None, rejected: None });
     }
     let traces = lab.runner.rerun_all(&team.traces, agent, &prompts).await?;
     let all: Vec<usize> = (0..lab.item_count()).collect();
     let base = lab.seed_traces(&all).await?;
     let full = lab.values(&base, &traces, &[number as u64, 1]).await?;
     let joined = Team { trial: number, prompts: prompts.clone(), traces, values: full };
-    Ok(Tried { prompts, batch, values, team: Some(joined), rejected: None })
+    Ok(Tried { prompts, batch, values, kept: true, team: Some(joined), rejected: None })
 }
 
 /// Returns the number of items that each team leads on, alone or with others. A team whose leads

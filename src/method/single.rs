@@ -50,10 +50,10 @@ fn system(method: MethodKind, options: &MethodOptions, graph: &Graph) -> System 
                  complete, reply with exactly: {NO_CHANGE}\n\nQuestion:\n{question}\n\nAnswer:\n{context}"
             );
             let revise = format!(
-                "Answer the question again and mend what the critique says.\n\nQuestion:\n{question}\n\n{context}{format}"
+                "Answer the question again and mend what the critique says.\n\nQuestion:\n{question}\n\n\
+                 {context}{format}"
             );
-            let edge =
-                |from: &str, to: &str| SystemEdge { from: from.into(), to: to.into(), view: Default::default() };
+            let edge = |from: &str, to: &str| SystemEdge { from: from.into(), to: to.into(), view: Default::default() };
             System {
                 agents: vec![
                     agent("draft", &terminal.role, plain),

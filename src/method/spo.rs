@@ -15,9 +15,7 @@ use crate::prompt::{Rejection, Template};
 use crate::propose::{Draw, Proposal};
 use crate::reward::{Reward, SampleReward, compare};
 use crate::rollout::{Prompts, Runner, Trace};
-use crate::search::{
-    CandidateRecord, Counters, Event, Outcome, Proposed, Ranked, SearchError, Step, round_score,
-};
+use crate::search::{CandidateRecord, Counters, Event, Outcome, Proposed, Ranked, SearchError, Step, round_score};
 use futures::future::try_join_all;
 use std::sync::Arc;
 
@@ -79,9 +77,10 @@ impl Upstream {
 
     fn prompts(&self, best: &Prompts) -> Prompts {
         let prompts = Prompts::seed(&self.graph);
-        self.original.iter().enumerate().fold(prompts, |prompts, (at, id)| {
-            prompts.with(AgentId(at), best.get(*id).clone())
-        })
+        self.original
+            .iter()
+            .enumerate()
+            .fold(prompts, |prompts, (at, id)| prompts.with(AgentId(at), best.get(*id).clone()))
     }
 
     fn terminal(&self) -> AgentId {
@@ -200,7 +199,7 @@ async fn votes(
         let swapped = search.seed.derive(Stage::Method, &draw).0 & 1 == 1;
         let (first, second) = if swapped { (old, new) } else { (new, old) };
         let value = judge.compare(&question, first, second, &draw).await?.value;
-        Ok(if swapped { 1.0 - value } else { value })
+        Ok::<f64, ChatError>(if swapped { 1.0 - value } else { value })
     };
     let values = try_join_all((0..lab.input.options.votes).map(vote)).await?;
     lab.judge.add(&judge.stats());

@@ -40,9 +40,8 @@ pub(super) async fn run(lab: &mut Lab<'_>) -> Result<(), SearchError> {
             _ => choose(&history, &sizes, options.startup, seed.derive(Stage::Method, &draw)),
         };
         let chosen = agents.iter().zip(&instructions).zip(&choice);
-        let prompts = chosen.fold(Prompts::seed(lab.graph()), |prompts, ((id, list), at)| {
-            prompts.with(*id, list[*at].clone())
-        });
+        let prompts =
+            chosen.fold(Prompts::seed(lab.graph()), |prompts, ((id, list), at)| prompts.with(*id, list[*at].clone()));
         let batch = lab.draw(size, seed.derive(Stage::MiniBatch, &draw));
         let base = lab.seed_traces(&batch).await?;
         let traces = if number == 0 { base.clone() } else { lab.runner.run(&prompts, &lab.batch(&batch)).await? };
@@ -142,11 +141,13 @@ pub(super) fn probabilities(trials: &[&Observation], sizes: &[usize]) -> Vec<Vec
 /// Returns the category at the point `at`, from 0 to 1, of the cumulative weights.
 fn pick(weights: &[f64], at: f64) -> usize {
     let mut sum = 0.0;
-    weights.iter().position(|weight| {
-        sum += weight;
-        at < sum
-    })
-    .unwrap_or(weights.len() - 1)
+    weights
+        .iter()
+        .position(|weight| {
+            sum += weight;
+            at < sum
+        })
+        .unwrap_or(weights.len() - 1)
 }
 
 #[cfg(test)]

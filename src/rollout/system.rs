@@ -103,8 +103,7 @@ impl System {
             optimize: false,
         };
         let position = |name: &str| AgentId(self.agents.iter().position(|agent| agent.name == name).unwrap_or(0));
-        let edge =
-            |edge: &SystemEdge| Edge { from: position(&edge.from), to: position(&edge.to), view: edge.view };
+        let edge = |edge: &SystemEdge| Edge { from: position(&edge.from), to: position(&edge.to), view: edge.view };
         let agents = self.agents.iter().map(agent).collect();
         Graph::new(agents, self.edges.iter().map(edge).collect(), usize::MAX)
     }

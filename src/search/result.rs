@@ -4,8 +4,8 @@
 use super::beam::round_score;
 use super::copied::CopiedPassage;
 use super::events::{
-    CandidateRecord, Counters, Event, FinalCheck, Finished, Learned, Models, Outcome, Refreshed, Started, Step, Stopped,
-    Trial,
+    CandidateRecord, Counters, Event, FinalCheck, Finished, Learned, Models, Outcome, Refreshed, Started, Step,
+    Stopped, Trial,
 };
 use super::plan::Plan;
 use crate::base::{AgentId, Digest, Seed, digest_json};
@@ -162,7 +162,8 @@ impl SearchResult {
         if self.method.is_none() {
             return digest;
         }
-        let trials: Vec<_> = self.trials.iter().map(|t| (t.number, &t.prompts, &t.batch, &t.values, t.leader)).collect();
+        let trials: Vec<_> =
+            self.trials.iter().map(|t| (t.number, &t.prompts, &t.batch, &t.values, t.leader)).collect();
         digest_json("maspo method", &(digest, &self.method, trials, &self.learned, &self.system))
     }
 

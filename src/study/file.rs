@@ -317,10 +317,31 @@ mod tests {
     #[test]
     fn faults_name_the_file_and_what_to_do() {
         check(GOOD, expect!["s of 1 experiments"]);
-        check(&GOOD.replace("seeds", "seed"), expect!["DIR/s.toml:5: unknown field `seed`, expected one of `config`, `name`, `seeds`, `methods`, `set`, `vary`, `arm`"]);
-        check(&GOOD.replace("1..3", "3..1"), expect![[r#"DIR/s.toml: experiment `a`: `seeds` is "3..1"; a list is needed, or first and last as "1..20""#]]);
-        check(&GOOD.replace("\"maspo\", ", ""), expect!["DIR/s.toml: experiment `a`: `spo@maspo` needs `maspo` among the methods"]);
-        check(&GOOD.replace("\"maspo\", ", "\"mapso\", "), expect!["DIR/s.toml: experiment `a`: there is no method `mapso`; there are maspo, vanilla, cot, sc, self-refine, agentdropout, tpe, spo, gepa, random"]);
-        check(&GOOD.replace("schema = 1", "schema = 2"), expect!["DIR/s.toml: the study has schema 2, and this program reads schema 1"]);
+        check(
+            &GOOD.replace("seeds", "seed"),
+            expect![
+                r#"DIR/s.toml:5: unknown field `seed`, expected one of `config`, `name`, `seeds`, `methods`, `set`, `vary`, `arm`"#
+            ],
+        );
+        check(
+            &GOOD.replace("1..3", "3..1"),
+            expect![[
+                r#"DIR/s.toml: experiment `a`: `seeds` is "3..1"; a list is needed, or first and last as "1..20""#
+            ]],
+        );
+        check(
+            &GOOD.replace("\"maspo\", ", ""),
+            expect!["DIR/s.toml: experiment `a`: `spo@maspo` needs `maspo` among the methods"],
+        );
+        check(
+            &GOOD.replace("\"maspo\", ", "\"mapso\", "),
+            expect![
+                r#"DIR/s.toml: experiment `a`: there is no method `mapso`; there are maspo, vanilla, cot, sc, self-refine, agentdropout, tpe, spo, gepa, random"#
+            ],
+        );
+        check(
+            &GOOD.replace("schema = 1", "schema = 2"),
+            expect!["DIR/s.toml: the study has schema 2, and this program reads schema 1"],
+        );
     }
 }

@@ -40,10 +40,10 @@ fn of_experiment(experiment: &ExperimentReport, baseline: &str) -> String {
         seeds.len(),
         models.iter().map(|model| format!("`{model}`")).collect::<Vec<_>>().join(", ")
     );
-    let (ranked, unranked): (Vec<&ArmReport>, Vec<&ArmReport>) =
-        arms.iter().partition(|arm| arm.unranked.is_none());
+    let (ranked, unranked): (Vec<&ArmReport>, Vec<&ArmReport>) = arms.iter().partition(|arm| arm.unranked.is_none());
     text += &format!(
-        "| arm | seeds | accuracy | Wilson 95 % | 95 % over seeds | − `{baseline}` | 95 % | p | wins / ties / losses | |\n\
+        "| arm | seeds | accuracy | Wilson 95 % | 95 % over seeds | − `{baseline}` | 95 % | p | \
+         wins / ties / losses | |\n\
          | --- | ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: | --- |\n"
     );
     for arm in &ranked {

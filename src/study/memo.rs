@@ -98,9 +98,9 @@ impl<T: Clone> Answers<T> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::chat::{Message, Sampling, ScriptedModel};
     use futures::executor::block_on;
     use futures::future::join;
-    use crate::chat::{Message, Sampling, ScriptedModel};
 
     fn request(text: &str) -> Request {
         Request {

@@ -39,10 +39,7 @@ impl Svg {
             r##"<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {WIDTH} {height}" font-family="system-ui, sans-serif" font-size="13" fill="#222">"##
         ));
         svg.line(r##"<rect width="100%" height="100%" fill="#fff"/>"##.to_string());
-        svg.line(format!(
-            r##"<text x="{LEFT}" y="26" font-size="15" font-weight="600">{}</text>"##,
-            escaped(title)
-        ));
+        svg.line(format!(r##"<text x="{LEFT}" y="26" font-size="15" font-weight="600">{}</text>"##, escaped(title)));
         svg.line(format!(r##"<text x="{LEFT}" y="46" fill="#666">{}</text>"##, escaped(subtitle)));
         svg
     }

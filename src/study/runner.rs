@@ -13,9 +13,7 @@ use crate::eval::Evaluation;
 use crate::journal::write_file;
 use crate::report::EgressLock;
 use crate::rollout::Prompts;
-use crate::run::{
-    Carried, Observer, Opened, RecordedRun, RunError, Start, Surroundings, open_models, score,
-};
+use crate::run::{Carried, Observer, Opened, RecordedRun, RunError, Start, Surroundings, open_models, score};
 use crate::search::SearchError;
 use futures::FutureExt;
 use futures::executor::block_on;
@@ -142,9 +140,9 @@ impl Study<'_> {
             .map_err(|error| failed(label)(error.into()))?;
         let mut memos: HashMap<Digest, Arc<dyn ChatModel>> = HashMap::new();
         let mut opened = models.opened(&first.settings);
-        opened.roles = opened.roles.map(|model| {
-            memos.entry(model.identity().digest).or_insert_with(|| Arc::new(Memo::new(model))).clone()
-        });
+        opened.roles = opened
+            .roles
+            .map(|model| memos.entry(model.identity().digest).or_insert_with(|| Arc::new(Memo::new(model))).clone());
         let one = |prepared: Prepared| {
             let opened = opened.clone();
             async move {
@@ -154,10 +152,10 @@ impl Study<'_> {
                     Failure::Run(error) => StudyError::Run { label, error },
                 })
             }
-            .boxed()
+            .boxed_local()
         };
-        let mut runs = stream::iter(group.into_iter().map(one).collect::<Vec<_>>())
-            .buffer_unordered(self.file.in_flight);
+        let mut runs =
+            stream::iter(group.into_iter().map(one).collect::<Vec<_>>()).buffer_unordered(self.file.in_flight);
         block_on(async {
             while let Some(record) = runs.next().await {
                 done(&record?);
@@ -273,7 +271,8 @@ impl Study<'_> {
                 for (id, _) in Prompts::seed(&settings.graph).iter() {
                     let name = &settings.graph.agent(id).name;
                     let Some(text) = tuned.prompts.get(name) else {
-                        let problem = format!("`{experiment}` has no agent `{name}`, whose prompt `{}` needs", cell.arm);
+                        let problem =
+                            format!("`{experiment}` has no agent `{name}`, whose prompt `{}` needs", cell.arm);
                         return Err(StudyError::Faulty { file: settings.file.clone(), problem });
                     };
                     prompts = prompts.with(id, crate::prompt::Template::new(text.as_str()));
@@ -290,7 +289,8 @@ impl Study<'_> {
         let folder = cell.map(|cell| self.out.join(cell.folder()));
         let record = folder.as_deref().map(record::read).transpose()?.flatten();
         record.ok_or_else(|| {
-            let problem = format!("a run needs `{arm}` of `{experiment}` with seed {seed}, which the study does not have");
+            let problem =
+                format!("a run needs `{arm}` of `{experiment}` with seed {seed}, which the study does not have");
             StudyError::Faulty { file: self.out.to_path_buf(), problem }
         })
     }
@@ -382,12 +382,7 @@ fn planned_calls(settings: &Settings) -> u64 {
     search.saturating_add(evaluation)
 }
 
-fn of_run(
-    cell: &Cell,
-    (settings, opened): (&Settings, &Opened),
-    carried: Carried,
-    setup: Digest,
-) -> CellRecord {
+fn of_run(cell: &Cell, (settings, opened): (&Settings, &Opened), carried: Carried, setup: Digest) -> CellRecord {
     let Carried { report, held_out, spent } = carried;
     let (items, seed_right, own) = match &held_out {
         None => (Vec::new(), String::new(), String::new()),

@@ -136,9 +136,9 @@ impl StudyReport {
     pub fn new(study: &StudyFile, records: &[CellRecord]) -> Result<Self, StudyError> {
         let cells = super::cells(study);
         let wanted = |record: &&CellRecord| {
-            cells.iter().any(|cell| {
-                (&cell.experiment, &cell.arm, cell.seed) == (&record.experiment, &record.arm, record.seed)
-            })
+            cells
+                .iter()
+                .any(|cell| (&cell.experiment, &cell.arm, cell.seed) == (&record.experiment, &record.arm, record.seed))
         };
         let records: Vec<&CellRecord> = records.iter().filter(wanted).collect();
         let mut arms: Vec<(String, String)> = Vec::new();
@@ -158,8 +158,7 @@ impl StudyReport {
             if own.is_empty() {
                 continue;
             }
-            let order: Vec<&str> =
-                arms.iter().filter(|(of, _)| *of == name).map(|(_, arm)| arm.as_str()).collect();
+            let order: Vec<&str> = arms.iter().filter(|(of, _)| *of == name).map(|(_, arm)| arm.as_str()).collect();
             experiments.push(experiment(study, &name, &own, &order, (&baseline, &mut groups))?);
         }
         let mut report = Self {
@@ -322,11 +321,7 @@ fn overall(experiments: &[ExperimentReport], groups: &BTreeMap<String, Vec<Vec<V
 ///
 /// # Errors
 /// A file cannot be written.
-pub fn write_report(
-    report: &StudyReport,
-    records: &[CellRecord],
-    folder: &Path,
-) -> Result<Vec<PathBuf>, StudyError> {
+pub fn write_report(report: &StudyReport, records: &[CellRecord], folder: &Path) -> Result<Vec<PathBuf>, StudyError> {
     let plots = folder.join("plots");
     std::fs::create_dir_all(&plots)
         .map_err(|error| StudyError::Files { path: plots.clone(), reason: error.to_string() })?;
@@ -338,10 +333,8 @@ pub fn write_report(
     ];
     files.extend(plot::all(report).into_iter().map(|(name, svg)| (plots.join(name), svg)));
     for (path, text) in &files {
-        let fault = |error: crate::journal::JournalError| StudyError::Files {
-            path: path.clone(),
-            reason: error.to_string(),
-        };
+        let fault =
+            |error: crate::journal::JournalError| StudyError::Files { path: path.clone(), reason: error.to_string() };
         write_file(path, text).map_err(fault)?;
     }
     Ok(files.into_iter().map(|(path, _)| path).collect())
@@ -351,7 +344,8 @@ pub fn write_report(
 fn csv(records: &[CellRecord]) -> String {
     let mut text = String::from(
         "experiment,arm,method,seed,cases,accuracy,seed_accuracy,kept_seed,stopped,\
-         worker_calls,worker_tokens,optimizer_calls,optimizer_tokens,judge_calls,judge_tokens,answer_tokens,result_hash\n",
+         worker_calls,worker_tokens,optimizer_calls,optimizer_tokens,judge_calls,judge_tokens,\
+         answer_tokens,result_hash\n",
     );
     let quoted = |field: &str| format!("\"{}\"", field.replace('"', "\"\""));
     for record in records {

@@ -79,9 +79,8 @@ fn an_interrupted_run_resumes_to_the_same_result() {
         let world = world.with(|world| world.budget.calls = Some(150));
         let whole = world.run(method);
         let input = |store: &Arc<Store>| {
-            let cached = |model: Arc<dyn ChatModel>| -> Arc<dyn ChatModel> {
-                Arc::new(CachedModel::new(model, store.clone()))
-            };
+            let cached =
+                |model: Arc<dyn ChatModel>| -> Arc<dyn ChatModel> { Arc::new(CachedModel::new(model, store.clone())) };
             let models = [cached(world.worker()), cached(world.optimizer()), cached(world.judge())];
             world.input(method, models, Budget::new(world.budget.clone()))
         };
@@ -168,9 +167,8 @@ fn cached_answers_count_as_much_as_computed_ones() {
     let store = Arc::new(Store::open(dir.path()).unwrap());
     let world = world();
     let spent = || {
-        let cached = |model: Arc<dyn ChatModel>| -> Arc<dyn ChatModel> {
-            Arc::new(CachedModel::new(model, store.clone()))
-        };
+        let cached =
+            |model: Arc<dyn ChatModel>| -> Arc<dyn ChatModel> { Arc::new(CachedModel::new(model, store.clone())) };
         let models = [cached(world.worker()), cached(world.optimizer()), cached(world.judge())];
         let budget = Budget::default();
         block_on(run(world.input(MethodKind::Tpe, models, budget.clone()), &mut Collector::default())).unwrap();

@@ -107,15 +107,13 @@ fn gepa_takes_a_team_that_wins_its_minibatch_and_scores_it_on_all_items() {
     let shown: Vec<_> = result
         .trials
         .iter()
-        .map(|trial| (trial.parent, trial.agent.map(|id| id.0), trial.batch.len(), trial.score, trial.kept, trial.leader))
+        .map(|trial| {
+            (trial.parent, trial.agent.map(|id| id.0), trial.batch.len(), trial.score, trial.kept, trial.leader)
+        })
         .collect();
     assert_eq!(
         shown,
-        [
-            (None, None, 4, 0.5, true, 0),
-            (Some(0), Some(0), 4, 1.0, true, 1),
-            (Some(1), Some(1), 2, 0.0, false, 1),
-        ]
+        [(None, None, 4, 0.5, true, 0), (Some(0), Some(0), 4, 1.0, true, 1), (Some(1), Some(1), 2, 0.0, false, 1),]
     );
     assert_eq!((ran.prompt(0), ran.prompt(1)), ("a1: {question}", "b0: {context}"));
     // The seed's team on 4 items; the first on 2 and then on all 4; the second on 2 from b on.
