@@ -18,7 +18,7 @@ use crate::search::{
 };
 use futures::future::try_join_all;
 use std::collections::BTreeMap;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 
 /// A running method.
 pub(super) struct Lab<'a> {
@@ -34,7 +34,8 @@ pub(super) struct Lab<'a> {
     items: Vec<Arc<str>>,
     /// The traces of the seed prompts on items that were needed.
     seed_traces: BTreeMap<usize, Trace>,
-    sink: &'a mut dyn EventSink,
+    /// Behind a lock, which nobody ever waits for, so that threads can share what only reads.
+    sink: Mutex<&'a mut dyn EventSink>,
     events: Vec<Event>,
 }
 
@@ -68,7 +69,7 @@ impl<'a> Lab<'a> {
             system: None,
             items,
             seed_traces: BTreeMap::new(),
-            sink,
+            sink: Mutex::new(sink),
             events: Vec::new(),
         }
     }
@@ -113,7 +114,8 @@ impl<'a> Lab<'a> {
     /// Makes an event durable. Whatever it reports is complete, so no call is in flight.
     pub(super) async fn emit(&mut self, event: Event) -> Result<(), SearchError> {
         self.input.search.budget.settle();
-        self.sink.emit(&event).await?;
+        let sink = self.sink.get_mut().expect("no thread panics while it holds the sink");
+        sink.emit(&event).await?;
         self.events.push(event);
         Ok(())
     }
