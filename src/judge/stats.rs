@@ -58,7 +58,8 @@ impl JudgeStats {
         rate(self.unparsable + self.low_mass, self.judged())
     }
 
-    pub(super) fn add(&mut self, other: &Self) {
+    /// Adds the counters of other comparisons.
+    pub fn add(&mut self, other: &Self) {
         let Self { comparisons, asked, identical, coin, decided, ties, low_mass, unparsable, .. } = *other;
         let Self { cut_in_reasoning, overflow, consistent, inconsistent, .. } = *other;
         self.comparisons += comparisons;

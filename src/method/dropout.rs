@@ -4,12 +4,12 @@
 //! Prompts stay as they are. The graph is a DAG with one round of communication, so there is one
 //! probability per edge; a sampled graph in which an agent would lack its input is drawn again.
 
-use super::lab::{Lab, mean};
+use super::lab::{Lab, mean, of_runner};
 use crate::base::{AgentId, Seed, Stage};
 use crate::chat::ChatError;
 use crate::graph::{Agent, Edge, Graph};
 use crate::rollout::{AnswerRule, Prompts, Runner, System, Trace};
-use crate::search::{Event, Learned, SearchError, round_score};
+use crate::search::{Counters, Event, Learned, SearchError, round_score};
 use futures::FutureExt;
 use futures::future::try_join_all;
 use rand::RngExt;
@@ -60,7 +60,9 @@ async fn learn(lab: &mut Lab<'_>, mask: &mut Mask, phase: &str) -> Result<(), Se
                 .map(|item| mask.sample(lab.graph(), lab.seed().derive(Stage::Method, &[stage, update, *item as u64])))
                 .collect();
             let one = |(item, edges): (&usize, &Vec<bool>)| utility(lab, mask, edges.clone(), *item).boxed();
-            let utilities = try_join_all(batch.iter().zip(&sampled).map(one).collect::<Vec<_>>()).await?;
+            let answered = try_join_all(batch.iter().zip(&sampled).map(one).collect::<Vec<_>>()).await?;
+            lab.aside = answered.iter().fold(lab.aside, |sum, (_, counters)| sum.plus(*counters));
+            let utilities: Vec<f64> = answered.into_iter().map(|(utility, _)| utility).collect();
             let accuracy = mean(&utilities);
             // The mean of what was seen before, so that it does not depend on the batch.
             let baseline = if seen == 0 { accuracy } else { right / f64::from(seen) };
@@ -81,15 +83,15 @@ async fn learn(lab: &mut Lab<'_>, mask: &mut Mask, phase: &str) -> Result<(), Se
     Ok(())
 }
 
-/// Whether the graph with these edges answers a labelled item right: 1 or 0.
-async fn utility(lab: &Lab<'_>, mask: &Mask, edges: Vec<bool>, item: usize) -> Result<f64, ChatError> {
+/// Whether the graph with these edges answers a labelled item right (1 or 0), and the counters.
+async fn utility(lab: &Lab<'_>, mask: &Mask, edges: Vec<bool>, item: usize) -> Result<(f64, Counters), ChatError> {
     let graph = mask.graph(lab.graph(), &edges).expect("a sampled graph is usable");
     let graph = Arc::new(graph);
     let search = &lab.input.search;
     let summary = search.templates().summary.clone();
     let runner = Runner::new(graph.clone(), search.worker.clone(), search.options.rollout.clone(), summary);
     let traces: Vec<Trace> = runner.run(&Prompts::seed(&graph), &lab.batch(&[item])).await?;
-    Ok(lab.right(&graph, &traces)?[0])
+    Ok((lab.right(&graph, &traces)?[0], of_runner(&runner)))
 }
 
 impl Mask {

@@ -37,6 +37,11 @@ pub(super) struct Lab<'a> {
     /// Behind a lock, which nobody ever waits for, so that threads can share what only reads.
     sink: Mutex<&'a mut dyn EventSink>,
     events: Vec<Event>,
+    /// The counters of runners that a method has of its own.
+    pub(super) aside: Counters,
+    /// The counters as of the last event. What a limit cut off after it does not count, because how
+    /// far it got depends on the order of its calls.
+    complete: Counters,
 }
 
 impl<'a> Lab<'a> {
@@ -71,6 +76,8 @@ impl<'a> Lab<'a> {
             seed_traces: BTreeMap::new(),
             sink: Mutex::new(sink),
             events: Vec::new(),
+            aside: Counters::default(),
+            complete: Counters::default(),
         }
     }
 
@@ -103,17 +110,13 @@ impl<'a> Lab<'a> {
     }
 
     pub(super) fn counters(&self) -> Counters {
-        Counters {
-            judge: self.judge.stats(),
-            avoided: self.runner.avoided(),
-            overflows: self.runner.overflows(),
-            cut_in_reasoning: self.runner.cut_in_reasoning(),
-        }
+        self.aside.plus(Counters { judge: self.judge.stats(), ..of_runner(&self.runner) })
     }
 
     /// Makes an event durable. Whatever it reports is complete, so no call is in flight.
     pub(super) async fn emit(&mut self, event: Event) -> Result<(), SearchError> {
         self.input.search.budget.settle();
+        self.complete = self.counters();
         let sink = self.sink.get_mut().expect("no thread panics while it holds the sink");
         sink.emit(&event).await?;
         self.events.push(event);
@@ -145,10 +148,11 @@ impl<'a> Lab<'a> {
     }
 
     pub(super) async fn finish(mut self, stopped: Option<Stopped>) -> Result<SearchResult, SearchError> {
+        // Emitting counts anew, and nothing that was cut off is to count.
+        let Counters { judge, avoided, overflows, cut_in_reasoning } = self.complete;
         if let Some(system) = self.system.take() {
             self.emit(Event::System(system)).await?;
         }
-        let Counters { judge, avoided, overflows, cut_in_reasoning } = self.counters();
         let finished = Finished {
             copied: find_copied(&Prompts::seed(self.graph()), &self.best, &self.input.search.pool),
             prompts: self.best.clone(),
@@ -202,6 +206,16 @@ impl<'a> Lab<'a> {
         let labels = self.input.labels.as_ref().expect("a method that needs labels has them");
         let answers: Vec<_> = traces.iter().map(|trace| (trace.item, trace.answer(graph))).collect();
         labels.score(&answers)
+    }
+}
+
+/// The counters of a runner.
+pub(super) fn of_runner(runner: &Runner) -> Counters {
+    Counters {
+        avoided: runner.avoided(),
+        overflows: runner.overflows(),
+        cut_in_reasoning: runner.cut_in_reasoning(),
+        ..Counters::default()
     }
 }
 

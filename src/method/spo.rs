@@ -5,7 +5,7 @@
 //! joint one is compared with.
 
 use super::AnswerSets;
-use super::lab::Lab;
+use super::lab::{Lab, of_runner};
 use crate::base::{AgentId, Stage};
 use crate::chat::ChatError;
 use crate::graph::{Agent, Edge, Graph};
@@ -25,10 +25,10 @@ pub(super) async fn run(lab: &mut Lab<'_>) -> Result<(), SearchError> {
     let mut states: Vec<State> = agents.iter().map(|id| State::new(lab.best.get(*id).clone())).collect();
     for sweep in 1..=lab.input.options.sweeps {
         for (id, state) in agents.iter().zip(&mut states) {
-            let team = Upstream::of(lab, *id);
+            let (team, before) = (Upstream::of(lab, *id), lab.aside);
             for round in 1..=lab.input.options.rounds {
                 lab.input.search.proceed()?;
-                step(lab, &team, state, (sweep, round)).await?;
+                step(lab, (&team, before), state, (sweep, round)).await?;
             }
         }
     }
@@ -90,7 +90,7 @@ impl Upstream {
 
 async fn step(
     lab: &mut Lab<'_>,
-    team: &Upstream,
+    (team, earlier): (&Upstream, Counters),
     state: &mut State,
     (sweep, round): (usize, usize),
 ) -> Result<(), SearchError> {
@@ -154,7 +154,8 @@ async fn step(
         Outcome::Scored { score, .. } if improved => *score,
         _ => 0.0,
     };
-    let Counters { judge, .. } = lab.counters();
+    lab.aside = earlier.plus(of_runner(&team.runner));
+    let Counters { judge, avoided, overflows, cut_in_reasoning } = lab.counters();
     let event = Step {
         round: round_of,
         agent,
@@ -167,9 +168,9 @@ async fn step(
         improved,
         cases: 0,
         judge,
-        avoided: team.runner.avoided(),
-        overflows: team.runner.overflows(),
-        cut_in_reasoning: team.runner.cut_in_reasoning(),
+        avoided,
+        overflows,
+        cut_in_reasoning,
     };
     lab.emit(Event::Step(event)).await
 }

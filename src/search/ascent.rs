@@ -5,8 +5,8 @@ use super::beam::{Node, child_score, improvement, rank_correlation, ranks, resco
 use super::copied;
 use super::evaluator::{Evaluated, Evaluator, Proposals, StepId};
 use super::events::{
-    CandidateRecord, EVENTS_VERSION, Event, EventSink, FinalCheck, FinalVerdict, Finished, Models, Outcome, Proposed,
-    Refreshed, Started, Step, Stopped,
+    CandidateRecord, Counters, EVENTS_VERSION, Event, EventSink, FinalCheck, FinalVerdict, Finished, Models, Outcome,
+    Proposed, Refreshed, Started, Step, Stopped,
 };
 use super::input::{SearchError, SearchInput};
 use super::plan::plan;
@@ -33,11 +33,16 @@ pub async fn optimize(input: SearchInput, sink: &mut dyn EventSink) -> Result<Se
         input: &input,
         sink,
         events: vec![],
+        complete: Counters::default(),
+        earlier: Counters::default(),
     };
     ascent.start().await?;
     let stopped = match ascent.ascend().await {
         Ok(()) => None,
-        Err(SearchError::Limit(stopped)) => Some(stopped),
+        Err(SearchError::Limit(stopped)) => {
+            ascent.forget_incomplete();
+            Some(stopped)
+        }
         Err(error) => return Err(error),
     };
     let check = ascent.final_check().await?;
@@ -91,6 +96,11 @@ struct CoordinateAscent<'a> {
     state: State,
     sink: &'a mut dyn EventSink,
     events: Vec<Event>,
+    /// The counters of all that is complete. A step that a limit cut off does not count, because how
+    /// far it got depends on the order of its calls.
+    complete: Counters,
+    /// The counters of all that was complete when a limit cut a step off.
+    earlier: Counters,
 }
 
 /// One proposal of a step, with its id if it can be evaluated.
@@ -107,9 +117,19 @@ impl CoordinateAscent<'_> {
     async fn emit(&mut self, event: Event) -> Result<(), SearchError> {
         // Whatever an event reports is complete, so no call is in flight.
         self.input.budget.settle();
+        self.complete = self.counters();
         self.sink.emit(&event).await?;
         self.events.push(event);
         Ok(())
+    }
+
+    fn counters(&self) -> Counters {
+        self.earlier.plus(self.evaluator.counters())
+    }
+
+    /// Goes on as if what a limit cut off had not begun.
+    fn forget_incomplete(&mut self) {
+        (self.earlier, self.evaluator) = (self.complete, Evaluator::new(self.input));
     }
 
     /// Visits the agents in turn, to the end or to a limit.
@@ -296,10 +316,14 @@ impl CoordinateAscent<'_> {
         for part in batch.chunks(at_once.max(1)) {
             match self.evaluator.final_check(optimized, &self.evaluator.batch(part)).await {
                 Ok(more) => values.extend(more),
-                Err(ChatError::Budget) => break,
+                Err(ChatError::Budget) => {
+                    self.forget_incomplete();
+                    break;
+                }
                 Err(error) => return Err(error.into()),
             }
             compared.extend_from_slice(part);
+            self.complete = self.counters();
             self.input.budget.settle();
         }
         Ok((compared, values))
@@ -309,15 +333,16 @@ impl CoordinateAscent<'_> {
         let seed = Prompts::seed(&self.input.graph);
         let kept_seed = check.verdict == FinalVerdict::Seed;
         let prompts = if kept_seed { seed.clone() } else { check.optimized };
+        let Counters { judge, avoided, overflows, cut_in_reasoning } = self.counters();
         let finished = Finished {
             copied: copied::find(&seed, &prompts, &self.input.pool),
             prompts,
             kept_seed,
             stopped,
-            judge: self.evaluator.judge.stats(),
-            avoided: self.evaluator.runner.avoided(),
-            overflows: self.evaluator.runner.overflows(),
-            cut_in_reasoning: self.evaluator.runner.cut_in_reasoning(),
+            judge,
+            avoided,
+            overflows,
+            cut_in_reasoning,
         };
         self.emit(Event::Finished(finished)).await
     }

@@ -292,6 +292,19 @@ pub struct Counters {
     pub cut_in_reasoning: u64,
 }
 
+impl Counters {
+    /// Returns the sum of two.
+    #[must_use]
+    pub fn plus(mut self, other: Self) -> Self {
+        self.judge.add(&other.judge);
+        self.avoided.upstream_reused += other.avoided.upstream_reused;
+        self.avoided.unchanged_skipped += other.avoided.unchanged_skipped;
+        self.overflows += other.overflows;
+        self.cut_in_reasoning += other.cut_in_reasoning;
+        self
+    }
+}
+
 /// What AgentDropout learned from a batch of labelled items.
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
