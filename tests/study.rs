@@ -189,7 +189,7 @@ fn a_method_and_a_budget_of_the_experiment_file_are_used() {
     };
     let dropout = report(&optimize("dropout", &["--set", "method=agentdropout"]));
     assert_eq!((&dropout["method"], &dropout["labelled"]), (&"agentdropout".into(), &4.into()));
-    let limited = report(&optimize("limited", &["--set", "method=tpe", "--max-calls", "60"]));
+    let limited = report(&optimize("limited", &["--set", "method=tpe", "--max-calls", "30"]));
     assert_eq!((&limited["stopped"], &limited["clock_limited"]), (&"budget".into(), &Value::Null));
     let stopped = report(&optimize("stopped", &["--max-seconds", "0"]));
     assert_eq!((&stopped["stopped"], &stopped["clock_limited"]), (&"clock".into(), &true.into()));

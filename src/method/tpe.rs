@@ -158,8 +158,8 @@ mod tests {
     fn shares_are_counted_per_dimension_and_smoothed() {
         let history = [(vec![0, 1], 0.5), (vec![1, 1], 0.9)];
         let trials: Vec<&Observation> = history.iter().collect();
-        // Two trials: (1 + 1) / (2 + 2) each in the first dimension, (0 + 1) and (2 + 1) of 2 + 3 in
-        // the second.
+        // Two trials: (1 + 1) / (2 + 2) each in the first dimension, (0 + 1) and (2 + 1) of 2 + 3
+        // in the second.
         assert_eq!(probabilities(&trials, &[2, 3]), [vec![0.5, 0.5], vec![0.2, 0.6, 0.2]]);
     }
 

@@ -53,7 +53,7 @@ impl RecordedRun<'_> {
     /// Returns any [`RunError`]. What was acknowledged before is kept.
     pub fn carry_out(&self, observer: &mut dyn Observer) -> Result<RunReport, RunError> {
         let store = Arc::new(Store::open(self.dir).map_err(JournalError::from)?);
-        let journal = self.open_journal(store.clone())?;
+        let journal = block_on(self.open_journal(store.clone()))?;
         // Another weight format, backend or date gives other answers, so a resumed run keeps those
         // that it began with, whatever memory is free now and whatever the device check says.
         let mut surroundings =
@@ -77,7 +77,7 @@ impl RecordedRun<'_> {
     /// Returns any [`RunError`]. What was acknowledged before is kept.
     pub async fn carry_out_on(&self, opened: &Opened, observer: &mut dyn Observer) -> Result<Carried, RunError> {
         let store = Arc::new(Store::open(self.dir).map_err(JournalError::from)?);
-        let journal = self.open_journal(store.clone())?;
+        let journal = self.open_journal(store.clone()).await?;
         let date = self.settings.date.unwrap_or_else(Date::today);
         journal.put_surroundings(&opened.dtypes, &opened.backend, &date).await?;
         let cancel = observer.cancel();
@@ -86,7 +86,7 @@ impl RecordedRun<'_> {
 
     /// Decides, from what the folder holds and what the user requested, whether to begin, to
     /// resume, or to refuse.
-    fn open_journal(&self, store: Arc<Store>) -> Result<Journal, RunError> {
+    async fn open_journal(&self, store: Arc<Store>) -> Result<Journal, RunError> {
         let settings = self.settings.digest();
         let info = RunInfo { name: self.settings.name.clone(), settings, arguments: self.arguments.to_vec() };
         let dir = || self.dir.to_path_buf();
@@ -94,9 +94,9 @@ impl RecordedRun<'_> {
         match (found, self.start) {
             (_, Start::Replace) => {
                 remove_results(self.dir)?;
-                Ok(block_on(Journal::begin(store, &info))?)
+                Ok(Journal::begin(store, &info).await?)
             }
-            (RunStatus::Empty, _) => Ok(block_on(Journal::begin(store, &info))?),
+            (RunStatus::Empty, _) => Ok(Journal::begin(store, &info).await?),
             (RunStatus::Unfinished, Start::Resume) => Ok(Journal::resume(store, &info)?),
             (RunStatus::Unfinished, Start::Begin) => {
                 let recorded = journal::recorded_command(store.reader())?;

@@ -96,8 +96,8 @@ struct CoordinateAscent<'a> {
     state: State,
     sink: &'a mut dyn EventSink,
     events: Vec<Event>,
-    /// The counters of all that is complete. A step that a limit cut off does not count, because how
-    /// far it got depends on the order of its calls.
+    /// The counters of all that is complete. A step that a limit cut off does not count, because
+    /// how far it got depends on the order of its calls.
     complete: Counters,
     /// The counters of all that was complete when a limit cut a step off.
     earlier: Counters,

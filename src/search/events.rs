@@ -260,7 +260,8 @@ pub struct Trial {
     pub agent: Option<AgentId>,
     /// The prompts of all agents.
     pub prompts: Prompts,
-    /// The items that it was tried on: positions in the pool or, with labels, in the labelled items.
+    /// The items that it was tried on: positions in the pool or, with labels, in the labelled
+    /// items.
     pub batch: Vec<usize>,
     /// One value per item: 1, 0 or ½.
     pub values: Vec<f64>,

@@ -45,7 +45,7 @@ pub struct ArmReport {
     pub tokens: f64,
     /// The tokens of the system's answer to one question, in the mean.
     pub answer_tokens: f64,
-    /// The tokens per point of accuracy that is gained over the seed prompts; `None` without a gain.
+    /// The tokens per point of accuracy gained over the seed prompts; `None` without a gain.
     pub tokens_per_point: Option<f64>,
     /// The number of runs that kept the seed prompts after the final check.
     pub kept_seed: usize,

@@ -16,7 +16,7 @@ fn spo_keeps_a_prompt_whose_answer_set_wins_the_votes() {
         .proposes([1, 0, 1, 0, 0], "a1: {question}");
     let ran = world.run(MethodKind::Spo);
     assert_eq!(ran.prompt(0), "a1: {question}");
-    // Three questions with the old prompt and three with the new one; the agent after it never runs.
+    // Three questions with the old prompt and three with the new one; the next agent never runs.
     assert_eq!((ran.worker_calls("a0: "), ran.worker_calls("a1: "), ran.worker_calls("b0: ")), (3, 3, 0));
     // Four votes, each on the whole set and in one order.
     assert_eq!(ran.judge.len(), 4);
