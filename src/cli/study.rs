@@ -99,7 +99,6 @@ fn line(step: &Step<'_>, watch: &Stopwatch, made: &mut usize) -> String {
 fn fault(error: StudyError) -> CliError {
     match error {
         StudyError::Config(faults) => CliError::bad_inputs(faults.iter().map(with_excerpt)),
-        StudyError::Prompts(faults) => CliError::bad_inputs(faults),
         StudyError::Files { .. } => CliError::new(Exit::Environment, error),
         StudyError::Run { label, error } => CliError::from(error).of(&label),
         other => CliError::bad_input(other),

@@ -57,9 +57,6 @@ pub enum StudyError {
     /// The settings of a run have faults.
     #[error("{}", .0.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n"))]
     Config(Vec<crate::config::ConfigError>),
-    /// A prompts file does not fit the experiment.
-    #[error("{}", .0.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n"))]
-    Prompts(Vec<crate::config::PromptsError>),
     /// A run failed.
     #[error("{label}: {error}")]
     Run {

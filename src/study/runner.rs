@@ -5,12 +5,13 @@ use super::file::{StudyError, StudyFile};
 use super::matrix::{Cell, Source, cells};
 use super::memo::Memo;
 use super::record::{self, CellRecord};
-use crate::base::{CancelToken, Digest, Hasher};
+use crate::base::{AgentId, CancelToken, Digest, Hasher};
 use crate::chat::{Budget, ChatModel, Metered, ModelRole, Spent};
-use crate::config::{self, ModelCheck, ModelSpec, Settings, read_prompts};
+use crate::config::{self, ModelCheck, ModelSpec, Settings};
 use crate::engine::Date;
 use crate::eval::Evaluation;
 use crate::journal::write_file;
+use crate::prompt::Template;
 use crate::report::EgressLock;
 use crate::rollout::Prompts;
 use crate::run::{Carried, Observer, Opened, RecordedRun, RunError, Start, Surroundings, open_models, score};
@@ -108,7 +109,7 @@ impl Study<'_> {
                 Some(_) => finished += 1,
             }
         }
-        let calls = missing.iter().map(|one| planned_calls(&one.settings)).fold(0_u64, u64::saturating_add);
+        let calls = missing.iter().map(planned_calls).fold(0_u64, u64::saturating_add);
         news(Step::Planned { finished, all, calls });
         let (waiting, mut ready): (Vec<_>, Vec<_>) = missing.into_iter().partition(|one| one.cell.waits());
         for later in [waiting, Vec::new()] {
@@ -258,28 +259,41 @@ impl Study<'_> {
 
     /// The prompts of a run that searches for none.
     fn fixed(&self, cell: &Cell, settings: &Settings) -> Result<Option<Prompts>, StudyError> {
-        let longest = settings.options.propose.max_prompt_bytes;
         match &cell.source {
             Source::Method { .. } => Ok(None),
             Source::File(file) => {
-                let file = self.base.join(file);
-                read_prompts(&file, &settings.graph, longest).map(Some).map_err(StudyError::Prompts)
+                let path = self.base.join(file);
+                let text = std::fs::read_to_string(&path).map_err(|error| files(&path, &error))?;
+                let texts: BTreeMap<String, String> = serde_json::from_str(&text)
+                    .map_err(|error| StudyError::Files { path: path.clone(), reason: error.to_string() })?;
+                self.prompts_by_name(cell, settings, &texts, &path.display().to_string()).map(Some)
             }
             Source::PromptsOf { experiment, arm } => {
                 let tuned = self.finished(experiment, arm, cell.seed)?;
-                let mut prompts = Prompts::seed(&settings.graph);
-                for (id, _) in Prompts::seed(&settings.graph).iter() {
-                    let name = &settings.graph.agent(id).name;
-                    let Some(text) = tuned.prompts.get(name) else {
-                        let problem =
-                            format!("`{experiment}` has no agent `{name}`, whose prompt `{}` needs", cell.arm);
-                        return Err(StudyError::Faulty { file: settings.file.clone(), problem });
-                    };
-                    prompts = prompts.with(id, crate::prompt::Template::new(text.as_str()));
-                }
-                Ok(Some(prompts))
+                self.prompts_by_name(cell, settings, &tuned.prompts, experiment).map(Some)
             }
         }
+    }
+
+    /// The prompts of the experiment's agents, out of those of a file or of another experiment, which
+    /// may have more agents.
+    fn prompts_by_name(
+        &self,
+        cell: &Cell,
+        settings: &Settings,
+        texts: &BTreeMap<String, String>,
+        origin: &str,
+    ) -> Result<Prompts, StudyError> {
+        let mut prompts = Prompts::seed(&settings.graph);
+        for (id, agent) in settings.graph.agents().iter().enumerate().map(|(at, agent)| (AgentId(at), agent)) {
+            let Some(text) = texts.get(&agent.name) else {
+                let problem =
+                    format!("{origin} has no prompt for the agent `{}`, which `{}` needs", agent.name, cell.arm);
+                return Err(StudyError::Faulty { file: settings.file.clone(), problem });
+            };
+            prompts = prompts.with(id, Template::new(text.as_str()));
+        }
+        Ok(prompts)
     }
 
     /// The record of a run that another one needs.
@@ -372,11 +386,16 @@ fn by_models(runs: Vec<Prepared>) -> Vec<Vec<Prepared>> {
     groups.into_iter().map(|(_, group)| group).collect()
 }
 
-/// The most calls of a run, with both evaluations.
-fn planned_calls(settings: &Settings) -> u64 {
+/// The most calls of a run, with both evaluations. A run with the budget of another takes about what
+/// that one takes.
+fn planned_calls(Prepared { cell, settings, .. }: &Prepared) -> u64 {
     let sizes = (settings.pool.len(), settings.train.as_ref().map_or(0, Vec::len));
     let method = &settings.method;
-    let plan = crate::method::plan(method.kind, &method.options, &settings.graph, &settings.options, sizes);
+    let kind = match cell.source {
+        Source::Method { budget_of: Some(of), .. } => of,
+        _ => method.kind,
+    };
+    let plan = crate::method::plan(kind, &method.options, &settings.graph, &settings.options, sizes);
     let evaluation = (2 * settings.test.as_ref().map_or(0, Vec::len) * settings.graph.agents().len()) as u64;
     let search = plan.worker.calls.saturating_add(plan.optimizer.calls).saturating_add(plan.judge.calls);
     search.saturating_add(evaluation)
@@ -445,8 +464,6 @@ fn right(evaluation: &Evaluation) -> String {
 }
 
 fn by_name(settings: &Settings, prompts: &Prompts) -> BTreeMap<String, String> {
-    let named = |(id, prompt): (crate::base::AgentId, &crate::prompt::Template)| {
-        (settings.graph.agent(id).name.clone(), prompt.text().to_string())
-    };
+    let named = |(id, prompt): (AgentId, &Template)| (settings.graph.agent(id).name.clone(), prompt.text().to_string());
     prompts.iter().map(named).collect()
 }
