@@ -122,10 +122,10 @@ def code(found):
 
 
 def self_test():
-    from gpu import test_goals, test_suite
+    from gpu import test_goals, test_suite, test_torch_side
 
     load = unittest.defaultTestLoader.loadTestsFromModule
-    found = unittest.TestSuite(load(module) for module in (test_goals, test_suite))
+    found = unittest.TestSuite(load(module) for module in (test_goals, test_suite, test_torch_side))
     return 0 if unittest.TextTestRunner(stream=sys.stderr).run(found).wasSuccessful() else 1
 
 

@@ -14,11 +14,12 @@ the same pairs of a gold answer and a model's output:
   upstream       the pairs in Math-Verify's own tests, where its source distribution on PyPI has
                  them. They are read, not copied; Math-Verify is Apache-2.0, Copyright Hugging Face.
 
-Every disagreement is listed in the results with the reason why ours is deliberate. Reasons are
-rules over (set, gold, output) in REASONS below; a disagreement that no rule explains is listed as
-"undecided" and makes `--check` fail. The scorers are `cargo run -p maspo-math --example decide` and
-`math_verify.verify(parse(gold), parse(output))`, with a minute for each pair, so that a loaded
-machine does not turn right answers into wrong ones.
+Every disagreement is listed in the results with the reason why ours is deliberate: that the data
+set, or a golden case, says so, or else one of benches/results/math-verify-reasons.json. One without
+a reason is listed as "undecided" and makes `--check` fail. The scorers are `cargo run -p maspo-math
+--example decide` and `math_verify.verify(parse(gold), parse(output))`, with eight seconds for each
+pair, so that a loaded machine does not turn right answers into wrong ones. Math-Verify's verdicts
+are kept under target/math-verify.
 
 Exit codes: 0 done, 1 unexplained disagreements or a scorer failed, 2 wrong usage.
 """
@@ -36,6 +37,10 @@ ROOT = pathlib.Path(__file__).resolve().parent.parent
 WORK = ROOT / "target" / "math-verify"
 TESTS = ROOT / "src" / "math" / "tests"
 RESULTS = ROOT / "benches" / "results" / "math-verify.md"
+REASONS = RESULTS.with_name("math-verify-reasons.json")
+
+# The most characters of a gold answer or an output in the table.
+LONGEST = 110
 
 # Runs inside the environment of Math-Verify: lines of pairs in, lines of verdicts out.
 WORKER = r'''
@@ -44,8 +49,8 @@ from math_verify import parse, verify
 for line in sys.stdin:
     row = json.loads(line)
     try:
-        gold, answer = (parse(row[text], parsing_timeout=60) for text in ("parsed_gold", "output"))
-        equal = bool(verify(gold, answer, timeout_seconds=60))
+        gold, answer = (parse(row[text], parsing_timeout=8) for text in ("parsed_gold", "output"))
+        equal = bool(verify(gold, answer, timeout_seconds=8))
         shown = str(answer[-1]) if answer else ""
     except Exception as error:
         equal, shown = False, f"error: {type(error).__name__}"
@@ -93,17 +98,30 @@ def golds():
     return [line for line in lines if not line.startswith("#")]
 
 
+def reordered(gold):
+    """Returns a tuple or a list of solutions in the reverse order, or None for other answers."""
+    inner = re.fullmatch(r"(?:\\left)?\(?([^()]*?),([^()]*?)(?:\\right)?\)?", gold.replace(" ", ""))
+    if inner is None or re.search(r"\d,\d{3}\b", gold) or any(part in gold for part in ("matrix", "{", "[", "]")):
+        return None
+    items = re.sub(r"[() ]", "", gold.replace("\\left", "").replace("\\right", "")).split(",")
+    joined = ",".join(reversed(items))
+    return f"({joined})" if "(" in gold else joined
+
+
 def perturbed(gold):
     """Yields wrong answers that look like the gold one."""
     for number in re.finditer(r"\d+", gold):
-        larger = str(int(number.group()) + 1)
-        yield gold[: number.start()] + larger + gold[number.end():]
+        for changed in {int(number.group()) + 1, abs(int(number.group()) - 1)}:
+            yield gold[: number.start()] + str(changed) + gold[number.end():]
+    if "(" in gold and reordered(gold):
+        yield reordered(gold)
     for sign in re.finditer(r"[+-]", gold):
         turned = {"+": "-", "-": "+"}[sign.group()]
         yield gold[: sign.start()] + turned + gold[sign.end():]
     if gold.startswith("(") and gold.endswith("]"):
-        yield "[" + gold[1:-1] + ")"
-    if gold != "0" and "text" not in gold and "matrix" not in gold:
+        for ends in ("[)", "()", "[]"):
+            yield ends[0] + gold[1:-1] + ends[1]
+    if gold != "0" and not any(part in gold for part in ("text", "matrix", "=")):
         yield f"-({gold})"
 
 
@@ -147,7 +165,7 @@ def pairs():
 
     def add(kind, gold, output, expected, parsed_gold=None):
         rows.append({"id": len(rows), "set": kind, "gold": gold, "output": output, "expected": expected,
-                     "parsed_gold": parsed_gold or f"${gold}$"})
+                     "parsed_gold": parsed_gold or f"${gold}$", "find_gold": parsed_gold is not None})
 
     for gold in golds():
         for sentence in SENTENCES:
@@ -155,12 +173,15 @@ def pairs():
         for change in NOTATION:
             if change(gold) != gold:
                 add("notation", gold, SENTENCES[0] % change(gold), True)
+        if reordered(gold) and "(" not in gold:
+            add("notation", gold, SENTENCES[0] % reordered(gold), True)
         for wrong in perturbed(gold):
             add("perturbations", gold, SENTENCES[0] % wrong, False)
     for gold, answer, equal in cases():
         add("cases", gold, SENTENCES[0] % answer.strip("$"), equal)
     for gold, output, equal in upstream():
-        # Our golds are bare answers; theirs may stand in a sentence or between dollars.
+        # Our golds are bare answers; theirs may stand in a sentence, where they are found as
+        # answers are.
         add("upstream", gold, output, equal, gold)
     return rows
 
@@ -181,25 +202,58 @@ def ours(rows):
     return answers(command, rows, cwd=ROOT)
 
 
-def theirs(rows):
-    return answers([str(python()), "-c", WORKER], rows)
+def theirs(rows, version):
+    """Returns Math-Verify's verdicts. They are kept in a file, so that a run that was cut off goes on."""
+    path = WORK / f"verdicts-{version}.jsonl"
+    known = {}
+    if path.exists():
+        for line in path.read_text(encoding="utf-8").splitlines():
+            row = json.loads(line)
+            known[row["parsed_gold"], row["output"]] = row
+    fresh = list({(row["parsed_gold"], row["output"]): row for row in rows}.items())
+    fresh = [row for key, row in fresh if key not in known]
+    if fresh:
+        command = [str(python()), "-c", WORKER]
+        given = WORK / "given.jsonl"
+        given.write_text(lines(fresh), encoding="utf-8")
+        with (
+            path.open("a", encoding="utf-8") as kept,
+            given.open(encoding="utf-8") as pairs_given,
+            subprocess.Popen(command, stdin=pairs_given, stdout=subprocess.PIPE, text=True) as worker,
+        ):
+            for row, line in zip(fresh, worker.stdout, strict=False):
+                verdict = json.loads(line) | {"parsed_gold": row["parsed_gold"], "output": row["output"]}
+                known[row["parsed_gold"], row["output"]] = verdict
+                kept.write(json.dumps(verdict) + "\n")
+                kept.flush()
+        if worker.returncode != 0:
+            sys.exit(f"Math-Verify failed with exit code {worker.returncode}")
+    return {row["id"]: known[row["parsed_gold"], row["output"]] for row in rows}
+
+
+def shown(text):
+    """Returns a text on one line, and of a long one its end, where the answer is."""
+    text = " ".join(str(text).split())
+    return text if len(text) <= LONGEST else "… " + text[2 - LONGEST:]
 
 
 def cell(text):
-    text = " ".join(str(text).split()).replace("|", "\\|").replace("`", "'")
+    text = shown(text).replace("|", "\\|").replace("`", "'")
     return f"`{text}`" if text else ""
 
 
 def reasons():
-    """Returns the reasons that are checked in, by set, gold and output."""
-    path = RESULTS.with_name("math-verify-reasons.json")
-    if not path.exists():
+    """Returns the reasons that are checked in, by gold and output as they are shown."""
+    if not REASONS.exists():
         return {}
-    return {(row["set"], row["gold"], row["output"]): row["reason"] for row in json.loads(path.read_text())}
+    known = {}
+    for entry in json.loads(REASONS.read_text(encoding="utf-8")):
+        known |= {(gold, output): entry["reason"] for gold, output in entry["pairs"]}
+    return known
 
 
 def reason(row, own, known):
-    found = known.get((row["set"], row["gold"], row["output"]))
+    found = known.get((shown(row["gold"]), shown(row["output"])))
     if found:
         return found
     # What the golden cases and the data set itself say is right needs no other argument.
@@ -213,7 +267,7 @@ def main():
     parser.add_argument("--check", action="store_true", help="compare with the results that are there")
     options = parser.parse_args()
     version, rows, known = install(), pairs(), reasons()
-    own, other = ours(rows), theirs(rows)
+    own, other = ours(rows), theirs(rows, version)
     table, counts = [], {}
     for row in rows:
         mine, their = own[row["id"]], other.get(row["id"], {"equal": False, "answer": "error: no verdict"})

@@ -15,7 +15,16 @@ if [ -z "$nvcc" ] || ! "$nvcc" --version >/dev/null 2>&1; then
     exit 2
 fi
 
-MASPO_CUDA_ARCHITECTURES=90 cargo build --release --features cuda
+# What is checked is that all of it compiles, links and starts, so our own crates are not optimized.
+export MASPO_CUDA_ARCHITECTURES=90
+unoptimized() {
+    command=$1
+    shift
+    cargo "$command" --release --features cuda \
+        --config 'profile.release.package.maspo.opt-level=0' \
+        --config 'profile.release.package.maspo-engine.opt-level=0' "$@"
+}
+unoptimized build
 program=${CARGO_TARGET_DIR:-target}/release/maspo
 if ldd "$program" | grep -E 'cuda|cublas|nvidia|not found'; then
     echo 'error: the program needs these to start' >&2
@@ -31,5 +40,5 @@ sys.exit(0 if doctor["cuda_architectures"] == "90" else 1)'
 # The kernels that nvcc compiled pack weights as the emulated ones do, and cuBLAS reports what is
 # missing without a device. (The tests of the whole workspace, so that no crate is built again with
 # the features that the engine alone would have.)
-MASPO_CUDA_ARCHITECTURES=90 cargo test --release --features cuda --lib -- \
+unoptimized test --lib -- \
     kernels::gpu::cuda::tests::own executor::gpu::cublas

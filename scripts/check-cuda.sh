@@ -2,9 +2,10 @@
 # Compiles every kernels/cuda/*.cu with the real nvcc for all architectures of a release, without a
 # GPU, and prints what each kernel takes of a multiprocessor. Spilled registers are an error.
 #
-#   scripts/check-cuda.sh [ARCH ...]
+#   scripts/check-cuda.sh [--few | ARCH ...]
 #
 # The default is sm_80 sm_86 sm_89 sm_90a, sm_100 and sm_120 if nvcc knows them, compute_80 (PTX).
+# --few leaves out what lies between: sm_80, sm_90a and the newest.
 #
 # Exit: 0 all compile and nothing spills, 1 not so, 2 there is no nvcc.
 set -eu
@@ -19,6 +20,11 @@ if [ -z "$nvcc" ] || ! "$nvcc" --version >/dev/null 2>&1; then
     exit 2
 fi
 
+few=
+if [ "${1:-}" = --few ]; then
+    few=yes
+    shift
+fi
 if [ $# -eq 0 ]; then
     known=$("$nvcc" --list-gpu-code)
     newer=
@@ -30,7 +36,7 @@ if [ $# -eq 0 ]; then
         fi
     done
     # shellcheck disable=SC2086 # the list is meant to be split
-    set -- sm_80 sm_86 sm_89 sm_90a $newer compute_80
+    if [ -n "$few" ]; then set -- sm_80 sm_90a ${newer##* }; else set -- sm_80 sm_86 sm_89 sm_90a $newer compute_80; fi
 fi
 out=$(mktemp -d)
 trap 'rm -rf "$out"' EXIT

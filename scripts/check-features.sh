@@ -26,7 +26,10 @@ done
 NVCC
 chmod +x "$fake/nvcc"
 
-for feature in cuda candle-cuda; do
+lint() {
     env -u CUDARC_CUDA_VERSION NVCC="$fake/nvcc" CUDA_COMPUTE_CAP=80 \
-        cargo clippy --release --all-targets --features $feature -- -D warnings
-done
+        cargo clippy --release --features "$@" -- -D warnings
+}
+# `candle-cuda` includes `cuda`, so the tests are checked once.
+lint candle-cuda --all-targets
+lint cuda --lib --bins

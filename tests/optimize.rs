@@ -24,7 +24,7 @@ impl Workspace {
     fn new() -> Self {
         let dir = tempfile::tempdir().unwrap();
         let test = fs::read_to_string(root().join("models/triage/test.jsonl")).unwrap();
-        let few: String = test.lines().take(16).flat_map(|line| [line, "\n"]).collect();
+        let few: String = test.lines().take(8).flat_map(|line| [line, "\n"]).collect();
         fs::write(dir.path().join("test.jsonl"), few).unwrap();
         Self { dir }
     }
@@ -33,12 +33,12 @@ impl Workspace {
         self.dir.path().join(name)
     }
 
-    /// The demonstration experiment in small: one round, one step, a batch of four.
+    /// The demonstration experiment in small: one round, one step, a batch of three.
     fn command(&self, out: &str, more: &[&str]) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_maspo"));
         command.arg("optimize").arg(root().join("configs/triage.toml")).arg("--out").arg(self.path(out));
         let test = format!("data.test.file={:?}", self.path("test.jsonl"));
-        for set in ["search.rounds=1", "search.steps=1", "search.batch=4", "search.final_check=4", &test] {
+        for set in ["search.rounds=1", "search.steps=1", "search.batch=3", "search.final_check=3", &test] {
             command.args(["--set", set]);
         }
         command.args(more).stdin(Stdio::null());
@@ -77,8 +77,8 @@ fn two_runs_agree_and_the_ledger_adds_up() {
     assert_ne!(one["result_hash"], report(&workspace.run("three", &["--json", "--seed", "2"]))["result_hash"]);
 
     assert_eq!(one["schema"], 1);
-    assert_eq!(one["seed_accuracy"]["n"], 16);
-    assert_eq!(one["optimized_accuracy"]["n"], 16);
+    assert_eq!(one["seed_accuracy"]["n"], 8);
+    assert_eq!(one["optimized_accuracy"]["n"], 8);
     let ledger = &one["ledger"];
     for role in ["worker", "optimizer", "judge"] {
         let count = |name: &str| ledger[role][name].as_u64().unwrap();
@@ -96,8 +96,10 @@ fn two_runs_agree_and_the_ledger_adds_up() {
 #[test]
 fn a_run_killed_at_twenty_points_ends_at_the_same_result() {
     let workspace = Workspace::new();
+    // Each kill costs half a run on average, so the run is as short as one with all parts can be.
+    let short = ["--json", "--set", "search.batch=2", "--set", "search.final_check=2", "--set", "data.test.limit=4"];
     let watch = Instant::now();
-    let whole = report(&workspace.run("whole", &["--json"]));
+    let whole = report(&workspace.run("whole", &short));
     let whole_ms = watch.elapsed().as_millis() as u64;
 
     let (mut kills, mut round) = (0, 0u64);
@@ -106,7 +108,7 @@ fn a_run_killed_at_twenty_points_ends_at_the_same_result() {
         // middle and late writes are hit.
         round += 1;
         let point = (round * 61_803) % 100_000;
-        let mut child = workspace.start("killed", &["--json", "--resume"]);
+        let mut child = workspace.start("killed", &[&short[..], &["--resume"]].concat());
         std::thread::sleep(Duration::from_millis(whole_ms * point / 100_000));
         if child.try_wait().unwrap().is_none() {
             child.kill().unwrap();
@@ -117,7 +119,7 @@ fn a_run_killed_at_twenty_points_ends_at_the_same_result() {
             fs::remove_dir_all(workspace.path("killed")).unwrap();
         }
     }
-    let resumed = report(&workspace.run("killed", &["--json", "--resume"]));
+    let resumed = report(&workspace.run("killed", &[&short[..], &["--resume"]].concat()));
     assert_eq!(resumed["result_hash"], whole["result_hash"]);
     assert_eq!(resumed["prompts"], whole["prompts"]);
 }
@@ -167,11 +169,18 @@ fn stop_after_the_first_step(workspace: &Workspace, args: &[&str]) -> String {
 #[cfg(unix)]
 fn ctrl_c_keeps_what_was_done_and_says_how_to_go_on() {
     let workspace = Workspace::new();
-    // Ten rounds, stopped after the first step, when some of the run is done and most of it is not.
-    let rounds = ["--json", "--set", "search.rounds=10"];
+    // Three rounds, stopped after the first step, when most of the run is not done.
+    let rounds = ["--json", "--set", "search.rounds=3"];
     let whole = report(&workspace.run("whole", &rounds));
     let said = stop_after_the_first_step(&workspace, &rounds);
     assert!(said.contains("--resume"), "{said}");
+    // Stopped again with another flag: both commands that go on with it have the flag.
+    let again = [&rounds[..], &["--resume", "--device", "cpu"]].concat();
+    let said = stop_after_the_first_step(&workspace, &again);
+    let shown = Command::new(env!("CARGO_BIN_EXE_maspo")).arg("show").arg(workspace.path("stopped")).output().unwrap();
+    let shown = String::from_utf8_lossy(&shown.stdout).into_owned();
+    let command = said.lines().last().unwrap().trim();
+    assert!(command.ends_with("--device cpu --resume") && shown.contains(command), "{said}{shown}");
 
     let unfinished = workspace.run("stopped", &rounds);
     assert_eq!(code(&unfinished), 2);
@@ -184,11 +193,11 @@ fn ctrl_c_keeps_what_was_done_and_says_how_to_go_on() {
 #[cfg(unix)]
 fn a_run_goes_on_in_the_formats_that_it_began_in() {
     let workspace = Workspace::new();
-    let began = ["--json", "--set", "search.rounds=10", "--set", "model.dtype=\"q8_0\""];
+    let began = ["--json", "--set", "search.rounds=3", "--set", "model.dtype=\"q8_0\""];
     let whole = report(&workspace.run("whole", &began));
     stop_after_the_first_step(&workspace, &began);
     // `auto` would choose the file's own format now, which gives other answers.
-    let goes_on = ["--json", "--set", "search.rounds=10", "--set", "model.dtype=\"auto\"", "--resume"];
+    let goes_on = ["--json", "--set", "search.rounds=3", "--set", "model.dtype=\"auto\"", "--resume"];
     let resumed = report(&workspace.run("stopped", &goes_on));
     assert_eq!(resumed["result_hash"], whole["result_hash"]);
     let other = report(&workspace.run("other", &goes_on));

@@ -4,7 +4,8 @@ Knows no goal.
 
 import json
 
-from gpu.process import Failed, json_objects
+from gpu import shapes
+from gpu.process import Absent, Failed, json_objects
 
 
 def decode(mode):
@@ -14,6 +15,8 @@ def decode(mode):
     def step(setting, found):
         setting.need_device()
         found["runs"] = {}
+        config = json.loads((setting.large_model() / "config.json").read_text())
+        found["operations_per_prompt_token"] = shapes.operations_per_prompt_token(config)
         bench(setting, found["runs"], setting.load["dtypes"], mode, setting.load["batches"])
 
     step.__doc__ = f"Random weights of the large shape, {mode}: every number format and batch size."
@@ -41,7 +44,29 @@ def two_layers(setting, found):
     found["ratio"] = steps_ms[1] / steps_ms[0]
 
 
+def candle(setting, found):
+    """The large shape in bf16 with ten sequences by our kernels and by candle's, in turn. Only a
+    build with the feature `candle-cuda` has candle's for a GPU."""
+    setting.need_device()
+    ours, theirs = {}, {}
+    # What may be missing comes first: nothing is measured in vain.
+    try:
+        bench(setting, theirs, ["bf16"], "candle", [10])
+    except Failed as error:
+        if "--features candle-cuda" in str(error):
+            raise Absent("this build has no candle for NVIDIA GPUs (`--features candle-cuda`)") from None
+        raise
+    bench(setting, ours, ["bf16"], "deterministic", [10])
+    for name, runs in (("ours", ours), ("peer", theirs)):
+        (figures,) = runs["bf16"]["runs"]
+        found[name] = {**figures, "device": runs["bf16"]["device"]}
+    for name, figure in (("ratio", "decode_tokens_per_s"), ("prefill_ratio", "prefill_tokens_per_s")):
+        found[name] = found["ours"][figure] / found["peer"][figure]
+
+
 RUN_FIGURES = ("prefill_tokens_per_s", "decode_tokens_per_s", "ms_per_step", "bytes_per_step", "bandwidth_fraction")
+# candle does not measure a bandwidth.
+CANDLE_FIGURES = RUN_FIGURES[:3]
 
 
 def bench(setting, found, dtypes, mode, batches, model=None, environment=None):
@@ -52,20 +77,20 @@ def bench(setting, found, dtypes, mode, batches, model=None, environment=None):
     arguments = ["--model", model or setting.large_model(), "--random-weights", "--device", setting.device]
     arguments += ["--dtype", ",".join(dtypes), "--batch", ",".join(str(batch) for batch in batches)]
     arguments += ["--prompt-tokens", load["prompt_tokens"], "--new-tokens", load["new_tokens"]]
-    arguments += ["--fast"] if mode == "fast" else []
+    arguments += {"fast": ["--fast"], "candle": ["--backend", "candle"]}.get(mode, [])
     try:
         text = setting.call("bench", *arguments, "--json", environment=environment).stdout
     except Failed as error:
-        add(setting, found, error.stdout, batches)
+        add(setting, found, error.stdout, batches, mode)
         raise
-    add(setting, found, text, batches)
+    add(setting, found, text, batches, mode)
     if list(found) != list(dtypes):
         raise Failed(
             f"number formats {', '.join(dtypes)} were asked for, the binary measured {', '.join(found) or 'none'}"
         )
 
 
-def add(setting, found, text, batches):
+def add(setting, found, text, batches, mode):
     """Checks what `maspo bench` printed, and adds it by number format."""
     for figures in json_objects(text, "bench"):
         setting.note(json.dumps(figures))
@@ -73,8 +98,10 @@ def add(setting, found, text, batches):
         measured = [run["batch"] for run in figures["runs"]]
         if measured != list(batches):
             raise Failed(f"batches {batches} were asked for, {measured} were measured")
-        for part in (figures, *figures["runs"]):
-            check_numbers(part, ("read_bandwidth_bytes_per_s",) if part is figures else RUN_FIGURES)
+        if mode != "candle":
+            check_numbers(figures, ("read_bandwidth_bytes_per_s",))
+        for run in figures["runs"]:
+            check_numbers(run, CANDLE_FIGURES if mode == "candle" else RUN_FIGURES)
         found[figures["dtype"]] = figures
 
 

@@ -21,7 +21,9 @@ def evaluate(report):
         of_bandwidth(steps, "bf16", 10, 0.80),
         of_bandwidth(steps, "bf16", 40, 0.75),
         eight_bits(steps),
+        candle(steps),
         transformers(steps),
+        prefill(steps),
         determinism(steps),
     ]
     return [judge(row, report, steps) for row in rows]
@@ -85,20 +87,50 @@ def eight_bits(steps):
     return {**row, "on_gpu": on_gpu and also, "note": "deterministic, new tokens per second"}
 
 
-def transformers(steps):
-    row = {"goal": "bf16 decode x10 over transformers (static cache, torch.compile)", "bar": 3.0, "unit": "times"}
-    step = steps.get("transformers", {})
+def over_peer(steps, name, called):
+    """The peer's half of the step `name`, and the goal of our decode speed over it at ten
+    sequences."""
+    row = {"goal": f"bf16 decode x10 over {called}", "bar": 2.0, "unit": "times"}
+    step = steps.get(name, {})
     peer, ours = step.get("peer"), step.get("ours")
     row["figure"] = step.get("ratio")
     if ours:
         doubt(row, ours)
+    row["on_gpu"] = bool(ours and peer) and all(
+        str(side.get("device", "")).startswith("cuda") for side in (ours, peer)
+    )
+    return peer, row
+
+
+def candle(steps):
+    _, row = over_peer(steps, "candle", "candle")
+    return {**row, "note": "deterministic, both in one step and of one binary"}
+
+
+def prefill(steps):
+    """Prompt tokens of ten sequences, in operations of the matrices that they pass through, over
+    the largest product of the device's own library."""
+    row = {"goal": "bf16 prefill x10: share of the measured bf16 peak", "bar": 0.4, "unit": "share", "figure": None}
+    found, on_gpu = runs(steps, "bf16", "deterministic")
+    operations = steps.get("decode-deterministic", {}).get("operations_per_prompt_token")
+    times = steps.get("kernel-times", {}).get("times", [])
+    peaks = [time["tflop_per_s"] * 1e12 for time in times if time.get("matrix") == "peak"]
+    if 10 in found and operations and peaks:
+        row["figure"] = found[10]["prefill_tokens_per_s"] * operations / peaks[-1]
+        if row["figure"] > 1:
+            row["doubt"] = "more than the peak measured beside it: one of the two is wrong"
+    note = f"deterministic; the peak is {peaks[-1] / 1e12:.0f} TFLOP/s" if peaks else "deterministic; no peak"
+    return {**row, "on_gpu": on_gpu, "note": note}
+
+
+def transformers(steps):
+    peer, row = over_peer(steps, "transformers", "transformers (static cache, torch.compile)")
     if peer and not peer.get("compiled"):
         row["doubt"] = "transformers did not compile"
-    on_gpu = bool(ours and peer) and all(str(side.get("device", "")).startswith("cuda") for side in (ours, peer))
     # Then torch.compile gives its kernels, but not the graphs that make it fast: worth knowing
     # beside a ratio.
     skipped = "; transformers without CUDA graphs" if peer and peer.get("cudagraph_skips") else ""
-    return {**row, "on_gpu": on_gpu, "note": f"deterministic, both in one step{skipped}"}
+    return {**row, "note": f"deterministic, both in one step{skipped}"}
 
 
 def determinism(steps):

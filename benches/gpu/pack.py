@@ -24,8 +24,7 @@ BENCHES = pathlib.Path(__file__).resolve().parent.parent
 SHAPE = "qwen3-8b"
 # Name in the pack → what it is, for messages.
 BINARIES = {"maspo": "the program", "maspo-tests": "the engine's tests"}
-# The cargo packages that have the program and the kernels' tests.
-PROGRAM_PACKAGE = "maspo"
+# The cargo package that has the kernels' tests.
 TEST_PACKAGE = "maspo-engine"
 KERNEL_TESTS = "kernels::gpu::cuda"
 # A whole model of them on the machine's own GPU.
@@ -143,11 +142,13 @@ def built(maspo, tests, cuda, say=print):
     for name, path in named.items():
         if path and not os.access(path, os.X_OK):
             raise InputError(f"{path}: no such program ({BINARIES[name]})")
+    # Of the whole workspace, as README and CI build it: for one package alone, cargo would build
+    # shared crates again with other features.
     features = ["--features", "cuda"] if cuda else []
     release = ["--release", *features, "--message-format=json-render-diagnostics"]
     found = {
-        "maspo": maspo or cargo(["build", "-p", PROGRAM_PACKAGE, "--bin", "maspo", *release], is_program, say),
-        "maspo-tests": tests or cargo(["test", "-p", TEST_PACKAGE, "--lib", "--no-run", *release], is_tests, say),
+        "maspo": maspo or cargo(["build", *release], is_program, say),
+        "maspo-tests": tests or cargo(["test", "--lib", "--no-run", *release], is_tests, say),
     }
     return {name: pathlib.Path(path).resolve() for name, path in found.items()}
 

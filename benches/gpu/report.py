@@ -126,7 +126,7 @@ def gist(step):
         return "; ".join(f"{dtype}{text}" for dtype, found in step["runs"].items() if (text := refused(found)))
     if kind == "parity":
         return parity_gist(step)
-    if kind in ("transformers", "vllm"):
+    if kind in ("transformers", "candle", "vllm"):
         peer, ours = step["peer"], step["ours"]
         return f"{ours['decode_tokens_per_s']:.1f} over {peer['decode_tokens_per_s']:.1f} tok/s = {step['ratio']:.2f}"
     return ""

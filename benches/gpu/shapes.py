@@ -86,6 +86,15 @@ CONTINUATION = 3
 EDGES = (1, 2, 15, 16, 17, 31, 32, 33, 63, 64, 65, 127, 128, 129, 255, 256, 257, 511, 512, 513, 640)
 
 
+def operations_per_prompt_token(config):
+    """Multiplications and additions of the matrices that a token of a prompt passes through: all
+    but the embedding and the head, whose logits only the last token needs. Attention is left
+    out."""
+    hidden, heads = config["hidden_size"], config["num_attention_heads"]
+    wide = config["head_dim"] * (2 * heads + 2 * config["num_key_value_heads"])
+    return 2 * config["num_hidden_layers"] * hidden * (wide + 3 * config["intermediate_size"])
+
+
 def parity_shapes(dry_run):
     """Name → configuration."""
     shapes = {name: {**COMMON, **shape} for name, shape in PARITY_SHAPES.items()}

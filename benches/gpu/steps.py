@@ -11,7 +11,7 @@ import shutil
 import time
 
 from gpu import shapes
-from gpu.decode import bench, decode, first_decode, two_layers, workload
+from gpu.decode import bench, candle, decode, first_decode, two_layers, workload
 from gpu.goals import MODES
 from gpu.kernels import kernel_times, kernels
 from gpu.process import Absent, Failed, json_lines, run, succeed
@@ -232,9 +232,10 @@ STEPS = {
     "bf16-x10": Step(first_decode, 1, 15, 45),
     "peer": Step(peer, 1, 20, 60),
     "parity": Step(parity, 2, 50, 100),
-    "decode-deterministic": Step(decode("deterministic"), 2, 50, 90),
-    "decode-fast": Step(decode("fast"), 2, 50, 90),
-    "transformers": Step(transformers, 2, 80, 140),
+    "decode-deterministic": Step(decode("deterministic"), 2, 45, 90),
+    "decode-fast": Step(decode("fast"), 2, 45, 90),
+    "transformers": Step(transformers, 2, 75, 140),
+    "candle": Step(candle, 2, 25, 60),
     "vllm": Step(vllm, 2, 60, 80),
     "workload": Step(workload, 3, 300, 420),
 }

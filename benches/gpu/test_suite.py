@@ -15,7 +15,7 @@ import unittest
 from unittest import mock
 
 import gpu_suite
-from gpu import decode, kernels, pack, process, report, shapes, steps, torch_side
+from gpu import decode, kernels, pack, process, report, shapes, steps
 from gpu.process import Absent, Failed, InputError
 from gpu.setting import Setting
 
@@ -28,6 +28,10 @@ def value(flag, default=None):
 head = {{"schema": 1, "command": "bench", "device": value("--device"), "dtype": value("--dtype")}}
 if "--version" in args:
     print("maspo 0.0.0-pretended")
+elif value("--backend") == "candle" and value("--device") != "cpu":
+    why = "this build has no CUDA of candle: build it with `cargo build --features candle-cuda`"
+    print("error: " + why, file=sys.stderr)
+    sys.exit(3)
 elif args[0] in {unknown!r} or any(flag in args for flag in {unknown!r}):
     print("error: unexpected argument '--device' found", file=sys.stderr)
     sys.exit(2)
@@ -173,6 +177,11 @@ class Steps(unittest.TestCase):
 
     def setting(self, unknown=("nothing",), device="cpu", dry_run=True, budget_s=None):
         return Setting(pretended(self.folder, unknown), self.no_torch, device, dry_run, self.folder, budget_s)
+
+    def test_a_build_without_candle_for_a_gpu_has_no_candle_step(self):
+        with mock.patch.object(Setting, "need_device"):
+            found = steps.take("candle", self.setting(device="cuda", dry_run=False))
+        self.assertEqual((found["status"], "candle-cuda" in found["reason"]), ("absent", True), found)
 
     def test_a_step_that_fails_stops_nothing(self):
         def broken(setting, found):
@@ -464,54 +473,11 @@ class Parity(unittest.TestCase):
             large[key] for key in ("hidden_size", "intermediate_size", "num_hidden_layers", "head_dim")
         )
         heads = 2 * size * (large["num_attention_heads"] + large["num_key_value_heads"])
-        weights = layers * hidden * (heads + 3 * inner) + 2 * large["vocab_size"] * hidden
+        matrices = layers * hidden * (heads + 3 * inner)
+        self.assertEqual(shapes.operations_per_prompt_token(large), 2 * matrices)
+        weights = matrices + 2 * large["vocab_size"] * hidden
         self.assertAlmostEqual(weights / 1e9, 8.19, places=2)
         self.assertEqual(2 * 2 * layers * large["num_key_value_heads"] * size, 147_456)
-
-
-class Transformers(unittest.TestCase):
-    """Versions of transformers that differ in what they take; none is here."""
-
-    @staticmethod
-    def model(knows, refuses):
-        class Model:
-            @staticmethod
-            def from_pretrained(folder, attn_implementation, **named):
-                if refuses and set(named) - {knows}:
-                    raise TypeError(f"unexpected keyword argument {named}")
-                return mock.Mock(dtype=named.get(knows, "float32"))
-
-        return Model
-
-    def test_the_type_is_asked_for_by_the_name_of_the_version(self):
-        for knows in ("dtype", "torch_dtype"):
-            for refuses in (True, False):
-                found = torch_side.pretrained(self.model(knows, refuses), "folder", "bfloat16", "sdpa")
-                self.assertEqual(found.dtype, "bfloat16")
-
-    def test_a_version_that_knows_neither_name_is_unsuitable(self):
-        for refuses in (True, False):
-            with self.assertRaises(torch_side.Unsuitable):
-                torch_side.pretrained(self.model("type", refuses), "folder", "bfloat16", "sdpa")
-
-    def test_an_unsuitable_version_makes_a_step_absent_and_no_failure(self):
-        with tempfile.TemporaryDirectory() as folder:
-            text = "#!/bin/sh\necho 'ImportError: no CompileConfig' >&2\nexit 3\n"
-            python = program(folder, "old", text)
-            setting = Setting(pretended(folder), python, "cpu", True, folder)
-            setting.torch = {"transformers": "4.40.0", "torch": "2.4.0", "sees_gpu": False}
-            found = steps.take("parity", setting)
-        self.assertEqual(found["status"], "absent", found)
-        self.assertIn("4.40.0", found["reason"])
-        self.assertIn("no CompileConfig", found["reason"])
-
-    def test_a_job_that_lacks_an_import_says_so(self):
-        with (
-            mock.patch.object(torch_side, "make", side_effect=ImportError("no Qwen3")),
-            contextlib.redirect_stderr(io.StringIO()) as err,
-        ):
-            self.assertEqual(torch_side.work({"command": "make"}), torch_side.UNSUITABLE)
-        self.assertIn("no Qwen3", err.getvalue())
 
 
 class Whole(unittest.TestCase):
@@ -560,7 +526,7 @@ class Whole(unittest.TestCase):
         for part in (
             "machine,decode-deterministic",
             "decode-fast,bf16-x10,two",
-            "kernels,kernel-times,peer,parity,workload,transformers,vllm",
+            "kernels,kernel-times,peer,parity,workload,transformers,candle,vllm",
         ):
             self.assertEqual(call("--dry-run", "--out", self.out, *self.ours, "--steps", part)[0], 0)
         parts = self.written()
@@ -571,7 +537,7 @@ class Whole(unittest.TestCase):
         found = json.loads(path.read_text())
         self.assertEqual(len(found["steps"]), len(steps.STEPS))
         self.assertEqual({goal["state"] for goal in found["goals"]}, {"not measured"})
-        self.assertIsNotNone(found["goals"][4]["figure"])
+        self.assertIsNotNone(found["goals"][6]["figure"])
         self.assertIn("| q4_k | fast | 80 |", out)
 
     def test_parts_of_different_runs_are_not_mixed(self):

@@ -9,7 +9,7 @@ extern "C" size_t maspo_cuda_struct_bytes(uint32_t index) {
   const size_t sizes[] = {
       sizeof(MaspoEmbed), sizeof(MaspoAddNorm),          sizeof(MaspoRotate), sizeof(MaspoDecodeAttention),
       sizeof(MaspoTile),  sizeof(MaspoPrefillAttention), sizeof(MaspoSilu),   sizeof(MaspoArgmax),
-      sizeof(MaspoLinear)};
+      sizeof(MaspoScores), sizeof(MaspoLinear)};
   return index < sizeof(sizes) / sizeof(sizes[0]) ? sizes[index] : 0;
 }
 

@@ -5,31 +5,20 @@
 // them to end compares the parts. The result is a maximum over pairs (logit, lowest column), which
 // does not depend on any order.
 
-#include "device.h"
+#include "logits.h"
 
 namespace maspo {
 
 constexpr unsigned ARGMAX_THREADS = 256, ARGMAX_PARTS = 16;
-
-struct Best {
-  float logit;
-  unsigned column;
-};
 
 struct ArgmaxShared {
   Best best[ARGMAX_THREADS / WARP];
   unsigned flag;
 };
 
-__device__ __forceinline__ Best better(Best a, Best b) {
-  return b.logit > a.logit || (b.logit == a.logit && b.column < a.column) ? b : a;
-}
-
 // The best of the block, known to thread 0.
 static __device__ Best best_of_block(Best best, ArgmaxShared& shared) {
-  for (int lanes = 16; lanes > 0; lanes /= 2) {
-    best = better(best, {__shfl_xor_sync(FULL, best.logit, lanes), __shfl_xor_sync(FULL, best.column, lanes)});
-  }
+  best = best_of_warp(best);
   if (threadIdx.x % WARP == 0) shared.best[threadIdx.x / WARP] = best;
   __syncthreads();
   if (threadIdx.x == 0) {
@@ -66,13 +55,16 @@ static __global__ void __launch_bounds__(ARGMAX_THREADS) argmax_kernel(MaspoArgm
   best = best_of_block(best, shared);
   if (threadIdx.x == 0) parts[part] = best;
   if (!last_of(a.counters + row, ARGMAX_PARTS, &shared.flag)) return;
+  if (threadIdx.x >= WARP) return;
+  // One lane a part, so that all are loaded at once. A part without a logit above minus infinity
+  // has column 0, as the answer has if no part has one.
+  best = none;
+  if (threadIdx.x < ARGMAX_PARTS) {
+    float2 other = load8_written(reinterpret_cast<const float2*>(parts + threadIdx.x));
+    best = {other.x, __float_as_uint(other.y)};
+  }
+  best = best_of_warp(best);
   if (threadIdx.x == 0) {
-    best = none;
-    for (unsigned i = 0; i < ARGMAX_PARTS; i++) {
-      // Not through the read-only cache: other blocks wrote it.
-      Best other = {((volatile Best*)parts)[i].logit, ((volatile Best*)parts)[i].column};
-      if (other.logit > best.logit) best = other;
-    }
     a.tokens[row] = best.column;
     if (a.largest) a.largest[row] = best.logit;
   }

@@ -122,8 +122,10 @@ struct Q4Bricks {
   // again.
   static __device__ __forceinline__ void fragments(const unsigned char* brick, unsigned c, unsigned lane,
                                                    unsigned (&a)[2][4]) {
-    const unsigned* words = reinterpret_cast<const unsigned*>(brick + c / 2 * 512 + lane * 16) + c % 2;
-    unsigned upper = words[0], lower = words[2];
+    // All 16 bytes of the lane, of which this c takes half: lanes that read four bytes each at this
+    // distance would meet in the same banks, four at a time.
+    uint4 words = *reinterpret_cast<const uint4*>(brick + c / 2 * 512 + lane * 16);
+    unsigned upper = c % 2 ? words.y : words.x, lower = c % 2 ? words.w : words.z;
     a[0][0] = and_or(upper, 0x000f000fu, MAGIC), a[0][1] = and_or(lower, 0x000f000fu, MAGIC);
     a[0][2] = and_or(upper >> 4, 0x000f000fu, MAGIC), a[0][3] = and_or(lower >> 4, 0x000f000fu, MAGIC);
     a[1][0] = and_or(upper >> 8, 0x000f000fu, MAGIC), a[1][1] = and_or(lower >> 8, 0x000f000fu, MAGIC);

@@ -18,9 +18,11 @@
 // of B and D, the order of the inputs is fixed by the matrix and by `splits`, and the parts are
 // added in the order of splits by the block that ends last.
 //
-// Launch: [outputs / 128, splits, rows / (8 RT)] blocks of 128 threads, RT = 1, 2, 3, 5 or 10 tiles
-// of 8 rows. Shared memory: 68 to 97 KB, with RT = 10 up to 124; where the device has less than
-// that, it is two passes of RT = 5.
+// Launch: [rows / (8 RT), outputs / 128, splits] blocks of 128 threads, RT = 1, 2, 3, 5 or 10 tiles
+// of 8 rows. Blocks start in the order of x, so the row tiles that read the same weights run
+// together: with many rows (prefill) the weights come from memory once and from the L2 after that.
+// Shared memory: 68 to 97 KB, with RT = 10 up to 124; where the device has less than that, it is
+// two passes of RT = 5.
 
 #include "bricks.h"
 
@@ -28,6 +30,9 @@ namespace maspo {
 
 constexpr unsigned LINEAR_WARPS = 4, WARP_TILES = 2, BLOCK_TILES = LINEAR_WARPS * WARP_TILES,
                    LINEAR_THREADS = LINEAR_WARPS * WARP;
+
+// Loads of 16 bytes that a thread of the last block has under way while it adds the splits.
+constexpr unsigned LOADS_UNDER_WAY = 16;
 
 template <typename Bricks, unsigned RT>
 struct LinearShape {
@@ -218,12 +223,12 @@ static __global__ void __launch_bounds__(LINEAR_THREADS, 2) linear_kernel(const 
   constexpr unsigned STAGES = Shape::STAGES;
   auto* shared = shared_memory<unsigned char>();
   unsigned lane = threadIdx.x % WARP, warp = threadIdx.x / WARP;
-  unsigned first_row = blockIdx.z * Shape::ROWS, bricks = ceil_div(a.inputs, Bricks::K);
+  unsigned first_row = blockIdx.x * Shape::ROWS, bricks = ceil_div(a.inputs, Bricks::K);
   LinearBlock<Bricks, RT> block{
       a,      shared,    reinterpret_cast<float2*>(shared + STAGES * Shape::STAGE_BYTES + warp * Shape::FACTOR_BYTES),
-      lane,   warp,      blockIdx.x * BLOCK_TILES + warp * WARP_TILES,
+      lane,   warp,      blockIdx.y * BLOCK_TILES + warp * WARP_TILES,
       bricks, first_row, min(a.rows - first_row, Shape::ROWS)};
-  unsigned split = blockIdx.y, splits = gridDim.y;
+  unsigned split = blockIdx.z, splits = gridDim.z;
   unsigned from = bricks * split / splits, to = bricks * (split + 1) / splits;
 
   float sum[WARP_TILES][RT][4] = {};
@@ -256,7 +261,7 @@ static __global__ void __launch_bounds__(LINEAR_THREADS, 2) linear_kernel(const 
     // [row tile of blocks][output tile of blocks][split][part][thread], so that everything is 16
     // bytes a lane, side by side.
     constexpr unsigned PARTS = WARP_TILES * RT;
-    size_t place = size_t(blockIdx.z) * gridDim.x + blockIdx.x;
+    size_t place = size_t(blockIdx.x) * gridDim.y + blockIdx.y;
     auto* parts = static_cast<float4*>(a.workspace) + place * splits * PARTS * LINEAR_THREADS + threadIdx.x;
 #pragma unroll
     for (unsigned i = 0; i < PARTS; i++) {
@@ -269,9 +274,29 @@ static __global__ void __launch_bounds__(LINEAR_THREADS, 2) linear_kernel(const 
     for (unsigned i = 0; i < PARTS; i++) {
       float(&p)[4] = sum[i / RT][i % RT];
       p[0] = p[1] = p[2] = p[3] = 0;
-      for (unsigned s = 0; s < splits; s++) {
-        float4 more = load16_written(&parts[(size_t(s) * PARTS + i) * LINEAR_THREADS]);
-        p[0] += more.x, p[1] += more.y, p[2] += more.z, p[3] += more.w;
+    }
+    // All parts of as many splits as LOADS_UNDER_WAY allows are loaded before the first of them is
+    // added. A split that is not there adds +0, which changes no sum, since none is ever -0.
+    constexpr unsigned AT_ONCE = PARTS < LOADS_UNDER_WAY ? LOADS_UNDER_WAY / PARTS : 1;
+    for (unsigned first = 0; first < splits; first += AT_ONCE) {
+      float4 more[AT_ONCE][PARTS];
+#pragma unroll
+      for (unsigned j = 0; j < AT_ONCE; j++) {
+#pragma unroll
+        for (unsigned i = 0; i < PARTS; i++) {
+          more[j][i] = make_float4(0, 0, 0, 0);
+          if (first + j < splits) {
+            more[j][i] = load16_written(&parts[(size_t(first + j) * PARTS + i) * LINEAR_THREADS]);
+          }
+        }
+      }
+#pragma unroll
+      for (unsigned j = 0; j < AT_ONCE; j++) {
+#pragma unroll
+        for (unsigned i = 0; i < PARTS; i++) {
+          float(&p)[4] = sum[i / RT][i % RT];
+          p[0] += more[j][i].x, p[1] += more[j][i].y, p[2] += more[j][i].z, p[3] += more[j][i].w;
+        }
       }
     }
   }
@@ -281,7 +306,7 @@ static __global__ void __launch_bounds__(LINEAR_THREADS, 2) linear_kernel(const 
 template <typename Bricks, unsigned RT>
 static int launch_linear(const MaspoLinear& a, void* stream) {
   using Shape = LinearShape<Bricks, RT>;
-  dim3 blocks(ceil_div(a.outputs, BLOCK_TILES * TILE), a.splits, ceil_div(a.rows, Shape::ROWS));
+  dim3 blocks(ceil_div(a.rows, Shape::ROWS), ceil_div(a.outputs, BLOCK_TILES * TILE), a.splits);
   return launch(linear_kernel<Bricks, RT>, blocks, dim3(LINEAR_THREADS), Shape::SHARED_BYTES, stream, a);
 }
 
@@ -305,7 +330,8 @@ static unsigned brick_inputs(uint32_t format) {
 using namespace maspo;
 
 extern "C" int maspo_cuda_linear(const MaspoLinear* a, void* stream) {
-  if (a->inputs == 0 || a->inputs % 8 != 0 || a->outputs == 0 || a->x_stride % 8 != 0 || a->rows > 65535 * 8)
+  if (a->inputs == 0 || a->inputs % 8 != 0 || a->outputs == 0 || a->x_stride % 8 != 0 || a->rows > 65535 * 8 ||
+      a->outputs > 65535 * BLOCK_TILES * TILE)
     return MASPO_BAD_SHAPE;
   if (a->epilogue > MASPO_GATED) return MASPO_BAD_ENUM;
   if (a->epilogue == MASPO_GATED && (a->outputs % 2 != 0 || a->bias)) return MASPO_BAD_SHAPE;

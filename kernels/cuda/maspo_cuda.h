@@ -25,7 +25,7 @@ extern "C" {
 #endif
 
 /* Raised whenever a struct, an enum or a packed layout below changes. */
-#define MASPO_CUDA_ABI 1
+#define MASPO_CUDA_ABI 2
 uint32_t maspo_cuda_abi(void);
 /* The sizes of the argument structs in the order of their declaration, to compare with the
    caller's; 0 behind the last. */
@@ -167,6 +167,32 @@ typedef struct MaspoArgmax {
 } MaspoArgmax;
 int maspo_cuda_argmax(const MaspoArgmax*, void* stream);
 size_t maspo_cuda_argmax_workspace_bytes(uint32_t rows);
+
+/* The most of the largest logits that may be asked for. */
+#define MASPO_MOST_TOP 64
+/* The column of what is not there: fewer logits than `top` are above -infinity. */
+#define MASPO_NO_COLUMN 0xffffffffu
+
+/* Of each row that is asked about: its largest logit and the sum of e^(logit - largest), the logits
+   of the columns that are picked, and the `top` largest logits with their columns, the largest
+   first and of equals the lowest column first. NaN is never among the largest; it makes the sum
+   NaN. All pointers but `workspace` are aligned to 4 bytes. */
+typedef struct MaspoScores {
+  const float* logits;       /* [.., v] */
+  const uint32_t* rows;      /* [asked]: rows of the logits */
+  const uint32_t* pick_ends; /* [asked]: where the picks of each end; they begin where those before it end */
+  const uint32_t* picks;     /* columns, those of all rows one behind the other */
+  float* sums;               /* [asked, 2]: the largest logit, the sum */
+  float* picked;             /* the logits of `picks` */
+  uint32_t* top_columns;     /* [asked, top] */
+  float* top_logits;         /* [asked, top] */
+  void* workspace;           /* maspo_cuda_scores_workspace_bytes */
+  uint32_t* counters;        /* [asked] */
+  uint32_t asked, top;       /* top: at most MASPO_MOST_TOP, or 0 */
+  uint32_t vocabulary;
+} MaspoScores;
+int maspo_cuda_scores(const MaspoScores*, void* stream);
+size_t maspo_cuda_scores_workspace_bytes(uint32_t asked, uint32_t top);
 
 /* What becomes of x W^T (+ bias). */
 enum MaspoEpilogue {

@@ -4,19 +4,9 @@
 // Launch: a threadgroup of 512 threads a row; its memory has one pair a simdgroup. The result is a
 // maximum over pairs (logit, lowest column), which does not depend on any order.
 
-#include "device.h"
+#include "logits.h"
 
 constant constexpr uint ARGMAX_THREADS = 512;
-
-struct Best {
-  float logit;
-  uint column;
-};
-
-inline Best better(Best a, Best b) {
-  if (b.logit > a.logit || (b.logit == a.logit && b.column < a.column)) return b;
-  return a;
-}
 
 [[kernel, max_total_threads_per_threadgroup(ARGMAX_THREADS)]] void maspo_argmax(
     constant MaspoArgmax& a [[buffer(0)]], threadgroup Best* of_simds MASPO_SHARED,
@@ -31,10 +21,7 @@ inline Best better(Best a, Best b) {
     float logit = logits[column];
     if (logit > best.logit) best = {logit, column};
   }
-  for (ushort lanes = SIMD / 2; lanes > 0; lanes /= 2) {
-    Best other = {simd_shuffle_xor(best.logit, lanes), simd_shuffle_xor(best.column, lanes)};
-    best = better(best, other);
-  }
+  best = best_of_simd(best);
   if (lane == 0) of_simds[simd] = best;
   WAIT_FOR_ALL();
   if (simd > 0 || lane > 0) return;

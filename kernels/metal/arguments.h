@@ -95,6 +95,24 @@ struct MaspoArgmax {
   uint rows, vocabulary;
 };
 
+// The column of what is not there.
+constant constexpr uint MASPO_NO_COLUMN = 0xffffffffu;
+
+struct MaspoScores {
+  device const float* logits;
+  device const uint* rows;
+  device const uint* pick_ends;
+  device const uint* picks;
+  device float* sums;
+  device float* picked;
+  device uint* top_columns;
+  device float* top_logits;
+  device uchar* workspace;
+  device uint* counters;
+  uint asked, top;
+  uint vocabulary;
+};
+
 struct MaspoLinear {
   device const ushort* x;
   device const uchar* weights;
@@ -119,4 +137,5 @@ static_assert(sizeof(MaspoDecodeAttention) == 104, "the size of the caller's str
 static_assert(sizeof(MaspoTile) == 16, "the size of the caller's struct");
 static_assert(sizeof(MaspoPrefillAttention) == 72, "the size of the caller's struct");
 static_assert(sizeof(MaspoArgmax) == 48, "the size of the caller's struct");
+static_assert(sizeof(MaspoScores) == 96, "the size of the caller's struct");
 static_assert(sizeof(MaspoLinear) == 96, "the size of the caller's struct");

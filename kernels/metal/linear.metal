@@ -12,8 +12,8 @@
 // as the small integers that they are. The result of a row does not depend on the others or on how
 // many there are: its sums are its own, and their order is that of the inputs.
 //
-// Launch: [outputs / 32, rows / ROWS] threadgroups of 256 threads. inputs, x_stride: multiples of
-// 8. Threadgroup memory: ROWS KB.
+// Launch: [rows / ROWS, outputs / 32] threadgroups of 256 threads, so that those of the same
+// weights run together. inputs, x_stride: multiples of 8. Threadgroup memory: ROWS KB.
 
 #include "weights.h"
 
@@ -47,7 +47,7 @@ inline void store_product(constant MaspoLinear& a, uint row, uint output, float 
 
 template <typename Rows, uint ROWS>
 inline void linear_rows(constant MaspoLinear& a, threadgroup float* staged, uint3 group, uint simd, uint lane) {
-  uint first_output = (group.x * LINEAR_SIMDS + simd) * LINEAR_OUTPUTS, first_row = group.y * ROWS;
+  uint first_output = (group.y * LINEAR_SIMDS + simd) * LINEAR_OUTPUTS, first_row = group.x * ROWS;
   size_t row_bytes = Rows::row_bytes(a.inputs);
   float sum[LINEAR_OUTPUTS][ROWS];
   for (uint r = 0; r < LINEAR_OUTPUTS; r++) {

@@ -19,6 +19,8 @@ pub enum Stage {
     Sampling,
     /// The draws of a method other than MASPO.
     Method,
+    /// One of several samples of every labelled case.
+    Sample,
     /// Bootstrap resampling.
     Bootstrap,
     /// Synthetic data.
@@ -36,6 +38,7 @@ impl AsRef<str> for Stage {
             Self::Coin => "coin",
             Self::Sampling => "sampling",
             Self::Method => "method",
+            Self::Sample => "sample",
             Self::Bootstrap => "bootstrap",
             Self::Data => "data",
         }

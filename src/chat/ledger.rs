@@ -149,6 +149,7 @@ impl Drop for OpenCall<'_> {
 
 /// A model in one role of a run: it counts every call in the [`Ledger`], and starts none after a
 /// cancellation, nor one that the [`Budget`] refuses.
+#[derive(Clone)]
 pub struct Metered {
     model: Arc<dyn ChatModel>,
     role: ModelRole,

@@ -3,11 +3,15 @@
 use super::choice::Split;
 use super::output::{print, print_json};
 use super::progress::Progress;
-use super::settings::{ExperimentArgs, accuracy_line, bill_line, chat_error, labelled, prompts};
+use super::settings::{
+    ExperimentArgs, accuracy_line, bill_line, chat_error, check_scorer, estimate_line, labelled, prompts,
+};
 use super::{CliError, Exit};
-use crate::config::ModelCheck;
-use crate::run::LabelledRun;
-use serde_json::json;
+use crate::chat::{Decoding, ModelRole};
+use crate::config::{ModelCheck, Settings};
+use crate::eval::{SampleOptions, Samples};
+use crate::run::{LabelledRun, scored_by};
+use serde_json::{Value, json};
 
 /// Score prompts on labelled cases.
 #[derive(clap::Args, Debug)]
@@ -25,32 +29,94 @@ pub(super) struct Args {
 pub(super) fn run(args: Args) -> Result<Exit, CliError> {
     let settings = args.experiment.load(ModelCheck::Files)?;
     let labelled = labelled(&settings, args.split.name())?;
+    check_scorer(labelled.1)?;
     let prompts = prompts(&settings, args.prompts.as_deref())?;
     let run = LabelledRun::open(&settings, labelled, &mut Progress::new()?)?;
-    let evaluation = run.score(&prompts).map_err(chat_error)?;
+    let (evaluation, samples) = match &settings.samples {
+        None => (run.score(&prompts).map_err(chat_error)?, None),
+        Some(options) => {
+            let (first, samples) = run.score_samples(&prompts, options).map_err(chat_error)?;
+            (first, Some((samples, decoding(&settings, options))))
+        }
+    };
 
     let file = args.prompts.map_or("seed".to_string(), |file| file.display().to_string());
-    let (identity, bill) = (run.identity(), run.bill());
+    let (identity, bill, scored_by) = (run.identity(), run.bill(), scored_by(labelled.1));
     if args.experiment.json {
-        print_json(&json!({
+        let mut report = json!({
             "schema": 1,
             "command": "eval",
             "name": settings.name,
             "split": args.split.name(),
             "prompts": file,
             "model": identity,
+            "scorer": scored_by.scorer,
+            "scorer_version": scored_by.scorer_version,
+            "convention": scored_by.convention,
             "accuracy": evaluation.accuracy,
             "items": evaluation.items,
             "ledger": {"worker": bill},
-        }))?;
+        });
+        if let Some((samples, decoding)) = samples {
+            report["samples"] = samples_json(&samples, &decoding);
+        }
+        print_json(&report)?;
     } else {
-        let head = format!("{}: `{}` cases with prompts {file}", settings.name, args.split.name());
-        print(format_args!(
-            "{head} on {}\naccuracy   {}\nworker     {}\n",
-            identity.name,
-            accuracy_line(&evaluation.accuracy),
-            bill_line(&bill)
-        ))?;
+        let mut text = format!("{}: `{}` cases with prompts {file}", settings.name, args.split.name());
+        text += &format!(" on {}\naccuracy   {}", identity.name, accuracy_line(&evaluation.accuracy));
+        match samples {
+            None => text.push('\n'),
+            Some((samples, decoding)) => text += &samples_text(&samples, &decoding),
+        }
+        text += &format!("scorer     {}\nworker     {}\n", scored_by.text(11), bill_line(&bill));
+        print(text)?;
     }
     Ok(Exit::Ok)
+}
+
+/// Returns how samples are decoded.
+fn decoding(settings: &Settings, options: &SampleOptions) -> Decoding {
+    options.decoding(settings.model(ModelRole::Worker).decoding)
+}
+
+/// Returns how the samples were drawn, their estimates, and the samples of every case.
+fn samples_json(samples: &Samples, decoding: &Decoding) -> Value {
+    json!({
+        "samples": samples.samples,
+        "temperature": decoding.temperature,
+        "top_p": decoding.top_p,
+        "top_k": decoding.top_k,
+        "pass_at": samples.pass_at,
+        "majority": samples.majority,
+        "items": samples.items,
+    })
+}
+
+/// Returns the lines of the estimates, after that of the accuracy.
+fn samples_text(samples: &Samples, decoding: &Decoding) -> String {
+    let n = samples.items.len();
+    let mut text = ", the first sample of each case\n".to_string();
+    for pass in &samples.pass_at {
+        text += &format!("{:<11}{}\n", format!("pass@{}", pass.k), estimate_line(pass.value, n, pass.ci95));
+    }
+    match &samples.majority {
+        Some(majority) => {
+            let none = match majority.unparsable {
+                0 => String::new(),
+                cases => format!(", {cases} without an answer"),
+            };
+            let line = estimate_line(majority.accuracy, n, majority.ci95);
+            text += &format!("{:<11}{line}{none}\n", format!("majority@{}", majority.k));
+        }
+        None => text += "majority   none: programs cannot be compared\n",
+    }
+    text += &format!("samples    {} of each case at temperature ", samples.samples);
+    text += &decoding.temperature.map_or_else(String::new, |temperature| temperature.to_string());
+    if let Some(top_p) = decoding.top_p {
+        text += &format!(", top_p {top_p}");
+    }
+    if let Some(top_k) = decoding.top_k {
+        text += &format!(", top_k {top_k}");
+    }
+    text + "\n"
 }

@@ -1,8 +1,9 @@
 //! `maspo grade`: Score outputs that are at hand, with the scorers that experiments use.
 
 use super::jsonl::{Input, Output, parse};
+use super::settings::check_scorer;
 use super::{CliError, Exit};
-use crate::task::{CodeJudge, Convention, Outcome, Pattern, Scored, Scorer, Tests, Tolerance, letter_of_option};
+use crate::task::{Convention, Outcome, Pattern, Scored, Scorer, Tests, Tolerance, letter_of_option};
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
 use std::path::PathBuf;
@@ -105,9 +106,7 @@ pub(super) fn run(args: Args) -> Result<Exit, CliError> {
         }
         return Err(CliError::bad_inputs(faults));
     }
-    if let Scorer::Code { unsafe_exec: true } = scorer {
-        warn_of_missing()?;
-    }
+    check_scorer(&scorer)?;
     let pairs: Vec<_> = rows.iter().map(|row| (row.output.as_str(), row.gold.as_str())).collect();
     let mut scored = scorer.score_all(&pairs).map_err(|error| CliError::new(Exit::Environment, error))?;
     if scorer == Scorer::Letter {
@@ -146,12 +145,12 @@ fn row(scorer: &Scorer, line: &str) -> Result<Row, String> {
     }
     let is_code = matches!(scorer, Scorer::Code { .. });
     let gold = match (is_code, gold, tests) {
-        (true, None, Some(tests)) => {
+        (true, None, Some(tests)) if tests.iter().any(|test| !test.trim().is_empty()) => {
             let tests = Tests { tests, imports: imports.unwrap_or_default(), entry_point };
             serde_json::to_string(&tests).expect("tests are plain data")
         }
         (true, Some(_), _) => return Err("`gold` is not for code, which is judged by `tests`".to_string()),
-        (true, None, None) => return Err("`tests` is missing: code is judged by them".to_string()),
+        (true, None, _) => return Err("`tests` is missing: code is judged by them".to_string()),
         (false, Some(Value::String(gold)), None) => gold,
         (false, Some(Value::Number(gold)), None) => gold.to_string(),
         (false, Some(Value::Bool(gold)), None) => gold.to_string(),
@@ -165,16 +164,6 @@ fn row(scorer: &Scorer, line: &str) -> Result<Row, String> {
         return Err("`options` is for `--scorer letter`".to_string());
     }
     Ok(Row { id, output, gold, options })
-}
-
-/// Says aloud what does not confine the programs.
-fn warn_of_missing() -> Result<(), CliError> {
-    let judge = CodeJudge::new(true).map_err(|error| CliError::new(Exit::Environment, error))?;
-    if !judge.missing().is_empty() {
-        let missing = judge.missing().join("; ");
-        super::output::print_message(format_args!("warning: model-written programs are not confined: {missing}"));
-    }
-    Ok(())
 }
 
 /// Takes an option's own text for its letter, where no letter was found.
@@ -194,7 +183,10 @@ fn write(output: &mut Output, convention: &Convention, rows: &[Row], scored: &[S
     let head = json!({ "schema": 1, "command": "grade", "scorer": convention.scorer });
     output.begin_list(&head.as_object().cloned().unwrap_or_default(), "rows")?;
     for (at, (row, scored)) in rows.iter().zip(scored).enumerate() {
-        let line = json!({ "id": row.id, "outcome": scored.outcome, "answer": scored.answer });
+        let mut line = json!({ "id": row.id, "outcome": scored.outcome, "answer": scored.answer });
+        if let Some(detail) = &scored.detail {
+            line["detail"] = json!(detail);
+        }
         output.answer(&line, at == 0)?;
     }
     let count = |outcome| scored.iter().filter(|scored| scored.outcome == outcome).count();

@@ -18,18 +18,23 @@ pub(super) struct Loading {
     /// The number of tenths that were reported.
     tenths: u64,
     resolved: Option<ResolvedDtype>,
+    /// Whether a note said what the weights are kept in.
+    repacked: bool,
 }
 
 impl Loading {
     /// Creates the progress of the model `name`.
     pub(super) fn new(name: String) -> Self {
-        Self { name, worth_showing: WORTH_SHOWING, bar: None, tenths: 0, resolved: None }
+        Self { name, worth_showing: WORTH_SHOWING, bar: None, tenths: 0, resolved: None, repacked: false }
     }
 
     /// Shows the progress.
     pub(super) fn show(&mut self, progress: LoadProgress) {
         match progress {
-            LoadProgress::Noticed(notice) => output::print_message(notice_text(&self.name, &notice)),
+            LoadProgress::Noticed(notice) => {
+                self.repacked |= matches!(notice, LoadNotice::Repacked { .. });
+                output::print_message(notice_text(&self.name, &notice));
+            }
             LoadProgress::Resolved(resolved) => {
                 if let Some(warning) = warning(&self.name, resolved) {
                     output::print_message(warning);
@@ -47,6 +52,9 @@ impl Loading {
 
     /// Reports what `auto` became, when the model is loaded.
     pub(super) fn finish(self) {
+        if self.repacked {
+            return;
+        }
         if let Some(line) = self.resolved.and_then(resolution) {
             output::print_message(line);
         }
@@ -92,13 +100,15 @@ fn notice_text(name: &str, notice: &LoadNotice) -> String {
             "warning: {name}: the LoRA adapter beside the weights ({file}) is not applied; merge it into the \
              model to use it"
         ),
-        LoadNotice::Repacked { formats, memory_bytes } => {
+        LoadNotice::Repacked { formats, kept, memory_bytes } => {
             let names: Vec<&str> = formats.iter().map(|(format, _)| *format).collect();
+            let kept: Vec<&str> = kept.iter().map(|format| format.name()).collect();
             let stored = size(formats.iter().map(|(_, bytes)| bytes).sum());
             format!(
-                "note: {name}: no kernel reads {}: those weights ({stored} in the file) are kept as q8_0; all weights \
-                 take {}",
+                "note: {name}: no kernel reads {}: those weights ({stored} in the file) are kept as {}, all others as \
+                 in the file; all weights take {}",
                 names.join(", "),
+                kept.join(" and "),
                 size(*memory_bytes)
             )
         }

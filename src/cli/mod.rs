@@ -5,6 +5,7 @@
 mod bench;
 mod choice;
 mod compare;
+mod data;
 mod device;
 mod doctor;
 mod engine_option;
@@ -50,6 +51,7 @@ enum Command {
     Compare(compare::Args),
     Validate(validate::Args),
     Plan(plan::Args),
+    Data(data::Args),
     Show(show::Args),
     Study(study::Args),
     Generate(generate::Args),
@@ -77,6 +79,7 @@ pub fn main() -> ExitCode {
         Command::Compare(args) => compare::run(args),
         Command::Validate(args) => validate::run(args),
         Command::Plan(args) => plan::run(args),
+        Command::Data(args) => data::run(args),
         Command::Show(args) => show::run(args),
         Command::Study(args) => study::run(args),
         Command::Generate(args) => generate::run(args),

@@ -2,7 +2,7 @@
 
 use super::output::{colour, print, print_message};
 use super::progress::Progress;
-use super::settings::ExperimentArgs;
+use super::settings::{ExperimentArgs, check_scorer};
 use super::{CliError, Exit, lock};
 use crate::config::ModelCheck;
 use crate::journal::resume_command;
@@ -44,6 +44,9 @@ pub(super) struct Args {
 pub(super) fn run(args: Args) -> Result<Exit, CliError> {
     let mut progress = Progress::new()?;
     let settings = args.experiment.load_with(args.sets(), ModelCheck::Files)?;
+    if let (Some(_), Some(scorer)) = (&settings.test, &settings.scorer) {
+        check_scorer(scorer)?;
+    }
     let default_dir = || Path::new("runs").join(format!("{}-{}", settings.name, settings.seed.0));
     let dir = args.out.clone().unwrap_or_else(default_dir);
     let given = std::env::args_os().skip(1).map(|argument| argument.to_string_lossy().into_owned());

@@ -10,7 +10,7 @@ use crate::config::{self, ModelCheck, Settings};
 use crate::engine::Date;
 use crate::eval::{Accuracy, Difference};
 use crate::rollout::Prompts;
-use crate::task::{Case, Scorer};
+use crate::task::{Case, CodeJudge, Scorer};
 use std::path::{Path, PathBuf};
 
 /// The flags of every command that reads an experiment file.
@@ -32,6 +32,10 @@ pub(super) struct ExperimentArgs {
     /// Leave malformed data rows out (they are counted) instead of stopping.
     #[arg(long)]
     pub(super) skip_bad_rows: bool,
+    /// Run model-written programs although this machine cannot confine them. They can then do what
+    /// you can do.
+    #[arg(long)]
+    pub(super) unsafe_exec: bool,
     /// Print one versioned JSON object on stdout.
     #[arg(long)]
     pub(super) json: bool,
@@ -51,10 +55,18 @@ impl ExperimentArgs {
         settings.engine.weight_cache &= !self.no_weight_cache;
         self.device.apply(&mut settings.engine);
         settings.date = self.date;
+        if let Some(Scorer::Code { unsafe_exec }) = &mut settings.scorer {
+            *unsafe_exec = self.unsafe_exec;
+        }
         for warning in &settings.warnings {
             print_message(format_args!("warning: {warning}"));
         }
         Ok(settings)
+    }
+
+    /// Returns the experiment as one TOML file, as far as the file and `--set` make it.
+    pub(super) fn merged(&self) -> Result<String, CliError> {
+        config::merged(&self.config, &self.set).map_err(|faults| CliError::bad_inputs(faults.iter().map(with_excerpt)))
     }
 }
 
@@ -81,6 +93,18 @@ pub(super) fn labelled<'a>(settings: &'a Settings, split: &str) -> Result<(&'a [
     }
 }
 
+/// Checks, before any model is opened, that this machine can score with the scorer, and says aloud
+/// what does not confine model-written programs.
+pub(super) fn check_scorer(scorer: &Scorer) -> Result<(), CliError> {
+    let Scorer::Code { unsafe_exec } = *scorer else { return Ok(()) };
+    let judge = CodeJudge::new(unsafe_exec).map_err(|error| CliError::new(Exit::Environment, error))?;
+    if !judge.missing().is_empty() {
+        let missing = judge.missing().join("; ");
+        print_message(format_args!("warning: model-written programs are not confined: {missing}"));
+    }
+    Ok(())
+}
+
 /// Gives the error of a failed model call its exit code.
 pub(super) fn chat_error(error: ChatError) -> CliError {
     let exit = match error {
@@ -94,10 +118,17 @@ pub(super) fn chat_error(error: ChatError) -> CliError {
 /// Formats an accuracy as `0.812 (n 64, correct 52, 95 % interval 0.700 to 0.889)`, and adds what
 /// could not be scored.
 pub(super) fn accuracy_line(accuracy: &Accuracy) -> String {
-    let Accuracy { n, correct, accuracy, ci95: (lo, hi), unparsable, overflow, cut_in_reasoning } = accuracy;
+    let Accuracy { n, correct, accuracy, ci95: (lo, hi), unparsable, timeout, refused, overflow, cut_in_reasoning } =
+        accuracy;
     let mut text = format!("{accuracy:.3} (n {n}, correct {correct}, 95 % interval {lo:.3} to {hi:.3})");
     if *unparsable > 0 {
         text.push_str(&format!(", {unparsable} without an answer"));
+    }
+    if *timeout > 0 {
+        text.push_str(&format!(", {timeout} out of time"));
+    }
+    if *refused > 0 {
+        text.push_str(&format!(", {refused} not judged to the end"));
     }
     if *overflow > 0 {
         text.push_str(&format!(", {overflow} longer than the model can read"));
@@ -106,6 +137,11 @@ pub(super) fn accuracy_line(accuracy: &Accuracy) -> String {
         text.push_str(&format!(", {cut_in_reasoning} cut off in the reasoning"));
     }
     text
+}
+
+/// Formats an estimate over several samples as `0.458 (n 4, 95 % interval 0.137 to 0.819)`.
+pub(super) fn estimate_line(value: f64, n: usize, (lo, hi): (f64, f64)) -> String {
+    format!("{value:.3} (n {n}, 95 % interval {lo:.3} to {hi:.3})")
 }
 
 /// Formats a difference as `+0.125 (n 64, 95 % interval +0.031 to +0.219, McNemar p 0.021)`, and

@@ -30,6 +30,7 @@ fn render(dir: &Path, json: bool, colour: Colour) -> Result<String, CliError> {
     let Some(result) = record.result else {
         let so_far = SearchResult::from_events(&record.events);
         let progress = Progress::new(&record.name, so_far.as_ref(), record.calls, &record.resume_command);
+        let progress = if record.private { progress.without_texts() } else { progress };
         return Ok(if json { progress.json() } else { progress.text(colour) });
     };
     let malformed = |reason| CliError::bad_input(format!("{} cannot be shown: {reason}", dir.display()));

@@ -27,6 +27,10 @@ pub(super) struct Args {
     /// Make no run; write the report of those that the folder holds.
     #[arg(long)]
     report: bool,
+    /// Run model-written programs although this machine cannot confine them. They can then do what
+    /// you can do.
+    #[arg(long)]
+    unsafe_exec: bool,
     /// Print the report as one versioned JSON object on stdout.
     #[arg(long)]
     json: bool,
@@ -48,6 +52,7 @@ pub(super) fn run(args: Args) -> Result<Exit, CliError> {
             out: &out,
             sets: &args.set,
             arguments: &arguments,
+            unsafe_exec: args.unsafe_exec,
             egress_lock: lock::read_back,
         };
         let (watch, mut made) = (Stopwatch::start(), 0);
@@ -99,7 +104,7 @@ fn line(step: &Step<'_>, watch: &Stopwatch, made: &mut usize) -> String {
 fn fault(error: StudyError) -> CliError {
     match error {
         StudyError::Config(faults) => CliError::bad_inputs(faults.iter().map(with_excerpt)),
-        StudyError::Files { .. } => CliError::new(Exit::Environment, error),
+        StudyError::Files { .. } | StudyError::Sandbox(_) => CliError::new(Exit::Environment, error),
         StudyError::Run { label, error } => CliError::from(error).of(&label),
         other => CliError::bad_input(other),
     }

@@ -4,7 +4,7 @@ use super::output::{print, print_json};
 use super::settings::ExperimentArgs;
 use super::{CliError, Exit};
 use crate::chat::ModelRole;
-use crate::config::{ModelCheck, Settings};
+use crate::config::{Excluded, ModelCheck, Settings, TemplateNames};
 use crate::graph::EdgeView;
 use serde_json::json;
 
@@ -13,11 +13,17 @@ use serde_json::json;
 pub(super) struct Args {
     #[command(flatten)]
     experiment: ExperimentArgs,
+    /// Print the experiment as one TOML file: merged with what it extends and with `--set`, its
+    /// paths right for a file beside it.
+    #[arg(long, conflicts_with = "json")]
+    merged: bool,
 }
 
 pub(super) fn run(args: Args) -> Result<Exit, CliError> {
     let settings = args.experiment.load(ModelCheck::Files)?;
-    if args.experiment.json {
+    if args.merged {
+        print(args.experiment.merged()?)?;
+    } else if args.experiment.json {
         print_json(&facts(&settings))?;
     } else {
         print(summary(&settings))?;
@@ -45,6 +51,14 @@ fn facts(settings: &Settings) -> serde_json::Value {
         "pool": settings.pool.len(),
         "train": settings.train.as_ref().map(Vec::len),
         "test": settings.test.as_ref().map(Vec::len),
+        "excluded": {"train": settings.excluded.train, "test": settings.excluded.test},
+        "private": settings.private,
+        "templates": {
+            "optimizer": settings.template_names.optimizer,
+            "judge": settings.template_names.judge,
+            "summary": settings.template_names.summary,
+            "task": settings.template_names.task,
+        },
         "scorer": settings.scorer,
         "digest": settings.digest(),
         "warnings": settings.warnings,
@@ -78,8 +92,29 @@ fn summary(settings: &Settings) -> String {
     let edges: Vec<_> = edges(settings).map(edge).collect();
     line("edges", if edges.is_empty() { "none".to_string() } else { edges.join(", ") });
     line("pool", format!("{} queries", settings.pool.len()));
-    for (what, cases) in [("train", &settings.train), ("test", &settings.test)] {
-        line(what, cases.as_ref().map_or("none".to_string(), |cases| format!("{} labelled cases", cases.len())));
+    let Excluded { train, test } = settings.excluded;
+    for (what, cases, excluded) in [("train", &settings.train, train), ("test", &settings.test, test)] {
+        let cases = cases.as_ref().map_or("none".to_string(), |cases| format!("{} labelled cases", cases.len()));
+        let more = if excluded == 0 { String::new() } else { format!(" ({excluded} more are in the pool)") };
+        line(what, format!("{cases}{more}"));
     }
+    if settings.private {
+        line("private", "yes: no row is printed or put into a report".to_string());
+    }
+    line("templates", templates(&settings.template_names));
     text
+}
+
+/// Returns the template sets in words: one, or one for each request.
+fn templates(names: &TemplateNames) -> String {
+    let TemplateNames { optimizer, judge, summary, task } = names;
+    let sets = if optimizer == judge && judge == summary {
+        optimizer.clone()
+    } else {
+        format!("{optimizer} (optimizer), {judge} (judge), {summary} (summary)")
+    };
+    match task {
+        Some(task) => format!("{sets}, task {task}"),
+        None => format!("{sets}, no task preset"),
+    }
 }

@@ -165,7 +165,7 @@ pub enum ConfigError {
         fault: Box<LoadError>,
     },
     /// A data file that cannot be found or used as a whole.
-    #[error("{place}: `{key}`: {fault}")]
+    #[error("{place}: `{key}`: {fault}{hint}")]
     DataFile {
         /// Where the file is named.
         place: Place,
@@ -173,6 +173,8 @@ pub enum ConfigError {
         key: String,
         /// What is wrong.
         fault: Box<LoadError>,
+        /// Where to get the file, if it is absent and the experiment says so.
+        hint: String,
     },
     /// Two data sets share rows that they must not share.
     #[error("`data.{first}` and `data.{second}` share {count} {}: {listed}", if *count == 1 { "row" } else { "rows" })]

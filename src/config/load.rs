@@ -1,9 +1,10 @@
 //! Makes [`Settings`] from a file and flags, or reports everything that is wrong with them.
 
-use super::error::{ConfigError, Excerpt};
+use super::error::ConfigError;
 use super::models::ModelSpec;
-use super::section::{Faults, Section, line_column};
+use super::section::{Faults, Section};
 use super::settings::Settings;
+use super::sources::{Sources, alien_schema};
 use super::tree::{Node, Value};
 use super::{agents, context, data, method, models, options, templates};
 use crate::base::Seed;
@@ -12,12 +13,6 @@ use crate::graph::Graph;
 use crate::judge::JudgeMode;
 use crate::search::Options;
 use std::path::Path;
-use toml::de::DeTable;
-
-/// The format version that this program reads.
-const SCHEMA: i64 = 1;
-/// Longest experiment file in bytes.
-const MAX_FILE_BYTES: u64 = 16 << 20;
 
 /// Whether the model folders must be there.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -28,35 +23,38 @@ pub enum ModelCheck {
     None,
 }
 
-/// Reads the experiment file at `path`, changes it by `sets` (`key.path=value`, in order), checks
-/// it and loads its data.
+/// Reads the experiment file at `path` with the files that it extends, changes it by `sets`
+/// (`key.path=value`, in order), checks it and loads its data.
 ///
-/// Paths in the file are relative to the file; paths in `sets` are relative to the working
+/// Paths in a file are relative to that file; paths in `sets` are relative to the working
 /// directory.
 ///
 /// # Errors
 /// Every fault that can be found, in the order of the file. A file that is not TOML or of another
-/// schema version has only that fault.
+/// schema version, or that extends one that cannot be read, has only that fault.
 pub fn load(
     path: &Path,
     sets: &[String],
     skip_bad_rows: bool,
     check: ModelCheck,
 ) -> Result<Settings, Vec<ConfigError>> {
-    let text = read(path).map_err(|error| vec![error])?;
-    // Only the first syntax error is reported: the reader's recovery makes up others.
-    let document = DeTable::parse(&text).map_err(|error| vec![syntax(path, &text, &error)])?;
-    let mut tree = Node::document(&document);
-    let faults = Faults::new(path, &text, sets);
-    for (number, flag) in sets.iter().enumerate() {
-        if let Err(error) = tree.set(flag, number) {
-            faults.push(error);
-        }
+    let (sources, mut tree) = Sources::read(path).map_err(|error| vec![error])?;
+    let faults = Faults::new(&sources, sets);
+    for error in set(&mut tree, sets) {
+        faults.push(error);
     }
     let Value::Table(table) = &tree.value else { unreachable!("a document is a table") };
     let root = Section::root(table, &faults);
-    if let Some(fault) = alien_schema(&root) {
-        return Err(vec![fault]);
+    // What it names is merged by now; here it is a known key.
+    root.entry("extends");
+    match root.entry("schema") {
+        None => root.missing("schema", "this program reads `schema = 1`, at the top of the file"),
+        // Those of the files are checked when they are read, so this one is a flag's.
+        Some(entry) => {
+            if let Some(found) = alien_schema(&entry.node.value) {
+                return Err(vec![ConfigError::Schema { place: root.place("schema"), found }]);
+            }
+        }
     }
     let settings = settings(&root, skip_bad_rows, check);
     root.finish();
@@ -68,8 +66,31 @@ pub fn load(
     }
 }
 
+/// Returns the experiment file at `path` as one file that extends no other: merged with the files
+/// that it extends, and changed by `sets`. Its paths are right for a file beside the one at `path`.
+///
+/// # Errors
+/// A file that cannot be read, or flags that cannot be applied. Nothing else is checked.
+pub fn merged(path: &Path, sets: &[String]) -> Result<String, Vec<ConfigError>> {
+    let (sources, mut tree) = Sources::read(path).map_err(|error| vec![error])?;
+    let errors = set(&mut tree, sets);
+    if errors.is_empty() { Ok(super::merged::text(&tree, &sources)) } else { Err(errors) }
+}
+
+/// Applies the flags, and returns the faults of those that cannot be applied.
+fn set(tree: &mut Node, sets: &[String]) -> Vec<ConfigError> {
+    let set = |(number, flag): (usize, &String)| {
+        if flag.split(['.', '=']).next().is_some_and(|key| key.trim() == "extends") {
+            let problem = "files are merged before flags are applied; `extends` belongs into the file".to_string();
+            return Some(ConfigError::Flag { flag: flag.clone(), problem });
+        }
+        tree.set(flag, number).err()
+    };
+    sets.iter().enumerate().filter_map(set).collect()
+}
+
 fn settings(root: &Section<'_>, skip_bad_rows: bool, check: ModelCheck) -> Option<Settings> {
-    let file = root.faults.file;
+    let file = root.faults.sources.file();
     let name = name(root, file);
     let seed = Seed(root.get("seed").unwrap_or(1));
     let models = models::read(root, check == ModelCheck::Files);
@@ -80,7 +101,8 @@ fn settings(root: &Section<'_>, skip_bad_rows: bool, check: ModelCheck) -> Optio
     let data = data::read(root, skip_bad_rows);
     let method = method::read(root, data.as_ref().is_none_or(|data| data.train.is_some()));
     let (models, graph, data) = (models?, graph?, data?);
-    options.templates = Some(templates?);
+    let (templates, template_names) = templates?;
+    options.templates = Some(templates);
     let mut warnings = data.warnings;
     if check == ModelCheck::Files {
         warnings.extend(context::check(root, &models, &graph, &options));
@@ -101,8 +123,12 @@ fn settings(root: &Section<'_>, skip_bad_rows: bool, check: ModelCheck) -> Optio
         pool: data.pool,
         train: data.train,
         test: data.test,
+        excluded: data.excluded,
+        private: data.private,
         scorer: data.scorer,
+        samples: data.samples,
         options,
+        template_names,
         method,
         engine,
         warnings,
@@ -150,56 +176,11 @@ fn name(root: &Section<'_>, file: &Path) -> Option<String> {
     Some(name)
 }
 
-/// Returns the only fault of a file of another version. A missing version is an ordinary fault.
-fn alien_schema(root: &Section<'_>) -> Option<ConfigError> {
-    match root.entry("schema").map(|entry| &entry.node.value) {
-        Some(Value::Integer(SCHEMA)) => None,
-        Some(other) => {
-            let found = match other {
-                Value::Integer(number) => number.to_string(),
-                other => other.describe(),
-            };
-            Some(ConfigError::Schema { place: root.place("schema"), found })
-        }
-        None => {
-            root.missing("schema", "this program reads `schema = 1`, at the top of the file");
-            None
-        }
-    }
-}
-
-fn read(path: &Path) -> Result<String, ConfigError> {
-    let unreadable = |reason: String| ConfigError::Unreadable { file: path.to_path_buf(), reason };
-    let facts = std::fs::metadata(path).map_err(|error| unreadable(reason(&error)))?;
-    if facts.is_dir() {
-        return Err(unreadable("it is a folder; an experiment file is needed".into()));
-    }
-    if facts.len() > MAX_FILE_BYTES {
-        return Err(unreadable(format!("it has {} bytes; at most {MAX_FILE_BYTES} are read", facts.len())));
-    }
-    let bytes = std::fs::read(path).map_err(|error| unreadable(reason(&error)))?;
-    String::from_utf8(bytes).map_err(|error| {
-        let line =
-            error.as_bytes()[..error.utf8_error().valid_up_to()].iter().filter(|byte| **byte == b'\n').count() + 1;
-        unreadable(format!("line {line} is not UTF-8"))
-    })
-}
-
+/// Returns the reason for an error of the file system in few words.
 pub(super) fn reason(error: &std::io::Error) -> String {
     match error.kind() {
         std::io::ErrorKind::NotFound => "no such file".to_string(),
         std::io::ErrorKind::PermissionDenied => "permission denied".to_string(),
         _ => error.to_string(),
     }
-}
-
-fn syntax(file: &Path, text: &str, error: &toml::de::Error) -> ConfigError {
-    let span = error.span().unwrap_or(0..0);
-    let (line, column) = line_column(text, span.start);
-    let problem = error.message().replace('\n', ", ");
-    // What is missing at the end of a line is marked at its last character.
-    let marked = span.start..span.end.max(span.start + 1);
-    let excerpt = Excerpt::new(text, span.start, marked)
-        .or_else(|| Excerpt::new(text, span.start, span.start.checked_sub(1)?..span.start));
-    ConfigError::Syntax { file: file.to_path_buf(), line, column, problem, excerpt }
 }

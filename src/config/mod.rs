@@ -3,18 +3,22 @@
 //! prompts and the data that the file names, and reports everything that is wrong at once.
 
 mod agents;
+mod conditions;
 mod context;
 mod data;
 mod deserialize;
 mod error;
 mod load;
+mod merged;
 mod method;
 mod models;
 mod options;
 mod prompts;
+mod samples;
 mod scorer;
 mod section;
 mod settings;
+mod sources;
 mod templates;
 mod tree;
 
@@ -22,8 +26,8 @@ mod tree;
 mod tests;
 
 pub use error::{ConfigError, Excerpt, Place};
-pub use load::{ModelCheck, load};
+pub use load::{ModelCheck, load, merged};
 pub use method::MethodSettings;
 pub use models::{ModelSpec, check_model};
 pub use prompts::{PromptsError, read_prompts, write_prompts};
-pub use settings::Settings;
+pub use settings::{Excluded, Settings, TemplateNames};

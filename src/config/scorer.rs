@@ -1,7 +1,8 @@
-//! Reads `[eval]`: how an answer is compared with the gold answer.
+//! Reads `[eval]`: how an answer is compared with the gold answer, and how many are.
 
 use super::section::Section;
 use crate::base::Rule;
+use crate::eval::SampleOptions;
 use crate::task::{Pattern, Scorer, Tolerance, normalised};
 use serde::Deserialize;
 
@@ -39,29 +40,34 @@ const HINT: &str =
     "labelled data needs a scorer: `label`, `letter`, `text`, `math`, `number`, `regex`, `json` or `code`";
 
 /// The keys that belong to one kind of scorer, beside it.
-const KEYS: [(&str, ScorerKind); 7] = [
+const KEYS: [(&str, ScorerKind); 6] = [
     ("labels", ScorerKind::Label),
     ("round_to_gold", ScorerKind::Math),
     ("abs_tol", ScorerKind::Number),
     ("rel_tol", ScorerKind::Number),
     ("pattern", ScorerKind::Regex),
     ("field", ScorerKind::Json),
-    ("unsafe_exec", ScorerKind::Code),
 ];
 
-/// Reads the section; `None` if it is not there or has faults, which are reported. `needed` says
-/// whether there are labelled cases.
-pub(super) fn read(root: &Section<'_>, needed: bool) -> Option<Scorer> {
+/// Reads the section: the scorer, and how several samples of a case are drawn. Either is `None` if
+/// it is not there or has faults, which are reported. `needed` says whether there are labelled
+/// cases.
+pub(super) fn read(root: &Section<'_>, needed: bool) -> (Option<Scorer>, Option<SampleOptions>) {
     let Some(section) = root.section("eval") else {
         if needed && root.entry("eval").is_none() {
             root.missing("eval.scorer", HINT);
         }
-        return None;
+        return (None, None);
     };
     let kind: Option<ScorerKind> = if needed { section.require("scorer", HINT) } else { section.get("scorer") };
     let scorer = kind.and_then(|kind| options(&section, kind));
+    let samples = super::samples::read(&section);
+    if section.has("unsafe_exec") {
+        section.entry("unsafe_exec");
+        section.fault("unsafe_exec", "is no key: an experiment file may come from others; use the flag --unsafe-exec");
+    }
     section.finish();
-    scorer
+    (scorer, samples)
 }
 
 fn options(section: &Section<'_>, kind: ScorerKind) -> Option<Scorer> {
@@ -95,7 +101,7 @@ fn options(section: &Section<'_>, kind: ScorerKind) -> Option<Scorer> {
             let field = section.require_text("field", "the field of the output's last JSON object, e.g. `verdict`")?;
             Some(Scorer::Json { field })
         }
-        ScorerKind::Code => Some(Scorer::Code { unsafe_exec: section.get("unsafe_exec").unwrap_or(false) }),
+        ScorerKind::Code => Some(Scorer::Code { unsafe_exec: false }),
     }
 }
 

@@ -2,26 +2,26 @@
 //! it reports the keys that were not read.
 
 use super::deserialize::{Entries, Problem, ValueError};
-use super::error::{ConfigError, Excerpt, Place};
+use super::error::{ConfigError, Place};
+use super::sources::Sources;
 use super::tree::{Entry, Mark, Node, Table, Value};
 use crate::base::Rule;
 pub(super) use crate::base::hint;
 use serde::de::DeserializeOwned;
 use serde::de::value::MapAccessDeserializer;
 use std::cell::RefCell;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 /// The faults found so far, and what is needed to place them.
 pub(super) struct Faults<'a> {
-    pub(super) file: &'a Path,
-    pub(super) text: &'a str,
+    pub(super) sources: &'a Sources,
     pub(super) flags: &'a [String],
     errors: RefCell<Vec<ConfigError>>,
 }
 
 impl<'a> Faults<'a> {
-    pub(super) fn new(file: &'a Path, text: &'a str, flags: &'a [String]) -> Self {
-        Self { file, text, flags, errors: RefCell::default() }
+    pub(super) fn new(sources: &'a Sources, flags: &'a [String]) -> Self {
+        Self { sources, flags, errors: RefCell::default() }
     }
 
     pub(super) fn push(&self, error: ConfigError) {
@@ -36,12 +36,13 @@ impl<'a> Faults<'a> {
         self.errors.borrow().len()
     }
 
-    /// Returns all faults: those of the file in its order, then those of flags and of other files.
+    /// Returns all faults: those of the experiment file in its order, those of the files that it
+    /// extends, and then those of flags and of other files.
     pub(super) fn into_sorted(self) -> Vec<ConfigError> {
         let mut errors = self.errors.into_inner();
         errors.sort_by_key(|error| match error.place() {
-            Some(Place::Line { line, .. }) => *line,
-            _ => usize::MAX,
+            Some(Place::Line { file, line, .. }) => (self.sources.number(file), *line),
+            _ => (usize::MAX, usize::MAX),
         });
         errors
     }
@@ -52,25 +53,11 @@ impl<'a> Faults<'a> {
 
     /// Returns the place of `key`. Its excerpt marks `value`, if that begins on the same line.
     fn place_of(&self, key: Mark, value: Mark) -> Place {
-        match (key, value) {
-            (Mark::Flag(number), _) => Place::Flag(self.flags[number].clone()),
-            (Mark::Bytes { start, end }, value) => {
-                let excerpt = match value {
-                    Mark::Bytes { start: at, end } => Excerpt::new(self.text, start, at..end),
-                    Mark::Flag(_) => None,
-                };
-                let excerpt = excerpt.or_else(|| Excerpt::new(self.text, start, start..end));
-                Place::Line { file: self.file.to_path_buf(), line: line_column(self.text, start).0, excerpt }
-            }
+        match key {
+            Mark::Flag(number) => Place::Flag(self.flags[number].clone()),
+            Mark::Bytes { file, start, end } => self.sources.place(file, start..end, value),
         }
     }
-}
-
-/// Returns the line and the column of a byte, both counted from 1; columns are characters.
-pub(super) fn line_column(text: &str, at: usize) -> (usize, usize) {
-    let before = &text[..text.floor_char_boundary(at)];
-    let line_start = before.rfind('\n').map_or(0, |at| at + 1);
-    (before.matches('\n').count() + 1, before[line_start..].chars().count() + 1)
 }
 
 /// One table being read.
@@ -86,7 +73,7 @@ pub(super) struct Section<'a> {
 impl<'a> Section<'a> {
     /// The table at the top of the document.
     pub(super) fn root(table: &'a Table, faults: &'a Faults<'a>) -> Self {
-        Self { path: String::new(), mark: Mark::from(0..0), table, faults, asked: RefCell::default() }
+        Self { path: String::new(), mark: Mark::bytes(0, 0..0), table, faults, asked: RefCell::default() }
     }
 
     /// Returns the entry of `key`, which is a known key from now on.
@@ -158,12 +145,13 @@ impl<'a> Section<'a> {
         self.fault_at(mark, mark, key, &problem);
     }
 
-    /// Resolves the path at `key`. In the file it is relative to the file; in a flag it is relative
+    /// Resolves the path at `key`. In a file it is relative to that file; in a flag it is relative
     /// to the working directory, as shells complete it.
     pub(super) fn resolve(&self, key: &'static str, path: &str) -> PathBuf {
         match self.table.get(key).map(|entry| entry.node.mark) {
             Some(Mark::Flag(_)) => PathBuf::from(path),
-            _ => self.faults.file.parent().unwrap_or(Path::new("")).join(path),
+            Some(Mark::Bytes { file, .. }) => self.faults.sources.beside(file, path),
+            None => self.faults.sources.beside(0, path),
         }
     }
 

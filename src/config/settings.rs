@@ -5,6 +5,7 @@ use super::models::ModelSpec;
 use crate::base::{AgentId, Digest, Hasher, Seed, digest_json};
 use crate::chat::{ChatModel, Decoding, ModelRole, RoleModel};
 use crate::engine::{Date, EngineOptions};
+use crate::eval::SampleOptions;
 use crate::graph::Graph;
 use crate::rollout::RolloutOptions;
 use crate::search::Options;
@@ -12,6 +13,28 @@ use crate::task::{Case, Query, Scorer};
 use crate::templates::Templates;
 use std::path::PathBuf;
 use std::sync::Arc;
+
+/// How many rows of the labelled sets were left out because the pool has them.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub struct Excluded {
+    /// The number of rows of `data.train` that were left out.
+    pub train: usize,
+    /// The number of rows of `data.test` that were left out.
+    pub test: usize,
+}
+
+/// Which template set each request is made of, and which task preset it has.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct TemplateNames {
+    /// The set of the optimizer's request: the name of one in the program, or a folder.
+    pub optimizer: String,
+    /// The set of the judge's request.
+    pub judge: String,
+    /// The set of the request for a summary.
+    pub summary: String,
+    /// The task preset of optimizer and judge.
+    pub task: Option<String>,
+}
 
 /// A checked experiment with its data.
 #[derive(Clone, Debug)]
@@ -30,10 +53,18 @@ pub struct Settings {
     pub train: Option<Vec<Case>>,
     /// Labelled cases held out for the report.
     pub test: Option<Vec<Case>>,
+    /// How many rows of the labelled sets were left out because the pool has them.
+    pub excluded: Excluded,
+    /// Whether the words of the data must not be printed or put into reports.
+    pub private: bool,
     /// How labelled cases are scored; there whenever labelled cases are.
     pub scorer: Option<Scorer>,
+    /// How `maspo eval` draws several samples of a case; one answer each if `None`.
+    pub samples: Option<SampleOptions>,
     /// Options of the search and its parts.
     pub options: Options,
+    /// Which template sets the requests are made of.
+    pub template_names: TemplateNames,
     /// Which method runs, its options and its budget.
     pub method: MethodSettings,
     /// The date that chat templates see; the day on which a run begins if `None`.
@@ -62,6 +93,12 @@ impl Settings {
     /// Returns `model` decoding as the settings say for `role`.
     pub fn in_role(&self, role: ModelRole, model: Arc<dyn ChatModel>) -> Arc<dyn ChatModel> {
         RoleModel::wrap(model, role, self.model(role).decoding, self.seed)
+    }
+
+    /// Returns the queries of all sets.
+    pub fn queries(&self) -> impl Iterator<Item = &Query> {
+        let labelled = [&self.train, &self.test].into_iter().flatten().flatten().map(|case| &case.query);
+        self.pool.iter().chain(labelled)
     }
 
     /// Returns the labelled cases of that name (`train` or `test`).

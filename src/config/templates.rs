@@ -3,6 +3,7 @@
 
 use super::models::ModelSpec;
 use super::section::{Section, hint};
+use super::settings::TemplateNames;
 use crate::templates::{BuiltIn, MAX_FILE_BYTES, TemplateFault, Templates};
 use std::io::{ErrorKind, Read};
 use std::path::Path;
@@ -10,7 +11,7 @@ use std::sync::Arc;
 
 /// Reads the template set. Without `set`, each request is of the set for the model that it is made
 /// of.
-pub(super) fn read(root: &Section<'_>, models: Option<&[ModelSpec; 3]>) -> Option<Arc<Templates>> {
+pub(super) fn read(root: &Section<'_>, models: Option<&[ModelSpec; 3]>) -> Option<(Arc<Templates>, TemplateNames)> {
     let section = root.section("templates");
     if section.is_none() && root.entry("templates").is_some() {
         return None;
@@ -24,14 +25,22 @@ pub(super) fn read(root: &Section<'_>, models: Option<&[ModelSpec; 3]>) -> Optio
             return None;
         }
     }
+    let one_set = |set: &str| {
+        let set = set.to_string();
+        TemplateNames { optimizer: set.clone(), judge: set.clone(), summary: set, task: task.clone() }
+    };
     let named = |name: &str| BuiltIn::ALL.into_iter().find(|built_in| built_in.name == name);
     match (&section, set) {
         (Some(section), Some(set)) => match named(&set) {
             Some(built_in) => {
                 has_task(section, built_in, task.as_deref())?;
-                whole(section, "set", Path::new(""), built_in.read(task.as_deref()))
+                let templates = whole(section, "set", Path::new(""), built_in.read(task.as_deref()))?;
+                Some((templates, one_set(built_in.name)))
             }
-            None => folder(section, &set, task.as_deref()),
+            None => {
+                let templates = folder(section, &set, task.as_deref())?;
+                Some((templates, one_set(&section.resolve("set", &set).display().to_string())))
+            }
         },
         _ => {
             let names = models
@@ -43,7 +52,9 @@ pub(super) fn read(root: &Section<'_>, models: Option<&[ModelSpec; 3]>) -> Optio
                 }
             }
             let templates = Templates::of_models(names, task.as_deref());
-            Some(Arc::new(templates.expect("the sets have the task")))
+            let [summary, optimizer, judge] = names.map(|name| BuiltIn::of_model(name).name.to_string());
+            let names = TemplateNames { optimizer, judge, summary, task };
+            Some((Arc::new(templates.expect("the sets have the task")), names))
         }
     }
 }

@@ -9,15 +9,16 @@ use toml::de::{DeTable, DeValue};
 /// Where a node comes from.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(super) enum Mark {
-    /// The bytes of the file from `start` to before `end`, or none where the file says nothing.
-    Bytes { start: usize, end: usize },
+    /// The bytes from `start` to before `end` of the file with the number `file`, or none where the
+    /// file says nothing. The experiment file is number 0; those that it extends follow.
+    Bytes { file: usize, start: usize, end: usize },
     /// The `--set` flag with this number, counted from 0.
     Flag(usize),
 }
 
-impl From<Range<usize>> for Mark {
-    fn from(range: Range<usize>) -> Self {
-        Self::Bytes { start: range.start, end: range.end }
+impl Mark {
+    pub(super) fn bytes(file: usize, range: Range<usize>) -> Self {
+        Self::Bytes { file, start: range.start, end: range.end }
     }
 }
 
@@ -68,9 +69,10 @@ impl Node {
         }
     }
 
-    /// Converts a parsed document.
-    pub(super) fn document(table: &Spanned<DeTable<'_>>) -> Self {
-        Self { mark: Mark::from(0..0), value: Value::Table(convert_table(table.get_ref(), &Mark::from)) }
+    /// Converts the parsed document of the file with the number `file`.
+    pub(super) fn document(table: &Spanned<DeTable<'_>>, file: usize) -> Self {
+        let mark = |range| Mark::bytes(file, range);
+        Self { mark: mark(0..0), value: Value::Table(convert_table(table.get_ref(), &mark)) }
     }
 
     /// Puts the value of the flag `key.path=value` where the path says, and makes tables on the
@@ -99,6 +101,32 @@ impl Node {
 }
 
 impl Table {
+    /// Puts the entries of `over` over its own: tables are merged, and everything else is replaced.
+    pub(super) fn merge(&mut self, over: Self) {
+        for entry in over.0 {
+            let Some(own) = self.0.iter_mut().find(|own| own.key == entry.key) else {
+                self.0.push(entry);
+                continue;
+            };
+            match (&mut own.node.value, entry.node.value) {
+                (Value::Table(own_table), Value::Table(table)) => {
+                    own_table.merge(table);
+                    (own.mark, own.node.mark) = (entry.mark, entry.node.mark);
+                }
+                (_, value) => {
+                    own.mark = entry.mark;
+                    own.node = Node { mark: entry.node.mark, value };
+                }
+            }
+        }
+    }
+
+    /// Takes the entry of `key` out.
+    pub(super) fn take(&mut self, key: &str) -> Option<Entry> {
+        let at = self.0.iter().position(|entry| entry.key == key)?;
+        Some(self.0.remove(at))
+    }
+
     /// Returns the entry of `key`, which is made if it is not there. It takes the mark if it is new
     /// or about to be overwritten.
     fn entry(&mut self, key: &str, mark: Mark, overwrite: bool) -> &mut Node {

@@ -42,6 +42,12 @@ pub struct Accuracy {
     pub ci95: (f64, f64),
     /// The number of outputs without an answer, which count as wrong.
     pub unparsable: usize,
+    /// The number of programs that used up their time, which count as wrong.
+    #[serde(default)]
+    pub timeout: usize,
+    /// The number of programs that were not judged to the end, which count as wrong.
+    #[serde(default)]
+    pub refused: usize,
     /// The number of cases in which some agent's prompt was longer than the model can read.
     pub overflow: usize,
     /// The number of cases in which some agent's output ended in its reasoning.
@@ -69,6 +75,8 @@ impl Evaluation {
             accuracy: if n == 0 { 0.0 } else { correct as f64 / n as f64 },
             ci95: wilson(correct, n),
             unparsable: count(|item| item.outcome == Outcome::Unparsable),
+            timeout: count(|item| item.outcome == Outcome::Timeout),
+            refused: count(|item| item.outcome == Outcome::Refused),
             overflow: count(|item| item.overflow),
             cut_in_reasoning: count(|item| item.cut_in_reasoning),
         };
@@ -183,9 +191,26 @@ mod tests {
                 ("long", None, Outcome::Unparsable, true),
             ]
         );
-        let Accuracy { n, correct, accuracy, ci95, unparsable, overflow, cut_in_reasoning } = got.accuracy;
+        let Accuracy { n, correct, accuracy, ci95, unparsable, overflow, cut_in_reasoning, .. } = got.accuracy;
         assert_eq!((n, correct, accuracy, unparsable, overflow, cut_in_reasoning), (4, 1, 0.25, 2, 1, 0));
         assert_eq!(ci95, wilson(1, 4));
+    }
+
+    #[test]
+    fn every_outcome_is_counted() {
+        let item = |(at, outcome): (usize, Outcome)| ItemResult {
+            id: at.to_string(),
+            answer: None,
+            outcome,
+            overflow: false,
+            cut_in_reasoning: false,
+        };
+        let counted = Evaluation::new(Outcome::ALL.into_iter().enumerate().map(item).collect()).accuracy;
+        assert_eq!((counted.n, counted.correct), (5, 1));
+        assert_eq!((counted.unparsable, counted.timeout, counted.refused), (1, 1, 1));
+        // What was recorded before programs were scored still reads.
+        let old = r#"{"n": 1, "correct": 0, "accuracy": 0.0, "ci95": [0.0, 1.0], "unparsable": 1, "overflow": 0}"#;
+        assert_eq!(serde_json::from_str::<Accuracy>(old).unwrap().timeout, 0);
     }
 
     #[test]

@@ -3,6 +3,8 @@
 
 mod difference;
 mod evaluation;
+mod samples;
 
 pub use difference::{Difference, compare};
 pub use evaluation::{Accuracy, Evaluation, ItemResult, evaluate};
+pub use samples::{Majority, PassAt, SAMPLE_TEMPERATURE, SampleItem, SampleOptions, Samples, evaluate_samples};

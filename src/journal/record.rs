@@ -15,6 +15,7 @@ const COMMAND: &str = "resume_command";
 pub(super) const DTYPES: &str = "model_dtypes";
 pub(super) const BACKEND: &str = "model_backend";
 pub(super) const DATE: &str = "date";
+pub(super) const PRIVATE: &str = "private";
 pub(super) const RESULT: &str = "result";
 pub(super) const EVALUATION: &str = "evaluation.";
 
@@ -25,6 +26,8 @@ pub struct Record {
     pub dir: PathBuf,
     /// The experiment's name.
     pub name: String,
+    /// Whether the words of its data must not be shown.
+    pub private: bool,
     /// The exact shell command that resumes the run.
     pub resume_command: String,
     /// All events so far.
@@ -71,6 +74,7 @@ pub fn read(dir: &Path) -> Result<Option<Record>, JournalError> {
     Ok(Some(Record {
         dir: dir.to_path_buf(),
         name,
+        private: reader.meta(PRIVATE)?.is_some_and(|value| value == "true"),
         resume_command: recorded_command(&reader)?.unwrap_or_default(),
         events,
         result: reader.meta(RESULT)?,

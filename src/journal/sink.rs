@@ -2,7 +2,7 @@
 //! one.
 
 use super::JournalError;
-use super::record::{ARGUMENTS, BACKEND, DATE, DTYPES, EVALUATION, NAME, RESULT, SETTINGS};
+use super::record::{ARGUMENTS, BACKEND, DATE, DTYPES, EVALUATION, NAME, PRIVATE, RESULT, SETTINGS};
 use crate::base::Digest;
 use crate::chat::ChatError;
 use crate::search::{Event, EventSink};
@@ -24,6 +24,10 @@ pub struct RunInfo {
     /// The arguments that the program was started with, without those that decide what happens to
     /// an earlier run.
     pub arguments: Vec<String>,
+}
+
+fn arguments_json(arguments: &[String]) -> String {
+    serde_json::to_string(arguments).expect("arguments are plain data")
 }
 
 /// The state of a run directory, compared with the settings of a new run.
@@ -75,14 +79,14 @@ impl Journal {
         store.restart().await?;
         let RunInfo { name, settings, arguments } = info;
         let settings = settings.to_string();
-        let arguments = serde_json::to_string(arguments).expect("arguments are plain data");
         let values = [
             (NAME, name.clone()),
             (SETTINGS, settings),
-            (ARGUMENTS, arguments),
+            (ARGUMENTS, arguments_json(arguments)),
             (DTYPES, String::new()),
             (BACKEND, String::new()),
             (DATE, String::new()),
+            (PRIVATE, String::new()),
         ];
         store.put_meta(values.map(|(name, value)| (name.to_string(), value)).into()).await?;
         Ok(Self { store, next: 0, recorded: 0 })
@@ -169,6 +173,23 @@ impl Journal {
         let date = serde_json::to_string(date).expect("a date is plain data");
         let values = [(DTYPES, dtypes), (BACKEND, backend), (DATE, date)];
         Ok(self.store.put_meta(values.map(|(name, value)| (name.to_string(), value)).into()).await?)
+    }
+
+    /// Stores the arguments that the program was started with. Those of the last start that opened
+    /// the models are the ones that resume the run.
+    ///
+    /// # Errors
+    /// The database cannot be written.
+    pub async fn put_arguments(&self, arguments: &[String]) -> Result<(), JournalError> {
+        Ok(self.store.put_meta(vec![(ARGUMENTS.to_string(), arguments_json(arguments))]).await?)
+    }
+
+    /// Records that the words of the run's data must not be shown.
+    ///
+    /// # Errors
+    /// The database cannot be written.
+    pub async fn put_private(&self) -> Result<(), JournalError> {
+        Ok(self.store.put_meta(vec![(PRIVATE.to_string(), "true".to_string())]).await?)
     }
 
     /// Stores the result; the run is finished from then on.

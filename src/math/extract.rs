@@ -9,11 +9,12 @@ const INTRODUCTIONS: &[&str] = &["answer is", "answer:", "answer =", "answer was
 /// Returns the answer that a model's output gives, without what stands around it.
 ///
 /// It is the content of the last `\boxed{…}` or `\fbox{…}` whose braces are balanced (`\boxed 5` is
-/// one too); else of the last complete `<answer>…</answer>`, in any case of letters. A box that
-/// never closes is no answer, and an output with only such a box was cut off: it has none. Without
-/// any box, it is what follows the last "answer is" or "answer:" up to the end of the sentence, or
-/// the mathematics in it; else the last `$…$`, `\(…\)` or `\[…\]`; else the whole output if that is
-/// a single line of at most 80 bytes.
+/// one too, and so is `\\boxed{5}`, which was escaped twice); else of the last complete
+/// `<answer>…</answer>`, in any case of letters. A box that never closes is no answer, and an
+/// output with only such a box was cut off: it has none. Without any box, it is what follows the
+/// last "answer is" or "answer:" up to the end of the sentence, or the mathematics in it ("Answer:
+/// The largest n is 34" ends with it); else the last `$…$`, `\(…\)` or `\[…\]`; else the whole
+/// output if that is a single line of at most 80 bytes.
 pub fn answer(output: &str) -> Option<&str> {
     let boxes = boxes(output);
     if boxes.last.is_some() {
@@ -46,6 +47,8 @@ fn boxes(output: &str) -> Boxes<'_> {
     };
     while at < bytes.len() {
         match bytes[at] {
+            // A line break before `boxed{` is a box that was escaped twice.
+            b'\\' if output[at..].starts_with("\\\\boxed") => at += 1,
             b'\\' => {
                 let name = ["\\boxed", "\\fbox"].into_iter().find(|name| output[at..].starts_with(name));
                 let Some(name) = name.filter(|name| !next_is_letter(bytes, at + name.len())) else {
@@ -115,7 +118,7 @@ fn introduced(output: &str) -> Option<&str> {
     let (at, words) =
         INTRODUCTIONS.iter().filter_map(|words| Some((lower.rfind(words)?, words))).max_by_key(|(at, _)| *at)?;
     let rest = output[at + words.len()..].trim_start_matches([':', '*', ' ', '\n', '\t', '\r']);
-    let line = rest.lines().next()?.trim();
+    let line = stated(rest.lines().next()?.trim());
     let formulas = formulas(line);
     if let Some(formula) = formulas.first() {
         return Some(formula);
@@ -123,6 +126,16 @@ fn introduced(output: &str) -> Option<&str> {
     let end = line.find(". ").unwrap_or(line.len());
     let sentence = line[..end].trim().trim_end_matches(['.', '*']).trim();
     (!sentence.is_empty()).then_some(sentence)
+}
+
+/// Returns what a sentence states of its subject ("The largest n is 34."), if it has one; else the
+/// whole line.
+fn stated(line: &str) -> &str {
+    let starts = ["The ", "There "].iter().any(|word| line.starts_with(word));
+    let end = line.find(". ").unwrap_or(line.len());
+    let verb =
+        [" is ", " are ", " equals "].iter().filter_map(|verb| Some(line[..end].rfind(verb)? + verb.len())).max();
+    verb.filter(|_| starts).map_or(line, |at| &line[at..])
 }
 
 /// Returns the last formula of an output.
@@ -185,6 +198,8 @@ mod tests {
         check("\\fbox{ 7 } and \\boxed{}", Some("7"));
         check("\\boxed{\\{1, 2\\}}", Some("\\{1, 2\\}"));
         check("{ stray \\boxed{3}", Some("3"));
+        check("so \\\\boxed{\\\\frac{1}{2}}.", Some("\\\\frac{1}{2}"));
+        check("x = 1 \\\\ \\boxed{3}", Some("3"));
         check("\\boxed{3} <answer>4</answer>", Some("3"));
     }
 
@@ -202,6 +217,10 @@ mod tests {
         check("The answer is $\\frac12$ of it.", Some("\\frac12"));
         check("**Final answer:** 42.", Some("42"));
         check("The answer is 3. I am sure", Some("3"));
+        check("Final Answer: The largest $n$ is 34.", Some("34"));
+        check("Final Answer: The roots of $x^2 = 4$ are $\\pm 2$. It is right.", Some("\\pm 2"));
+        check("Answer: 3, since 4 is even", Some("3, since 4 is even"));
+        check("Answer: $3$, which is odd", Some("3"));
         check("We get $x = 1$, then \\(y = 2\\).", Some("y = 2"));
         check("It costs \\$5 and $x$ more", Some("x"));
         check("$$5$$", Some("5"));

@@ -2,13 +2,13 @@
 //! itself needs the scorer's classes, so whoever scores counts it.
 
 use super::single::NO_CHANGE;
-use crate::base::{Digest, Seed, Stage};
-use crate::chat::{ChatError, ChatModel, Completion, Message, ModelIdentity, Request, Sampling, Scores};
-use crate::graph::Graph;
-use crate::rollout::{AnswerRule, Prompts, RolloutOptions, Runner, System, Trace};
+use crate::base::{Seed, Stage};
+use crate::chat::{ChatError, ChatModel, Decoding, Message, ModelRole, Request, RoleModel, Sampling};
+use crate::graph::{Graph, GraphError};
+use crate::rollout::{AnswerRule, Prompts, RolloutOptions, Runner, System, SystemAgent, Trace};
 use crate::templates::RequestTemplate;
 use futures::FutureExt;
-use futures::future::{BoxFuture, try_join_all};
+use futures::future::try_join_all;
 use futures::stream::{self, StreamExt, TryStreamExt};
 use std::sync::Arc;
 
@@ -23,41 +23,62 @@ pub struct Outputs {
     pub cut_in_reasoning: bool,
 }
 
-/// Has `system` answer `questions`; the outputs are in their order. `seed` is the run's.
-///
-/// # Errors
-/// Returns every error of the worker except an overflow, which is data.
-pub async fn answer_all(
-    system: &System,
-    worker: Arc<dyn ChatModel>,
-    (options, summary): (&RolloutOptions, &RequestTemplate),
-    seed: Seed,
-    questions: &[Arc<str>],
-) -> Result<Vec<Outputs>, ChatError> {
-    let unusable = |faults: Vec<crate::graph::GraphError>| {
-        ChatError::Model(format!("the system is no usable graph: {}", faults[0]))
-    };
-    let graph = Arc::new(system.graph().map_err(unusable)?);
-    let prompts = Prompts::seed(&graph);
-    let items: Vec<_> = questions.iter().cloned().enumerate().collect();
-    let run = async |worker: Arc<dyn ChatModel>| {
-        Runner::new(graph.clone(), worker, options.clone(), summary.clone()).run(&prompts, &items).await
-    };
-    match system.rule {
-        AnswerRule::Once => Ok(together(&graph, vec![run(worker).await?], questions.len())),
-        AnswerRule::Vote { samples, temperature } => {
-            let sampled = |sample: usize| -> Arc<dyn ChatModel> {
-                let seed = seed.derive(Stage::Method, &[sample as u64]);
-                Arc::new(Resampled { model: worker.clone(), temperature, seed })
-            };
-            let runs = try_join_all((0..samples).map(|sample| run(sampled(sample)))).await?;
-            Ok(together(&graph, runs, questions.len()))
+/// The worker with everything that its answers depend on.
+#[derive(Clone)]
+pub struct Answering {
+    /// The model before it is in its role.
+    pub worker: Arc<dyn ChatModel>,
+    /// How it decodes in its role. The samples of a vote have a temperature of their own.
+    pub decoding: Decoding,
+    /// The run's seed.
+    pub seed: Seed,
+    /// How a graph is run.
+    pub options: RolloutOptions,
+    /// The request for a summary.
+    pub summary: RequestTemplate,
+}
+
+impl Answering {
+    /// Has `system` answer `questions`; the outputs are in their order.
+    ///
+    /// # Errors
+    /// Returns every error of the worker except an overflow, which is data.
+    pub async fn answer(&self, system: &System, questions: &[Arc<str>]) -> Result<Vec<Outputs>, ChatError> {
+        let unusable = |faults: Vec<GraphError>| {
+            ChatError::Model(format!("the system is no usable graph: {}", faults[0]))
+        };
+        let graph = Arc::new(system.graph().map_err(unusable)?);
+        let prompts = Prompts::seed(&graph);
+        let items: Vec<_> = questions.iter().cloned().enumerate().collect();
+        let run = async |worker: Arc<dyn ChatModel>| {
+            Runner::new(graph.clone(), worker, self.options.clone(), self.summary.clone()).run(&prompts, &items).await
+        };
+        match system.rule {
+            AnswerRule::Once => Ok(together(&graph, vec![run(self.plain()).await?], questions.len())),
+            AnswerRule::Vote { samples, temperature } => {
+                let sampled = |sample: usize| run(self.sample(sample, temperature));
+                let runs = try_join_all((0..samples).map(sampled)).await?;
+                Ok(together(&graph, runs, questions.len()))
+            }
+            AnswerRule::Refine { rounds } => {
+                let (bound, worker) = (self.options.max_in_flight.max(1), self.plain());
+                let one = |question: &Arc<str>| refine(system, worker.clone(), rounds, question.clone()).boxed();
+                stream::iter(questions.iter().map(one).collect::<Vec<_>>()).buffered(bound).try_collect().await
+            }
         }
-        AnswerRule::Refine { rounds } => {
-            let bound = options.max_in_flight.max(1);
-            let one = |question: &Arc<str>| refine(system, worker.clone(), rounds, question.clone()).boxed();
-            stream::iter(questions.iter().map(one).collect::<Vec<_>>()).buffered(bound).try_collect().await
-        }
+    }
+
+    /// The worker as it decodes in its role.
+    fn plain(&self) -> Arc<dyn ChatModel> {
+        RoleModel::wrap(self.worker.clone(), ModelRole::Worker, self.decoding, self.seed)
+    }
+
+    /// The worker for one sample of a vote: at this temperature, with a seed of the sample and of
+    /// the request.
+    fn sample(&self, sample: usize, temperature: f64) -> Arc<dyn ChatModel> {
+        let decoding = Decoding { temperature: Some(temperature), ..self.decoding };
+        let seed = self.seed.derive(Stage::Sample, &[sample as u64]);
+        RoleModel::wrap(self.worker.clone(), ModelRole::Worker, decoding, seed)
     }
 }
 
@@ -86,7 +107,7 @@ async fn refine(
         return Err(ChatError::Model("a system that refines has a draft, a critique and a revision".to_string()));
     };
     let mut outputs = Outputs::default();
-    let mut ask = async |agent: &crate::rollout::SystemAgent, context: &str| -> Result<String, ChatError> {
+    let mut ask = async |agent: &SystemAgent, context: &str| -> Result<String, ChatError> {
         let request = Request {
             messages: vec![Message::user(agent.prompt.render(&question, context))],
             max_new_tokens: agent.max_new_tokens,
@@ -127,29 +148,4 @@ async fn refine(
 fn asks_for_no_change(critique: &str) -> bool {
     let bare = |line: &str| line.trim_matches(|c: char| !c.is_alphanumeric()).to_lowercase();
     critique.trim().is_empty() || critique.lines().any(|line| bare(line) == NO_CHANGE)
-}
-
-/// A model whose greedy requests are sampled, with a seed of the request and of the sample.
-struct Resampled {
-    model: Arc<dyn ChatModel>,
-    temperature: f64,
-    seed: Seed,
-}
-
-impl ChatModel for Resampled {
-    fn complete(&self, request: Request) -> BoxFuture<'_, Result<Completion, ChatError>> {
-        let json = serde_json::to_vec(&request.messages).expect("messages are plain data");
-        let digest = Digest::of(&json).0;
-        let word = |at: usize| u64::from_le_bytes(digest[at..at + 8].try_into().expect("eight bytes"));
-        let seed = self.seed.derive(Stage::Sampling, &[word(0), word(8), word(16), word(24)]);
-        self.model.complete(Request { sampling: Sampling::at(self.temperature, seed.0), ..request })
-    }
-
-    fn score(&self, request: Request, answers: Vec<String>) -> BoxFuture<'_, Result<Scores, ChatError>> {
-        self.model.score(request, answers)
-    }
-
-    fn identity(&self) -> ModelIdentity {
-        self.model.identity()
-    }
 }

@@ -18,7 +18,7 @@ mod single;
 mod spo;
 mod tpe;
 
-pub use answering::{Outputs, answer_all};
+pub use answering::{Answering, Outputs};
 pub use labels::Labels;
 pub use options::{AnswerSets, Feedback, MethodKind, MethodOptions};
 pub use plan::plan;

@@ -1,7 +1,47 @@
-//! Held-out accuracy and the difference of two accuracies, with the conclusion that its confidence
-//! interval allows.
+//! Held-out accuracy, the scorer that it was measured with, and the difference of two accuracies
+//! with the conclusion that its confidence interval allows.
 
 use serde::{Deserialize, Serialize};
+
+/// The most characters of a line of running text.
+const COLUMNS: usize = 100;
+
+/// The scorer that accuracies were measured with.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+pub struct ScoredBy {
+    /// The scorer's name.
+    pub scorer: String,
+    /// The version of its rules, which changes whenever an outcome could.
+    pub scorer_version: u32,
+    /// The rules in words.
+    pub convention: String,
+}
+
+impl ScoredBy {
+    /// Returns its lines in a report, after a label of `indent` characters: name, version, rules.
+    pub fn text(&self, indent: usize) -> String {
+        let Self { scorer, scorer_version, convention } = self;
+        // A convention may begin with the scorer's name, which stands here already.
+        let rules = convention.strip_prefix(&format!("{scorer}: ")).unwrap_or(convention);
+        let mut text = String::new();
+        let mut column = indent;
+        for word in format!("{scorer} version {scorer_version}: {rules}").split(' ') {
+            let length = word.chars().count();
+            if column > indent && column + 1 + length > COLUMNS {
+                text += &format!("\n{:indent$}", "");
+                column = indent;
+            }
+            if column > indent {
+                text.push(' ');
+                column += 1;
+            }
+            text += word;
+            column += length;
+        }
+        text
+    }
+}
 
 /// The accuracy on held-out cases.
 #[derive(Clone, Copy, PartialEq, Debug, Serialize, Deserialize)]

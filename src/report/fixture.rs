@@ -1,14 +1,14 @@
 //! A small finished run for the tests of this module and of the command line.
 
-use super::{Accuracy, Bill, Difference, EgressLock, Inputs, RunReport};
+use super::{Accuracy, Bill, Difference, EgressLock, Inputs, RunReport, ScoredBy};
 use crate::base::{AgentId, Digest, Seed};
 use crate::chat::{LedgerLine, ModelIdentity};
 use crate::judge::JudgeStats;
 use crate::prompt::{Rejection, Template};
 use crate::rollout::{Avoided, Prompts};
 use crate::search::{
-    CandidateRecord, CopiedPassage, Event, FinalCheck, FinalVerdict, Finished, Models, Outcome, Plan, Proposed, Ranked,
-    Refreshed, SearchResult, Started, Step,
+    CandidateRecord, CopiedPassage, Counters, Event, FinalCheck, FinalVerdict, Finished, Models, Outcome, Plan,
+    Proposed, Ranked, Refreshed, SearchResult, Started, Step, Trial,
 };
 use std::path::Path;
 
@@ -34,6 +34,23 @@ fn candidate(id: usize, prompt: &str, mean: f64, score: f64) -> CandidateRecord 
         misaligned: 2,
     };
     CandidateRecord { parent: 0, assignment: None, change: None, outcome }
+}
+
+/// A trial of a team whose second agent has this prompt.
+pub(crate) fn trial(assess: &str) -> Trial {
+    Trial {
+        number: 1,
+        parent: Some(0),
+        agent: Some(AgentId(1)),
+        prompts: prompts(assess),
+        batch: vec![0, 1],
+        values: vec![1.0, 0.5],
+        score: 0.75,
+        kept: true,
+        leader: 1,
+        rejected: None,
+        counters: Counters::default(),
+    }
 }
 
 fn judge() -> JudgeStats {
@@ -170,6 +187,11 @@ pub(crate) fn report_of(events: &[Event], seed_cases: &[bool], optimized_cases: 
     RunReport::new(Inputs {
         name: "tiny",
         result: &SearchResult::from_events(events).unwrap(),
+        scored_by: Some(ScoredBy {
+            scorer: "label".into(),
+            scorer_version: 1,
+            convention: "the last <answer> is one of the labels, in any case".into(),
+        }),
         seed_accuracy: Some((Accuracy { n: 200, correct: 122, accuracy: 0.61, ci95: (0.5408, 0.6749) }, seed_cases)),
         optimized_accuracy: Some((
             Accuracy { n: 200, correct: 149, accuracy: 0.745, ci95: (0.6803, 0.8004) },

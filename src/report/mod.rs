@@ -7,6 +7,7 @@ mod bill;
 mod diff;
 mod lines;
 mod lock;
+mod private;
 mod progress;
 mod run;
 mod text;
@@ -18,7 +19,7 @@ mod schema;
 #[cfg(test)]
 mod tests;
 
-pub use accuracy::{Accuracy, Difference};
+pub use accuracy::{Accuracy, Difference, ScoredBy};
 pub use bill::Bill;
 pub use diff::Colour;
 pub use lines::{

@@ -1,6 +1,6 @@
 //! The report of a finished run, which is exactly result.json.
 
-use super::accuracy::{Accuracy, Difference};
+use super::accuracy::{Accuracy, Difference, ScoredBy};
 use super::bill::Bill;
 use super::lines::{
     CopiedLine, JudgeLine, LineageLine, Lines, MisalignmentLine, PromptLine, RankCorrelationLine, StepLine,
@@ -30,6 +30,8 @@ pub struct Inputs<'a> {
     pub optimized_accuracy: Option<(Accuracy, &'a [bool])>,
     /// The paired difference of the two accuracies.
     pub difference: Option<Difference>,
+    /// The scorer of both; `None` without labelled cases.
+    pub scored_by: Option<ScoredBy>,
     /// The bill.
     pub bill: Bill,
     /// The state of the egress lock at the end.
@@ -83,6 +85,9 @@ pub struct RunReport {
     pub optimized_accuracy: Option<Accuracy>,
     /// The paired difference of the two accuracies.
     pub difference: Option<Difference>,
+    /// The scorer of both.
+    #[serde(flatten)]
+    pub scored_by: Option<ScoredBy>,
     /// Whether the seed prompts won the final check and are therefore the prompts to use.
     pub kept_seed: bool,
     /// The comparison of seed and optimized prompts on unlabelled queries.
@@ -178,6 +183,7 @@ impl RunReport {
             seed_accuracy,
             optimized_accuracy,
             difference: inputs.difference,
+            scored_by: inputs.scored_by,
             kept_seed: result.kept_seed,
             final_check: result.final_check.clone(),
             prompts: lines.prompts(),

@@ -48,12 +48,24 @@ fn a_run_without_labels_or_gain_says_so() {
     }
     let mut report = report_of(&events, &[], &[]);
     (report.seed_accuracy, report.optimized_accuracy, report.difference) = (None, None, None);
+    report.scored_by = None;
     report.egress_lock =
         EgressLock { reason: Some("there is no egress lock for macos on aarch64".into()), ..EgressLock::default() };
     report.ledger.worker.cached = report.ledger.worker.calls;
     report.ledger.optimizer.cached = 40;
     report.ledger.judge.cached = 2000;
     expect_file!["golden/report-without-labels.txt"].assert_eq(&report.text(Colour::Off));
+}
+
+#[test]
+fn a_run_whose_proposals_are_all_unusable_is_warned_of() {
+    let mut report = report();
+    let warned = |report: &RunReport| report.text(Colour::Off).contains("so nothing was tried");
+    assert!(!warned(&report));
+    report.steps.iter_mut().flat_map(|step| &mut step.candidates).for_each(|candidate| candidate.id = None);
+    assert!(warned(&report));
+    report.rejections.clear();
+    assert!(!warned(&report));
 }
 
 #[test]

@@ -75,6 +75,9 @@ impl RunReport {
         if let Some(difference) = &self.difference {
             text += &format!("  {:<18}{}\n", "difference", difference.text());
         }
+        if let Some(scored_by) = &self.scored_by {
+            text += &format!("  {:<19}{}\n", "scorer", scored_by.text(21));
+        }
         text
     }
 
@@ -82,7 +85,7 @@ impl RunReport {
         if !self.trials.is_empty() {
             return self.trials();
         }
-        let tried = self.steps.iter().flat_map(|step| &step.candidates).filter(|tried| tried.id.is_some()).count();
+        let tried = self.tried();
         let improved = self.steps.iter().filter(|step| step.improved).count();
         let mut text = format!(
             "Search    {}, {} tried, {} improved a prompt",
@@ -122,6 +125,11 @@ impl RunReport {
         format!("Search    {}, {kept} kept{best}\n", counted(self.trials.len(), "team tried", "teams tried"))
     }
 
+    /// The number of candidates that were evaluated.
+    fn tried(&self) -> usize {
+        self.steps.iter().flat_map(|step| &step.candidates).filter(|tried| tried.id.is_some()).count()
+    }
+
     fn all_warnings(&self) -> Vec<String> {
         let mut warnings = self.warnings.clone();
         match self.overflows {
@@ -133,6 +141,14 @@ impl RunReport {
             )),
         }
         warnings.extend(cut_in_reasoning(self.cut_in_reasoning));
+        let rejected: usize = self.rejections.values().sum();
+        if rejected > 0 && self.tried() == 0 {
+            warnings.push(format!(
+                "the optimizer model wrote {} and none can be used, so nothing was tried: their texts are in \
+                 result.json; give [model.optimizer] a stronger model, or write a template set that this one follows",
+                counted(rejected, "proposal", "proposals")
+            ));
+        }
         let copied = |line: &super::CopiedLine| {
             format!(
                 "the prompt of {} repeats query {} of the pool: \"{}\"",

@@ -17,5 +17,5 @@ pub use error::RunError;
 pub use models::{Models, Opened, Surroundings, open_models, use_threads};
 pub use observer::{Observer, Silent};
 pub use optimizer::{Ignored, Optimizer};
-pub use recorded::{Carried, HeldOut, RecordedRun, Start};
+pub use recorded::{Carried, HeldOut, RecordedRun, Start, scored_by};
 pub use scoring::{LabelledRun, score, score_system};

@@ -145,7 +145,7 @@ impl Optimizer {
     }
 
     /// Returns the model of `role`; its calls are counted in the ledger and charged to `budget`.
-    pub(super) fn charged(&self, role: ModelRole, budget: &Budget) -> Arc<dyn ChatModel> {
+    fn charged(&self, role: ModelRole, budget: &Budget) -> Arc<dyn ChatModel> {
         let model = Arc::clone(&self.models[role as usize]);
         let metered = Metered::new(model, role, self.ledger.clone(), self.cancel.clone());
         Arc::new(metered.charged_to(budget.clone()))

@@ -4,15 +4,16 @@ use super::models::{Opened, Surroundings, open_models};
 use super::{Observer, Optimizer, RunError, score, score_system};
 use crate::base::{CancelToken, Stopwatch};
 use crate::cache::CachedModel;
-use crate::chat::{Budget, ChatError, ChatModel, Ledger, ModelRole, Spent};
+use crate::chat::{Budget, ChatError, ChatModel, Ledger, Metered, ModelRole, Spent};
 use crate::config::Settings;
 use crate::engine::Date;
 use crate::eval::{Evaluation, compare};
 use crate::journal::{self, Journal, JournalError, RunInfo, RunStatus, resume_command, status, write_file};
-use crate::report::{Accuracy, Bill, Difference, EgressLock, Files, Inputs, RunReport};
+use crate::report::{Accuracy, Bill, Difference, EgressLock, Files, Inputs, RunReport, ScoredBy};
 use crate::rollout::{Prompts, System};
 use crate::search::{Event, EventSink, SearchResult};
 use crate::store::Store;
+use crate::task::{Convention, Scorer};
 use futures::FutureExt;
 use futures::executor::block_on;
 use futures::future::BoxFuture;
@@ -38,8 +39,8 @@ pub struct RecordedRun<'a> {
     pub dir: &'a Path,
     /// What happens to a run that is already there.
     pub start: Start,
-    /// The arguments that the program was started with; the journal keeps them for resuming the
-    /// run.
+    /// The arguments that the program was started with; the journal keeps those of the last start
+    /// for resuming the run.
     pub arguments: &'a [String],
     /// Reports, at the end, whether this process could have reached a network.
     pub egress_lock: fn() -> EgressLock,
@@ -66,7 +67,7 @@ impl RecordedRun<'_> {
         let cancel = observer.cancel();
         let models = open_models(self.settings, &ModelRole::ALL, surroundings, observer)?;
         let opened = models.opened(self.settings);
-        block_on(journal.put_surroundings(&opened.dtypes, &opened.backend, &surroundings.date))?;
+        block_on(self.put_start(&journal, &opened, &surroundings.date))?;
         opened.notes.iter().for_each(|note| observer.noticed(note));
         Ok(block_on(self.search(&opened, store, journal, cancel, observer))?.report)
     }
@@ -79,9 +80,19 @@ impl RecordedRun<'_> {
         let store = Arc::new(Store::open(self.dir).map_err(JournalError::from)?);
         let journal = self.open_journal(store.clone()).await?;
         let date = self.settings.date.unwrap_or_else(Date::today);
-        journal.put_surroundings(&opened.dtypes, &opened.backend, &date).await?;
+        self.put_start(&journal, opened, &date).await?;
         let cancel = observer.cancel();
         self.search(opened, store, journal, cancel, observer).await
+    }
+
+    /// Records how the run is started: what its answers depend on, and how to resume it.
+    async fn put_start(&self, journal: &Journal, opened: &Opened, date: &Date) -> Result<(), RunError> {
+        journal.put_surroundings(&opened.dtypes, &opened.backend, date).await?;
+        journal.put_arguments(self.arguments).await?;
+        if self.settings.private {
+            journal.put_private().await?;
+        }
+        Ok(())
     }
 
     /// Decides, from what the folder holds and what the user requested, whether to begin, to
@@ -121,25 +132,28 @@ impl RecordedRun<'_> {
     ) -> Result<Carried, RunError> {
         let (settings, watch) = (self.settings, Stopwatch::start());
         let cached = ModelRole::ALL.map(|role| -> Arc<dyn ChatModel> {
-            let cached = CachedModel::new(opened.roles[role as usize].clone(), store.clone());
-            settings.in_role(role, Arc::new(cached))
+            Arc::new(CachedModel::new(opened.roles[role as usize].clone(), store.clone()))
         });
-        let optimizer = Optimizer::of_settings(settings, cached).cancel(cancel);
+        let worker = cached[ModelRole::Worker as usize].clone();
+        let in_roles = ModelRole::ALL.map(|role| settings.in_role(role, cached[role as usize].clone()));
+        let optimizer = Optimizer::of_settings(settings, in_roles).cancel(cancel.clone());
+        let metered = Metered::new(worker, ModelRole::Worker, optimizer.ledger().clone(), cancel);
         observer.started(&settings.graph, &optimizer.plan(), optimizer.ledger());
         let mut recorder = Recorder { journal, observer };
         let result = optimizer.search(&mut recorder).await?;
         let spent = ModelRole::ALL.map(|role| optimizer.spent(role));
-        let held_out = self.held_out(&result, &optimizer, &mut recorder).await?;
+        let held_out = self.held_out(&result, metered, &mut recorder).await?;
         let report = self.report(&result, held_out.as_ref(), opened, (optimizer.ledger(), watch));
-        self.write(&report, &recorder.journal).await?;
-        Ok(Carried { report, held_out, spent })
+        let report = self.write(report, &recorder.journal).await?;
+        Ok(Carried { report, prompts: result.prompts, held_out, spent })
     }
 
-    /// Scores seed and optimized prompts on the test set; `None` if there is none.
+    /// Scores the seed prompts and the system to use on the test set; `None` if there is none. The
+    /// worker is the model before it is in its role.
     async fn held_out(
         &self,
         result: &SearchResult,
-        optimizer: &Optimizer,
+        worker: Metered,
         recorder: &mut Recorder<'_>,
     ) -> Result<Option<HeldOut>, RunError> {
         let settings = self.settings;
@@ -147,9 +161,12 @@ impl RecordedRun<'_> {
         let mut scored = async |name: &str, prompts: &Prompts, system: Option<&System>| {
             recorder.observer.scoring(name, cases.len());
             let budget = Budget::default();
-            let worker = optimizer.charged(ModelRole::Worker, &budget);
+            let worker: Arc<dyn ChatModel> = Arc::new(worker.clone().charged_to(budget.clone()));
             let evaluation = match system {
-                None => score(settings, worker, prompts, (cases, scorer)).await?,
+                None => {
+                    let worker = settings.in_role(ModelRole::Worker, worker);
+                    score(settings, worker, prompts, (cases, scorer)).await?
+                }
                 Some(system) => score_system(settings, worker, system, (cases, scorer)).await?,
             };
             recorder.journal.put_evaluation(name, &evaluation).await?;
@@ -179,6 +196,7 @@ impl RecordedRun<'_> {
                 let difference = compare(&h.seed, &h.optimized, self.settings.seed);
                 Difference { value: difference.value, ci95: difference.ci95, mcnemar_p: difference.mcnemar_p }
             }),
+            scored_by: held_out.and(self.settings.scorer.as_ref()).map(scored_by),
             bill: Bill::of(ledger),
             egress_lock: (self.egress_lock)(),
             seconds: watch.seconds(),
@@ -189,15 +207,19 @@ impl RecordedRun<'_> {
 
     /// Writes the files first, then the journal's last entry: a run counts as finished only if its
     /// files exist.
-    async fn write(&self, report: &RunReport, journal: &Journal) -> Result<(), RunError> {
+    async fn write(&self, report: RunReport, journal: &Journal) -> Result<RunReport, RunError> {
         write_file(&report.files.prompts, &report.prompts_json())?;
         if let Some(system) = &report.system {
             let json = serde_json::to_string_pretty(system).expect("a system is plain data") + "\n";
             write_file(&self.dir.join(SYSTEM_FILE), &json)?;
         }
+        let report = match self.settings.private {
+            true => report.without_words_of(self.settings.queries().map(|query| &*query.question)),
+            false => report,
+        };
         write_file(&report.files.result, &report.json())?;
         journal.finish(report.json()).await?;
-        Ok(())
+        Ok(report)
     }
 }
 
@@ -232,6 +254,8 @@ pub struct HeldOut {
 pub struct Carried {
     /// Its report.
     pub report: RunReport,
+    /// The prompts to use. In the report, words of private data are hidden.
+    pub prompts: Prompts,
     /// The evaluations; `None` without test cases.
     pub held_out: Option<HeldOut>,
     /// What every role took before the evaluation, whether the cache answered or not.
@@ -240,6 +264,12 @@ pub struct Carried {
 
 fn correct(evaluation: &Evaluation) -> Vec<bool> {
     evaluation.items.iter().map(|item| item.is_correct()).collect()
+}
+
+/// Returns what a report says of a scorer.
+pub fn scored_by(scorer: &Scorer) -> ScoredBy {
+    let Convention { scorer, version, rules } = scorer.convention();
+    ScoredBy { scorer: scorer.to_string(), scorer_version: version, convention: rules.to_string() }
 }
 
 fn accuracy(evaluation: &Evaluation) -> Accuracy {

@@ -6,10 +6,10 @@ use super::{Observer, RunError};
 use crate::chat::{ChatError, ChatModel, Ledger, LedgerLine, Metered, ModelIdentity, ModelRole};
 use crate::config::Settings;
 use crate::engine::Date;
-use crate::eval::{Evaluation, ItemResult, evaluate};
-use crate::method::answer_all;
+use crate::eval::{Evaluation, ItemResult, SampleOptions, Samples, evaluate, evaluate_samples};
+use crate::method::{Answering, Outputs};
 use crate::rollout::{Prompts, Runner, System};
-use crate::task::{Case, Scorer};
+use crate::task::{Case, Scored, Scorer};
 use futures::executor::block_on;
 use std::sync::Arc;
 
@@ -28,8 +28,9 @@ pub async fn score(
     evaluate(&runner, prompts, cases, scorer).await
 }
 
-/// Scores a system on labelled cases; `worker` runs its agents. Where several answers vote, they
-/// vote by the classes of the scorer.
+/// Scores a system on labelled cases; `worker` is the model before it is in its role. Where a
+/// question has several answers, they vote as the scorer groups them. Programs cannot vote, so that
+/// the first one counts.
 ///
 /// # Errors
 /// Returns an error if a call failed for another reason than a prompt that is too long.
@@ -39,22 +40,38 @@ pub async fn score_system(
     system: &System,
     (cases, scorer): (&[Case], &Scorer),
 ) -> Result<Evaluation, ChatError> {
-    let how = (&settings.options.rollout, &settings.templates().summary);
-    let questions: Vec<_> = cases.iter().map(|case| case.query.question.clone()).collect();
-    let outputs = answer_all(system, worker, how, settings.seed, &questions).await?;
-    let answer = |outputs: &'_ crate::method::Outputs| -> String {
-        let answers: Vec<&str> = outputs.answers.iter().map(String::as_str).collect();
-        answers[scorer.vote(&answers)].to_string()
+    let answering = Answering {
+        worker,
+        decoding: settings.model(ModelRole::Worker).decoding,
+        seed: settings.seed,
+        options: settings.options.rollout.clone(),
+        summary: settings.templates().summary.clone(),
     };
-    let answers: Vec<String> = outputs.iter().map(answer).collect();
-    let pairs: Vec<_> = cases.iter().zip(&answers).map(|(case, answer)| (&**answer, &*case.answer)).collect();
+    let questions: Vec<_> = cases.iter().map(|case| case.query.question.clone()).collect();
+    let outputs = answering.answer(system, &questions).await?;
+    let voting = |outputs: &Outputs| if scorer.can_vote() { outputs.answers.len() } else { 1 };
+    let pairs: Vec<(&str, &str)> = cases
+        .iter()
+        .zip(&outputs)
+        .flat_map(|(case, outputs)| {
+            outputs.answers.iter().take(voting(outputs)).map(|answer| (&**answer, &*case.answer))
+        })
+        .collect();
     let scored = scorer.score_all(&pairs).map_err(|error| ChatError::Model(error.to_string()))?;
-    let results = cases.iter().zip(&outputs).zip(scored).map(|((case, outputs), scored)| ItemResult {
-        id: case.query.id.clone(),
-        answer: scored.answer,
-        outcome: scored.outcome,
-        overflow: outputs.overflow,
-        cut_in_reasoning: outputs.cut_in_reasoning,
+    let mut scored = scored.into_iter();
+    let results = cases.iter().zip(&outputs).map(|(case, outputs)| {
+        let mut samples: Vec<Scored> = scored.by_ref().take(voting(outputs)).collect();
+        let answers: Vec<_> = samples.iter().map(|sample| sample.answer.as_deref()).collect();
+        // Without any answer all samples are alike.
+        let winner = scorer.vote(&answers).unwrap_or(0);
+        let Scored { answer, outcome, .. } = samples.swap_remove(winner);
+        ItemResult {
+            id: case.query.id.clone(),
+            answer,
+            outcome,
+            overflow: outputs.overflow,
+            cut_in_reasoning: outputs.cut_in_reasoning,
+        }
     });
     Ok(Evaluation::new(results.collect()))
 }
@@ -63,7 +80,8 @@ pub async fn score_system(
 pub struct LabelledRun<'a> {
     settings: &'a Settings,
     labelled: (&'a [Case], &'a Scorer),
-    worker: Arc<dyn ChatModel>,
+    /// The worker model as it is opened, with its calls counted.
+    model: Arc<dyn ChatModel>,
     identity: ModelIdentity,
     ledger: Ledger,
 }
@@ -81,10 +99,10 @@ impl<'a> LabelledRun<'a> {
         let surroundings =
             Surroundings { dtypes: None, backend: None, date: settings.date.unwrap_or_else(Date::today) };
         let models = open_models(settings, &[ModelRole::Worker], surroundings, observer)?;
-        let model = settings.in_role(ModelRole::Worker, models.role(settings, ModelRole::Worker));
+        let model = models.role(settings, ModelRole::Worker);
         let (identity, ledger) = (model.identity(), Ledger::new());
-        let worker = Metered::new(model, ModelRole::Worker, ledger.clone(), observer.cancel());
-        Ok(Self { settings, labelled, worker: Arc::new(worker), identity, ledger })
+        let model = Metered::new(model, ModelRole::Worker, ledger.clone(), observer.cancel());
+        Ok(Self { settings, labelled, model: Arc::new(model), identity, ledger })
     }
 
     /// Scores `prompts` on the cases.
@@ -92,7 +110,28 @@ impl<'a> LabelledRun<'a> {
     /// # Errors
     /// Returns an error if a call failed for another reason than a prompt that is too long.
     pub fn score(&self, prompts: &Prompts) -> Result<Evaluation, ChatError> {
-        block_on(score(self.settings, self.worker.clone(), prompts, self.labelled))
+        let worker = self.settings.in_role(ModelRole::Worker, self.model.clone());
+        block_on(score(self.settings, worker, prompts, self.labelled))
+    }
+
+    /// Scores several samples of every case with `prompts`, and returns the evaluation of the first
+    /// ones, too.
+    ///
+    /// # Errors
+    /// Returns an error if a call failed for another reason than a prompt that is too long.
+    pub fn score_samples(
+        &self,
+        prompts: &Prompts,
+        options: &SampleOptions,
+    ) -> Result<(Evaluation, Samples), ChatError> {
+        let settings = self.settings;
+        let workers = options.workers(&self.model, settings.model(ModelRole::Worker).decoding, settings.seed);
+        let summary = &settings.templates().summary;
+        let runner =
+            |worker| Runner::new(settings.graph.clone(), worker, settings.options.rollout.clone(), summary.clone());
+        let runners: Vec<Runner> = workers.into_iter().map(runner).collect();
+        let (cases, scorer) = self.labelled;
+        block_on(evaluate_samples(&runners, prompts, cases, scorer, options))
     }
 
     /// The name and the digest of the model.

@@ -17,8 +17,8 @@ pub enum SandboxError {
     /// The system lacks parts of the sandbox.
     #[error(
         "this system cannot confine model-written code: {}\n  \
-         hint: use Linux 5.13 or newer with Landlock and seccomp, or allow unsafe execution where no harm can be \
-         done",
+         hint: use Linux 5.13 or newer with Landlock and seccomp, or allow unsafe execution \
+         (`--unsafe-exec`) where no harm can be done",
         missing.join("; ")
     )]
     Unsupported {

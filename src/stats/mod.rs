@@ -11,6 +11,6 @@ mod summary;
 pub use bootstrap::{cluster_bootstrap, paired_bootstrap};
 pub use multiple::holm;
 pub use paired::mcnemar_exact;
-pub use proportion::wilson;
+pub use proportion::{mean_proportion, pass_at, wilson};
 pub use rank::kendall_tau_b;
 pub use summary::{MeanInterval, mean_ci, quantile};

@@ -58,11 +58,28 @@ pub(super) fn lock_dir(dir: &Path) -> Result<DirLock, RunDirError> {
     }
 }
 
+/// Creates an empty database that only its owner can read, since it holds the words of the data.
+/// One that is there stays as it is. SQLite gives its other files the same rights.
+fn create_for_owner(path: &Path) -> Result<(), RunDirError> {
+    let mut options = File::options();
+    options.create_new(true).write(true);
+    #[cfg(unix)]
+    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+    match options.open(path) {
+        Err(error) if error.kind() == std::io::ErrorKind::StorageFull => {
+            Err(RunDirError::Full { path: path.to_path_buf() })
+        }
+        // Whatever else is wrong with the path, SQLite says it.
+        _ => Ok(()),
+    }
+}
+
 /// Opens the writing connection, and creates the tables in an empty file.
 pub(super) fn open_writer(dir: &Path, max_pages: Option<u32>) -> Result<Connection, RunDirError> {
     let path = dir.join(DATABASE_FILE);
     let fault = |error: rusqlite::Error| RunDirError::of_sqlite(&path, &error, true);
     let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_CREATE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+    create_for_owner(&path)?;
     let mut connection = Connection::open_with_flags(plain_name(&path), flags).map_err(fault)?;
     connection.busy_timeout(BUSY_TIMEOUT).map_err(fault)?;
     let tables = table_count(&connection).map_err(fault)?;

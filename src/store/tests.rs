@@ -48,6 +48,20 @@ fn stored_rows_survive_reopening_in_a_single_file() {
     assert_eq!(reader.meta("settings").unwrap().as_deref(), Some("abc"));
 }
 
+#[cfg(unix)]
+#[test]
+fn only_the_owner_can_read_a_new_database() {
+    use std::os::unix::fs::PermissionsExt;
+    let dir = tempfile::tempdir().unwrap();
+    let store = Store::open(dir.path()).unwrap();
+    block_on(store.put_event(0, "{}".into())).unwrap();
+    for entry in dir.path().read_dir().unwrap().map(|entry| entry.unwrap()) {
+        if entry.file_name() != LOCK_FILE {
+            assert_eq!(entry.metadata().unwrap().permissions().mode() & 0o777, 0o600, "{:?}", entry.path());
+        }
+    }
+}
+
 #[test]
 fn a_key_keeps_its_first_answer_and_a_restart_keeps_the_answers() {
     let dir = tempfile::tempdir().unwrap();

@@ -54,6 +54,9 @@ pub enum StudyError {
         /// The reason.
         reason: String,
     },
+    /// Model-written programs cannot be judged on this machine.
+    #[error("{0}")]
+    Sandbox(String),
     /// The settings of a run have faults.
     #[error("{}", .0.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n"))]
     Config(Vec<crate::config::ConfigError>),

@@ -16,6 +16,7 @@ use crate::report::EgressLock;
 use crate::rollout::Prompts;
 use crate::run::{Carried, Observer, Opened, RecordedRun, RunError, Start, Surroundings, open_models, score};
 use crate::search::SearchError;
+use crate::task::{CodeJudge, Scorer};
 use futures::FutureExt;
 use futures::executor::block_on;
 use futures::stream::{self, StreamExt};
@@ -38,6 +39,8 @@ pub struct Study<'a> {
     pub sets: &'a [String],
     /// The arguments that the program was started with.
     pub arguments: &'a [String],
+    /// Whether model-written programs run even where this machine cannot confine them.
+    pub unsafe_exec: bool,
     /// Reports whether this process could have reached a network.
     pub egress_lock: fn() -> EgressLock,
 }
@@ -109,6 +112,7 @@ impl Study<'_> {
                 Some(_) => finished += 1,
             }
         }
+        self.check_code(&missing, observer)?;
         let calls = missing.iter().map(planned_calls).fold(0_u64, u64::saturating_add);
         news(Step::Planned { finished, all, calls });
         let (waiting, mut ready): (Vec<_>, Vec<_>) = missing.into_iter().partition(|one| one.cell.waits());
@@ -309,6 +313,19 @@ impl Study<'_> {
         })
     }
 
+    /// Checks, before any model is opened, that this machine can judge model-written programs if a
+    /// run needs it, and says what does not confine them.
+    fn check_code(&self, runs: &[Prepared], observer: &mut dyn Observer) -> Result<(), StudyError> {
+        let is_code = |run: &Prepared| matches!(run.settings.scorer, Some(Scorer::Code { .. }));
+        if runs.iter().any(is_code) {
+            let judge = CodeJudge::new(self.unsafe_exec).map_err(|error| StudyError::Sandbox(error.to_string()))?;
+            if !judge.missing().is_empty() {
+                observer.noticed(&format!("model-written programs are not confined: {}", judge.missing().join("; ")));
+            }
+        }
+        Ok(())
+    }
+
     fn setup(&self, cell: &Cell, settings: &Settings) -> Result<Digest, StudyError> {
         let mut hasher = Hasher::new("maspo study");
         hasher.field(&settings.digest().0);
@@ -322,7 +339,11 @@ impl Study<'_> {
     fn settings(&self, cell: &Cell) -> Result<Settings, StudyError> {
         let config = self.base.join(&cell.config);
         let sets: Vec<String> = cell.sets.iter().chain(self.sets).cloned().collect();
-        config::load(&config, &sets, false, ModelCheck::Files).map_err(StudyError::Config)
+        let mut settings = config::load(&config, &sets, false, ModelCheck::Files).map_err(StudyError::Config)?;
+        if let Some(Scorer::Code { unsafe_exec }) = &mut settings.scorer {
+            *unsafe_exec = self.unsafe_exec;
+        }
+        Ok(settings)
     }
 
     /// The date that all runs of the study see: the day on which its first run began.
@@ -402,7 +423,7 @@ fn planned_calls(Prepared { cell, settings, .. }: &Prepared) -> u64 {
 }
 
 fn of_run(cell: &Cell, (settings, opened): (&Settings, &Opened), carried: Carried, setup: Digest) -> CellRecord {
-    let Carried { report, held_out, spent } = carried;
+    let Carried { report, prompts, held_out, spent } = carried;
     let (items, seed_right, own) = match &held_out {
         None => (Vec::new(), String::new(), String::new()),
         Some(held) => (ids(&held.optimized), right(&held.seed), right(&held.optimized)),
@@ -417,7 +438,7 @@ fn of_run(cell: &Cell, (settings, opened): (&Settings, &Opened), carried: Carrie
         spent,
         answering: held_out.map(|held| held.answering).unwrap_or_default(),
         judge: report.judge.counts,
-        prompts: report.prompts.iter().map(|line| (line.agent.clone(), line.after.text().to_string())).collect(),
+        prompts: by_name(settings, &prompts),
         result_hash: Some(report.result_hash),
         seconds: report.seconds,
         ..blank(cell, setup, opened)

@@ -3,7 +3,7 @@
 
 use super::row::RowFault;
 use super::scorer::{Outcome, Scored};
-use maspo_sandbox::{Limits, Program, Sandbox, SandboxError, SandboxOptions, name_hint};
+use maspo_sandbox::{Limits, Program, Sandbox, SandboxError, SandboxOptions, Verdict, name_hint};
 use serde::{Deserialize, Serialize};
 
 /// The tests of a task. As a gold answer they are JSON.
@@ -80,7 +80,12 @@ impl CodeJudge {
     pub fn score_all(&self, pairs: &[(&str, &Tests)]) -> Result<Vec<Scored>, SandboxError> {
         let programs: Vec<Program<'_>> = pairs.iter().map(|(output, tests)| tests.with(output)).collect();
         let verdicts = self.sandbox.judge_all(&programs, &self.limits)?;
-        Ok(verdicts.into_iter().map(|verdict| Scored { answer: None, outcome: verdict.outcome.into() }).collect())
+        let scored = |verdict: Verdict| Scored {
+            answer: None,
+            outcome: verdict.outcome.into(),
+            detail: Some(verdict.detail).filter(|detail| !detail.is_empty()),
+        };
+        Ok(verdicts.into_iter().map(scored).collect())
     }
 }
 

@@ -1,5 +1,6 @@
 //! Loads data sets: JSONL files as lists of queries, with or without gold answers.
 
+use super::condition::Condition;
 use super::error::LoadError;
 use super::lines::{Lines, MAX_LINE_BYTES, MAX_ROWS};
 use super::row::{Fields, Gold, Row, parse};
@@ -15,7 +16,7 @@ use std::sync::Arc;
 const LISTED_BAD_ROWS: usize = 20;
 
 /// The file of a data set, and how its rows are read.
-#[derive(Clone, PartialEq, Eq, Debug)]
+#[derive(Clone, PartialEq, Debug)]
 pub struct Source {
     /// The JSONL file.
     pub file: PathBuf,
@@ -26,6 +27,8 @@ pub struct Source {
     /// The field with the tests that show what a program's function has to be called, which the
     /// question then says.
     pub name_hint: Option<String>,
+    /// What a row must be to be taken; other rows are as if they were not there.
+    pub conditions: Vec<Condition>,
     /// The number of rows to skip at the start.
     pub skip: usize,
     /// The most rows to take after that.
@@ -101,11 +104,16 @@ fn load<T>(
         return Err(vec![LoadError::Unreadable { file: file.clone(), reason: "it is a folder".into() }]);
     }
     let mut lines = Lines::new(BufReader::new(File::open(file).map_err(unreadable)?), MAX_LINE_BYTES);
-    let fields =
-        Fields { id: source.id.as_deref(), question: &source.question, answer, name_hint: source.name_hint.as_deref() };
+    let fields = Fields {
+        id: source.id.as_deref(),
+        question: &source.question,
+        answer,
+        name_hint: source.name_hint.as_deref(),
+        conditions: &source.conditions,
+    };
     let end = source.limit.map_or(usize::MAX, |limit| source.skip.saturating_add(limit));
     let mut loading = Loading::default();
-    while loading.seen < end {
+    while loading.taken < end {
         let Some((line, text)) = lines.next().map_err(unreadable)? else { break };
         if text.as_ref().is_ok_and(|text| text.trim().is_empty()) {
             continue;
@@ -118,13 +126,26 @@ fn load<T>(
             loading.errors.push(LoadError::TooManyRows { file: file.clone(), limit: MAX_ROWS });
             break;
         }
-        if loading.seen <= source.skip && text.is_ok() {
+        let is_skipped = loading.taken < source.skip;
+        // Rows that are skipped are not read, unless that says whether they count.
+        if is_skipped && text.is_ok() && source.conditions.is_empty() {
+            loading.taken += 1;
             continue;
         }
         let row_fault = |fault| LoadError::Row { file: file.clone(), line, fault };
         let row = text
             .map_err(|fault| LoadError::Line { file: file.clone(), line, fault })
             .and_then(|text| parse(&text, &fields).map_err(row_fault));
+        let row = match row {
+            Ok(None) => continue,
+            Ok(Some(_)) if is_skipped => {
+                loading.taken += 1;
+                continue;
+            }
+            Ok(Some(row)) => Ok(row),
+            Err(error) => Err(error),
+        };
+        loading.taken += 1;
         match row.and_then(|row| loading.query(row, file, line)) {
             Ok((query, gold)) => match finish(query, gold) {
                 Ok(row) => loading.rows.push(row),
@@ -138,7 +159,7 @@ fn load<T>(
 }
 
 /// Returns what a file with this first row holds where it is no JSONL, and what to do about it.
-fn not_lines(first: &str) -> Option<(&'static str, &'static str)> {
+pub(super) fn not_lines(first: &str) -> Option<(&'static str, &'static str)> {
     const HINT: &str = "a JSONL file has one object a line: convert it, e.g. with `jq -c '.[]'`";
     let text = first.trim();
     let whole = || serde_json::from_str::<serde_json::Value>(text).ok();
@@ -163,12 +184,14 @@ struct Loading<T> {
     bad_count: usize,
     errors: Vec<LoadError>,
     lines_by_id: HashMap<String, usize>,
+    /// The number of rows so far, and of those among them that fulfil the conditions.
     seen: usize,
+    taken: usize,
 }
 
 impl<T> Default for Loading<T> {
     fn default() -> Self {
-        Self { rows: vec![], bad: vec![], bad_count: 0, errors: vec![], lines_by_id: HashMap::new(), seen: 0 }
+        Self { rows: vec![], bad: vec![], bad_count: 0, errors: vec![], lines_by_id: HashMap::new(), seen: 0, taken: 0 }
     }
 }
 
@@ -200,7 +223,11 @@ impl<T> Loading<T> {
             }
         }
         if self.rows.is_empty() && self.errors.is_empty() {
-            self.errors.push(match self.seen {
+            self.errors.push(match self.taken {
+                0 if self.seen > 0 => {
+                    let conditions: Vec<_> = source.conditions.iter().map(ToString::to_string).collect();
+                    LoadError::NoMatch { file: file(), rows: self.seen, conditions: conditions.join(" and ") }
+                }
                 0 => LoadError::Empty { file: file() },
                 rows if bad_count == 0 => LoadError::AllSkipped { file: file(), rows, skip: source.skip },
                 _ => LoadError::NothingUsable { file: file(), bad: bad_count },
@@ -214,7 +241,7 @@ impl<T> Loading<T> {
     }
 }
 
-fn reason(error: &std::io::Error) -> String {
+pub(super) fn reason(error: &std::io::Error) -> String {
     match error.kind() {
         std::io::ErrorKind::NotFound => "no such file".to_string(),
         std::io::ErrorKind::PermissionDenied => "permission denied".to_string(),
@@ -236,6 +263,7 @@ mod tests {
             id: None,
             question: vec!["q".into()],
             name_hint: None,
+            conditions: vec![],
             skip: 0,
             limit: None,
             skip_bad_rows: false,

@@ -87,6 +87,16 @@ pub enum LoadError {
         /// The number of rows.
         bad: usize,
     },
+    /// No row fulfils the conditions.
+    #[error("{} has {rows} rows, and in none of them {conditions}", file.display())]
+    NoMatch {
+        /// The file.
+        file: PathBuf,
+        /// The number of rows.
+        rows: usize,
+        /// The conditions, in words.
+        conditions: String,
+    },
     /// `skip` leaves no rows.
     #[error("{} has {rows} rows, and `skip` leaves out {skip}", file.display())]
     AllSkipped {
@@ -100,6 +110,16 @@ pub enum LoadError {
 }
 
 impl LoadError {
+    /// Returns the error without the row's own words, for data that must not be printed.
+    pub fn without_text(self) -> Self {
+        match self {
+            Self::Row { file, line, fault: RowFault::BadAnswer { .. } } => {
+                Self::Row { file, line, fault: RowFault::BadPrivateAnswer }
+            }
+            other => other,
+        }
+    }
+
     /// Whether skipping one row would fix it.
     pub(super) fn is_bad_row(&self) -> bool {
         match self {

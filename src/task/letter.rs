@@ -9,10 +9,16 @@ use super::phrases::{
 use super::tokens::{Token, tokens};
 use std::ops::Range;
 
+/// The longest answer in bytes that a letter is looked for in.
+const MAX_BYTES: usize = 256 << 10;
+
 /// Returns the choice A–J that `text` (an answer, not a whole reply) names, in upper case; of
 /// several, the one that is most plainly said to be the answer, and of those the last. A list of
 /// letters names none.
 pub(super) fn letter(text: &str) -> Option<char> {
+    if text.len() > MAX_BYTES {
+        return None;
+    }
     let tokens = tokens(text);
     let answer = &tokens[peel(&tokens)];
     let found: Vec<Mention> = (0..answer.len()).filter_map(|at| mention(answer, at)).collect();
@@ -125,8 +131,8 @@ fn announcement(before: &[Token], after: &[Token], mention: &Mention) -> Option<
         return only_opened.then_some(Announced::Label);
     }
     if let Some(how) = announced(words) {
-        // "So I" is a sentence that was cut off; "so (I)" is a choice.
-        let pronoun = how == Announced::Label && mention.letter == 'I' && !mention.bracketed;
+        // "So I" is a sentence that was cut off; "so (I)" and "so “I”" are choices.
+        let pronoun = how == Announced::Label && mention.letter == 'I' && mention.range.len() == 1;
         return (!pronoun).then_some(how);
     }
     if denied(words) {

@@ -2,8 +2,10 @@
 //! optimized prompts or the experiment file.
 
 mod answer;
+mod check;
 mod code;
 mod compare;
+mod condition;
 mod dataset;
 mod error;
 mod json_field;
@@ -16,11 +18,14 @@ mod pattern;
 mod phrases;
 mod row;
 mod scorer;
+mod suite;
 mod tokens;
 mod vote;
 
+pub use check::{Defect, DefectKind, References, SuiteFile, check_suite};
 pub use code::{CodeJudge, Tests};
 pub use compare::normalised;
+pub use condition::{Condition, Wanted};
 pub use dataset::{Case, Dataset, Query, Source, load_cases, load_queries};
 pub use error::LoadError;
 pub use lines::{LineFault, MAX_LINE_BYTES, MAX_ROWS};
@@ -30,3 +35,4 @@ pub use overlap::{SharedRow, shared_rows};
 pub use pattern::{Pattern, PatternError};
 pub use row::RowFault;
 pub use scorer::{Convention, Outcome, Scored, Scorer};
+pub use suite::{Shape, Suite};

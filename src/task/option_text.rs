@@ -21,9 +21,11 @@ pub fn letter_of_option(output: &str, options: &[String]) -> Option<char> {
 /// Returns the option without its letter.
 fn text(option: &str, letter: char) -> &str {
     let trimmed = option.trim_start().trim_start_matches('(');
-    match trimmed.strip_prefix(letter).map(|rest| rest.trim_start_matches([')', '.', ':'])) {
-        Some(rest) if rest.len() < trimmed.len() - 1 => rest.trim(),
-        _ => option.trim(),
+    let rest = trimmed.strip_prefix(letter);
+    // One mark only: the text may be a number that begins with a point.
+    match rest.and_then(|rest| rest.strip_prefix(".)").or_else(|| rest.strip_prefix([')', '.', ':']))) {
+        Some(rest) => rest.trim(),
+        None => option.trim(),
     }
 }
 
@@ -48,6 +50,9 @@ mod tests {
             "two options have one of these texts, none the others"
         );
         assert_eq!(letter_of_option("150 m", &options), None);
+        let binary = ["A).1010", "B).1011", "C.) 1011"].map(String::from);
+        assert_eq!(letter_of_option("<answer>.1011</answer>", &binary), Some('B'));
+        assert_eq!(letter_of_option("<answer>1011</answer>", &binary), Some('C'));
         assert_eq!(letter_of_option("<answer>150 m</answer>", &[]), None);
     }
 }

@@ -2,6 +2,7 @@
 
 use super::code::Tests;
 use super::compare::spaced;
+use super::condition::Condition;
 use serde_json::Value;
 use std::sync::Arc;
 
@@ -10,7 +11,7 @@ const MAX_DEPTH: usize = 128;
 
 /// The fields of a row to read. A name may be a dotted path into nested objects; a key that itself
 /// contains dots wins.
-#[derive(Clone, PartialEq, Eq, Debug)]
+#[derive(Clone, PartialEq, Debug)]
 pub(super) struct Fields<'a> {
     pub(super) id: Option<&'a str>,
     pub(super) question: &'a [String],
@@ -18,6 +19,8 @@ pub(super) struct Fields<'a> {
     /// The field with the tests that show what a program's function has to be called. The question
     /// then says so; nothing else of them is read.
     pub(super) name_hint: Option<&'a str>,
+    /// What a row must be to be taken.
+    pub(super) conditions: &'a [Condition],
 }
 
 /// Where the gold answer of a row is.
@@ -85,6 +88,9 @@ pub enum RowFault {
         /// The field's name.
         field: String,
     },
+    /// The gold answer, which is not to be printed, is one that the scorer can never give.
+    #[error("the answer is none that the scorer can give (the data is private, so it is not shown)")]
+    BadPrivateAnswer,
     /// The gold answer is one that the scorer can never give.
     #[error("the answer {answer:?} is {problem}")]
     BadAnswer {
@@ -95,29 +101,40 @@ pub enum RowFault {
     },
 }
 
-/// Parses one row.
-pub(super) fn parse(line: &str, fields: &Fields<'_>) -> Result<Row, RowFault> {
+/// Parses one row as an object.
+pub(super) fn parse_object(line: &str) -> Result<Value, RowFault> {
     let row: Value = serde_json::from_str(line).map_err(|error| json_fault(&error))?;
-    if !row.is_object() {
-        return Err(RowFault::NotAnObject { found: kind(&row) });
+    if row.is_object() { Ok(row) } else { Err(RowFault::NotAnObject { found: kind(&row) }) }
+}
+
+/// Parses one row; `None` if it does not fulfil the conditions.
+pub(super) fn parse(line: &str, fields: &Fields<'_>) -> Result<Option<Row>, RowFault> {
+    let row = parse_object(line)?;
+    if fields.conditions.iter().any(|condition| !condition.holds(&row)) {
+        return Ok(None);
     }
-    let id = fields.id.map(|field| scalar(&row, field, "text or a number")).transpose()?;
+    read(&row, fields).map(Some)
+}
+
+/// Reads the fields of a row.
+pub(super) fn read(row: &Value, fields: &Fields<'_>) -> Result<Row, RowFault> {
+    let id = fields.id.map(|field| scalar(row, field, "text or a number")).transpose()?;
     let mut question = Vec::new();
     for field in fields.question {
-        question.push(text(&row, field)?);
+        question.push(text(row, field)?);
     }
     let mut question = question.join("\n");
     if spaced(&question).is_empty() {
         return Err(RowFault::EmptyField { field: fields.question.join("`, `") });
     }
     if let Some(field) = fields.name_hint
-        && let Some(hint) = tests(&row, field)?.hint()
+        && let Some(hint) = tests(row, field)?.hint()
     {
         question = format!("{question}\n{hint}");
     }
     let gold = |gold| match gold {
-        Gold::Field(field) => scalar(&row, field, "text or a number"),
-        Gold::Tests(field) => Ok(serde_json::to_string(&tests(&row, field)?).expect("tests are plain data")),
+        Gold::Field(field) => scalar(row, field, "text or a number"),
+        Gold::Tests(field) => Ok(serde_json::to_string(&tests(row, field)?).expect("tests are plain data")),
     };
     let answer = fields.answer.map(gold).transpose()?;
     Ok(Row { id, question: question.into(), answer })
@@ -132,7 +149,8 @@ fn json_fault(error: &serde_json::Error) -> RowFault {
     RowFault::Json { problem, column: error.column() }
 }
 
-fn find<'a>(row: &'a Value, field: &str) -> Result<&'a Value, RowFault> {
+/// Returns the field, which may be a dotted path.
+pub(super) fn find<'a>(row: &'a Value, field: &str) -> Result<&'a Value, RowFault> {
     let found = row.get(field).or_else(|| field.split('.').try_fold(row, |value, key| value.get(key)));
     found.ok_or_else(|| {
         let names: Vec<_> = row.as_object().into_iter().flat_map(|map| map.keys()).take(12).collect();
@@ -216,9 +234,15 @@ mod tests {
         let question = ["q".to_string(), "meta.options".to_string()];
         let got = parse(
             line,
-            &Fields { id: Some("meta.id"), question: &question, answer: Some(Gold::Field("gold")), name_hint: None },
+            &Fields {
+                id: Some("meta.id"),
+                question: &question,
+                answer: Some(Gold::Field("gold")),
+                name_hint: None,
+                conditions: &[],
+            },
         );
-        let got = got.map_err(|fault| fault.to_string());
+        let got = got.map(|row| row.expect("no condition")).map_err(|fault| fault.to_string());
         let got = got.as_ref().map(|row| (row.id.as_deref(), &*row.question, row.answer.as_deref()));
         assert_eq!(got.map_err(String::as_str), expected, "{line}");
     }

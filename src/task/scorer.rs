@@ -108,6 +108,8 @@ pub struct Scored {
     pub answer: Option<String>,
     /// The outcome.
     pub outcome: Outcome,
+    /// What led to it, where there is more to say: the test that a program failed.
+    pub detail: Option<String>,
 }
 
 impl Scorer {
@@ -129,22 +131,11 @@ impl Scorer {
         CodeJudge::new(unsafe_exec)?.score_all(&pairs)
     }
 
-    /// Checks that this machine can score with it.
-    ///
-    /// # Errors
-    /// Programs cannot be run on this machine.
-    pub fn check_machine(&self) -> Result<(), SandboxError> {
-        match self {
-            Self::Code { unsafe_exec } => CodeJudge::new(*unsafe_exec).map(|_| ()),
-            _ => Ok(()),
-        }
-    }
-
     /// Scores one output by its text alone; programs are scored by
     /// [`score_all`](Self::score_all) only, and are refused here.
     fn score(&self, output: &str, gold: &str) -> Scored {
         if matches!(self, Self::Code { .. }) {
-            return Scored { answer: None, outcome: Outcome::Refused };
+            return Scored { answer: None, outcome: Outcome::Refused, detail: None };
         }
         let answer = self.answer(output);
         let outcome = match (&answer, self.gold(gold)) {
@@ -152,11 +143,11 @@ impl Scorer {
             (Some(answer), Ok(gold)) if self.equal(&gold, answer) => Outcome::Correct,
             _ => Outcome::Wrong,
         };
-        Scored { answer, outcome }
+        Scored { answer, outcome, detail: None }
     }
 
     /// Returns whether an answer equals the gold answer; both are in normalized form.
-    pub(super) fn equal(&self, gold: &str, answer: &str) -> bool {
+    fn equal(&self, gold: &str, answer: &str) -> bool {
         match self {
             Self::Math { round_to_gold } => {
                 let options = maspo_math::Options { round_to_gold: *round_to_gold };
@@ -352,7 +343,17 @@ mod tests {
         assert!(code.gold(gold).is_ok() && code.gold("{\"tests\": []}").is_err() && code.gold("4").is_err());
         let outputs = ["```python\ndef double(x):\n    return 2 * x\n```", "def double(x): return x", "I cannot."];
         let pairs: Vec<_> = outputs.iter().map(|output| (*output, gold)).collect();
-        let outcomes: Vec<_> = code.score_all(&pairs).unwrap().iter().map(|scored| scored.outcome).collect();
+        let scored = match code.score_all(&pairs) {
+            Ok(scored) => scored,
+            Err(error @ SandboxError::Unsupported { .. })
+                if std::env::var("MASPO_CI_WITHOUT").is_ok_and(|names| names.contains("sandbox")) =>
+            {
+                eprintln!("SKIPPED, as MASPO_CI_WITHOUT allows: {error}");
+                return;
+            }
+            Err(error) => panic!("{error}"),
+        };
+        let outcomes: Vec<_> = scored.iter().map(|scored| scored.outcome).collect();
         assert_eq!(outcomes, [Correct, Wrong, Unparsable]);
         assert_eq!(Tests::read(gold).unwrap().hint().as_deref(), Some("The function is called `double`."));
     }

@@ -13,7 +13,7 @@ pub const MAX_FILE_BYTES: usize = 64 << 10;
 /// The most assignments of a set.
 const MAX_ASSIGNMENTS: usize = 64;
 
-/// What models a built-in set is named by.
+/// What the names of models that are in the program begin with.
 const EMBEDDED_SCHEME: &str = "embedded:";
 
 /// A set that is in the program.

@@ -26,6 +26,7 @@ fn a_sound_experiment_is_summed_up() {
             pool      3 queries
             train     none
             test      2 labelled cases
+            templates terse, no task preset
             exit 0
         "#]],
     );
@@ -62,6 +63,17 @@ fn a_sound_experiment_is_summed_up() {
               "pool": 3,
               "train": null,
               "test": 2,
+              "excluded": {
+                "train": 0,
+                "test": 0
+              },
+              "private": false,
+              "templates": {
+                "optimizer": "terse",
+                "judge": "terse",
+                "summary": "terse",
+                "task": null
+              },
               "scorer": {
                 "kind": "label",
                 "labels": [
@@ -89,6 +101,7 @@ fn a_sound_experiment_is_summed_up() {
             pool      3 queries
             train     none
             test      2 labelled cases
+            templates terse, no task preset
             warning: the pool has 3 queries, fewer than `search.batch` = 4: every step uses all of them
             exit 0
         "#]],
@@ -225,6 +238,44 @@ fn prompts_are_scored_and_compared() {
 }
 
 #[test]
+fn several_samples_of_a_case_are_scored_and_reported() {
+    let experiment = Experiment::new();
+    experiment.with("labels = [", "samples = 3\npass_at = [1, 2]\nlabels = [");
+    let run = |args: &str| {
+        let (code, stdout, stderr) = experiment.run(args);
+        assert_eq!(code, 0, "{stderr}");
+        stdout
+    };
+    let eval: serde_json::Value = serde_json::from_str(&run("eval x.toml --json")).expect("one JSON object");
+    let samples = &eval["samples"];
+    assert_eq!((&samples["samples"], &samples["temperature"]), (&3.into(), &0.7.into()));
+    assert_eq!((&samples["pass_at"][1]["k"], &samples["majority"]["n"]), (&2.into(), &2.into()));
+    let outcomes = samples["items"][1]["outcomes"].as_array().expect("a list");
+    assert_eq!((outcomes.len(), &outcomes[0]), (3, &eval["items"][1]["outcome"]), "the first sample is scored");
+    assert_eq!(eval["ledger"]["worker"]["calls"], 12, "three samples of two agents on two cases");
+    assert_eq!((&eval["scorer"], &eval["scorer_version"]), (&"label".into(), &1.into()));
+
+    let text = run("eval x.toml");
+    let names: Vec<_> = text.lines().skip(1).filter_map(|line| line.split("  ").next()).collect();
+    assert_eq!(
+        names,
+        [
+            "accuracy",
+            "pass@1",
+            "pass@2",
+            "majority@3 0.000 (n 2, 95 % interval 0.000 to 0.658), 2 without an answer",
+            "samples",
+            "scorer",
+            "worker"
+        ]
+    );
+    assert!(text.contains("3 of each case at temperature 0.7\n"), "{text}");
+    let seconds =
+        |text: &str| text.lines().filter(|line| !line.starts_with("worker")).map(str::to_string).collect::<Vec<_>>();
+    assert_eq!(seconds(&text), seconds(&run("eval x.toml")), "the same seeds have the same samples");
+}
+
+#[test]
 fn a_question_longer_than_the_model_is_counted_and_the_run_goes_on() {
     let experiment = Experiment::new();
     let long = format!("{{\"id\": \"a\", \"question\": \"{}\", \"gold\": \"human\"}}\n", "word ".repeat(20_000));
@@ -242,16 +293,21 @@ fn the_paper_presets_are_sound() {
     let experiment = Experiment::new();
     let row = |at: usize| format!("{{\"question\": \"q{at}\", \"options\": [\"A)1\", \"B)2\"], \"correct\": \"B\"}}\n");
     experiment.write("aqua.jsonl", (0..60).map(row).collect::<String>().as_bytes());
-    for (preset, agents) in [("paper-sequential", 2), ("paper-hierarchical", 4)] {
-        // The presets are written for a model with a longer context than the embedded one.
+    for (preset, agents) in [
+        ("paper-sequential", &["predictor", "reflector"][..]),
+        ("paper-hierarchical", &["deriver", "eliminator", "reader", "summarizer"][..]),
+    ] {
         let path = format!("{}/configs/{preset}.toml", env!("CARGO_MANIFEST_DIR"));
-        let text = std::fs::read_to_string(path).expect("a preset");
-        experiment.write("preset.toml", text.replace("max_new_tokens = 4096", "max_new_tokens = 512").as_bytes());
-        let sets = "--set data.pool.file=aqua.jsonl --set model.path=embedded:triage --json";
-        let (code, stdout, stderr) = experiment.run(&format!("validate preset.toml {sets}"));
+        let mut args = format!("validate {path} --json --set model.path=embedded:triage");
+        args += " --set data.pool.file=aqua.jsonl --set data.test.file=aqua.jsonl";
+        // The presets are written for a model with a longer context than the embedded one.
+        for of in agents.iter().map(|agent| format!("agent.{agent}")).chain(["propose".to_string()]) {
+            args += &format!(" --set {of}.max_new_tokens=512");
+        }
+        let (code, stdout, stderr) = experiment.run(&args);
         assert_eq!((code, stderr.as_str()), (0, ""), "{preset}");
         let facts: serde_json::Value = serde_json::from_str(&stdout).expect("one JSON object on stdout");
-        assert_eq!(facts["agents"].as_array().map(Vec::len), Some(agents));
-        assert_eq!((&facts["pool"], &facts["test"]), (&50.into(), &10.into()));
+        assert_eq!(facts["agents"].as_array().map(Vec::len), Some(agents.len()));
+        assert_eq!((&facts["name"], &facts["pool"], &facts["test"]), (&preset.into(), &50.into(), &10.into()));
     }
 }

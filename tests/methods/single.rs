@@ -3,8 +3,8 @@
 use super::world::World;
 use futures::executor::block_on;
 use maspo::base::Seed;
-use maspo::chat::{ChatModel, ScriptedModel};
-use maspo::method::{MethodKind, Outputs, answer_all};
+use maspo::chat::{Decoding, ScriptedModel};
+use maspo::method::{Answering, MethodKind, Outputs};
 use maspo::rollout::{AnswerRule, RolloutOptions, System};
 use maspo::templates::Templates;
 use std::sync::Arc;
@@ -19,9 +19,19 @@ fn system(world: &World, method: MethodKind) -> System {
 }
 
 fn answers(system: &System, model: &Arc<ScriptedModel>, question: &str) -> Outputs {
-    let worker: Arc<dyn ChatModel> = model.clone();
-    let (options, summary) = (RolloutOptions::default(), Templates::terse().summary.clone());
-    block_on(answer_all(system, worker, (&options, &summary), Seed(3), &[question.into()])).unwrap().remove(0)
+    answers_of(system, model, Decoding::default(), question)
+}
+
+/// The answers of a worker that decodes like this in its role.
+fn answers_of(system: &System, model: &Arc<ScriptedModel>, decoding: Decoding, question: &str) -> Outputs {
+    let answering = Answering {
+        worker: model.clone(),
+        decoding,
+        seed: Seed(3),
+        options: RolloutOptions::default(),
+        summary: Templates::terse().summary.clone(),
+    };
+    block_on(answering.answer(system, &[question.into()])).unwrap().remove(0)
 }
 
 /// A world whose last agent has a form to keep.
@@ -64,6 +74,10 @@ fn self_consistency_samples_five_answers_at_0_7() {
     assert_eq!(distinct.len(), 5, "every sample has a seed of its own");
     assert_eq!(answers(&system, &model, "q"), first, "and the same one in another run");
     assert_ne!(answers(&system, &model, "r"), first, "but another one for another question");
+    let greedy = Decoding { temperature: Some(0.0), top_k: Some(20), ..Decoding::default() };
+    answers_of(&system, &model, greedy, "q");
+    let last = model.seen().pop().unwrap().sampling;
+    assert_eq!((last.temperature, last.top_k), (0.7, 20), "the worker's own temperature does not count, its cuts do");
 }
 
 /// A model that plays draft, critique and revision, and that is content with the answer `good`.

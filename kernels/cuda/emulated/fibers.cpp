@@ -325,4 +325,10 @@ void maspo_emulation_order(unsigned order) { emulated::order = order; }
 
 // What the calling thread's last failed launch failed of.
 const char* maspo_emulation_fault(void) { return emulated::last_fault.c_str(); }
+
+// How many blocks the calling thread's last launch had, along x, y and z.
+void maspo_emulation_blocks(unsigned to[3]) {
+  dim3 blocks = emulated::place.blocks;
+  to[0] = blocks.x, to[1] = blocks.y, to[2] = blocks.z;
+}
 }

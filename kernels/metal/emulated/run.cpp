@@ -19,6 +19,7 @@ extern "C" int maspo_metal_run(const char* name, const void* arguments, const ui
   RUN(maspo_decode_attention)
   RUN(maspo_prefill_attention)
   RUN(maspo_argmax)
+  RUN(maspo_scores)
   RUN(maspo_linear_bf16_1)
   RUN(maspo_linear_bf16_2)
   RUN(maspo_linear_bf16_4)
@@ -40,6 +41,6 @@ extern "C" int maspo_metal_run(const char* name, const void* arguments, const ui
 // no kernel here, and behind the last.
 extern "C" size_t maspo_metal_struct_bytes(uint32_t index) {
   const size_t sizes[] = {sizeof(MaspoEmbed), sizeof(MaspoAddNorm), sizeof(MaspoRotate), sizeof(MaspoDecodeAttention), sizeof(MaspoTile),
-                          sizeof(MaspoPrefillAttention), 0, sizeof(MaspoArgmax), sizeof(MaspoLinear)};
+                          sizeof(MaspoPrefillAttention), 0, sizeof(MaspoArgmax), sizeof(MaspoScores), sizeof(MaspoLinear)};
   return index < sizeof(sizes) / sizeof(sizes[0]) ? sizes[index] : 0;
 }

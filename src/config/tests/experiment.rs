@@ -28,6 +28,10 @@ pub(super) struct Experiment {
     /// The version of this format, which is 1.
     #[schemars(extend("enum" = [1]))]
     schema: u64,
+    /// The experiment file, or a list of them, that this one extends. Tables are merged key by key,
+    /// and everything else, lists such as `[[agent]]` too, is replaced: later files of the list win
+    /// over earlier ones, and this file over all. By default none.
+    extends: Option<Extends>,
     /// The experiment's name, which is part of the name of the run's folder: letters, digits, `-`,
     /// `_` and `.`, at most 100 bytes. By default the name of the file without its extension.
     #[schemars(length(min = 1, max = 100))]
@@ -71,6 +75,15 @@ pub(super) struct Experiment {
     templates: Option<Templates>,
     /// How the models are run.
     engine: Option<Engine>,
+}
+
+#[derive(JsonSchema)]
+#[schemars(untagged)]
+enum Extends {
+    /// One file.
+    One(String),
+    /// Several files.
+    Several(Vec<String>),
 }
 
 #[derive(JsonSchema)]
@@ -210,6 +223,10 @@ struct Data {
     train: Option<Labelled>,
     /// Labelled cases that are held out for `maspo eval`, `maspo compare` and the report.
     test: Option<Labelled>,
+    /// Whether the words of the rows are kept out of everything that is printed or reported, as the
+    /// licences of some sets ask. The run's journal, which only its owner can read, has them.
+    #[schemars(extend("default" = false))]
+    private: Option<bool>,
 }
 
 #[derive(JsonSchema)]
@@ -227,6 +244,13 @@ struct Pool {
     /// A field of tests that shows what a program's function has to be called, which the question
     /// then says. Nothing else of the tests is read.
     name_hint: Option<String>,
+    /// Where the file comes from, in a sentence. It is named when the file is absent. By default
+    /// none.
+    origin: Option<String>,
+    /// What rows must be to be taken, as a table from fields to values: one value, a list of them,
+    /// or `{ min = …, max = … }`. Other rows are as if they were not in the file.
+    #[serde(rename = "where")]
+    conditions: Option<Conditions>,
     /// The number of rows that are left out at the start of the file.
     #[schemars(extend("default" = 0))]
     skip: Option<u64>,
@@ -243,11 +267,24 @@ struct Labelled {
     question: Option<Question>,
     /// The field that holds the id. By default as in the pool.
     id: Option<String>,
+    /// Where the file comes from, in a sentence. It is named when the file is absent. By default
+    /// that of the pool's file, if the file is the same.
+    origin: Option<String>,
+    /// What rows must be to be taken, as a table from fields to values: one value, a list of them,
+    /// or `{ min = …, max = … }`. Other rows are as if they were not in the file. By default as in
+    /// the pool; `{}` is no condition.
+    #[serde(rename = "where")]
+    conditions: Option<Conditions>,
     /// The number of rows that are left out at the start of the file.
     #[schemars(extend("default" = 0))]
     skip: Option<u64>,
     /// The most rows that are taken. By default all.
     limit: Option<u64>,
+    /// Whether rows that the pool has are left out: those with the same text (but for case, white
+    /// space and Unicode normal forms) and, where both sets have their ids from the same field or
+    /// file, those with the same id. Without it, such rows in `data.test` are an error.
+    #[schemars(extend("default" = false))]
+    exclude_pool: Option<bool>,
     /// The field that holds the gold answer; with `scorer = "code"` the one with the tests, by
     /// default `tests`.
     #[schemars(extend("default" = "answer"))]
@@ -255,6 +292,38 @@ struct Labelled {
     /// A field of tests that shows what a program's function has to be called, which the question
     /// then says. By default as in the pool.
     name_hint: Option<String>,
+}
+
+type Conditions = std::collections::BTreeMap<String, Condition>;
+
+#[derive(JsonSchema)]
+#[schemars(untagged)]
+enum Condition {
+    /// The value of the field.
+    Value(Scalar),
+    /// One of these values.
+    OneOf(Vec<Scalar>),
+    /// A range of numbers.
+    Range(Range),
+    /// Conditions on the fields of an object.
+    Inside(std::collections::BTreeMap<String, serde_json::Value>),
+}
+
+#[derive(JsonSchema)]
+#[schemars(untagged)]
+enum Scalar {
+    Text(String),
+    Number(f64),
+    Truth(bool),
+}
+
+#[derive(JsonSchema)]
+#[schemars(deny_unknown_fields)]
+struct Range {
+    /// The least number.
+    min: Option<f64>,
+    /// The greatest number.
+    max: Option<f64>,
 }
 
 #[derive(JsonSchema)]
@@ -288,10 +357,20 @@ struct Eval {
     pattern: Option<String>,
     /// With `scorer = "json"`: the field of the output's last JSON object, or a dotted path.
     field: Option<String>,
-    /// With `scorer = "code"`: whether model-written programs run although this machine cannot
-    /// confine them. They can then do what you can do.
-    #[schemars(extend("default" = false))]
-    unsafe_exec: Option<bool>,
+    /// The number of samples of every case that `maspo eval` scores. With more than one it reports
+    /// pass@k and the accuracy of the majority. Other commands score one answer.
+    #[schemars(extend("default" = 1))]
+    samples: Option<u64>,
+    /// The numbers k of pass@k, from 1 to `samples`. By default 1 and `samples`.
+    pass_at: Option<Vec<u64>>,
+    /// The sampling temperature, if `samples` is more than 1. By default the worker's, or 0.7.
+    temperature: Option<f64>,
+    /// The share of likely tokens that is kept, if `samples` is more than 1. By default the
+    /// worker's.
+    top_p: Option<f64>,
+    /// The number of likely tokens that is kept, if `samples` is more than 1; 0 keeps all. By
+    /// default the worker's.
+    top_k: Option<u64>,
 }
 
 #[derive(JsonSchema)]

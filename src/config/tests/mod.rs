@@ -4,7 +4,9 @@
 mod experiment;
 mod fixture;
 
+mod extends;
 mod file;
 mod parts;
+mod samples;
 mod schema;
 mod settings;

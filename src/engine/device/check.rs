@@ -40,8 +40,8 @@ pub struct DeviceCheck {
 /// The error allowed in logits of f32 weights, relative to the largest logit.
 const ALLOWED_F32: f64 = 1e-4;
 
-/// The same for bf16 weights and activations, as GPUs have them; it is what the tests allow the
-/// emulated devices.
+/// The error allowed in logits of bf16 weights and activations, relative to the largest logit, as
+/// the tests allow it on emulated devices.
 const ALLOWED_BF16: f64 = 0.03;
 
 /// The tokens of the prompts of the check: one that is prefilled in three steps, short ones beside

@@ -4,7 +4,7 @@
 use super::OpenError;
 use super::placement::{Loaded, Placement};
 use crate::base::{Digest, Hasher};
-use crate::kernels::Compute;
+use crate::kernels::{Compute, Format};
 use crate::qwen3::{Config, Dtype, ResolvedDtype};
 use crate::text::Date;
 use crate::token_engine::EngineOptions;
@@ -37,6 +37,8 @@ pub enum LoadNotice {
     Repacked {
         /// The formats' names, each with the bytes in the files.
         formats: Vec<(&'static str, u64)>,
+        /// What they are kept in, the finest first.
+        kept: Vec<Format>,
         /// What all weights take in memory.
         memory_bytes: u64,
     },
@@ -112,9 +114,9 @@ pub(crate) fn load(
         None => device.load(config, &mut WatchedWeights::new(weights, &mut tell), resolved.dtype, options)?,
     };
     check_leftover(weights, config)?;
-    let Repacked { formats } = weights.repacked();
+    let Repacked { formats, kept } = weights.repacked();
     if resolved.dtype == Dtype::Auto && !formats.is_empty() {
-        watch(LoadProgress::Noticed(LoadNotice::Repacked { formats, memory_bytes: resolved.bytes }));
+        watch(LoadProgress::Noticed(LoadNotice::Repacked { formats, kept, memory_bytes: resolved.bytes }));
     }
     let zero = weights.zero_tensors();
     if !zero.is_empty() {

@@ -19,6 +19,7 @@ pub struct Room {
     /// The longest sequence that the model can read, in tokens.
     pub context: usize,
     block_tokens: usize,
+    max_running: usize,
 }
 
 impl Room {
@@ -36,13 +37,29 @@ impl Room {
         let kv_bytes_per_token = options.kv_dtype.bytes_per_token(&config, source, weights.dtype);
         let free = weights.free.map(|free| free.saturating_sub(weights.bytes));
         let pool_tokens = options.pool(&config, kv_bytes_per_token, free).total * options.block_tokens;
-        let (context, block_tokens) = (config.max_position_embeddings, options.block_tokens);
-        Ok(Self { weights, kv_bytes_per_token, pool_tokens, context, block_tokens })
+        let EngineOptions { block_tokens, max_running, .. } = *options;
+        let context = config.max_position_embeddings;
+        Ok(Self { weights, kv_bytes_per_token, pool_tokens, context, block_tokens, max_running })
     }
 
     /// Returns how many sequences of this many tokens run at once. Prefixes that they share are not
     /// taken into account.
     pub fn sequences(&self, tokens: usize) -> usize {
-        self.pool_tokens / tokens.max(1).next_multiple_of(self.block_tokens)
+        let with_room = self.pool_tokens / tokens.max(1).next_multiple_of(self.block_tokens);
+        with_room.min(self.max_running)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_more_sequences_run_than_the_options_allow() {
+        let options = EngineOptions { kv_tokens: Some(1000), max_running: 10, ..EngineOptions::default() };
+        let source = ModelSource::parse("embedded:triage").unwrap();
+        let room = Room::of(&source, &options, Dtype::Auto).unwrap();
+        assert_eq!((room.pool_tokens, room.context), (1008, 1024), "in whole blocks of 16");
+        assert_eq!([1, 100, 101, 1000, 1024].map(|tokens| room.sequences(tokens)), [10, 9, 9, 1, 0]);
     }
 }

@@ -12,7 +12,7 @@ pub use backend::{Backend, UnknownBackend};
 pub use choice::{DeviceChoice, UnknownDevice};
 pub(crate) use cpu::CpuExecutor;
 
-use super::schedule::StepPlan;
+use super::schedule::{LogitQuestion, StepPlan};
 
 /// A loaded model on a device, with memory for keys and values.
 pub(crate) trait Executor: Send {
@@ -61,6 +61,46 @@ pub(crate) trait Executor: Send {
     /// # Errors
     /// Those of [`start`](Self::start).
     fn logits(&mut self, wanted: usize) -> Result<&[f32], DeviceError>;
+
+    /// Returns whether the executor itself answers these questions about a step's logits. A plan
+    /// has them only then; otherwise whoever has questions reads whole rows.
+    fn answers(&self, _questions: &[LogitQuestion]) -> bool {
+        false
+    }
+
+    /// Returns the answer to question `index` of the last finished step's plan. Unlike
+    /// [`logits`](Self::logits) it can be read while a later step is under way.
+    fn answer(&self, _index: usize) -> &LogitAnswer {
+        unreachable!("no plan has a question that its executor does not answer")
+    }
+}
+
+/// What is known of a row of logits.
+#[derive(Clone, PartialEq, Debug, Default)]
+pub(crate) struct LogitAnswer {
+    /// The largest logit.
+    pub(crate) largest: f32,
+    /// The sum of `e^(logit - largest)` over the row.
+    pub(crate) sum: f64,
+    /// The logits of the question's tokens.
+    pub(crate) logits: Vec<f32>,
+    /// The largest logits with their tokens: the largest first, of equal ones the lowest token
+    /// first. Fewer than were asked for where the row has no more above minus infinity.
+    pub(crate) top: Vec<(u32, f32)>,
+}
+
+#[cfg(test)]
+impl LogitAnswer {
+    /// Answers a question from the row itself.
+    pub(crate) fn of(row: &[f32], question: &LogitQuestion) -> Self {
+        let largest = row.iter().copied().fold(f32::NEG_INFINITY, f32::max);
+        let sum = row.iter().map(|&logit| (f64::from(logit) - f64::from(largest)).exp()).sum();
+        let logits = question.tokens.iter().map(|&token| row[token as usize]).collect();
+        let mut top: Vec<(u32, f32)> = (0..).zip(row.iter().copied()).filter(|of| of.1 > f32::NEG_INFINITY).collect();
+        top.sort_by(|a, b| b.1.partial_cmp(&a.1).expect("numbers").then(a.0.cmp(&b.0)));
+        top.truncate(question.top);
+        Self { largest, sum, logits, top }
+    }
 }
 
 /// A device's own message when it failed.

@@ -11,12 +11,25 @@ pub(crate) fn choose(logits: &[f32], sampling: &Sampling, index: usize) -> u32 {
     if sampling.is_greedy() {
         return argmax(logits);
     }
-    let mut candidates = weigh(logits, sampling.temperature);
+    let largest = logits.iter().copied().fold(f32::NEG_INFINITY, f32::max);
+    let mut candidates = weigh((0u32..).zip(logits.iter().copied()), largest, sampling.temperature);
     let top_k = sampling.top_k as usize;
     if top_k > 0 && top_k < candidates.len() {
         candidates.select_nth_unstable_by(top_k - 1, likelier);
         candidates.truncate(top_k);
     }
+    draw(candidates, sampling, index).unwrap_or_else(|| argmax(logits))
+}
+
+/// Chooses as [`choose`] does for `top_k` of at least 2, from the `top_k` largest logits with their
+/// tokens, the largest first and of equal ones the lowest token first.
+pub(crate) fn choose_among(top: &[(u32, f32)], sampling: &Sampling, index: usize) -> u32 {
+    let Some(&(likeliest, largest)) = top.first() else { return 0 };
+    draw(weigh(top.iter().copied(), largest, sampling.temperature), sampling, index).unwrap_or(likeliest)
+}
+
+/// Draws one of the candidates; `None` if none has any weight.
+fn draw(mut candidates: Vec<Candidate>, sampling: &Sampling, index: usize) -> Option<u32> {
     if sampling.top_p < 1.0 {
         keep_nucleus(&mut candidates, sampling.top_p);
     }
@@ -29,11 +42,11 @@ pub(crate) fn choose(logits: &[f32], sampling: &Sampling, index: usize) -> u32 {
     for candidate in &candidates {
         left -= candidate.weight;
         if left < 0.0 {
-            return candidate.id;
+            return Some(candidate.id);
         }
     }
     // Rounding may leave a small rest; the last token with any weight takes it.
-    candidates.iter().rev().find(|candidate| candidate.weight > 0.0).map_or_else(|| argmax(logits), |last| last.id)
+    candidates.iter().rev().find(|candidate| candidate.weight > 0.0).map(|last| last.id)
 }
 
 /// Returns the id of the largest logit, of equal ones the lowest. NaN never wins.
@@ -49,10 +62,9 @@ struct Candidate {
     weight: f64,
 }
 
-fn weigh(logits: &[f32], temperature: f64) -> Vec<Candidate> {
-    let largest = f64::from(logits.iter().copied().fold(f32::NEG_INFINITY, f32::max));
-    let weight = |logit: f32| ((f64::from(logit) - largest) / temperature).exp();
-    let weighted = (0u32..).zip(logits).map(|(id, &logit)| Candidate { id, weight: weight(logit) });
+fn weigh(logits: impl Iterator<Item = (u32, f32)>, largest: f32, temperature: f64) -> Vec<Candidate> {
+    let weight = |logit: f32| ((f64::from(logit) - f64::from(largest)) / temperature).exp();
+    let weighted = logits.map(|(id, logit)| Candidate { id, weight: weight(logit) });
     weighted.filter(|candidate| candidate.weight > 0.0).collect()
 }
 
@@ -117,6 +129,22 @@ mod tests {
         assert_eq!(seen(&logits, sampling(1.0, 0, 0.75)), [1, 2, 3]);
         assert_eq!(seen(&logits, sampling(1.0, 0, 0.0)), [3]);
         assert_eq!(seen(&logits, sampling(1e-3, 0, 1.0)), [3]);
+    }
+
+    #[test]
+    fn the_largest_logits_are_enough_for_top_k() {
+        // Some are equal, also where the cut is.
+        let logits: Vec<f32> = (0..300).map(|i| ((i * 37 % 101) as f32 * 0.3).round() / 4.0).collect();
+        let mut top: Vec<(u32, f32)> = (0..).zip(logits.iter().copied()).collect();
+        top.sort_by(|a, b| b.1.total_cmp(&a.1).then(a.0.cmp(&b.0)));
+        for (top_k, top_p) in [(2, 1.0), (7, 0.5), (20, 0.95), (64, 1.0), (64, 0.9)] {
+            let sampling = sampling(0.8, top_k, top_p);
+            for index in 0..100 {
+                let expected = choose(&logits, &sampling, index);
+                assert_eq!(choose_among(&top[..top_k as usize], &sampling, index), expected, "{top_k} {top_p}");
+            }
+        }
+        assert_eq!(choose_among(&[], &sampling(1.0, 5, 1.0), 0), choose(&[f32::NAN], &sampling(1.0, 5, 1.0), 0));
     }
 
     #[test]

@@ -5,6 +5,6 @@ mod choose;
 mod sampling;
 mod score;
 
-pub(crate) use choose::choose;
+pub(crate) use choose::{choose, choose_among};
 pub use sampling::Sampling;
-pub(crate) use score::log_probability;
+pub(crate) use score::Normalizer;

@@ -1,10 +1,30 @@
 //! Log-probabilities from one row of logits.
 
-/// Returns `ln softmax(logits)[token]`, computed in f64 in the order of ids.
-pub(crate) fn log_probability(logits: &[f32], token: u32) -> f64 {
-    let largest = f64::from(logits.iter().copied().fold(f32::NEG_INFINITY, f32::max));
-    let total: f64 = logits.iter().map(|&logit| (f64::from(logit) - largest).exp()).sum();
-    f64::from(logits[token as usize]) - largest - total.ln()
+/// What the log-probabilities of a row have in common: its largest logit, and the logarithm of the
+/// sum of `e^(logit - largest)`.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Normalizer {
+    largest: f64,
+    ln_sum: f64,
+}
+
+impl Normalizer {
+    /// Computes it from the row, in f64 in the order of ids.
+    pub(crate) fn of(logits: &[f32]) -> Self {
+        let largest = f64::from(logits.iter().copied().fold(f32::NEG_INFINITY, f32::max));
+        let sum: f64 = logits.iter().map(|&logit| (f64::from(logit) - largest).exp()).sum();
+        Self { largest, ln_sum: sum.ln() }
+    }
+
+    /// Takes it from what a device has computed.
+    pub(crate) fn known(largest: f32, sum: f64) -> Self {
+        Self { largest: f64::from(largest), ln_sum: sum.ln() }
+    }
+
+    /// Returns `ln softmax(logits)[token]` for the token with this logit.
+    pub(crate) fn log_probability(self, logit: f32) -> f64 {
+        f64::from(logit) - self.largest - self.ln_sum
+    }
 }
 
 #[cfg(test)]
@@ -14,7 +34,10 @@ mod tests {
     #[test]
     fn equals_the_logarithm_of_the_share() {
         let logits = [1000.0, 1000.0 + 3f32.ln()];
-        assert!((log_probability(&logits, 1) - 0.75f64.ln()).abs() < 1e-4);
-        assert!((log_probability(&logits, 0).exp() + log_probability(&logits, 1).exp() - 1.0).abs() < 1e-12);
+        let [one, other] = logits.map(|logit| Normalizer::of(&logits).log_probability(logit));
+        assert!((other - 0.75f64.ln()).abs() < 1e-4);
+        assert!((one.exp() + other.exp() - 1.0).abs() < 1e-12);
+        let sum = 1.0 + (-f64::from(logits[1] - logits[0])).exp();
+        assert!((Normalizer::known(logits[1], sum).log_probability(logits[0]) - one).abs() < 1e-7);
     }
 }

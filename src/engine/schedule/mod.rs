@@ -9,6 +9,6 @@ mod sequence;
 #[cfg(test)]
 mod tests;
 
-pub(crate) use plan::{LogitRow, Span, StepPlan, TokenFeedback};
+pub(crate) use plan::{LogitQuestion, LogitRow, MOST_TOP, Span, StepPlan, TokenFeedback};
 pub(crate) use scheduler::{DRAFTING_ROWS, Limits, Scheduler};
 pub(crate) use sequence::SequenceId;

@@ -28,6 +28,22 @@ pub(crate) struct StepPlan {
     /// Async token feedback: the rows whose token is not known when the plan is made, ascending.
     /// The device takes it from the step before; the entry in `tokens` is not read.
     pub(crate) feedback: Vec<TokenFeedback>,
+    /// Questions about rows of logits, ascending, at most one per row. The scheduler asks none.
+    pub(crate) questions: Vec<LogitQuestion>,
+}
+
+/// The most of a row's largest logits that a question may ask for.
+pub(crate) const MOST_TOP: usize = 64;
+
+/// What somebody wants to know of a row of logits without reading the row.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub(crate) struct LogitQuestion {
+    /// The index of the row in [`StepPlan::logits`].
+    pub(crate) choice: usize,
+    /// The tokens whose logits are wanted.
+    pub(crate) tokens: Vec<u32>,
+    /// How many of the largest logits are wanted, at most [`MOST_TOP`].
+    pub(crate) top: usize,
 }
 
 /// A row whose token the previous step chooses greedily.

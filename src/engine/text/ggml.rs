@@ -17,10 +17,11 @@ struct Words {
     ignore_merges: bool,
 }
 
+/// The rule by which text is cut.
 enum Cut {
-    /// By this expression.
+    /// A word is what this regular expression matches.
     Regex(&'static str),
-    /// Every digit alone, and the rest by GPT-2's expression, which is built in.
+    /// Every digit is a word, and the rest is cut by GPT-2's expression, which is built in.
     DigitsAndGpt2,
 }
 

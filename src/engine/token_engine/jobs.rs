@@ -4,7 +4,8 @@ use super::FinishReason;
 use super::draft::Drafter;
 use super::{ScoreOutput, ThoughtLimit, TokenOutput, TokenRequest};
 use crate::executor::{DeviceError, Executor};
-use crate::sample::{choose, log_probability};
+use crate::sample::{Normalizer, choose, choose_among};
+use crate::schedule::MOST_TOP;
 use futures::channel::oneshot;
 
 /// A checked request on its way to the engine's thread.
@@ -77,12 +78,21 @@ impl Generation {
         drafter.draft(tokens, most, |token| request.ends_at(token, eos))
     }
 
-    /// Chooses the next token from row `index` of the last step's logits. Returns `Ok` with the
-    /// token to go on with, or `Err` if the output is complete.
+    /// Returns how many of the largest logits are enough to sample the next token; `None` where
+    /// the token is chosen greedily or whole rows are needed.
+    pub(super) fn top(&self) -> Option<usize> {
+        let sampling = &self.request.sampling;
+        Some(sampling.top_k as usize).filter(|top| !sampling.is_greedy() && (2..=MOST_TOP).contains(top))
+    }
+
+    /// Chooses the next token from row `index` of the last step's logits, or from the answer to
+    /// question `question` about that row. Returns `Ok` with the token to go on with, or `Err` if
+    /// the output is complete.
     pub(super) fn next(
         &mut self,
         executor: &mut dyn Executor,
         index: usize,
+        question: Option<usize>,
         eos: &[u32],
     ) -> Result<Result<u32, FinishReason>, DeviceError> {
         let closing = self.closing();
@@ -91,7 +101,10 @@ impl Generation {
         let token = match closing {
             Some(token) => token,
             None if request.sampling.is_greedy() => executor.greedy(index),
-            None => choose(executor.logits(index)?, &request.sampling, self.generated.len()),
+            None => match question {
+                Some(question) => choose_among(&executor.answer(question).top, &request.sampling, self.generated.len()),
+                None => choose(executor.logits(index)?, &request.sampling, self.generated.len()),
+            },
         };
         if request.ends_at(token, eos) {
             return Ok(Err(FinishReason::Stop));
@@ -148,19 +161,36 @@ impl Scoring {
         Self { prompt_tokens, answers, reply, logprobs, unfinished, reused_tokens: 0 }
     }
 
-    /// Records what the logits after `position` say: those of the prompt's sequence (`answer` is
-    /// `None`) about the first token of every answer, those of an answer's own sequence about one
-    /// of its further tokens.
-    pub(super) fn record(&mut self, answer: Option<usize>, position: usize, logits: &[f32]) {
+    /// Returns the tokens whose log-probabilities after `position` are wanted: in the prompt's
+    /// sequence (`answer` is `None`) the first token of every answer, in an answer's own sequence
+    /// one of its further tokens.
+    pub(super) fn tokens(&self, answer: Option<usize>, position: usize) -> Vec<u32> {
         match answer {
-            None => {
-                for (tokens, logprobs) in self.answers.iter().zip(&mut self.logprobs) {
-                    logprobs[0] = log_probability(logits, tokens[0]);
-                }
-            }
+            None => self.answers.iter().map(|tokens| tokens[0]).collect(),
+            Some(index) => vec![self.answers[index][position + 1 - self.prompt_tokens]],
+        }
+    }
+
+    /// Returns the last position of a sequence of the score.
+    pub(super) fn last_position(&self, answer: Option<usize>) -> usize {
+        let appended = answer.map_or(0, |index| self.answers[index].len() - 1);
+        self.prompt_tokens + appended - 1
+    }
+
+    /// Records the log-probabilities of these tokens, whose logits are given in their order.
+    pub(super) fn record(
+        &mut self,
+        answer: Option<usize>,
+        position: usize,
+        normalizer: Normalizer,
+        logits: impl IntoIterator<Item = f32>,
+    ) {
+        let mut found = logits.into_iter().map(|logit| normalizer.log_probability(logit));
+        match answer {
+            None => self.logprobs.iter_mut().zip(found).for_each(|(tokens, found)| tokens[0] = found),
             Some(index) => {
                 let next = position + 1 - self.prompt_tokens;
-                self.logprobs[index][next] = log_probability(logits, self.answers[index][next]);
+                self.logprobs[index][next] = found.next().expect("the logit of one token");
             }
         }
     }

@@ -2,15 +2,16 @@
 //! on.
 
 mod candle;
+mod questions;
 
 use super::FinishReason;
 use super::*;
-use crate::executor::{CpuExecutor, DeviceError, Executor};
+use crate::executor::{CpuExecutor, DeviceError, Executor, LogitAnswer};
 use crate::kernels::{Compute, KernelSet};
 use crate::qwen3::testing::{RandomTensors, odd_config, plain_config, random_model};
 use crate::qwen3::{Config, Dtype, KvDtype, Model};
 use crate::sample::Sampling;
-use crate::schedule::StepPlan;
+use crate::schedule::{LogitQuestion, StepPlan};
 use futures::executor::block_on;
 use futures::future::{join_all, select};
 use futures::{FutureExt, future};
@@ -111,11 +112,24 @@ fn options() -> impl Strategy<Value = EngineOptions> {
 /// back into the next step before.
 struct AsyncDevice {
     cpu: CpuExecutor,
-    /// The tokens of the steps that were started and not finished.
-    chosen: VecDeque<Vec<u32>>,
+    /// Whether it answers questions about logits.
+    answers: bool,
+    /// The tokens and answers of the steps that were started and not finished.
+    started: VecDeque<(Vec<u32>, Vec<LogitAnswer>)>,
     last: Vec<u32>,
-    tokens: Vec<u32>,
-    fed_back: Arc<AtomicUsize>,
+    finished: (Vec<u32>, Vec<LogitAnswer>),
+    seen: Arc<Seen>,
+}
+
+/// What such a device has seen.
+#[derive(Default)]
+struct Seen {
+    /// Tokens that were fed back.
+    fed_back: AtomicUsize,
+    /// Steps that were started before the one before them was finished.
+    ahead: AtomicUsize,
+    /// Questions that were answered.
+    questions: AtomicUsize,
 }
 
 impl Executor for AsyncDevice {
@@ -124,50 +138,65 @@ impl Executor for AsyncDevice {
     }
 
     fn start(&mut self, plan: &StepPlan) -> Result<(), DeviceError> {
-        assert!(self.chosen.len() < 2);
+        assert!(self.started.len() < 2);
         let mut plan = plan.clone();
         for fed_back in &plan.feedback {
             plan.tokens[fed_back.row] = self.last[fed_back.choice];
         }
-        self.fed_back.fetch_add(plan.feedback.len(), Ordering::SeqCst);
+        self.seen.fed_back.fetch_add(plan.feedback.len(), Ordering::SeqCst);
+        self.seen.ahead.fetch_add(self.started.len(), Ordering::SeqCst);
+        self.seen.questions.fetch_add(plan.questions.len(), Ordering::SeqCst);
         self.cpu.start(&plan)?;
         self.last = (0..plan.logits.len()).map(|choice| self.cpu.greedy(choice)).collect();
-        self.chosen.push_back(self.last.clone());
+        let mut answers = Vec::new();
+        for question in &plan.questions {
+            answers.push(LogitAnswer::of(self.cpu.logits(question.choice)?, question));
+        }
+        self.started.push_back((self.last.clone(), answers));
         Ok(())
     }
 
     fn finish(&mut self) -> Result<(), DeviceError> {
-        self.tokens = self.chosen.pop_front().expect("a step that was started");
+        self.finished = self.started.pop_front().expect("a step that was started");
         Ok(())
     }
 
     fn greedy(&self, wanted: usize) -> u32 {
-        self.tokens[wanted]
+        self.finished.0[wanted]
     }
 
     fn logits(&mut self, wanted: usize) -> Result<&[f32], DeviceError> {
-        assert!(self.chosen.is_empty(), "the logits of a later step are there");
+        assert!(self.started.is_empty(), "the logits of a later step are there");
         self.cpu.logits(wanted)
+    }
+
+    fn answers(&self, _: &[LogitQuestion]) -> bool {
+        self.answers
+    }
+
+    fn answer(&self, index: usize) -> &LogitAnswer {
+        &self.finished.1[index]
     }
 }
 
-/// Returns an engine on such a device, and the counter of tokens that were fed back.
-fn async_engine(config: &Config, options: &EngineOptions) -> (TokenEngine, Arc<AtomicUsize>) {
+/// Returns an engine on such a device, and what the device sees.
+fn async_engine(config: &Config, options: &EngineOptions, answers: bool) -> (TokenEngine, Arc<Seen>) {
     let model = random_model(config, &Compute::cpu(options.threads).unwrap());
     let blocks = options.pool(config, model.kv_bytes_per_token(), None).total;
     let cpu = CpuExecutor::new(model, options.block_tokens, blocks);
-    let fed_back = Arc::<AtomicUsize>::default();
-    let (chosen, last, tokens) = Default::default();
-    let device = AsyncDevice { cpu, chosen, last, tokens, fed_back: fed_back.clone() };
-    (TokenEngine::start_on(Box::new(device), config, vec![3], options, blocks).unwrap(), fed_back)
+    let seen = Arc::<Seen>::default();
+    let (started, last, finished) = Default::default();
+    let device = AsyncDevice { cpu, answers, started, last, finished, seen: seen.clone() };
+    (TokenEngine::start_on(Box::new(device), config, vec![3], options, blocks).unwrap(), seen)
 }
 
 fn check(config: &Config, asks: &[Ask], options: EngineOptions) {
     let single = engine(config, alone());
     let expected: Vec<Outcome> = asks.iter().map(|one| block_on(ask(&single, one.clone()))).collect();
-    for together in [async_engine(config, &options).0, engine(config, options)] {
-        check_engine(&together, asks, &expected);
+    for answers in [false, true] {
+        check_engine(&async_engine(config, &options, answers).0, asks, &expected);
     }
+    check_engine(&engine(config, options), asks, &expected);
 }
 
 fn check_engine(together: &TokenEngine, asks: &[Ask], expected: &[Outcome]) {
@@ -229,7 +258,7 @@ fn tokens_are_carried_over_while_everybody_decodes() {
     // can be fed back on the device. When a sequence ends, the up to 8 others wait for one step.
     for (draft_tokens, least) in [(0, 9 * 28 - 9 * 8), (8, 1)] {
         let options = EngineOptions { draft_tokens, ..EngineOptions::default() };
-        let (device, fed_back) = async_engine(&config, &options);
+        let (device, seen) = async_engine(&config, &options, false);
         let requests: Vec<_> = (1..10).map(|i| request((0..30).map(|j| (i * 31 + j * j) % 97).collect(), 30)).collect();
         let ask_all =
             |engine: &TokenEngine| block_on(join_all(requests.iter().map(|one| engine.generate(one.clone()))));
@@ -237,7 +266,7 @@ fn tokens_are_carried_over_while_everybody_decodes() {
         for (found, expected) in found.into_iter().zip(expected) {
             assert_eq!(found.unwrap().token_ids, expected.unwrap().token_ids);
         }
-        let fed_back = fed_back.load(Ordering::SeqCst);
+        let fed_back = seen.fed_back.load(Ordering::SeqCst);
         assert!(fed_back >= least, "{fed_back} tokens with drafts of {draft_tokens}");
     }
 }

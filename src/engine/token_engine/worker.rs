@@ -4,8 +4,9 @@ use super::handle::Shared;
 use super::jobs::{Answer, Generation, Job, Scoring};
 use super::{Counters, EngineOptions};
 use crate::blocks::{Blocks, PoolSize};
-use crate::executor::{DeviceError, Executor};
-use crate::schedule::{Limits, LogitRow, Scheduler, SequenceId, StepPlan};
+use crate::executor::{DeviceError, Executor, LogitAnswer};
+use crate::sample::Normalizer;
+use crate::schedule::{Limits, LogitQuestion, LogitRow, Scheduler, SequenceId, StepPlan};
 use futures::StreamExt;
 use futures::channel::mpsc;
 use futures::executor::block_on;
@@ -31,13 +32,28 @@ pub(super) struct Worker {
     generations: BTreeMap<SequenceId, Generation>,
     /// Scores in progress, by the sequence of their prompt.
     scorings: BTreeMap<SequenceId, Scoring>,
-    /// Which score each of its sequences belongs to (named by the sequence of its prompt), and of
-    /// which answer it is; `None` is the prompt itself.
-    score_sequences: HashMap<SequenceId, (SequenceId, Option<usize>)>,
+    score_sequences: HashMap<SequenceId, ScoreSequence>,
     requests: u64,
     steps: u64,
     decoded: u64,
     shared: Arc<Shared>,
+}
+
+/// A sequence of a score.
+struct ScoreSequence {
+    /// The score, named by the sequence of its prompt.
+    score: SequenceId,
+    /// Which answer it is of; `None` is the prompt itself.
+    answer: Option<usize>,
+    /// The number of reused tokens, once the step that computes its last token was started. The
+    /// scheduler then has it no more.
+    complete: Option<usize>,
+}
+
+impl ScoreSequence {
+    fn new(score: SequenceId, answer: Option<usize>) -> Self {
+        Self { score, answer, complete: None }
+    }
 }
 
 impl Worker {
@@ -110,11 +126,11 @@ impl Worker {
             }
             Job::Score { prompt, answers, reply } => {
                 let score = self.scheduler.submit(prompt.clone(), prompt.len() - 1);
-                self.score_sequences.insert(score, (score, None));
+                self.score_sequences.insert(score, ScoreSequence::new(score, None));
                 for (index, answer) in answers.iter().enumerate().filter(|(_, answer)| answer.len() > 1) {
                     let tokens = [&prompt[..], &answer[..answer.len() - 1]].concat();
                     let id = self.scheduler.submit(tokens, prompt.len());
-                    self.score_sequences.insert(id, (score, Some(index)));
+                    self.score_sequences.insert(id, ScoreSequence::new(score, Some(index)));
                 }
                 self.scorings.insert(score, Scoring::new(prompt.len(), answers, reply));
             }
@@ -135,8 +151,8 @@ impl Worker {
         let before = scorings.len();
         scorings.retain(|_, scoring| !scoring.abandoned());
         if scorings.len() < before {
-            self.score_sequences.retain(|&id, (score, _)| {
-                let keep = scorings.contains_key(score);
+            self.score_sequences.retain(|&id, sequence| {
+                let keep = scorings.contains_key(&sequence.score);
                 if !keep {
                     scheduler.remove(id);
                 }
@@ -157,12 +173,14 @@ impl Worker {
         };
         // The next step finds this step's keys and values, because the device runs steps in order.
         self.scheduler.complete(&plan);
+        self.release_complete_scores(&plan);
         self.step_ahead = self.start_ahead(&plan)?;
         self.executor.finish()?;
         self.steps += 1;
         let mut answers = Vec::new();
         for (index, wanted) in plan.logits.iter().enumerate() {
-            answers.extend(self.deliver(index, *wanted)?);
+            let question = plan.questions.binary_search_by_key(&index, |question| question.choice).ok();
+            answers.extend(self.deliver(index, question, *wanted)?);
         }
         // Counters are published before the answers, so that a caller who has an answer finds it
         // counted.
@@ -171,21 +189,39 @@ impl Worker {
         Ok(())
     }
 
+    /// Takes the sequences of scores that `plan` completes from the scheduler. Nothing is computed
+    /// for them any more, so the next step needs no answer about them.
+    fn release_complete_scores(&mut self, plan: &StepPlan) {
+        for wanted in &plan.logits {
+            if let Some(sequence) = self.score_sequences.get_mut(&wanted.id)
+                && self.scheduler.is_last(wanted.id, wanted.position)
+            {
+                sequence.complete = Some(self.scheduler.reused(wanted.id));
+                self.scheduler.remove(wanted.id);
+            }
+        }
+    }
+
     /// Starts the step after `plan` on tokens that `plan` is still choosing (async token feedback),
-    /// if all its choices are greedy and every sequence goes on. The row of a sequence that turns
-    /// out to have ended is computed and ignored.
+    /// if every generation's choice is greedy and it goes on, and the device answers the scores'
+    /// questions. The row of a sequence that turns out to have ended is computed and ignored.
     fn start_ahead(&mut self, plan: &StepPlan) -> Result<Option<StepPlan>, DeviceError> {
         let Self { scheduler, generations, score_sequences, .. } = self;
-        let is_wanted =
-            |wanted: &LogitRow| generations.contains_key(&wanted.id) || score_sequences.contains_key(&wanted.id);
         let continues_greedily = |wanted: &LogitRow| {
             generations.get(&wanted.id).is_some_and(Generation::continues_greedily)
                 && scheduler.is_last(wanted.id, wanted.position)
         };
+        let asks = |choice: &usize| plan.questions.binary_search_by_key(choice, |question| question.choice).is_ok();
+        let needs_a_row = plan
+            .logits
+            .iter()
+            .enumerate()
+            .any(|(choice, wanted)| score_sequences.contains_key(&wanted.id) && !asks(&choice));
         // Drafts need to know the last token.
         let wants_drafts = self.draft_tokens > 0 && self.steps_ahead >= STEPS_AHEAD_BEFORE_DRAFTS;
-        let mut chosen = plan.logits.iter().enumerate().filter(|(_, wanted)| is_wanted(wanted));
-        if self.executor.depth() < 2 || wants_drafts || !chosen.clone().all(|(_, wanted)| continues_greedily(wanted)) {
+        let mut chosen = plan.logits.iter().enumerate().filter(|(_, wanted)| generations.contains_key(&wanted.id));
+        let all_continue = !needs_a_row && chosen.clone().all(|(_, wanted)| continues_greedily(wanted));
+        if self.executor.depth() < 2 || wants_drafts || !all_continue {
             self.steps_ahead = 0;
             return Ok(None);
         }
@@ -193,8 +229,9 @@ impl Worker {
         for (id, choice) in chosen {
             self.scheduler.push_pending(id, choice);
         }
-        let next = self.scheduler.plan();
-        if let Some(next) = &next {
+        let mut next = self.scheduler.plan();
+        if let Some(next) = &mut next {
+            self.ask(next);
             self.executor.start(next)?;
             self.steps_ahead += 1;
         }
@@ -202,6 +239,28 @@ impl Worker {
     }
 
     fn plan(&mut self) -> Option<StepPlan> {
+        let mut plan = self.plan_drafting()?;
+        self.ask(&mut plan);
+        Some(plan)
+    }
+
+    /// Adds the questions about the plan's logits, if the executor answers them.
+    fn ask(&self, plan: &mut StepPlan) {
+        let question = |(choice, wanted): (usize, &LogitRow)| {
+            if let Some(generation) = self.generations.get(&wanted.id) {
+                return generation.top().map(|top| LogitQuestion { choice, tokens: Vec::new(), top });
+            }
+            let ScoreSequence { score, answer, .. } = self.score_sequences.get(&wanted.id)?;
+            let tokens = self.scorings[score].tokens(*answer, wanted.position);
+            Some(LogitQuestion { choice, tokens, top: 0 })
+        };
+        let questions: Vec<_> = plan.logits.iter().enumerate().filter_map(question).collect();
+        if !questions.is_empty() && self.executor.answers(&questions) {
+            plan.questions = questions;
+        }
+    }
+
+    fn plan_drafting(&mut self) -> Option<StepPlan> {
         if self.draft_tokens == 0 {
             return self.scheduler.plan();
         }
@@ -230,9 +289,14 @@ impl Worker {
         *self.shared.counters.lock().expect("no thread panics while it holds the counters") = counters;
     }
 
-    /// Gives row `index` of the logits to the sequence that wanted it. Returns an answer if that
-    /// completes one.
-    fn deliver(&mut self, index: usize, wanted: LogitRow) -> Result<Option<Answer>, DeviceError> {
+    /// Gives row `index` of the logits, or the answer to question `question` about it, to the
+    /// sequence that wanted it. Returns an answer if that completes one.
+    fn deliver(
+        &mut self,
+        index: usize,
+        question: Option<usize>,
+        wanted: LogitRow,
+    ) -> Result<Option<Answer>, DeviceError> {
         let id = wanted.id;
         if let Some(generation) = self.generations.get_mut(&id) {
             let pending = self.scheduler.has_pending_token(id);
@@ -240,7 +304,7 @@ impl Worker {
                 return Ok(None); // What follows a guess that did not come true.
             }
             self.decoded += 1;
-            match generation.next(&mut *self.executor, index, &self.eos)? {
+            match generation.next(&mut *self.executor, index, question, &self.eos)? {
                 Ok(token) if pending => self.scheduler.resolve_pending(id, token),
                 Ok(token) => self.scheduler.push(id, token),
                 Err(reason) => {
@@ -250,12 +314,19 @@ impl Worker {
                     return Ok(Some(Answer::Generated(generation, reason, reused)));
                 }
             }
-        } else if let Some(&(score, answer)) = self.score_sequences.get(&id) {
+        } else if let Some(&ScoreSequence { score, answer, complete }) = self.score_sequences.get(&id) {
             let scoring = self.scorings.get_mut(&score).expect("a sequence of a score belongs to one");
-            scoring.record(answer, wanted.position, self.executor.logits(index)?);
-            if self.scheduler.is_last(id, wanted.position) {
-                let reused = self.scheduler.reused(id);
-                self.scheduler.remove(id);
+            if let Some(question) = question {
+                let LogitAnswer { largest, sum, logits, .. } = self.executor.answer(question);
+                let normalizer = Normalizer::known(*largest, *sum);
+                scoring.record(answer, wanted.position, normalizer, logits.iter().copied());
+            } else {
+                let tokens = scoring.tokens(answer, wanted.position);
+                let row = self.executor.logits(index)?;
+                let logits = tokens.iter().map(|&token| row[token as usize]);
+                scoring.record(answer, wanted.position, Normalizer::of(row), logits);
+            }
+            if let Some(reused) = complete.filter(|_| wanted.position == scoring.last_position(answer)) {
                 self.score_sequences.remove(&id);
                 if scoring.finish_sequence(answer, reused) {
                     return Ok(self.scorings.remove(&score).map(Answer::Scored));

@@ -227,7 +227,10 @@ impl WeightFiles for Checkpoint {
         let entries = self.used.iter().filter_map(|name| self.entries.get(name));
         let eight_bit = entries.filter(|(_, entry)| entry.number == Number::F8E4m3);
         let bytes: u64 = eight_bit.map(|(_, entry)| entry.bytes.len() as u64).sum();
-        Repacked { formats: if bytes > 0 { vec![("F8_E4M3", bytes)] } else { Vec::new() } }
+        if bytes == 0 {
+            return Repacked::default();
+        }
+        Repacked { formats: vec![("F8_E4M3", bytes)], kept: vec![Format::Q8_0] }
     }
 
     fn zero_tensors(&self) -> Vec<String> {

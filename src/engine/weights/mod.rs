@@ -74,6 +74,8 @@ pub trait TensorSource {
 pub struct Repacked {
     /// The formats' names, each with the bytes in the files.
     pub formats: Vec<(&'static str, u64)>,
+    /// What they become if they are kept as in the files, the finest first.
+    pub kept: Vec<Format>,
 }
 
 /// Tensors that come from files.

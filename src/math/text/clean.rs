@@ -1,6 +1,8 @@
 //! The first look at an answer: refuses what cannot be one, drops what surrounds it, and writes
 //! Unicode's mathematical characters in LaTeX.
 
+use std::borrow::Cow;
+
 /// The longest answer, in bytes. The longest gold answer of the known data sets has about 200.
 pub(crate) const MAX_BYTES: usize = 8192;
 
@@ -21,6 +23,7 @@ pub(crate) fn clean(text: &str) -> Result<String, Refused> {
     if text.chars().any(|c| c.is_control() && !c.is_whitespace()) {
         return Err(Refused::ControlCharacter);
     }
+    let text = once_escaped(text);
     let mut cleaned = String::with_capacity(text.len());
     for c in text.chars() {
         match spelled(c) {
@@ -47,6 +50,23 @@ pub(crate) fn clean(text: &str) -> Result<String, Refused> {
     // A backslash and a blank are a blank in LaTeX; at the end only the backslash is left of them.
     let rest = rest.strip_suffix('\\').unwrap_or(rest).trim();
     if rest.is_empty() { Err(Refused::Empty) } else { Ok(rest.to_string()) }
+}
+
+/// Returns the text with single backslashes if it was escaped twice, as LaTeX within JSON is: all
+/// backslashes come in pairs, and a command follows one of them.
+fn once_escaped(text: &str) -> Cow<'_, str> {
+    let bytes = text.as_bytes();
+    let (mut at, mut has_command) = (0, false);
+    while at < bytes.len() {
+        let run = bytes[at..].iter().take_while(|byte| **byte == b'\\').count();
+        if run % 2 == 1 {
+            return text.into();
+        }
+        let letters = bytes[at + run..].iter().take_while(|byte| byte.is_ascii_alphabetic()).count();
+        has_command |= run == 2 && letters > 1;
+        at += run + letters.max(usize::from(run == 0));
+    }
+    if has_command { text.replace("\\\\", "\\").into() } else { text.into() }
 }
 
 /// Returns how a character is written in LaTeX or ASCII; `None` if it stays as it is.
@@ -134,6 +154,9 @@ mod tests {
             ("5 − 3", "5 - 3"),
             ("0.333...", "0.333..."),
             ("5\\ ", "5"),
+            ("\\\\left(\\\\frac{1}{5},1\\\\right)", "\\left(\\frac{1}{5},1\\right)"),
+            ("a \\\\ b", "a \\\\ b"),
+            ("1 \\\\ \\text{or} 2", "1 \\\\ \\text{or} 2"),
         ] {
             assert_eq!(clean(text).as_deref(), Ok(cleaned), "{text}");
         }

@@ -84,6 +84,7 @@ const UNITS: &[(&str, &[&str])] = &[
     ("year", &["yr"]),
     ("am", &[]),
     ("pm", &[]),
+    ("percent", &["pct", "percentage"]),
     ("unit", &[]),
 ];
 
@@ -171,7 +172,7 @@ pub(crate) fn normal_phrase(text: &str) -> String {
 }
 
 /// Returns the one way to write a unit, with `^` and `/` in it; empty for a unit that says nothing
-/// ("units").
+/// ("units", "percent").
 pub(crate) fn unit_of(text: &str) -> String {
     let mut parts = Vec::new();
     let lower = text.to_lowercase().replace(" per ", "/");
@@ -194,7 +195,8 @@ pub(crate) fn unit_of(text: &str) -> String {
     }
     let unit: String = parts.concat();
     match unit.trim_end_matches("^2").trim_end_matches("^3") {
-        "unit" | "" => String::new(),
+        // A percent sign says nothing either.
+        "unit" | "percent" | "" => String::new(),
         _ => UNITS.iter().find(|(_, names)| names.contains(&unit.as_str())).map_or(unit, |(name, _)| name.to_string()),
     }
 }

@@ -38,7 +38,7 @@ pub(crate) struct CandleExecutor {
     decoder: Decoder,
     cache: Cache,
     blocks: usize,
-    /// Of the last step, if its plan wants any.
+    /// The logits of the last step; `None` if its plan wanted none.
     logits: Option<Tensor>,
     greedy: Vec<u32>,
     /// The logits that were asked for last.

@@ -1,10 +1,13 @@
 //! Memory of the steps: it is allocated once, for the largest step, and never moves.
 
-use super::device::{Address, Gpu, allocate};
+use super::device::{Address, Gpu, MOST_FETCH_BYTES, allocate};
 use super::options::{GpuOptions, Shared};
 use super::weights::Weights;
 use crate::executor::OutOfMemory;
 use crate::qwen3::Config;
+
+/// Tokens whose logits a step may be asked for.
+pub(super) const MOST_PICKS: usize = 8192;
 
 /// Numbers that a step plan gives for each row, `[rows]` each, one behind the other.
 #[derive(Clone, Copy, Debug)]
@@ -43,8 +46,10 @@ pub(super) struct Buffers {
     pub(super) gated: Address,
     /// f32 `[rows, v]`.
     pub(super) logits: Address,
-    /// u32 `[rows]`.
+    /// The chosen tokens, u32 `[rows]`; behind those of a step lie its answers about logits.
     pub(super) greedy: Address,
+    /// Questions about logits, u32: rows, ends of their picks, picks.
+    pub(super) questions: Address,
     /// By layer, bf16 `[blocks, n_kv, block_tokens, d]`.
     pub(super) keys: Vec<Address>,
     pub(super) values: Vec<Address>,
@@ -92,11 +97,12 @@ impl Buffers {
             },
             gated: need(wide, 2 * rows * config.intermediate_size)?,
             logits: need(wide, 4 * rows * config.vocab_size)?,
-            greedy: need(wide, 4 * rows)?,
             keys: (0..config.num_hidden_layers).map(|_| need(keys_and_values, pool)).collect::<Result<_, _>>()?,
             values: (0..config.num_hidden_layers).map(|_| need(keys_and_values, pool)).collect::<Result<_, _>>()?,
             workspace: need("the workspace of attention and products (lower `engine.kv_tokens`)", workspace_bytes)?,
             counters: need(wide, 4 * counters)?,
+            greedy: need(wide, MOST_FETCH_BYTES.max(4 * rows))?,
+            questions: need(wide, 4 * (2 * rows + MOST_PICKS))?,
         })
     }
 }

@@ -5,7 +5,7 @@
 //! with an event that says when it can be used again. Everything is asked for on one stream.
 
 use super::cublas::{self, Cublas};
-use super::device::{Address, Facts, Fetch, Gpu, Graph, MOST_FETCHES};
+use super::device::{Address, Facts, Fetch, Gpu, Graph, MOST_FETCH_BYTES, MOST_FETCHES};
 use crate::executor::DeviceError;
 use crate::kernels::gpu::cuda::Api;
 use crate::kernels::gpu::{Embed, KernelRules, Launch, Type, Weights};
@@ -19,9 +19,6 @@ const PIECES: usize = 4;
 
 /// Bytes of each.
 const PIECE_BYTES: usize = 4 << 20;
-
-/// Bytes of a copy to the host that is not waited for: tokens of a step.
-const FETCH_BYTES: usize = 256 << 10;
 
 /// Devices of older architectures cannot run the kernels.
 const LEAST_CAPABILITY: (i32, i32) = (8, 0);
@@ -137,7 +134,7 @@ impl CudaGpu {
         };
         let piece = |bytes| Piece::new(&context, bytes).map_err(opening);
         let outgoing = (0..PIECES).map(|_| piece(PIECE_BYTES)).collect::<Result<_, _>>()?;
-        let incoming = (0..MOST_FETCHES).map(|_| piece(FETCH_BYTES)).collect::<Result<_, _>>()?;
+        let incoming = (0..MOST_FETCHES).map(|_| piece(MOST_FETCH_BYTES)).collect::<Result<_, _>>()?;
         let (allocated, graphs, cublas) = (Vec::new(), Vec::new(), None);
         let api = linked()?;
         let mut gpu =
@@ -330,7 +327,7 @@ impl Gpu for CudaGpu {
     }
 
     fn fetch(&mut self, from: Address, bytes: usize) -> Result<Fetch, DeviceError> {
-        assert!(bytes <= FETCH_BYTES, "tokens of a step");
+        assert!(bytes <= MOST_FETCH_BYTES, "tokens and answers of a step");
         self.bind()?;
         let fetching = |error| failed("a copy from the device failed", error);
         let number = self.fetches;
@@ -355,9 +352,22 @@ impl Gpu for CudaGpu {
     fn read(&mut self, from: Address, bytes: &mut [u8]) -> Result<(), DeviceError> {
         self.bind()?;
         let reading = |error| failed("the device failed during a step", error);
-        self.stream.synchronize().map_err(reading)?;
-        // SAFETY: the caller's memory is of so many bytes.
-        unsafe { result::memcpy_dtoh_sync(bytes, from.0 as CUdeviceptr) }.map_err(reading)
+        for (index, part) in bytes.chunks_mut(PIECE_BYTES).enumerate() {
+            // Through page-locked memory, as copies to the device: the driver's own way for other
+            // memory is several times slower.
+            let piece = &self.outgoing[self.next];
+            self.next = (self.next + 1) % PIECES;
+            piece.used.synchronize().map_err(reading)?;
+            // SAFETY: the piece is large enough, and no copy uses it any more.
+            let staged = unsafe { std::slice::from_raw_parts_mut(piece.memory.cast::<u8>(), part.len()) };
+            let pointer = from.plus(index * PIECE_BYTES).0 as CUdeviceptr;
+            // SAFETY: the caller's memory is of so many bytes; the piece stays until the stream has
+            // come to the end of the copy.
+            unsafe { result::memcpy_dtoh_async(staged, pointer, self.stream.cu_stream()) }.map_err(reading)?;
+            self.stream.synchronize().map_err(reading)?;
+            part.copy_from_slice(staged);
+        }
+        Ok(())
     }
 
     fn open_library(&mut self) -> Result<bool, DeviceError> {

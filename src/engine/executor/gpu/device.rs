@@ -47,6 +47,10 @@ pub(crate) struct Fetch(pub(crate) usize);
 /// Copies to the host that were started and not collected.
 pub(crate) const MOST_FETCHES: usize = 2;
 
+/// Bytes of such a copy, at most: the tokens of a step, and the answers to questions about its
+/// logits.
+pub(crate) const MOST_FETCH_BYTES: usize = 256 << 10;
+
 /// A device. Memory that was allocated stays until the device is dropped.
 pub(crate) trait Gpu: Send {
     /// The rules of its kernels.

@@ -3,15 +3,15 @@
 use super::buckets::Bucket;
 use super::buffers::Buffers;
 use super::debug::Debug;
-use super::device::{Fetch, Gpu, Graph, MOST_FETCHES};
-use super::inputs::{Inputs, StepShape};
+use super::device::{Fetch, Gpu, Graph, MOST_FETCH_BYTES, MOST_FETCHES};
+use super::inputs::{Asked, Inputs, StepShape};
 use super::options::GpuOptions;
-use super::program::Program;
+use super::program::{Answers, Program};
 use super::weights::{LoadError, Weights};
-use crate::executor::{DeviceError, Executor};
-use crate::kernels::gpu::Launch;
+use crate::executor::{DeviceError, Executor, LogitAnswer};
+use crate::kernels::gpu::{self, Launch, NO_COLUMN};
 use crate::qwen3::{Config, Dtype};
-use crate::schedule::StepPlan;
+use crate::schedule::{LogitQuestion, MOST_TOP, StepPlan};
 use crate::weights::TensorSource;
 use std::collections::{HashMap, VecDeque};
 
@@ -26,6 +26,20 @@ enum Known {
     Refused,
 }
 
+/// A step that was started and not finished.
+struct Started {
+    /// How many logits its plan wants.
+    wanted: usize,
+    /// For each question, the number of its tokens and the number of largest logits that it wants.
+    questions: Vec<(usize, usize)>,
+    asked: Asked,
+    /// The copy of its tokens and answers, if there are any.
+    fetch: Option<Fetch>,
+}
+
+const _: () =
+    assert!(MOST_TOP <= gpu::MOST_TOP, "the kernels give as many of the largest logits as a plan may ask for");
+
 /// A model on a GPU.
 pub(crate) struct GpuExecutor {
     gpu: Box<dyn Gpu>,
@@ -34,15 +48,17 @@ pub(crate) struct GpuExecutor {
     debug: Debug,
     weights: Weights,
     buffers: Buffers,
+    workspace_bytes: usize,
     tile_tokens: usize,
     inputs: Inputs,
     /// What is known of decode steps of a size.
     graphs: HashMap<Bucket, Known>,
-    /// Steps that were started and not finished, the oldest first: how many logits they want, and
-    /// the copy of their tokens.
-    started: VecDeque<(usize, Option<Fetch>)>,
-    /// Of the step that was finished last.
+    /// Steps that were started and not finished, the oldest first.
+    started: VecDeque<Started>,
+    /// The tokens that greedy rows chose in the step that was finished last.
     greedy: Vec<u32>,
+    /// The answers to the questions of that step.
+    answers: Vec<LogitAnswer>,
     /// The logits that were asked for last.
     logits: Vec<f32>,
 }
@@ -66,6 +82,7 @@ impl GpuExecutor {
         let options = options.fitted(&*gpu, config, &weights)?;
         weights.add_rotary(&mut *gpu, config, options.positions(config))?;
         let buffers = Buffers::new(&mut *gpu, config, &weights, &options)?;
+        let workspace_bytes = options.shared(gpu.rules(), config, &weights).workspace_bytes;
         let tile_tokens = gpu.rules().tile_tokens(config.num_attention_heads, config.num_key_value_heads);
         Ok(Self {
             gpu,
@@ -74,11 +91,13 @@ impl GpuExecutor {
             debug,
             weights,
             buffers,
+            workspace_bytes,
             tile_tokens,
             inputs: Inputs::default(),
             graphs: HashMap::new(),
             started: VecDeque::new(),
             greedy: Vec::new(),
+            answers: Vec::new(),
             logits: Vec::new(),
         })
     }
@@ -103,6 +122,9 @@ impl GpuExecutor {
         gpu.write(buffers.tables, &bytes(&inputs.tables))?;
         if !inputs.tiles.is_empty() {
             gpu.write(buffers.tiles, &bytes(&inputs.tiles))?;
+        }
+        if !inputs.questions.is_empty() {
+            gpu.write(buffers.questions, &bytes(&inputs.questions))?;
         }
         // The step before has chosen these tokens, and nobody but the device knows them yet.
         for run in plan.feedback.chunk_by(|one, next| (one.row + 1, one.choice + 1) == (next.row, next.choice)) {
@@ -176,21 +198,42 @@ impl Executor for GpuExecutor {
         let shape = StepShape::of(plan, self.tile_tokens, self.options.positions(&self.config));
         self.upload(plan, shape)?;
         self.compute(shape)?;
-        let wanted = plan.logits.len();
-        let fetch = if wanted > 0 { Some(self.gpu.fetch(self.buffers.greedy, 4 * wanted)?) } else { None };
-        self.started.push_back((wanted, fetch));
+        let (wanted, asked) = (plan.logits.len(), Asked::of(&plan.questions));
+        if asked.rows > 0 {
+            // Never captured: who asks what differs from step to step.
+            let scores = self.program().scores(asked, wanted);
+            self.launch(&[scores])?;
+        }
+        let bytes = 4 * wanted + asked.answer_bytes();
+        let fetch = if bytes > 0 { Some(self.gpu.fetch(self.buffers.greedy, bytes)?) } else { None };
+        let questions = plan.questions.iter().map(|question| (question.tokens.len(), question.top)).collect();
+        self.started.push_back(Started { wanted, questions, asked, fetch });
         Ok(())
     }
 
     fn finish(&mut self) -> Result<(), DeviceError> {
-        let (wanted, fetch) = self.started.pop_front().expect("a step that was started");
-        let mut tokens = vec![0u8; 4 * wanted];
+        let Started { wanted, questions, asked, fetch } = self.started.pop_front().expect("a step that was started");
+        let mut found = vec![0u8; 4 * wanted + asked.answer_bytes()];
         if let Some(fetch) = fetch {
-            self.gpu.collect(fetch, &mut tokens)?;
+            self.gpu.collect(fetch, &mut found)?;
         }
+        let found: Vec<u32> = found.as_chunks::<4>().0.iter().map(|bytes| u32::from_le_bytes(*bytes)).collect();
         self.greedy.clear();
-        self.greedy.extend(tokens.as_chunks::<4>().0.iter().map(|bytes| u32::from_le_bytes(*bytes)));
+        self.greedy.extend(&found[..wanted]);
+        self.answers = answers(&found, &questions, asked, wanted);
         Ok(())
+    }
+
+    fn answers(&self, questions: &[LogitQuestion]) -> bool {
+        let asked = Asked::of(questions);
+        let rows = self.options.rows();
+        asked.fits(rows)
+            && 4 * rows + asked.answer_bytes() <= MOST_FETCH_BYTES
+            && self.gpu.rules().scores_bytes(asked.rows, asked.top) <= self.workspace_bytes
+    }
+
+    fn answer(&self, index: usize) -> &LogitAnswer {
+        &self.answers[index]
     }
 
     fn refused_captures(&self) -> u64 {
@@ -209,6 +252,29 @@ impl Executor for GpuExecutor {
         self.logits.extend(row.as_chunks::<4>().0.iter().map(|bytes| f32::from_le_bytes(*bytes)));
         Ok(&self.logits)
     }
+}
+
+/// Takes the answers about logits apart, which lie behind the `wanted` tokens of the step.
+fn answers(found: &[u32], questions: &[(usize, usize)], asked: Asked, wanted: usize) -> Vec<LogitAnswer> {
+    let Answers { sums, picked, top_columns, top_logits } = Answers::of(asked, 4 * wanted);
+    let float = |bits: &u32| f32::from_bits(*bits);
+    let mut picks = found[picked / 4..top_columns / 4].iter().map(float);
+    let answer = |(index, &(tokens, top)): (usize, &(usize, usize))| {
+        let first = index * asked.top;
+        let (columns, logits) = (&found[top_columns / 4 + first..][..top], &found[top_logits / 4 + first..][..top]);
+        LogitAnswer {
+            largest: float(&found[sums / 4 + 2 * index]),
+            sum: f64::from(float(&found[sums / 4 + 2 * index + 1])),
+            logits: picks.by_ref().take(tokens).collect(),
+            top: columns
+                .iter()
+                .copied()
+                .zip(logits.iter().map(float))
+                .take_while(|(column, _)| *column != NO_COLUMN)
+                .collect(),
+        }
+    };
+    questions.iter().enumerate().map(answer).collect()
 }
 
 fn bytes(numbers: &[u32]) -> Vec<u8> {

@@ -1,9 +1,9 @@
 //! What a step plan becomes in device memory: numbers of rows, block tables, tiles of prefill.
 
 use super::buckets::Bucket;
-use super::buffers::RowInputs;
+use super::buffers::{MOST_PICKS, RowInputs};
 use crate::kernels::gpu::{NO_SLOT, Tile};
-use crate::schedule::StepPlan;
+use crate::schedule::{LogitQuestion, StepPlan};
 
 /// Rows of one sequence up to which a step counts as decoding: drafts are a few rows.
 const DECODE_ROWS: usize = 17;
@@ -13,11 +13,14 @@ const DECODE_ROWS: usize = 17;
 pub(super) enum StepShape {
     /// Rows that each attend alone and whose logits are all wanted, filled up to a bucket.
     Decode(Bucket),
-    /// Rows in tiles; the logits of some.
+    /// Rows of prompts in tiles, with decode rows before them; the logits of some.
     Prefill {
         /// All of them.
         rows: usize,
-        /// Of the rows.
+        /// The decode rows, which attend alone, and how many keys they see; `None` where there are
+        /// none, or so many that they go in tiles, too.
+        alone: Option<Bucket>,
+        /// Tiles of the other rows.
         tiles: usize,
         /// Rows whose logits are wanted.
         wanted: usize,
@@ -34,8 +37,14 @@ impl StepShape {
         if let Some(bucket) = Bucket::of(rows, keys, positions).filter(|_| decodes) {
             return Self::Decode(bucket);
         }
-        let tiles = plan.spans.iter().map(|span| span.rows.len().div_ceil(tile_tokens)).sum();
-        Self::Prefill { rows, tiles, wanted: plan.logits.len() }
+        let (first, others) =
+            plan.spans.split_at(plan.spans.partition_point(|span| span.rows.start < plan.decode_rows));
+        let keys = first.iter().map(|span| span.position + span.rows.len()).max().unwrap_or(0);
+        let alone =
+            Bucket::of(plan.decode_rows, keys, positions).map(|bucket| Bucket { rows: plan.decode_rows, ..bucket });
+        let tiled = if alone.is_some() { others } else { &plan.spans };
+        let tiles = tiled.iter().map(|span| span.rows.len().div_ceil(tile_tokens)).sum();
+        Self::Prefill { rows, alone, tiles, wanted: plan.logits.len() }
     }
 
     /// Rows, filling ones included.
@@ -54,6 +63,39 @@ pub(super) struct Inputs {
     pub(super) rows: Vec<u32>,
     pub(super) tables: Vec<u32>,
     pub(super) tiles: Vec<u32>,
+    /// Rows of logits that are asked about, where the tokens of each end, and the tokens.
+    pub(super) questions: Vec<u32>,
+}
+
+/// The size of what a plan asks about its logits.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) struct Asked {
+    /// Rows that are asked about.
+    pub(super) rows: usize,
+    /// Tokens whose logits are wanted, of all rows together.
+    pub(super) picks: usize,
+    /// How many of the largest logits of each row are wanted; a row that wants fewer gets as many.
+    pub(super) top: usize,
+}
+
+impl Asked {
+    pub(super) fn of(questions: &[LogitQuestion]) -> Self {
+        Self {
+            rows: questions.len(),
+            picks: questions.iter().map(|question| question.tokens.len()).sum(),
+            top: questions.iter().map(|question| question.top).max().unwrap_or(0),
+        }
+    }
+
+    /// Returns the bytes of the answers.
+    pub(super) fn answer_bytes(self) -> usize {
+        4 * (self.rows * (2 + 2 * self.top) + self.picks)
+    }
+
+    /// Returns whether there is room for the questions.
+    pub(super) fn fits(self, most_rows: usize) -> bool {
+        self.rows <= most_rows && self.picks <= MOST_PICKS
+    }
 }
 
 impl Inputs {
@@ -74,6 +116,14 @@ impl Inputs {
         for (pick, wanted) in picks.iter_mut().zip(&plan.logits) {
             *pick = wanted.row as u32;
         }
+        self.questions.clear();
+        self.questions.extend(plan.questions.iter().map(|question| question.choice as u32));
+        let mut end = 0;
+        for question in &plan.questions {
+            end += question.tokens.len() as u32;
+            self.questions.push(end);
+        }
+        self.questions.extend(plan.questions.iter().flat_map(|question| &question.tokens));
         self.tables.clear();
         self.tables.extend(plan.tables.iter().map(|block| block.0));
         self.tiles.clear();
@@ -82,7 +132,11 @@ impl Inputs {
                 lengths[row] = plan.positions[row] + 1;
                 table_starts[row] = span.table.start as u32;
             }
-            if let StepShape::Prefill { .. } = shape {
+            let tiled = match shape {
+                StepShape::Decode(_) => false,
+                StepShape::Prefill { alone, .. } => span.rows.start >= alone.map_or(0, |rows| rows.rows),
+            };
+            if tiled {
                 for first in span.rows.clone().step_by(tile_tokens) {
                     let tile = Tile {
                         first_row: first as u32,

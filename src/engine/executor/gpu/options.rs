@@ -1,7 +1,8 @@
 //! What steps may be, and what memory that takes beside the weights.
 
 use super::buckets::{Bucket, MOST_ROWS};
-use super::device::Gpu;
+use super::buffers::MOST_PICKS;
+use super::device::{Gpu, MOST_FETCH_BYTES};
 use super::weights::Weights;
 use crate::executor::DeviceError;
 use crate::kernels::gpu::KernelRules;
@@ -15,6 +16,10 @@ const SHARE: f64 = 0.9;
 
 /// Fewer tokens of keys and values than this are no use.
 const LEAST_TOKENS: usize = 512;
+
+/// The largest logits that can be asked for of every row of a step at once. More of them, up to the
+/// kernels' own limit, can be asked for of fewer rows.
+const SURE_TOP: usize = 20;
 
 /// What steps may be.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -98,8 +103,8 @@ impl GpuOptions {
         let positions = self.positions(config);
         let longest = Bucket::of(1, positions, positions).map_or(0, |bucket| bucket.keys);
         let attention = rules.decode_attention_bytes(rows.min(MOST_ROWS), n_q, d, longest);
-        let mut shared =
-            Shared { workspace_bytes: attention.max(rules.argmax_bytes(rows)), counters: rows.max(MOST_ROWS) * n_kv };
+        let logits = rules.argmax_bytes(rows).max(rules.scores_bytes(rows, SURE_TOP));
+        let mut shared = Shared { workspace_bytes: attention.max(logits), counters: rows.max(MOST_ROWS) * n_kv };
         for matrix in weights.matrices() {
             let needs = rules.linear_needs(rows, matrix.outputs, matrix.splits);
             shared.workspace_bytes = shared.workspace_bytes.max(needs.workspace_bytes);
@@ -117,6 +122,7 @@ impl GpuOptions {
         let row = 4 * v + 6 * hidden + gates + 4 * (n_q + 2 * n_kv) * d + 4 * n_q * d + 64;
         let shared = self.shared(rules, config, weights);
         let lasting = 4 * self.positions(config) * d + 4 * self.table_entries(config);
-        self.rows() * row + shared.workspace_bytes + 4 * shared.counters + lasting
+        let answers = MOST_FETCH_BYTES + 4 * MOST_PICKS;
+        self.rows() * row + answers + shared.workspace_bytes + 4 * shared.counters + lasting
     }
 }

@@ -1,13 +1,15 @@
-//! The launches of a step: embedding, eight or nine a layer, norm, LM head, argmax.
+//! The launches of a step: embedding, eight or nine a layer (one more where decode rows and prompts
+//! share it), norm, LM head, argmax; and the one for questions about its logits.
 
+use super::buckets::Bucket;
 use super::buffers::Buffers;
 use super::device::{Address, Facts};
-use super::inputs::StepShape;
+use super::inputs::{Asked, StepShape};
 use super::options::GpuOptions;
 use super::weights::{Layer, Matrix, Weights};
 use crate::kernels::gpu::{
     AddNorm, Argmax, DecodeAttention, Embed, Epilogue, Gemm, KernelRules, Launch, Linear, PrefillAttention, Rotate,
-    Silu, Type,
+    Scores, Silu, Type,
 };
 use crate::qwen3::Config;
 use std::ptr;
@@ -52,7 +54,17 @@ impl Program<'_> {
         launches.push(self.norm(rows, layer.input_layernorm, Address::NONE));
         launches.push(self.product(rows, &layer.qkv, normed, qkv, Epilogue::StoreF32));
         launches.push(self.rotate(rows, layer, index));
-        launches.push(self.attention(index, shape));
+        match shape {
+            StepShape::Decode(bucket) => launches.push(self.decode_attention(index, bucket)),
+            StepShape::Prefill { alone, tiles, .. } => {
+                // Decode rows attend with the kernel that spreads their keys over the device, in
+                // any company: a tile of one token would leave most of a block idle.
+                launches.extend(alone.map(|bucket| self.decode_attention(index, bucket)));
+                if tiles > 0 {
+                    launches.push(self.prefill_attention(index, tiles));
+                }
+            }
+        }
         launches.push(self.product(rows, &layer.o, attended, x, Epilogue::AddF32));
         launches.push(self.norm(rows, layer.post_attention_layernorm, Address::NONE));
         if layer.gate_up.is_plain() {
@@ -116,48 +128,67 @@ impl Program<'_> {
         })
     }
 
-    fn attention(&self, index: usize, shape: StepShape) -> Launch {
+    /// Attention of the first rows of the step, as many as the bucket has.
+    fn decode_attention(&self, index: usize, bucket: Bucket) -> Launch {
         let (buffers, heads) = (self.buffers, self.heads());
-        let (keys, values) = (buffers.keys[index].get(), buffers.values[index].get());
-        let block_tokens = self.options.block_tokens as u32;
-        match shape {
-            StepShape::Decode(bucket) => {
-                let (rows, max_length) = (bucket.rows as u32, bucket.keys as u32);
-                let (n_kv, processors) = (heads.n_kv as usize, self.facts.multiprocessors);
-                let spread = self.rules.decode_attention_spread(bucket.rows, n_kv, bucket.keys, processors);
-                Launch::DecodeAttention(DecodeAttention {
-                    q: buffers.q.get(),
-                    keys,
-                    values,
-                    lengths: buffers.inputs.lengths.get(),
-                    table_starts: buffers.inputs.table_starts.get(),
-                    tables: buffers.tables.get(),
-                    out: buffers.attended.get_mut(),
-                    workspace: buffers.workspace.get_mut(),
-                    counters: buffers.counters.get_mut(),
-                    rows,
-                    n_q: heads.n_q,
-                    n_kv: heads.n_kv,
-                    d: heads.d,
-                    block_tokens,
-                    max_length,
-                    spread,
-                })
-            }
-            StepShape::Prefill { tiles, .. } => Launch::PrefillAttention(PrefillAttention {
-                q: buffers.q.get(),
-                keys,
-                values,
-                tiles: buffers.tiles.get(),
-                tables: buffers.tables.get(),
-                out: buffers.attended.get_mut(),
-                tile_count: tiles as u32,
-                n_q: heads.n_q,
-                n_kv: heads.n_kv,
-                d: heads.d,
-                block_tokens,
-            }),
-        }
+        let (n_kv, processors) = (heads.n_kv as usize, self.facts.multiprocessors);
+        Launch::DecodeAttention(DecodeAttention {
+            q: buffers.q.get(),
+            keys: buffers.keys[index].get(),
+            values: buffers.values[index].get(),
+            lengths: buffers.inputs.lengths.get(),
+            table_starts: buffers.inputs.table_starts.get(),
+            tables: buffers.tables.get(),
+            out: buffers.attended.get_mut(),
+            workspace: buffers.workspace.get_mut(),
+            counters: buffers.counters.get_mut(),
+            rows: bucket.rows as u32,
+            n_q: heads.n_q,
+            n_kv: heads.n_kv,
+            d: heads.d,
+            block_tokens: self.options.block_tokens as u32,
+            max_length: bucket.keys as u32,
+            spread: self.rules.decode_attention_spread(bucket.rows, n_kv, bucket.keys, processors),
+        })
+    }
+
+    fn prefill_attention(&self, index: usize, tiles: usize) -> Launch {
+        let (buffers, heads) = (self.buffers, self.heads());
+        Launch::PrefillAttention(PrefillAttention {
+            q: buffers.q.get(),
+            keys: buffers.keys[index].get(),
+            values: buffers.values[index].get(),
+            tiles: buffers.tiles.get(),
+            tables: buffers.tables.get(),
+            out: buffers.attended.get_mut(),
+            tile_count: tiles as u32,
+            n_q: heads.n_q,
+            n_kv: heads.n_kv,
+            d: heads.d,
+            block_tokens: self.options.block_tokens as u32,
+        })
+    }
+
+    /// The launch that answers questions about the logits of a step with `wanted` rows of them.
+    /// Its answers lie behind the step's tokens, in the order of [`Answers`].
+    pub(super) fn scores(&self, asked: Asked, wanted: usize) -> Launch {
+        let Buffers { questions, logits, greedy, .. } = *self.buffers;
+        let answers = Answers::of(asked, 4 * wanted);
+        Launch::Scores(Scores {
+            logits: logits.get(),
+            rows: questions.get(),
+            pick_ends: questions.plus(4 * asked.rows).get(),
+            picks: questions.plus(8 * asked.rows).get(),
+            sums: greedy.plus(answers.sums).get_mut(),
+            picked: greedy.plus(answers.picked).get_mut(),
+            top_columns: greedy.plus(answers.top_columns).get_mut(),
+            top_logits: greedy.plus(answers.top_logits).get_mut(),
+            workspace: self.buffers.workspace.get_mut(),
+            counters: self.buffers.counters.get_mut(),
+            asked: asked.rows as u32,
+            top: asked.top as u32,
+            vocabulary: self.config.vocab_size as u32,
+        })
     }
 
     fn product(&self, rows: u32, matrix: &Matrix, x: Address, y: Address, epilogue: Epilogue) -> Launch {
@@ -226,6 +257,27 @@ impl Program<'_> {
             n_kv: config.num_key_value_heads as u32,
             d: config.head_dim as u32,
         }
+    }
+}
+
+/// Where the answers about logits lie, in bytes.
+pub(super) struct Answers {
+    /// f32 `[asked, 2]`.
+    pub(super) sums: usize,
+    /// f32 `[picks]`.
+    pub(super) picked: usize,
+    /// u32 `[asked, top]`.
+    pub(super) top_columns: usize,
+    /// f32 `[asked, top]`.
+    pub(super) top_logits: usize,
+}
+
+impl Answers {
+    /// One behind the other, from `first` on.
+    pub(super) fn of(asked: Asked, first: usize) -> Self {
+        let picked = first + 8 * asked.rows;
+        let top_columns = picked + 4 * asked.picks;
+        Self { sums: first, picked, top_columns, top_logits: top_columns + 4 * asked.rows * asked.top }
     }
 }
 

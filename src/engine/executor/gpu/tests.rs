@@ -1,6 +1,8 @@
 //! The whole model on the emulated device: against the CPU, whatever the company of a row, and what
 //! it asks of a device.
 
+mod steps;
+
 use super::Gpu;
 use super::emulated::{
     Asked, EmulatedGpu, Kind, MULTIPROCESSORS, OPTIONS, Record, executor, gpu, load, roomy, without_graphs,

@@ -15,8 +15,8 @@ use super::weights::{PackedRows, WEIGHTS, bytes, pack, scaled};
 use crate::base::Seed;
 use crate::kernels::gpu::cuda::device;
 use crate::kernels::gpu::{
-    AddNorm, Argmax, DecodeAttention, Embed, Epilogue, Gemm, Launch, Linear, PrefillAttention, Rotate, Tile, Type,
-    Weights as Packing,
+    AddNorm, Argmax, DecodeAttention, Embed, Epilogue, Gemm, Launch, Linear, PrefillAttention, Rotate, Scores, Tile,
+    Type, Weights as Packing,
 };
 use crate::kernels::{Format, Rows};
 use crate::weights::RandomWeights;
@@ -43,6 +43,10 @@ struct Shape {
     launches: usize,
     /// Replays that are timed; the median counts.
     replays: usize,
+    /// How many of the largest logits of a row are asked for.
+    top: usize,
+    /// Rows and columns of the square matrices that show the peak.
+    peak: usize,
 }
 
 const QWEN3_8B: Shape = Shape {
@@ -58,6 +62,8 @@ const QWEN3_8B: Shape = Shape {
     turn_bytes: 512 << 20,
     launches: 4,
     replays: 5,
+    top: 20,
+    peak: 8192,
 };
 
 const TINY: Shape = Shape {
@@ -73,6 +79,8 @@ const TINY: Shape = Shape {
     turn_bytes: 256 << 10,
     launches: 2,
     replays: 1,
+    top: 3,
+    peak: 64,
 };
 
 /// What a kernel may ask for besides its operands.
@@ -95,7 +103,7 @@ fn every_kernel_is_timed() {
     // Five matrices in each format; attention of no more rows than a decode step has.
     let formats = if cfg!(metal) && !device::emulated() && device::wanted() { 3 } else { 4 };
     assert_eq!(count("linear"), formats * 5 * rows);
-    for kernel in ["embed", "add_norm", "rotate", "argmax"] {
+    for kernel in ["embed", "add_norm", "rotate", "argmax", "scores"] {
         assert_eq!(count(kernel), rows, "{kernel}");
     }
     assert_eq!(count("decode_attention"), shape.rows.iter().filter(|rows| **rows <= 128).count());
@@ -243,6 +251,28 @@ impl<'a> Bench<'a> {
                 self.time(what, rows, copies, (moved, 2 * rows * inputs * outputs), launch);
             }
         }
+        self.peak();
+    }
+
+    /// A product of square matrices by the device's own library, large enough that nothing but the
+    /// arithmetic takes time: what it computes in a second is the peak that prefill is compared
+    /// with.
+    fn peak(&mut self) {
+        let n = self.shape.peak;
+        let noise = self.numbers("w", 1 << 20);
+        let (x, y) = (self.pool.plus(2 * n * n), self.pool.plus(4 * n * n));
+        self.fill(self.pool, &noise, 4 * n * n);
+        self.time(json!({ "format": "bf16", "matrix": "peak" }), n, 1, (6 * n * n, 2 * n * n * n), |bench, _| {
+            Launch::Gemm(Gemm {
+                x: x.get(),
+                weights: bench.pool.get(),
+                y: y.get_mut(),
+                rows: n as u32,
+                inputs: n as u32,
+                outputs: n as u32,
+                epilogue: Epilogue::StoreBf16,
+            })
+        });
     }
 
     /// The kernels that work on rows one by one.
@@ -318,7 +348,36 @@ impl<'a> Bench<'a> {
                     vocabulary: v as u32,
                 })
             });
+            self.scores(rows, copies, stride);
         }
+    }
+
+    /// Questions about every row: the logits of two tokens, and as many of the largest ones as
+    /// models recommend to sample among.
+    fn scores(&mut self, rows: usize, copies: usize, stride: usize) {
+        let (v, top) = (self.shape.v, self.shape.top);
+        let workspace = self.gpu.rules().scores_bytes(rows, top);
+        assert!(workspace <= WORKSPACE_BYTES, "{workspace}");
+        let asked = self.upload(&(0..rows as u32).collect::<Vec<_>>());
+        let ends = self.upload(&(1..=rows as u32).map(|row| 2 * row).collect::<Vec<_>>());
+        let picks = self.upload(&(0..2 * rows).map(|pick| (pick * 7919 % v) as u32).collect::<Vec<_>>());
+        self.time(json!({ "top": top }), rows, copies, (4 * v * rows, 0), |bench, copy| {
+            Launch::Scores(Scores {
+                logits: bench.pool.plus(copy * stride).get(),
+                rows: asked.get(),
+                pick_ends: ends.get(),
+                picks: picks.get(),
+                sums: bench.y.get_mut(),
+                picked: bench.y.plus(8 * rows).get_mut(),
+                top_columns: bench.y.plus(16 * rows).get_mut(),
+                top_logits: bench.y.plus((16 + 4 * top) * rows).get_mut(),
+                workspace: bench.workspace.get_mut(),
+                counters: bench.counters.get_mut(),
+                asked: rows as u32,
+                top: top as u32,
+                vocabulary: v as u32,
+            })
+        });
     }
 
     fn attention(&mut self) {

@@ -19,7 +19,7 @@ impl<const VNNI: bool> Simd for Level<VNNI> {
     const LANES: usize = 8;
     const TILE_ROWS: usize = 6;
     const WIDE_ROWS: usize = 2;
-    const INT8_TILE_ROWS: usize = 3;
+    const INT8_TILE_ROWS: usize = 5;
     const BIAS: i32 = if VNNI { 128 } else { 0 };
     type V = __m256;
     type I = __m256i;
@@ -193,15 +193,25 @@ impl<const VNNI: bool> Simd for Level<VNNI> {
     }
 
     #[inline(always)]
-    unsafe fn dot_unsigned(acc: __m256i, a: __m256i, x: __m256i) -> __m256i {
+    unsafe fn dot_nibbles(acc: __m256i, a: __m256i, x: __m256i) -> __m256i {
         // SAFETY: see above.
         unsafe {
             if VNNI {
                 return _mm256_dpbusd_avx_epi32(acc, a, x);
             }
-            let pairs = _mm256_maddubs_epi16(a, x);
-            _mm256_add_epi32(acc, _mm256_madd_epi16(pairs, _mm256_set1_epi16(1)))
+            _mm256_add_epi16(acc, _mm256_maddubs_epi16(a, x))
         }
+    }
+
+    #[inline(always)]
+    unsafe fn nibble_sums(acc: __m256i) -> __m256i {
+        // SAFETY: see above.
+        unsafe { if VNNI { acc } else { _mm256_madd_epi16(acc, _mm256_set1_epi16(1)) } }
+    }
+
+    #[inline(always)]
+    fn read_in_order() {
+        std::sync::atomic::compiler_fence(std::sync::atomic::Ordering::SeqCst);
     }
 
     #[inline(always)]

@@ -223,15 +223,20 @@ impl<const LEVEL: u8> Simd for Level<LEVEL> {
     }
 
     #[inline(always)]
-    unsafe fn dot_unsigned(acc: __m512i, a: __m512i, x: __m512i) -> __m512i {
+    unsafe fn dot_nibbles(acc: __m512i, a: __m512i, x: __m512i) -> __m512i {
         // SAFETY: see above.
         unsafe {
             if LEVEL >= 1 {
                 return _mm512_dpbusd_epi32(acc, a, x);
             }
-            let pairs = _mm512_maddubs_epi16(a, x);
-            _mm512_add_epi32(acc, _mm512_madd_epi16(pairs, _mm512_set1_epi16(1)))
+            _mm512_add_epi16(acc, _mm512_maddubs_epi16(a, x))
         }
+    }
+
+    #[inline(always)]
+    unsafe fn nibble_sums(acc: __m512i) -> __m512i {
+        // SAFETY: see above.
+        unsafe { if LEVEL >= 1 { acc } else { _mm512_madd_epi16(acc, _mm512_set1_epi16(1)) } }
     }
 
     #[inline(always)]

@@ -152,6 +152,7 @@ unsafe fn q8_0<S: Simd, const R: usize, const P: usize>(
                         let x = x.quad::<S>(r, quad);
                         *ints = [S::dot(ints[0], weights[0], x), S::dot(ints[1], weights[1], x)];
                     }
+                    S::read_in_order();
                 }
                 let factors = [S::load_f16(part.cast()), S::load_f16(part.cast::<u16>().add(S::LANES))];
                 for r in 0..R {
@@ -189,14 +190,18 @@ unsafe fn q4_k<S: Simd, const R: usize, const P: usize>(
                 for pair in 0..BLOCK / 8 {
                     let at = nibbles.add(pair * 4 * width);
                     let bytes = [S::int_load(at), S::int_load(at.add(4 * S::LANES))];
-                    let (low, high) = (bytes.map(|b| S::low_nibbles(b)), bytes.map(|b| S::high_nibbles(b)));
+                    let low = [S::low_nibbles(bytes[0]), S::low_nibbles(bytes[1])];
                     for (r, ints) in ints.iter_mut().enumerate() {
-                        let x = [0, BLOCK / 8].map(|from| x.quad::<S>(r, from + pair));
-                        for (c, ints) in ints.iter_mut().enumerate() {
-                            *ints = S::dot_unsigned(*ints, low[c], x[0]);
-                            *ints = S::dot_unsigned(*ints, high[c], x[1]);
-                        }
+                        let x = x.quad::<S>(r, pair);
+                        *ints = [S::dot_nibbles(ints[0], low[0], x), S::dot_nibbles(ints[1], low[1], x)];
                     }
+                    S::read_in_order();
+                    let high = [S::high_nibbles(bytes[0]), S::high_nibbles(bytes[1])];
+                    for (r, ints) in ints.iter_mut().enumerate() {
+                        let x = x.quad::<S>(r, BLOCK / 8 + pair);
+                        *ints = [S::dot_nibbles(ints[0], high[0], x), S::dot_nibbles(ints[1], high[1], x)];
+                    }
+                    S::read_in_order();
                 }
                 let [(f0, m0), (f1, m1)] = [panel.factors(block, 0), panel.factors(block, 1)];
                 let (factors, minima) = ([f0, f1], [m0, m1]);
@@ -204,7 +209,8 @@ unsafe fn q4_k<S: Simd, const R: usize, const P: usize>(
                     let scale = S::splat(*x.scales.add(x.at[r]));
                     let shift = S::splat(*x.shifts.add(x.at[r]));
                     for c in 0..2 {
-                        acc[r][p][c] = S::fma(S::to_float(ints[r][c]), S::mul(factors[c], scale), acc[r][p][c]);
+                        let sums = S::to_float(S::nibble_sums(ints[r][c]));
+                        acc[r][p][c] = S::fma(sums, S::mul(factors[c], scale), acc[r][p][c]);
                         acc[r][p][c] = S::fma(shift, minima[c], acc[r][p][c]);
                     }
                 }

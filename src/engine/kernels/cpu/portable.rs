@@ -151,7 +151,7 @@ impl Simd for Portable {
     }
 
     #[inline(always)]
-    unsafe fn dot_unsigned(acc: Ints, a: Ints, x: Ints) -> Ints {
+    unsafe fn dot_nibbles(acc: Ints, a: Ints, x: Ints) -> Ints {
         acc.add_products(a, x)
     }
 

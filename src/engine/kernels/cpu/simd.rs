@@ -101,8 +101,20 @@ pub(in crate::kernels) trait Simd: Copy + 'static {
     /// The bias of [`dot`](Self::dot): a set that multiplies unsigned bytes adds 128 to every byte
     /// of `a`.
     const BIAS: i32;
-    /// Does what [`dot`](Self::dot) does for bytes of `a` from 0 to 127, without a bias.
-    unsafe fn dot_unsigned(acc: Self::I, a: Self::I, x: Self::I) -> Self::I;
+    /// Adds to `acc`, which starts at 0, the int8 products of `a` (each byte from 0 to 15) and `x`
+    /// (each from -127 to 127). After at most eight calls, [`nibble_sums`](Self::nibble_sums) makes
+    /// sums of it. A set without a four-way product adds up pairs in 16 bits: eight times two
+    /// products are 30,480 at most.
+    unsafe fn dot_nibbles(acc: Self::I, a: Self::I, x: Self::I) -> Self::I;
+    /// Returns the sums of four products a lane that [`dot_nibbles`](Self::dot_nibbles) added up.
+    #[inline(always)]
+    unsafe fn nibble_sums(acc: Self::I) -> Self::I {
+        acc
+    }
+    /// Keeps the compiler from reading ahead of this point. In a set with few registers it would
+    /// otherwise read the weights of a whole block first and put them aside in memory.
+    #[inline(always)]
+    fn read_in_order() {}
     /// Converts integers to floats.
     unsafe fn to_float(v: Self::I) -> Self::V;
 

@@ -7,6 +7,12 @@ use std::ffi::c_void;
 /// `MASPO_NO_SLOT`.
 pub(crate) const NO_SLOT: u32 = u32::MAX;
 
+/// `MASPO_MOST_TOP`.
+pub(crate) const MOST_TOP: usize = 64;
+
+/// `MASPO_NO_COLUMN`.
+pub(crate) const NO_COLUMN: u32 = u32::MAX;
+
 /// `MaspoType`.
 #[repr(u32)]
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -152,6 +158,24 @@ pub(crate) struct Argmax {
     pub(crate) workspace: *mut c_void,
     pub(crate) counters: *mut u32,
     pub(crate) rows: u32,
+    pub(crate) vocabulary: u32,
+}
+
+#[repr(C)]
+#[derive(Clone, Copy)]
+pub(crate) struct Scores {
+    pub(crate) logits: *const f32,
+    pub(crate) rows: *const u32,
+    pub(crate) pick_ends: *const u32,
+    pub(crate) picks: *const u32,
+    pub(crate) sums: *mut f32,
+    pub(crate) picked: *mut f32,
+    pub(crate) top_columns: *mut u32,
+    pub(crate) top_logits: *mut f32,
+    pub(crate) workspace: *mut c_void,
+    pub(crate) counters: *mut u32,
+    pub(crate) asked: u32,
+    pub(crate) top: u32,
     pub(crate) vocabulary: u32,
 }
 

@@ -95,6 +95,7 @@ impl Recipe {
 pub(super) struct Fibers {
     order: unsafe extern "C" fn(u32),
     fault: unsafe extern "C" fn() -> *const c_char,
+    blocks: unsafe extern "C" fn(*mut u32),
 }
 
 impl Fibers {
@@ -108,6 +109,9 @@ impl Fibers {
                 fault: std::mem::transmute::<*mut c_void, unsafe extern "C" fn() -> *const c_char>(
                     library.have("maspo_emulation_fault"),
                 ),
+                blocks: std::mem::transmute::<*mut c_void, unsafe extern "C" fn(*mut u32)>(
+                    library.have("maspo_emulation_blocks"),
+                ),
             }
         }
     }
@@ -116,6 +120,14 @@ impl Fibers {
     pub(super) fn order(&self, order: u32) {
         // SAFETY: a plain number.
         unsafe { (self.order)(order) };
+    }
+
+    /// Returns how many blocks the calling thread's last launch had, along x, y and z.
+    pub(super) fn blocks(&self) -> [u32; 3] {
+        let mut blocks = [0; 3];
+        // SAFETY: it writes three numbers.
+        unsafe { (self.blocks)(blocks.as_mut_ptr()) };
+        blocks
     }
 
     /// The fault of the calling thread's last launch.

@@ -1,6 +1,6 @@
 //! One launch of one kernel, as data.
 
-use super::args::{AddNorm, Argmax, DecodeAttention, Embed, Linear, PrefillAttention, Rotate, Silu};
+use super::args::{AddNorm, Argmax, DecodeAttention, Embed, Linear, PrefillAttention, Rotate, Scores, Silu};
 use super::gemm::Gemm;
 
 /// A kernel and its arguments: addresses in device memory, sizes of the bucket, constants of the
@@ -17,6 +17,7 @@ pub(crate) enum Launch {
     Gemm(Gemm),
     Silu(Silu),
     Argmax(Argmax),
+    Scores(Scores),
 }
 
 // SAFETY: the pointers are addresses of the device; nobody follows them here.
@@ -35,6 +36,7 @@ impl Launch {
             Self::Gemm(_) => "gemm",
             Self::Silu(_) => "silu",
             Self::Argmax(_) => "argmax",
+            Self::Scores(_) => "scores",
         }
     }
 }

@@ -42,6 +42,9 @@ pub(crate) trait KernelRules: Send + Sync {
     /// The workspace of the choice of tokens.
     fn argmax_bytes(&self, rows: usize) -> usize;
 
+    /// The workspace of questions about `asked` rows of logits, the `top` largest ones among them.
+    fn scores_bytes(&self, asked: usize, top: usize) -> usize;
+
     /// Bytes of a packed matrix; of two gated ones, `outputs` are those of both.
     fn packed_bytes(&self, packing: Weights, inputs: usize, outputs: usize) -> usize;
 

@@ -16,6 +16,11 @@ use std::path::Path;
 
 /// Rows that one task turns into numbers.
 const TASK_ROWS: usize = 64;
+/// The most weights that a model's layers have for those in formats without kernels to be kept in
+/// 16 bits.
+const SMALL_MODEL: u64 = 1 << 28;
+/// How the names of a layer's tensors begin.
+const LAYER: &str = "blk.";
 /// Divisors of the rotary frequencies.
 const FACTORS: &str = "rope_freqs.weight";
 
@@ -26,6 +31,8 @@ pub struct GgufFile {
     places: HashMap<String, usize>,
     /// The order of the rows of queries and keys, where it is not Hugging Face's.
     reordered: Option<Reordered>,
+    /// Whether the layers' weights in formats without kernels are kept in 16 bits.
+    widens: bool,
     /// The GGUF names of the tensors in use.
     used: BTreeSet<String>,
     /// Those of them that are entirely zero.
@@ -74,7 +81,8 @@ impl GgufFile {
             }
         }
         let reordered = Reordered::read(all[0].metadata())?;
-        Ok(Self { parts: all, places, reordered, used: BTreeSet::new(), zero: BTreeSet::new() })
+        let widens = layer_weights(&all) <= SMALL_MODEL;
+        Ok(Self { parts: all, places, reordered, widens, used: BTreeSet::new(), zero: BTreeSet::new() })
     }
 
     /// Returns the metadata, which the first part has.
@@ -101,6 +109,17 @@ impl GgufFile {
         }
         let factors = numbers(entry.kind, *entry.shape.last().unwrap_or(&1), bytes);
         Ok(Some(factors).filter(|factors| factors.iter().any(|factor| *factor != 1.0)))
+    }
+
+    /// Returns what a tensor is kept in, by its GGUF name.
+    ///
+    /// What no kernel reads becomes Q8_0, whose products round activations to 8 bits. That raised
+    /// the perplexity of the one small model tried by a percent, and 16 bits take little memory in
+    /// such a model, so its layers' weights in blocks of 32 become f16, which is multiplied by f32
+    /// activations.
+    fn kept(&self, name: &str, entry: &Entry) -> Format {
+        let widened = self.widens && entry.kind.is_small_block() && name.starts_with(LAYER);
+        if widened { Format::F16 } else { entry.kind.format() }
     }
 
     /// Returns the place of a tensor by its GGUF name.
@@ -145,6 +164,13 @@ impl GgufFile {
     fn is_harmless(&self, name: &str) -> bool {
         name == FACTORS && (self.reordered.is_some() || self.rope_factors().is_ok_and(|factors| factors.is_none()))
     }
+}
+
+/// Returns the number of weights of the layers' matrices.
+fn layer_weights(parts: &[Part]) -> u64 {
+    let tensors = parts.iter().flat_map(|part| &part.header.tensors);
+    let matrices = tensors.filter(|(name, entry)| name.starts_with(LAYER) && entry.shape.len() > 1);
+    matrices.map(|(_, entry)| entry.shape.iter().map(|size| *size as u64).product::<u64>()).sum()
 }
 
 fn part(file: String, bytes: FileBytes) -> Result<Part, WeightsError> {
@@ -219,7 +245,8 @@ impl TensorSource for GgufFile {
     }
 
     fn stored_format(&self, name: &str) -> Format {
-        self.place(&gguf_name(name)).map_or(Format::F32, |(_, entry)| entry.kind.format())
+        let name = gguf_name(name);
+        self.place(&name).map_or(Format::F32, |(_, entry)| self.kept(&name, entry))
     }
 
     fn contains(&self, name: &str) -> bool {
@@ -242,13 +269,15 @@ impl WeightFiles for GgufFile {
     }
 
     fn repacked(&self) -> Repacked {
-        let mut formats = BTreeMap::new();
-        for (_, entry) in self.used.iter().filter_map(|name| self.place(name)) {
+        let (mut formats, mut found) = (BTreeMap::new(), Vec::new());
+        for (name, (_, entry)) in self.used.iter().filter_map(|name| Some((name, self.place(name)?))) {
             if entry.kind.same_bytes().is_none() {
                 *formats.entry(entry.kind.name()).or_insert(0) += entry.bytes.len() as u64;
+                found.push(self.kept(name, entry));
             }
         }
-        Repacked { formats: formats.into_iter().collect() }
+        let kept = [Format::F16, Format::Q8_0].into_iter().filter(|format| found.contains(format)).collect();
+        Repacked { formats: formats.into_iter().collect(), kept }
     }
 
     /// A tied head is one that the file lacks, so no leftover of that kind is excused.

@@ -138,6 +138,11 @@ impl Kind {
         self.same_bytes().unwrap_or(Format::Q8_0)
     }
 
+    /// Whether it has no kernels and blocks of 32 numbers.
+    pub(super) fn is_small_block(self) -> bool {
+        self.block() == 32 && self.same_bytes().is_none()
+    }
+
     /// Returns the format of the kernels whose bytes these are.
     pub(super) fn same_bytes(self) -> Option<Format> {
         match self {

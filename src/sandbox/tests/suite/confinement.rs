@@ -17,6 +17,8 @@ use std::time::{Duration, Instant};
 
 const ROLE: &str = "MASPO_TEST_SANDBOX_ROLE";
 const SCRATCH: &str = "MASPO_TEST_SANDBOX_SCRATCH";
+/// The number of the system call `landlock_create_ruleset`, the same on every architecture.
+const LANDLOCK_CREATE_RULESET: libc::c_long = 444;
 /// Another user, who owns nothing.
 const NOBODY: u32 = 65534;
 
@@ -32,6 +34,8 @@ fn child() {
             confine_paths();
             confine_paths();
         }
+        "without Landlock" => return lacks(LANDLOCK_CREATE_RULESET, "no Landlock"),
+        "without seccomp" => return lacks(libc::SYS_seccomp, "no seccomp"),
         "killed" | "nobody" => {}
         other => panic!("no role {other}"),
     }
@@ -60,6 +64,28 @@ fn lock() {
     let filter: BpfProgram = SeccompFilter::new(rules, SeccompAction::Allow, denied, arch).unwrap().try_into().unwrap();
     seccompiler::apply_filter_all_threads(&filter).unwrap();
     assert!(std::net::TcpListener::bind("127.0.0.1:0").is_err(), "the lock is applied");
+}
+
+/// Takes a system call away, as a kernel that never had it, and checks that the sandbox names what
+/// is lacking, and that unsafe execution goes on without it.
+fn lacks(call: libc::c_long, part: &str) {
+    let arch = std::env::consts::ARCH.try_into().unwrap();
+    let absent = SeccompAction::Errno(libc::ENOSYS as u32);
+    let rules = [(call, Vec::new())].into_iter().collect();
+    let filter: BpfProgram = SeccompFilter::new(rules, SeccompAction::Allow, absent, arch).unwrap().try_into().unwrap();
+    seccompiler::apply_filter_all_threads(&filter).unwrap();
+    match Sandbox::probe(&SandboxOptions::default()) {
+        Err(SandboxError::Unsupported { missing }) => {
+            assert!(missing.iter().any(|missing| missing.starts_with(part)), "{missing:?}");
+        }
+        Err(error) => panic!("{error}"),
+        Ok(_) => panic!("nothing is lacking"),
+    }
+    let sandbox = Sandbox::probe(&SandboxOptions { unsafe_exec: true, ..Default::default() }).unwrap();
+    assert!(sandbox.missing().iter().any(|missing| missing.starts_with(part)), "{:?}", sandbox.missing());
+    check(&sandbox, "def f(x):\n    return x", &["assert f(1) == 1"], Outcome::Correct);
+    check(&sandbox, "def f(x):\n    return x", &["assert f(1) == 2"], Outcome::Wrong);
+    println!("\nworked");
 }
 
 /// Adds a layer of Landlock rules, by which everything can be read and temporary files written.
@@ -213,6 +239,12 @@ fn a_missing_interpreter_is_named() {
         assert!(matches!(error, SandboxError::NoPython { .. }), "{python}: {error:?}");
         assert!(error.to_string().contains(python) && error.to_string().contains("hint:"), "{error}");
     }
+}
+
+#[test]
+fn an_old_kernel_is_told_what_it_lacks() {
+    assert_worked(&play("without Landlock"));
+    assert_worked(&play("without seccomp"));
 }
 
 #[test]

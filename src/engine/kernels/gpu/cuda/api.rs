@@ -3,12 +3,12 @@
 
 use crate::kernels::gpu::Launch;
 use crate::kernels::gpu::args::{
-    AddNorm, Argmax, DecodeAttention, Embed, Linear, PrefillAttention, Rotate, Silu, Tile,
+    AddNorm, Argmax, DecodeAttention, Embed, Linear, PrefillAttention, Rotate, Scores, Silu, Tile,
 };
 use std::ffi::{c_char, c_int, c_void};
 
 /// `MASPO_CUDA_ABI`.
-pub(crate) const ABI: u32 = 1;
+pub(crate) const ABI: u32 = 2;
 /// `MASPO_BAD_SHAPE`.
 #[cfg(test)]
 pub(crate) const BAD_SHAPE: c_int = 10001;
@@ -17,7 +17,7 @@ pub(crate) const BAD_SHAPE: c_int = 10001;
 pub(crate) const FAULT: c_int = 10003;
 
 /// The sizes of the structs, in the order of `maspo_cuda_struct_bytes`.
-pub(crate) const STRUCT_BYTES: [usize; 9] = [
+pub(crate) const STRUCT_BYTES: [usize; 10] = [
     size_of::<Embed>(),
     size_of::<AddNorm>(),
     size_of::<Rotate>(),
@@ -26,6 +26,7 @@ pub(crate) const STRUCT_BYTES: [usize; 9] = [
     size_of::<PrefillAttention>(),
     size_of::<Silu>(),
     size_of::<Argmax>(),
+    size_of::<Scores>(),
     size_of::<Linear>(),
 ];
 
@@ -95,6 +96,8 @@ api! {
     cuda_silu = maspo_cuda_silu: Launcher<Silu>,
     cuda_argmax = maspo_cuda_argmax: Launcher<Argmax>,
     cuda_argmax_workspace_bytes = maspo_cuda_argmax_workspace_bytes: unsafe extern "C" fn(u32) -> usize,
+    cuda_scores = maspo_cuda_scores: Launcher<Scores>,
+    cuda_scores_workspace_bytes = maspo_cuda_scores_workspace_bytes: unsafe extern "C" fn(u32, u32) -> usize,
     cuda_linear = maspo_cuda_linear: Launcher<Linear>,
     cuda_linear_splits = maspo_cuda_linear_splits: unsafe extern "C" fn(u32, u32, u32, u32) -> u32,
     cuda_linear_workspace_bytes = maspo_cuda_linear_workspace_bytes: unsafe extern "C" fn(u32, u32, u32) -> usize,
@@ -126,6 +129,7 @@ impl Api {
                 Launch::Gemm(_) => unreachable!("the device's own library does it"),
                 Launch::Silu(of) => (self.cuda_silu)(of, stream),
                 Launch::Argmax(of) => (self.cuda_argmax)(of, stream),
+                Launch::Scores(of) => (self.cuda_scores)(of, stream),
             }
         }
     }
@@ -133,7 +137,7 @@ impl Api {
     fn check(&self) -> Result<(), String> {
         // SAFETY: both take and give plain numbers.
         let (abi, sizes) = unsafe {
-            ((self.cuda_abi)(), std::array::from_fn::<_, 9, _>(|index| (self.cuda_struct_bytes)(index as u32)))
+            ((self.cuda_abi)(), std::array::from_fn::<_, 10, _>(|index| (self.cuda_struct_bytes)(index as u32)))
         };
         if abi != ABI || sizes != STRUCT_BYTES {
             return Err(format!(

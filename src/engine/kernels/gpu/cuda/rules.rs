@@ -51,6 +51,11 @@ impl KernelRules for Api {
         unsafe { (self.cuda_argmax_workspace_bytes)(rows as u32) }
     }
 
+    fn scores_bytes(&self, asked: usize, top: usize) -> usize {
+        // SAFETY: plain numbers.
+        unsafe { (self.cuda_scores_workspace_bytes)(asked as u32, top as u32) }
+    }
+
     fn packed_bytes(&self, packing: Weights, inputs: usize, outputs: usize) -> usize {
         // SAFETY: plain numbers.
         unsafe { (self.cuda_packed_bytes)(packing as u32, inputs as u32, outputs as u32) }

@@ -1,7 +1,7 @@
 //! Which kernel function a launch is, on how many threadgroups and threads. Pure data: the
 //! emulation and a device run the same.
 
-use crate::kernels::gpu::{Embed, Epilogue, Launch, Linear, Weights};
+use crate::kernels::gpu::{Embed, Epilogue, Launch, Linear, MOST_TOP, Weights};
 use std::ffi::c_void;
 
 /// Threads of a simdgroup.
@@ -44,13 +44,14 @@ pub(crate) struct Dispatch {
 }
 
 /// Every function that a launch may be.
-pub(crate) const FUNCTIONS: [&str; 18] = [
+pub(crate) const FUNCTIONS: [&str; 19] = [
     "maspo_embed",
     "maspo_add_norm",
     "maspo_rotate",
     "maspo_decode_attention",
     "maspo_prefill_attention",
     "maspo_argmax",
+    "maspo_scores",
     LINEAR[0][0],
     LINEAR[0][1],
     LINEAR[0][2],
@@ -107,6 +108,10 @@ impl Dispatch {
                 wanted(of.vocabulary > 0, "a choice is among some logits")?;
                 Self::new("maspo_argmax", [of.rows, 1, 1], 512, 512 / SIMD * 8)
             }
+            Launch::Scores(of) => {
+                wanted(of.vocabulary > 0 && of.top as usize <= MOST_TOP, "scores are of some logits, and of few")?;
+                Self::new("maspo_scores", [of.asked, 1, 1], 512, 512 / SIMD * 8)
+            }
         };
         Ok(Some(dispatch).filter(|dispatch| dispatch.threadgroups[0] > 0 && dispatch.threadgroups[1] > 0))
     }
@@ -137,7 +142,8 @@ fn linear(of: &Linear) -> Result<Dispatch, String> {
         Weights::F8 => return Err("weights are bf16, Q8_0 or Q4_K".to_string()),
     };
     let rows = (of.rows as usize).next_power_of_two().min(MOST_LINEAR_ROWS);
-    let threadgroups = [of.outputs.div_ceil(LINEAR_OUTPUTS as u32), of.rows.div_ceil(rows as u32), 1];
+    // Threadgroups start in the order of the first number: those of the same weights run together.
+    let threadgroups = [of.rows.div_ceil(rows as u32), of.outputs.div_ceil(LINEAR_OUTPUTS as u32), 1];
     Ok(Dispatch::new(functions[rows.ilog2() as usize], threadgroups, 8 * SIMD, rows * 256 * size_of::<f32>()))
 }
 
@@ -173,5 +179,6 @@ pub(crate) fn arguments(launch: &Launch) -> (*const c_void, usize) {
         Launch::Gemm(arguments) => of(arguments),
         Launch::Silu(arguments) => of(arguments),
         Launch::Argmax(arguments) => of(arguments),
+        Launch::Scores(arguments) => of(arguments),
     }
 }

@@ -33,6 +33,10 @@ impl KernelRules for MetalRules {
         0
     }
 
+    fn scores_bytes(&self, _asked: usize, _top: usize) -> usize {
+        0
+    }
+
     fn packed_bytes(&self, packing: Weights, inputs: usize, outputs: usize) -> usize {
         format(packing).map_or(0, |format| outputs * format.row_bytes(inputs))
     }

@@ -3,11 +3,12 @@
 //! first, so that nothing is included but Apple's own header.
 
 /// Name and text of every file, each behind those it includes.
-const FILES: [(&str, &str); 11] = [
+const FILES: [(&str, &str); 13] = [
     ("arguments.h", include_str!("../../../../../kernels/metal/arguments.h")),
     ("device.h", include_str!("../../../../../kernels/metal/device.h")),
     ("weights.h", include_str!("../../../../../kernels/metal/weights.h")),
     ("attention.h", include_str!("../../../../../kernels/metal/attention.h")),
+    ("logits.h", include_str!("../../../../../kernels/metal/logits.h")),
     ("embed.metal", include_str!("../../../../../kernels/metal/embed.metal")),
     ("add_norm.metal", include_str!("../../../../../kernels/metal/add_norm.metal")),
     ("rotate.metal", include_str!("../../../../../kernels/metal/rotate.metal")),
@@ -15,6 +16,7 @@ const FILES: [(&str, &str); 11] = [
     ("prefill_attention.metal", include_str!("../../../../../kernels/metal/prefill_attention.metal")),
     ("linear.metal", include_str!("../../../../../kernels/metal/linear.metal")),
     ("argmax.metal", include_str!("../../../../../kernels/metal/argmax.metal")),
+    ("scores.metal", include_str!("../../../../../kernels/metal/scores.metal")),
 ];
 
 /// All kernels as one text. Compilers name the file and line of a mistake as they are in the tree.

@@ -4,7 +4,8 @@ use super::emulation::kernels;
 use super::{Dispatch, FUNCTIONS};
 use crate::kernels::gpu::suite::{self, suite};
 use crate::kernels::gpu::{
-    AddNorm, Argmax, DecodeAttention, Embed, Epilogue, Launch, Linear, PrefillAttention, Rotate, Tile, Type, Weights,
+    AddNorm, Argmax, DecodeAttention, Embed, Epilogue, Launch, Linear, PrefillAttention, Rotate, Scores, Tile, Type,
+    Weights,
 };
 use std::ptr;
 
@@ -50,6 +51,7 @@ fn both_sides_have_structs_of_one_size() {
         size_of::<PrefillAttention>(),
         0,
         size_of::<Argmax>(),
+        size_of::<Scores>(),
         size_of::<Linear>(),
         0,
     ];
@@ -68,7 +70,8 @@ fn every_function_is_in_the_text_and_takes_memory_as_metal_wants_it() {
             let dispatch = Dispatch::of(&Launch::Linear(linear(rows, 100, format))).unwrap().unwrap();
             assert!(FUNCTIONS.contains(&dispatch.function) && dispatch.threadgroup_bytes.is_multiple_of(16));
             let at_a_time: usize = dispatch.function.rsplit('_').next().unwrap().parse().unwrap();
-            assert_eq!(dispatch.threadgroups, [4, (rows as usize).div_ceil(at_a_time), 1]);
+            // Those of the same weights run together.
+            assert_eq!(dispatch.threadgroups, [(rows as usize).div_ceil(at_a_time), 4, 1]);
             assert!(at_a_time == 8 || (at_a_time >= rows as usize && at_a_time < 2 * rows as usize));
         }
     }

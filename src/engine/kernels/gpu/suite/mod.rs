@@ -6,12 +6,14 @@ mod attention;
 mod memory;
 mod products;
 mod rows;
+mod scores;
 mod subject;
 
 pub(super) use attention::*;
 pub(super) use memory::Memory;
 pub(super) use products::*;
 pub(super) use rows::*;
+pub(super) use scores::*;
 pub(super) use subject::family;
 
 use super::emulation::ORDERS;
@@ -63,7 +65,7 @@ macro_rules! suite {
         $crate::kernels::gpu::suite::suite! { $kernels;
             heads_are_normed_rotated_and_stored, products_end_in_every_way, passes_and_splits_change_no_row,
             rings_of_bricks_are_filled_again, tables_are_read_in_other_ways, sums_are_added_and_rows_picked,
-            the_widest_rows_are_read_and_normed
+            the_widest_rows_are_read_and_normed, questions_about_logits_are_answered
         }
     };
     ($kernels:expr; $($check:ident),*) => {

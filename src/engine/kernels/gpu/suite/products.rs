@@ -158,6 +158,16 @@ pub(in crate::kernels::gpu) fn passes_and_splits_change_no_row(kernels: &dyn Ker
     }
 }
 
+/// Runs a product of so many rows that it takes `tiles[0]` tiles of them, of outputs that fill
+/// `tiles[1]` blocks, in `tiles[2]` parts of the inputs.
+pub(in crate::kernels::gpu) fn a_product_of_many_tiles(kernels: &dyn Kernels, tiles: [u32; 3]) {
+    let rng = &mut rng(3);
+    let (rows, outputs, inputs) = (80 * tiles[0] as usize - 7, 128 * tiles[1] as usize - 5, 256);
+    let (x, w) = (bits(&numbers(rng, rows * inputs)), numbers(rng, outputs * inputs));
+    let weights = Packed::new(kernels, Packing::Of(Format::Bf16), inputs, &w, None);
+    Multiply::new(&x, &weights, tiles[2]).run(kernels, &weights, false);
+}
+
 /// So many inputs that a block takes every place of its ring of bricks several times, whatever the
 /// packing and the number of rows; whole, and in two parts.
 pub(in crate::kernels::gpu) fn rings_of_bricks_are_filled_again(kernels: &dyn Kernels) {

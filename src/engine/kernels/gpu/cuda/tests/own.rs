@@ -2,7 +2,7 @@
 //! work, refusals of the launchers.
 
 use super::super::api::BAD_SHAPE;
-use super::super::emulation::{kernels, succeed};
+use super::super::emulation::{emulation, kernels, succeed};
 use crate::kernels::gpu::suite::{
     self, BF16, Memory, assert_close, bits, bricks, floats, in_every_order, numbers, rng, rounded,
 };
@@ -62,6 +62,16 @@ fn splits_fill_a_device_and_depend_on_the_matrix_alone() {
         assert!((1..=16).contains(&found) && found <= bricks(Weights::Q8_0, inputs));
     }
     assert!(splits(12288, 4096) > 1 && splits(4096, 151_936) == 1);
+}
+
+/// A GPU starts blocks in the order of x, then y, then z: the row tiles that read the same weights
+/// have to follow each other.
+#[test]
+fn row_tiles_of_the_same_weights_run_together() {
+    let (Some(api), Some(emulation)) = (kernels(), emulation()) else { return };
+    let tiles = [3, 2, 2];
+    suite::a_product_of_many_tiles(api, tiles);
+    assert_eq!(emulation.fibers.blocks(), tiles, "row tiles, blocks of outputs, parts of inputs");
 }
 
 #[test]
