@@ -21,6 +21,9 @@ pub(super) struct Args {
     /// Other seeds than the file's for every experiment, as `1..20` or one seed.
     #[arg(long)]
     seeds: Option<String>,
+    /// Only this experiment of the study, by its name; may be repeated.
+    #[arg(long, value_name = "EXPERIMENT")]
+    only: Vec<String>,
     /// Change one setting of every run, e.g. `--set search.rounds=1`; may be repeated.
     #[arg(long = "set", value_name = "KEY.PATH=VALUE")]
     set: Vec<String>,
@@ -40,6 +43,9 @@ pub(super) fn run(args: Args) -> Result<Exit, CliError> {
     let mut file = StudyFile::read(&args.study).map_err(fault)?;
     if let Some(seeds) = &args.seeds {
         file.use_seeds(seeds).map_err(|problem| CliError::bad_input(format!("--seeds: {problem}")))?;
+    }
+    if !args.only.is_empty() {
+        file.keep_only(&args.only).map_err(|problem| CliError::bad_input(format!("--only: {problem}")))?;
     }
     let out = args.out.clone().unwrap_or_else(|| Path::new("runs").join(&file.name));
     if !args.report {

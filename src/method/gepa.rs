@@ -2,9 +2,11 @@
 //! front over the items. A parent is drawn by the number of items that it leads on; the prompt of
 //! one agent, round-robin, is rewritten from a few of its traces with their verdicts; and the new
 //! team joins if it is better on these few items. Then it is scored on all items, by the judge
-//! against the seed prompts or by labels.
+//! against the seed prompts or by labels. If the options say so, a step after which a team joined
+//! is followed by a merge of two leading teams.
 
 use super::lab::{Lab, mean};
+use super::merge::{Member, Merge, merges};
 use crate::base::{AgentId, Seed, Stage};
 use crate::chat::ChatError;
 use crate::prompt::Rejection;
@@ -13,10 +15,13 @@ use crate::reward::SampleReward;
 use crate::rollout::{Prompts, Trace};
 use crate::search::{Event, SearchError, Trial};
 use rand::RngExt;
+use std::collections::BTreeSet;
 
 /// A team with its traces and values on all items.
 struct Team {
     trial: usize,
+    /// The teams that it was written or merged from, by position.
+    parents: Vec<usize>,
     prompts: Prompts,
     traces: Vec<Trace>,
     values: Vec<f64>,
@@ -35,22 +40,52 @@ struct Tried {
     rejected: Option<Rejection>,
 }
 
+/// Where the prompts of a trial come from.
+#[derive(Clone, Copy, Default)]
+struct Origin {
+    /// The trial of its team.
+    parent: Option<usize>,
+    /// The other trial, if two teams are merged.
+    other: Option<usize>,
+    /// The agent whose prompt is rewritten.
+    agent: Option<AgentId>,
+}
+
 /// Scores the seed prompts and then takes as many steps as the options say.
 pub(super) async fn run(lab: &mut Lab<'_>) -> Result<(), SearchError> {
     let agents = lab.agents();
     let all: Vec<usize> = (0..lab.item_count()).collect();
     let traces = lab.seed_traces(&all).await?;
     let values = lab.values(&traces, &traces, &[0]).await?;
-    let mut teams = vec![Team { trial: 0, prompts: lab.best.clone(), traces, values }];
+    let mut teams = vec![Team { trial: 0, parents: Vec::new(), prompts: lab.best.clone(), traces, values }];
     let mut best = 0;
-    emit(lab, 0, (None, None), &tried_seed(&teams[0], all), 0).await?;
+    emit(lab, 0, Origin::default(), &tried_seed(&teams[0], all), 0).await?;
+    let (mut rewritten, mut merged, mut joined) = (0, BTreeSet::new(), false);
     for number in 1..=lab.input.options.trials {
         lab.input.search.proceed()?;
-        let front: Vec<&[f64]> = teams.iter().map(|team| &*team.values).collect();
-        let parent = draw_parent(&front, lab.seed().derive(Stage::Method, &[number as u64]));
-        let agent = agents[(number - 1) % agents.len()];
-        let mut tried = step(lab, &teams, parent, agent, number).await?;
-        let from = teams[parent].trial;
+        let seed = lab.seed().derive(Stage::Method, &[number as u64]);
+        let merge = if joined && merged.len() < lab.input.options.merges {
+            draw_merge(&teams, &merged, seed)
+        } else {
+            None
+        };
+        let (origin, mut tried) = match merge {
+            Some(merge) => {
+                let (one, other) = merge.pair;
+                merged.insert(merge.pair);
+                let [parent, other] = [one, other].map(|at| Some(teams[at].trial));
+                (Origin { parent, other, agent: None }, try_merge(lab, &teams, merge, number).await?)
+            }
+            None => {
+                let parent = draw_parent(&fronts(&teams), seed);
+                let agent = agents[rewritten % agents.len()];
+                rewritten += 1;
+                let origin = Origin { parent: Some(teams[parent].trial), other: None, agent: Some(agent) };
+                (origin, step(lab, &teams, parent, agent, number).await?)
+            }
+        };
+        // One merge at most follows a team that joined by itself.
+        joined = tried.team.is_some() && origin.other.is_none();
         if let Some(team) = tried.team.take() {
             if mean(&team.values) > mean(&teams[best].values) {
                 best = teams.len();
@@ -60,9 +95,14 @@ pub(super) async fn run(lab: &mut Lab<'_>) -> Result<(), SearchError> {
             tried.values = team.values.clone();
             teams.push(team);
         }
-        emit(lab, number, (Some(from), Some(agent)), &tried, teams[best].trial).await?;
+        emit(lab, number, origin, &tried, teams[best].trial).await?;
     }
     Ok(())
+}
+
+/// The values of all teams.
+fn fronts(teams: &[Team]) -> Vec<&[f64]> {
+    teams.iter().map(|team| &*team.values).collect()
 }
 
 fn tried_seed(team: &Team, all: Vec<usize>) -> Tried {
@@ -79,14 +119,16 @@ fn tried_seed(team: &Team, all: Vec<usize>) -> Tried {
 async fn emit(
     lab: &mut Lab<'_>,
     number: usize,
-    (parent, agent): (Option<usize>, Option<AgentId>),
+    origin: Origin,
     tried: &Tried,
     leader: usize,
 ) -> Result<(), SearchError> {
     let Tried { prompts, batch, values, kept, rejected, .. } = tried;
+    let Origin { parent, other, agent } = origin;
     let trial = Trial {
         number,
         parent,
+        other,
         agent,
         prompts: prompts.clone(),
         kept: *kept,
@@ -146,11 +188,64 @@ async fn step(
         return Ok(Tried { prompts, batch, values, kept: false, team: None, rejected: None });
     }
     let traces = lab.runner.rerun_all(&team.traces, agent, &prompts).await?;
+    let joined = join(lab, vec![parent], prompts.clone(), traces, number).await?;
+    Ok(Tried { prompts, batch, values, kept: true, team: Some(joined), rejected: None })
+}
+
+/// Scores a team on all items.
+async fn join(
+    lab: &mut Lab<'_>,
+    parents: Vec<usize>,
+    prompts: Prompts,
+    traces: Vec<Trace>,
+    number: usize,
+) -> Result<Team, ChatError> {
     let all: Vec<usize> = (0..lab.item_count()).collect();
     let base = lab.seed_traces(&all).await?;
-    let full = lab.values(&base, &traces, &[number as u64, 1]).await?;
-    let joined = Team { trial: number, prompts: prompts.clone(), traces, values: full };
-    Ok(Tried { prompts, batch, values, kept: true, team: Some(joined), rejected: None })
+    let values = lab.values(&base, &traces, &[number as u64, 1]).await?;
+    Ok(Team { trial: number, parents, prompts, traces, values })
+}
+
+/// Tries a merged team on a few items. It joins if it is not worse there than the better of the two
+/// teams.
+async fn try_merge(lab: &mut Lab<'_>, teams: &[Team], merge: Merge, number: usize) -> Result<Tried, ChatError> {
+    let Merge { pair: (one, other), prompts } = merge;
+    let batch = lab.draw(lab.input.options.minibatch, lab.seed().derive(Stage::MiniBatch, &[number as u64]));
+    let base = lab.seed_traces(&batch).await?;
+    let few = lab.runner.run(&prompts, &lab.batch(&batch)).await?;
+    let values = lab.values(&base, &few, &[number as u64]).await?;
+    let on_batch = |team: usize| mean(&batch.iter().map(|at| teams[team].values[*at]).collect::<Vec<_>>());
+    let kept = mean(&values) >= on_batch(one).max(on_batch(other));
+    let team = if kept {
+        let rest: Vec<usize> = (0..lab.item_count()).filter(|at| !batch.contains(at)).collect();
+        let mut traces = lab.runner.run(&prompts, &lab.batch(&rest)).await?;
+        traces.extend(few);
+        traces.sort_by_key(|trace| trace.item);
+        Some(join(lab, vec![one, other], prompts.clone(), traces, number).await?)
+    } else {
+        None
+    };
+    Ok(Tried { prompts, batch, values, kept, team, rejected: None })
+}
+
+/// Draws one of the merges that were not tried; `None` if there is none.
+fn draw_merge(teams: &[Team], tried: &BTreeSet<(usize, usize)>, seed: Seed) -> Option<Merge> {
+    let members: Vec<Member<'_>> = teams
+        .iter()
+        .zip(leads(&fronts(teams)))
+        .map(|(team, leads)| Member {
+            prompts: &team.prompts,
+            parents: &team.parents,
+            mean: mean(&team.values),
+            leads: leads > 0,
+        })
+        .collect();
+    let mut possible: Vec<Merge> = merges(&members).into_iter().filter(|merge| !tried.contains(&merge.pair)).collect();
+    if possible.is_empty() {
+        return None;
+    }
+    let at = seed.rng().random_range(0..possible.len() as u64) as usize;
+    Some(possible.swap_remove(at))
 }
 
 /// Returns the number of items that each team leads on, alone or with others. A team whose leads

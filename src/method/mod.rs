@@ -13,6 +13,7 @@ mod lab;
 
 mod dropout;
 mod gepa;
+mod merge;
 mod port;
 mod single;
 mod spo;

@@ -137,6 +137,8 @@ pub struct MethodOptions {
     pub compare: AnswerSets,
     /// The number of items of a step of `gepa`.
     pub minibatch: usize,
+    /// The most steps of `gepa` that merge two teams; 0 merges none.
+    pub merges: usize,
     /// The most labelled items that a method learns from.
     pub train_items: usize,
     /// The number of passes of `agentdropout` over the labelled items, for agents and again for
@@ -169,6 +171,7 @@ impl Default for MethodOptions {
             votes: 4,
             compare: AnswerSets::Set,
             minibatch: 3,
+            merges: 0,
             train_items: 40,
             epochs: 2,
             update_items: 8,

@@ -55,6 +55,7 @@ pub(super) async fn run(lab: &mut Lab<'_>) -> Result<(), SearchError> {
         let trial = Trial {
             number,
             parent: None,
+            other: None,
             agent: None,
             prompts,
             batch,

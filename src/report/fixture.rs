@@ -41,6 +41,7 @@ pub(crate) fn trial(assess: &str) -> Trial {
     Trial {
         number: 1,
         parent: Some(0),
+        other: None,
         agent: Some(AgentId(1)),
         prompts: prompts(assess),
         batch: vec![0, 1],

@@ -255,6 +255,9 @@ pub struct Trial {
     pub number: usize,
     /// The trial that its prompts come from, if it is one.
     pub parent: Option<usize>,
+    /// The other trial, if two teams are merged.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub other: Option<usize>,
     /// The agent whose prompt is new, if it is one.
     #[cfg_attr(test, schemars(with = "Option<usize>"))]
     pub agent: Option<AgentId>,

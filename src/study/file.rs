@@ -153,6 +153,10 @@ pub struct ArmSpec {
 pub struct Reference {
     /// The arm that it is a figure of.
     pub arm: String,
+    /// The experiments that it stands beside, by name, where one `*` stands for anything; by
+    /// default all.
+    #[serde(default)]
+    pub experiments: Option<String>,
     /// The accuracy, from 0 to 1.
     pub accuracy: f64,
     /// Whose figure it is and what it was measured on.
@@ -171,6 +175,16 @@ pub enum Seeds {
 
 fn four() -> usize {
     4
+}
+
+impl Reference {
+    /// Whether it stands beside an experiment of this name.
+    pub fn is_beside(&self, experiment: &str) -> bool {
+        self.experiments.as_ref().is_none_or(|pattern| match pattern.split_once('*') {
+            None => pattern == experiment,
+            Some((start, end)) => experiment.strip_prefix(start).is_some_and(|rest| rest.ends_with(end)),
+        })
+    }
 }
 
 impl StudyFile {
@@ -203,6 +217,19 @@ impl StudyFile {
             experiment.seed_list()?;
         }
         Ok(())
+    }
+
+    /// Keeps only the experiments of these names.
+    ///
+    /// # Errors
+    /// There is no experiment of a name.
+    pub fn keep_only(&mut self, names: &[String]) -> Result<(), String> {
+        let known: Vec<String> = self.experiment.iter().map(ExperimentSpec::name).collect();
+        if let Some(unknown) = names.iter().find(|name| !known.contains(name)) {
+            return Err(format!("there is no experiment `{unknown}`; there are {}", known.join(", ")));
+        }
+        self.experiment.retain(|experiment| names.contains(&experiment.name()));
+        self.fault().map_or(Ok(()), Err)
     }
 
     fn fault(&self) -> Option<String> {

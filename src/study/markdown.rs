@@ -144,20 +144,12 @@ fn references(report: &StudyReport) -> String {
     if report.references.is_empty() {
         return String::new();
     }
-    let ours = |arm: &str| -> Option<f64> {
-        let overall = report.overall.iter().find(|own| own.arm == arm).map(|own| own.accuracy);
-        let single = || {
-            let arms = &report.experiments.first()?.arms;
-            Some(arms.iter().find(|own| own.arm == arm)?.accuracy?.mean)
-        };
-        overall.or_else(single)
-    };
     let mut text = String::from(
         "## Figures of others\n\nThey were measured by others, on other models and items: they are no comparison.\n\n\
          | arm | here | theirs | source |\n| --- | ---: | ---: | --- |\n",
     );
     for reference in &report.references {
-        let ours = ours(&reference.arm).map_or("–".to_string(), |accuracy| format!("{accuracy:.3}"));
+        let ours = reference.here.map_or("–".to_string(), |accuracy| format!("{accuracy:.3}"));
         text += &format!("| {} | {ours} | {:.4} | {} |\n", reference.arm, reference.accuracy, reference.source);
     }
     text + "\n"

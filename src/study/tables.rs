@@ -99,6 +99,9 @@ pub struct Overall {
 pub struct ReferenceReport {
     /// The arm that it is a figure of.
     pub arm: String,
+    /// The mean accuracy of this arm here, over the experiments that the figure stands beside;
+    /// `None` if it was not run.
+    pub here: Option<f64>,
     /// The accuracy.
     pub accuracy: f64,
     /// Whose figure it is.
@@ -169,8 +172,8 @@ impl StudyReport {
             runs: records.len(),
             missing: cells.len() - records.len(),
             overall: overall(&experiments, &groups),
+            references: study.reference.iter().map(|figure| ReferenceReport::of(figure, &experiments)).collect(),
             experiments,
-            references: study.reference.iter().map(ReferenceReport::of).collect(),
         };
         report.correct();
         Ok(report)
@@ -190,9 +193,12 @@ impl StudyReport {
 }
 
 impl ReferenceReport {
-    fn of(reference: &Reference) -> Self {
-        let Reference { arm, accuracy, source } = reference.clone();
-        Self { arm, accuracy, source }
+    fn of(reference: &Reference, experiments: &[ExperimentReport]) -> Self {
+        let beside = experiments.iter().filter(|experiment| reference.is_beside(&experiment.experiment));
+        let arms = beside.flat_map(|experiment| &experiment.arms).filter(|arm| arm.arm == reference.arm);
+        let means: Vec<f64> = arms.filter_map(|arm| arm.accuracy.map(|interval| interval.mean)).collect();
+        let Reference { arm, accuracy, source, .. } = reference.clone();
+        Self { arm, here: mean_ci(&means).map(|interval| interval.mean), accuracy, source }
     }
 }
 

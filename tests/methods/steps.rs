@@ -122,6 +122,42 @@ fn gepa_takes_a_team_that_wins_its_minibatch_and_scores_it_on_all_items() {
 }
 
 #[test]
+fn gepa_merges_two_lineages_that_lead_on_different_items() {
+    /// The position of the training item that an answer is about.
+    fn item(answer: &str) -> usize {
+        answer.split_once("train").map_or(0, |(_, rest)| usize::from(rest.as_bytes()[0] - b'0'))
+    }
+    let world = |seed: u64| {
+        let world = World::chain(4).with(|world| {
+            world.seed = maspo::base::Seed(seed);
+            (world.methods.trials, world.methods.minibatch, world.methods.merges) = (3, 8, 1);
+            world.methods.feedback = Feedback::Labels;
+            // The seed prompts know items 4 to 7, a1 instead 0 to 4, b1 also 3, and both all.
+            world.right = Some(|answer| match (answer.contains("a1("), answer.contains("b1(")) {
+                (false, false) => item(answer) >= 4,
+                (true, false) => item(answer) <= 4,
+                (false, true) => item(answer) >= 3,
+                (true, true) => true,
+            });
+        });
+        world.proposes([1, 0, 1, 0, 0], "a1: {question}").proposes([1, 1, 2, 0, 0], "b1: {context}")
+    };
+    // Parents are drawn by their leads; here the second step has to begin at the seed prompts again.
+    let ran = (1..20).map(|seed| world(seed).run(MethodKind::Gepa));
+    let ran = ran.into_iter().find(|ran| ran.result().trials[2].parent == Some(0)).expect("one of two parents");
+    let trials = &ran.result().trials;
+    assert_eq!((trials[1].score, trials[2].score), (0.625, 0.625));
+    let last = &trials[3];
+    assert_eq!((last.parent, last.other, last.agent, last.kept), (Some(1), Some(2), None, true));
+    assert_eq!((last.score, last.leader), (1.0, 3));
+    assert_eq!((ran.prompt(0), ran.prompt(1)), ("a1: {question}", "b1: {context}"));
+    assert_eq!(ran.optimizer.len(), 2, "a merge needs no proposal");
+    // Without merges the third step rewrites again.
+    let plain = world(ran.result().seed.0).with(|world| world.methods.merges = 0).run(MethodKind::Gepa);
+    assert_eq!((plain.result().trials[3].other, plain.optimizer.len()), (None, 3));
+}
+
+#[test]
 fn agent_dropout_drops_the_agent_that_does_harm() {
     let world = World::pair(2).with(|world| {
         world.methods.drop_agents = 0.34;
