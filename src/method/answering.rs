@@ -44,9 +44,8 @@ impl Answering {
     /// # Errors
     /// Returns every error of the worker except an overflow, which is data.
     pub async fn answer(&self, system: &System, questions: &[Arc<str>]) -> Result<Vec<Outputs>, ChatError> {
-        let unusable = |faults: Vec<GraphError>| {
-            ChatError::Model(format!("the system is no usable graph: {}", faults[0]))
-        };
+        let unusable =
+            |faults: Vec<GraphError>| ChatError::Model(format!("the system is no usable graph: {}", faults[0]));
         let graph = Arc::new(system.graph().map_err(unusable)?);
         let prompts = Prompts::seed(&graph);
         let items: Vec<_> = questions.iter().cloned().enumerate().collect();

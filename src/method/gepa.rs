@@ -64,11 +64,8 @@ pub(super) async fn run(lab: &mut Lab<'_>) -> Result<(), SearchError> {
     for number in 1..=lab.input.options.trials {
         lab.input.search.proceed()?;
         let seed = lab.seed().derive(Stage::Method, &[number as u64]);
-        let merge = if joined && merged.len() < lab.input.options.merges {
-            draw_merge(&teams, &merged, seed)
-        } else {
-            None
-        };
+        let merge =
+            if joined && merged.len() < lab.input.options.merges { draw_merge(&teams, &merged, seed) } else { None };
         let (origin, mut tried) = match merge {
             Some(merge) => {
                 let (one, other) = merge.pair;

@@ -22,7 +22,10 @@ fn run(settings: &Settings) -> (SearchResult, Vec<String>) {
     let reply = |request: &Request| {
         let length = request.messages[0].content.len();
         let label = if length.is_multiple_of(2) { "bot" } else { "human" };
-        format!("<prompt>Look at {{question}} {{context}} {}.\n<answer>label</answer></prompt><answer>{label}</answer>", length % 7)
+        format!(
+            "<prompt>Look at {{question}} {{context}} {}.\n<answer>label</answer></prompt><answer>{label}</answer>",
+            length % 7
+        )
     };
     let model = Arc::new(ScriptedModel::new(reply));
     let models = ModelRole::ALL.map(|_| -> Arc<dyn ChatModel> { model.clone() });
@@ -63,7 +66,8 @@ fn methods_that_learn_from_labels_cannot_read_those_of_the_test() {
 #[test]
 fn methods_without_labels_look_at_no_labelled_row() {
     for method in ["maspo", "spo", "tpe", "gepa", "random"] {
-        let mut settings = settings(&[&format!("method={method}"), "search.rounds=1", "search.steps=1", "methods.rounds=1"]);
+        let mut settings =
+            settings(&[&format!("method={method}"), "search.rounds=1", "search.steps=1", "methods.rounds=1"]);
         let (result, messages) = run(&settings);
         assert_eq!(result.labelled, 0, "{method}");
         for case in settings.train.iter().chain(&settings.test).flatten() {

@@ -26,10 +26,8 @@ fn written(workspace: &Workspace) -> PathBuf {
 fn the_main_study_names_every_experiment_and_each_is_sound() {
     let workspace = Workspace::new();
     let study = StudyFile::read(&written(&workspace)).expect("a study");
-    let expected: BTreeSet<String> = SUITES
-        .iter()
-        .flat_map(|(suite, ..)| TOPOLOGIES.map(|(topology, _)| format!("{suite}-{topology}")))
-        .collect();
+    let expected: BTreeSet<String> =
+        SUITES.iter().flat_map(|(suite, ..)| TOPOLOGIES.map(|(topology, _)| format!("{suite}-{topology}"))).collect();
     let mut found = BTreeSet::new();
     for cell in cells(&study) {
         // The runs of an experiment differ in method and seed only.
