@@ -170,6 +170,17 @@ fn faults_of_a_study_are_named() {
     check(&text.replace("seeds = [1, 2]", "seed = [1]"), "s.toml:10: unknown field `seed`");
     check(&text.replace("configs/triage", "configs/nowhere"), "no such file");
     check(&text.replace("\"methods.compare\"", "\"methods.compares\""), "methods.compares");
+    let experiment = fs::read_to_string(root().join("configs/triage.toml")).unwrap();
+    let models = root().join("models").display().to_string();
+    let untested: String = experiment
+        .replace("../models", &models)
+        .lines()
+        .filter(|line| !line.starts_with("test = "))
+        .map(|line| format!("{line}\n"))
+        .collect();
+    fs::write(dir.path().join("untested.toml"), untested).unwrap();
+    let config = root().join("configs/triage.toml").display().to_string();
+    check(&text.replace(&config, "untested.toml"), "every experiment needs `data.test`");
     let missing = study(&written(dir.path()), &dir.path().join("nothing"), &["--report"]).output().unwrap();
     assert_eq!(missing.status.code(), Some(2));
     assert!(stderr(&missing).contains("holds no finished run"), "{}", stderr(&missing));

@@ -236,10 +236,7 @@ impl Study<'_> {
         prompts: &Prompts,
         (setup, cancel): (Digest, &CancelToken),
     ) -> Result<CellRecord, Failure> {
-        let (Some(cases), Some(scorer)) = (&settings.test, &settings.scorer) else {
-            let problem = format!("`{}` has no `data.test`, so there is nothing to score", cell.config.display());
-            return Err(StudyError::Faulty { file: settings.file.clone(), problem }.into());
-        };
+        let (cases, scorer) = settings.test.as_deref().zip(settings.scorer.as_ref()).expect("checked when it was read");
         let budget = Budget::default();
         let model = settings.in_role(ModelRole::Worker, opened.roles[ModelRole::Worker as usize].clone());
         let metered = Metered::new(model, ModelRole::Worker, Default::default(), cancel.clone());
@@ -342,6 +339,10 @@ impl Study<'_> {
         let mut settings = config::load(&config, &sets, false, ModelCheck::Files).map_err(StudyError::Config)?;
         if let Some(Scorer::Code { unsafe_exec }) = &mut settings.scorer {
             *unsafe_exec = self.unsafe_exec;
+        }
+        if settings.test.is_none() {
+            let problem = "a study compares accuracies, so every experiment needs `data.test`".to_string();
+            return Err(StudyError::Faulty { file: config, problem });
         }
         Ok(settings)
     }
