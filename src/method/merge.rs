@@ -39,8 +39,8 @@ pub(super) fn merges(teams: &[Member<'_>]) -> Vec<Merge> {
             }
             // The latest common ancestor is the closest.
             let worst = teams[one].mean.min(teams[other].mean);
-            let common = ancestors[one].intersection(&ancestors[other]).rev();
-            let Some(common) = common.copied().find(|at| teams[*at].mean <= worst) else { continue };
+            let common = ancestors[one].intersection(&ancestors[other]).copied();
+            let Some(common) = common.filter(|at| teams[*at].mean <= worst).max() else { continue };
             let prompts = merged(&teams[one], &teams[other], teams[common].prompts);
             if teams.iter().all(|known| *known.prompts != prompts) {
                 found.push(Merge { pair: (one, other), prompts });
