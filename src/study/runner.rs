@@ -276,8 +276,8 @@ impl Study<'_> {
         }
     }
 
-    /// The prompts of the experiment's agents, out of those of a file or of another experiment, which
-    /// may have more agents.
+    /// The prompts of the experiment's agents, out of those of a file or of another experiment,
+    /// which may have more agents.
     fn prompts_by_name(
         &self,
         cell: &Cell,
@@ -408,8 +408,8 @@ fn by_models(runs: Vec<Prepared>) -> Vec<Vec<Prepared>> {
     groups.into_iter().map(|(_, group)| group).collect()
 }
 
-/// The most calls of a run, with both evaluations. A run with the budget of another takes about what
-/// that one takes.
+/// The most calls of a run, with both evaluations. A run with the budget of another takes about
+/// what that one takes.
 fn planned_calls(Prepared { cell, settings, .. }: &Prepared) -> u64 {
     let sizes = (settings.pool.len(), settings.train.as_ref().map_or(0, Vec::len));
     let method = &settings.method;

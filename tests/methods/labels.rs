@@ -21,7 +21,7 @@ fn settings(sets: &[&str]) -> Settings {
 fn run(settings: &Settings) -> (SearchResult, Vec<String>) {
     let reply = |request: &Request| {
         let length = request.messages[0].content.len();
-        let label = if length.is_multiple_of(2) { "bot" } else { "human" };
+        let label = if length.is_multiple_of(2) { "scraper" } else { "human" };
         format!(
             "<prompt>Look at {{question}} {{context}} {}.\n<answer>label</answer></prompt><answer>{label}</answer>",
             length % 7
@@ -58,7 +58,7 @@ fn methods_that_learn_from_labels_cannot_read_those_of_the_test() {
         // Other labels to learn from do.
         let mut other = settings.clone();
         let train = other.train.iter_mut().flatten();
-        train.enumerate().for_each(|(at, case)| case.answer = if at % 2 == 0 { "bot" } else { "human" }.to_string());
+        train.enumerate().for_each(|(at, case)| case.answer = if at % 2 == 0 { "scraper" } else { "human" }.to_string());
         assert!(run(&other).0 != result, "{sets:?}");
     }
 }

@@ -142,7 +142,7 @@ fn gepa_merges_two_lineages_that_lead_on_different_items() {
         });
         world.proposes([1, 0, 1, 0, 0], "a1: {question}").proposes([1, 1, 2, 0, 0], "b1: {context}")
     };
-    // Parents are drawn by their leads; here the second step has to begin at the seed prompts again.
+    // Parents are drawn by their leads; here the second step has to begin at the seed prompts.
     let ran = (1..20).map(|seed| world(seed).run(MethodKind::Gepa));
     let ran = ran.into_iter().find(|ran| ran.result().trials[2].parent == Some(0)).expect("one of two parents");
     let trials = &ran.result().trials;
