@@ -58,7 +58,9 @@ fn methods_that_learn_from_labels_cannot_read_those_of_the_test() {
         // Other labels to learn from do.
         let mut other = settings.clone();
         let train = other.train.iter_mut().flatten();
-        train.enumerate().for_each(|(at, case)| case.answer = if at % 2 == 0 { "scraper" } else { "human" }.to_string());
+        train
+            .enumerate()
+            .for_each(|(at, case)| case.answer = if at % 2 == 0 { "scraper" } else { "human" }.to_string());
         assert!(run(&other).0 != result, "{sets:?}");
     }
 }
