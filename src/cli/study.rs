@@ -111,7 +111,7 @@ fn fault(error: StudyError) -> CliError {
     match error {
         StudyError::Config(faults) => CliError::bad_inputs(faults.iter().map(with_excerpt)),
         StudyError::Files { .. } | StudyError::Sandbox(_) => CliError::new(Exit::Environment, error),
-        StudyError::Run { label, error } => CliError::from(error).of(&label),
+        StudyError::Run { label, error } => CliError::from(*error).of(&label),
         other => CliError::bad_input(other),
     }
 }

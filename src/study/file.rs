@@ -67,7 +67,7 @@ pub enum StudyError {
         label: String,
         /// What went wrong.
         #[source]
-        error: crate::run::RunError,
+        error: Box<crate::run::RunError>,
     },
 }
 

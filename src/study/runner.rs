@@ -139,7 +139,7 @@ impl Study<'_> {
     ) -> Result<(), StudyError> {
         let Some(first) = group.first() else { return Ok(()) };
         let label = first.cell.label();
-        let failed = |label: String| move |error: RunError| StudyError::Run { label, error };
+        let failed = |label: String| move |error: RunError| StudyError::Run { label, error: Box::new(error) };
         let surroundings = Surroundings { dtypes: None, backend: None, date };
         let models = open_models(&first.settings, &ModelRole::ALL, surroundings, observer)
             .map_err(|error| failed(label)(error.into()))?;
@@ -154,7 +154,7 @@ impl Study<'_> {
                 let label = prepared.cell.label();
                 self.make(prepared, opened, date, cancel).await.map_err(|error| match error {
                     Failure::Study(error) => error,
-                    Failure::Run(error) => StudyError::Run { label, error },
+                    Failure::Run(error) => StudyError::Run { label, error: Box::new(error) },
                 })
             }
             .boxed_local()
@@ -383,7 +383,7 @@ impl From<RunError> for Failure {
 impl StudyError {
     /// Whether the study was stopped on request.
     pub fn is_cancelled(&self) -> bool {
-        matches!(self, Self::Run { error: RunError::Search(SearchError::Cancelled), .. })
+        matches!(self, Self::Run { error, .. } if matches!(**error, RunError::Search(SearchError::Cancelled)))
     }
 }
 
@@ -391,13 +391,16 @@ fn files(path: &Path, error: &std::io::Error) -> StudyError {
     StudyError::Files { path: path.to_path_buf(), reason: error.to_string() }
 }
 
+/// The models of a run, and how they are computed.
+type ModelsKey = (Vec<ModelSpec>, String);
+
 /// The runs in groups that share their models and how these are computed.
 fn by_models(runs: Vec<Prepared>) -> Vec<Vec<Prepared>> {
-    let key = |settings: &Settings| -> (Vec<ModelSpec>, String) {
+    let key = |settings: &Settings| -> ModelsKey {
         let specs = ModelRole::ALL.map(|role| settings.model(role).clone());
         (specs.to_vec(), format!("{:?}", settings.engine))
     };
-    let mut groups: Vec<((Vec<ModelSpec>, String), Vec<Prepared>)> = Vec::new();
+    let mut groups: Vec<(ModelsKey, Vec<Prepared>)> = Vec::new();
     for run in runs {
         let own = key(&run.settings);
         match groups.iter_mut().find(|(known, _)| *known == own) {

@@ -20,6 +20,9 @@ const SCHEMA: u32 = 1;
 /// The name of the arm that every experiment has.
 pub(super) const SEED_ARM: &str = "seed prompts";
 
+/// The differences of every arm to the baseline: a table per experiment that has both.
+type Groups = BTreeMap<String, Vec<Vec<Vec<f64>>>>;
+
 /// One arm of one experiment.
 #[derive(Clone, PartialEq, Debug, Serialize)]
 pub struct ArmReport {
@@ -154,7 +157,7 @@ impl StudyReport {
         let first = arms.first().map(|(_, arm)| arm.clone()).unwrap_or_default();
         let baseline = study.baseline.clone().unwrap_or(first);
         let names: Vec<String> = study.experiment.iter().map(|experiment| experiment.name()).collect();
-        let mut groups: BTreeMap<String, Vec<Vec<Vec<f64>>>> = BTreeMap::new();
+        let mut groups = Groups::new();
         let mut experiments = Vec::new();
         for name in names {
             let own: Vec<&CellRecord> = records.iter().copied().filter(|record| record.experiment == name).collect();
@@ -207,7 +210,7 @@ fn experiment(
     name: &str,
     records: &[&CellRecord],
     order: &[&str],
-    (baseline, groups): (&str, &mut BTreeMap<String, Vec<Vec<Vec<f64>>>>),
+    (baseline, groups): (&str, &mut Groups),
 ) -> Result<ExperimentReport, StudyError> {
     // Every run scores the seed prompts too, on the same items: they are an arm of their own.
     let seeds: Vec<CellRecord> = records.iter().map(|record| of_seed_prompts(record)).collect();
@@ -300,7 +303,7 @@ fn arm_report(arm: &str, runs: &Runs<'_>) -> ArmReport {
 }
 
 /// Compares the arms over all experiments that have them; empty for a single experiment.
-fn overall(experiments: &[ExperimentReport], groups: &BTreeMap<String, Vec<Vec<Vec<f64>>>>) -> Vec<Overall> {
+fn overall(experiments: &[ExperimentReport], groups: &Groups) -> Vec<Overall> {
     if experiments.len() < 2 {
         return Vec::new();
     }
