@@ -77,6 +77,9 @@ pub mod propose;
 pub mod search;
 
 #[doc(hidden)]
+pub mod method;
+
+#[doc(hidden)]
 pub mod journal;
 #[doc(hidden)]
 pub mod throughput;
@@ -88,6 +91,8 @@ pub mod report;
 pub mod config;
 #[doc(hidden)]
 pub mod run;
+#[doc(hidden)]
+pub mod study;
 
 #[doc(hidden)]
 pub mod cli;

@@ -5,7 +5,7 @@ use futures::executor::block_on;
 use futures::future::BoxFuture;
 use maspo::base::{AgentId, CancelToken, Digest, Seed};
 use maspo::cache::CachedModel;
-use maspo::chat::{ChatError, ChatModel, ScriptedModel};
+use maspo::chat::{Budget, ChatError, ChatModel, ScriptedModel};
 use maspo::graph::{Agent, Edge, EdgeView, Graph};
 use maspo::journal::{Journal, RunInfo, RunStatus, read, status, write_file};
 use maspo::prompt::Template;
@@ -76,6 +76,9 @@ fn search(model: Arc<dyn ChatModel>, sink: &mut dyn EventSink, seed: u64) -> Res
             seed: Seed(seed),
             options: Options { search: small, ..Options::default() },
             cancel: CancelToken::new(),
+            budget: Budget::default(),
+            closing_check: true,
+            method: None,
         },
         sink,
     ))

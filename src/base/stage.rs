@@ -17,6 +17,8 @@ pub enum Stage {
     Coin,
     /// The sampling seed of a request that has none of its own.
     Sampling,
+    /// The draws of a method other than MASPO.
+    Method,
     /// One of several samples of every labelled case.
     Sample,
     /// The damage that is done to answers to check the judge.
@@ -37,6 +39,7 @@ impl AsRef<str> for Stage {
             Self::FinalCheck => "final-check",
             Self::Coin => "coin",
             Self::Sampling => "sampling",
+            Self::Method => "method",
             Self::Sample => "sample",
             Self::Damage => "damage",
             Self::Bootstrap => "bootstrap",

@@ -1,6 +1,7 @@
 //! Counts calls, tokens and seconds per model role. It wraps a model, observes every call and
 //! changes nothing.
 
+use super::budget::{Budget, Reservation, most_tokens};
 use super::{ChatError, ChatModel, Completion, ModelIdentity, Origin, Request, Scores, Usage};
 use crate::base::{CancelToken, Stopwatch};
 use futures::FutureExt;
@@ -127,6 +128,17 @@ struct OpenCall<'a> {
     ledger: &'a Ledger,
     role: ModelRole,
     usage: Option<Usage>,
+    reserved: Option<Reservation>,
+}
+
+impl OpenCall<'_> {
+    /// Records what the call took.
+    fn take(&mut self, usage: Usage) {
+        self.usage = Some(usage);
+        if let Some(reserved) = self.reserved.take() {
+            reserved.take(&usage);
+        }
+    }
 }
 
 impl Drop for OpenCall<'_> {
@@ -136,35 +148,45 @@ impl Drop for OpenCall<'_> {
 }
 
 /// A model in one role of a run: it counts every call in the [`Ledger`], and starts none after a
-/// cancellation.
+/// cancellation, nor one that the [`Budget`] refuses.
+#[derive(Clone)]
 pub struct Metered {
     model: Arc<dyn ChatModel>,
     role: ModelRole,
     ledger: Ledger,
     cancel: CancelToken,
+    budget: Budget,
 }
 
 impl Metered {
     /// Wraps `model` in `role`.
     pub fn new(model: Arc<dyn ChatModel>, role: ModelRole, ledger: Ledger, cancel: CancelToken) -> Self {
-        Self { model, role, ledger, cancel }
+        Self { model, role, ledger, cancel, budget: Budget::default() }
     }
 
-    fn open(&self) -> Result<OpenCall<'_>, ChatError> {
+    /// Charges every call to `budget`.
+    #[must_use]
+    pub fn charged_to(mut self, budget: Budget) -> Self {
+        self.budget = budget;
+        self
+    }
+
+    fn open(&self, tokens: u64) -> Result<OpenCall<'_>, ChatError> {
         if self.cancel.is_cancelled() {
             return Err(ChatError::Cancelled);
         }
+        let reserved = Some(self.budget.reserve(self.role, tokens)?);
         self.ledger.open(self.role);
-        Ok(OpenCall { ledger: &self.ledger, role: self.role, usage: None })
+        Ok(OpenCall { ledger: &self.ledger, role: self.role, usage: None, reserved })
     }
 }
 
 impl ChatModel for Metered {
     fn complete(&self, request: Request) -> BoxFuture<'_, Result<Completion, ChatError>> {
         async move {
-            let mut call = self.open()?;
+            let mut call = self.open(most_tokens(&request, &[], request.max_new_tokens))?;
             let completion = self.model.complete(request).await?;
-            call.usage = Some(completion.usage);
+            call.take(completion.usage);
             Ok(completion)
         }
         .boxed()
@@ -172,9 +194,9 @@ impl ChatModel for Metered {
 
     fn score(&self, request: Request, answers: Vec<String>) -> BoxFuture<'_, Result<Scores, ChatError>> {
         async move {
-            let mut call = self.open()?;
+            let mut call = self.open(most_tokens(&request, &answers, 0))?;
             let scores = self.model.score(request, answers).await?;
-            call.usage = Some(scores.usage);
+            call.take(scores.usage);
             Ok(scores)
         }
         .boxed()

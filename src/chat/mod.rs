@@ -4,11 +4,13 @@
 //! Everything above this module uses [`ChatModel`] and does not know the engine or the cache behind
 //! it.
 
+mod budget;
 mod decoding;
 mod ledger;
 mod model;
 mod scripted;
 
+pub use budget::{Budget, BudgetOptions, Spent};
 pub use decoding::{Decoding, RoleModel};
 pub use ledger::{Ledger, LedgerLine, Metered, ModelRole};
 pub use maspo_engine::text::{Message, Speaker};

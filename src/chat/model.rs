@@ -118,6 +118,9 @@ pub enum ChatError {
     /// The run is being stopped (ctrl-C).
     #[error("stopped on request")]
     Cancelled,
+    /// The call does not fit into the budget of the run, which ends with what it has.
+    #[error("the budget is used up")]
+    Budget,
     /// The answer could not be made durable, so it must not be used.
     #[error("the journal could not be written: {0}")]
     Storage(String),

@@ -99,6 +99,12 @@ impl CliError {
         Self { exit: Exit::Ok, messages: Vec::new() }
     }
 
+    /// Returns the error with a label before every fault.
+    pub(super) fn of(mut self, label: &str) -> Self {
+        self.messages.iter_mut().for_each(|message| *message = format!("{label}: {message}"));
+        self
+    }
+
     /// Prints the faults on stderr and returns the exit code.
     pub fn report(&self) -> ExitCode {
         for message in &self.messages {

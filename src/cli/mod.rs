@@ -29,6 +29,7 @@ mod progress;
 mod score;
 mod settings;
 mod show;
+mod study;
 mod validate;
 
 use clap::{CommandFactory, Parser, Subcommand};
@@ -54,6 +55,7 @@ enum Command {
     Data(data::Args),
     Judge(judge::Args),
     Show(show::Args),
+    Study(study::Args),
     Generate(generate::Args),
     Score(score::Args),
     Grade(grade::Args),
@@ -82,6 +84,7 @@ pub fn main() -> ExitCode {
         Command::Data(args) => data::run(args),
         Command::Judge(args) => judge::run(args),
         Command::Show(args) => show::run(args),
+        Command::Study(args) => study::run(args),
         Command::Generate(args) => generate::run(args),
         Command::Score(args) => score::run(args),
         Command::Grade(args) => grade::run(args),

@@ -24,6 +24,18 @@ pub(super) struct Args {
     /// Start again in a folder that has a run; answered model calls are used again.
     #[arg(long)]
     force: bool,
+    /// The most model calls before the evaluation, cached ones included (`budget.calls`).
+    #[arg(long, value_name = "N")]
+    max_calls: Option<usize>,
+    /// The most tokens read and written before the evaluation (`budget.tokens`).
+    #[arg(long, value_name = "N")]
+    max_tokens: Option<usize>,
+    /// Begin no step after so many seconds (`budget.seconds`).
+    #[arg(long, value_name = "SECONDS")]
+    max_seconds: Option<f64>,
+    /// Begin no step once this file exists (`budget.stop_file`).
+    #[arg(long, value_name = "FILE")]
+    stop_file: Option<PathBuf>,
     /// The run's seed; default is the experiment file's.
     #[arg(long)]
     seed: Option<u64>,
@@ -31,7 +43,7 @@ pub(super) struct Args {
 
 pub(super) fn run(args: Args) -> Result<Exit, CliError> {
     let mut progress = Progress::new()?;
-    let settings = args.experiment.load_with(args.seed.map(|seed| format!("seed={seed}")), ModelCheck::Files)?;
+    let settings = args.experiment.load_with(args.sets(), ModelCheck::Files)?;
     if let (Some(_), Some(scorer)) = (&settings.test, &settings.scorer) {
         check_scorer(scorer)?;
     }
@@ -57,6 +69,23 @@ pub(super) fn run(args: Args) -> Result<Exit, CliError> {
         Err(error) => return Err(error.into()),
     }
     Ok(Exit::Ok)
+}
+
+impl Args {
+    /// Returns the settings that flags of their own stand for.
+    fn sets(&self) -> Vec<String> {
+        let file = self.stop_file.as_ref().map(|file| format!("budget.stop_file={:?}", file.to_string_lossy()));
+        [
+            self.seed.map(|seed| format!("seed={seed}")),
+            self.max_calls.map(|calls| format!("budget.calls={calls}")),
+            self.max_tokens.map(|tokens| format!("budget.tokens={tokens}")),
+            self.max_seconds.map(|seconds| format!("budget.seconds={seconds:?}")),
+            file,
+        ]
+        .into_iter()
+        .flatten()
+        .collect()
+    }
 }
 
 /// Returns the arguments that a run is recorded with, so that it can be resumed: those given

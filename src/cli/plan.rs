@@ -8,8 +8,9 @@ use crate::base::AgentId;
 use crate::chat::ModelRole;
 use crate::config::{ModelCheck, Settings};
 use crate::graph::EdgeView;
+use crate::method::plan;
 use crate::rollout::summary_tokens;
-use crate::search::{Plan, RolePlan, plan};
+use crate::search::{Plan, RolePlan};
 use serde_json::json;
 
 /// Say how many calls and tokens a run takes at most.
@@ -30,7 +31,9 @@ struct Line {
 
 pub(super) fn run(args: Args) -> Result<Exit, CliError> {
     let settings = args.experiment.load(ModelCheck::None)?;
-    let plan = plan(&settings.graph, &settings.options, settings.pool.len());
+    let method = &settings.method;
+    let sizes = (settings.pool.len(), settings.train.as_ref().map_or(0, Vec::len));
+    let plan = plan(method.kind, &method.options, &settings.graph, &settings.options, sizes);
     let lines = lines(&settings, &plan);
     if args.experiment.json {
         let line = |line: &Line| {

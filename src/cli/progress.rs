@@ -132,6 +132,19 @@ impl Search {
                 self.tokens = tokens;
                 self.show_line(self.step(step, is_repeated));
             }
+            Event::Trial(trial) => {
+                self.done += 1;
+                self.bar.set_position(self.done);
+                let best = if trial.leader == trial.number { ", the best so far" } else { "" };
+                self.show_line(format!("team {}: {:.3}{best}  {}", trial.number, trial.score, self.speed()));
+            }
+            Event::Learned(learned) => {
+                self.done += 1;
+                self.bar.set_position(self.done);
+                let (phase, update, share) = (&learned.phase, learned.update, learned.accuracy);
+                self.show_line(format!("{phase}, update {update}: {share:.3} of the labelled items right"));
+            }
+            Event::System(_) => {}
             Event::FinalCheck(_) => self.show_line("seed against optimized prompts: judged".to_string()),
             Event::Finished(_) => self.bar.finish_and_clear(),
         }

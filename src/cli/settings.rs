@@ -44,12 +44,11 @@ pub(super) struct ExperimentArgs {
 impl ExperimentArgs {
     /// Loads the experiment and prints its warnings on stderr, or fails with all of its faults.
     pub(super) fn load(&self, check: ModelCheck) -> Result<Settings, CliError> {
-        self.load_with(None, check)
+        self.load_with(Vec::new(), check)
     }
 
-    /// Does what [`load`](Self::load) does, with one more setting that a flag of its own stands
-    /// for.
-    pub(super) fn load_with(&self, more: Option<String>, check: ModelCheck) -> Result<Settings, CliError> {
+    /// Does what [`load`](Self::load) does, with more settings that flags of their own stand for.
+    pub(super) fn load_with(&self, more: Vec<String>, check: ModelCheck) -> Result<Settings, CliError> {
         let sets: Vec<String> = self.set.iter().cloned().chain(more).collect();
         let mut settings = config::load(&self.config, &sets, self.skip_bad_rows, check)
             .map_err(|faults| CliError::bad_inputs(faults.iter().map(with_excerpt)))?;
@@ -111,7 +110,7 @@ pub(super) fn chat_error(error: ChatError) -> CliError {
     let exit = match error {
         ChatError::Cancelled => Exit::Interrupted,
         ChatError::Storage(_) => Exit::Environment,
-        ChatError::Overflow { .. } | ChatError::Model(_) => Exit::RunFailed,
+        ChatError::Overflow { .. } | ChatError::Budget | ChatError::Model(_) => Exit::RunFailed,
     };
     CliError::new(exit, error)
 }

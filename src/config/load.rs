@@ -6,7 +6,7 @@ use super::section::{Faults, Section};
 use super::settings::Settings;
 use super::sources::{Sources, alien_schema};
 use super::tree::{Node, Value};
-use super::{agents, context, data, models, options, templates};
+use super::{agents, context, data, method, models, options, templates};
 use crate::base::Seed;
 use crate::chat::ModelRole;
 use crate::graph::Graph;
@@ -99,6 +99,7 @@ fn settings(root: &Section<'_>, skip_bad_rows: bool, check: ModelCheck) -> Optio
     let engine = options::read_engine(root);
     let graph = agents::read(root, options.propose.max_prompt_bytes);
     let data = data::read(root, skip_bad_rows);
+    let method = method::read(root, data.as_ref().is_none_or(|data| data.train.is_some()));
     let (models, graph, data) = (models?, graph?, data?);
     let (templates, template_names) = templates?;
     options.templates = Some(templates);
@@ -128,6 +129,7 @@ fn settings(root: &Section<'_>, skip_bad_rows: bool, check: ModelCheck) -> Optio
         samples: data.samples,
         options,
         template_names,
+        method,
         engine,
         warnings,
         date: None,

@@ -10,6 +10,7 @@ mod deserialize;
 mod error;
 mod load;
 mod merged;
+mod method;
 mod models;
 mod options;
 mod prompts;
@@ -26,6 +27,7 @@ mod tests;
 
 pub use error::{ConfigError, Excerpt, Place};
 pub use load::{ModelCheck, load, merged};
+pub use method::MethodSettings;
 pub use models::{ModelSpec, check_model};
 pub use prompts::{PromptsError, read_prompts, write_prompts};
 pub use settings::{Excluded, Settings, TemplateNames};

@@ -1,5 +1,6 @@
 //! The settings of an experiment: everything that a command needs, checked and loaded.
 
+use super::method::MethodSettings;
 use super::models::ModelSpec;
 use crate::base::{AgentId, Digest, Hasher, Seed, digest_json};
 use crate::chat::{ChatModel, Decoding, ModelRole, RoleModel};
@@ -64,6 +65,8 @@ pub struct Settings {
     pub options: Options,
     /// Which template sets the requests are made of.
     pub template_names: TemplateNames,
+    /// Which method runs, its options and its budget.
+    pub method: MethodSettings,
     /// The date that chat templates see; the day on which a run begins if `None`.
     pub date: Option<Date>,
     /// Options of the local engine.
@@ -143,6 +146,10 @@ impl Settings {
         let decoding = ModelRole::ALL.map(|role| self.model(role).decoding);
         if decoding != [Decoding::default(); 3] {
             hasher.field(&digest_json("decoding", &decoding).0);
+        }
+        let method = MethodSettings { budget: self.method.budget.without_clock(), ..self.method.clone() };
+        if method != MethodSettings::default() {
+            hasher.field(&digest_json("method", &(method.kind, &method.options, &method.budget)).0);
         }
         hasher.finish()
     }

@@ -228,6 +228,9 @@ impl EventSink for Journal {
             Event::Proposed(_) => "proposed",
             Event::Step(_) => "step",
             Event::FinalCheck(_) => "final-check",
+            Event::Trial(_) => "trial",
+            Event::Learned(_) => "learned",
+            Event::System(_) => "system",
             Event::Finished(_) => "finished",
         };
         async move { self.record(seq, kind, json).await }.boxed()

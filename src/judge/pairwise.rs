@@ -32,6 +32,11 @@ impl Judge {
         *self.stats.lock().expect("no thread panics while it holds the counts")
     }
 
+    /// Adds the counters of another judge of the same run.
+    pub fn add(&self, other: &JudgeStats) {
+        self.record(|stats| stats.add(other));
+    }
+
     /// Decides whether `candidate` does the task better than `base`. `draw` holds the counters of
     /// this comparison, from which the coin is seeded. With both orders, swapping the two answers
     /// gives 1 − the value.

@@ -58,6 +58,24 @@ impl JudgeStats {
         rate(self.unparsable + self.low_mass, self.judged())
     }
 
+    /// Adds the counters of other comparisons.
+    pub fn add(&mut self, other: &Self) {
+        let Self { comparisons, asked, identical, coin, decided, ties, low_mass, unparsable, .. } = *other;
+        let Self { cut_in_reasoning, overflow, consistent, inconsistent, .. } = *other;
+        self.comparisons += comparisons;
+        self.asked += asked;
+        self.identical += identical;
+        self.coin += coin;
+        self.decided += decided;
+        self.ties += ties;
+        self.low_mass += low_mass;
+        self.unparsable += unparsable;
+        self.cut_in_reasoning += cut_in_reasoning;
+        self.overflow += overflow;
+        self.consistent += consistent;
+        self.inconsistent += inconsistent;
+    }
+
     pub(super) fn count(&mut self, kind: VerdictKind) {
         self.comparisons += 1;
         *match kind {

@@ -7,8 +7,8 @@ use crate::judge::JudgeStats;
 use crate::prompt::{Rejection, Template};
 use crate::rollout::{Avoided, Prompts};
 use crate::search::{
-    CandidateRecord, CopiedPassage, Event, FinalCheck, FinalVerdict, Finished, Models, Outcome, Plan, Proposed, Ranked,
-    Refreshed, SearchResult, Started, Step,
+    CandidateRecord, CopiedPassage, Counters, Event, FinalCheck, FinalVerdict, Finished, Models, Outcome, Plan,
+    Proposed, Ranked, Refreshed, SearchResult, Started, Step, Trial,
 };
 use std::path::Path;
 
@@ -34,6 +34,24 @@ fn candidate(id: usize, prompt: &str, mean: f64, score: f64) -> CandidateRecord 
         misaligned: 2,
     };
     CandidateRecord { parent: 0, assignment: None, change: None, outcome }
+}
+
+/// A trial of a team whose second agent has this prompt.
+pub(crate) fn trial(assess: &str) -> Trial {
+    Trial {
+        number: 1,
+        parent: Some(0),
+        other: None,
+        agent: Some(AgentId(1)),
+        prompts: prompts(assess),
+        batch: vec![0, 1],
+        values: vec![1.0, 0.5],
+        score: 0.75,
+        kept: true,
+        leader: 1,
+        rejected: None,
+        counters: Counters::default(),
+    }
 }
 
 fn judge() -> JudgeStats {
@@ -83,6 +101,8 @@ fn started() -> Event {
         agents: vec!["extract".into(), "assess".into()],
         optimized: vec![AgentId(1)],
         prompts: prompts(ASSESS),
+        method: None,
+        labelled: 0,
         pool: 6,
         batch: 2,
         plan: Plan { steps: 2, candidates: 4, ..Plan::default() },
@@ -140,6 +160,7 @@ fn finished() -> Event {
     Event::Finished(Finished {
         prompts: prompts(BETTER),
         kept_seed: false,
+        stopped: None,
         copied: vec![CopiedPassage { agent: AgentId(1), item: 4, text }],
         judge: judge(),
         avoided: AVOIDED,

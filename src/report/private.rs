@@ -91,6 +91,12 @@ impl RunReport {
             line.change = line.change.take().map(|change| private.hide(&change));
             line.text = line.text.take().map(|text| private.hide(&text));
         }
+        for trial in &mut self.trials {
+            let hidden: Vec<_> =
+                trial.prompts.iter().map(|(id, prompt)| (id, Template::new(private.hide(prompt.text())))).collect();
+            trial.prompts =
+                hidden.into_iter().fold(trial.prompts.clone(), |prompts, (id, prompt)| prompts.with(id, prompt));
+        }
         self.copied.iter_mut().for_each(|line| line.text = private.hide(&line.text));
         self.warnings.iter_mut().for_each(|warning| *warning = private.hide(warning));
         self
@@ -156,6 +162,7 @@ mod tests {
         }
         report.prompts[1].after = Template::new(format!("{} {ROW}", report.prompts[1].before.text()));
         report.lineage[0].change = Some(ROW.to_string());
+        report.trials = vec![super::super::fixture::trial(&format!("Find it. {ROW}"))];
         let hidden = report.without_words_of([ROW].into_iter());
         for shown in [hidden.json(), hidden.text(super::super::Colour::Off), hidden.prompts_json()] {
             assert!(!shown.contains("mutants") && shown.contains("[private "), "{shown}");

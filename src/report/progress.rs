@@ -58,7 +58,7 @@ impl Progress {
             SearchSoFar {
                 seed: result.seed,
                 model: result.models.clone(),
-                steps_done: result.steps.len(),
+                steps_done: result.steps.len() + result.trials.len() + result.learned.len(),
                 steps_planned: result.plan.steps,
                 search_finished: result.finished,
                 prompts: lines.prompts(),

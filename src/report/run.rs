@@ -8,8 +8,8 @@ use super::lines::{
 use super::lock::EgressLock;
 use crate::base::{Digest, Seed, digest_json};
 use crate::prompt::{Rejection, Template};
-use crate::rollout::Avoided;
-use crate::search::{FinalCheck, Models, SearchResult};
+use crate::rollout::{Avoided, System};
+use crate::search::{FinalCheck, Learned, Models, SearchResult, Stopped, Trial};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -57,6 +57,28 @@ pub struct RunReport {
     pub seed: Seed,
     /// The models' names and digests, per role.
     pub model: Models,
+    /// The name of the method; absent for MASPO.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub method: Option<String>,
+    /// The number of labelled items of `data.train` that the method could learn from; absent for
+    /// methods without labels.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub labelled: usize,
+    /// Why the run ended before its method was done; absent if it was done.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub stopped: Option<Stopped>,
+    /// Whether a clock or a stop file ended the run, so that the result depends on the machine.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub clock_limited: bool,
+    /// The system to use, if it is not the experiment's graph with these prompts, run once.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub system: Option<System>,
+    /// The whole teams that were tried, by methods that try such.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub trials: Vec<Trial>,
+    /// What was learned about edges, by the method that does.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub learned: Vec<Learned>,
     /// The accuracy of the seed prompts on the held-out cases.
     pub seed_accuracy: Option<Accuracy>,
     /// The accuracy of the prompts to use on the held-out cases.
@@ -112,6 +134,14 @@ pub struct RunReport {
     pub result_hash: Digest,
 }
 
+fn is_zero(number: &usize) -> bool {
+    *number == 0
+}
+
+fn is_false(truth: &bool) -> bool {
+    !*truth
+}
+
 /// The files of a run.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
@@ -143,6 +173,13 @@ impl RunReport {
             name: inputs.name.to_string(),
             seed: result.seed,
             model: result.models.clone(),
+            method: result.method.clone(),
+            labelled: result.labelled,
+            stopped: result.stopped,
+            clock_limited: result.stopped == Some(Stopped::Clock),
+            system: result.system.clone(),
+            trials: result.trials.clone(),
+            learned: result.learned.clone(),
             seed_accuracy,
             optimized_accuracy,
             difference: inputs.difference,

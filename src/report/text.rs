@@ -4,12 +4,14 @@ use super::bill::thousands;
 use super::diff::{Colour, printable, prompt_diff};
 use super::lines::{JudgeLine, PromptLine};
 use super::run::RunReport;
-use crate::search::{FinalCheck, FinalVerdict, Models};
+use crate::rollout::AnswerRule;
+use crate::search::{FinalCheck, FinalVerdict, Models, Stopped};
 
 impl RunReport {
     /// Returns what `maspo optimize` prints at the end, and `maspo show` prints again.
     pub fn text(&self, colour: Colour) -> String {
         let mut text = format!("Run `{}`, seed {}\n{}\n", self.name, self.seed.0, models(&self.model));
+        text += &self.method();
         text += &self.accuracy();
         text += &self.final_check.as_ref().map_or(String::new(), final_check);
         text += &format!("\n{}", prompts(&self.prompts, colour));
@@ -31,6 +33,36 @@ impl RunReport {
         text + &format!("hash      {}\n", self.result_hash)
     }
 
+    /// Returns what is not the way of a whole MASPO run; empty for such a run.
+    fn method(&self) -> String {
+        let mut text = self.method.as_ref().map_or(String::new(), |method| format!("Method    {method}\n"));
+        if self.labelled > 0 {
+            let items = counted(self.labelled, "labelled item", "labelled items");
+            text += &format!("labels    it learned from {items} of data.train\n");
+        }
+        text += match self.stopped {
+            None => "",
+            Some(Stopped::Budget) => "stopped   the next step did not fit into the budget\n",
+            Some(Stopped::Clock) => {
+                "stopped   by the clock or the stop file: another machine may give another result\n"
+            }
+        };
+        if let Some(system) = &self.system {
+            let names: Vec<_> = system.agents.iter().map(|agent| agent.name.as_str()).collect();
+            let rule = match system.rule {
+                AnswerRule::Once => "run once".to_string(),
+                AnswerRule::Vote { samples, temperature } => {
+                    format!("{samples} runs at temperature {temperature}, which vote")
+                }
+                AnswerRule::Refine { rounds } => {
+                    format!("a draft, and at most {}", counted(rounds, "revision", "revisions"))
+                }
+            };
+            text += &format!("system    {}: {rule} (system.json)\n", names.join(", "));
+        }
+        if text.is_empty() { text } else { text + "\n" }
+    }
+
     fn accuracy(&self) -> String {
         let Some(seed) = &self.seed_accuracy else {
             return "Accuracy: not measured (the experiment has no labelled test cases)\n".to_string();
@@ -50,6 +82,9 @@ impl RunReport {
     }
 
     fn search(&self) -> String {
+        if !self.trials.is_empty() {
+            return self.trials();
+        }
         let tried = self.tried();
         let improved = self.steps.iter().filter(|step| step.improved).count();
         let mut text = format!(
@@ -82,6 +117,12 @@ impl RunReport {
             text += &format!("  refresh     round {}, {}: tau {tau}, {first}{applied}\n", line.round, line.agent);
         }
         text
+    }
+
+    fn trials(&self) -> String {
+        let kept = self.trials.iter().filter(|trial| trial.kept).count();
+        let best = self.trials.last().map_or(String::new(), |last| format!("; the best is trial {}", last.leader));
+        format!("Search    {}, {kept} kept{best}\n", counted(self.trials.len(), "team tried", "teams tried"))
     }
 
     /// The number of candidates that were evaluated.
@@ -161,6 +202,9 @@ fn final_check(check: &FinalCheck) -> String {
     let mean = check.mean.unwrap_or(0.5);
     let says = match check.verdict {
         FinalVerdict::Unchanged => return "Final check: the search ended on the seed prompts\n".to_string(),
+        FinalVerdict::Unchecked => {
+            return "Final check: not made, so no gain was measured\n".to_string();
+        }
         FinalVerdict::Optimized => "the optimized prompts won",
         FinalVerdict::Tie => "a tie, no gain was measured",
         FinalVerdict::Seed => "the seed prompts won and are kept",

@@ -4,6 +4,7 @@
 mod options;
 mod prompts;
 mod runner;
+mod system;
 mod trace;
 mod view;
 
@@ -15,5 +16,6 @@ mod tests;
 pub use options::RolloutOptions;
 pub use prompts::Prompts;
 pub use runner::{Avoided, Runner};
+pub use system::{AnswerRule, System, SystemAgent, SystemEdge};
 pub use trace::{AgentRun, Trace};
 pub(crate) use view::summary_tokens;

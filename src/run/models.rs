@@ -14,6 +14,19 @@ pub struct Models {
     opened: Vec<(ModelSpec, Arc<LocalModel>)>,
 }
 
+/// The models of one experiment in their roles, and how they are computed.
+#[derive(Clone)]
+pub struct Opened {
+    /// The models, in the order of [`ModelRole::ALL`].
+    pub roles: [Arc<dyn ChatModel>; 3],
+    /// The formats in which the weights of every role are kept.
+    pub dtypes: [Dtype; 3],
+    /// What computes the models.
+    pub backend: Backend,
+    /// What a reader of the results should know of how the models were computed.
+    pub notes: Vec<String>,
+}
+
 /// What the answers of models depend on beside their files and the settings.
 #[derive(Clone, Copy, Debug)]
 pub struct Surroundings {
@@ -90,6 +103,16 @@ impl Models {
     /// Panics if no model was opened for it, which is a programmer's error.
     pub fn role(&self, settings: &Settings, role: ModelRole) -> Arc<dyn ChatModel> {
         self.model(settings, role).clone()
+    }
+
+    /// The models in their roles, for one run.
+    pub fn opened(&self, settings: &Settings) -> Opened {
+        Opened {
+            roles: ModelRole::ALL.map(|role| self.role(settings, role)),
+            dtypes: self.dtypes(settings),
+            backend: self.backend(settings),
+            notes: self.notes(settings),
+        }
     }
 
     /// The formats in which the weights of every role are kept.

@@ -1,10 +1,12 @@
 //! One search with its models and its ledger.
 
+use super::labels::TrainLabels;
 use crate::base::{CancelToken, Seed};
-use crate::chat::{ChatError, ChatModel, Ledger, Metered, ModelRole};
+use crate::chat::{Budget, BudgetOptions, ChatError, ChatModel, Ledger, Metered, ModelRole, Spent};
 use crate::config::Settings;
 use crate::graph::Graph;
-use crate::search::{self, Event, EventSink, Options, Plan, SearchError, SearchInput, SearchResult};
+use crate::method::{self, Labels, MethodInput, MethodKind, MethodOptions};
+use crate::search::{Event, EventSink, Options, Plan, SearchError, SearchInput, SearchResult};
 use futures::FutureExt;
 use futures::executor::block_on;
 use futures::future::BoxFuture;
@@ -22,6 +24,10 @@ pub struct Optimizer {
     models: [Arc<dyn ChatModel>; 3],
     seed: Seed,
     options: Options,
+    method: MethodKind,
+    method_options: MethodOptions,
+    labels: Option<Arc<dyn Labels>>,
+    budget: Budget,
     cancel: CancelToken,
     ledger: Ledger,
 }
@@ -37,6 +43,10 @@ impl Optimizer {
             models: ModelRole::ALL.map(|_| Arc::clone(&model)),
             seed: Seed(1),
             options: Options::default(),
+            method: MethodKind::Maspo,
+            method_options: MethodOptions::default(),
+            labels: None,
+            budget: Budget::default(),
             cancel: CancelToken::new(),
             ledger: Ledger::new(),
         }
@@ -52,6 +62,10 @@ impl Optimizer {
             models,
             seed: settings.seed,
             options: settings.options.clone(),
+            method: settings.method.kind,
+            method_options: settings.method.options.clone(),
+            labels: TrainLabels::of(settings),
+            budget: Budget::new(settings.method.budget.clone()),
             cancel: CancelToken::new(),
             ledger: Ledger::new(),
         }
@@ -85,6 +99,20 @@ impl Optimizer {
         self
     }
 
+    /// Chooses another method than MASPO.
+    #[must_use]
+    pub fn method(mut self, method: MethodKind, options: MethodOptions) -> Self {
+        (self.method, self.method_options) = (method, options);
+        self
+    }
+
+    /// Sets hard limits on the calls and tokens of the search.
+    #[must_use]
+    pub fn budget(mut self, limits: BudgetOptions) -> Self {
+        self.budget = Budget::new(limits);
+        self
+    }
+
     /// Sets the token that stops the search before its next step.
     #[must_use]
     pub fn cancel(mut self, cancel: CancelToken) -> Self {
@@ -94,7 +122,9 @@ impl Optimizer {
 
     /// The upper bound for the search: its steps, and the most calls and tokens that they take.
     pub fn plan(&self) -> Plan {
-        search::plan(&self.graph, &self.options, self.pool.len())
+        let labelled = self.labels.as_ref().map_or(0, |labels| labels.questions().len());
+        let sizes = (self.pool.len(), labelled);
+        method::plan(self.method, &self.method_options, &self.graph, &self.options, sizes)
     }
 
     /// The costs of every role so far.
@@ -102,10 +132,23 @@ impl Optimizer {
         &self.ledger
     }
 
+    /// What `role` has taken of the budget so far. Unlike the ledger it counts the tokens of cached
+    /// answers, and no call of an evaluation.
+    pub fn spent(&self, role: ModelRole) -> Spent {
+        self.budget.spent(role)
+    }
+
     /// Returns the model of `role`; its calls are counted in the ledger.
     pub fn metered(&self, role: ModelRole) -> Arc<dyn ChatModel> {
         let model = Arc::clone(&self.models[role as usize]);
         Arc::new(Metered::new(model, role, self.ledger.clone(), self.cancel.clone()))
+    }
+
+    /// Returns the model of `role`; its calls are counted in the ledger and charged to `budget`.
+    fn charged(&self, role: ModelRole, budget: &Budget) -> Arc<dyn ChatModel> {
+        let model = Arc::clone(&self.models[role as usize]);
+        let metered = Metered::new(model, role, self.ledger.clone(), self.cancel.clone());
+        Arc::new(metered.charged_to(budget.clone()))
     }
 
     /// Runs the search and returns its result.
@@ -125,14 +168,18 @@ impl Optimizer {
         let input = SearchInput {
             graph: self.graph.clone(),
             pool: self.pool.clone(),
-            worker: self.metered(ModelRole::Worker),
-            optimizer: self.metered(ModelRole::Optimizer),
-            judge: self.metered(ModelRole::Judge),
+            worker: self.charged(ModelRole::Worker, &self.budget),
+            optimizer: self.charged(ModelRole::Optimizer, &self.budget),
+            judge: self.charged(ModelRole::Judge, &self.budget),
             seed: self.seed,
             options: self.options.clone(),
             cancel: self.cancel.clone(),
+            budget: self.budget.clone(),
+            closing_check: true,
+            method: None,
         };
-        search::optimize(input, events).await
+        let (method, options, labels) = (self.method, self.method_options.clone(), self.labels.clone());
+        method::run(MethodInput { method, options, search: input, labels }, events).await
     }
 }
 

@@ -1,16 +1,16 @@
 //! One run with a folder: journal, response cache, search, held-out evaluation and result files.
 
-use super::models::{Models, Surroundings, open_models};
-use super::{Observer, Optimizer, RunError, score};
+use super::models::{Opened, Surroundings, open_models};
+use super::{Observer, Optimizer, RunError, score, score_system};
 use crate::base::{CancelToken, Stopwatch};
 use crate::cache::CachedModel;
-use crate::chat::{ChatError, ChatModel, Ledger, ModelRole};
+use crate::chat::{Budget, ChatError, ChatModel, Ledger, Metered, ModelRole, Spent};
 use crate::config::Settings;
 use crate::engine::Date;
 use crate::eval::{Evaluation, compare};
 use crate::journal::{self, Journal, JournalError, RunInfo, RunStatus, resume_command, status, write_file};
 use crate::report::{Accuracy, Bill, Difference, EgressLock, Files, Inputs, RunReport, ScoredBy};
-use crate::rollout::Prompts;
+use crate::rollout::{Prompts, System};
 use crate::search::{Event, EventSink, SearchResult};
 use crate::store::Store;
 use crate::task::{Convention, Scorer};
@@ -54,7 +54,7 @@ impl RecordedRun<'_> {
     /// Returns any [`RunError`]. What was acknowledged before is kept.
     pub fn carry_out(&self, observer: &mut dyn Observer) -> Result<RunReport, RunError> {
         let store = Arc::new(Store::open(self.dir).map_err(JournalError::from)?);
-        let journal = self.open_journal(store.clone())?;
+        let journal = block_on(self.open_journal(store.clone()))?;
         // Another weight format, backend or date gives other answers, so a resumed run keeps those
         // that it began with, whatever memory is free now and whatever the device check says.
         let mut surroundings =
@@ -66,19 +66,38 @@ impl RecordedRun<'_> {
         }
         let cancel = observer.cancel();
         let models = open_models(self.settings, &ModelRole::ALL, surroundings, observer)?;
-        let (dtypes, backend) = (models.dtypes(self.settings), models.backend(self.settings));
-        block_on(journal.put_surroundings(&dtypes, &backend, &surroundings.date))?;
-        block_on(journal.put_arguments(self.arguments))?;
+        let opened = models.opened(self.settings);
+        block_on(self.put_start(&journal, &opened, &surroundings.date))?;
+        opened.notes.iter().for_each(|note| observer.noticed(note));
+        Ok(block_on(self.search(&opened, store, journal, cancel, observer))?.report)
+    }
+
+    /// Carries out the run on models that are open already, so that several runs can share them.
+    ///
+    /// # Errors
+    /// Returns any [`RunError`]. What was acknowledged before is kept.
+    pub async fn carry_out_on(&self, opened: &Opened, observer: &mut dyn Observer) -> Result<Carried, RunError> {
+        let store = Arc::new(Store::open(self.dir).map_err(JournalError::from)?);
+        let journal = self.open_journal(store.clone()).await?;
+        let date = self.settings.date.unwrap_or_else(Date::today);
+        self.put_start(&journal, opened, &date).await?;
+        let cancel = observer.cancel();
+        self.search(opened, store, journal, cancel, observer).await
+    }
+
+    /// Records how the run is started: what its answers depend on, and how to resume it.
+    async fn put_start(&self, journal: &Journal, opened: &Opened, date: &Date) -> Result<(), RunError> {
+        journal.put_surroundings(&opened.dtypes, &opened.backend, date).await?;
+        journal.put_arguments(self.arguments).await?;
         if self.settings.private {
-            block_on(journal.put_private())?;
+            journal.put_private().await?;
         }
-        models.notes(self.settings).iter().for_each(|note| observer.noticed(note));
-        block_on(self.search(&models, store, journal, cancel, observer))
+        Ok(())
     }
 
     /// Decides, from what the folder holds and what the user requested, whether to begin, to
     /// resume, or to refuse.
-    fn open_journal(&self, store: Arc<Store>) -> Result<Journal, RunError> {
+    async fn open_journal(&self, store: Arc<Store>) -> Result<Journal, RunError> {
         let settings = self.settings.digest();
         let info = RunInfo { name: self.settings.name.clone(), settings, arguments: self.arguments.to_vec() };
         let dir = || self.dir.to_path_buf();
@@ -86,9 +105,9 @@ impl RecordedRun<'_> {
         match (found, self.start) {
             (_, Start::Replace) => {
                 remove_results(self.dir)?;
-                Ok(block_on(Journal::begin(store, &info))?)
+                Ok(Journal::begin(store, &info).await?)
             }
-            (RunStatus::Empty, _) => Ok(block_on(Journal::begin(store, &info))?),
+            (RunStatus::Empty, _) => Ok(Journal::begin(store, &info).await?),
             (RunStatus::Unfinished, Start::Resume) => Ok(Journal::resume(store, &info)?),
             (RunStatus::Unfinished, Start::Begin) => {
                 let recorded = journal::recorded_command(store.reader())?;
@@ -105,53 +124,65 @@ impl RecordedRun<'_> {
 
     async fn search(
         &self,
-        models: &Models,
+        opened: &Opened,
         store: Arc<Store>,
         journal: Journal,
         cancel: CancelToken,
         observer: &mut dyn Observer,
-    ) -> Result<RunReport, RunError> {
+    ) -> Result<Carried, RunError> {
         let (settings, watch) = (self.settings, Stopwatch::start());
         let cached = ModelRole::ALL.map(|role| -> Arc<dyn ChatModel> {
-            let cached = CachedModel::new(models.role(settings, role), store.clone());
-            settings.in_role(role, Arc::new(cached))
+            Arc::new(CachedModel::new(opened.roles[role as usize].clone(), store.clone()))
         });
-        let optimizer = Optimizer::of_settings(settings, cached).cancel(cancel);
+        let worker = cached[ModelRole::Worker as usize].clone();
+        let in_roles = ModelRole::ALL.map(|role| settings.in_role(role, cached[role as usize].clone()));
+        let optimizer = Optimizer::of_settings(settings, in_roles).cancel(cancel.clone());
+        let metered = Metered::new(worker, ModelRole::Worker, optimizer.ledger().clone(), cancel);
         observer.started(&settings.graph, &optimizer.plan(), optimizer.ledger());
         let mut recorder = Recorder { journal, observer };
         let result = optimizer.search(&mut recorder).await?;
-        let held_out = self.held_out(&result, &optimizer, &mut recorder).await?;
-        let report = self.report(&result, held_out.as_ref(), models, (optimizer.ledger(), watch));
-        self.write(report, &recorder.journal).await
+        let spent = ModelRole::ALL.map(|role| optimizer.spent(role));
+        let held_out = self.held_out(&result, metered, &mut recorder).await?;
+        let report = self.report(&result, held_out.as_ref(), opened, (optimizer.ledger(), watch));
+        let report = self.write(report, &recorder.journal).await?;
+        Ok(Carried { report, prompts: result.prompts, held_out, spent })
     }
 
-    /// Scores seed and optimized prompts on the test set; `None` if there is none.
+    /// Scores the seed prompts and the system to use on the test set; `None` if there is none. The
+    /// worker is the model before it is in its role.
     async fn held_out(
         &self,
         result: &SearchResult,
-        optimizer: &Optimizer,
+        worker: Metered,
         recorder: &mut Recorder<'_>,
     ) -> Result<Option<HeldOut>, RunError> {
         let settings = self.settings;
         let (Some(cases), Some(scorer)) = (settings.split("test"), settings.scorer.as_ref()) else { return Ok(None) };
-        let mut scored = async |name: &str, prompts: &Prompts| -> Result<Evaluation, RunError> {
+        let mut scored = async |name: &str, prompts: &Prompts, system: Option<&System>| {
             recorder.observer.scoring(name, cases.len());
-            let worker = optimizer.metered(ModelRole::Worker);
-            let evaluation = score(settings, worker, prompts, (cases, scorer)).await?;
+            let budget = Budget::default();
+            let worker: Arc<dyn ChatModel> = Arc::new(worker.clone().charged_to(budget.clone()));
+            let evaluation = match system {
+                None => {
+                    let worker = settings.in_role(ModelRole::Worker, worker);
+                    score(settings, worker, prompts, (cases, scorer)).await?
+                }
+                Some(system) => score_system(settings, worker, system, (cases, scorer)).await?,
+            };
             recorder.journal.put_evaluation(name, &evaluation).await?;
-            Ok(evaluation)
+            Ok::<_, RunError>((evaluation, budget.spent(ModelRole::Worker)))
         };
-        let seed = scored("seed", &result.seed_prompts).await?;
-        let optimized = scored("optimized", &result.prompts).await?;
+        let (seed, _) = scored("seed", &result.seed_prompts, None).await?;
+        let (optimized, answering) = scored("optimized", &result.prompts, result.system.as_ref()).await?;
         recorder.observer.scored();
-        Ok(Some(HeldOut { seed, optimized }))
+        Ok(Some(HeldOut { seed, optimized, answering }))
     }
 
     fn report(
         &self,
         result: &SearchResult,
         held_out: Option<&HeldOut>,
-        models: &Models,
+        opened: &Opened,
         (ledger, watch): (&Ledger, Stopwatch),
     ) -> RunReport {
         let seed_cases = held_out.map(|held_out| correct(&held_out.seed));
@@ -169,7 +200,7 @@ impl RecordedRun<'_> {
             bill: Bill::of(ledger),
             egress_lock: (self.egress_lock)(),
             seconds: watch.seconds(),
-            warnings: [self.settings.warnings.clone(), models.notes(self.settings)].concat(),
+            warnings: [self.settings.warnings.clone(), opened.notes.clone()].concat(),
             dir: self.dir,
         })
     }
@@ -178,6 +209,10 @@ impl RecordedRun<'_> {
     /// files exist.
     async fn write(&self, report: RunReport, journal: &Journal) -> Result<RunReport, RunError> {
         write_file(&report.files.prompts, &report.prompts_json())?;
+        if let Some(system) = &report.system {
+            let json = serde_json::to_string_pretty(system).expect("a system is plain data") + "\n";
+            write_file(&self.dir.join(SYSTEM_FILE), &json)?;
+        }
         let report = match self.settings.private {
             true => report.without_words_of(self.settings.queries().map(|query| &*query.question)),
             false => report,
@@ -191,7 +226,7 @@ impl RecordedRun<'_> {
 /// Removes the results of the run that is being replaced, since they must not outlive it.
 fn remove_results(dir: &Path) -> Result<(), RunError> {
     let files = Files::in_dir(dir);
-    for path in [files.prompts, files.result] {
+    for path in [files.prompts, files.result, dir.join(SYSTEM_FILE)] {
         match std::fs::remove_file(&path) {
             Err(source) if source.kind() != std::io::ErrorKind::NotFound => {
                 return Err(RunError::NotRemoved { path, source });
@@ -202,10 +237,29 @@ fn remove_results(dir: &Path) -> Result<(), RunError> {
     Ok(())
 }
 
-/// The evaluations of seed and optimized prompts on the same cases.
-struct HeldOut {
-    seed: Evaluation,
-    optimized: Evaluation,
+/// The file of a system that is not the experiment's graph with the prompts to use, run once.
+const SYSTEM_FILE: &str = "system.json";
+
+/// The evaluations of the seed prompts and of what the method ended with, on the same cases.
+pub struct HeldOut {
+    /// The seed prompts.
+    pub seed: Evaluation,
+    /// The system to use.
+    pub optimized: Evaluation,
+    /// What the system to use took for all of the cases.
+    pub answering: Spent,
+}
+
+/// A run that was carried out.
+pub struct Carried {
+    /// Its report.
+    pub report: RunReport,
+    /// The prompts to use. In the report, words of private data are hidden.
+    pub prompts: Prompts,
+    /// The evaluations; `None` without test cases.
+    pub held_out: Option<HeldOut>,
+    /// What every role took before the evaluation, whether the cache answered or not.
+    pub spent: [Spent; 3],
 }
 
 fn correct(evaluation: &Evaluation) -> Vec<bool> {

@@ -6,9 +6,10 @@ use super::{Observer, RunError};
 use crate::chat::{ChatError, ChatModel, Ledger, LedgerLine, Metered, ModelIdentity, ModelRole};
 use crate::config::Settings;
 use crate::engine::Date;
-use crate::eval::{Evaluation, SampleOptions, Samples, evaluate, evaluate_samples};
-use crate::rollout::{Prompts, Runner};
-use crate::task::{Case, Scorer};
+use crate::eval::{Evaluation, ItemResult, SampleOptions, Samples, evaluate, evaluate_samples};
+use crate::method::{Answering, Outputs};
+use crate::rollout::{Prompts, Runner, System};
+use crate::task::{Case, Scored, Scorer};
 use futures::executor::block_on;
 use std::sync::Arc;
 
@@ -25,6 +26,54 @@ pub async fn score(
     let summary = settings.templates().summary.clone();
     let runner = Runner::new(settings.graph.clone(), worker, settings.options.rollout.clone(), summary);
     evaluate(&runner, prompts, cases, scorer).await
+}
+
+/// Scores a system on labelled cases; `worker` is the model before it is in its role. Where a
+/// question has several answers, they vote as the scorer groups them. Programs cannot vote, so that
+/// the first one counts.
+///
+/// # Errors
+/// Returns an error if a call failed for another reason than a prompt that is too long.
+pub async fn score_system(
+    settings: &Settings,
+    worker: Arc<dyn ChatModel>,
+    system: &System,
+    (cases, scorer): (&[Case], &Scorer),
+) -> Result<Evaluation, ChatError> {
+    let answering = Answering {
+        worker,
+        decoding: settings.model(ModelRole::Worker).decoding,
+        seed: settings.seed,
+        options: settings.options.rollout.clone(),
+        summary: settings.templates().summary.clone(),
+    };
+    let questions: Vec<_> = cases.iter().map(|case| case.query.question.clone()).collect();
+    let outputs = answering.answer(system, &questions).await?;
+    let voting = |outputs: &Outputs| if scorer.can_vote() { outputs.answers.len() } else { 1 };
+    let pairs: Vec<(&str, &str)> = cases
+        .iter()
+        .zip(&outputs)
+        .flat_map(|(case, outputs)| {
+            outputs.answers.iter().take(voting(outputs)).map(|answer| (&**answer, &*case.answer))
+        })
+        .collect();
+    let scored = scorer.score_all(&pairs).map_err(|error| ChatError::Model(error.to_string()))?;
+    let mut scored = scored.into_iter();
+    let results = cases.iter().zip(&outputs).map(|(case, outputs)| {
+        let mut samples: Vec<Scored> = scored.by_ref().take(voting(outputs)).collect();
+        let answers: Vec<_> = samples.iter().map(|sample| sample.answer.as_deref()).collect();
+        // Without any answer all samples are alike.
+        let winner = scorer.vote(&answers).unwrap_or(0);
+        let Scored { answer, outcome, .. } = samples.swap_remove(winner);
+        ItemResult {
+            id: case.query.id.clone(),
+            answer,
+            outcome,
+            overflow: outputs.overflow,
+            cut_in_reasoning: outputs.cut_in_reasoning,
+        }
+    });
+    Ok(Evaluation::new(results.collect()))
 }
 
 /// Labelled cases with an opened worker model whose calls are counted.

@@ -5,8 +5,8 @@ use super::beam::{Node, child_score, improvement, rank_correlation, ranks, resco
 use super::copied;
 use super::evaluator::{Evaluated, Evaluator, Proposals, StepId};
 use super::events::{
-    CandidateRecord, EVENTS_VERSION, Event, EventSink, FinalCheck, FinalVerdict, Finished, Models, Outcome, Proposed,
-    Refreshed, Started, Step,
+    CandidateRecord, Counters, EVENTS_VERSION, Event, EventSink, FinalCheck, FinalVerdict, Finished, Models, Outcome,
+    Proposed, Refreshed, Started, Step, Stopped,
 };
 use super::input::{SearchError, SearchInput};
 use super::plan::plan;
@@ -33,15 +33,25 @@ pub async fn optimize(input: SearchInput, sink: &mut dyn EventSink) -> Result<Se
         input: &input,
         sink,
         events: vec![],
+        complete: Counters::default(),
+        earlier: Counters::default(),
     };
     ascent.start().await?;
-    for visit in visits(&input.graph, &input.options.search) {
-        ascent.visit(visit).await?;
-    }
+    let stopped = match ascent.ascend().await {
+        Ok(()) => None,
+        Err(SearchError::Limit(stopped)) => {
+            ascent.forget_incomplete();
+            Some(stopped)
+        }
+        Err(error) => return Err(error),
+    };
     let check = ascent.final_check().await?;
-    ascent.finish(check).await?;
+    ascent.finish(check, stopped).await?;
     Ok(SearchResult::from_events(&ascent.events).expect("a run starts with its first event"))
 }
+
+/// The queries of the final check that are compared at once where there is a budget.
+const CHECKED_AT_ONCE: usize = 4;
 
 /// The search state of one agent.
 struct AgentState {
@@ -86,6 +96,11 @@ struct CoordinateAscent<'a> {
     state: State,
     sink: &'a mut dyn EventSink,
     events: Vec<Event>,
+    /// The counters of all that is complete. A step that a limit cut off does not count, because
+    /// how far it got depends on the order of its calls.
+    complete: Counters,
+    /// The counters of all that was complete when a limit cut a step off.
+    earlier: Counters,
 }
 
 /// One proposal of a step, with its id if it can be evaluated.
@@ -100,13 +115,29 @@ struct Candidate<'a> {
 
 impl CoordinateAscent<'_> {
     async fn emit(&mut self, event: Event) -> Result<(), SearchError> {
+        // Whatever an event reports is complete, so no call is in flight.
+        self.input.budget.settle();
+        self.complete = self.counters();
         self.sink.emit(&event).await?;
         self.events.push(event);
         Ok(())
     }
 
-    fn stop_if_cancelled(&self) -> Result<(), SearchError> {
-        if self.input.cancel.is_cancelled() { Err(SearchError::Cancelled) } else { Ok(()) }
+    fn counters(&self) -> Counters {
+        self.earlier.plus(self.evaluator.counters())
+    }
+
+    /// Goes on as if what a limit cut off had not begun.
+    fn forget_incomplete(&mut self) {
+        (self.earlier, self.evaluator) = (self.complete, Evaluator::new(self.input));
+    }
+
+    /// Visits the agents in turn, to the end or to a limit.
+    async fn ascend(&mut self) -> Result<(), SearchError> {
+        for visit in visits(&self.input.graph, &self.input.options.search) {
+            self.visit(visit).await?;
+        }
+        Ok(())
     }
 
     async fn start(&mut self) -> Result<(), SearchError> {
@@ -119,6 +150,8 @@ impl CoordinateAscent<'_> {
             agents: graph.agents().iter().map(|agent| agent.name.clone()).collect(),
             optimized: optimizable(graph),
             prompts: self.state.best.clone(),
+            method: self.input.method.map(str::to_string),
+            labelled: 0,
             pool: pool.len(),
             batch: options.search.batch.min(pool.len()),
             plan: plan(graph, options, pool.len()),
@@ -128,11 +161,11 @@ impl CoordinateAscent<'_> {
 
     async fn visit(&mut self, visit: Visit) -> Result<(), SearchError> {
         if visit.returns {
-            self.stop_if_cancelled()?;
+            self.input.proceed()?;
             self.refresh(visit).await?;
         }
         for step in 1..=self.input.options.search.steps {
-            self.stop_if_cancelled()?;
+            self.input.proceed()?;
             self.step(StepId { round: visit.round, agent: visit.agent, step }).await?;
         }
         Ok(())
@@ -246,15 +279,20 @@ impl CoordinateAscent<'_> {
     /// Compares the system's answers with the seed prompts and with the optimized prompts on a
     /// fresh batch. The seed prompts win if the mean is below ½.
     async fn final_check(&mut self) -> Result<FinalCheck, SearchError> {
-        self.stop_if_cancelled()?;
+        if self.input.cancel.is_cancelled() {
+            return Err(SearchError::Cancelled);
+        }
         let optimized = self.state.best.clone();
         let unchanged = optimized == Prompts::seed(&self.input.graph);
+        let unmeasured =
+            |verdict, optimized| FinalCheck { batch: vec![], values: vec![], mean: None, verdict, optimized };
+        let (batch, values) =
+            if unchanged || !self.input.closing_check { (vec![], vec![]) } else { self.close(&optimized).await? };
         let check = if unchanged {
-            FinalCheck { batch: vec![], values: vec![], mean: None, verdict: FinalVerdict::Unchanged, optimized }
+            unmeasured(FinalVerdict::Unchanged, optimized)
+        } else if values.is_empty() {
+            unmeasured(FinalVerdict::Unchecked, optimized)
         } else {
-            let seed = self.input.seed.derive(Stage::FinalCheck, &[]);
-            let batch = draw_batch(self.input.pool.len(), self.input.options.search.final_check, seed);
-            let values = self.evaluator.final_check(&optimized, &self.evaluator.batch(&batch)).await?;
             let mean = round_score(values.iter().sum::<f64>() / values.len() as f64);
             let verdict = match mean {
                 mean if mean > 0.5 => FinalVerdict::Optimized,
@@ -267,18 +305,44 @@ impl CoordinateAscent<'_> {
         Ok(check)
     }
 
-    async fn finish(&mut self, check: FinalCheck) -> Result<(), SearchError> {
+    /// Compares seed and optimized prompts on a fresh batch, or on as much of it as the budget
+    /// allows. Returns the queries that were compared, and their values.
+    async fn close(&mut self, optimized: &Prompts) -> Result<(Vec<usize>, Vec<f64>), SearchError> {
+        let seed = self.input.seed.derive(Stage::FinalCheck, &[]);
+        let batch = draw_batch(self.input.pool.len(), self.input.options.search.final_check, seed);
+        self.input.budget.begin_closing();
+        let at_once = if self.input.budget.is_limited() { CHECKED_AT_ONCE } else { batch.len() };
+        let (mut compared, mut values) = (Vec::new(), Vec::new());
+        for part in batch.chunks(at_once.max(1)) {
+            match self.evaluator.final_check(optimized, &self.evaluator.batch(part)).await {
+                Ok(more) => values.extend(more),
+                Err(ChatError::Budget) => {
+                    self.forget_incomplete();
+                    break;
+                }
+                Err(error) => return Err(error.into()),
+            }
+            compared.extend_from_slice(part);
+            self.complete = self.counters();
+            self.input.budget.settle();
+        }
+        Ok((compared, values))
+    }
+
+    async fn finish(&mut self, check: FinalCheck, stopped: Option<Stopped>) -> Result<(), SearchError> {
         let seed = Prompts::seed(&self.input.graph);
         let kept_seed = check.verdict == FinalVerdict::Seed;
         let prompts = if kept_seed { seed.clone() } else { check.optimized };
+        let Counters { judge, avoided, overflows, cut_in_reasoning } = self.counters();
         let finished = Finished {
             copied: copied::find(&seed, &prompts, &self.input.pool),
             prompts,
             kept_seed,
-            judge: self.evaluator.judge.stats(),
-            avoided: self.evaluator.runner.avoided(),
-            overflows: self.evaluator.runner.overflows(),
-            cut_in_reasoning: self.evaluator.runner.cut_in_reasoning(),
+            stopped,
+            judge,
+            avoided,
+            overflows,
+            cut_in_reasoning,
         };
         self.emit(Event::Finished(finished)).await
     }

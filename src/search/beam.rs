@@ -27,7 +27,7 @@ pub(super) fn ranks(beam: &[Node]) -> Vec<Ranked> {
 
 /// Rounds a score to twelve decimals. Sums of the same terms in another order then become equal, so
 /// that a tie is a tie, and a score survives being written as JSON and read back.
-pub(super) fn round_score(score: f64) -> f64 {
+pub(crate) fn round_score(score: f64) -> f64 {
     // Adding zero turns -0 into 0.
     (score * 1e12).round() / 1e12 + 0.0
 }

@@ -25,7 +25,7 @@ pub struct CopiedPassage {
 }
 
 /// Returns one entry per agent and query that share a passage, in that order.
-pub(super) fn find(seed: &Prompts, prompts: &Prompts, pool: &[Arc<str>]) -> Vec<CopiedPassage> {
+pub(crate) fn find(seed: &Prompts, prompts: &Prompts, pool: &[Arc<str>]) -> Vec<CopiedPassage> {
     let mut copied = Vec::new();
     for (agent, prompt) in prompts.iter().filter(|(agent, prompt)| *prompt != seed.get(*agent)) {
         let (text, own): (Vec<char>, Vec<char>) = (chars(prompt), chars(seed.get(agent)));

@@ -3,6 +3,7 @@
 //! measurement is decided in `ascent`.
 
 use super::beam::{Node, round_score};
+use super::events::Counters;
 use super::input::SearchInput;
 use crate::base::AgentId;
 use crate::chat::ChatError;
@@ -74,6 +75,16 @@ impl<'a> Evaluator<'a> {
             runner: Runner::new(graph.clone(), worker.clone(), options.rollout.clone(), templates.summary.clone()),
             judge: Judge::new(judge.clone(), options.judge.clone(), *seed, templates.judge.clone()),
             optimizer: Optimizer::new(optimizer.clone(), options.propose.clone(), *seed, templates.optimizer.clone()),
+        }
+    }
+
+    /// The counters so far.
+    pub(super) fn counters(&self) -> Counters {
+        Counters {
+            judge: self.judge.stats(),
+            avoided: self.runner.avoided(),
+            overflows: self.runner.overflows(),
+            cut_in_reasoning: self.runner.cut_in_reasoning(),
         }
     }
 

@@ -14,12 +14,12 @@ use crate::chat::{ChatError, ModelIdentity};
 use crate::judge::JudgeStats;
 use crate::prompt::{Rejection, Template};
 use crate::reward::Reward;
-use crate::rollout::{Avoided, Prompts};
+use crate::rollout::{Avoided, Prompts, System};
 use futures::future::BoxFuture;
 use serde::{Deserialize, Serialize};
 
 /// The version of the events' JSON form, stored in [`Started::version`].
-pub(super) const EVENTS_VERSION: u32 = 1;
+pub(crate) const EVENTS_VERSION: u32 = 1;
 
 /// The receiver of events. An event is durable when the future resolves; only then does the search
 /// go on.
@@ -41,6 +41,12 @@ pub enum Event {
     Proposed(Proposed),
     /// A step is complete.
     Step(Step),
+    /// A method other than MASPO tried a whole team.
+    Trial(Trial),
+    /// AgentDropout learned from some labelled items.
+    Learned(Learned),
+    /// The method ends with a system that is not the experiment's graph run once.
+    System(System),
     /// The seed prompts were compared with the optimized ones.
     FinalCheck(FinalCheck),
     /// The last event of a run that completed.
@@ -74,6 +80,12 @@ pub struct Started {
     pub optimized: Vec<AgentId>,
     /// The seed prompts.
     pub prompts: Prompts,
+    /// The name of the method; `None` for MASPO.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub method: Option<String>,
+    /// The number of labelled items that the method may learn from; 0 for a label-free method.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub labelled: usize,
     /// The number of queries in the pool.
     pub pool: usize,
     /// The number of queries in a mini-batch: |B|, or the size of the pool if that is smaller.
@@ -235,6 +247,102 @@ pub enum Outcome {
     },
 }
 
+/// A team that a method tried.
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+pub struct Trial {
+    /// The number of the trial, from 0 for the seed prompts.
+    pub number: usize,
+    /// The trial that its prompts come from, if it is one.
+    pub parent: Option<usize>,
+    /// The other trial, if two teams are merged.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub other: Option<usize>,
+    /// The agent whose prompt is new, if it is one.
+    #[cfg_attr(test, schemars(with = "Option<usize>"))]
+    pub agent: Option<AgentId>,
+    /// The prompts of all agents.
+    pub prompts: Prompts,
+    /// The items that it was tried on: positions in the pool or, with labels, in the labelled
+    /// items.
+    pub batch: Vec<usize>,
+    /// One value per item: 1, 0 or ½.
+    pub values: Vec<f64>,
+    /// The mean of the values.
+    pub score: f64,
+    /// Whether it is kept for later trials.
+    pub kept: bool,
+    /// The trial whose team is the best so far.
+    pub leader: usize,
+    /// Why there is no such team, if its prompt was rejected.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rejected: Option<Rejection>,
+    /// The counters so far.
+    #[serde(flatten)]
+    pub counters: Counters,
+}
+
+/// The counters of a run so far.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+pub struct Counters {
+    /// The judge's counters.
+    pub judge: JudgeStats,
+    /// The number of worker calls avoided.
+    pub avoided: Avoided,
+    /// The number of worker calls whose prompt was too long for the model.
+    pub overflows: u64,
+    /// The number of worker calls whose answer ended in its reasoning.
+    pub cut_in_reasoning: u64,
+}
+
+impl Counters {
+    /// Returns the sum of two.
+    #[must_use]
+    pub fn plus(mut self, other: Self) -> Self {
+        self.judge.add(&other.judge);
+        self.avoided.upstream_reused += other.avoided.upstream_reused;
+        self.avoided.unchanged_skipped += other.avoided.unchanged_skipped;
+        self.overflows += other.overflows;
+        self.cut_in_reasoning += other.cut_in_reasoning;
+        self
+    }
+}
+
+/// What AgentDropout learned from a batch of labelled items.
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+pub struct Learned {
+    /// What is learned: `nodes` or `edges`.
+    pub phase: String,
+    /// The number of the update, from 1.
+    pub update: usize,
+    /// The labelled items, by position.
+    pub batch: Vec<usize>,
+    /// The share of them that the sampled graphs answered right.
+    pub accuracy: f64,
+    /// The probability of every edge afterwards, in the order of the experiment's edges; 0 for one
+    /// that was dropped.
+    pub edges: Vec<f64>,
+    /// The names of the agents that are dropped so far.
+    pub dropped: Vec<String>,
+}
+
+/// Why a run ended before its method was done.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+#[serde(rename_all = "lowercase")]
+pub enum Stopped {
+    /// The next step did not fit into the budget of calls or tokens.
+    Budget,
+    /// The time was up, or the stop file appeared: the result depends on the machine.
+    Clock,
+}
+
+fn is_zero(number: &usize) -> bool {
+    *number == 0
+}
+
 /// The outcome of the final check.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
@@ -248,6 +356,9 @@ pub enum FinalVerdict {
     Seed,
     /// The search ended on the seed prompts, so there was nothing to compare.
     Unchanged,
+    /// The budget did not suffice for the comparison of a single query: the optimized prompts are
+    /// kept, and no gain was measured.
+    Unchecked,
 }
 
 /// The comparison of seed and optimized prompts on a fresh batch, by the system's answers.
@@ -274,6 +385,9 @@ pub struct Finished {
     pub prompts: Prompts,
     /// Whether the seed prompts won the final check and are therefore the prompts to use.
     pub kept_seed: bool,
+    /// Why the run ended before the method was done; `None` if it was done.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub stopped: Option<Stopped>,
     /// Passages of optimized prompts that repeat a query word for word.
     pub copied: Vec<CopiedPassage>,
     /// The judge's counters.

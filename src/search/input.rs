@@ -1,9 +1,10 @@
 //! The input of a search, and the errors that it can have.
 
+use super::events::Stopped;
 use super::options::SearchOptions;
 use super::schedule::optimizable;
 use crate::base::{Bounded, CancelToken, OutOfBounds, Seed};
-use crate::chat::{ChatError, ChatModel};
+use crate::chat::{Budget, ChatError, ChatModel};
 use crate::graph::Graph;
 use crate::judge::JudgeOptions;
 use crate::misalignment::MisalignmentOptions;
@@ -52,6 +53,12 @@ pub struct SearchInput {
     pub options: Options,
     /// The token that stops the search before its next step.
     pub cancel: CancelToken,
+    /// The budget that the models' calls are charged to.
+    pub budget: Budget,
+    /// Whether seed and optimized prompts are compared at the end.
+    pub closing_check: bool,
+    /// The name of the method that runs the search; `None` for MASPO itself.
+    pub method: Option<&'static str>,
 }
 
 /// Why a search ended without a result.
@@ -66,6 +73,13 @@ pub enum SearchError {
     /// An option is outside its bounds.
     #[error(transparent)]
     Option(OutOfBounds),
+    /// The method learns from labels, and there are none.
+    #[error("the method `{0}` learns from labels: add labelled cases as `data.train`")]
+    NeedsLabels(&'static str),
+    /// The next step does not fit into the budget, or the time is up. A method ends with what it
+    /// has then, so no caller sees this.
+    #[error("stopped by the limits of the run")]
+    Limit(Stopped),
     /// The search was cancelled.
     #[error("stopped on request")]
     Cancelled,
@@ -78,6 +92,7 @@ impl From<ChatError> for SearchError {
     fn from(error: ChatError) -> Self {
         match error {
             ChatError::Cancelled => Self::Cancelled,
+            ChatError::Budget => Self::Limit(Stopped::Budget),
             other => Self::Chat(other),
         }
     }
@@ -85,7 +100,7 @@ impl From<ChatError> for SearchError {
 
 impl SearchInput {
     /// Returns the requests of the options, or those for the models.
-    pub(super) fn templates(&self) -> Arc<Templates> {
+    pub(crate) fn templates(&self) -> Arc<Templates> {
         let of_models = || {
             let names = [&self.worker, &self.optimizer, &self.judge].map(|model| model.identity().name);
             Templates::of_models(names.each_ref().map(String::as_str), None).expect("every set can do without a task")
@@ -93,8 +108,20 @@ impl SearchInput {
         self.options.templates.clone().unwrap_or_else(|| Arc::new(of_models()))
     }
 
+    /// Checks, between two steps, whether the search has to end here.
+    ///
+    /// # Errors
+    /// It was cancelled, or its time is up.
+    pub(crate) fn proceed(&self) -> Result<(), SearchError> {
+        match () {
+            () if self.cancel.is_cancelled() => Err(SearchError::Cancelled),
+            () if self.budget.is_time_up() => Err(SearchError::Limit(Stopped::Clock)),
+            () => Ok(()),
+        }
+    }
+
     /// Returns the first fault of the input, if there is one.
-    pub(super) fn check(&self) -> Result<(), SearchError> {
+    pub(crate) fn check(&self) -> Result<(), SearchError> {
         if let Some(fault) = self.options.search.out_of_bounds().next() {
             return Err(SearchError::Option(fault));
         }

@@ -18,12 +18,17 @@ mod copied;
 mod evaluator;
 
 pub use ascent::optimize;
+pub(crate) use beam::round_score;
 pub use copied::CopiedPassage;
+pub(crate) use copied::find as find_copied;
+pub(crate) use events::EVENTS_VERSION;
 pub use events::{
-    CandidateRecord, Event, EventSink, FinalCheck, FinalVerdict, Finished, Models, Outcome, Proposed, Ranked,
-    Refreshed, Started, Step,
+    CandidateRecord, Counters, Event, EventSink, FinalCheck, FinalVerdict, Finished, Learned, Models, Outcome,
+    Proposed, Ranked, Refreshed, Started, Step, Stopped, Trial,
 };
 pub use input::{Options, SearchError, SearchInput};
 pub use options::{Schedule, SearchOptions};
 pub use plan::{Plan, RolePlan, plan};
+pub(crate) use plan::{judge_cost, team_cost};
 pub use result::{Lineage, MisalignmentRate, SearchResult};
+pub(crate) use schedule::{draw_batch, optimizable};

@@ -70,10 +70,15 @@ pub fn plan(graph: &Graph, options: &Options, pool: usize) -> Plan {
 }
 
 impl RolePlan {
-    fn add(&mut self, one: Self, times: u64) {
+    pub(crate) fn add(&mut self, one: Self, times: u64) {
         self.calls += one.calls * times;
         self.new_tokens += one.new_tokens * times;
     }
+}
+
+/// The cost of running the whole graph once on one query.
+pub(crate) fn team_cost(graph: &Graph, options: &Options) -> RolePlan {
+    run_cost(graph, options, graph.order())
 }
 
 /// The agent and all agents downstream of it.
@@ -113,7 +118,7 @@ fn comparisons(graph: &Graph, options: &Options, agent: AgentId) -> u64 {
 }
 
 /// The cost of one comparison: one call per order and rubric.
-fn judge_cost(options: &Options) -> RolePlan {
+pub(crate) fn judge_cost(options: &Options) -> RolePlan {
     let judge = &options.judge;
     let calls = (1 + u64::from(judge.both_orders)) * judge.rubrics.len().max(1) as u64;
     match judge.mode {

@@ -3,13 +3,16 @@
 
 use super::beam::round_score;
 use super::copied::CopiedPassage;
-use super::events::{CandidateRecord, Event, FinalCheck, Finished, Models, Outcome, Refreshed, Started, Step};
+use super::events::{
+    CandidateRecord, Counters, Event, FinalCheck, Finished, Learned, Models, Outcome, Refreshed, Started, Step,
+    Stopped, Trial,
+};
 use super::plan::Plan;
 use crate::base::{AgentId, Digest, Seed, digest_json};
 use crate::judge::JudgeStats;
 use crate::prompt::{Rejection, Template};
 use crate::reward::Reward;
-use crate::rollout::{Avoided, Prompts};
+use crate::rollout::{Avoided, Prompts, System};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
@@ -34,8 +37,20 @@ pub struct SearchResult {
     pub plan: Plan,
     /// The prompts that the search started from.
     pub seed_prompts: Prompts,
+    /// The name of the method; `None` for MASPO.
+    pub method: Option<String>,
+    /// The number of labelled items that the method could learn from.
+    pub labelled: usize,
     /// The prompts to use. In an unfinished run, the best so far.
     pub prompts: Prompts,
+    /// The system to use, if it is not the experiment's graph with these prompts, run once.
+    pub system: Option<System>,
+    /// Why the run ended before its method was done.
+    pub stopped: Option<Stopped>,
+    /// The whole teams that were tried, by methods that try such.
+    pub trials: Vec<Trial>,
+    /// What was learned about edges, by the method that does.
+    pub learned: Vec<Learned>,
     /// Whether the seed prompts won the final check and are therefore the prompts to use.
     pub kept_seed: bool,
     /// The comparison of seed and optimized prompts; `None` before it is done.
@@ -122,6 +137,9 @@ impl SearchResult {
                 Event::Started(_) | Event::Proposed(_) => {}
                 Event::Refreshed(refreshed) => result.add_refresh(refreshed),
                 Event::Step(step) => result.add_step(step),
+                Event::Trial(trial) => result.add_trial(trial),
+                Event::Learned(learned) => result.learned.push(learned.clone()),
+                Event::System(system) => result.system = Some(system.clone()),
                 Event::FinalCheck(check) => result.final_check = Some(check.clone()),
                 Event::Finished(finished) => result.finish(finished),
             }
@@ -139,7 +157,14 @@ impl SearchResult {
         let steps: Vec<_> =
             self.steps.iter().map(|s| (&s.batch, &s.parents, decided(&s.candidates), &s.beam, s.best)).collect();
         let check = self.final_check.as_ref().map(|check| (&check.batch, &check.values, check.verdict));
-        digest_json("maspo result", &(&self.seed_prompts, steps, refreshes, check, self.kept_seed, &self.prompts))
+        let digest =
+            digest_json("maspo result", &(&self.seed_prompts, steps, refreshes, check, self.kept_seed, &self.prompts));
+        if self.method.is_none() {
+            return digest;
+        }
+        let trials: Vec<_> =
+            self.trials.iter().map(|t| (t.number, &t.prompts, &t.batch, &t.values, t.leader)).collect();
+        digest_json("maspo method", &(digest, &self.method, trials, &self.learned, &self.system))
     }
 
     /// The number of calls that were avoided because nothing they depend on had changed: worker
@@ -176,6 +201,12 @@ impl SearchResult {
             plan: started.plan,
             seed_prompts: started.prompts.clone(),
             prompts: started.prompts.clone(),
+            method: started.method.clone(),
+            labelled: started.labelled,
+            system: None,
+            stopped: None,
+            trials: Vec::new(),
+            learned: Vec::new(),
             kept_seed: false,
             final_check: None,
             steps: Vec::new(),
@@ -213,6 +244,19 @@ impl SearchResult {
         (self.overflows, self.cut_in_reasoning) = (step.overflows, step.cut_in_reasoning);
     }
 
+    fn add_trial(&mut self, trial: &Trial) {
+        if let Some(reason) = trial.rejected {
+            *self.rejections.entry(reason).or_default() += 1;
+        }
+        let Counters { judge, avoided, overflows, cut_in_reasoning } = trial.counters;
+        (self.judge, self.avoided) = (judge, avoided);
+        (self.overflows, self.cut_in_reasoning) = (overflows, cut_in_reasoning);
+        self.trials.push(trial.clone());
+        if let Some(leader) = self.trials.iter().find(|other| other.number == trial.leader) {
+            self.prompts = leader.prompts.clone();
+        }
+    }
+
     fn add_candidate(&mut self, step: &Step, candidate: &CandidateRecord) {
         match &candidate.outcome {
             Outcome::Rejected { reason, .. } => *self.rejections.entry(*reason).or_default() += 1,
@@ -248,6 +292,7 @@ impl SearchResult {
         self.finished = true;
         self.prompts = finished.prompts.clone();
         self.kept_seed = finished.kept_seed;
+        self.stopped = finished.stopped;
         self.copied = finished.copied.clone();
         (self.judge, self.avoided) = (finished.judge, finished.avoided);
         (self.overflows, self.cut_in_reasoning) = (finished.overflows, finished.cut_in_reasoning);

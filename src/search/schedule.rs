@@ -17,7 +17,7 @@ pub(super) struct Visit {
 }
 
 /// The agents that may be optimized, in topological order.
-pub(super) fn optimizable(graph: &Graph) -> Vec<AgentId> {
+pub(crate) fn optimizable(graph: &Graph) -> Vec<AgentId> {
     graph.order().iter().copied().filter(|id| graph.agent(*id).optimize).collect()
 }
 
@@ -39,7 +39,7 @@ pub(super) fn visits(graph: &Graph, options: &SearchOptions) -> Vec<Visit> {
 
 /// Draws `size` different positions of a pool of `pool` queries, in ascending order. A pool that is
 /// not larger than `size` is used whole.
-pub(super) fn draw_batch(pool: usize, size: usize, seed: Seed) -> Vec<usize> {
+pub(crate) fn draw_batch(pool: usize, size: usize, seed: Seed) -> Vec<usize> {
     let mut batch = rand::seq::index::sample(&mut seed.rng(), pool, size.min(pool)).into_vec();
     batch.sort_unstable();
     batch

@@ -29,6 +29,44 @@ pub fn paired_bootstrap(diffs: &[f64], seed: Seed) -> (f64, f64) {
     (quantile_of_sorted(&means, 0.025), quantile_of_sorted(&means, 0.975))
 }
 
+/// The number of resamples of a cluster bootstrap, each of which draws every group anew.
+const CLUSTER_RESAMPLES: usize = 2_000;
+
+/// Returns the 95 % percentile interval of the mean over groups of the groups' means. A group is a
+/// table of differences, one row per run and one column per item: its runs and its items are both
+/// drawn anew, because neither two runs on an item nor two items of a run are independent. The
+/// interval is (0, 0) without values.
+///
+/// # Panics
+/// Panics if the rows of a group differ in length.
+pub fn cluster_bootstrap(groups: &[Vec<Vec<f64>>], seed: Seed) -> (f64, f64) {
+    let groups: Vec<&Vec<Vec<f64>>> =
+        groups.iter().filter(|runs| runs.first().is_some_and(|items| !items.is_empty())).collect();
+    if groups.is_empty() {
+        return (0.0, 0.0);
+    }
+    for runs in &groups {
+        assert!(runs.iter().all(|items| items.len() == runs[0].len()), "all runs of a group have the same items");
+    }
+    let mut rng = seed.derive(Stage::Bootstrap, &[1]).rng();
+    let mut means: Vec<f64> = (0..CLUSTER_RESAMPLES)
+        .map(|_| {
+            let mut of_groups = 0.0;
+            for runs in &groups {
+                let (rows, columns) = (runs.len(), runs[0].len());
+                let mut weights = vec![0.0; columns];
+                (0..columns).for_each(|_| weights[rng.random_range(0..columns as u64) as usize] += 1.0);
+                let drawn = (0..rows).map(|_| &runs[rng.random_range(0..rows as u64) as usize]);
+                let sum: f64 = drawn.map(|items| items.iter().zip(&weights).map(|(d, w)| d * w).sum::<f64>()).sum();
+                of_groups += sum / (rows * columns) as f64;
+            }
+            of_groups / groups.len() as f64
+        })
+        .collect();
+    means.sort_by(f64::total_cmp);
+    (quantile_of_sorted(&means, 0.025), quantile_of_sorted(&means, 0.975))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -58,6 +96,24 @@ mod tests {
     fn degenerate_samples_have_degenerate_intervals() {
         assert_eq!(paired_bootstrap(&[], Seed(1)), (0.0, 0.0));
         assert_eq!(paired_bootstrap(&[0.5; 7], Seed(1)), (0.5, 0.5));
+    }
+
+    #[test]
+    fn runs_and_items_are_both_drawn_anew() {
+        // One run: the interval is that of the paired bootstrap, up to the noise of the draws.
+        let diffs: Vec<f64> = (0..200).map(|i| if i < 40 { 1.0 } else { 0.0 }).collect();
+        let (low, high) = cluster_bootstrap(&[vec![diffs.clone()]], Seed(1));
+        let (plain_low, plain_high) = paired_bootstrap(&diffs, Seed(1));
+        assert!((low - plain_low).abs() < 0.015 && (high - plain_high).abs() < 0.015, "{low} {high}");
+        // Items that all agree, in runs that do not: only the runs give a spread.
+        let (low, high) = cluster_bootstrap(&[vec![vec![0.0; 50], vec![1.0; 50]]], Seed(1));
+        assert_eq!((low, high), (0.0, 1.0));
+        // Twice the same run on the same items is no more than once.
+        let twice = cluster_bootstrap(&[vec![diffs.clone(), diffs.clone()]], Seed(1));
+        assert!((twice.1 - twice.0) > 0.8 * (plain_high - plain_low), "{twice:?}");
+        assert_eq!(cluster_bootstrap(&[], Seed(1)), (0.0, 0.0));
+        // The mean over two groups.
+        assert_eq!(cluster_bootstrap(&[vec![vec![1.0; 3]], vec![vec![0.0; 9]]], Seed(1)), (0.5, 0.5));
     }
 
     proptest! {

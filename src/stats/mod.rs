@@ -2,12 +2,14 @@
 //! functions; randomness comes only from a given seed. Knows nothing of prompts, models or files.
 
 mod bootstrap;
+mod multiple;
 mod paired;
 mod proportion;
 mod rank;
 mod summary;
 
-pub use bootstrap::paired_bootstrap;
+pub use bootstrap::{cluster_bootstrap, paired_bootstrap};
+pub use multiple::holm;
 pub use paired::mcnemar_exact;
 pub use proportion::{mean_proportion, pass_at, wilson};
 pub use rank::kendall_tau_b;

@@ -5,7 +5,6 @@
 //! `cargo run --release --example study -- run --seeds 1..20`
 
 mod arms;
-mod memo;
 mod plot;
 mod results;
 mod run;
@@ -20,7 +19,7 @@ use futures::executor::block_on;
 use maspo::chat::{ChatModel, ModelRole};
 use maspo::config::Settings;
 use maspo::local::LocalModel;
-use memo::Memo;
+use maspo::study::Memo;
 use results::Results;
 use run::Study;
 use std::ops::RangeInclusive;

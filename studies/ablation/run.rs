@@ -3,7 +3,6 @@
 //! the test set. This file knows no tables.
 
 use crate::arms::{Arm, Source};
-use crate::memo::Memo;
 use crate::results::{Record, Results, Search, VERSION};
 use anyhow::{Context, anyhow};
 use futures::stream::{self, StreamExt};
@@ -14,6 +13,7 @@ use maspo::graph::Graph;
 use maspo::prompt::Template;
 use maspo::rollout::Prompts;
 use maspo::run::{Ignored, Optimizer, score};
+use maspo::study::Memo;
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::Arc;

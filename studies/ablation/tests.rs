@@ -2,13 +2,13 @@
 //! show what the model does.
 
 use crate::arms::{ARMS, Arm};
-use crate::memo::Memo;
 use crate::results::{Record, Results};
 use crate::run::Study;
 use crate::{plot, table};
 use expect_test::expect;
 use futures::executor::block_on;
 use maspo::chat::{Request, ScriptedModel};
+use maspo::study::Memo;
 use std::fs;
 use std::path::Path;
 use std::sync::Arc;

@@ -7,7 +7,7 @@ use futures::executor::block_on;
 use futures::future::BoxFuture;
 use maspo::base::{AgentId, CancelToken, Digest, Seed, Stage};
 use maspo::chat::{
-    ChatError, ChatModel, Completion, Ledger, Metered, ModelIdentity, ModelRole, Request, Scores, ScriptedModel,
+    Budget, ChatError, ChatModel, Completion, Ledger, Metered, ModelIdentity, ModelRole, Request, Scores, ScriptedModel,
 };
 use maspo::graph::{Agent, Edge, EdgeView, Graph, sequential};
 use maspo::prompt::Template;
@@ -145,6 +145,9 @@ impl World {
             seed: self.seed,
             options: self.options.clone(),
             cancel: self.cancel.clone(),
+            budget: Budget::default(),
+            closing_check: true,
+            method: None,
         };
         // Boxed as `Send`: a caller may run it on any thread.
         let result = block_on(optimize(input, sink).boxed());

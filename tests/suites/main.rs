@@ -9,4 +9,5 @@ mod configs;
 mod data_check;
 mod in_the_loop;
 mod private;
+mod study;
 mod workspace;

@@ -11,7 +11,7 @@ use futures::FutureExt;
 use futures::executor::block_on;
 use futures::future::BoxFuture;
 use maspo::base::{CancelToken, Seed};
-use maspo::chat::{ChatError, ModelRole, ScriptedModel};
+use maspo::chat::{Budget, ChatError, ModelRole, ScriptedModel};
 use maspo::graph::{Agent, EdgeView, Graph, sequential};
 use maspo::prompt::Template;
 use maspo::search::{Event, EventSink, Options, SearchInput, optimize};
@@ -92,6 +92,9 @@ fn record_with(seed: Seed) -> Option<Workload> {
         seed,
         options,
         cancel: cancel.clone(),
+        budget: Budget::default(),
+        closing_check: true,
+        method: None,
     };
     let mut switch = Switch { recorder: recorder.clone(), cancel, batches: Vec::new() };
     block_on(optimize(input, &mut switch)).expect_err("it is stopped after the second step");

@@ -7,10 +7,12 @@
 use super::super::agents::{MAX_NEW_TOKENS, Topology};
 use super::super::scorer::ScorerKind;
 use crate::base::Seed;
+use crate::chat::BudgetOptions;
 use crate::engine::Backend;
 use crate::engine::qwen3::{Dtype, KvDtype};
 use crate::graph::EdgeView;
 use crate::judge::JudgeOptions;
+use crate::method::{MethodKind, MethodOptions};
 use crate::misalignment::MisalignmentOptions;
 use crate::propose::ProposeOptions;
 use crate::reward::RewardOptions;
@@ -50,6 +52,13 @@ pub(super) struct Experiment {
     data: Data,
     /// How answers to labelled cases are scored.
     eval: Option<Eval>,
+    /// The method that optimizes the agents or replaces them.
+    #[schemars(extend("default" = "maspo"))]
+    method: Option<MethodKind>,
+    /// Options of the methods other than `maspo`.
+    methods: Option<MethodOptions>,
+    /// Hard limits on the calls and tokens of the run, before its evaluation.
+    budget: Option<BudgetOptions>,
     /// Options of the search loop.
     search: Option<SearchOptions>,
     /// The weights of the joint reward (Eq. 5). They need not add up to 1; they are normalized.

@@ -11,8 +11,10 @@ use super::experiment::Experiment;
 use super::fixture::{GOOD, folder, load_text};
 use crate::base::json_schema::{each, generate, text};
 use crate::base::{Bounded, Rule};
+use crate::chat::BudgetOptions;
 use crate::engine::EngineOptions;
 use crate::judge::JudgeOptions;
+use crate::method::MethodOptions;
 use crate::propose::ProposeOptions;
 use crate::reward::RewardOptions;
 use crate::rollout::RolloutOptions;
@@ -32,6 +34,8 @@ fn experiment() -> Value {
     bound::<ProposeOptions>(&mut schema);
     bound::<RolloutOptions>(&mut schema);
     bound::<EngineOptions>(&mut schema);
+    bound::<MethodOptions>(&mut schema);
+    bound::<BudgetOptions>(&mut schema);
     set_rule(&mut schema["properties"]["agent"]["items"]["properties"]["max_new_tokens"], NEW_TOKENS);
     for role in ["", "worker", "optimizer", "judge"] {
         let model = &mut schema["properties"]["model"];
