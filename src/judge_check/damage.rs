@@ -12,8 +12,8 @@ pub enum Damage {
     Cut,
     /// Its words are in random order.
     Scrambled,
-    /// It is the same agent's answer to another query. Where the agent does little of its task, that
-    /// may be no worse.
+    /// It is the same agent's answer to another query. Where the agent does little of its task,
+    /// that may be no worse.
     Swapped,
 }
 

@@ -91,8 +91,8 @@ impl LocalModel {
         self.thinking
     }
 
-    /// Returns the prompt of a conversation in whose answer the model goes on from `start`. A thought
-    /// that it would begin with is closed, empty.
+    /// Returns the prompt of a conversation in whose answer the model goes on from `start`. A
+    /// thought that it would begin with is closed, empty.
     fn begun(&self, messages: &[Message], start: &str) -> Result<ChatPrompt, TextError> {
         let mut prompt = self.engine.open_content(messages, self.thinking)?;
         prompt.ids.extend(self.engine.encode_answer(start)?);

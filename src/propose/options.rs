@@ -18,8 +18,8 @@ pub struct ProposeOptions {
     pub excerpt_bytes: usize,
     /// The longest candidate prompt, in bytes.
     pub max_prompt_bytes: usize,
-    /// What the optimizer model's reply begins with; the model goes on from there, without a thought.
-    /// A small model that never gets to its prompt writes one at once after `<prompt>`.
+    /// What the optimizer model's reply begins with; the model goes on from there, without a
+    /// thought. A small model that never gets to its prompt writes one at once after `<prompt>`.
     #[serde(skip_serializing_if = "String::is_empty")]
     pub reply_start: String,
 }
