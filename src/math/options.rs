@@ -7,7 +7,8 @@ pub const VERSION: u32 = 2;
 pub const CONVENTION: &str = "math: the answer is the last balanced \\boxed{} (or \\fbox{}), else the last \
 <answer>…</answer>, else what follows the last \"answer is\" or \"answer:\", else the last $…$, else an output of one \
 short line that is no sentence. Values are compared exactly: rationals as fractions, expressions with variables at \
-random points, irrational numbers by intervals with an error below 2^-256. Bare lists and {} are unordered, () and [] ordered; ends \
+random points, \
+irrational numbers by intervals with an error below 2^-256. Bare lists and {} are unordered, () and [] ordered; ends \
 of intervals count; a percent sign is dropped (50% = 50, not 0.5); units, degrees and a variable's name count only \
 where both answers have them; a numeral with a base equals only one of the same base; log without a base is the common \
 one. 0.333 is not 1/3 and 3.14 is not pi, unless rounding to the gold answer's printed digits is on.";
