@@ -1,7 +1,7 @@
 #!/bin/sh
 # Type-checks and lints the program with the features `cuda` and `candle-cuda` on a machine without
 # CUDA: a script that only creates the requested files takes the place of nvcc. Only the Rust code
-# is checked; check-cuda.sh and the tests check our kernels.
+# is checked; check-cuda.sh and the tests check our kernels. The feature `tls` is checked too.
 #
 #   scripts/check-features.sh
 set -eu
@@ -33,3 +33,4 @@ lint() {
 # `candle-cuda` includes `cuda`, so the tests are checked once.
 lint candle-cuda --all-targets
 lint cuda --lib --bins
+lint tls --lib --bins

@@ -52,6 +52,8 @@ pub mod cache;
 #[doc(hidden)]
 pub mod local;
 #[doc(hidden)]
+pub mod remote;
+#[doc(hidden)]
 pub mod task;
 
 #[doc(hidden)]
@@ -78,6 +80,8 @@ pub mod search;
 
 #[doc(hidden)]
 pub mod method;
+#[doc(hidden)]
+pub mod serve;
 
 #[doc(hidden)]
 pub mod journal;

@@ -27,7 +27,7 @@ fn socket(family: i32, kind: i32, protocol: i32) -> io::Result<()> {
 }
 
 /// Makes every attempt, by name. `port` is a listener of the parent on loopback.
-fn attempts(port: u16) -> Vec<(&'static str, io::Result<()>)> {
+pub(crate) fn attempts(port: u16) -> Vec<(&'static str, io::Result<()>)> {
     const FASTOPEN: libc::c_long = 0x2000_0000;
     let in_thread = std::thread::spawn(move || TcpStream::connect(("127.0.0.1", port)).map(drop));
     vec![

@@ -2,6 +2,12 @@
 
 use std::time::Instant;
 
+/// Returns the seconds since 1970, for formats that have a date; 0 if the clock says less.
+pub fn unix_seconds() -> u64 {
+    let since = std::time::SystemTime::now().duration_since(std::time::SystemTime::UNIX_EPOCH);
+    since.map_or(0, |since| since.as_secs())
+}
+
 /// A stopwatch that measures wall-clock time from its creation.
 #[derive(Clone, Copy, Debug)]
 pub struct Stopwatch(Instant);

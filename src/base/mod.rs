@@ -10,7 +10,7 @@ pub(crate) mod json_schema;
 mod stage;
 
 pub use cancel::CancelToken;
-pub use clock::{Stopwatch, processor_seconds};
+pub use clock::{Stopwatch, processor_seconds, unix_seconds};
 pub use hint::hint;
 pub use ids::AgentId;
 pub use maspo_engine::base::{

@@ -124,6 +124,9 @@ pub enum ChatError {
     /// The answer could not be made durable, so it must not be used.
     #[error("the journal could not be written: {0}")]
     Storage(String),
+    /// The model's server is away or refuses to answer. A resumed run goes on where it was.
+    #[error("{0}")]
+    Unavailable(String),
     /// The model failed; the run cannot go on.
     #[error("the model failed: {0}")]
     Model(String),

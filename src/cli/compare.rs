@@ -17,7 +17,7 @@ use std::path::Path;
 #[derive(clap::Args, Debug)]
 pub(super) struct Args {
     #[command(flatten)]
-    experiment: ExperimentArgs,
+    pub(super) experiment: ExperimentArgs,
     /// The first `prompts.json`, or `seed` for the experiment file's prompts.
     a: String,
     /// The second.

@@ -4,13 +4,17 @@ use super::choice::{dtype, kv_dtype};
 use super::engine_option::engine_option;
 use super::output::{print, print_line, print_message};
 use super::{CliError, Exit};
+use crate::chat::ChatModel;
 use crate::engine::kernels::{Compute, KernelSet};
 use crate::engine::qwen3::{Dtype, KvDtype};
 use crate::engine::{
     DeviceCheck, DeviceReport, EngineOptions, ModelSource, Room, check_devices, cuda_architectures, memory_free, survey,
 };
+use crate::local::LocalModel;
+use crate::remote::{self, ApiKey, BaseUrl, EndpointOptions, Probe};
 use crate::throughput::read_bandwidth;
 use serde_json::{Value, json};
+use std::path::PathBuf;
 
 /// Say what this machine has and what is missing: instruction sets, memory, GPUs, their drivers and
 /// bandwidth
@@ -33,6 +37,21 @@ pub(super) struct Args {
     /// What its keys and values are kept in: auto (floats) or int8.
     #[arg(long, default_value_t, value_parser = kv_dtype(), requires = "model")]
     kv_dtype: KvDtype,
+    /// Also say what a model's server can do, with a dozen short requests: its dialect, where the
+    /// judge's log-probabilities come from, whether its answers depend on company. May be repeated
+    /// for servers of one model. With --model of the same weights, the first token's
+    /// log-probabilities are compared.
+    #[arg(long, value_name = "URL")]
+    pub(super) endpoint: Vec<BaseUrl>,
+    /// The model's name there.
+    #[arg(long, value_name = "ID", requires = "endpoint")]
+    name: Option<String>,
+    /// The variable of the environment that holds the server's key.
+    #[arg(long, value_name = "NAME", requires = "endpoint", conflicts_with = "api_key_file")]
+    api_key_env: Option<String>,
+    /// The file that holds the server's key.
+    #[arg(long, value_name = "FILE", requires = "endpoint")]
+    api_key_file: Option<PathBuf>,
     /// Print one versioned JSON object on stdout.
     #[arg(long)]
     json: bool,
@@ -40,6 +59,7 @@ pub(super) struct Args {
 
 pub(super) fn run(args: Args) -> Result<Exit, CliError> {
     let room = args.model.as_deref().map(|model| room(model, &args)).transpose()?;
+    let endpoint = if args.endpoint.is_empty() { None } else { Some(endpoint(&args)?) };
     let compute = Compute::cpu(args.threads).map_err(|error| CliError::new(Exit::Environment, error))?;
     let bandwidth = read_bandwidth(compute.threads()).map_err(|error| CliError::new(Exit::Environment, error))?;
     let sets: Vec<&str> = KernelSet::available().iter().map(|set| set.name()).collect();
@@ -71,6 +91,10 @@ pub(super) fn run(args: Args) -> Result<Exit, CliError> {
         if let Some((name, room)) = &room {
             object["model"] = room_json(name, room);
         }
+        if let Some((probe, divergence)) = &endpoint {
+            object["endpoint"] = json!(probe);
+            object["endpoint"]["logprob_divergence"] = json!(divergence);
+        }
         print_line(object)?;
         return Ok(exit);
     }
@@ -86,12 +110,65 @@ pub(super) fn run(args: Args) -> Result<Exit, CliError> {
     if let Some((name, room)) = &room {
         text += &room_text(name, room);
     }
+    if let Some((probe, divergence)) = &endpoint {
+        text += &endpoint_text(probe, *divergence);
+    }
     if let Some(checks) = &checks {
         text += "check    two random layers beside the CPU's reference; errors are shares of the largest logit\n";
         checks.iter().for_each(|check| text += &format!("         {}\n", verdict(check)));
     }
     print(text)?;
     Ok(exit)
+}
+
+/// Returns what the servers can do, and by how much their log-probabilities differ from those of
+/// the model in this process, if there is one.
+fn endpoint(args: &Args) -> Result<(Probe, Option<f64>), CliError> {
+    let env = args.api_key_env.clone().map(ApiKey::Env);
+    let options = EndpointOptions {
+        urls: args.endpoint.clone(),
+        name: args.name.clone(),
+        api_key: env.or_else(|| args.api_key_file.clone().map(ApiKey::File)),
+        // A server that is away is an answer here.
+        retries: 0,
+        ..EndpointOptions::default()
+    };
+    let probe = remote::probe(&options)?;
+    let Some((model, letters)) = args.model.as_deref().zip(probe.letters.as_ref()) else { return Ok((probe, None)) };
+    let source = ModelSource::parse(model).map_err(CliError::bad_input)?;
+    let options = EngineOptions { threads: args.threads, ..EngineOptions::default() };
+    let local = LocalModel::open(&source, &options, args.dtype, false)?;
+    let own = futures::executor::block_on(local.score(remote::question(), remote::letters()));
+    let own = own.map_err(super::settings::chat_error)?.logprobs;
+    let divergence = own.iter().zip(letters).map(|(own, other)| (own - other).abs()).fold(0.0, f64::max);
+    Ok((probe, Some(divergence)))
+}
+
+fn endpoint_text(probe: &Probe, divergence: Option<f64>) -> String {
+    let version = if probe.version.is_empty() { "of unknown version" } else { &probe.version };
+    let context = probe.context.map_or("context unknown".to_string(), |tokens| format!("context {tokens} tokens"));
+    let judge = match probe.judge {
+        "chosen" => "log-probabilities of the tokens that it is asked for",
+        "likeliest" => {
+            "log-probabilities of the likeliest tokens; a letter that is not among them counts as impossible"
+        }
+        _ => "no log-probabilities: a judge's letter is read from its text",
+    };
+    let same = |same: bool| if same { "the same answer" } else { "other answers" };
+    let mut text = format!(
+        "endpoint {} ({} {version}): {}, {context}\n         judge: {judge}\n         one request: {} alone, {} in a \
+        crowd\n",
+        probe.url,
+        probe.api,
+        probe.model,
+        same(probe.same_alone),
+        same(probe.same_in_a_crowd)
+    );
+    if let Some(divergence) = divergence {
+        text += &format!("         log-probabilities differ from this process's by {divergence:.4} nat at most\n");
+    }
+    probe.notes.iter().for_each(|note| text += &format!("         {note}\n"));
+    text
 }
 
 /// Returns the model's name and what it takes.

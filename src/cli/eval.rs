@@ -17,7 +17,7 @@ use serde_json::{Value, json};
 #[derive(clap::Args, Debug)]
 pub(super) struct Args {
     #[command(flatten)]
-    experiment: ExperimentArgs,
+    pub(super) experiment: ExperimentArgs,
     /// Prompts to score (a `prompts.json`); default is the experiment file's seed prompts.
     #[arg(long)]
     prompts: Option<std::path::PathBuf>,

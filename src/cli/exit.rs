@@ -1,8 +1,10 @@
 //! Exit codes and the one error type that carries one.
 
 use super::output::print_message;
+use crate::chat::ChatError;
 use crate::engine::OpenError;
 use crate::engine::kernels::ComputeError;
+use crate::remote::RemoteError;
 use crate::run::RunError;
 use crate::search::SearchError;
 use std::fmt::Display;
@@ -40,7 +42,8 @@ impl From<RunError> for CliError {
     fn from(error: RunError) -> Self {
         let exit = match &error {
             RunError::Open(error) => open_exit(error),
-            RunError::NotRecorded(_) | RunError::NotRemoved { .. } => Exit::Environment,
+            RunError::NotRecorded(_) | RunError::NotRemoved { .. } | RunError::Remote(_) => Exit::Environment,
+            RunError::Search(SearchError::Chat(ChatError::Unavailable(_))) => Exit::Environment,
             RunError::Journal(error) if error.is_environment() => Exit::Environment,
             RunError::Search(SearchError::Cancelled) => Exit::Interrupted,
             RunError::Search(SearchError::Chat(_)) => Exit::RunFailed,
@@ -66,6 +69,12 @@ fn open_exit(error: &OpenError) -> Exit {
 impl From<OpenError> for CliError {
     fn from(error: OpenError) -> Self {
         Self::new(open_exit(&error), error)
+    }
+}
+
+impl From<RemoteError> for CliError {
+    fn from(error: RemoteError) -> Self {
+        Self::new(Exit::Environment, error)
     }
 }
 

@@ -21,7 +21,7 @@ use std::path::{Path, PathBuf};
 #[derive(clap::Args, Debug)]
 pub(super) struct Args {
     #[command(flatten)]
-    experiment: ExperimentArgs,
+    pub(super) experiment: ExperimentArgs,
     /// Pairs whose better answer is known, one JSON object a line: `question`, `better`, `worse`,
     /// and optionally `agent` (default: the last one) and `context`.
     #[arg(long)]

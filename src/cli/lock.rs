@@ -43,6 +43,7 @@ pub fn read_back() -> EgressLock {
         threads,
         locked_threads,
         inherited_sockets: system::network_sockets(),
+        endpoints: crate::remote::reachable(),
         reason,
     }
 }

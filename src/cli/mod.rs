@@ -27,6 +27,7 @@ mod output;
 mod plan;
 mod progress;
 mod score;
+mod serve;
 mod settings;
 mod show;
 mod study;
@@ -60,6 +61,7 @@ enum Command {
     Score(score::Args),
     Grade(grade::Args),
     Bench(bench::Args),
+    Serve(serve::Args),
     Doctor(doctor::Args),
 }
 
@@ -71,10 +73,18 @@ pub fn command() -> clap::Command {
 
 /// Runs the program on the process's arguments.
 pub fn main() -> ExitCode {
+    if let Some(code) = crate::remote::broker_main(std::env::args().skip(1)) {
+        return code;
+    }
+    // clap itself exits with 2 on a wrong flag and 0 on --help. It starts no thread.
+    let command = Args::parse().command;
+    let opened = match before_lock(&command) {
+        Ok(opened) => opened,
+        Err(error) => return error.report(),
+    };
     // Before any thread: the lock holds for every thread that starts after it.
     lock::apply();
-    // clap itself exits with 2 on a wrong flag and 0 on --help.
-    let outcome = match Args::parse().command {
+    let outcome = match command {
         Command::Init(args) => init::run(args),
         Command::Optimize(args) => optimize::run(args),
         Command::Eval(args) => eval::run(args),
@@ -89,10 +99,37 @@ pub fn main() -> ExitCode {
         Command::Score(args) => score::run(args),
         Command::Grade(args) => grade::run(args),
         Command::Bench(args) => bench::run(args),
+        Command::Serve(args) => serve::run(args, opened.listener.expect("it was bound above")),
         Command::Doctor(args) => doctor::run(args),
     };
     match outcome {
         Ok(exit) => exit.code(),
         Err(error) => error.report(),
     }
+}
+
+/// What a command opens before the lock, which then forbids to open anything like it.
+#[derive(Default)]
+struct Opened {
+    listener: Option<crate::serve::Bound>,
+}
+
+/// Opens what the command line names. It must not start a thread.
+fn before_lock(command: &Command) -> Result<Opened, CliError> {
+    match command {
+        Command::Serve(args) => Ok(Opened { listener: Some(serve::bind(args)?) }),
+        Command::Optimize(args) => reach(&args.experiment.endpoints()),
+        Command::Eval(args) => reach(&args.experiment.endpoints()),
+        Command::Compare(args) => reach(&args.experiment.endpoints()),
+        Command::Judge(args) => reach(&args.experiment.endpoints()),
+        Command::Study(args) => reach(&args.endpoints()),
+        Command::Doctor(args) => reach(&args.endpoint),
+        _ => Ok(Opened::default()),
+    }
+}
+
+/// Starts the process that connects to these URLs for the locked one, if there are any.
+fn reach(urls: &[crate::remote::BaseUrl]) -> Result<Opened, CliError> {
+    crate::remote::start_broker(urls)?;
+    Ok(Opened::default())
 }

@@ -14,7 +14,7 @@ use std::path::{Path, PathBuf};
 #[derive(clap::Args, Debug)]
 pub(super) struct Args {
     #[command(flatten)]
-    experiment: ExperimentArgs,
+    pub(super) experiment: ExperimentArgs,
     /// Where the run's files go; default `runs/<config name>-<seed>`.
     #[arg(long)]
     out: Option<PathBuf>,

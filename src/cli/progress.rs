@@ -9,6 +9,7 @@ use crate::base::{CancelToken, Stopwatch};
 use crate::chat::{Ledger, ModelRole};
 use crate::engine::LoadProgress;
 use crate::graph::Graph;
+use crate::remote::Notify;
 use crate::run::Observer;
 use crate::search::{Event, Outcome, Plan, Refreshed, Step};
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
@@ -50,6 +51,10 @@ impl Observer for Progress {
 
     fn noticed(&mut self, note: &str) {
         print_message(format_args!("warning: {note}"));
+    }
+
+    fn announcer(&self) -> Notify {
+        Arc::new(|message: &str| print_message(message))
     }
 
     fn started(&mut self, graph: &Arc<Graph>, plan: &Plan, ledger: &Ledger) {

@@ -9,6 +9,7 @@ use crate::chat::{ChatError, LedgerLine};
 use crate::config::{self, ModelCheck, Settings};
 use crate::engine::Date;
 use crate::eval::{Accuracy, Difference};
+use crate::remote::BaseUrl;
 use crate::rollout::Prompts;
 use crate::task::{Case, CodeJudge, Scorer};
 use std::path::{Path, PathBuf};
@@ -42,6 +43,12 @@ pub(super) struct ExperimentArgs {
 }
 
 impl ExperimentArgs {
+    /// Returns the URLs of servers that the experiment names. Faults of the file are left to
+    /// [`load`](Self::load).
+    pub(super) fn endpoints(&self) -> Vec<BaseUrl> {
+        config::endpoints(&self.config, &self.set)
+    }
+
     /// Loads the experiment and prints its warnings on stderr, or fails with all of its faults.
     pub(super) fn load(&self, check: ModelCheck) -> Result<Settings, CliError> {
         self.load_with(Vec::new(), check)
@@ -109,7 +116,7 @@ pub(super) fn check_scorer(scorer: &Scorer) -> Result<(), CliError> {
 pub(super) fn chat_error(error: ChatError) -> CliError {
     let exit = match error {
         ChatError::Cancelled => Exit::Interrupted,
-        ChatError::Storage(_) => Exit::Environment,
+        ChatError::Storage(_) | ChatError::Unavailable(_) => Exit::Environment,
         ChatError::Overflow { .. } | ChatError::Budget | ChatError::Model(_) => Exit::RunFailed,
     };
     CliError::new(exit, error)

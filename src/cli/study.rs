@@ -6,8 +6,11 @@ use super::output::{print, print_json, print_message};
 use super::progress::Progress;
 use super::{CliError, Exit, lock};
 use crate::base::Stopwatch;
-use crate::study::{Step, Study, StudyError, StudyFile, StudyReport, read_all, write_report};
+use crate::config;
+use crate::remote::BaseUrl;
+use crate::study::{Step, Study, StudyError, StudyFile, StudyReport, cells, read_all, write_report};
 use serde_json::json;
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
 /// Run a study, or write the report of one: experiments, methods, option values and seeds.
@@ -37,6 +40,28 @@ pub(super) struct Args {
     /// Print the report as one versioned JSON object on stdout.
     #[arg(long)]
     json: bool,
+}
+
+impl Args {
+    /// Returns the URLs of servers that the study's experiments name. Faults of the files are left
+    /// to [`run`].
+    pub(super) fn endpoints(&self) -> Vec<BaseUrl> {
+        let Ok(file) = StudyFile::read(&self.study) else { return Vec::new() };
+        if self.report {
+            return Vec::new();
+        }
+        let base = self.study.parent().unwrap_or(Path::new(""));
+        let (mut seen, mut urls) = (BTreeSet::new(), BTreeSet::new());
+        for cell in cells(&file) {
+            let is_seed = |flag: &&String| flag.starts_with("seed=");
+            let sets: Vec<String> = cell.sets.iter().filter(|flag| !is_seed(flag)).chain(&self.set).cloned().collect();
+            let config = base.join(&cell.config);
+            if seen.insert((config.clone(), sets.clone())) {
+                urls.extend(config::endpoints(&config, &sets));
+            }
+        }
+        urls.into_iter().collect()
+    }
 }
 
 pub(super) fn run(args: Args) -> Result<Exit, CliError> {

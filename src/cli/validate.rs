@@ -38,7 +38,7 @@ fn facts(settings: &Settings) -> serde_json::Value {
     let edges: Vec<_> = edges(settings).map(|(from, to, view)| json!({"from": from, "to": to, "view": view})).collect();
     let models: serde_json::Map<_, _> = ModelRole::ALL
         .into_iter()
-        .map(|role| (role.as_str().to_string(), settings.model(role).source.to_string().into()))
+        .map(|role| (role.as_str().to_string(), settings.model(role).to_string().into()))
         .collect();
     json!({
         "schema": 1,
@@ -76,7 +76,7 @@ fn summary(settings: &Settings) -> String {
     let mut line = |what: &str, facts: String| text.push_str(&format!("{what:<9} {facts}\n"));
     line("name", format!("{} (seed {}, settings {})", settings.name, settings.seed.0, settings.digest().short()));
     for role in ModelRole::ALL {
-        line(role.as_str(), settings.model(role).source.to_string());
+        line(role.as_str(), settings.model(role).to_string());
     }
     let agent = |agent: &crate::graph::Agent| match agent.optimize {
         true => agent.name.clone(),

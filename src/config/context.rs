@@ -14,7 +14,7 @@ const KEY: &str = "max_new_tokens";
 /// does not set it, that is said of its default, as one of the returned warnings.
 pub(super) fn check(root: &Section<'_>, models: &[ModelSpec; 3], graph: &Graph, options: &Options) -> Vec<String> {
     // A model that cannot be read is reported when it is opened.
-    let context = |role: ModelRole| models[role as usize].source.context().unwrap_or(usize::MAX);
+    let context = |role: ModelRole| models[role as usize].context().unwrap_or(usize::MAX);
     let worker = context(ModelRole::Worker);
     let mut warnings = Vec::new();
     let default = |name: String, tokens: usize, role: ModelRole, context: usize| {

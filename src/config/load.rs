@@ -11,6 +11,7 @@ use crate::base::Seed;
 use crate::chat::ModelRole;
 use crate::graph::Graph;
 use crate::judge::JudgeMode;
+use crate::remote::BaseUrl;
 use crate::search::Options;
 use std::path::Path;
 
@@ -64,6 +65,19 @@ pub fn load(
         Some(settings) if errors.is_empty() => Ok(settings),
         _ => Err(errors),
     }
+}
+
+/// Returns the URLs of all servers that the experiment file at `path` and the files that it extends
+/// name, changed by `sets`. It reads these files alone, so that it can be called before the egress
+/// lock; whatever is wrong with them is reported by [`load`].
+pub fn endpoints(path: &Path, sets: &[String]) -> Vec<BaseUrl> {
+    let Ok((sources, mut tree)) = Sources::read(path) else { return Vec::new() };
+    if !set(&mut tree, sets).is_empty() {
+        return Vec::new();
+    }
+    let Value::Table(table) = &tree.value else { return Vec::new() };
+    let faults = Faults::new(&sources, sets);
+    models::endpoints(&Section::root(table, &faults))
 }
 
 /// Returns the experiment file at `path` as one file that extends no other: merged with the files

@@ -26,8 +26,8 @@ mod tree;
 mod tests;
 
 pub use error::{ConfigError, Excerpt, Place};
-pub use load::{ModelCheck, load, merged};
+pub use load::{ModelCheck, endpoints, load, merged};
 pub use method::MethodSettings;
-pub use models::{ModelSpec, check_model};
+pub use models::{ModelPlace, ModelSpec, check_model};
 pub use prompts::{PromptsError, read_prompts, write_prompts};
 pub use settings::{Excluded, Settings, TemplateNames};

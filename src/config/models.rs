@@ -1,10 +1,12 @@
 //! Reads which model plays which role: one model for all roles, and another where a role says so.
 
 use super::section::Section;
-use crate::base::Rule;
+use super::tree::Value;
+use crate::base::{Bounded, Rule};
 use crate::chat::{Decoding, ModelRole};
 use crate::engine::ModelSource;
 use crate::engine::qwen3::Dtype;
+use crate::remote::{Api, ApiKey, BaseUrl, EndpointOptions};
 use std::path::Path;
 
 /// The values of `temperature`.
@@ -16,17 +18,63 @@ pub(super) const TOP_K: Rule = Rule::Whole(0, u32::MAX as u64);
 /// The values of `max_thinking_tokens`.
 pub(super) const THINKING_TOKENS: Rule = Rule::at_least(0);
 
+/// The keys that say something of a server, beside `endpoint`.
+const OF_SERVERS: [&str; 8] = ["name", "api", "api_key", "tokenizer", "max_in_flight", "timeout_s", "retries", "extra"];
+
 /// The model of one role.
 #[derive(Clone, PartialEq, Debug)]
 pub struct ModelSpec {
     /// Where the model is.
-    pub source: ModelSource,
+    pub place: ModelPlace,
     /// The number format of its weights.
     pub dtype: Dtype,
     /// Whether the chat template turns thinking on.
     pub thinking: bool,
     /// How the model decodes in this role.
     pub decoding: Decoding,
+}
+
+/// Where a model runs.
+#[derive(Clone, PartialEq, Debug)]
+pub enum ModelPlace {
+    /// In this process.
+    Local(ModelSource),
+    /// Behind a server.
+    Remote(EndpointOptions),
+}
+
+impl ModelSpec {
+    /// Returns the model's name for people.
+    pub fn name(&self) -> String {
+        match &self.place {
+            ModelPlace::Local(source) => source.name(),
+            ModelPlace::Remote(endpoint) => endpoint.name.clone().unwrap_or_else(|| endpoint.urls[0].to_string()),
+        }
+    }
+
+    /// Returns the model's context in tokens as far as its files tell.
+    pub fn context(&self) -> Option<usize> {
+        match &self.place {
+            ModelPlace::Local(source) => source.context(),
+            ModelPlace::Remote(_) => None,
+        }
+    }
+}
+
+/// Says where the model is, as the experiment file does.
+impl std::fmt::Display for ModelSpec {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match &self.place {
+            ModelPlace::Local(source) => source.fmt(f),
+            ModelPlace::Remote(endpoint) => {
+                let urls: Vec<String> = endpoint.urls.iter().map(ToString::to_string).collect();
+                match &endpoint.name {
+                    Some(name) => write!(f, "{name} at {}", urls.join(", ")),
+                    None => f.write_str(&urls.join(", ")),
+                }
+            }
+        }
+    }
 }
 
 /// Reads `[model]`: the specifications in the order of [`ModelRole::ALL`].
@@ -39,24 +87,37 @@ pub(super) fn read(root: &Section<'_>, check_files: bool) -> Option<[ModelSpec; 
     };
     let dtype: Dtype = section.get("dtype").unwrap_or_default();
     let thinking = section.get("thinking").unwrap_or(false);
-    let common = path(&section, check_files);
+    let defaults = EndpointOptions::default();
+    let endpoint = endpoint(&section, &defaults);
+    let common = place(&section, &endpoint, check_files);
     let shared = decoding(&section);
     let role = |role: ModelRole| -> Option<ModelSpec> {
         let Some(own) = section.section(role.as_str()) else {
             let decoding = of_role(role, shared, Decoding::default());
-            return common.clone().map(|source| ModelSpec { source, dtype, thinking, decoding });
+            return common.clone().map(|place| ModelSpec { place, dtype, thinking, decoding });
         };
-        let source = path(&own, check_files).or(common.clone());
+        let own_endpoint = self::endpoint(&own, &endpoint);
+        let place = place(&own, &own_endpoint, check_files).or_else(|| inherited(&own, &own_endpoint, common.clone()));
         let dtype = own.get("dtype").unwrap_or(dtype);
         let thinking = own.get("thinking").unwrap_or(thinking);
         let decoding = of_role(role, shared, decoding(&own));
         own.finish();
-        Some(ModelSpec { source: source?, dtype, thinking, decoding })
+        Some(ModelSpec { place: place?, dtype, thinking, decoding })
     };
     let before = section.faults.count();
     let specs = ModelRole::ALL.map(role);
+    if section.faults.count() == before
+        && specs.iter().flatten().all(|spec| matches!(spec.place, ModelPlace::Local(_)))
+        && let Some(key) = OF_SERVERS.into_iter().find(|key| section.has(key))
+    {
+        section.fault(key, "is about a server, and no model has an `endpoint`");
+    }
     section.finish();
-    if specs.iter().any(Option::is_none) && section.entry("path").is_none() && section.faults.count() == before {
+    if specs.iter().any(Option::is_none)
+        && section.entry("path").is_none()
+        && !section.has("endpoint")
+        && section.faults.count() == before
+    {
         section.missing("path", "the folder of a Qwen3 model, or `embedded:triage`");
     }
     let [worker, optimizer, judge] = specs;
@@ -84,15 +145,107 @@ fn of_role(role: ModelRole, shared: Decoding, own: Decoding) -> Decoding {
     }
 }
 
-fn path(section: &Section<'_>, check_files: bool) -> Option<ModelSource> {
-    let text: String = section.get("path")?;
-    let source = match ModelSource::parse(&text) {
-        Ok(source) => source.map_path(|_| section.resolve("path", &text)),
-        Err(error) => {
-            section.fault("path", &format!("is {text:?}: {error}"));
-            return None;
+/// Returns where the section itself says that the model is.
+fn place(section: &Section<'_>, endpoint: &EndpointOptions, check_files: bool) -> Option<ModelPlace> {
+    if !section.has("endpoint") {
+        return path(section, check_files).map(ModelPlace::Local);
+    }
+    if section.entry("path").is_some() {
+        section.fault("endpoint", "stands beside `path`; a model is either in this process or behind a server");
+        return None;
+    }
+    // Faults in it are reported already.
+    (!endpoint.urls.is_empty()).then(|| ModelPlace::Remote(endpoint.clone()))
+}
+
+/// Returns the place that a role without one of its own has: that of all roles, with what the role
+/// says of the server.
+fn inherited(own: &Section<'_>, endpoint: &EndpointOptions, common: Option<ModelPlace>) -> Option<ModelPlace> {
+    match common {
+        Some(ModelPlace::Remote(_)) if !own.has("path") && !own.has("endpoint") => {
+            Some(ModelPlace::Remote(endpoint.clone()))
         }
+        other => other.filter(|_| !own.has("endpoint")),
+    }
+}
+
+/// Reads what a section says of a server; what it does not say is as in `base`.
+fn endpoint(section: &Section<'_>, base: &EndpointOptions) -> EndpointOptions {
+    let urls = urls(section).unwrap_or_else(|| base.urls.clone());
+    let count = |key: &'static str, default: usize| {
+        section.number(key, EndpointOptions::rule(key).expect("it has bounds")).unwrap_or(default)
     };
+    EndpointOptions {
+        urls,
+        name: section.get("name").or_else(|| base.name.clone()),
+        api: section.get::<Api>("api").unwrap_or(base.api),
+        api_key: api_key(section).or_else(|| base.api_key.clone()),
+        tokenizer: source(section, "tokenizer").or_else(|| base.tokenizer.clone()),
+        max_in_flight: count("max_in_flight", base.max_in_flight),
+        timeout_s: count("timeout_s", base.timeout_s),
+        retries: count("retries", base.retries),
+        extra: section.get("extra").unwrap_or_else(|| base.extra.clone()),
+    }
+}
+
+/// Returns the URLs that `[model]` and its roles name, each once.
+pub(super) fn endpoints(root: &Section<'_>) -> Vec<BaseUrl> {
+    let Some(section) = root.section("model") else { return Vec::new() };
+    let roles = ModelRole::ALL.iter().filter_map(|role| section.section(role.as_str()));
+    let mut found: Vec<BaseUrl> = roles.filter_map(|role| urls(&role)).flatten().collect();
+    found.extend(urls(&section).unwrap_or_default());
+    found.sort();
+    found.dedup();
+    found
+}
+
+/// Reads where the server's key is.
+fn api_key(section: &Section<'_>) -> Option<ApiKey> {
+    let key = section.section("api_key")?;
+    let (env, file) = (key.get("env"), key.get::<String>("file"));
+    let file = file.map(|file| key.resolve("file", &file));
+    key.finish();
+    match (env, file) {
+        (Some(name), None) => Some(ApiKey::Env(name)),
+        (None, Some(file)) => Some(ApiKey::File(file)),
+        _ => {
+            section.fault("api_key", "must name either a variable (`env`) or a file (`file`)");
+            None
+        }
+    }
+}
+
+/// Reads `endpoint`: one URL or several.
+fn urls(section: &Section<'_>) -> Option<Vec<BaseUrl>> {
+    let entry = section.entry("endpoint")?;
+    let texts: Vec<String> = match &entry.node.value {
+        Value::List(_) => section.get("endpoint")?,
+        _ => vec![section.get("endpoint")?],
+    };
+    if texts.is_empty() {
+        section.fault("endpoint", "is an empty list");
+    }
+    let read = |text: &String| {
+        let url = text.parse::<BaseUrl>();
+        url.map_err(|error| section.fault("endpoint", &format!("is {text:?}: it {error}"))).ok()
+    };
+    texts.iter().map(read).collect()
+}
+
+/// Reads a key that names a model's folder or file.
+fn source(section: &Section<'_>, key: &'static str) -> Option<ModelSource> {
+    let text: String = section.get(key)?;
+    match ModelSource::parse(&text) {
+        Ok(source) => Some(source.map_path(|_| section.resolve(key, &text))),
+        Err(error) => {
+            section.fault(key, &format!("is {text:?}: {error}"));
+            None
+        }
+    }
+}
+
+fn path(section: &Section<'_>, check_files: bool) -> Option<ModelSource> {
+    let source = source(section, "path")?;
     match if check_files { check_model(&source) } else { Ok(()) } {
         Ok(()) => Some(source),
         Err(problem) => {

@@ -43,8 +43,8 @@ pub(super) fn read(root: &Section<'_>, models: Option<&[ModelSpec; 3]>) -> Optio
             }
         },
         _ => {
-            let names = models
-                .map_or([const { String::new() }; 3], |models| models.each_ref().map(|model| model.source.name()));
+            let names =
+                models.map_or([const { String::new() }; 3], |models| models.each_ref().map(|model| model.name()));
             let names = names.each_ref().map(String::as_str);
             if let Some(section) = &section {
                 for name in &names[1..] {

@@ -38,7 +38,10 @@ pub use device::{
 };
 pub use executor::{Backend, DeviceChoice, DeviceError, OutOfMemory, UnknownBackend, UnknownDevice};
 pub use files::{FilesError, ModelSource, SourceError};
-pub use sample::Sampling;
+pub use sample::{Sampling, Shaping};
 pub use text::Date;
-pub use text_engine::{TextEngine, TokenizerRequirement};
-pub use token_engine::{EngineError, EngineOptions, FinishReason, TokenRequest};
+pub use text_engine::{ModelText, TextEngine, TokenizerRequirement};
+pub use token_engine::{
+    EngineError, EngineOptions, Extras, FinishReason, LogprobRequest, NewToken, TokenLogprobs, TokenOutput,
+    TokenRequest, Watch,
+};

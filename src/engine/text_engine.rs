@@ -9,7 +9,7 @@ use crate::kernels::Compute;
 use crate::qwen3::{Config, Dtype, ResolvedDtype};
 use crate::text::{ChatPrompt, ChatTemplate, ChatText, Date, Message, PromptThought, Reply, TextError};
 use crate::token_engine::{
-    Counters, EngineError, EngineOptions, ScoreOutput, ThoughtLimit, TokenEngine, TokenOutput, TokenRequest,
+    Counters, EngineError, EngineOptions, Extras, ScoreOutput, ThoughtLimit, TokenEngine, TokenOutput, TokenRequest,
 };
 use futures::future::BoxFuture;
 use std::sync::Arc;
@@ -108,6 +108,11 @@ impl TextEngine {
     /// Returns the number of tokens whose keys and values there is room for, over all sequences.
     pub fn pool_tokens(&self) -> usize {
         self.engine.pool_tokens()
+    }
+
+    /// Returns the number of tokens whose keys and values running sequences hold now.
+    pub fn used_tokens(&self) -> usize {
+        self.engine.used_tokens()
     }
 
     /// Returns the number format of the weight matrices. `auto` means: as in the file.
@@ -237,13 +242,26 @@ impl TextEngine {
         max_thinking_tokens: Option<usize>,
         request: TokenRequest,
     ) -> Result<TokenOutput, EngineError> {
-        let limit = self.text.as_ref().zip(max_thinking_tokens).and_then(|(text, max_tokens)| {
-            let (text, thought) = (Arc::clone(text), prompt.thought);
-            let closing = text.closing().ok()?;
-            let is_open = Arc::new(move |ids: &[u32]| text.split(thought, ids).cut_in_reasoning);
-            Some(ThoughtLimit { max_tokens, closing, is_open })
-        });
-        self.engine.generate_limited(TokenRequest { prompt: prompt.ids, ..request }, limit).await
+        let extras = Extras { limit: self.thought_limit(prompt.thought, max_thinking_tokens), ..Extras::default() };
+        self.engine.generate_with(TokenRequest { prompt: prompt.ids, ..request }, extras).await
+    }
+
+    /// Returns what closes a thought of more than `max_tokens` tokens after such a prompt; `None`
+    /// without a limit or without a tokenizer.
+    pub fn thought_limit(&self, thought: PromptThought, max_tokens: Option<usize>) -> Option<ThoughtLimit> {
+        let (text, max_tokens) = self.text.as_ref().zip(max_tokens)?;
+        let (closing, text) = (text.closing().ok()?, Arc::clone(text));
+        let is_open = Arc::new(move |ids: &[u32]| text.split(thought, ids).cut_in_reasoning);
+        Some(ThoughtLimit { max_tokens, closing, is_open })
+    }
+
+    /// Generates the continuation of token ids, with further options.
+    pub fn generate_with(
+        &self,
+        request: TokenRequest,
+        extras: Extras,
+    ) -> BoxFuture<'_, Result<TokenOutput, EngineError>> {
+        self.engine.generate_with(request, extras)
     }
 
     /// Returns the log-probabilities of answers after a prompt.
@@ -257,6 +275,39 @@ impl TextEngine {
 
     fn text(&self) -> Result<&ChatText, TextError> {
         self.text.as_deref().ok_or(TextError::NoTokenizer)
+    }
+}
+
+/// The text side of a model alone, for prompts that another process computes.
+pub struct ModelText {
+    text: ChatText,
+    digest: Digest,
+}
+
+impl ModelText {
+    /// Opens tokenizer and chat template; weights are neither needed nor read.
+    ///
+    /// # Errors
+    /// The first fault found in the model's files. Both parts must be there.
+    pub fn open(source: &ModelSource, date: Option<Date>) -> Result<Self, OpenError> {
+        let files = open_files(source)?;
+        let text = open_text(&*files, &files.config()?, date)?.ok_or_else(|| files.no_tokenizer())?;
+        let template = text.template().ok_or(TextError::NoTemplate)?;
+        let mut hasher = Hasher::new("maspo text of a model");
+        files.digest(&mut hasher)?;
+        hasher.field(template.source().as_bytes());
+        hash_rest(&mut hasher, Some(&text), &files.ends(Some(text.tokenizer()))?, false);
+        Ok(Self { digest: hasher.finish(), text })
+    }
+
+    /// Returns the tokenizer with the chat template.
+    pub fn chat(&self) -> &ChatText {
+        &self.text
+    }
+
+    /// Returns the digest of everything that can change a prompt.
+    pub fn digest(&self) -> Digest {
+        self.digest
     }
 }
 

@@ -16,6 +16,10 @@ pub struct EgressLock {
     /// The number of network sockets that the process inherited at its start; the lock does not
     /// close them.
     pub inherited_sockets: usize,
+    /// The addresses that connections could be made to, through the broker, for models behind
+    /// servers.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub endpoints: Vec<String>,
     /// The reason if there is no lock.
     pub reason: Option<String>,
 }
@@ -23,7 +27,7 @@ pub struct EgressLock {
 impl EgressLock {
     /// Returns the line of the report.
     pub fn line(&self) -> String {
-        let Self { applied, threads, locked_threads, inherited_sockets, reason } = self;
+        let Self { applied, threads, locked_threads, inherited_sockets, endpoints, reason } = self;
         let mut line = match (applied, reason) {
             (true, _) => {
                 format!("network   locked: the kernel refuses it to all {threads} threads (seccomp, no new privileges)")
@@ -33,6 +37,9 @@ impl EgressLock {
         };
         if *inherited_sockets > 0 {
             line += &format!("; {inherited_sockets} network sockets were open at the start and still are");
+        }
+        if !endpoints.is_empty() {
+            line += &format!("; only a broker process could connect, to {}", endpoints.join(", "));
         }
         line
     }

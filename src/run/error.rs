@@ -3,6 +3,7 @@
 use crate::chat::ChatError;
 use crate::engine::OpenError;
 use crate::journal::JournalError;
+use crate::remote::RemoteError;
 use crate::search::SearchError;
 use std::path::PathBuf;
 
@@ -12,6 +13,9 @@ pub enum RunError {
     /// A model could not be opened.
     #[error(transparent)]
     Open(#[from] OpenError),
+    /// A model's server could not be used.
+    #[error(transparent)]
+    Remote(#[from] RemoteError),
     /// The search failed or was cancelled.
     #[error(transparent)]
     Search(SearchError),

@@ -1,17 +1,43 @@
-//! Opens the models of an experiment's roles. A model in several roles is opened once, and all
-//! models share one thread pool.
+//! Opens the models of an experiment's roles, in this process or behind servers. A model in several
+//! roles is opened once, and all models of this process share one thread pool.
 
-use super::Observer;
+use super::{Observer, RunError};
 use crate::chat::{ChatModel, ModelRole};
-use crate::config::{ModelSpec, Settings};
+use crate::config::{ModelPlace, ModelSpec, Settings};
 use crate::engine::qwen3::Dtype;
-use crate::engine::{Backend, Date, DtypeRequest, EngineOptions, LoadOptions, OpenError, TokenizerRequirement};
+use crate::engine::{
+    Backend, Date, DtypeRequest, EngineOptions, LoadOptions, ModelSource, ModelText, OpenError, TokenizerRequirement,
+};
 use crate::local::LocalModel;
+use crate::remote::{EndpointOptions, RemoteModel};
 use std::sync::Arc;
 
 /// The opened models.
 pub struct Models {
-    opened: Vec<(ModelSpec, Arc<LocalModel>)>,
+    opened: Vec<(ModelSpec, OpenModel)>,
+}
+
+/// An opened model.
+#[derive(Clone)]
+enum OpenModel {
+    Local(Arc<LocalModel>),
+    Remote(Arc<RemoteModel>),
+}
+
+impl OpenModel {
+    fn with_thinking(&self, thinking: bool) -> Self {
+        match self {
+            Self::Local(model) => Self::Local(Arc::new(model.with_thinking(thinking))),
+            Self::Remote(model) => Self::Remote(Arc::new(model.with_thinking(thinking))),
+        }
+    }
+
+    fn local(&self) -> Option<&LocalModel> {
+        match self {
+            Self::Local(model) => Some(model),
+            Self::Remote(_) => None,
+        }
+    }
 }
 
 /// The models of one experiment in their roles, and how they are computed.
@@ -47,7 +73,7 @@ pub fn open_models(
     roles: &[ModelRole],
     surroundings: Surroundings,
     observer: &mut dyn Observer,
-) -> Result<Models, OpenError> {
+) -> Result<Models, RunError> {
     use_threads(settings.engine.threads);
     let engine = &settings.engine;
     let engine = EngineOptions { backend: surroundings.backend.unwrap_or(engine.backend), ..engine.clone() };
@@ -60,25 +86,45 @@ pub fn open_models(
         }
         let model = match models.opened.iter().find(|(opened, _)| same_weights(opened, spec)) {
             Some((_, model)) => model.with_thinking(spec.thinking),
-            None => {
-                let engine = EngineOptions { models_to_open: to_open, ..engine.clone() };
-                to_open -= 1;
-                open(&engine, spec, (role, surroundings), models.compute(), observer)?
-            }
+            None => match &spec.place {
+                ModelPlace::Remote(endpoint) => {
+                    OpenModel::Remote(Arc::new(open_remote(endpoint, spec, surroundings.date, observer)?))
+                }
+                ModelPlace::Local(source) => {
+                    let engine = EngineOptions { models_to_open: to_open, ..engine.clone() };
+                    to_open -= 1;
+                    let model = open(&engine, (source, spec), (role, surroundings), models.compute(), observer)?;
+                    OpenModel::Local(Arc::new(model))
+                }
+            },
         };
-        models.opened.push((spec.clone(), Arc::new(model)));
+        models.opened.push((spec.clone(), model));
     }
     Ok(models)
 }
 
+fn open_remote(
+    endpoint: &EndpointOptions,
+    spec: &ModelSpec,
+    date: Date,
+    observer: &mut dyn Observer,
+) -> Result<RemoteModel, RunError> {
+    let text = endpoint.tokenizer.as_ref().map(|source| ModelText::open(source, Some(date))).transpose()?;
+    let model = RemoteModel::open(endpoint, spec.thinking, observer.announcer())?;
+    Ok(match text {
+        Some(text) => model.with_text(Arc::new(text)),
+        None => model,
+    })
+}
+
 fn open(
     engine: &EngineOptions,
-    spec: &ModelSpec,
+    (source, spec): (&ModelSource, &ModelSpec),
     (role, Surroundings { dtypes, date, .. }): (ModelRole, Surroundings),
     compute: Option<crate::engine::kernels::Compute>,
     observer: &mut dyn Observer,
 ) -> Result<LocalModel, OpenError> {
-    let ModelSpec { source, dtype, thinking, decoding: _ } = spec;
+    let ModelSpec { place: _, dtype, thinking, decoding: _ } = spec;
     let name = source.name();
     let dtype = dtypes.map_or(DtypeRequest::Requested(*dtype), |dtypes| DtypeRequest::Resolved(dtypes[role as usize]));
     let how = LoadOptions { dtype, compute, date: Some(date), watch: &mut |news| observer.opening(&name, news) };
@@ -102,7 +148,10 @@ impl Models {
     /// # Panics
     /// Panics if no model was opened for it, which is a programmer's error.
     pub fn role(&self, settings: &Settings, role: ModelRole) -> Arc<dyn ChatModel> {
-        self.model(settings, role).clone()
+        match self.model(settings, role) {
+            OpenModel::Local(model) => Arc::<LocalModel>::clone(model),
+            OpenModel::Remote(model) => Arc::<RemoteModel>::clone(model),
+        }
     }
 
     /// The models in their roles, for one run.
@@ -110,25 +159,30 @@ impl Models {
         Opened {
             roles: ModelRole::ALL.map(|role| self.role(settings, role)),
             dtypes: self.dtypes(settings),
-            backend: self.backend(settings),
+            backend: self.backend(),
             notes: self.notes(settings),
         }
     }
 
-    /// The formats in which the weights of every role are kept.
+    /// The formats in which the weights of every role are kept; `auto` for a model behind a server.
     pub fn dtypes(&self, settings: &Settings) -> [Dtype; 3] {
-        ModelRole::ALL.map(|role| self.model(settings, role).engine().dtype())
+        ModelRole::ALL
+            .map(|role| self.model(settings, role).local().map_or(Dtype::Auto, |model| model.engine().dtype()))
     }
 
-    /// What computes the models. It is the same for all of them.
-    pub fn backend(&self, settings: &Settings) -> Backend {
-        self.model(settings, ModelRole::Worker).engine().backend()
+    /// What computes the models of this process. It is the same for all of them.
+    pub fn backend(&self) -> Backend {
+        let local = self.opened.iter().find_map(|(_, model)| model.local());
+        local.map_or(Backend::Native, |model| model.engine().backend())
     }
 
     /// What a reader of the results should know of how the models were computed.
     pub fn notes(&self, settings: &Settings) -> Vec<String> {
-        let mut notes: Vec<String> =
-            self.opened.iter().filter_map(|(_, model)| model.engine().note().map(str::to_string)).collect();
+        let note = |opened: &OpenModel| match opened {
+            OpenModel::Local(model) => model.engine().note().map(str::to_string),
+            OpenModel::Remote(model) => Some(model.note()),
+        };
+        let mut notes: Vec<String> = self.opened.iter().filter_map(|(_, model)| note(model)).collect();
         notes.dedup();
         notes.extend(self.crowding(settings));
         notes
@@ -139,7 +193,7 @@ impl Models {
     fn crowding(&self, settings: &Settings) -> Option<String> {
         let tokens = settings.graph.agents().iter().map(|agent| agent.max_new_tokens).max()?;
         let batch = settings.options.search.batch.min(settings.pool.len());
-        let pool = self.model(settings, ModelRole::Worker).engine().pool_tokens();
+        let pool = self.model(settings, ModelRole::Worker).local()?.engine().pool_tokens();
         let at_once = pool / tokens.max(1);
         (at_once < batch).then(|| {
             format!(
@@ -150,25 +204,25 @@ impl Models {
         })
     }
 
-    fn model(&self, settings: &Settings, role: ModelRole) -> &Arc<LocalModel> {
+    fn model(&self, settings: &Settings, role: ModelRole) -> &OpenModel {
         self.find(settings.model(role)).expect("the model of the role was opened")
     }
 
-    fn find(&self, spec: &ModelSpec) -> Option<&Arc<LocalModel>> {
+    fn find(&self, spec: &ModelSpec) -> Option<&OpenModel> {
         let same = |opened: &ModelSpec| opened.thinking == spec.thinking && same_weights(opened, spec);
         self.opened.iter().find(|(opened, _)| same(opened)).map(|(_, model)| model)
     }
 
     /// The thread pool of the first opened model, which the others share.
     fn compute(&self) -> Option<crate::engine::kernels::Compute> {
-        self.opened.iter().find_map(|(_, model)| model.engine().compute().cloned())
+        self.opened.iter().find_map(|(_, model)| model.local()?.engine().compute().cloned())
     }
 }
 
-/// Returns how many different weights the specifications name.
+/// Returns how many different weights of this process the specifications name.
 fn distinct<'a>(specs: impl Iterator<Item = &'a ModelSpec>) -> usize {
     let mut seen: Vec<&ModelSpec> = Vec::new();
-    for spec in specs {
+    for spec in specs.filter(|spec| matches!(spec.place, ModelPlace::Local(_))) {
         if !seen.iter().any(|other| same_weights(other, spec)) {
             seen.push(spec);
         }
@@ -176,22 +230,26 @@ fn distinct<'a>(specs: impl Iterator<Item = &'a ModelSpec>) -> usize {
     seen.len()
 }
 
-/// Whether two specifications name the same weights, even if their paths are written differently.
+/// Whether two specifications name the same weights, even if their paths are written differently,
+/// or the same server.
 fn same_weights(one: &ModelSpec, other: &ModelSpec) -> bool {
-    one.dtype == other.dtype && one.source.canonical() == other.source.canonical()
+    match (&one.place, &other.place) {
+        (ModelPlace::Local(a), ModelPlace::Local(b)) => one.dtype == other.dtype && a.canonical() == b.canonical(),
+        (ModelPlace::Remote(a), ModelPlace::Remote(b)) => a == b,
+        _ => false,
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::chat::Decoding;
-    use crate::engine::ModelSource;
 
     #[test]
     fn models_that_differ_in_thinking_alone_are_opened_once() {
         let spec = |source: &str, dtype, thinking| {
             let source = ModelSource::parse(source).unwrap();
-            ModelSpec { source, dtype, thinking, decoding: Decoding::default() }
+            ModelSpec { place: ModelPlace::Local(source), dtype, thinking, decoding: Decoding::default() }
         };
         let small = spec("embedded:triage", Dtype::Auto, false);
         let thinking = ModelSpec { thinking: true, ..small.clone() };

@@ -4,6 +4,7 @@ use crate::base::CancelToken;
 use crate::chat::Ledger;
 use crate::engine::LoadProgress;
 use crate::graph::Graph;
+use crate::remote::Notify;
 use crate::search::{Event, Plan};
 use std::sync::Arc;
 
@@ -24,6 +25,11 @@ pub trait Observer: Send {
 
     /// A reader of the results should know this of how they will be computed.
     fn noticed(&mut self, _note: &str) {}
+
+    /// Returns what says something at once, from any thread: that a server is waited for.
+    fn announcer(&self) -> Notify {
+        Arc::new(|_| ())
+    }
 
     /// The search begins.
     fn started(&mut self, _graph: &Arc<Graph>, _plan: &Plan, _ledger: &Ledger) {}

@@ -12,12 +12,12 @@ mod table;
 #[cfg(test)]
 mod tests;
 
-use anyhow::{Context, ensure};
+use anyhow::{Context, bail, ensure};
 use arms::{ARMS, Arm};
 use clap::{Parser, Subcommand};
 use futures::executor::block_on;
 use maspo::chat::{ChatModel, ModelRole};
-use maspo::config::Settings;
+use maspo::config::{ModelPlace, Settings};
 use maspo::local::LocalModel;
 use maspo::study::Memo;
 use results::Results;
@@ -88,7 +88,8 @@ fn main() -> anyhow::Result<()> {
 fn open(settings: &Settings) -> anyhow::Result<Arc<dyn ChatModel>> {
     let spec = settings.model(ModelRole::Worker);
     ensure!(ModelRole::ALL.iter().all(|role| settings.model(*role) == spec), "the study has one model in all roles");
-    Ok(Arc::new(LocalModel::open(&spec.source, &settings.engine, spec.dtype, spec.thinking)?))
+    let ModelPlace::Local(source) = &spec.place else { bail!("the study's model runs in this process") };
+    Ok(Arc::new(LocalModel::open(source, &settings.engine, spec.dtype, spec.thinking)?))
 }
 
 /// Writes the Markdown file with its table, and the plot of the same name.

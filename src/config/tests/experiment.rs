@@ -15,6 +15,7 @@ use crate::judge::JudgeOptions;
 use crate::method::{MethodKind, MethodOptions};
 use crate::misalignment::MisalignmentOptions;
 use crate::propose::ProposeOptions;
+use crate::remote::Api;
 use crate::reward::RewardOptions;
 use crate::rollout::RolloutOptions;
 use crate::search::SearchOptions;
@@ -112,12 +113,51 @@ struct Model {
     /// `max_new_tokens` bounds the thought and the answer together. By default there is no other
     /// bound.
     max_thinking_tokens: Option<u64>,
+    /// The URL of a server that has the model, such as `http://127.0.0.1:8000`, in place of `path`;
+    /// a list of URLs shares the load.
+    endpoint: Option<Endpoint>,
+    /// The model's name on the server; needed where it has several.
+    name: Option<String>,
+    /// The server's dialect; `auto` finds it out.
+    api: Option<Api>,
+    /// Where the server's key is: `{ env = "NAME" }` or `{ file = "PATH" }`.
+    api_key: Option<ApiKey>,
+    /// The folder or .gguf file with the model's tokenizer and chat template. Prompts are then
+    /// rendered in this process and sent as token ids, where the server takes them.
+    tokenizer: Option<String>,
+    /// The most requests that are open at the server at once. By default 32.
+    max_in_flight: Option<u64>,
+    /// How many seconds a request may take. By default 600.
+    timeout_s: Option<u64>,
+    /// How often a request is sent again while the server is away; the pauses double from half a
+    /// second to half a minute. By default 8.
+    retries: Option<u64>,
+    /// Fields added to the body of every request as they are.
+    extra: Option<serde_json::Map<String, serde_json::Value>>,
     /// Another model for the worker, which runs the agents.
     worker: Option<Role>,
     /// Another model for the optimizer, which writes candidates.
     optimizer: Option<Role>,
     /// Another model for the judge, which compares answers.
     judge: Option<Role>,
+}
+
+/// Where the key of a server is: one of the two.
+#[derive(JsonSchema)]
+#[schemars(deny_unknown_fields)]
+struct ApiKey {
+    /// The variable of the environment that holds it.
+    env: Option<String>,
+    /// The file that holds it.
+    file: Option<String>,
+}
+
+/// One URL, or several.
+#[derive(JsonSchema)]
+#[serde(untagged)]
+enum Endpoint {
+    One(String),
+    Several(Vec<String>),
 }
 
 #[derive(JsonSchema)]
@@ -142,6 +182,28 @@ struct Role {
     /// The most tokens of a thought, which is then closed so that the answer follows; 0 skips it.
     /// By default `model.max_thinking_tokens`.
     max_thinking_tokens: Option<u64>,
+    /// The URL of a server that has the model, such as `http://127.0.0.1:8000`, in place of `path`;
+    /// a list of URLs shares the load. By default
+    /// `model.endpoint`.
+    endpoint: Option<Endpoint>,
+    /// The model's name on the server; needed where it has several.
+    name: Option<String>,
+    /// The server's dialect; `auto` finds it out.
+    api: Option<Api>,
+    /// Where the server's key is: `{ env = "NAME" }` or `{ file = "PATH" }`.
+    api_key: Option<ApiKey>,
+    /// The folder or .gguf file with the model's tokenizer and chat template. Prompts are then
+    /// rendered in this process and sent as token ids, where the server takes them.
+    tokenizer: Option<String>,
+    /// The most requests that are open at the server at once.
+    max_in_flight: Option<u64>,
+    /// How many seconds a request may take.
+    timeout_s: Option<u64>,
+    /// How often a request is sent again while the server is away; the pauses double from half a
+    /// second to half a minute.
+    retries: Option<u64>,
+    /// Fields added to the body of every request as they are.
+    extra: Option<serde_json::Map<String, serde_json::Value>>,
 }
 
 #[derive(JsonSchema)]

@@ -1,6 +1,6 @@
 //! Faults of what the file describes: graph, models, data.
 
-use super::super::{ModelCheck, load};
+use super::super::{ModelCheck, ModelPlace, load};
 use super::fixture::{GOOD, check, folder, load_text, shown};
 use crate::chat::ModelRole;
 use crate::engine::ModelSource;
@@ -168,8 +168,11 @@ fn models_are_looked_for() {
     .assert_eq(&shown(&folder, load_text(&folder, &text, &[])));
     let path = folder.path().join("x.toml");
     let settings = load(&path, &[], false, ModelCheck::None).unwrap();
-    assert_eq!(settings.model(ModelRole::Judge).source, ModelSource::Folder(folder.path().join("qwen")));
-    assert_eq!(settings.model(ModelRole::Worker).source, ModelSource::Embedded("triage"));
+    assert_eq!(
+        settings.model(ModelRole::Judge).place,
+        ModelPlace::Local(ModelSource::Folder(folder.path().join("qwen")))
+    );
+    assert_eq!(settings.model(ModelRole::Worker).place, ModelPlace::Local(ModelSource::Embedded("triage")));
 }
 
 #[test]

@@ -16,6 +16,7 @@ use crate::engine::EngineOptions;
 use crate::judge::JudgeOptions;
 use crate::method::MethodOptions;
 use crate::propose::ProposeOptions;
+use crate::remote::EndpointOptions;
 use crate::reward::RewardOptions;
 use crate::rollout::RolloutOptions;
 use crate::search::SearchOptions;
@@ -44,6 +45,9 @@ fn experiment() -> Value {
             [("temperature", TEMPERATURE), ("top_p", TOP_P), ("top_k", TOP_K), ("max_thinking_tokens", THINKING_TOKENS)]
         {
             set_rule(&mut model["properties"][key], rule);
+        }
+        for bound in EndpointOptions::BOUNDS {
+            set_rule(&mut model["properties"][bound.key], bound.rule);
         }
     }
     for (key, rule) in [("samples", SAMPLES), ("temperature", TEMPERATURE), ("top_p", TOP_P), ("top_k", TOP_K)] {

@@ -1,6 +1,6 @@
 //! Tests of what a valid file comes to: settings, flags, digest, prompts.
 
-use super::super::{read_prompts, write_prompts};
+use super::super::{ModelPlace, read_prompts, write_prompts};
 use super::fixture::{GOOD, check, folder, load_text};
 use crate::base::AgentId;
 use crate::chat::{Decoding, ModelRole};
@@ -23,7 +23,7 @@ fn a_sound_experiment_is_read_in_full() {
     assert_eq!(test.iter().map(|case| case.query.id.as_str()).collect::<Vec<_>>(), ["3", "4"]);
     assert_eq!(settings.split("train"), None);
     assert_eq!((settings.options.search.batch, settings.options.search.rounds), (2, 3));
-    assert_eq!(settings.model(ModelRole::Judge).source, ModelSource::Embedded("triage"));
+    assert_eq!(settings.model(ModelRole::Judge).place, ModelPlace::Local(ModelSource::Embedded("triage")));
     // The defaults of these two do not fit into the embedded model's context.
     let warnings = settings.warnings.join("\n");
     expect![[r#"

@@ -4,7 +4,9 @@
 mod choose;
 mod sampling;
 mod score;
+mod shaping;
 
 pub(crate) use choose::{choose, choose_among};
 pub use sampling::Sampling;
-pub(crate) use score::Normalizer;
+pub(crate) use score::{Normalizer, likeliest};
+pub use shaping::Shaping;

@@ -27,6 +27,21 @@ impl Normalizer {
     }
 }
 
+/// Returns the tokens with the `top` largest logits, the largest first and equal ones by id.
+pub(crate) fn likeliest(logits: &[f32], top: usize) -> Vec<u32> {
+    if top == 0 {
+        return Vec::new();
+    }
+    let mut ids: Vec<u32> = (0..logits.len() as u32).collect();
+    let likelier = |a: &u32, b: &u32| logits[*b as usize].total_cmp(&logits[*a as usize]).then(a.cmp(b));
+    if top < ids.len() {
+        ids.select_nth_unstable_by(top - 1, likelier);
+        ids.truncate(top);
+    }
+    ids.sort_unstable_by(likelier);
+    ids
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -39,5 +54,13 @@ mod tests {
         assert!((one.exp() + other.exp() - 1.0).abs() < 1e-12);
         let sum = 1.0 + (-f64::from(logits[1] - logits[0])).exp();
         assert!((Normalizer::known(logits[1], sum).log_probability(logits[0]) - one).abs() < 1e-7);
+    }
+
+    #[test]
+    fn equally_likely_tokens_come_by_id() {
+        assert_eq!(likeliest(&[1.0, 2.0, 0.5, 2.0], 3), [1, 3, 0]);
+        assert_eq!(likeliest(&[1.0, 2.0, 0.5, 2.0], 1), [1]);
+        assert_eq!(likeliest(&[1.0, 2.0], 9), [1, 0]);
+        assert_eq!(likeliest(&[1.0, 2.0], 0), [] as [u32; 0]);
     }
 }

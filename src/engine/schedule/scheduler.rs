@@ -212,6 +212,16 @@ impl Scheduler {
         self.waiting.len()
     }
 
+    /// Returns the number of running sequences.
+    pub(crate) fn running(&self) -> usize {
+        self.running.len()
+    }
+
+    /// Returns the number of blocks that running sequences hold.
+    pub(crate) fn used_blocks(&self) -> usize {
+        self.blocks.capacity() - self.blocks.available()
+    }
+
     /// Returns whether there is no sequence, running or waiting.
     pub(crate) fn is_idle(&self) -> bool {
         self.waiting.is_empty() && self.running.is_empty()

@@ -3,7 +3,7 @@
 use super::FinishReason;
 use super::jobs::Job;
 use super::worker::Worker;
-use super::{Counters, EngineError, EngineOptions, ScoreOutput, ThoughtLimit, TokenOutput, TokenRequest};
+use super::{Counters, EngineError, EngineOptions, Extras, ScoreOutput, TokenOutput, TokenRequest};
 use crate::blocks::PoolSize;
 #[cfg(test)]
 use crate::executor::CpuExecutor;
@@ -116,6 +116,12 @@ impl TokenEngine {
         self.blocks.total * self.block_tokens
     }
 
+    /// Returns the number of tokens whose keys and values running sequences hold now, counted in
+    /// whole blocks.
+    pub fn used_tokens(&self) -> usize {
+        self.counters().used_blocks as usize * self.block_tokens
+    }
+
     /// Stops the thread and returns its executor. Returns `None` if that was done before, or if the
     /// thread panicked: the panic was printed on stderr, and callers got [`EngineError::Stopped`].
     fn stop(&mut self) -> Option<Box<dyn Executor>> {
@@ -127,18 +133,17 @@ impl TokenEngine {
     /// Generates the continuation of a prompt. The result depends on the request alone. Dropping
     /// the future cancels the request.
     pub fn generate(&self, request: TokenRequest) -> BoxFuture<'_, Result<TokenOutput, EngineError>> {
-        self.generate_limited(request, None)
+        self.generate_with(request, Extras::default())
     }
 
-    /// Does what [`generate`](Self::generate) does, and closes a thought that becomes longer than
-    /// the limit.
-    pub fn generate_limited(
+    /// Does what [`generate`](Self::generate) does, with further options.
+    pub fn generate_with(
         &self,
         request: TokenRequest,
-        limit: Option<ThoughtLimit>,
+        extras: Extras,
     ) -> BoxFuture<'_, Result<TokenOutput, EngineError>> {
         async move {
-            if let Some(limit) = &limit {
+            if let Some(limit) = &extras.limit {
                 self.check_tokens(&limit.closing)?;
             }
             self.check(&request.prompt, request.max_new_tokens)?;
@@ -148,7 +153,7 @@ impl TokenEngine {
                 return Ok(TokenOutput { token_ids: Vec::new(), finish_reason, prompt_tokens, reused_tokens: 0 });
             }
             let (reply, answer) = oneshot::channel();
-            self.queue(Job::Generate(request, limit, reply)).await?;
+            self.queue(Job::Generate(request, extras, reply)).await?;
             answer.await.map_err(|_| self.shared.stopped())
         }
         .boxed()

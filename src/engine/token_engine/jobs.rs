@@ -2,16 +2,16 @@
 
 use super::FinishReason;
 use super::draft::Drafter;
-use super::{ScoreOutput, ThoughtLimit, TokenOutput, TokenRequest};
+use super::{Extras, LogprobRequest, NewToken, ScoreOutput, TokenLogprobs, TokenOutput, TokenRequest};
 use crate::executor::{DeviceError, Executor};
-use crate::sample::{Normalizer, choose, choose_among};
+use crate::sample::{Normalizer, choose, choose_among, likeliest};
 use crate::schedule::MOST_TOP;
 use futures::channel::oneshot;
 
 /// A checked request on its way to the engine's thread.
 pub(super) enum Job {
-    /// Generate at least one token after a prompt, with a limit on its thought.
-    Generate(TokenRequest, Option<ThoughtLimit>, oneshot::Sender<TokenOutput>),
+    /// Generate at least one token after a prompt.
+    Generate(TokenRequest, Extras, oneshot::Sender<TokenOutput>),
     /// Score answers of at least one token each.
     Score {
         /// The prompt before every answer.
@@ -26,7 +26,7 @@ pub(super) enum Job {
 /// A complete answer that has not been sent yet.
 pub(super) enum Answer {
     /// A generation, why it ended, and how many tokens of its prompt were reused.
-    Generated(Generation, FinishReason, usize),
+    Generated(Box<Generation>, FinishReason, usize),
     /// A score whose sequences are all finished.
     Scored(Scoring),
 }
@@ -44,8 +44,8 @@ impl Answer {
 /// A generation in progress.
 pub(super) struct Generation {
     request: TokenRequest,
-    limit: Option<ThoughtLimit>,
-    /// Whether the limit was reached inside a thought, so that the next tokens close it.
+    extras: Extras,
+    /// Whether the thought's limit was reached inside a thought, so that the next tokens close it.
     closes: bool,
     reply: oneshot::Sender<TokenOutput>,
     generated: Vec<u32>,
@@ -54,14 +54,14 @@ pub(super) struct Generation {
 }
 
 impl Generation {
-    pub(super) fn new(request: TokenRequest, limit: Option<ThoughtLimit>, reply: oneshot::Sender<TokenOutput>) -> Self {
-        Self { request, limit, closes: false, reply, generated: Vec::new(), drafter: None }
+    pub(super) fn new(request: TokenRequest, extras: Extras, reply: oneshot::Sender<TokenOutput>) -> Self {
+        Self { request, extras, closes: false, reply, generated: Vec::new(), drafter: None }
     }
 
     /// Returns the next token if it closes a thought that has become too long. It depends on the
     /// generated tokens alone.
     fn closing(&self) -> Option<u32> {
-        let limit = self.limit.as_ref()?;
+        let limit = self.extras.limit.as_ref()?;
         let at = self.generated.len().checked_sub(limit.max_tokens)?;
         let closes = if at == 0 { (limit.is_open)(&self.generated) } else { self.closes };
         if closes { limit.closing.get(at).copied() } else { None }
@@ -82,7 +82,9 @@ impl Generation {
     /// the token is chosen greedily or whole rows are needed.
     pub(super) fn top(&self) -> Option<usize> {
         let sampling = &self.request.sampling;
-        Some(sampling.top_k as usize).filter(|top| !sampling.is_greedy() && (2..=MOST_TOP).contains(top))
+        let needs_rows = self.extras.shaping.has_penalties() || self.reads_logits();
+        let is_enough = |top: &usize| !sampling.is_greedy() && !needs_rows && (2..=MOST_TOP).contains(top);
+        Some(sampling.top_k as usize).filter(is_enough)
     }
 
     /// Chooses the next token from row `index` of the last step's logits, or from the answer to
@@ -94,18 +96,31 @@ impl Generation {
         index: usize,
         question: Option<usize>,
         eos: &[u32],
+        reused_tokens: usize,
     ) -> Result<Result<u32, FinishReason>, DeviceError> {
         let closing = self.closing();
         self.closes = closing.is_some();
         let request = &self.request;
+        let shaping = &self.extras.shaping;
         let token = match closing {
             Some(token) => token,
-            None if request.sampling.is_greedy() => executor.greedy(index),
+            None if self.takes_likeliest() => executor.greedy(index),
             None => match question {
-                Some(question) => choose_among(&executor.answer(question).top, &request.sampling, self.generated.len()),
-                None => choose(executor.logits(index)?, &request.sampling, self.generated.len()),
+                Some(question) => {
+                    let top = &executor.answer(question).top;
+                    choose_among(top, &request.sampling, shaping.min_p, self.generated.len())
+                }
+                None => choose(executor.logits(index)?, &request.sampling, shaping, &request.prompt, &self.generated),
             },
         };
+        if let Some(watch) = &self.extras.watch {
+            let asked = watch.logprobs.as_ref();
+            let logprobs =
+                asked.map(|asked| executor.logits(index).map(|logits| asked.read(logits, token))).transpose()?;
+            // The caller may have dropped the request.
+            let ends = request.ends_at(token, eos);
+            let _ = watch.tokens.unbounded_send(NewToken { id: token, ends, reused_tokens, logprobs });
+        }
         if request.ends_at(token, eos) {
             return Ok(Err(FinishReason::Stop));
         }
@@ -114,11 +129,23 @@ impl Generation {
         Ok(if complete { Err(FinishReason::Length) } else { Ok(token) })
     }
 
+    /// Returns whether tokens are the likeliest ones of the model's own logits.
+    fn takes_likeliest(&self) -> bool {
+        self.request.sampling.is_greedy() && !self.extras.shaping.has_penalties()
+    }
+
     /// Returns whether the next token is chosen greedily and is not the last one allowed. Then
     /// another token follows it unless it ends the output.
     pub(super) fn continues_greedily(&self) -> bool {
         let is_last = self.generated.len() + 1 >= self.request.max_new_tokens;
-        self.request.sampling.is_greedy() && !is_last && self.closing().is_none()
+        // Rows of logits can be read only while no later step has been started.
+        self.takes_likeliest() && !self.reads_logits() && !is_last && self.closing().is_none()
+    }
+
+    /// Returns whether whoever watches the tokens wants log-probabilities, which are read from
+    /// whole rows of logits.
+    fn reads_logits(&self) -> bool {
+        self.extras.watch.as_ref().is_some_and(|watch| watch.logprobs.is_some())
     }
 
     fn finish(self, finish_reason: FinishReason, reused_tokens: usize) {
@@ -130,6 +157,21 @@ impl Generation {
 
     pub(super) fn abandoned(&self) -> bool {
         self.reply.is_canceled()
+    }
+}
+
+impl LogprobRequest {
+    /// Reads what was asked for from the row of logits that `chosen` was chosen from.
+    fn read(&self, logits: &[f32], chosen: u32) -> TokenLogprobs {
+        let normalizer = Normalizer::of(logits);
+        // A token outside of the row is impossible.
+        let logit = |token: u32| logits.get(token as usize).copied().unwrap_or(f32::NEG_INFINITY);
+        let logprob = |token: u32| normalizer.log_probability(logit(token));
+        TokenLogprobs {
+            chosen: logprob(chosen),
+            top: likeliest(logits, self.top).into_iter().map(|token| (token, logprob(token))).collect(),
+            of: self.of.iter().map(|&token| logprob(token)).collect(),
+        }
     }
 }
 

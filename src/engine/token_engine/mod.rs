@@ -14,4 +14,7 @@ mod tests;
 
 pub use handle::TokenEngine;
 pub use options::EngineOptions;
-pub use request::{Counters, EngineError, FinishReason, ScoreOutput, ThoughtLimit, TokenOutput, TokenRequest};
+pub use request::{
+    Counters, EngineError, Extras, FinishReason, LogprobRequest, NewToken, ScoreOutput, ThoughtLimit, TokenLogprobs,
+    TokenOutput, TokenRequest, Watch,
+};

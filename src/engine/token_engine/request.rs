@@ -2,7 +2,8 @@
 
 use crate::base::OutOfBounds;
 use crate::executor::DeviceError;
-use crate::sample::Sampling;
+use crate::sample::{Sampling, Shaping};
+use futures::channel::mpsc;
 use serde::{Deserialize, Serialize};
 use std::sync::Arc;
 
@@ -34,6 +35,60 @@ pub struct ThoughtLimit {
     pub closing: Vec<u32>,
     /// Returns whether a thought is open after these new tokens.
     pub is_open: Arc<IsOpen>,
+}
+
+/// What a generation may have beside its [`TokenRequest`].
+#[derive(Clone, Default)]
+pub struct Extras {
+    /// Closes a thought that becomes too long.
+    pub limit: Option<ThoughtLimit>,
+    /// Changes the logits before a token is chosen.
+    pub shaping: Shaping,
+    /// Reports every token at once.
+    pub watch: Option<Watch>,
+}
+
+/// Reports the tokens of a generation as they are chosen, the one that ends it included.
+#[derive(Clone)]
+pub struct Watch {
+    /// Where the tokens go. There are never more of them than the request's `max_new_tokens`.
+    pub tokens: mpsc::UnboundedSender<NewToken>,
+    /// Which log-probabilities come with each token; none at all if absent.
+    pub logprobs: Option<LogprobRequest>,
+}
+
+/// Which log-probabilities come with each token of a generation, beside those of the token itself.
+/// They are the model's own, before temperature, penalties and cuts.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub struct LogprobRequest {
+    /// The number of the likeliest tokens.
+    pub top: usize,
+    /// Further tokens.
+    pub of: Vec<u32>,
+}
+
+/// One token of a generation.
+#[derive(Clone, PartialEq, Debug)]
+pub struct NewToken {
+    /// The token.
+    pub id: u32,
+    /// Whether the token ends the output, of which it is no part.
+    pub ends: bool,
+    /// How many tokens of the prompt had their keys and values in the pool already.
+    pub reused_tokens: usize,
+    /// The log-probabilities, if they were asked for.
+    pub logprobs: Option<TokenLogprobs>,
+}
+
+/// The log-probabilities at one token of a generation.
+#[derive(Clone, PartialEq, Debug)]
+pub struct TokenLogprobs {
+    /// That of the chosen token.
+    pub chosen: f64,
+    /// The likeliest tokens with theirs, the likeliest first.
+    pub top: Vec<(u32, f64)>,
+    /// Those of [`LogprobRequest::of`], in its order.
+    pub of: Vec<f64>,
 }
 
 /// Why a generation ended.
@@ -100,6 +155,15 @@ pub struct Counters {
     /// it.
     #[serde(skip)]
     pub refused_captures: u64,
+    /// Sequences that wait now.
+    #[serde(skip)]
+    pub waiting: u64,
+    /// Sequences that run now.
+    #[serde(skip)]
+    pub running: u64,
+    /// The K/V blocks that running sequences hold now.
+    #[serde(skip)]
+    pub used_blocks: u64,
 }
 
 /// Why the engine gave no answer.

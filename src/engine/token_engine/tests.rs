@@ -324,6 +324,44 @@ fn outputs_end_where_they_should() {
     assert_eq!((nothing.token_ids.len(), nothing.finish_reason), (0, FinishReason::Length));
 }
 
+fn limited(limit: ThoughtLimit) -> Extras {
+    Extras { limit: Some(limit), ..Extras::default() }
+}
+
+/// Returns the output of a request, and what a watcher sees of it.
+async fn watched(engine: &TokenEngine, ask: &TokenRequest) -> (Vec<u32>, Vec<NewToken>) {
+    let (tokens, seen) = futures::channel::mpsc::unbounded();
+    let logprobs = Some(LogprobRequest { top: 2, of: vec![7] });
+    let extras = Extras { watch: Some(Watch { tokens, logprobs }), ..Extras::default() };
+    let output = engine.generate_with(ask.clone(), extras).await.unwrap();
+    (output.token_ids, futures::StreamExt::collect(seen).await)
+}
+
+/// A watcher sees the tokens of the output and the one that ends it, with log-probabilities that
+/// neither drafts nor company change; the likeliest one is the greedy choice.
+#[test]
+fn a_watcher_sees_every_token_with_its_log_probability() {
+    let asks: Vec<TokenRequest> = (0..4).map(|seed| request(vec![1, 2, 3 + seed], 20)).collect();
+    let drafting = EngineOptions { draft_tokens: 8, draft_rows: 32, ..EngineOptions::default() };
+    let (plain, busy) = (engine(&plain_config(), alone()), engine(&plain_config(), drafting));
+    let together = block_on(join_all(asks.iter().map(|ask| watched(&busy, ask))));
+    for (ask, (ids, seen)) in asks.iter().zip(together) {
+        let (expected, alone) = block_on(watched(&plain, ask));
+        assert_eq!((&ids, seen.len()), (&expected, 20));
+        assert_eq!(seen.iter().map(|token| token.id).collect::<Vec<_>>(), ids);
+        for (one, other) in seen.iter().zip(&alone) {
+            assert_eq!(one.logprobs, other.logprobs);
+            let logprobs = one.logprobs.as_ref().unwrap();
+            assert_eq!((logprobs.top[0], logprobs.top.len(), logprobs.of.len()), ((one.id, logprobs.chosen), 2, 1));
+        }
+    }
+    let last = asks[0].clone();
+    let stop = block_on(plain.generate(last.clone())).unwrap().token_ids[4];
+    let (ids, seen) = block_on(watched(&plain, &TokenRequest { stop: vec![stop], ..last }));
+    assert_eq!(seen.len(), ids.len() + 1);
+    assert!(seen.last().is_some_and(|token| token.ends && token.id == stop));
+}
+
 /// A thought that is still open is closed at its limit, whatever is drafted and whatever else runs,
 /// and the model goes on from there as after a prompt that ends so.
 #[test]
@@ -338,7 +376,7 @@ fn a_thought_is_closed_at_its_limit() {
         }),
     };
     let run = |engine: &TokenEngine, request: &TokenRequest, limit: ThoughtLimit| {
-        block_on(engine.generate_limited(request.clone(), Some(limit))).unwrap().token_ids
+        block_on(engine.generate_with(request.clone(), limited(limit))).unwrap().token_ids
     };
     for sampling in [Sampling::GREEDY, Sampling::at(1.0, 5)] {
         let free = TokenRequest { sampling, ..free.clone() };
@@ -356,7 +394,7 @@ fn a_thought_is_closed_at_its_limit() {
         }
         let busy =
             engine(&plain_config(), EngineOptions { draft_tokens: 8, draft_rows: 32, ..EngineOptions::default() });
-        let asks = (0..6).map(|_| busy.generate_limited(free.clone(), Some(limit(20, true))));
+        let asks = (0..6).map(|_| busy.generate_with(free.clone(), limited(limit(20, true))));
         let others =
             (0..6).map(|seed| busy.generate(TokenRequest { sampling: Sampling::at(1.5, seed), ..free.clone() }));
         for output in block_on(join_all(asks.chain(others))).into_iter().take(6) {
@@ -365,7 +403,7 @@ fn a_thought_is_closed_at_its_limit() {
     }
     let refused = block_on(
         engine(&plain_config(), alone())
-            .generate_limited(free, Some(ThoughtLimit { closing: vec![u32::MAX], ..limit(1, true) })),
+            .generate_with(free, limited(ThoughtLimit { closing: vec![u32::MAX], ..limit(1, true) })),
     );
     assert!(matches!(refused, Err(EngineError::Token { id: u32::MAX, .. })));
 }

@@ -119,10 +119,10 @@ impl Worker {
     fn accept(&mut self, job: Job) {
         self.requests += 1;
         match job {
-            Job::Generate(request, limit, reply) => {
+            Job::Generate(request, extras, reply) => {
                 let last = request.prompt.len() - 1;
                 let id = self.scheduler.submit(request.prompt.clone(), last);
-                self.generations.insert(id, Generation::new(request, limit, reply));
+                self.generations.insert(id, Generation::new(request, extras, reply));
             }
             Job::Score { prompt, answers, reply } => {
                 let score = self.scheduler.submit(prompt.clone(), prompt.len() - 1);
@@ -139,6 +139,7 @@ impl Worker {
 
     /// Removes requests whose callers are gone.
     fn drop_abandoned(&mut self) {
+        let open = self.generations.len() + self.scorings.len();
         let scheduler = &mut self.scheduler;
         self.generations.retain(|&id, generation| {
             let keep = !generation.abandoned();
@@ -158,6 +159,9 @@ impl Worker {
                 }
                 keep
             });
+        }
+        if self.generations.len() + self.scorings.len() < open {
+            self.publish_counters();
         }
     }
 
@@ -285,6 +289,9 @@ impl Worker {
             drafted_tokens: tally.drafted,
             accepted_tokens: tally.accepted,
             refused_captures: self.executor.refused_captures(),
+            waiting: self.scheduler.waiting() as u64,
+            running: self.scheduler.running() as u64,
+            used_blocks: self.scheduler.used_blocks() as u64,
         };
         *self.shared.counters.lock().expect("no thread panics while it holds the counters") = counters;
     }
@@ -304,14 +311,15 @@ impl Worker {
                 return Ok(None); // What follows a guess that did not come true.
             }
             self.decoded += 1;
-            match generation.next(&mut *self.executor, index, question, &self.eos)? {
+            let reused = self.scheduler.reused(id);
+            match generation.next(&mut *self.executor, index, question, &self.eos, reused)? {
                 Ok(token) if pending => self.scheduler.resolve_pending(id, token),
                 Ok(token) => self.scheduler.push(id, token),
                 Err(reason) => {
                     let reused = self.scheduler.reused(id);
                     self.scheduler.remove(id);
                     let generation = self.generations.remove(&id).expect("it was there above");
-                    return Ok(Some(Answer::Generated(generation, reason, reused)));
+                    return Ok(Some(Answer::Generated(Box::new(generation), reason, reused)));
                 }
             }
         } else if let Some(&ScoreSequence { score, answer, complete }) = self.score_sequences.get(&id) {
