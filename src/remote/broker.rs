@@ -126,6 +126,13 @@ mod system {
     use std::process::{Command, Stdio};
     use std::sync::Mutex;
 
+    /// Has a received socket closed in programs that this one starts, where the system has a flag for
+    /// it.
+    #[cfg(target_os = "linux")]
+    const CLOSE_ON_EXEC: RecvFlags = RecvFlags::CMSG_CLOEXEC;
+    #[cfg(not(target_os = "linux"))]
+    const CLOSE_ON_EXEC: RecvFlags = RecvFlags::empty();
+
     /// The locked process's end.
     pub(super) struct Broker {
         table: Table,
@@ -168,7 +175,7 @@ mod system {
             let (mut code, mut space) = ([0u8; 4], [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(1))]);
             let mut buffer = RecvAncillaryBuffer::new(&mut space);
             let mut parts = [IoSliceMut::new(&mut code)];
-            let received = recvmsg(socket.as_fd(), &mut parts, &mut buffer, RecvFlags::CMSG_CLOEXEC)?.bytes;
+            let received = recvmsg(socket.as_fd(), &mut parts, &mut buffer, CLOSE_ON_EXEC)?.bytes;
             if received != 4 {
                 return Err(io::Error::new(io::ErrorKind::BrokenPipe, "the broker process has ended"));
             }
@@ -177,7 +184,10 @@ mod system {
                 _ => None,
             });
             match (i32::from_le_bytes(code), descriptor) {
-                (0, Some(descriptor)) => Ok(TcpStream::from(descriptor)),
+                (0, Some(descriptor)) => {
+                    rustix::io::fcntl_setfd(&descriptor, rustix::io::FdFlags::CLOEXEC)?;
+                    Ok(TcpStream::from(descriptor))
+                }
                 (0, None) => Err(io::Error::other("the broker sent no socket")),
                 (code, _) => Err(io::Error::from_raw_os_error(code)),
             }

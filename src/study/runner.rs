@@ -142,7 +142,7 @@ impl Study<'_> {
         let failed = |label: String| move |error: RunError| StudyError::Run { label, error: Box::new(error) };
         let surroundings = Surroundings { dtypes: None, backend: None, date };
         let models = open_models(&first.settings, &ModelRole::ALL, surroundings, observer)
-            .map_err(|error| failed(label)(error.into()))?;
+            .map_err(|error| failed(label)(error))?;
         let mut memos: HashMap<Digest, Arc<dyn ChatModel>> = HashMap::new();
         let mut opened = models.opened(&first.settings);
         opened.roles = opened
