@@ -126,8 +126,8 @@ mod system {
     use std::process::{Command, Stdio};
     use std::sync::Mutex;
 
-    /// Has a received socket closed in programs that this one starts, where the system has a flag for
-    /// it.
+    /// Has a received socket closed in programs that this one starts, where the system has a flag
+    /// for it.
     #[cfg(target_os = "linux")]
     const CLOSE_ON_EXEC: RecvFlags = RecvFlags::CMSG_CLOEXEC;
     #[cfg(not(target_os = "linux"))]
