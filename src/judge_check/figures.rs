@@ -69,7 +69,7 @@ pub struct JudgeCheck {
     pub known: Vec<KnownLine>,
     /// How often the better answer won, of all damaged pairs.
     pub damaged: Share,
-    /// The same of the pairs that labels or people put in order.
+    /// How often the better answer won, of the pairs whose order a gold answer or a person gives.
     pub labelled: Share,
     /// The slope for `judge.margin_slope`; `None` in text mode and with too few pairs.
     pub slope: Option<Slope>,

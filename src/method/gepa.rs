@@ -175,7 +175,7 @@ async fn step(
     }
     let draw = [number as u64];
     let new = lab.runner.rerun_all(&few, agent, &prompts).await?;
-    // By the judge, the few answers are compared with the parent's; by labels, both are scored.
+    // The judge compares the child's answers with the parent's; labels score both.
     let values = lab.values(&few, &new, &draw).await?;
     let bar = match lab.input.options.feedback {
         super::Feedback::Judge => 0.5,

@@ -40,7 +40,7 @@ pub(super) fn of_completion(engine: &TextEngine, asked: &Logprobs, tokens: &[New
         let own = [(token.id, logprobs.chosen)];
         let mut all = Map::new();
         for (id, logprob) in alternatives(asked, token).chain(own) {
-            // Of tokens with one text the likeliest counts; it comes first.
+            // If several tokens have the same text, the most likely one counts; it comes first.
             all.entry(name(id)).or_insert_with(|| json!(finite(logprob)));
         }
         top.push(Value::Object(all));

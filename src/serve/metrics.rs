@@ -8,7 +8,7 @@ use std::sync::Mutex;
 /// Counts of answered requests.
 #[derive(Debug, Default)]
 pub(super) struct Metrics {
-    /// By route and status.
+    /// The number of answered requests, by route and HTTP status.
     answered: Mutex<BTreeMap<(&'static str, u16), u64>>,
 }
 
