@@ -5,6 +5,8 @@
 pub enum Stage {
     /// The mini-batch of a search step.
     MiniBatch,
+    /// The order in which racing candidates see the mini-batch.
+    Racing,
     /// The optimizer's sampling seed for one candidate.
     Proposal,
     /// The choice of the traces and cases that a proposal shows.
@@ -33,6 +35,7 @@ impl AsRef<str> for Stage {
     fn as_ref(&self) -> &str {
         match self {
             Self::MiniBatch => "mini-batch",
+            Self::Racing => "racing",
             Self::Proposal => "proposal",
             Self::Evidence => "evidence",
             Self::Refresh => "refresh",

@@ -32,6 +32,7 @@ fn candidate(id: usize, prompt: &str, mean: f64, score: f64) -> CandidateRecord 
         score,
         local_better: 5,
         misaligned: 2,
+        dropped_after: None,
     };
     CandidateRecord { parent: 0, assignment: None, change: None, outcome }
 }

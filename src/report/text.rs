@@ -100,6 +100,11 @@ impl RunReport {
             let rejected = counted(rejected, "candidate", "candidates");
             text += &format!(", {rejected} rejected ({})", reasons.join(", "));
         }
+        let candidates = self.steps.iter().flat_map(|step| &step.candidates);
+        let dropped = candidates.filter(|candidate| candidate.dropped_after.is_some()).count();
+        if dropped > 0 {
+            text += &format!(", {dropped} dropped early");
+        }
         text += "\n";
         for line in &self.misalignment {
             let rate = line.rate.map_or(String::new(), |rate| format!(" ({rate:.2})"));

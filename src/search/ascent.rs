@@ -1,12 +1,13 @@
 //! Coordinate ascent: one loop over the agents, whose options are the ablations. This file decides;
 //! [`Evaluator`] calls the models. Every decision is emitted as an event before it takes effect.
 
-use super::beam::{Node, child_score, improvement, rank_correlation, ranks, rescore, round_score, select};
+use super::beam::{Node, improvement, rank_correlation, ranks, rescore, round_score, select};
+use super::candidates::{Field, deduplicate, outcome};
 use super::copied;
-use super::evaluator::{Evaluated, Evaluator, Proposals, StepId};
+use super::evaluator::{Evaluated, Evaluator, StepId};
 use super::events::{
-    CandidateRecord, Counters, EVENTS_VERSION, Event, EventSink, FinalCheck, FinalVerdict, Finished, Models, Outcome,
-    Proposed, Refreshed, Started, Step, Stopped,
+    CandidateRecord, Counters, EVENTS_VERSION, Event, EventSink, FinalCheck, FinalVerdict, Finished, Models, Proposed,
+    Refreshed, Started, Step, Stopped,
 };
 use super::input::{SearchError, SearchInput};
 use super::plan::plan;
@@ -15,11 +16,10 @@ use super::schedule::{Visit, draw_batch, optimizable, visits};
 use crate::base::{AgentId, Stage};
 use crate::chat::ChatError;
 use crate::graph::Graph;
-use crate::misalignment::{Buffer, Case, is_misaligned};
-use crate::prompt::{Rejection, Sanitized, Template};
-use crate::propose::{Attempts, Proposal, Rejected};
+use crate::misalignment::{Buffer, Case};
+use crate::prompt::Template;
+use crate::propose::{Attempts, Proposal};
 use crate::rollout::Prompts;
-use futures::future::try_join_all;
 
 /// Optimizes the prompts of the input's graph.
 ///
@@ -101,16 +101,6 @@ struct CoordinateAscent<'a> {
     complete: Counters,
     /// The counters of all that was complete when a limit cut a step off.
     earlier: Counters,
-}
-
-/// One proposal of a step, with its id if it can be evaluated.
-struct Candidate<'a> {
-    /// The proposals that it is one of.
-    proposals: &'a Proposals,
-    /// Its index in [`Proposals::list`].
-    index: usize,
-    /// Its id and its prompt, or the reason why it is not evaluated.
-    usable: Result<(usize, &'a Sanitized), Rejected>,
 }
 
 impl CoordinateAscent<'_> {
@@ -226,7 +216,11 @@ impl CoordinateAscent<'_> {
         let rejected = candidates.len() - usable;
         self.emit(Event::Proposed(Proposed { round, agent, step, usable, rejected })).await?;
 
-        let evaluated = evaluate_all(&self.evaluator, &self.state.best, step_id, &candidates).await?;
+        let field = Field { evaluator: &self.evaluator, best: &self.state.best, step_id, candidates: &candidates };
+        let evaluated = match search.racing {
+            None => field.evaluate().await?,
+            Some(error) => field.race(&parents, search.beam, error, seed).await?,
+        };
         let mut nodes = Vec::with_capacity(usable);
         let candidates: Vec<_> = candidates
             .iter()
@@ -241,7 +235,7 @@ impl CoordinateAscent<'_> {
                     parent: parent.id,
                     assignment: assignment.clone(),
                     change: change.clone(),
-                    outcome: outcome(candidate, evaluated.as_ref(), parent, &mut nodes),
+                    outcome: outcome(candidate, evaluated.as_ref(), batch.len(), parent, &mut nodes),
                 }
             })
             .collect();
@@ -272,7 +266,7 @@ impl CoordinateAscent<'_> {
         if let Some(node) = beam.iter().find(|node| node.id == best) {
             self.state.best = self.state.best.with(agent, node.prompt.clone());
         }
-        self.state.agents[agent.0] = AgentState { beam, best, made: made + nodes.len(), cases, attempts };
+        self.state.agents[agent.0] = AgentState { beam, best, made: made + usable, cases, attempts };
         Ok(())
     }
 
@@ -345,73 +339,6 @@ impl CoordinateAscent<'_> {
             cut_in_reasoning,
         };
         self.emit(Event::Finished(finished)).await
-    }
-}
-
-/// Turns proposals into candidates: usable ones get ids from `made` on, in the order of creation. A
-/// text that is already in the beam, or that was proposed before in this step, is a duplicate.
-fn deduplicate<'a>(parents: &[Node], by_parent: &'a [Proposals], made: usize) -> Vec<Candidate<'a>> {
-    let mut known: Vec<&str> = parents.iter().map(|node| node.prompt.text().trim()).collect();
-    let mut next = made;
-    let mut candidates = Vec::new();
-    for proposals in by_parent {
-        for (index, proposal) in proposals.list.iter().enumerate() {
-            let usable = match &proposal.prompt {
-                Err(rejected) => Err(rejected.clone()),
-                Ok(candidate) if known.contains(&candidate.prompt.text().trim()) => {
-                    Err(Rejected { reason: Rejection::Duplicate, text: Some(candidate.prompt.text().to_string()) })
-                }
-                Ok(candidate) => {
-                    known.push(candidate.prompt.text().trim());
-                    next += 1;
-                    Ok((next - 1, candidate))
-                }
-            };
-            candidates.push(Candidate { proposals, index, usable });
-        }
-    }
-    candidates
-}
-
-/// Evaluates all usable candidates of a step concurrently; the results are in the order of
-/// `candidates`, with `None` for each one that is not usable.
-async fn evaluate_all(
-    evaluator: &Evaluator<'_>,
-    best: &Prompts,
-    step_id: StepId,
-    candidates: &[Candidate<'_>],
-) -> Result<Vec<Option<Evaluated>>, ChatError> {
-    let one = async |candidate: &Candidate<'_>| match &candidate.usable {
-        Err(_) => Ok(None),
-        Ok((_, sanitized)) => {
-            let Candidate { proposals, index, .. } = candidate;
-            let position = [proposals.parent, *index];
-            evaluator.candidate(step_id, best, &proposals.traces, &sanitized.prompt, position).await.map(Some)
-        }
-    };
-    try_join_all(candidates.iter().map(one)).await
-}
-
-/// The outcome of a candidate. One that was evaluated is added to `nodes` with the score
-/// J(c) = J(p) + R − ½.
-fn outcome(candidate: &Candidate<'_>, evaluated: Option<&Evaluated>, parent: &Node, nodes: &mut Vec<Node>) -> Outcome {
-    match (&candidate.usable, evaluated) {
-        (Err(Rejected { reason, text }), _) => Outcome::Rejected { reason: *reason, text: text.clone() },
-        (Ok(_), None) => unreachable!("every usable candidate is evaluated"),
-        (Ok((id, candidate)), Some(evaluated)) => {
-            let score = child_score(parent.score, evaluated.reward.mean);
-            let samples = &evaluated.reward.samples;
-            nodes.push(Node { id: *id, prompt: candidate.prompt.clone(), score, verdicts: samples.clone() });
-            Outcome::Scored {
-                id: *id,
-                prompt: candidate.prompt.clone(),
-                repaired: candidate.repaired,
-                reward: evaluated.reward.clone(),
-                score,
-                local_better: samples.iter().filter(|sample| sample.local == Some(1.0)).count(),
-                misaligned: samples.iter().filter(|sample| is_misaligned(sample)).count(),
-            }
-        }
     }
 }
 

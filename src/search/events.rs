@@ -235,6 +235,11 @@ pub enum Outcome {
         /// The number of these samples on which it was worse for a successor or for the system (Eq.
         /// 6).
         misaligned: usize,
+        /// The number of queries after which racing dropped it: reward and score are then those of
+        /// these queries, and it cannot enter the beam. `None` if it was evaluated on the whole
+        /// mini-batch.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        dropped_after: Option<usize>,
     },
     /// The candidate was rejected without an evaluation.
     Rejected {

@@ -14,8 +14,10 @@ mod input;
 mod plan;
 
 mod ascent;
+mod candidates;
 mod copied;
 mod evaluator;
+mod racing;
 
 pub use ascent::optimize;
 pub(crate) use beam::round_score;

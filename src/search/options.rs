@@ -1,7 +1,7 @@
 //! Options of the search. The defaults are the paper's values, and every ablation is a value of an
 //! option.
 
-use crate::base::{Bound, Bounded, Rule};
+use crate::base::{Bound, Bounded, Number, Rule};
 use serde::{Deserialize, Serialize};
 
 /// The order in which agents are optimized.
@@ -37,6 +37,11 @@ pub struct SearchOptions {
     pub schedule: Schedule,
     /// The number of queries in the final check, which compares seed and optimized prompts.
     pub final_check: usize,
+    /// Racing: the candidates of a step are compared on its queries in random order, a few at a
+    /// time, and one that can no longer reach the beam is dropped. The value is the probability with
+    /// which a bound on a candidate's reward may be wrong; with 0, only what is certain counts.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub racing: Option<f64>,
 }
 
 impl Default for SearchOptions {
@@ -50,6 +55,7 @@ impl Default for SearchOptions {
             refresh: true,
             schedule: Schedule::Interleaved,
             final_check: 20,
+            racing: None,
         }
     }
 }
@@ -64,5 +70,6 @@ impl Bounded for SearchOptions {
         Bound::new("candidates", Rule::at_least(1), |options| Some(options.candidates.into())),
         Bound::new("batch", Rule::at_least(1), |options| Some(options.batch.into())),
         Bound::new("final_check", Rule::at_least(1), |options| Some(options.final_check.into())),
+        Bound::new("racing", Rule::Real(0.0, 0.5), |options| options.racing.map(Number::from)),
     ];
 }

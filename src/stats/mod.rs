@@ -2,6 +2,7 @@
 //! functions; randomness comes only from a given seed. Knows nothing of prompts, models or files.
 
 mod bootstrap;
+mod finite;
 mod multiple;
 mod paired;
 mod proportion;
@@ -9,6 +10,7 @@ mod rank;
 mod summary;
 
 pub use bootstrap::{cluster_bootstrap, paired_bootstrap};
+pub use finite::finite_mean_bounds;
 pub use multiple::holm;
 pub use paired::mcnemar_exact;
 pub use proportion::{mean_proportion, pass_at, wilson};

@@ -6,5 +6,6 @@ mod determinism;
 mod equations;
 mod options;
 mod proposals;
+mod racing;
 mod templates;
 mod world;
