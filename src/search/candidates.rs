@@ -1,5 +1,5 @@
-//! The candidates of a step: which proposals are candidates, their evaluation on the mini-batch, all
-//! of them on all of it or in a race, and what becomes of each.
+//! The candidates of a step: which proposals are candidates, their evaluation on the mini-batch,
+//! all of them on all of it or in a race, and what becomes of each.
 
 use super::beam::{Node, child_score};
 use super::evaluator::{Evaluated, Evaluator, Proposals, StepId};
@@ -70,8 +70,8 @@ impl Field<'_> {
     }
 
     /// Evaluates all usable candidates block by block, and drops those that can no longer reach the
-    /// beam. The order of the queries derives from the seed of the step, and a drop never depends on
-    /// which call finished first.
+    /// beam. The order of the queries derives from the seed of the step, and a drop never depends
+    /// on which call finished first.
     pub(super) async fn race(
         &self,
         parents: &[Node],

@@ -166,9 +166,9 @@ impl<'a> Evaluator<'a> {
         try_join_all(parents.iter().enumerate().map(propose_for)).await
     }
 
-    /// Measures R(c, p), the joint reward (Eq. 5) of the candidate `prompt` on the queries of `base`:
-    /// re-runs the agent and everything downstream of it. `position` is (parent, candidate). The
-    /// values are not rounded yet.
+    /// Measures R(c, p), the joint reward (Eq. 5) of the candidate `prompt` on the queries of
+    /// `base`: re-runs the agent and everything downstream of it. `position` is (parent,
+    /// candidate). The values are not rounded yet.
     pub(super) async fn candidate(
         &self,
         step_id: StepId,

@@ -38,8 +38,9 @@ pub struct SearchOptions {
     /// The number of queries in the final check, which compares seed and optimized prompts.
     pub final_check: usize,
     /// Racing: the candidates of a step are compared on its queries in random order, a few at a
-    /// time, and one that can no longer reach the beam is dropped. The value is the probability with
-    /// which a bound on a candidate's reward may be wrong; with 0, only what is certain counts.
+    /// time, and one that can no longer reach the beam is dropped. The value is the probability
+    /// with which a bound on a candidate's reward may be wrong; with 0, only what is certain
+    /// counts.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub racing: Option<f64>,
 }

@@ -27,10 +27,10 @@ pub(super) fn blocks(size: usize, seed: Seed) -> Vec<Vec<usize>> {
 }
 
 /// Returns which of the candidates can still reach a beam of `width` prompts: whether fewer than
-/// `width` of the others are sure to stay ahead. The score of a parent is known. That of a candidate
-/// is J(p) + R − ½, and its mean reward R over a mini-batch of `size` queries is known within bounds,
-/// each of which is wrong with a probability of at most `error`. A tie goes to whoever was first, as
-/// in the beam.
+/// `width` of the others are sure to stay ahead. The score of a parent is known. That of a
+/// candidate is J(p) + R − ½, and its mean reward R over a mini-batch of `size` queries is known
+/// within bounds, each of which is wrong with a probability of at most `error`. A tie goes to
+/// whoever was first, as in the beam.
 pub(super) fn still_in_race(
     parents: &[f64],
     width: usize,
@@ -88,8 +88,8 @@ mod tests {
         assert_eq!(still_in_race(&[0.0], 1, &[lost.clone(), open.clone()], 4, 0.0), [false, true]);
         // A beam of two has a place left.
         assert_eq!(still_in_race(&[0.0], 2, &[lost.clone(), open], 4, 0.0), [true, true]);
-        // It is taken by a candidate that has won three of four: at least 0.25, more than the 0 that
-        // the first can still have.
+        // It is taken by a candidate that has won three of four: at least 0.25, more than the 0
+        // that the first can still have.
         let won = standing(0.0, &[1.0, 1.0, 1.0]);
         assert_eq!(still_in_race(&[0.0], 2, &[lost, won], 4, 0.0), [false, true]);
     }
@@ -97,7 +97,7 @@ mod tests {
     #[test]
     fn an_error_allowed_drops_sooner() {
         let losing = standing(0.0, &[0.0; 4]);
-        assert_eq!(still_in_race(&[0.0], 1, &[losing.clone()], 10, 0.0), [true]);
+        assert_eq!(still_in_race(&[0.0], 1, std::slice::from_ref(&losing), 10, 0.0), [true]);
         assert_eq!(still_in_race(&[0.0], 1, &[losing], 10, 0.1), [false]);
     }
 
@@ -118,7 +118,8 @@ mod tests {
                     standing(parents[(*parent).min(parents.len() - 1)], &rewards)
                 })
                 .collect();
-            let so_far: Vec<Standing> = all.iter().map(|one| standing(one.parent_score, &one.rewards[..known])).collect();
+            let first = |one: &Standing| standing(one.parent_score, &one.rewards[..known]);
+            let so_far: Vec<Standing> = all.iter().map(first).collect();
             let is_in = still_in_race(&parents, width, &so_far, 6, 0.0);
             let mut ranking: Vec<(f64, usize)> = parents.iter().map(|score| (*score, 0)).collect();
             ranking.extend(all.iter().enumerate().map(|(at, one)| {

@@ -9,8 +9,8 @@ const SHARES: [f64; 6] = [0.1, 0.25, 0.4, 0.6, 0.8, 1.0];
 const HALVINGS: u32 = 40;
 
 /// Returns a lower and an upper bound on the mean of all `size` values, of which `drawn` were drawn
-/// without replacement in random order. Over all numbers of draws together, each bound is wrong with
-/// a probability of at most `error`; with an error of 0 the bounds are what is certain.
+/// without replacement in random order. Over all numbers of draws together, each bound is wrong
+/// with a probability of at most `error`; with an error of 0 the bounds are what is certain.
 ///
 /// # Panics
 /// Panics if more values were drawn than there are.
@@ -42,8 +42,8 @@ fn upper_bound(drawn: &[f64], size: usize, error: f64) -> f64 {
 }
 
 /// Whether the draws refute that the mean of the population is `mean` or more. Under this
-/// hypothesis the wealth of a bettor who bets on lower values is a supermartingale that starts at 1,
-/// so it ever reaches 1 / `error` with a probability of at most `error` (Ville).
+/// hypothesis the wealth of a bettor who bets on lower values is a supermartingale that starts at
+/// 1, so it ever reaches 1 / `error` with a probability of at most `error` (Ville).
 fn is_refuted(drawn: &[f64], size: usize, mean: f64, error: f64) -> bool {
     let mut wealth = [1.0_f64; SHARES.len()];
     let mut sum = 0.0;
@@ -100,7 +100,8 @@ mod tests {
     #[test]
     fn a_hand_computed_refutation() {
         // Four of ten are drawn and all are 0. If the mean were 0.5, the bet of everything has the
-        // wealth 1 / P(four zeros) = C(10, 4) / C(5, 4) = 42, and the mixture at least a sixth of it.
+        // wealth 1 / P(four zeros) = C(10, 4) / C(5, 4) = 42, and the mixture at least a sixth of
+        // it.
         let zeros = [0.0; 4];
         assert!(is_refuted(&zeros, 10, 0.5, 6.0 / 42.0));
         assert!(!is_refuted(&zeros, 10, 0.5, 1.0 / 42.0));
