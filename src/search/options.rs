@@ -2,6 +2,7 @@
 //! option.
 
 use crate::base::{Bound, Bounded, Rule};
+use crate::stats::EProcess;
 use serde::{Deserialize, Serialize};
 
 /// The order in which agents are optimized.
@@ -87,6 +88,12 @@ impl SearchOptions {
             GateMode::Final => 0,
             GateMode::Anytime => self.gate_queries.unwrap_or(pool / 2).min(pool.saturating_sub(1)),
         }
+    }
+
+    /// Returns the fewest queries with which the gate can show anything: so many straight wins.
+    pub fn fewest_gate_queries(&self) -> usize {
+        let process = EProcess::against(0.5);
+        (1..).find(|wins| process.can_reach(1.0 / self.gate_alpha, *wins)).expect("enough wins suffice")
     }
 }
 
