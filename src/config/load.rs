@@ -189,8 +189,8 @@ fn gate(options: &Options, method: MethodKind, held_back: usize) -> Option<Strin
             Some("`search.gate` = \"anytime\" is for the method `maspo`; this one ends without a gate".to_string())
         }
         GateMode::Anytime if held_back < fewest => Some(format!(
-            "{held_back} queries are held back for the gate, and at `search.gate_alpha` = {} it shows nothing with \
-             fewer than {fewest}, so the seed prompts are kept: add queries to the pool, or raise \
+            "the gate's part of the pool is {held_back}, and at `search.gate_alpha` = {} it shows nothing with fewer \
+             than {fewest} queries, so the seed prompts are kept: add queries to the pool, or raise \
              `search.gate_queries`",
             search.gate_alpha
         )),

@@ -78,10 +78,10 @@ impl GateReport {
         };
         let all = changed(&check.optimized);
         let name = |id: &crate::base::AgentId| result.agents[id.0].clone();
-        let shown = |tested: &Tested| result.gate.iter().any(|test| test.tested == *tested && test.is_shown());
+        let shown = |tested: Tested| result.gate.iter().any(|test| test.tested == tested && test.is_shown());
         let line = |id: &crate::base::AgentId| ChangeLine {
             agent: name(id),
-            helps: shown(if all.len() == 1 { &Tested::Team } else { &Tested::Change(*id) }),
+            helps: shown(if all.len() == 1 { Tested::Team } else { Tested::Change(*id) }),
             kept: result.prompts.get(*id) == check.optimized.get(*id),
         };
         let test = |test: &GateTest| {
@@ -119,7 +119,8 @@ impl GateReport {
                 GateEnd::Budget => "not shown within the budget",
             };
             let queries = counted(test.values.len(), "query", "queries");
-            let mean = test.mean.map_or(String::new(), |mean| format!("score {mean:.2}, at least {:.2}; ", test.at_least));
+            let mean =
+                test.mean.map_or(String::new(), |mean| format!("score {mean:.2}, at least {:.2}; ", test.at_least));
             let (evidence, needed) = (number(test.evidence), number(test.needed));
             text += &format!("  {what}: {why}\n    {queries}, {mean}evidence {evidence} of {needed}\n");
         }

@@ -286,8 +286,14 @@ impl CoordinateAscent<'_> {
         }
         let optimized = self.state.best.clone();
         let unchanged = optimized == Prompts::seed(&self.input.graph);
-        let unmeasured =
-            |verdict, optimized| FinalCheck { batch: vec![], values: vec![], mean: None, verdict, optimized, kept: None };
+        let unmeasured = |verdict, optimized| FinalCheck {
+            batch: vec![],
+            values: vec![],
+            mean: None,
+            verdict,
+            optimized,
+            kept: None,
+        };
         if !unchanged && self.input.closing_check && self.input.options.search.gate == GateMode::Anytime {
             let check = self.gate(optimized).await?;
             self.emit(Event::FinalCheck(check.clone())).await?;

@@ -210,7 +210,8 @@ mod tests {
             prompts.with(id, Template::new(format!("{name}1")))
         };
         let optimized = changed.chars().fold(seed, change);
-        let text = |prompts: &Prompts| prompts.iter().map(|(_, prompt)| &prompt.text()[..2]).collect::<Vec<_>>().join(" ");
+        let text =
+            |prompts: &Prompts| prompts.iter().map(|(_, prompt)| &prompt.text()[..2]).collect::<Vec<_>>().join(" ");
         let mut gate = Gate::new(&graph, optimized, 0.05);
         let mut log = String::new();
         while let Some(question) = gate.next() {
@@ -227,12 +228,20 @@ mod tests {
 
     #[test]
     fn a_single_change_is_tested_once_at_the_whole_error() {
-        check("b", |_| GateEnd::Shown, expect![[r#"
+        check(
+            "b",
+            |_| GateEnd::Shown,
+            expect![[r#"
             a0 b1 c0 against a0 b0 c0, 20, coin 0: Shown
-            Optimized, all"#]]);
-        check("b", |_| GateEnd::Pool, expect![[r#"
+            Optimized, all"#]],
+        );
+        check(
+            "b",
+            |_| GateEnd::Pool,
+            expect![[r#"
             a0 b1 c0 against a0 b0 c0, 20, coin 0: Pool
-            Unproven, all"#]]);
+            Unproven, all"#]],
+        );
     }
 
     #[test]
@@ -245,41 +254,65 @@ mod tests {
                 Tested::Part(_) => part,
             }
         };
-        check("abc", helps(&[0, 2], GateEnd::Shown), expect![[r#"
+        check(
+            "abc",
+            helps(&[0, 2], GateEnd::Shown),
+            expect![[r#"
             a1 b1 c1 against a0 b0 c0, 20, coin 0: Shown
             a1 b1 c1 against a0 b1 c1, 120, coin 1: Shown
             a1 b1 c1 against a1 b0 c1, 120, coin 2: Hopeless
             a1 b1 c1 against a1 b1 c0, 120, coin 3: Shown
             a1 b0 c1 against a0 b0 c0, 240, coin 4: Shown
-            Optimized, a1 b0 c1"#]]);
-        check("ac", helps(&[2], GateEnd::Pool), expect![[r#"
+            Optimized, a1 b0 c1"#]],
+        );
+        check(
+            "ac",
+            helps(&[2], GateEnd::Pool),
+            expect![[r#"
             a1 b0 c1 against a0 b0 c0, 20, coin 0: Shown
             a1 b0 c1 against a0 b0 c1, 80, coin 1: Hopeless
             a1 b0 c1 against a1 b0 c0, 80, coin 3: Shown
             a0 b0 c1 against a0 b0 c0, 80, coin 4: Pool
-            Optimized, all"#]]);
+            Optimized, all"#]],
+        );
         // Nothing helps alone, or everything does: there is no part to ask about.
-        check("ac", helps(&[], GateEnd::Shown), expect![[r#"
+        check(
+            "ac",
+            helps(&[], GateEnd::Shown),
+            expect![[r#"
             a1 b0 c1 against a0 b0 c0, 20, coin 0: Shown
             a1 b0 c1 against a0 b0 c1, 80, coin 1: Hopeless
             a1 b0 c1 against a1 b0 c0, 80, coin 3: Hopeless
-            Optimized, all"#]]);
-        check("ac", helps(&[0, 2], GateEnd::Shown), expect![[r#"
+            Optimized, all"#]],
+        );
+        check(
+            "ac",
+            helps(&[0, 2], GateEnd::Shown),
+            expect![[r#"
             a1 b0 c1 against a0 b0 c0, 20, coin 0: Shown
             a1 b0 c1 against a0 b0 c1, 80, coin 1: Shown
             a1 b0 c1 against a1 b0 c0, 80, coin 3: Shown
-            Optimized, all"#]]);
+            Optimized, all"#]],
+        );
     }
 
     #[test]
     fn nothing_is_asked_after_the_budget_is_used_up() {
         let first = |tested: &Tested| if *tested == Tested::Team { GateEnd::Shown } else { GateEnd::Budget };
-        check("abc", first, expect![[r#"
+        check(
+            "abc",
+            first,
+            expect![[r#"
             a1 b1 c1 against a0 b0 c0, 20, coin 0: Shown
             a1 b1 c1 against a0 b1 c1, 120, coin 1: Budget
-            Optimized, all"#]]);
-        check("abc", |_| GateEnd::Budget, expect![[r#"
+            Optimized, all"#]],
+        );
+        check(
+            "abc",
+            |_| GateEnd::Budget,
+            expect![[r#"
             a1 b1 c1 against a0 b0 c0, 20, coin 0: Budget
-            Unproven, all"#]]);
+            Unproven, all"#]],
+        );
     }
 }
