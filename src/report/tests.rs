@@ -108,7 +108,8 @@ fn a_gate_says_which_change_helps_and_what_is_taken_back() {
             12 queries, score 1.00, at least 0.38; evidence 1.0e7 of 80.0
           extract: its change is not shown to help and is taken back
           assess: its change helps
-    "#]].assert_eq(&from_gate(gated(tests, FinalVerdict::Optimized, false)));
+    "#]]
+    .assert_eq(&from_gate(gated(tests, FinalVerdict::Optimized, false)));
     let tests = vec![test(Tested::Team, vec![], GateEnd::Budget, 1.0, 20.0)];
     expect![[r#"
         Final check on 4 unlabelled queries: the optimized prompts are not shown to be better, so the seed prompts are kept (score 0.75; 0.50 is a tie)

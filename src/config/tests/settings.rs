@@ -43,11 +43,13 @@ fn a_gate_that_can_show_nothing_is_warned_of_and_the_default_is_no_other_experim
         settings.warnings.iter().filter(|warning| warning.contains("gate")).cloned().collect()
     };
     assert!(warned(&plain).is_empty());
-    expect!["1 queries are held back for the gate, and at `search.gate_alpha` = 0.05 it shows nothing with fewer than 7, so the seed prompts are kept: add queries to the pool, or raise `search.gate_queries`"].assert_eq(&warned(&gated).join("\n"));
+    expect![[r#"
+        the gate's part of the pool is 1, and at `search.gate_alpha` = 0.05 it shows nothing with fewer than 7 queries, so the seed prompts are kept: add queries to the pool, or raise `search.gate_queries`"#]].assert_eq(&warned(&gated).join("\n"));
     let other = load(&["search.gate=\"anytime\"", "method=\"spo\""]);
     expect![[r#"
         `search.gate` = "anytime" is for the method `maspo`; this one ends without a gate
-        the pool has 1 query beside the 1 of the gate, fewer than `search.batch` = 2: every step uses all of them"#]].assert_eq(&warned(&other).join("\n"));
+        the pool has 1 query beside the 1 of the gate, fewer than `search.batch` = 2: every step uses all of them"#]]
+    .assert_eq(&warned(&other).join("\n"));
     check(
         "schema = 1",
         "schema = 1",
