@@ -15,6 +15,8 @@ pub enum Stage {
     Refresh,
     /// The batch of the final check of seed against optimized prompts.
     FinalCheck,
+    /// The choice and the order of the queries that are held back for the gate.
+    Gate,
     /// The coin that replaces the judge in the control arm.
     Coin,
     /// The sampling seed of a request that has none of its own.
@@ -40,6 +42,7 @@ impl AsRef<str> for Stage {
             Self::Evidence => "evidence",
             Self::Refresh => "refresh",
             Self::FinalCheck => "final-check",
+            Self::Gate => "gate",
             Self::Coin => "coin",
             Self::Sampling => "sampling",
             Self::Method => "method",

@@ -11,8 +11,9 @@ use crate::base::Seed;
 use crate::chat::ModelRole;
 use crate::graph::Graph;
 use crate::judge::JudgeMode;
+use crate::method::MethodKind;
 use crate::remote::BaseUrl;
-use crate::search::Options;
+use crate::search::{GateMode, Options};
 use std::path::Path;
 
 /// Whether the model folders must be there.
@@ -121,11 +122,14 @@ fn settings(root: &Section<'_>, skip_bad_rows: bool, check: ModelCheck) -> Optio
     if check == ModelCheck::Files {
         warnings.extend(context::check(root, &models, &graph, &options));
     }
-    let (pool, batch) = (data.pool.len(), options.search.batch);
+    let held_back = options.search.held_back(data.pool.len());
+    let (pool, batch) = (data.pool.len() - held_back, options.search.batch);
+    warnings.extend(gate(&options, method.kind, held_back));
     if pool < batch {
         let rows = if pool == 1 { "query" } else { "queries" };
+        let rest = if held_back > 0 { format!(" beside the {held_back} of the gate") } else { String::new() };
         warnings.push(format!(
-            "the pool has {pool} {rows}, fewer than `search.batch` = {batch}: every step uses all of them"
+            "the pool has {pool} {rows}{rest}, fewer than `search.batch` = {batch}: every step uses all of them"
         ));
     }
     warnings.extend(short_answers(&models, &graph, &options));
@@ -173,6 +177,25 @@ fn short_answers(models: &[ModelSpec; 3], graph: &Graph, options: &Options) -> V
         ))
     };
     agents.chain(others).filter_map(warning).collect()
+}
+
+/// Returns a warning about a gate that can show nothing.
+fn gate(options: &Options, method: MethodKind, held_back: usize) -> Option<String> {
+    let Options { search, .. } = options;
+    let fewest = search.fewest_gate_queries();
+    match search.gate {
+        GateMode::Final => None,
+        GateMode::Anytime if method != MethodKind::Maspo => {
+            Some("`search.gate` = \"anytime\" is for the method `maspo`; this one ends without a gate".to_string())
+        }
+        GateMode::Anytime if held_back < fewest => Some(format!(
+            "the gate's part of the pool is {held_back}, and at `search.gate_alpha` = {} it shows nothing with fewer \
+             than {fewest} queries, so the seed prompts are kept: add queries to the pool, or raise \
+             `search.gate_queries`",
+            search.gate_alpha
+        )),
+        GateMode::Anytime => None,
+    }
 }
 
 /// Reads the experiment's name. It becomes part of the run folder's name, so it must be a plain

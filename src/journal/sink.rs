@@ -227,6 +227,7 @@ impl EventSink for Journal {
             Event::Refreshed(_) => "refreshed",
             Event::Proposed(_) => "proposed",
             Event::Step(_) => "step",
+            Event::GateTest(_) => "gate-test",
             Event::FinalCheck(_) => "final-check",
             Event::Trial(_) => "trial",
             Event::Learned(_) => "learned",

@@ -5,6 +5,7 @@
 mod accuracy;
 mod bill;
 mod diff;
+mod gate;
 mod lines;
 mod lock;
 mod private;
@@ -22,6 +23,7 @@ mod tests;
 pub use accuracy::{Accuracy, Difference, ScoredBy};
 pub use bill::Bill;
 pub use diff::Colour;
+pub use gate::{ChangeLine, GateLine, GateQuestion, GateReport};
 pub use lines::{
     CandidateLine, CopiedLine, JudgeLine, LineageLine, MisalignmentLine, PromptLine, RankCorrelationLine, StepLine,
 };

@@ -14,6 +14,8 @@ impl RunReport {
         text += &self.method();
         text += &self.accuracy();
         text += &self.final_check.as_ref().map_or(String::new(), final_check);
+        let verdict = self.final_check.as_ref().map(|check| check.verdict);
+        text += &self.gate.as_ref().map_or(String::new(), |gate| gate.text(verdict));
         text += &format!("\n{}", prompts(&self.prompts, colour));
         text += &format!("\n{}", self.search());
         text += &format!("\n{}", self.ledger.text(self.seconds));
@@ -213,6 +215,7 @@ fn final_check(check: &FinalCheck) -> String {
         FinalVerdict::Optimized => "the optimized prompts won",
         FinalVerdict::Tie => "a tie, no gain was measured",
         FinalVerdict::Seed => "the seed prompts won and are kept",
+        FinalVerdict::Unproven => "the optimized prompts are not shown to be better, so the seed prompts are kept",
     };
     let queries = counted(check.batch.len(), "unlabelled query", "unlabelled queries");
     format!("Final check on {queries}: {says} (score {mean:.2}; 0.50 is a tie)\n")

@@ -10,6 +10,7 @@ use super::events::{
     Refreshed, Started, Step, Stopped,
 };
 use super::input::{SearchError, SearchInput};
+use super::options::GateMode;
 use super::plan::plan;
 use super::result::SearchResult;
 use super::schedule::{Visit, draw_batch, optimizable, visits};
@@ -51,7 +52,7 @@ pub async fn optimize(input: SearchInput, sink: &mut dyn EventSink) -> Result<Se
 }
 
 /// The queries of the final check that are compared at once where there is a budget.
-const CHECKED_AT_ONCE: usize = 4;
+pub(super) const CHECKED_AT_ONCE: usize = 4;
 
 /// The search state of one agent.
 struct AgentState {
@@ -90,21 +91,21 @@ impl State {
 }
 
 /// A running search.
-struct CoordinateAscent<'a> {
-    input: &'a SearchInput,
-    evaluator: Evaluator<'a>,
+pub(super) struct CoordinateAscent<'a> {
+    pub(super) input: &'a SearchInput,
+    pub(super) evaluator: Evaluator<'a>,
     state: State,
     sink: &'a mut dyn EventSink,
     events: Vec<Event>,
     /// The counters of all that is complete. A step that a limit cut off does not count, because
     /// how far it got depends on the order of its calls.
-    complete: Counters,
+    pub(super) complete: Counters,
     /// The counters of all that was complete when a limit cut a step off.
     earlier: Counters,
 }
 
 impl CoordinateAscent<'_> {
-    async fn emit(&mut self, event: Event) -> Result<(), SearchError> {
+    pub(super) async fn emit(&mut self, event: Event) -> Result<(), SearchError> {
         // Whatever an event reports is complete, so no call is in flight.
         self.input.budget.settle();
         self.complete = self.counters();
@@ -113,12 +114,12 @@ impl CoordinateAscent<'_> {
         Ok(())
     }
 
-    fn counters(&self) -> Counters {
+    pub(super) fn counters(&self) -> Counters {
         self.earlier.plus(self.evaluator.counters())
     }
 
     /// Goes on as if what a limit cut off had not begun.
-    fn forget_incomplete(&mut self) {
+    pub(super) fn forget_incomplete(&mut self) {
         (self.earlier, self.evaluator) = (self.complete, Evaluator::new(self.input));
     }
 
@@ -143,7 +144,8 @@ impl CoordinateAscent<'_> {
             method: self.input.method.map(str::to_string),
             labelled: 0,
             pool: pool.len(),
-            batch: options.search.batch.min(pool.len()),
+            held_back: options.search.held_back(pool.len()),
+            batch: options.search.batch.min(pool.len() - options.search.held_back(pool.len())),
             plan: plan(graph, options, pool.len()),
         };
         self.emit(Event::Started(started)).await
@@ -169,7 +171,7 @@ impl CoordinateAscent<'_> {
         let before = self.state.agents[agent.0].beam.clone();
         let (batch, rewards) = if before.len() > 1 {
             let seed = self.input.seed.derive(Stage::Refresh, &[round as u64, agent.0 as u64]);
-            let batch = draw_batch(self.input.pool.len(), search.batch, seed);
+            let batch = self.input.draw(seed);
             let queries = self.evaluator.batch(&batch);
             let rewards = self.evaluator.refresh(round, agent, &self.state.best, &before, &queries).await?;
             (batch, rewards)
@@ -207,7 +209,7 @@ impl CoordinateAscent<'_> {
         let (old, made) = (state.best, state.made);
 
         let seed = self.input.seed.derive(Stage::MiniBatch, &step_id.path());
-        let positions = draw_batch(self.input.pool.len(), search.batch, seed);
+        let positions = self.input.draw(seed);
         let batch = self.evaluator.batch(&positions);
         let shown = (&cases, &*attempts.list());
         let proposals = self.evaluator.propose(step_id, &self.state.best, &parents, shown, &batch).await?;
@@ -278,8 +280,19 @@ impl CoordinateAscent<'_> {
         }
         let optimized = self.state.best.clone();
         let unchanged = optimized == Prompts::seed(&self.input.graph);
-        let unmeasured =
-            |verdict, optimized| FinalCheck { batch: vec![], values: vec![], mean: None, verdict, optimized };
+        let unmeasured = |verdict, optimized| FinalCheck {
+            batch: vec![],
+            values: vec![],
+            mean: None,
+            verdict,
+            optimized,
+            kept: None,
+        };
+        if !unchanged && self.input.closing_check && self.input.options.search.gate == GateMode::Anytime {
+            let check = self.gate(optimized).await?;
+            self.emit(Event::FinalCheck(check.clone())).await?;
+            return Ok(check);
+        }
         let (batch, values) =
             if unchanged || !self.input.closing_check { (vec![], vec![]) } else { self.close(&optimized).await? };
         let check = if unchanged {
@@ -293,7 +306,7 @@ impl CoordinateAscent<'_> {
                 mean if mean < 0.5 => FinalVerdict::Seed,
                 _ => FinalVerdict::Tie,
             };
-            FinalCheck { batch, values, mean: Some(mean), verdict, optimized }
+            FinalCheck { batch, values, mean: Some(mean), verdict, optimized, kept: None }
         };
         self.emit(Event::FinalCheck(check.clone())).await?;
         Ok(check)
@@ -325,8 +338,8 @@ impl CoordinateAscent<'_> {
 
     async fn finish(&mut self, check: FinalCheck, stopped: Option<Stopped>) -> Result<(), SearchError> {
         let seed = Prompts::seed(&self.input.graph);
-        let kept_seed = check.verdict == FinalVerdict::Seed;
-        let prompts = if kept_seed { seed.clone() } else { check.optimized };
+        let kept_seed = check.keeps_seed();
+        let prompts = if kept_seed { seed.clone() } else { check.kept.unwrap_or(check.optimized) };
         let Counters { judge, avoided, overflows, cut_in_reasoning } = self.counters();
         let finished = Finished {
             copied: copied::find(&seed, &prompts, &self.input.pool),

@@ -93,7 +93,7 @@ impl Evaluated {
 /// The three models in their roles.
 pub(super) struct Evaluator<'a> {
     input: &'a SearchInput,
-    graph: &'a Graph,
+    pub(super) graph: &'a Graph,
     pub(super) runner: Runner,
     pub(super) judge: Judge,
     optimizer: Optimizer,

@@ -1,6 +1,7 @@
 //! Statistics over plain numbers: confidence intervals, paired tests, rank correlation. Pure
 //! functions; randomness comes only from a given seed. Knows nothing of prompts, models or files.
 
+mod betting;
 mod bootstrap;
 mod finite;
 mod multiple;
@@ -9,6 +10,7 @@ mod proportion;
 mod rank;
 mod summary;
 
+pub use betting::{EProcess, lower_bound};
 pub use bootstrap::{cluster_bootstrap, paired_bootstrap};
 pub use finite::finite_mean_bounds;
 pub use multiple::holm;

@@ -4,6 +4,7 @@
 mod bounds;
 mod determinism;
 mod equations;
+mod gate;
 mod options;
 mod proposals;
 mod racing;
