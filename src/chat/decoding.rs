@@ -75,6 +75,11 @@ impl ChatModel for RoleModel {
     fn identity(&self) -> ModelIdentity {
         self.model.identity()
     }
+
+    fn members(&self) -> Vec<Arc<dyn ChatModel>> {
+        let Self { role, decoding, seed, .. } = *self;
+        self.model.members().into_iter().map(|model| Self::wrap(model, role, decoding, seed)).collect()
+    }
 }
 
 #[cfg(test)]

@@ -108,8 +108,9 @@ fn settings(root: &Section<'_>, skip_bad_rows: bool, check: ModelCheck) -> Optio
     let file = root.faults.sources.file();
     let name = name(root, file);
     let seed = Seed(root.get("seed").unwrap_or(1));
-    let models = models::read(root, check == ModelCheck::Files);
+    let (models, judges) = models::read(root, check == ModelCheck::Files).unzip();
     let mut options = options::read(root);
+    options.judge.models = 1 + judges.as_ref().map_or(0, Vec::len);
     let templates = templates::read(root, models.as_ref());
     let engine = options::read_engine(root);
     let graph = agents::read(root, options.propose.max_prompt_bytes);
@@ -152,6 +153,7 @@ fn settings(root: &Section<'_>, skip_bad_rows: bool, check: ModelCheck) -> Optio
         warnings,
         date: None,
         models,
+        more_judges: judges.unwrap_or_default(),
     })
 }
 

@@ -228,8 +228,12 @@ fn judge(line: &JudgeLine) -> String {
         0 => String::new(),
         cut => format!(" ({} ended in the reasoning)", counted(cut as usize, "reply", "replies")),
     };
+    let models = match counts.model_agreement() {
+        None => String::new(),
+        share => format!("; all models agreed {}", percent(&share)),
+    };
     format!(
-        "Judge     {} comparisons, {} of equal texts; both orders agreed {}, ties {}, unparsable {}{cut}\n",
+        "Judge     {} comparisons, {} of equal texts; both orders agreed {}, ties {}, unparsable {}{cut}{models}\n",
         thousands(counts.comparisons),
         thousands(counts.identical),
         percent(position_consistency),

@@ -65,7 +65,7 @@ impl RecordedRun<'_> {
             surroundings.date = journal.date()?.unwrap_or(surroundings.date);
         }
         let cancel = observer.cancel();
-        let models = open_models(self.settings, &ModelRole::ALL, surroundings, observer)?;
+        let models = open_models(self.settings, &ModelRole::ALL, &surroundings, observer)?;
         let opened = models.opened(self.settings);
         block_on(self.put_start(&journal, &opened, &surroundings.date))?;
         opened.notes.iter().for_each(|note| observer.noticed(note));

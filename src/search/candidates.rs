@@ -142,7 +142,7 @@ pub(super) fn outcome(
                 repaired: candidate.repaired,
                 reward: evaluated.reward.clone(),
                 score,
-                local_better: samples.iter().filter(|sample| sample.local == Some(1.0)).count(),
+                local_better: samples.iter().filter(|sample| sample.local > Some(0.5)).count(),
                 misaligned: samples.iter().filter(|sample| is_misaligned(sample)).count(),
                 dropped_after,
             }

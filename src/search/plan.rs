@@ -139,10 +139,11 @@ fn comparisons(graph: &Graph, options: &Options, agent: AgentId) -> u64 {
     near.len() as u64
 }
 
-/// The cost of one comparison: one call per order and rubric.
+/// The cost of one comparison: one call per order, rubric and model.
 pub(crate) fn judge_cost(options: &Options) -> RolePlan {
     let judge = &options.judge;
-    let calls = (1 + u64::from(judge.both_orders)) * judge.rubrics.len().max(1) as u64;
+    let asked = (judge.rubrics.len().max(1) * judge.models.max(1)) as u64;
+    let calls = (1 + u64::from(judge.both_orders)) * asked;
     match judge.mode {
         JudgeMode::Logit => RolePlan { calls, new_tokens: 0 },
         JudgeMode::Text => RolePlan { calls, new_tokens: calls * judge.max_new_tokens as u64 },
