@@ -92,6 +92,9 @@ pub mod throughput;
 pub mod report;
 
 #[doc(hidden)]
+pub mod bundle;
+
+#[doc(hidden)]
 pub mod config;
 #[doc(hidden)]
 pub mod run;

@@ -9,7 +9,7 @@ use crate::eval::SampleOptions;
 use crate::graph::Graph;
 use crate::rollout::RolloutOptions;
 use crate::search::Options;
-use crate::task::{Case, Query, Scorer};
+use crate::task::{Case, Query, RowFields, Scorer};
 use crate::templates::Templates;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -49,6 +49,8 @@ pub struct Settings {
     pub graph: Arc<Graph>,
     /// The queries to optimize on, without answers.
     pub pool: Vec<Query>,
+    /// The fields of the pool's rows, which the rows of new input have too.
+    pub rows: RowFields,
     /// Labelled cases that may be looked at while developing.
     pub train: Option<Vec<Case>>,
     /// Labelled cases held out for the report.

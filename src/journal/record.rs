@@ -17,6 +17,7 @@ pub(super) const BACKEND: &str = "model_backend";
 pub(super) const DATE: &str = "date";
 pub(super) const PRIVATE: &str = "private";
 pub(super) const RESULT: &str = "result";
+pub(super) const TEAM: &str = "team";
 pub(super) const EVALUATION: &str = "evaluation.";
 
 /// A run as its directory records it.
@@ -30,6 +31,8 @@ pub struct Record {
     pub private: bool,
     /// The exact shell command that resumes the run.
     pub resume_command: String,
+    /// The team and how it is run, JSON text; `None` in a run that an older version made.
+    pub team: Option<String>,
     /// All events so far.
     pub events: Vec<Event>,
     /// The result's JSON text; `None` while the run is not finished.
@@ -76,6 +79,7 @@ pub fn read(dir: &Path) -> Result<Option<Record>, JournalError> {
         name,
         private: reader.meta(PRIVATE)?.is_some_and(|value| value == "true"),
         resume_command: recorded_command(&reader)?.unwrap_or_default(),
+        team: reader.meta(TEAM)?.filter(|json| !json.is_empty()),
         events,
         result: reader.meta(RESULT)?,
         evaluations,
