@@ -21,7 +21,7 @@ mod tests;
 
 pub use accuracy::{Accuracy, Difference, ScoredBy};
 pub use bill::Bill;
-pub use diff::Colour;
+pub use diff::{Colour, printable, prompt_diff};
 pub use lines::{
     CandidateLine, CopiedLine, JudgeLine, LineageLine, MisalignmentLine, PromptLine, RankCorrelationLine, StepLine,
 };
