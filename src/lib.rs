@@ -99,6 +99,8 @@ pub mod config;
 #[doc(hidden)]
 pub mod run;
 #[doc(hidden)]
+pub mod review;
+#[doc(hidden)]
 pub mod study;
 
 #[doc(hidden)]

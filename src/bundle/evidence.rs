@@ -7,6 +7,9 @@ use crate::journal::Record;
 use crate::report::{Accuracy, Difference, RunReport};
 use serde::{Deserialize, Serialize};
 
+/// The fewest verdicts from which a conclusion is drawn: of five that agree, a sign test's p is 0.06.
+const ENOUGH: usize = 6;
+
 /// The evidence for the prompts of a bundle.
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
 pub struct Evidence {
@@ -139,7 +142,9 @@ impl JudgedEvidence {
         let gains: Vec<f64> = verdicts.iter().map(|verdict| verdict - 0.5).collect();
         let (low, high) = crate::stats::paired_bootstrap(&gains, draws);
         let mean = verdicts.iter().sum::<f64>() / n as f64;
-        Some(Self { n, mean, ci95: (low + 0.5, high + 0.5), verdict: TestVerdict::of((low, high)) })
+        // Equal verdicts on a few queries have an interval without width, which shows nothing.
+        let verdict = if n < ENOUGH { TestVerdict::NoDifferenceShown } else { TestVerdict::of((low, high)) };
+        Some(Self { n, mean, ci95: (low + 0.5, high + 0.5), verdict })
     }
 }
 

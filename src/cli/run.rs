@@ -9,6 +9,7 @@ use super::{CliError, Exit};
 use crate::base::CancelToken;
 use crate::engine::Date;
 use crate::remote::BaseUrl;
+use crate::report::counted;
 use crate::run::{Observer, RowFile, RowsError, TeamRun};
 use crate::task::{LoadError, Queries, Query};
 use futures::channel::mpsc;
@@ -47,7 +48,8 @@ pub(super) struct Args {
     /// experiment's pool.
     #[arg(long, value_name = "FIELD")]
     question: Vec<String>,
-    /// The field with a row's id. Default is that of the experiment's pool, or else the line number.
+    /// The field with a row's id. Default is that of the experiment's pool, or else the field `id`, or
+    /// else the line number.
     #[arg(long, value_name = "FIELD")]
     id: Option<String>,
     /// The model of a bundle, if it is elsewhere now: a Hugging Face model folder, a .gguf file, or
@@ -114,6 +116,9 @@ pub(super) fn run(args: Args) -> Result<Exit, CliError> {
         chosen.settings.rows.question = args.question.clone();
     }
     chosen.settings.rows.id = args.id.clone().or(chosen.settings.rows.id.take());
+    if !to_stdout && same_file(&args.input, &args.output) {
+        return Err(CliError::bad_input(format!("{} is the input: give another --output", args.output.display())));
+    }
     let rows = Rows { args: &args, chosen: &chosen };
     let total = rows.check()?;
     let mut queries = rows.queries()?;
@@ -121,9 +126,6 @@ pub(super) fn run(args: Args) -> Result<Exit, CliError> {
     let digest = team.digest();
     let mut sink = match to_stdout {
         true => Sink::Stdout(Box::new(output::stdout())),
-        false if same_file(&args.input, &args.output) => {
-            return Err(CliError::bad_input(format!("{} is the input: give another --output", args.output.display())));
-        }
         false => Sink::File(RowFile::open(&args.output, digest, args.force).map_err(|error| rows_error(&error))?),
     };
     let (mut earlier, mut date) = (0, args.date);
@@ -313,15 +315,15 @@ impl Rows<'_> {
     fn tell(&self, told: &Told, run: Option<&TeamRun>) -> Result<(), CliError> {
         let Told { earlier, answered, no_answer, left_out, interrupted } = *told;
         if let Some(run) = run {
-            let mut text = format!("answered {answered} rows");
+            let mut text = format!("answered {}", counted(answered, "row", "rows"));
             if earlier > 0 {
                 text += &format!(", after {earlier} that were there");
             }
             if no_answer > 0 {
-                text += &format!("; {no_answer} outputs have no answer");
+                text += &format!("; {} without an answer", counted(no_answer, "output", "outputs"));
             }
             if left_out > 0 {
-                text += &format!("; {left_out} bad rows left out");
+                text += &format!("; {} left out", counted(left_out, "bad row", "bad rows"));
             }
             print_message(format_args!("{text}\nworker   {}", bill_line(&run.bill())));
             if interrupted {

@@ -28,3 +28,4 @@ pub use lines::{
 pub use lock::EgressLock;
 pub use progress::{Progress, SearchSoFar};
 pub use run::{Files, Inputs, REPORT_SCHEMA, RunReport};
+pub use text::counted;

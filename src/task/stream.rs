@@ -4,15 +4,20 @@
 use super::dataset::{Query, not_lines, reason};
 use super::error::LoadError;
 use super::lines::{Lines, MAX_LINE_BYTES};
-use super::row::{Fields, parse};
+use super::row::{Fields, Row, parse_object, read};
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
 use std::io::BufRead;
 use std::path::PathBuf;
+
+/// The field that a row's id is in where nothing says otherwise.
+const OWN_ID: &str = "id";
 
 /// The fields of a row that make a query.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub struct RowFields {
-    /// The field that holds a row's id. Without one, the id is the line number.
+    /// The field that holds a row's id. Without one, the id is that in the row's field `id`, or else
+    /// the line number.
     pub id: Option<String>,
     /// The fields whose texts, joined by line breaks, form the question.
     pub question: Vec<String>,
@@ -51,9 +56,17 @@ impl<R: BufRead> Queries<R> {
             name_hint: name_hint.as_deref(),
             conditions: &[],
         };
-        let row = parse(text, &fields).map_err(|fault| LoadError::Row { file: self.file.clone(), line, fault })?;
-        let row = row.expect("without conditions every row is taken");
-        Ok(Query { id: row.id.unwrap_or_else(|| line.to_string()), question: row.question, line })
+        let query = |text: &str| {
+            let row = parse_object(text)?;
+            let own = || match row.get(OWN_ID)? {
+                Value::String(id) if !id.trim().is_empty() => Some(id.clone()),
+                Value::Number(id) => Some(id.to_string()),
+                _ => None,
+            };
+            let Row { id, question, .. } = read(&row, &fields)?;
+            Ok(Query { id: id.or_else(own).unwrap_or_else(|| line.to_string()), question, line })
+        };
+        query(text).map_err(|fault| LoadError::Row { file: self.file.clone(), line, fault })
     }
 }
 
@@ -105,6 +118,8 @@ mod tests {
         assert_eq!(read(text, RowFields::default()), ["1 1 one", bad, "4 4 two"]);
         let by_key = RowFields { id: Some("k".into()), ..RowFields::default() };
         assert_eq!(read("{\"question\": \"two\", \"k\": 7}", by_key), ["1 7 two"]);
+        let own = "{\"question\": \"one\", \"id\": \"a\"}\n{\"question\": \"two\", \"id\": null}";
+        assert_eq!(read(own, RowFields::default()), ["1 a one", "2 2 two"]);
     }
 
     #[test]
