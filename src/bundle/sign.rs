@@ -1,6 +1,6 @@
 //! Signatures as minisign makes them: `bundle.json.minisig` beside `bundle.json`, over the bytes of
-//! the file, so that `minisign -Vm bundle.json -p KEY.pub` checks it too. Nothing here asks a
-//! person for a password.
+//! the file, so that `minisign -Vm bundle.json -p KEY.pub` checks it too. A password is
+//! asked for only where the caller says that there is a terminal.
 
 use minisign::{PublicKey, PublicKeyBox, SecretKey, SecretKeyBox, SignatureBox};
 use std::ffi::OsString;
@@ -77,32 +77,37 @@ pub fn signature_path(file: &Path) -> PathBuf {
 pub struct SigningKey(SecretKey);
 
 impl SigningKey {
-    /// Returns whether the key in a file has a password.
-    ///
-    /// # Errors
-    /// The file is no secret key.
-    pub fn has_password(file: &Path) -> Result<bool, SignError> {
-        // Without a password the key opens as it is; any other fault is found when it is opened.
-        Ok(SecretKeyBox::from_string(&read(file)?).and_then(SecretKeyBox::into_unencrypted_secret_key).is_err())
-    }
-
     /// Opens the key in a file.
     ///
     /// # Errors
     /// The file is no secret key, or the password is missing or wrong.
     pub fn open(file: &Path, password: Option<&str>) -> Result<Self, SignError> {
+        let needed = || Err(SignError::PasswordNeeded { file: file.to_path_buf() });
+        Self::open_with(file, |key| password.map_or_else(needed, |password| locked(file, key, Some(password))))
+    }
+
+    /// Opens the key in a file, and asks for its password at the terminal if it has one.
+    ///
+    /// # Errors
+    /// The file is no secret key, or the password is wrong.
+    pub fn open_asking(file: &Path) -> Result<Self, SignError> {
+        Self::open_with(file, |key| locked(file, key, None))
+    }
+
+    fn open_with(
+        file: &Path,
+        unlock: impl FnOnce(SecretKeyBox) -> Result<SecretKey, SignError>,
+    ) -> Result<Self, SignError> {
         let text = read(file)?;
         let not_a_key = |reason: String| SignError::NotAKey { file: file.to_path_buf(), what: "secret", reason };
-        let boxed = || SecretKeyBox::from_string(&text).map_err(|error| not_a_key(error.to_string()));
         if text.lines().count() < 2 || !text.starts_with("untrusted comment:") {
             return Err(not_a_key("it does not begin with an untrusted comment and a line of base64".to_string()));
         }
-        if let Ok(key) = boxed()?.into_unencrypted_secret_key() {
-            return Ok(Self(key));
+        let key = SecretKeyBox::from_string(&text).map_err(|error| not_a_key(error.to_string()))?;
+        match key.clone().into_unencrypted_secret_key() {
+            Ok(key) => Ok(Self(key)),
+            Err(_) => unlock(key).map(Self),
         }
-        let Some(password) = password else { return Err(SignError::PasswordNeeded { file: file.to_path_buf() }) };
-        let opened = boxed()?.into_secret_key(Some(password.to_string()));
-        opened.map(Self).map_err(|error| SignError::Locked { file: file.to_path_buf(), reason: error.to_string() })
     }
 
     /// Returns the text of a signature of `bytes`. `comment` is signed too.
@@ -113,6 +118,12 @@ impl SigningKey {
         let signed = minisign::sign(None, &self.0, Cursor::new(bytes), Some(comment), Some("signature of maspo"));
         Ok(signed.map_err(|error| SignError::Failed(error.to_string()))?.to_string())
     }
+}
+
+/// Opens a key that has a password; without one at hand it is asked for.
+fn locked(file: &Path, key: SecretKeyBox, password: Option<&str>) -> Result<SecretKey, SignError> {
+    let opened = key.into_secret_key(password.map(str::to_string));
+    opened.map_err(|error| SignError::Locked { file: file.to_path_buf(), reason: error.to_string() })
 }
 
 /// A key that checks signatures.

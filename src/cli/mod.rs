@@ -27,6 +27,8 @@ mod output;
 mod plan;
 mod progress;
 mod promote;
+mod recorded;
+mod review;
 mod run;
 mod score;
 mod serve;
@@ -62,6 +64,7 @@ enum Command {
     Judge(judge::Args),
     Show(show::Args),
     Study(study::Args),
+    Review(review::Args),
     Verify(verify::Args),
     Promote(promote::PromoteArgs),
     Rollback(promote::RollbackArgs),
@@ -104,6 +107,7 @@ pub fn main() -> ExitCode {
         Command::Judge(args) => judge::run(args),
         Command::Show(args) => show::run(args),
         Command::Study(args) => study::run(args),
+        Command::Review(args) => review::run(args),
         Command::Verify(args) => verify::run(args),
         Command::Promote(args) => promote::run_promote(args),
         Command::Rollback(args) => promote::run_rollback(args),
@@ -132,6 +136,7 @@ fn before_lock(command: &Command) -> Result<Opened, CliError> {
         Command::Serve(args) => Ok(Opened { listener: Some(serve::bind(args)?) }),
         Command::Optimize(args) => reach(&args.experiment.endpoints()),
         Command::Run(args) => reach(&args.endpoints()),
+        Command::Review(args) => reach(&args.endpoints()),
         Command::Eval(args) => reach(&args.experiment.endpoints()),
         Command::Compare(args) => reach(&args.experiment.endpoints()),
         Command::Judge(args) => reach(&args.experiment.endpoints()),

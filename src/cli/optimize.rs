@@ -73,7 +73,7 @@ pub(super) fn run(args: Args) -> Result<Exit, CliError> {
 
 impl Args {
     /// Returns the settings that flags of their own stand for.
-    fn sets(&self) -> Vec<String> {
+    pub(super) fn sets(&self) -> Vec<String> {
         let file = self.stop_file.as_ref().map(|file| format!("budget.stop_file={:?}", file.to_string_lossy()));
         [
             self.seed.map(|seed| format!("seed={seed}")),
