@@ -97,9 +97,9 @@ pub mod bundle;
 #[doc(hidden)]
 pub mod config;
 #[doc(hidden)]
-pub mod run;
-#[doc(hidden)]
 pub mod review;
+#[doc(hidden)]
+pub mod run;
 #[doc(hidden)]
 pub mod study;
 

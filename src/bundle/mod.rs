@@ -18,7 +18,7 @@ pub use error::BundleError;
 pub use evidence::{Evidence, JudgedEvidence, MeasuredBy, RunOrigin, TestEvidence, TestVerdict};
 pub use file::{BUNDLE_SCHEMA, Bundle, Decided, MethodPart, Review, is_bundle_text};
 pub use open::{Opened, bundle_of_run, open_bundle, open_prompts, prompt_entries};
-pub use release::{Released, Release, promote, releases, rollback};
+pub use release::{Release, Released, promote, releases, rollback};
 pub use sign::{SignError, SigningKey, VerifyingKey, signature_path};
 pub use team::{GraphPart, SummaryPart, TaskPart, Team, TeamAgent, TeamModel, TemplatesPart};
 pub use time::utc;

@@ -208,8 +208,7 @@ impl Folder {
 }
 
 fn rename(from: &Path, to: &Path) -> Result<(), BundleError> {
-    let unwritable =
-        |error: io::Error| BundleError::Unwritable { file: to.to_path_buf(), reason: error.to_string() };
+    let unwritable = |error: io::Error| BundleError::Unwritable { file: to.to_path_buf(), reason: error.to_string() };
     fs::rename(from, to).map_err(unwritable)
 }
 

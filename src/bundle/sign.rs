@@ -143,7 +143,8 @@ impl VerifyingKey {
         let file = PathBuf::from(key);
         let text = read(&file)?;
         let public = PublicKeyBox::from_string(&text).and_then(PublicKeyBox::into_public_key);
-        let not_a_key = |error: minisign::PError| SignError::NotAKey { file, what: "public", reason: error.to_string() };
+        let not_a_key =
+            |error: minisign::PError| SignError::NotAKey { file, what: "public", reason: error.to_string() };
         public.map(Self).map_err(not_a_key)
     }
 
@@ -157,10 +158,8 @@ impl VerifyingKey {
             return Err(SignError::Unsigned { bundle: file.to_path_buf(), signature });
         }
         let text = read(&signature)?;
-        let refused = |error: minisign::PError| SignError::Refused {
-            signature: signature.clone(),
-            reason: error.to_string(),
-        };
+        let refused =
+            |error: minisign::PError| SignError::Refused { signature: signature.clone(), reason: error.to_string() };
         let boxed = SignatureBox::from_string(&text).map_err(refused)?;
         minisign::verify(&self.0, &boxed, Cursor::new(bytes), true, false, false).map_err(refused)?;
         boxed.trusted_comment().map_err(refused)

@@ -149,7 +149,10 @@ fn other_files_are_told_apart() {
     assert!(matches!(open_bundle(&path), Err(BundleError::NotABundle { .. })));
     fs::write(&path, "[").unwrap();
     let error = open_prompts(&path).unwrap_err().to_string();
-    assert!(error.ends_with("prompts.json:1:0: invalid type: sequence, expected an object from agent names to prompts"), "{error}");
+    assert!(
+        error.ends_with("prompts.json:1:0: invalid type: sequence, expected an object from agent names to prompts"),
+        "{error}"
+    );
     assert!(matches!(open_prompts(dir.path()), Err(BundleError::EmptyFolder { .. })));
     assert!(matches!(open_prompts(&dir.path().join("none")), Err(BundleError::Unreadable { .. })));
 }

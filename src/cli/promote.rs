@@ -71,7 +71,8 @@ fn tell(command: &str, dir: &Path, release: &Release, json: bool) -> Result<Exit
     }
     text += &format!("bundle   {}\n", dir.join("bundle.json").display());
     if standing.len() > 1 {
-        text += &format!("go back  maspo rollback --to {}\n", shlex::try_quote(&dir.to_string_lossy()).unwrap_or_default());
+        text +=
+            &format!("go back  maspo rollback --to {}\n", shlex::try_quote(&dir.to_string_lossy()).unwrap_or_default());
     }
     print(text)?;
     Ok(Exit::Ok)

@@ -3,7 +3,7 @@
 use super::optimize;
 use super::team::bundle_error;
 use super::{Args, CliError, Command};
-use crate::config::{ModelCheck, Settings};
+use crate::config::Settings;
 use crate::journal;
 use crate::remote::BaseUrl;
 use clap::Parser;
@@ -12,8 +12,7 @@ use std::path::Path;
 /// Returns the settings of the run in `dir`. Whether they are still those of the run is for the
 /// caller to check by their digest.
 pub(super) fn settings_of_run(dir: &Path) -> Result<Settings, CliError> {
-    let args = arguments(dir)?;
-    args.experiment.load_with(args.sets(), ModelCheck::Files)
+    arguments(dir)?.settings()
 }
 
 /// Returns the URLs of servers that the experiment of the run in `dir` names. Faults are left to

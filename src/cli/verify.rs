@@ -67,7 +67,8 @@ pub(super) fn sign_error(error: &SignError) -> CliError {
 /// Returns what people read of a bundle that was checked.
 fn text(path: &Path, bundle: &Bundle, signed: Option<&str>) -> String {
     let graph = &bundle.team.graph;
-    let mut text = format!("bundle     {}: `{}`, made {}\n", path.display(), printable(&bundle.team.name), bundle.created);
+    let mut text =
+        format!("bundle     {}: `{}`, made {}\n", path.display(), printable(&bundle.team.name), bundle.created);
     text += &format!("hash       {}, as it was made\n", bundle.hash);
     text += &format!("graph      {} agents and {} edges, sound\n", graph.agents.len(), graph.edges.len());
     text += &match signed {
@@ -93,12 +94,12 @@ pub(super) fn evidence(bundle: &Bundle) -> String {
         let (low, high) = test.difference.ci95;
         text += &format!(
             "test       {:.3} before, {:.3} with these prompts on {} cases: {:+.3} (95 % interval {low:+.3} to \
-             {high:+.3}, p {:.4}): {}\n",
+             {high:+.3}, {}): {}\n",
             test.seed.accuracy,
             test.prompts.accuracy,
             test.n,
             test.difference.value,
-            test.difference.mcnemar_p,
+            p_value(test.difference.mcnemar_p),
             test.verdict.words()
         );
     }
@@ -112,4 +113,9 @@ pub(super) fn evidence(bundle: &Bundle) -> String {
         );
     }
     if text.is_empty() { "evidence   none: these prompts were not measured\n".to_string() } else { text }
+}
+
+/// Formats a p-value. A bundle keeps six decimals of it.
+fn p_value(p: f64) -> String {
+    if p < 0.0001 { "p < 0.0001".to_string() } else { format!("p = {p:.4}") }
 }

@@ -147,7 +147,17 @@ pub(super) fn read(root: &Section<'_>, usage: DataUse) -> Option<Data> {
     let cases = |set: Option<(Vec<Case>, Source)>| set.map(|(cases, _)| cases);
     let warnings = loading.warnings;
     let rows = pool_declared.map(|declared| fields(&declared.source)).unwrap_or_default();
-    Some(Data { pool: pool?, rows, train: cases(train), test: cases(test), scorer, samples, private, excluded, warnings })
+    Some(Data {
+        pool: pool?,
+        rows,
+        train: cases(train),
+        test: cases(test),
+        scorer,
+        samples,
+        private,
+        excluded,
+        warnings,
+    })
 }
 
 /// Returns the fields that make a query of a row.

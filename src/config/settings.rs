@@ -7,7 +7,7 @@ use crate::chat::{ChatModel, Decoding, ModelRole, RoleModel};
 use crate::engine::{Date, EngineOptions};
 use crate::eval::SampleOptions;
 use crate::graph::Graph;
-use crate::rollout::RolloutOptions;
+use crate::rollout::{Prompts, RolloutOptions};
 use crate::search::Options;
 use crate::task::{Case, Query, RowFields, Scorer};
 use crate::templates::Templates;
@@ -95,6 +95,13 @@ impl Settings {
     /// Returns `model` decoding as the settings say for `role`.
     pub fn in_role(&self, role: ModelRole, model: Arc<dyn ChatModel>) -> Arc<dyn ChatModel> {
         RoleModel::wrap(model, role, self.model(role).decoding, self.seed)
+    }
+
+    /// Returns the settings with other prompts to start from.
+    #[must_use]
+    pub fn starting_from(mut self, prompts: &Prompts) -> Self {
+        self.graph = Arc::new(self.graph.starting_from(|id| prompts.get(id).clone()));
+        self
     }
 
     /// Returns the queries of all sets.

@@ -26,6 +26,7 @@ pub use lines::{
     CandidateLine, CopiedLine, JudgeLine, LineageLine, MisalignmentLine, PromptLine, RankCorrelationLine, StepLine,
 };
 pub use lock::EgressLock;
+pub use private::without_words;
 pub use progress::{Progress, SearchSoFar};
 pub use run::{Files, Inputs, REPORT_SCHEMA, RunReport};
 pub use text::counted;

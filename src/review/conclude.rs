@@ -3,8 +3,8 @@
 
 use super::decisions::{AgentDecision, Decisions};
 use super::session::Session;
-use crate::bundle::{Bundle, Decided, Evidence, MeasuredBy, Review, TestVerdict};
 use crate::base::Digest;
+use crate::bundle::{Bundle, Decided, Evidence, MeasuredBy, Review, TestVerdict};
 use crate::chat::ChatError;
 
 /// What decisions come to.

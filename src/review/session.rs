@@ -12,6 +12,8 @@ use crate::eval::Evaluation;
 use crate::graph::Graph;
 use crate::journal::{Journal, JournalError, RunInfo};
 use crate::judge::Judge;
+use crate::prompt::Template;
+use crate::report::without_words;
 use crate::reward::compare;
 use crate::rollout::{Prompts, Runner, Trace};
 use crate::run::{Observer, RunError, Surroundings, open_models, score};
@@ -169,6 +171,16 @@ impl<'a> Session<'a> {
     /// Whether the words of the data must not be printed.
     pub fn is_private(&self) -> bool {
         self.settings.private
+    }
+
+    /// Returns a prompt as it may be printed: without the words of private rows, except for those of
+    /// the seed prompts, which the user wrote.
+    pub fn shown(&self, prompt: &Template) -> String {
+        if !self.settings.private {
+            return prompt.text().to_string();
+        }
+        let seeds: Vec<&str> = self.seed_prompts.iter().map(|(_, prompt)| prompt.text()).collect();
+        without_words(prompt.text(), self.settings.queries().map(|query| &*query.question), &seeds)
     }
 
     /// What a role took so far.

@@ -158,12 +158,7 @@ impl TeamRun {
         };
         let name = &self.graph.agent(self.graph.terminal()).name;
         let agents = answers.into_iter().map(|output| AgentOutput { name: name.clone(), output });
-        Answered {
-            answer: found.get(winner).cloned().flatten(),
-            agents: agents.collect(),
-            overflow,
-            cut_in_reasoning,
-        }
+        Answered { answer: found.get(winner).cloned().flatten(), agents: agents.collect(), overflow, cut_in_reasoning }
     }
 
     fn found(&self, output: &str) -> Option<String> {

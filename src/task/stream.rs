@@ -49,13 +49,8 @@ impl<R: BufRead> Queries<R> {
 
     fn query(&self, line: usize, text: &str) -> Result<Query, LoadError> {
         let RowFields { id, question, name_hint } = &self.fields;
-        let fields = Fields {
-            id: id.as_deref(),
-            question,
-            answer: None,
-            name_hint: name_hint.as_deref(),
-            conditions: &[],
-        };
+        let fields =
+            Fields { id: id.as_deref(), question, answer: None, name_hint: name_hint.as_deref(), conditions: &[] };
         let query = |text: &str| {
             let row = parse_object(text)?;
             let own = || match row.get(OWN_ID)? {

@@ -15,6 +15,7 @@ use crate::chat::ModelRole;
 use crate::journal::write_file;
 use crate::remote::BaseUrl;
 use crate::review::{Conclusion, Session, SessionError, conclude};
+use crate::run::Observer;
 use serde_json::json;
 use std::io::{self, IsTerminal};
 use std::path::{Path, PathBuf};
@@ -85,11 +86,12 @@ pub(in super::super) fn run(args: Args) -> Result<Exit, CliError> {
         Some(parent) => Some(open_bundle(parent).map_err(|error| bundle_error(&error))?.hash),
         None => None,
     };
-    let key = args.sign.as_deref().map(|key| signing_key(key, args.password_file.as_deref(), at_terminal)).transpose()?;
+    let key =
+        args.sign.as_deref().map(|key| signing_key(key, args.password_file.as_deref(), at_terminal)).transpose()?;
     let settings = recorded::settings_of_run(&args.run)?;
     let mut progress = Progress::new()?;
-    let session = Session::open(&settings, &args.run, &of_run, args.queries as usize, &mut progress)
-        .map_err(session_error)?;
+    let session =
+        Session::open(&settings, &args.run, &of_run, args.queries as usize, &mut progress).map_err(session_error)?;
     for note in session.notes() {
         print_message(format_args!("warning: {note}"));
     }
@@ -104,15 +106,14 @@ pub(in super::super) fn run(args: Args) -> Result<Exit, CliError> {
             let reviewer = args.reviewer.as_deref().or(reviewer.as_deref());
             Box::new(FromFile { file, reviewer, even_if_worse: args.even_if_worse })
         }
-        None => Box::new(Terminal::new(io::stdin().lock(), reviewer.clone(), colour())),
+        None => Box::new(Terminal::new(io::stdin().lock(), reviewer.clone(), colour(), progress.cancel())),
     };
     let Some(decisions) = decider.decide(&session, &of_run)? else {
         print_message("ended without a decision; no bundle is written");
         return Ok(Exit::RunFailed);
     };
     let time = utc(unix_seconds());
-    let conclusion =
-        conclude(&session, &of_run, &decisions, args.check_test, parent, &time).map_err(chat_error)?;
+    let conclusion = conclude(&session, &of_run, &decisions, args.check_test, parent, &time).map_err(chat_error)?;
     let confirmed = decider.confirm(&conclusion)?;
     match &conclusion {
         Conclusion::NothingAccepted => {
@@ -120,9 +121,12 @@ pub(in super::super) fn run(args: Args) -> Result<Exit, CliError> {
             Ok(Exit::RunFailed)
         }
         Conclusion::Bundle { bundle, .. } if !confirmed => {
-            print_message(format_args!("{}no bundle is written", evidence(bundle)));
-            if args.decisions.is_some() {
-                print_message("these prompts are worse than the seed prompts; --even-if-worse writes them all the same");
+            match &args.decisions {
+                Some(_) => print_message(format_args!(
+                    "{}these prompts are worse than the seed prompts, so no bundle is written; --even-if-worse writes it",
+                    evidence(bundle)
+                )),
+                None => print_message("no bundle is written"),
             }
             Ok(Exit::RunFailed)
         }

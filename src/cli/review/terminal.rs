@@ -6,6 +6,7 @@ use super::super::settings::chat_error;
 use super::super::verify::evidence;
 use super::super::{CliError, Exit};
 use super::decider::Decider;
+use crate::base::CancelToken;
 use crate::bundle::{Bundle, TestVerdict};
 use crate::prompt::Template;
 use crate::report::{Colour, counted, printable, prompt_diff};
@@ -23,11 +24,13 @@ pub(super) struct Terminal<R> {
     input: R,
     reviewer: Option<String>,
     colour: Colour,
+    cancel: CancelToken,
 }
 
 impl<R: BufRead> Terminal<R> {
-    pub(super) fn new(input: R, reviewer: Option<String>, colour: Colour) -> Self {
-        Self { input, reviewer, colour }
+    /// A person whose ctrl-C cancels `cancel`; the next answer then ends the review.
+    pub(super) fn new(input: R, reviewer: Option<String>, colour: Colour, cancel: CancelToken) -> Self {
+        Self { input, reviewer, colour, cancel }
     }
 
     /// Asks a question and returns the answer; `None` at the end of the input.
@@ -38,6 +41,7 @@ impl<R: BufRead> Terminal<R> {
         let unreadable = |error: io::Error| CliError::new(Exit::Environment, format!("the terminal: {error}"));
         Ok(match read.map_err(unreadable)? {
             0 => None,
+            _ if self.cancel.is_cancelled() => None,
             _ => Some(String::from_utf8_lossy(&bytes).trim().to_string()),
         })
     }
@@ -81,7 +85,7 @@ impl<R: BufRead> Terminal<R> {
                 Ok(None)
             }
             Ok(prompt) => {
-                print(prompt_diff(change.after.text(), prompt.text(), self.colour))?;
+                print(prompt_diff(&session.shown(&change.after), &session.shown(&prompt), self.colour))?;
                 Ok(Some(prompt))
             }
             Err(fault) => {
@@ -108,7 +112,7 @@ impl<R: BufRead> Decider for Terminal<R> {
         for (at, agent) in changed.iter().enumerate() {
             print_message(format_args!("measuring what the change of agent {} of {} is worth", at + 1, changed.len()));
             let change = session.change(*agent).map_err(chat_error)?;
-            print(shown(&change, (at + 1, changed.len()), session.is_private(), self.colour))?;
+            print(shown(session, &change, (at + 1, changed.len()), self.colour))?;
             let Some(choice) = self.choice(session, &change)? else { return Ok(None) };
             let comment = self.ask("comment (empty for none): ")?.filter(|comment| !comment.is_empty());
             agents.push(AgentDecision { agent: *agent, choice, comment });
@@ -120,7 +124,10 @@ impl<R: BufRead> Decider for Terminal<R> {
     fn confirm(&mut self, conclusion: &Conclusion) -> Result<bool, CliError> {
         let Conclusion::Bundle { bundle, rechecked, worse } = conclusion else { return Ok(false) };
         if *rechecked {
-            print(format!("\nThese prompts are not those of the run, so they were measured again.\n{}", evidence(bundle)))?;
+            print(format!(
+                "\nThese prompts are not those of the run, so they were measured again.\n{}",
+                evidence(bundle)
+            ))?;
         }
         let question = match worse {
             true => "They are worse than the seed prompts. Write the bundle all the same? [y/n] ",
@@ -137,9 +144,9 @@ impl<R: BufRead> Decider for Terminal<R> {
 }
 
 /// Returns a change as it is shown: the difference, its worth, and cases for and against it.
-fn shown(change: &Change, (at, of): (usize, usize), private: bool, colour: Colour) -> String {
+fn shown(session: &Session<'_>, change: &Change, (at, of): (usize, usize), colour: Colour) -> String {
     let mut text = format!("\n── {} ({at} of {of}) ──\n", printable(&change.name));
-    text += &prompt_diff(change.before.text(), change.after.text(), colour);
+    text += &prompt_diff(change.before.text(), &session.shown(&change.after), colour);
     text += &match &change.worth {
         None => "worth    not measured: the pool is empty\n".to_string(),
         Some(worth) => {
@@ -161,7 +168,7 @@ fn shown(change: &Change, (at, of): (usize, usize), private: bool, colour: Colou
     };
     for (title, cases) in [("better", &change.won), ("worse", &change.lost)] {
         for case in cases {
-            text += &shown_case(title, case, private);
+            text += &shown_case(title, case, session.is_private());
         }
     }
     text
