@@ -7,7 +7,8 @@ use crate::journal::Record;
 use crate::report::{Accuracy, Difference, RunReport};
 use serde::{Deserialize, Serialize};
 
-/// The fewest verdicts from which a conclusion is drawn: of five that agree, a sign test's p is 0.06.
+/// The fewest verdicts from which a conclusion is drawn: of five that agree, a sign test's p is
+/// 0.06.
 const ENOUGH: usize = 6;
 
 /// The evidence for the prompts of a bundle.

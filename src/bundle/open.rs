@@ -57,8 +57,8 @@ pub fn open_bundle(path: &Path) -> Result<Bundle, BundleError> {
     }
 }
 
-/// Returns the prompts in RUN, BUNDLE or `prompts.json`, by the agents' names. Those of a run do not
-/// need its graph.
+/// Returns the prompts in RUN, BUNDLE or `prompts.json`, by the agents' names. Those of a run do
+/// not need its graph.
 ///
 /// # Errors
 /// The first fault found.

@@ -148,7 +148,8 @@ impl VerifyingKey {
         public.map(Self).map_err(not_a_key)
     }
 
-    /// Checks the signature beside `file`, whose content is `bytes`, and returns its signed comment.
+    /// Checks the signature beside `file`, whose content is `bytes`, and returns its signed
+    /// comment.
     ///
     /// # Errors
     /// There is none, or it is not one of these bytes by this key.

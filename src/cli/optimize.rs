@@ -39,8 +39,8 @@ pub(super) struct Args {
     /// The run's seed; default is the experiment file's.
     #[arg(long)]
     seed: Option<u64>,
-    /// Start from these prompts instead of the experiment file's: a `prompts.json`, a bundle, or the
-    /// folder of a finished run.
+    /// Start from these prompts instead of the experiment file's: a `prompts.json`, a bundle, or
+    /// the folder of a finished run.
     #[arg(long, value_name = "FILE")]
     prompts: Option<PathBuf>,
 }

@@ -48,8 +48,8 @@ pub(super) struct Args {
     /// experiment's pool.
     #[arg(long, value_name = "FIELD")]
     question: Vec<String>,
-    /// The field with a row's id. Default is that of the experiment's pool, or else the field `id`, or
-    /// else the line number.
+    /// The field with a row's id. Default is that of the experiment's pool, or else the field `id`,
+    /// or else the line number.
     #[arg(long, value_name = "FIELD")]
     id: Option<String>,
     /// The model of a bundle, if it is elsewhere now: a Hugging Face model folder, a .gguf file, or
@@ -213,8 +213,8 @@ impl Rows<'_> {
         Ok(Queries::new(BufReader::with_capacity(1 << 16, reader), name, self.chosen.settings.rows.clone()))
     }
 
-    /// Reads a file once, so that its faults are known before the first row is answered, and returns
-    /// the number of its rows. A pipe is read once only; its faults are met on the way.
+    /// Reads a file once, so that its faults are known before the first row is answered, and
+    /// returns the number of its rows. A pipe is read once only; its faults are met on the way.
     fn check(&self) -> Result<Option<usize>, CliError> {
         if self.args.input == Path::new("-") {
             return Ok(None);
@@ -250,7 +250,8 @@ impl Rows<'_> {
         if self.chosen.settings.private { error.without_text() } else { error }
     }
 
-    /// Answers the rows, a bounded number at once, and writes the answers in the order of the input.
+    /// Answers the rows, a bounded number at once, and writes the answers in the order of the
+    /// input.
     fn answer(
         &self,
         run: &TeamRun,

@@ -173,8 +173,8 @@ impl<'a> Session<'a> {
         self.settings.private
     }
 
-    /// Returns a prompt as it may be printed: without the words of private rows, except for those of
-    /// the seed prompts, which the user wrote.
+    /// Returns a prompt as it may be printed: without the words of private rows, except for those
+    /// of the seed prompts, which the user wrote.
     pub fn shown(&self, prompt: &Template) -> String {
         if !self.settings.private {
             return prompt.text().to_string();
@@ -229,7 +229,8 @@ impl<'a> Session<'a> {
         })
     }
 
-    /// Judges the team's answers to the pool with these prompts against those with the seed prompts.
+    /// Judges the team's answers to the pool with these prompts against those with the seed
+    /// prompts.
     ///
     /// # Errors
     /// A model call failed.

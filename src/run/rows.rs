@@ -124,8 +124,8 @@ impl RowFile {
         self.begun.as_ref()
     }
 
-    /// Passes over the queries that are answered already, drops an unfinished last line, and returns
-    /// how many there are.
+    /// Passes over the queries that are answered already, drops an unfinished last line, and
+    /// returns how many there are.
     ///
     /// # Errors
     /// The output's rows are not those of the input, or a row of the input cannot be used.

@@ -144,8 +144,8 @@ impl TeamRun {
         }
     }
 
-    /// Returns the answer that the outputs vote for. Outputs that cannot be grouped do not vote, and
-    /// the first one counts.
+    /// Returns the answer that the outputs vote for. Outputs that cannot be grouped do not vote,
+    /// and the first one counts.
     fn voted(&self, outputs: Outputs) -> Answered {
         let Outputs { answers, overflow, cut_in_reasoning } = outputs;
         let found: Vec<Option<String>> = answers.iter().map(|output| self.found(output)).collect();

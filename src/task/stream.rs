@@ -16,8 +16,8 @@ const OWN_ID: &str = "id";
 /// The fields of a row that make a query.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub struct RowFields {
-    /// The field that holds a row's id. Without one, the id is that in the row's field `id`, or else
-    /// the line number.
+    /// The field that holds a row's id. Without one, the id is that in the row's field `id`, or
+    /// else the line number.
     pub id: Option<String>,
     /// The fields whose texts, joined by line breaks, form the question.
     pub question: Vec<String>,

@@ -37,7 +37,8 @@ pub(in super::super) struct Args {
     /// Who decides; default is the name of the user.
     #[arg(long, value_name = "NAME")]
     reviewer: Option<String>,
-    /// The bundle that the new one follows, or a folder of releases, whose bundle in use it follows.
+    /// The bundle that the new one follows, or a folder of releases, whose bundle in use it
+    /// follows.
     #[arg(long, value_name = "BUNDLE")]
     parent: Option<PathBuf>,
     /// How many queries of the pool a change is measured on.
@@ -123,7 +124,7 @@ pub(in super::super) fn run(args: Args) -> Result<Exit, CliError> {
         Conclusion::Bundle { bundle, .. } if !confirmed => {
             match &args.decisions {
                 Some(_) => print_message(format_args!(
-                    "{}these prompts are worse than the seed prompts, so no bundle is written; --even-if-worse writes it",
+                    "{}they are worse than the seed prompts, so no bundle is written; --even-if-worse writes it",
                     evidence(bundle)
                 )),
                 None => print_message("no bundle is written"),
