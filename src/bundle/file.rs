@@ -1,7 +1,7 @@
 //! The file `bundle.json`: its fields, its hash, and how it is read without trusting it.
 //!
 //! The hash is BLAKE3 over the content without the member `hash`, as JSON with sorted keys and no
-//! white space. Numbers have at most six decimals, so that every reader writes them alike.
+//! white space. Numbers have at most six decimals, so that every program writes them alike.
 
 use super::evidence::Evidence;
 use super::team::Team;
@@ -284,15 +284,18 @@ fn write_canonical(value: &Value, out: &mut String) {
     }
 }
 
-/// Rounds every number that is not whole to six decimals. A reader of JSON gives such a number back
-/// exactly, so that the hash can be computed again.
+/// Rounds every number that is not whole to six decimals, and one below 0.0001 to four. A reader of
+/// JSON gives such a number back exactly, and every writer writes it alike, so that the hash can be
+/// computed again.
 fn round(value: &mut Value) {
     match value {
         Value::Object(fields) => fields.values_mut().for_each(round),
         Value::Array(items) => items.iter_mut().for_each(round),
         Value::Number(number) if number.is_f64() => {
+            let exact = number.as_f64().unwrap_or(0.0);
+            let steps = if exact.abs() < 1e-4 { 1e4 } else { 1e6 };
             // Adding zero turns -0 into 0.
-            let rounded = (number.as_f64().unwrap_or(0.0) * 1e6).round() / 1e6 + 0.0;
+            let rounded = (exact * steps).round() / steps + 0.0;
             *value = rounded.into();
         }
         _ => {}
