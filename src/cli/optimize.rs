@@ -2,9 +2,9 @@
 
 use super::output::{colour, print, print_message};
 use super::progress::Progress;
-use super::settings::{ExperimentArgs, check_scorer};
+use super::settings::{ExperimentArgs, check_scorer, prompts};
 use super::{CliError, Exit, lock};
-use crate::config::ModelCheck;
+use crate::config::{ModelCheck, Settings};
 use crate::journal::resume_command;
 use crate::run::{RecordedRun, RunError, Start};
 use crate::search::SearchError;
@@ -39,11 +39,15 @@ pub(super) struct Args {
     /// The run's seed; default is the experiment file's.
     #[arg(long)]
     seed: Option<u64>,
+    /// Start from these prompts instead of the experiment file's: a `prompts.json`, a bundle, or
+    /// the folder of a finished run.
+    #[arg(long, value_name = "FILE")]
+    prompts: Option<PathBuf>,
 }
 
 pub(super) fn run(args: Args) -> Result<Exit, CliError> {
     let mut progress = Progress::new()?;
-    let settings = args.experiment.load_with(args.sets(), ModelCheck::Files)?;
+    let settings = args.settings()?;
     if let (Some(_), Some(scorer)) = (&settings.test, &settings.scorer) {
         check_scorer(scorer)?;
     }
@@ -72,6 +76,18 @@ pub(super) fn run(args: Args) -> Result<Exit, CliError> {
 }
 
 impl Args {
+    /// Loads the experiment, with what flags of their own change in it.
+    pub(super) fn settings(&self) -> Result<Settings, CliError> {
+        let settings = self.experiment.load_with(self.sets(), ModelCheck::Files)?;
+        match &self.prompts {
+            None => Ok(settings),
+            Some(_) => {
+                let prompts = prompts(&settings, self.prompts.as_deref())?;
+                Ok(settings.starting_from(&prompts))
+            }
+        }
+    }
+
     /// Returns the settings that flags of their own stand for.
     fn sets(&self) -> Vec<String> {
         let file = self.stop_file.as_ref().map(|file| format!("budget.stop_file={:?}", file.to_string_lossy()));

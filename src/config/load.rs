@@ -1,5 +1,6 @@
 //! Makes [`Settings`] from a file and flags, or reports everything that is wrong with them.
 
+use super::data::DataUse;
 use super::error::ConfigError;
 use super::models::ModelSpec;
 use super::section::{Faults, Section};
@@ -40,6 +41,19 @@ pub fn load(
     skip_bad_rows: bool,
     check: ModelCheck,
 ) -> Result<Settings, Vec<ConfigError>> {
+    load_as(path, sets, DataUse::Load { skip_bad_rows }, check)
+}
+
+/// Reads the experiment file as [`load`] does, for a command that has rows of its own: the data
+/// files are not opened, and the settings have no queries and no cases.
+///
+/// # Errors
+/// Those of [`load`], except for the data files.
+pub fn load_team(path: &Path, sets: &[String], check: ModelCheck) -> Result<Settings, Vec<ConfigError>> {
+    load_as(path, sets, DataUse::Fields, check)
+}
+
+fn load_as(path: &Path, sets: &[String], usage: DataUse, check: ModelCheck) -> Result<Settings, Vec<ConfigError>> {
     let (sources, mut tree) = Sources::read(path).map_err(|error| vec![error])?;
     let faults = Faults::new(&sources, sets);
     for error in set(&mut tree, sets) {
@@ -58,7 +72,7 @@ pub fn load(
             }
         }
     }
-    let settings = settings(&root, skip_bad_rows, check);
+    let settings = settings(&root, usage, check);
     root.finish();
     drop(root);
     let errors = faults.into_sorted();
@@ -104,7 +118,7 @@ fn set(tree: &mut Node, sets: &[String]) -> Vec<ConfigError> {
     sets.iter().enumerate().filter_map(set).collect()
 }
 
-fn settings(root: &Section<'_>, skip_bad_rows: bool, check: ModelCheck) -> Option<Settings> {
+fn settings(root: &Section<'_>, usage: DataUse, check: ModelCheck) -> Option<Settings> {
     let file = root.faults.sources.file();
     let name = name(root, file);
     let seed = Seed(root.get("seed").unwrap_or(1));
@@ -114,8 +128,9 @@ fn settings(root: &Section<'_>, skip_bad_rows: bool, check: ModelCheck) -> Optio
     let templates = templates::read(root, models.as_ref());
     let engine = options::read_engine(root);
     let graph = agents::read(root, options.propose.max_prompt_bytes);
-    let data = data::read(root, skip_bad_rows);
-    let method = method::read(root, data.as_ref().is_none_or(|data| data.train.is_some()));
+    let data = data::read(root, usage);
+    let labelled = usage == DataUse::Fields || data.as_ref().is_none_or(|data| data.train.is_some());
+    let method = method::read(root, labelled);
     let (models, graph, data) = (models?, graph?, data?);
     let (templates, template_names) = templates?;
     options.templates = Some(templates);
@@ -125,8 +140,10 @@ fn settings(root: &Section<'_>, skip_bad_rows: bool, check: ModelCheck) -> Optio
     }
     let held_back = options.search.held_back(data.pool.len());
     let (pool, batch) = (data.pool.len() - held_back, options.search.batch);
-    warnings.extend(gate(&options, method.kind, held_back));
-    if pool < batch {
+    if usage != DataUse::Fields {
+        warnings.extend(gate(&options, method.kind, held_back));
+    }
+    if pool < batch && usage != DataUse::Fields {
         let rows = if pool == 1 { "query" } else { "queries" };
         let rest = if held_back > 0 { format!(" beside the {held_back} of the gate") } else { String::new() };
         warnings.push(format!(
@@ -140,6 +157,7 @@ fn settings(root: &Section<'_>, skip_bad_rows: bool, check: ModelCheck) -> Optio
         seed,
         graph,
         pool: data.pool,
+        rows: data.rows,
         train: data.train,
         test: data.test,
         excluded: data.excluded,

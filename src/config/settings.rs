@@ -7,9 +7,9 @@ use crate::chat::{ChatModel, Decoding, ModelRole, Panel, RoleModel};
 use crate::engine::{Date, EngineOptions};
 use crate::eval::SampleOptions;
 use crate::graph::Graph;
-use crate::rollout::RolloutOptions;
+use crate::rollout::{Prompts, RolloutOptions};
 use crate::search::Options;
-use crate::task::{Case, Query, Scorer};
+use crate::task::{Case, Query, RowFields, Scorer};
 use crate::templates::Templates;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -49,6 +49,8 @@ pub struct Settings {
     pub graph: Arc<Graph>,
     /// The queries to optimize on, without answers.
     pub pool: Vec<Query>,
+    /// The fields of the pool's rows, which the rows of new input have too.
+    pub rows: RowFields,
     /// Labelled cases that may be looked at while developing.
     pub train: Option<Vec<Case>>,
     /// Labelled cases held out for the report.
@@ -107,6 +109,13 @@ impl Settings {
         let decodings = std::iter::once(own).chain(self.more_judges.iter().map(|spec| spec.decoding));
         let wrapped = members.into_iter().zip(decodings);
         Panel::of(wrapped.map(|(model, decoding)| RoleModel::wrap(model, role, decoding, self.seed)).collect())
+    }
+
+    /// Returns the settings with other prompts to start from.
+    #[must_use]
+    pub fn starting_from(mut self, prompts: &Prompts) -> Self {
+        self.graph = Arc::new(self.graph.starting_from(|id| prompts.get(id).clone()));
+        self
     }
 
     /// Returns the queries of all sets.

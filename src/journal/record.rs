@@ -17,6 +17,7 @@ pub(super) const BACKEND: &str = "model_backend";
 pub(super) const DATE: &str = "date";
 pub(super) const PRIVATE: &str = "private";
 pub(super) const RESULT: &str = "result";
+pub(super) const TEAM: &str = "team";
 pub(super) const EVALUATION: &str = "evaluation.";
 
 /// A run as its directory records it.
@@ -30,6 +31,10 @@ pub struct Record {
     pub private: bool,
     /// The exact shell command that resumes the run.
     pub resume_command: String,
+    /// The arguments that the program was started with; empty in a run of an older version.
+    pub arguments: Vec<String>,
+    /// The team and how it is run, JSON text; `None` in a run that an older version made.
+    pub team: Option<String>,
     /// All events so far.
     pub events: Vec<Event>,
     /// The result's JSON text; `None` while the run is not finished.
@@ -45,13 +50,20 @@ pub struct Record {
 /// # Errors
 /// The database cannot be read, or is damaged.
 pub fn recorded_command(reader: &Reader) -> Result<Option<String>, JournalError> {
-    let Some(json) = reader.meta(ARGUMENTS)? else { return Ok(reader.meta(COMMAND)?) };
-    let arguments: Vec<String> = serde_json::from_str(&json).map_err(|error| JournalError::Malformed {
+    match arguments(reader)? {
+        Some(arguments) => Ok(Some(resume_command(&arguments))),
+        None => Ok(reader.meta(COMMAND)?),
+    }
+}
+
+/// Returns the arguments that the program was started with, if the journal has them.
+fn arguments(reader: &Reader) -> Result<Option<Vec<String>>, JournalError> {
+    let Some(json) = reader.meta(ARGUMENTS)? else { return Ok(None) };
+    serde_json::from_str(&json).map(Some).map_err(|error| JournalError::Malformed {
         path: reader.path().to_path_buf(),
         what: ARGUMENTS.to_string(),
         reason: error.to_string(),
-    })?;
-    Ok(Some(resume_command(&arguments)))
+    })
 }
 
 /// Reads a run, finished, unfinished or live. Returns `Ok(None)` if the directory has a database
@@ -76,6 +88,8 @@ pub fn read(dir: &Path) -> Result<Option<Record>, JournalError> {
         name,
         private: reader.meta(PRIVATE)?.is_some_and(|value| value == "true"),
         resume_command: recorded_command(&reader)?.unwrap_or_default(),
+        arguments: arguments(&reader)?.unwrap_or_default(),
+        team: reader.meta(TEAM)?.filter(|json| !json.is_empty()),
         events,
         result: reader.meta(RESULT)?,
         evaluations,

@@ -2,7 +2,7 @@
 //! one.
 
 use super::JournalError;
-use super::record::{ARGUMENTS, BACKEND, DATE, DTYPES, EVALUATION, NAME, PRIVATE, RESULT, SETTINGS};
+use super::record::{ARGUMENTS, BACKEND, DATE, DTYPES, EVALUATION, NAME, PRIVATE, RESULT, SETTINGS, TEAM};
 use crate::base::Digest;
 use crate::chat::ChatError;
 use crate::search::{Event, EventSink};
@@ -87,6 +87,7 @@ impl Journal {
             (BACKEND, String::new()),
             (DATE, String::new()),
             (PRIVATE, String::new()),
+            (TEAM, String::new()),
         ];
         store.put_meta(values.map(|(name, value)| (name.to_string(), value)).into()).await?;
         Ok(Self { store, next: 0, recorded: 0 })
@@ -190,6 +191,16 @@ impl Journal {
     /// The database cannot be written.
     pub async fn put_private(&self) -> Result<(), JournalError> {
         Ok(self.store.put_meta(vec![(PRIVATE.to_string(), "true".to_string())]).await?)
+    }
+
+    /// Stores the team and how it is run, so that the run's folder can be used without the
+    /// experiment file.
+    ///
+    /// # Errors
+    /// The database cannot be written.
+    pub async fn put_team(&self, team: &(impl Serialize + Sync)) -> Result<(), JournalError> {
+        let json = serde_json::to_string(team).expect("a team is plain data");
+        Ok(self.store.put_meta(vec![(TEAM.to_string(), json)]).await?)
     }
 
     /// Stores the result; the run is finished from then on.

@@ -22,8 +22,8 @@ pub struct Judge {
 }
 
 impl Judge {
-    /// A judge that asks `model`, or each of its members, with the request of `templates`; `seed` is
-    /// used by the coin only.
+    /// A judge that asks `model`, or each of its members, with the request of `templates`; `seed`
+    /// is used by the coin only.
     pub fn new(model: Arc<dyn ChatModel>, options: JudgeOptions, seed: Seed, templates: JudgeTemplates) -> Self {
         let models = each_member(&model);
         Self { models, options, templates, seed, stats: Mutex::default() }

@@ -88,7 +88,11 @@ fn of_several_models_each_is_judged_alone_and_so_is_their_agreement() {
     let alone: Vec<f64> = split.models.iter().map(|line| line.damaged.share.unwrap()).collect();
     assert!(alone[0] > 0.9 && alone[1] < 0.1 && alone[2] == alone[0], "{alone:?}");
     assert!(split.model_agreement.unwrap().share.unwrap() < 0.5);
-    assert!(split.warnings().join("").contains("alone is not shown to be better than a coin"), "{:?}", split.warnings());
+    assert!(
+        split.warnings().join("").contains("alone is not shown to be better than a coin"),
+        "{:?}",
+        split.warnings()
+    );
     let json = serde_json::to_string(&checked(&longer(1.0, 0.0), Vec::new())).unwrap();
     assert!(!json.contains("models") && !json.contains("model_agreement"), "one model has no such lines: {json}");
 }

@@ -22,11 +22,13 @@ mod tests;
 
 pub use accuracy::{Accuracy, Difference, ScoredBy};
 pub use bill::Bill;
-pub use diff::Colour;
+pub use diff::{Colour, printable, prompt_diff};
 pub use gate::{ChangeLine, GateLine, GateQuestion, GateReport};
 pub use lines::{
     CandidateLine, CopiedLine, JudgeLine, LineageLine, MisalignmentLine, PromptLine, RankCorrelationLine, StepLine,
 };
 pub use lock::EgressLock;
+pub use private::without_words;
 pub use progress::{Progress, SearchSoFar};
 pub use run::{Files, Inputs, REPORT_SCHEMA, RunReport};
+pub use text::counted;

@@ -77,6 +77,12 @@ fn plain(text: &str) -> Vec<(char, Range<usize>)> {
     plain
 }
 
+/// Returns a text without the words of private rows. Words that an allowed text has too, such as a
+/// prompt that the user wrote, stay.
+pub fn without_words<'a>(text: &str, rows: impl Iterator<Item = &'a str>, allowed: &[&str]) -> String {
+    Private::new(rows, allowed).hide(text)
+}
+
 impl RunReport {
     /// Returns the report without the words of private rows. The seed prompts, which the user
     /// wrote, stay as they are.

@@ -243,7 +243,7 @@ fn judge(line: &JudgeLine) -> String {
 }
 
 /// Returns a number and its noun, in singular or plural.
-pub(super) fn counted(number: usize, one: &str, many: &str) -> String {
+pub fn counted(number: usize, one: &str, many: &str) -> String {
     format!("{number} {}", if number == 1 { one } else { many })
 }
 

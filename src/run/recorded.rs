@@ -89,6 +89,7 @@ impl RecordedRun<'_> {
     async fn put_start(&self, journal: &Journal, opened: &Opened, date: &Date) -> Result<(), RunError> {
         journal.put_surroundings(&opened.dtypes, &opened.backend, date).await?;
         journal.put_arguments(self.arguments).await?;
+        journal.put_team(&self.settings.team()).await?;
         if self.settings.private {
             journal.put_private().await?;
         }

@@ -349,11 +349,21 @@ fn further_judges_have_the_keys_of_a_role_and_none_counts_twice() {
     assert_eq!(judge.place, ModelPlace::Local(ModelSource::Embedded("triage")));
     assert_eq!((judge.decoding.temperature, settings.options.judge.models), (Some(0.5), 2));
     assert_ne!(settings.digest(), load_text(&folder, GOOD, &[]).unwrap().digest());
-    check("[graph]", "[[model.judges]]\n[[model.judges]]\npth = \"x\"\n[graph]", &[], expect![[r#"
+    check(
+        "[graph]",
+        "[[model.judges]]\n[[model.judges]]\npth = \"x\"\n[graph]",
+        &[],
+        expect![[r#"
         x.toml:6: `model.judges` has embedded:triage twice among the judges; its verdict would count twice
         x.toml:8: unknown key `model.judges.2.pth`; did you mean `path`?
-    "#]]);
-    check("[graph]", "[model.judges]\npath = \"x\"\n[graph]", &[], expect![[r#"
+    "#]],
+    );
+    check(
+        "[graph]",
+        "[model.judges]\npath = \"x\"\n[graph]",
+        &[],
+        expect![[r#"
         x.toml:6: `model.judges` is a table; a list of tables is needed: [[judges]]
-    "#]]);
+    "#]],
+    );
 }
