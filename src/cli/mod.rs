@@ -32,6 +32,7 @@ mod review;
 mod run;
 mod score;
 mod serve;
+mod served_team;
 mod settings;
 mod show;
 mod study;

@@ -295,7 +295,7 @@ impl Rows<'_> {
                     line.extend(fields);
                 }
                 sink.line(&Value::Object(line).to_string()).map_err(|error| unwritable(&self.output(), &error))?;
-                if has_moving_lines() && told.answered % 100 == 0 {
+                if has_moving_lines() && told.answered.is_multiple_of(1000) {
                     print_message(format_args!("{} rows answered", told.earlier + told.answered));
                 }
             }

@@ -168,6 +168,15 @@ impl TeamRun {
         }
     }
 
+    /// Returns the output that is the team's reply: that of the terminal agent, and where outputs
+    /// voted, the first one with the answer that won.
+    pub fn reply<'a>(&self, answered: &'a Answered) -> &'a str {
+        let terminal = &self.graph.agent(self.graph.terminal()).name;
+        let mut outputs = answered.agents.iter().filter(|agent| agent.name == *terminal).map(|agent| &*agent.output);
+        let first = outputs.clone().next().unwrap_or_default();
+        outputs.find(|output| self.found(output) == answered.answer).unwrap_or(first)
+    }
+
     /// The name and the digest of the model.
     pub fn identity(&self) -> &ModelIdentity {
         &self.identity
