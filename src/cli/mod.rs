@@ -13,6 +13,7 @@ mod estimate;
 mod eval;
 mod excerpt;
 mod exit;
+mod gates;
 mod generate;
 mod grade;
 mod init;

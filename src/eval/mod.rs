@@ -3,8 +3,10 @@
 
 mod difference;
 mod evaluation;
+mod gate;
 mod samples;
 
 pub use difference::{Difference, compare};
-pub use evaluation::{Accuracy, Evaluation, ItemResult, evaluate};
+pub use evaluation::{Accuracy, Evaluation, ItemResult, digest_of_cases, evaluate, evaluate_traces};
+pub use gate::{GATE_LEVEL, Gate};
 pub use samples::{Majority, PassAt, SAMPLE_TEMPERATURE, SampleItem, SampleOptions, Samples, evaluate_samples};

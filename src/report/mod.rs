@@ -3,8 +3,10 @@
 //! if the caller asks for it.
 
 mod accuracy;
+mod annotation;
 mod bill;
 mod diff;
+mod junit;
 mod lines;
 mod lock;
 mod private;
@@ -20,8 +22,10 @@ mod schema;
 mod tests;
 
 pub use accuracy::{Accuracy, Difference, ScoredBy};
+pub use annotation::{Level, annotation};
 pub use bill::Bill;
 pub use diff::Colour;
+pub use junit::{Suite, TestCase, junit};
 pub use lines::{
     CandidateLine, CopiedLine, JudgeLine, LineageLine, MisalignmentLine, PromptLine, RankCorrelationLine, StepLine,
 };

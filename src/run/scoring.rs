@@ -73,7 +73,7 @@ pub async fn score_system(
             cut_in_reasoning: outputs.cut_in_reasoning,
         }
     });
-    Ok(Evaluation::new(results.collect()))
+    Ok(Evaluation::new(results.collect()).of_cases(cases))
 }
 
 /// Labelled cases with an opened worker model whose calls are counted.
