@@ -1,4 +1,4 @@
-//! What `maspo eval` does for a build: gates, a JUnit file, annotations. Nothing here opens a model.
+//! What `maspo eval` does for a build: gates, a JUnit file, annotations. It opens no model.
 
 use super::output::print_message;
 use super::settings::prompts;
@@ -80,9 +80,8 @@ impl GateArgs {
         scored_by: &ScoredBy,
     ) -> Result<Option<Baseline>, CliError> {
         let Some(path) = &self.fail_if_worse_than else { return Ok(None) };
-        let fault = |problem: String| {
-            CliError::bad_input(format!("--fail-if-worse-than {}: {problem}", path.display()))
-        };
+        let fault =
+            |problem: String| CliError::bad_input(format!("--fail-if-worse-than {}: {problem}", path.display()));
         let recorded = if path.is_dir() {
             if split != "test" {
                 return Err(fault("a run is scored on `data.test`: leave out `--split`".to_string()));
@@ -150,9 +149,9 @@ type Recorded = (Evaluation, String, u64);
 fn of_run(dir: &Path, fault: &dyn Fn(String) -> CliError) -> Result<Recorded, CliError> {
     let record = journal::read(dir).map_err(|error| journal_fault(&error))?;
     let record = record.ok_or_else(|| fault("no run has begun there".to_string()))?;
-    let result = record.result.ok_or_else(|| {
-        fault(format!("the run is not finished; go on with: {}", record.resume_command))
-    })?;
+    let result = record
+        .result
+        .ok_or_else(|| fault(format!("the run is not finished; go on with: {}", record.resume_command)))?;
     let report = RunReport::from_json(&result).map_err(fault)?;
     let evaluation = record.evaluations.get("optimized").zip(report.scored_by);
     let (json, scored_by) = evaluation.ok_or_else(|| fault("the run has no `data.test`".to_string()))?;
@@ -206,10 +205,8 @@ fn suites(evaluated: &Evaluated<'_>, gates: &[Gate]) -> Vec<Suite> {
     if gates.is_empty() {
         return vec![cases];
     }
-    let gate = |gate: &Gate| TestCase {
-        name: gate.name(),
-        failure: (!gate.passed()).then(|| ("gate", gate.finding())),
-    };
+    let gate =
+        |gate: &Gate| TestCase { name: gate.name(), failure: (!gate.passed()).then(|| ("gate", gate.finding())) };
     let gates = gates.iter().map(gate).collect();
     vec![cases, Suite { name: format!("{}.gates", settings.name), properties: vec![], cases: gates }]
 }

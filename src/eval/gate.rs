@@ -82,7 +82,9 @@ impl Gate {
                 );
                 let is = match (passed, *value) {
                     (false, _) => format!("worse, with p below {level}"),
-                    (true, value) if value < 0.0 => format!("lower, but not shown to be worse (p is not below {level})"),
+                    (true, value) if value < 0.0 => {
+                        format!("lower, but not shown to be worse (p is not below {level})")
+                    }
                     (true, 0.0) => "equally high".to_string(),
                     (true, _) => "higher".to_string(),
                 };

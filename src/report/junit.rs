@@ -121,7 +121,10 @@ mod tests {
     fn hostile_text_stays_text() {
         let cases = vec![
             case("a", None),
-            case("b\"/><x y='", Some(("wrong", "answered \"]]></failure><script>&amp;\u{0}\u{1b}[31m\r\n\u{202e}tab\t"))),
+            case(
+                "b\"/><x y='",
+                Some(("wrong", "answered \"]]></failure><script>&amp;\u{0}\u{1b}[31m\r\n\u{202e}tab\t")),
+            ),
         ];
         let properties = vec![("model", "m & n".to_string())];
         let suites = [

@@ -5,6 +5,8 @@
 mod data;
 mod experiment;
 mod faults;
+mod gates;
+mod junit;
 
 use expect_test::expect;
 use experiment::Experiment;
