@@ -145,7 +145,7 @@ mod tests {
             &gate("11111111", "11000000"),
             false,
             "the accuracy is worse, with p below 0.05: -0.750 against 1 (on 8 cases, 6 right only there and 0 right \
-             only here, McNemar p 0.0312)",
+             only here, McNemar p 0.0313)",
         );
         check(
             &gate("11111111", "11100000"),

@@ -1,16 +1,26 @@
-//! Statistics over plain numbers: confidence intervals, paired tests, rank correlation. Pure
-//! functions; randomness comes only from a given seed. Knows nothing of prompts, models or files.
+//! Statistics over plain numbers: confidence intervals, paired tests, rank correlation, curves of
+//! scores. Pure functions; randomness comes only from a given seed. Knows nothing of prompts, models
+//! or files.
 
+mod binomial;
 mod bootstrap;
+mod coverage;
 mod multiple;
 mod paired;
 mod proportion;
 mod rank;
+mod ranking;
 mod summary;
 
+#[cfg(test)]
+mod tests;
+
+pub use binomial::{fewest_draws, most_successes, rate_lower, rate_upper};
 pub use bootstrap::{cluster_bootstrap, paired_bootstrap};
+pub use coverage::{CoveragePoint, at_coverage, coverage, risk_area};
 pub use multiple::holm;
 pub use paired::mcnemar_exact;
 pub use proportion::{mean_proportion, pass_at, wilson};
 pub use rank::kendall_tau_b;
+pub use ranking::{CurvePoint, Ranking, Threshold};
 pub use summary::{MeanInterval, mean_ci, quantile};
