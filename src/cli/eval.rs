@@ -7,6 +7,7 @@ use super::progress::Progress;
 use super::settings::{
     ExperimentArgs, accuracy_line, bill_line, chat_error, check_scorer, estimate_line, labelled, prompts,
 };
+use super::verdicts::verdicts_text;
 use super::{CliError, Exit};
 use crate::chat::{Decoding, ModelRole};
 use crate::config::{ModelCheck, Settings};
@@ -26,13 +27,18 @@ pub(super) struct Args {
     /// Which labelled cases.
     #[arg(long, value_enum, default_value_t)]
     split: Split,
+    /// Choose a threshold with at most this rate of false positives (`eval.max_fpr`); it needs
+    /// `eval.verdicts`.
+    #[arg(long, value_name = "RATE")]
+    max_fpr: Option<f64>,
     #[command(flatten)]
     gates: GateArgs,
 }
 
 pub(super) fn run(args: Args) -> Result<Exit, CliError> {
     args.gates.check_output()?;
-    let settings = args.experiment.load(ModelCheck::Files)?;
+    let max_fpr = args.max_fpr.map(|rate| format!("eval.max_fpr={rate:?}"));
+    let settings = args.experiment.load_with(max_fpr.into_iter().collect(), ModelCheck::Files)?;
     let split = args.split.name();
     let labelled = labelled(&settings, split)?;
     check_scorer(labelled.1)?;
@@ -47,7 +53,13 @@ pub(super) fn run(args: Args) -> Result<Exit, CliError> {
         }
         .map_err(chat_error)
     };
-    let (evaluation, samples) = score(&prompts)?;
+    let (evaluation, samples, verdicts) = match &settings.verdicts {
+        None => score(&prompts).map(|(evaluation, samples)| (evaluation, samples, None))?,
+        Some(options) => {
+            let (evaluation, verdicts) = run.score_verdicts(&prompts, options, split).map_err(chat_error)?;
+            (evaluation, None, Some(verdicts))
+        }
+    };
     let samples = samples.zip(settings.samples.as_ref().map(|options| decoding(&settings, options)));
     let before = match baseline {
         None => None,
@@ -75,6 +87,9 @@ pub(super) fn run(args: Args) -> Result<Exit, CliError> {
             "cases": evaluation.cases,
             "ledger": {"worker": bill},
         });
+        if let Some(verdicts) = &verdicts {
+            report["verdicts"] = json!(verdicts);
+        }
         if !gates.is_empty() {
             report["gates"] = json!(gates);
         }
@@ -88,6 +103,9 @@ pub(super) fn run(args: Args) -> Result<Exit, CliError> {
         match samples {
             None => text.push('\n'),
             Some((samples, decoding)) => text += &samples_text(&samples, &decoding),
+        }
+        if let Some(verdicts) = &verdicts {
+            text += &verdicts_text(verdicts, split);
         }
         for gate in &gates {
             text += &gate_line(gate);

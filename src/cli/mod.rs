@@ -33,6 +33,7 @@ mod settings;
 mod show;
 mod study;
 mod validate;
+mod verdicts;
 
 use clap::{CommandFactory, Parser, Subcommand};
 pub use exit::{CliError, Exit};

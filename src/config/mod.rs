@@ -21,6 +21,7 @@ mod settings;
 mod sources;
 mod templates;
 mod tree;
+mod verdicts;
 
 #[cfg(test)]
 mod tests;

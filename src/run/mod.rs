@@ -12,6 +12,7 @@ mod observer;
 mod optimizer;
 mod recorded;
 mod scoring;
+mod verdicts;
 
 pub use chain::{ChainError, chain};
 pub use error::RunError;

@@ -4,6 +4,7 @@
 
 mod binomial;
 mod bootstrap;
+mod calibration;
 mod coverage;
 mod multiple;
 mod paired;
@@ -17,6 +18,7 @@ mod tests;
 
 pub use binomial::{fewest_draws, most_successes, rate_lower, rate_upper};
 pub use bootstrap::{cluster_bootstrap, paired_bootstrap};
+pub use calibration::calibration_error;
 pub use coverage::{CoveragePoint, at_coverage, coverage, risk_area};
 pub use multiple::holm;
 pub use paired::mcnemar_exact;
