@@ -137,8 +137,8 @@ impl<'a> LabelledRun<'a> {
         block_on(evaluate_samples(&runners, prompts, cases, scorer, options))
     }
 
-    /// Scores `prompts` on the cases, which are those of `split`, and reads the verdicts. A threshold
-    /// is chosen on `data.train`, which is run, too, unless it is the split.
+    /// Scores `prompts` on the cases, which are those of `split`, and reads the verdicts. A
+    /// threshold is chosen on `data.train`, which is run, too, unless it is the split.
     ///
     /// # Errors
     /// Returns an error if a call failed for another reason than a prompt that is too long.

@@ -72,8 +72,8 @@ fn at_most(successes: usize, n: usize, rate: f64) -> f64 {
     terms(n, rate).take(successes + 1).sum()
 }
 
-/// Returns the probabilities of 0, 1, 2, … successes among `n` draws; in logarithms, so that `n` can
-/// be large.
+/// Returns the probabilities of 0, 1, 2, … successes among `n` draws; in logarithms, so that `n`
+/// can be large.
 fn terms(n: usize, rate: f64) -> impl Iterator<Item = f64> {
     let (ln_rate, ln_rest) = (rate.ln(), (-rate).ln_1p());
     let mut ln_choose = 0.0;

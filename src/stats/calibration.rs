@@ -4,8 +4,8 @@
 const BINS: usize = 10;
 
 /// Returns the expected calibration error: the mean over ten equally wide bins of confidence, by
-/// their numbers of cases, of the distance between the mean confidence and the share of right cases.
-/// Each case is its confidence, from 0 to 1, and whether it is right. `None` without cases.
+/// their numbers of cases, of the distance between the mean confidence and the share of right
+/// cases. Each case is its confidence, from 0 to 1, and whether it is right. `None` without cases.
 ///
 /// # Panics
 /// Panics if a confidence is not between 0 and 1.

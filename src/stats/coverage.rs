@@ -1,4 +1,5 @@
-//! What abstention buys: the share of cases that are still decided, and how many of these are wrong.
+//! What abstention buys: the share of cases that are still decided, and how many of these are
+//! wrong.
 
 /// The cases whose margin is at least `margin`.
 #[derive(Clone, Copy, PartialEq, Debug)]
@@ -18,7 +19,7 @@ impl CoveragePoint {
     }
 }
 
-/// Returns the cases that stay covered as the margin falls, one point for every distinct margin, the
+/// Returns the cases that are covered as the margin falls, one point for every distinct margin, the
 /// highest first. Each case is its margin and whether it is wrong.
 ///
 /// # Panics
@@ -40,8 +41,8 @@ pub fn coverage(cases: &[(f64, bool)]) -> Vec<CoveragePoint> {
     points
 }
 
-/// Returns the area under the curve of risk over coverage: the mean of the risk over all cases, each
-/// counted where it becomes covered. 0 is best; `None` without cases.
+/// Returns the area under the curve of risk over coverage: the mean of the risk over all cases,
+/// each counted where it becomes covered. 0 is best; `None` without cases.
 pub fn risk_area(points: &[CoveragePoint]) -> Option<f64> {
     let all = points.last()?.covered;
     let before = |at: usize| if at == 0 { 0 } else { points[at - 1].covered };

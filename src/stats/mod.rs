@@ -1,6 +1,6 @@
 //! Statistics over plain numbers: confidence intervals, paired tests, rank correlation, curves of
-//! scores. Pure functions; randomness comes only from a given seed. Knows nothing of prompts, models
-//! or files.
+//! scores. Pure functions; randomness comes only from a given seed. Knows nothing of prompts,
+//! models or files.
 
 mod binomial;
 mod bootstrap;

@@ -7,6 +7,7 @@ mod experiment;
 mod faults;
 mod gates;
 mod junit;
+mod verdicts;
 
 use expect_test::expect;
 use experiment::Experiment;
