@@ -13,6 +13,8 @@ mod estimate;
 mod eval;
 mod excerpt;
 mod exit;
+mod export;
+mod exported;
 mod gates;
 mod generate;
 mod grade;
@@ -58,6 +60,7 @@ enum Command {
     Data(data::Args),
     Judge(judge::Args),
     Show(show::Args),
+    Export(export::Args),
     Study(study::Args),
     Generate(generate::Args),
     Score(score::Args),
@@ -96,6 +99,7 @@ pub fn main() -> ExitCode {
         Command::Data(args) => data::run(args),
         Command::Judge(args) => judge::run(args),
         Command::Show(args) => show::run(args),
+        Command::Export(args) => export::run(args),
         Command::Study(args) => study::run(args),
         Command::Generate(args) => generate::run(args),
         Command::Score(args) => score::run(args),

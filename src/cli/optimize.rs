@@ -4,7 +4,7 @@ use super::output::{colour, print, print_message};
 use super::progress::Progress;
 use super::settings::{ExperimentArgs, check_scorer};
 use super::{CliError, Exit, lock};
-use crate::config::ModelCheck;
+use crate::config::{ModelCheck, Settings};
 use crate::journal::resume_command;
 use crate::run::{RecordedRun, RunError, Start};
 use crate::search::SearchError;
@@ -43,7 +43,7 @@ pub(super) struct Args {
 
 pub(super) fn run(args: Args) -> Result<Exit, CliError> {
     let mut progress = Progress::new()?;
-    let settings = args.experiment.load_with(args.sets(), ModelCheck::Files)?;
+    let settings = args.settings(ModelCheck::Files)?;
     if let (Some(_), Some(scorer)) = (&settings.test, &settings.scorer) {
         check_scorer(scorer)?;
     }
@@ -72,6 +72,11 @@ pub(super) fn run(args: Args) -> Result<Exit, CliError> {
 }
 
 impl Args {
+    /// Loads the experiment, changed by the flags.
+    pub(super) fn settings(&self, check: ModelCheck) -> Result<Settings, CliError> {
+        self.experiment.load_with(self.sets(), check)
+    }
+
     /// Returns the settings that flags of their own stand for.
     fn sets(&self) -> Vec<String> {
         let file = self.stop_file.as_ref().map(|file| format!("budget.stop_file={:?}", file.to_string_lossy()));

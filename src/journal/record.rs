@@ -30,6 +30,10 @@ pub struct Record {
     pub private: bool,
     /// The exact shell command that resumes the run.
     pub resume_command: String,
+    /// The arguments that the program was started with; none in older journals.
+    pub arguments: Vec<String>,
+    /// The digest of the settings that it was started with.
+    pub settings: String,
     /// All events so far.
     pub events: Vec<Event>,
     /// The result's JSON text; `None` while the run is not finished.
@@ -45,13 +49,20 @@ pub struct Record {
 /// # Errors
 /// The database cannot be read, or is damaged.
 pub fn recorded_command(reader: &Reader) -> Result<Option<String>, JournalError> {
-    let Some(json) = reader.meta(ARGUMENTS)? else { return Ok(reader.meta(COMMAND)?) };
-    let arguments: Vec<String> = serde_json::from_str(&json).map_err(|error| JournalError::Malformed {
+    match arguments(reader)? {
+        Some(arguments) => Ok(Some(resume_command(&arguments))),
+        None => Ok(reader.meta(COMMAND)?),
+    }
+}
+
+/// Returns the arguments that the run was started with.
+fn arguments(reader: &Reader) -> Result<Option<Vec<String>>, JournalError> {
+    let Some(json) = reader.meta(ARGUMENTS)? else { return Ok(None) };
+    serde_json::from_str(&json).map(Some).map_err(|error| JournalError::Malformed {
         path: reader.path().to_path_buf(),
         what: ARGUMENTS.to_string(),
         reason: error.to_string(),
-    })?;
-    Ok(Some(resume_command(&arguments)))
+    })
 }
 
 /// Reads a run, finished, unfinished or live. Returns `Ok(None)` if the directory has a database
@@ -76,6 +87,8 @@ pub fn read(dir: &Path) -> Result<Option<Record>, JournalError> {
         name,
         private: reader.meta(PRIVATE)?.is_some_and(|value| value == "true"),
         resume_command: recorded_command(&reader)?.unwrap_or_default(),
+        arguments: arguments(&reader)?.unwrap_or_default(),
+        settings: reader.meta(SETTINGS)?.unwrap_or_default(),
         events,
         result: reader.meta(RESULT)?,
         evaluations,
