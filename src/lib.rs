@@ -84,6 +84,8 @@ pub mod method;
 pub mod serve;
 
 #[doc(hidden)]
+pub mod export;
+#[doc(hidden)]
 pub mod journal;
 #[doc(hidden)]
 pub mod throughput;

@@ -9,6 +9,7 @@ use crate::graph::{Agent, Edge, Graph};
 use crate::prompt::Template;
 use crate::rollout::{AnswerRule, Prompts, System, SystemEdge};
 use crate::task::Scorer;
+use crate::templates::{RequestTemplate, SUMMARY};
 use serde::{Deserialize, Serialize};
 
 /// A team and how it is run.
@@ -125,6 +126,15 @@ pub struct TeamModel {
 }
 
 impl Team {
+    /// Returns the request for a summary.
+    ///
+    /// # Errors
+    /// It is no request for one.
+    pub fn summary_request(&self) -> Result<RequestTemplate, String> {
+        RequestTemplate::parse("summary", &self.summary.request, SUMMARY)
+            .map_err(|faults| format!("its request for summaries: {}", faults[0].problem))
+    }
+
     /// Returns the graph, whose seed prompts are those of the search.
     ///
     /// # Errors

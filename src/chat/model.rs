@@ -139,8 +139,9 @@ pub trait ChatModel: Send + Sync {
     /// Generates the next message of the conversation.
     fn complete(&self, request: Request) -> BoxFuture<'_, Result<Completion, ChatError>>;
 
-    /// Returns the log-probability of each of `answers` as the next tokens after the conversation.
-    /// This is prefill only; nothing is decoded.
+    /// Returns the log-probability of each of `answers` as the next tokens after the conversation,
+    /// or after the text that the answer begins with, if the last message is the assistant's. This
+    /// is prefill only; nothing is decoded.
     fn score(&self, request: Request, answers: Vec<String>) -> BoxFuture<'_, Result<Scores, ChatError>>;
 
     /// The identity of this model, constant for its lifetime.

@@ -1,15 +1,18 @@
 //! `maspo eval`: Score prompts on labelled cases.
 
 use super::choice::Split;
+use super::gates::{Baseline, Evaluated, GateArgs};
 use super::output::{print, print_json};
 use super::progress::Progress;
 use super::settings::{
     ExperimentArgs, accuracy_line, bill_line, chat_error, check_scorer, estimate_line, labelled, prompts,
 };
+use super::verdicts::verdicts_text;
 use super::{CliError, Exit};
 use crate::chat::{Decoding, ModelRole};
 use crate::config::{ModelCheck, Settings};
-use crate::eval::{SampleOptions, Samples};
+use crate::eval::{Evaluation, Gate, SampleOptions, Samples, compare, digest_of_cases};
+use crate::rollout::Prompts;
 use crate::run::{LabelledRun, scored_by};
 use serde_json::{Value, json};
 
@@ -24,30 +27,56 @@ pub(super) struct Args {
     /// Which labelled cases.
     #[arg(long, value_enum, default_value_t)]
     split: Split,
+    /// Choose a threshold with at most this rate of false positives (`eval.max_fpr`); it needs
+    /// `eval.verdicts`.
+    #[arg(long, value_name = "RATE")]
+    max_fpr: Option<f64>,
+    #[command(flatten)]
+    gates: GateArgs,
 }
 
 pub(super) fn run(args: Args) -> Result<Exit, CliError> {
-    let settings = args.experiment.load(ModelCheck::Files)?;
-    let labelled = labelled(&settings, args.split.name())?;
+    args.gates.check_output()?;
+    let max_fpr = args.max_fpr.map(|rate| format!("eval.max_fpr={rate:?}"));
+    let settings = args.experiment.load_with(max_fpr.into_iter().collect(), ModelCheck::Files)?;
+    let split = args.split.name();
+    let labelled = labelled(&settings, split)?;
     check_scorer(labelled.1)?;
+    let (scored_by, cases) = (scored_by(labelled.1), digest_of_cases(labelled.0));
     let prompts = prompts(&settings, args.prompts.as_deref())?;
+    let baseline = args.gates.baseline(&settings, (split, &cases), &scored_by)?;
     let run = LabelledRun::open(&settings, labelled, &mut Progress::new()?)?;
-    let (evaluation, samples) = match &settings.samples {
-        None => (run.score(&prompts).map_err(chat_error)?, None),
+    let score = |prompts: &Prompts| -> Result<(Evaluation, Option<Samples>), CliError> {
+        match &settings.samples {
+            None => run.score(prompts).map(|evaluation| (evaluation, None)),
+            Some(options) => run.score_samples(prompts, options).map(|(first, samples)| (first, Some(samples))),
+        }
+        .map_err(chat_error)
+    };
+    let (evaluation, samples, verdicts) = match &settings.verdicts {
+        None => score(&prompts).map(|(evaluation, samples)| (evaluation, samples, None))?,
         Some(options) => {
-            let (first, samples) = run.score_samples(&prompts, options).map_err(chat_error)?;
-            (first, Some((samples, decoding(&settings, options))))
+            let (evaluation, verdicts) = run.score_verdicts(&prompts, options, split).map_err(chat_error)?;
+            (evaluation, None, Some(verdicts))
         }
     };
+    let samples = samples.zip(settings.samples.as_ref().map(|options| decoding(&settings, options)));
+    let before = match baseline {
+        None => None,
+        Some(Baseline::Recorded(before)) => Some(*before),
+        Some(Baseline::Prompts(before)) => Some(score(&before)?.0),
+    };
+    let against = before.as_ref().map(|before| (&before.accuracy, compare(before, &evaluation, settings.seed)));
+    let gates = args.gates.decide(&evaluation.accuracy, against);
 
     let file = args.prompts.map_or("seed".to_string(), |file| file.display().to_string());
-    let (identity, bill, scored_by) = (run.identity(), run.bill(), scored_by(labelled.1));
+    let (identity, bill) = (run.identity(), run.bill());
     if args.experiment.json {
         let mut report = json!({
             "schema": 1,
             "command": "eval",
             "name": settings.name,
-            "split": args.split.name(),
+            "split": split,
             "prompts": file,
             "model": identity,
             "scorer": scored_by.scorer,
@@ -55,23 +84,49 @@ pub(super) fn run(args: Args) -> Result<Exit, CliError> {
             "convention": scored_by.convention,
             "accuracy": evaluation.accuracy,
             "items": evaluation.items,
+            "cases": evaluation.cases,
             "ledger": {"worker": bill},
         });
+        if let Some(verdicts) = &verdicts {
+            report["verdicts"] = json!(verdicts);
+        }
+        if !gates.is_empty() {
+            report["gates"] = json!(gates);
+        }
         if let Some((samples, decoding)) = samples {
             report["samples"] = samples_json(&samples, &decoding);
         }
         print_json(&report)?;
     } else {
-        let mut text = format!("{}: `{}` cases with prompts {file}", settings.name, args.split.name());
+        let mut text = format!("{}: `{}` cases with prompts {file}", settings.name, split);
         text += &format!(" on {}\naccuracy   {}", identity.name, accuracy_line(&evaluation.accuracy));
         match samples {
             None => text.push('\n'),
             Some((samples, decoding)) => text += &samples_text(&samples, &decoding),
         }
+        if let Some(verdicts) = &verdicts {
+            text += &verdicts_text(verdicts, split);
+        }
+        for gate in &gates {
+            text += &gate_line(gate);
+        }
         text += &format!("scorer     {}\nworker     {}\n", scored_by.text(11), bill_line(&bill));
         print(text)?;
     }
-    Ok(Exit::Ok)
+    let facts = vec![
+        ("prompts", file),
+        ("model", identity.name.clone()),
+        ("model digest", identity.digest.to_string()),
+        ("scorer", format!("{} version {}", scored_by.scorer, scored_by.scorer_version)),
+    ];
+    let evaluated = Evaluated { settings: &settings, split, evaluation: &evaluation, facts };
+    args.gates.report(&evaluated, &gates, before.as_ref())
+}
+
+/// Returns the line of a gate.
+fn gate_line(gate: &Gate) -> String {
+    let word = if gate.passed() { "passed" } else { "FAILED" };
+    format!("gate       {word}: {} ({})\n", gate.finding(), gate.name())
 }
 
 /// Returns how samples are decoded.

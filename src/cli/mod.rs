@@ -13,6 +13,9 @@ mod estimate;
 mod eval;
 mod excerpt;
 mod exit;
+mod export;
+mod exported;
+mod gates;
 mod generate;
 mod grade;
 mod init;
@@ -38,6 +41,7 @@ mod show;
 mod study;
 mod team;
 mod validate;
+mod verdicts;
 mod verify;
 
 use clap::{CommandFactory, Parser, Subcommand};
@@ -64,6 +68,7 @@ enum Command {
     Data(data::Args),
     Judge(judge::Args),
     Show(show::Args),
+    Export(export::Args),
     Study(study::Args),
     Review(review::Args),
     Verify(verify::Args),
@@ -107,6 +112,7 @@ pub fn main() -> ExitCode {
         Command::Data(args) => data::run(args),
         Command::Judge(args) => judge::run(args),
         Command::Show(args) => show::run(args),
+        Command::Export(args) => export::run(args),
         Command::Study(args) => study::run(args),
         Command::Review(args) => review::run(args),
         Command::Verify(args) => verify::run(args),

@@ -47,7 +47,7 @@ pub(super) struct Args {
 
 pub(super) fn run(args: Args) -> Result<Exit, CliError> {
     let mut progress = Progress::new()?;
-    let settings = args.settings()?;
+    let settings = args.settings(ModelCheck::Files)?;
     if let (Some(_), Some(scorer)) = (&settings.test, &settings.scorer) {
         check_scorer(scorer)?;
     }
@@ -77,8 +77,8 @@ pub(super) fn run(args: Args) -> Result<Exit, CliError> {
 
 impl Args {
     /// Loads the experiment, with what flags of their own change in it.
-    pub(super) fn settings(&self) -> Result<Settings, CliError> {
-        let settings = self.experiment.load_with(self.sets(), ModelCheck::Files)?;
+    pub(super) fn settings(&self, check: ModelCheck) -> Result<Settings, CliError> {
+        let settings = self.experiment.load_with(self.sets(), check)?;
         match &self.prompts {
             None => Ok(settings),
             Some(_) => {

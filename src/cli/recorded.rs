@@ -3,7 +3,7 @@
 use super::optimize;
 use super::team::bundle_error;
 use super::{Args, CliError, Command};
-use crate::config::Settings;
+use crate::config::{ModelCheck, Settings};
 use crate::journal;
 use crate::remote::BaseUrl;
 use clap::Parser;
@@ -12,7 +12,7 @@ use std::path::Path;
 /// Returns the settings of the run in `dir`. Whether they are still those of the run is for the
 /// caller to check by their digest.
 pub(super) fn settings_of_run(dir: &Path) -> Result<Settings, CliError> {
-    arguments(dir)?.settings()
+    arguments(dir)?.settings(ModelCheck::Files)
 }
 
 /// Returns the URLs of servers that the experiment of the run in `dir` names. Faults are left to

@@ -3,11 +3,12 @@
 
 use super::conditions;
 use super::error::ConfigError;
+use super::scorer::Scoring;
 use super::section::Section;
 use super::settings::Excluded;
 use super::tree::Value;
 use crate::base::Rule;
-use crate::eval::SampleOptions;
+use crate::eval::{SampleOptions, VerdictOptions};
 use crate::task::{Case, Dataset, LoadError, Query, RowFields, Scorer, Source, load_cases, load_queries, shared_rows};
 use std::collections::HashSet;
 
@@ -26,6 +27,7 @@ pub(super) struct Data {
     pub(super) test: Option<Vec<Case>>,
     pub(super) scorer: Option<Scorer>,
     pub(super) samples: Option<SampleOptions>,
+    pub(super) verdicts: Option<VerdictOptions>,
     pub(super) private: bool,
     pub(super) excluded: Excluded,
     pub(super) warnings: Vec<String>,
@@ -61,7 +63,7 @@ pub(super) fn read(root: &Section<'_>, usage: DataUse) -> Option<Data> {
     };
     let labelled =
         ["train", "test"].iter().any(|name| section.entry(if *name == "train" { "train" } else { "test" }).is_some());
-    let (scorer, samples) = super::scorer::read(root, labelled);
+    let Scoring { scorer, samples, verdicts } = super::scorer::read(root, labelled);
     let private = section.get("private").unwrap_or(false);
     let mut loading = Loading { private, warnings: Vec::new() };
     let pool_section = section.section("pool");
@@ -94,6 +96,7 @@ pub(super) fn read(root: &Section<'_>, usage: DataUse) -> Option<Data> {
             test: None,
             scorer,
             samples,
+            verdicts,
             private,
             excluded: Excluded::default(),
             warnings: Vec::new(),
@@ -141,6 +144,9 @@ pub(super) fn read(root: &Section<'_>, usage: DataUse) -> Option<Data> {
         let (train, test) = (queries(train), queries(test));
         refuse_overlap(root, ("train", train.iter(), train_source), ("test", test.iter(), test_source));
     }
+    if verdicts.as_ref().is_some_and(|verdicts| verdicts.max_fpr.is_some()) && section.entry("train").is_none() {
+        section.missing("train", "`eval.max_fpr` chooses its threshold on the labelled cases of `data.train`");
+    }
     if root.faults.count() > before {
         return None;
     }
@@ -154,6 +160,7 @@ pub(super) fn read(root: &Section<'_>, usage: DataUse) -> Option<Data> {
         test: cases(test),
         scorer,
         samples,
+        verdicts,
         private,
         excluded,
         warnings,

@@ -2,7 +2,7 @@
 
 use super::data::DataUse;
 use super::error::ConfigError;
-use super::models::ModelSpec;
+use super::models::{ModelPlace, ModelSpec};
 use super::section::{Faults, Section};
 use super::settings::Settings;
 use super::sources::{Sources, alien_schema};
@@ -132,6 +132,11 @@ fn settings(root: &Section<'_>, usage: DataUse, check: ModelCheck) -> Option<Set
     let labelled = usage == DataUse::Fields || data.as_ref().is_none_or(|data| data.train.is_some());
     let method = method::read(root, labelled);
     let (models, graph, data) = (models?, graph?, data?);
+    if data.verdicts.is_some() && matches!(models[ModelRole::Worker as usize].place, ModelPlace::Remote(_)) {
+        let problem = "needs the log-probabilities of a worker in this process, not of one behind a server";
+        root.section("eval")?.fault("verdicts", problem);
+        return None;
+    }
     let (templates, template_names) = templates?;
     options.templates = Some(templates);
     let mut warnings = data.warnings;
@@ -151,6 +156,11 @@ fn settings(root: &Section<'_>, usage: DataUse, check: ModelCheck) -> Option<Set
         ));
     }
     warnings.extend(short_answers(&models, &graph, &options));
+    if data.verdicts.is_some() && models[ModelRole::Worker as usize].thinking {
+        let warning = "`eval.verdicts`: labels are scored behind the answer's text alone, without the thought that \
+                       the worker had before it";
+        warnings.push(warning.to_string());
+    }
     Some(Settings {
         file: file.to_path_buf(),
         name: name?,
@@ -164,6 +174,7 @@ fn settings(root: &Section<'_>, usage: DataUse, check: ModelCheck) -> Option<Set
         private: data.private,
         scorer: data.scorer,
         samples: data.samples,
+        verdicts: data.verdicts,
         options,
         template_names,
         method,

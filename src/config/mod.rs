@@ -22,6 +22,7 @@ mod sources;
 mod team;
 mod templates;
 mod tree;
+mod verdicts;
 
 #[cfg(test)]
 mod tests;

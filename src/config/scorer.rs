@@ -2,7 +2,7 @@
 
 use super::section::Section;
 use crate::base::Rule;
-use crate::eval::SampleOptions;
+use crate::eval::{SampleOptions, VerdictOptions};
 use crate::task::{Pattern, Scorer, Tolerance, normalised};
 use serde::Deserialize;
 
@@ -49,25 +49,35 @@ const KEYS: [(&str, ScorerKind); 6] = [
     ("field", ScorerKind::Json),
 ];
 
-/// Reads the section: the scorer, and how several samples of a case are drawn. Either is `None` if
-/// it is not there or has faults, which are reported. `needed` says whether there are labelled
-/// cases.
-pub(super) fn read(root: &Section<'_>, needed: bool) -> (Option<Scorer>, Option<SampleOptions>) {
+/// What the section says. What it does not say, or says with faults, is `None`.
+#[derive(Default)]
+pub(super) struct Scoring {
+    /// How answers are scored.
+    pub(super) scorer: Option<Scorer>,
+    /// How several samples of a case are drawn.
+    pub(super) samples: Option<SampleOptions>,
+    /// How verdicts are read.
+    pub(super) verdicts: Option<VerdictOptions>,
+}
+
+/// Reads the section; its faults are reported. `needed` says whether there are labelled cases.
+pub(super) fn read(root: &Section<'_>, needed: bool) -> Scoring {
     let Some(section) = root.section("eval") else {
         if needed && root.entry("eval").is_none() {
             root.missing("eval.scorer", HINT);
         }
-        return (None, None);
+        return Scoring::default();
     };
     let kind: Option<ScorerKind> = if needed { section.require("scorer", HINT) } else { section.get("scorer") };
     let scorer = kind.and_then(|kind| options(&section, kind));
     let samples = super::samples::read(&section);
+    let verdicts = super::verdicts::read(&section, scorer.as_ref());
     if section.has("unsafe_exec") {
         section.entry("unsafe_exec");
         section.fault("unsafe_exec", "is no key: an experiment file may come from others; use the flag --unsafe-exec");
     }
     section.finish();
-    (scorer, samples)
+    Scoring { scorer, samples, verdicts }
 }
 
 fn options(section: &Section<'_>, kind: ScorerKind) -> Option<Scorer> {

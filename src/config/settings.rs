@@ -5,7 +5,7 @@ use super::models::ModelSpec;
 use crate::base::{AgentId, Digest, Hasher, Seed, digest_json};
 use crate::chat::{ChatModel, Decoding, ModelRole, Panel, RoleModel};
 use crate::engine::{Date, EngineOptions};
-use crate::eval::SampleOptions;
+use crate::eval::{SampleOptions, VerdictOptions};
 use crate::graph::Graph;
 use crate::rollout::{Prompts, RolloutOptions};
 use crate::search::Options;
@@ -63,6 +63,8 @@ pub struct Settings {
     pub scorer: Option<Scorer>,
     /// How `maspo eval` draws several samples of a case; one answer each if `None`.
     pub samples: Option<SampleOptions>,
+    /// How `maspo eval` reads verdicts; none are read if `None`.
+    pub verdicts: Option<VerdictOptions>,
     /// Options of the search and its parts.
     pub options: Options,
     /// Which template sets the requests are made of.

@@ -12,7 +12,7 @@ use crate::graph::{Agent, Edge};
 use crate::rollout::{AnswerRule, RolloutOptions, SystemEdge};
 use crate::search::Options;
 use crate::task::RowFields;
-use crate::templates::{RequestTemplate, SUMMARY, Templates};
+use crate::templates::Templates;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -78,8 +78,7 @@ impl Settings {
     pub fn of_bundle(bundle: &Bundle, file: &Path, source: ModelSource) -> Result<Self, String> {
         let (graph, _) = bundle.graph_with_prompts()?;
         let Team { name, seed, templates, summary, task, model, .. } = bundle.team.clone();
-        let request = RequestTemplate::parse("summary", &summary.request, SUMMARY)
-            .map_err(|faults| format!("its request for summaries: {}", faults[0].problem))?;
+        let request = bundle.team.summary_request()?;
         let mut options = Options {
             rollout: RolloutOptions { summary_words: summary.words, ..RolloutOptions::default() },
             templates: Some(Arc::new(Templates { summary: request, ..Templates::terse().as_ref().clone() })),
@@ -106,6 +105,7 @@ impl Settings {
             private: false,
             scorer: task.scorer,
             samples: None,
+            verdicts: None,
             options,
             template_names: TemplateNames { optimizer, judge, summary, task: preset },
             method: MethodSettings::default(),

@@ -1,7 +1,8 @@
 //! The evaluation of one set of prompts on a list of cases.
 
+use crate::base::{Digest, digest_json};
 use crate::chat::ChatError;
-use crate::rollout::{Prompts, Runner};
+use crate::rollout::{Prompts, Runner, Trace};
 use crate::stats::wilson;
 use crate::task::{Case, Outcome, Scorer};
 use serde::{Deserialize, Serialize};
@@ -62,6 +63,10 @@ pub struct Evaluation {
     pub accuracy: Accuracy,
     /// The results of all cases, in the order given.
     pub items: Vec<ItemResult>,
+    /// The digest of the cases with their gold answers: evaluations of equal digests can be
+    /// compared. Older records have none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cases: Option<Digest>,
 }
 
 impl Evaluation {
@@ -80,8 +85,19 @@ impl Evaluation {
             overflow: count(|item| item.overflow),
             cut_in_reasoning: count(|item| item.cut_in_reasoning),
         };
-        Self { accuracy, items }
+        Self { accuracy, items, cases: None }
     }
+
+    /// Returns the evaluation with the digest of the cases that it is of.
+    pub fn of_cases(self, cases: &[Case]) -> Self {
+        Self { cases: Some(digest_of_cases(cases)), ..self }
+    }
+}
+
+/// Returns the digest of the cases: ids, questions and gold answers, in their order.
+pub fn digest_of_cases(cases: &[Case]) -> Digest {
+    let rows: Vec<_> = cases.iter().map(|case| (&case.query.id, &*case.query.question, &case.answer)).collect();
+    digest_json("maspo cases 1", &rows)
 }
 
 /// Runs `prompts` on every case and scores the terminal agent's outputs.
@@ -94,6 +110,19 @@ pub async fn evaluate(
     cases: &[Case],
     scorer: &Scorer,
 ) -> Result<Evaluation, ChatError> {
+    Ok(evaluate_traces(runner, prompts, cases, scorer).await?.0)
+}
+
+/// Does what [`evaluate`] does, and returns the traces of the cases, too.
+///
+/// # Errors
+/// Those of [`evaluate`].
+pub async fn evaluate_traces(
+    runner: &Runner,
+    prompts: &Prompts,
+    cases: &[Case],
+    scorer: &Scorer,
+) -> Result<(Evaluation, Vec<Trace>), ChatError> {
     let items: Vec<_> = cases.iter().enumerate().map(|(at, case)| (at, case.query.question.clone())).collect();
     let traces = runner.run(prompts, &items).await?;
     let pairs: Vec<_> =
@@ -106,7 +135,8 @@ pub async fn evaluate(
         overflow: trace.overflowed(),
         cut_in_reasoning: trace.was_cut_in_reasoning(),
     });
-    Ok(Evaluation::new(results.collect()))
+    let evaluation = Evaluation::new(results.collect()).of_cases(cases);
+    Ok((evaluation, traces))
 }
 
 #[cfg(test)]

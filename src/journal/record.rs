@@ -35,6 +35,8 @@ pub struct Record {
     pub arguments: Vec<String>,
     /// The team and how it is run, JSON text; `None` in a run that an older version made.
     pub team: Option<String>,
+    /// The digest of the settings that it was started with.
+    pub settings: String,
     /// All events so far.
     pub events: Vec<Event>,
     /// The result's JSON text; `None` while the run is not finished.
@@ -90,6 +92,7 @@ pub fn read(dir: &Path) -> Result<Option<Record>, JournalError> {
         resume_command: recorded_command(&reader)?.unwrap_or_default(),
         arguments: arguments(&reader)?.unwrap_or_default(),
         team: reader.meta(TEAM)?.filter(|json| !json.is_empty()),
+        settings: reader.meta(SETTINGS)?.unwrap_or_default(),
         events,
         result: reader.meta(RESULT)?,
         evaluations,

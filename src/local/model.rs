@@ -162,7 +162,10 @@ impl ChatModel for LocalModel {
     fn score(&self, request: Request, answers: Vec<String>) -> BoxFuture<'_, Result<Scores, ChatError>> {
         async move {
             // The answers are content: whatever the model would think before them is skipped.
-            let prompt = self.engine.open_content(&request.messages, self.thinking)?.ids;
+            let prompt = match request.messages.split_last() {
+                Some((Message { role: Speaker::Assistant, content }, before)) => self.begun(before, content)?.ids,
+                _ => self.engine.open_content(&request.messages, self.thinking)?.ids,
+            };
             let answers =
                 answers.iter().map(|answer| self.engine.encode_answer(answer)).collect::<Result<Vec<_>, _>>()?;
             let output = self.engine.score_tokens(prompt, answers).await?;

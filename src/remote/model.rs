@@ -7,7 +7,7 @@ use super::pool::Pool;
 use super::server::{Facts, tokenize};
 use super::{Api, BaseUrl, EndpointOptions, RemoteError, ids, reply};
 use crate::base::Hasher;
-use crate::chat::{ChatError, ChatModel, Completion, ModelIdentity, Request, Scores, Usage};
+use crate::chat::{ChatError, ChatModel, Completion, Message, ModelIdentity, Request, Scores, Speaker, Usage};
 use crate::engine::ModelText;
 use crate::engine::text::TextError;
 use futures::FutureExt;
@@ -193,7 +193,12 @@ impl Inner {
         let (api, dialect) = (self.facts.api, self.dialect(thinking));
         let fault = |error| text_error(&error);
         // The answers are content: whatever the model would think before them is skipped.
-        let prompt = text.chat().open_content(&request.messages, thinking).map_err(fault)?.ids;
+        let (messages, start) = match request.messages.split_last() {
+            Some((Message { role: Speaker::Assistant, content }, before)) => (before, content.as_str()),
+            _ => (&request.messages[..], ""),
+        };
+        let mut prompt = text.chat().open_content(messages, thinking).map_err(fault)?.ids;
+        prompt.extend(text.chat().tokenizer().encode_data(start).map_err(fault)?);
         let encode = |answer: &String| text.chat().tokenizer().encode_data(answer).map_err(fault);
         let answers: Vec<Vec<u32>> = answers.iter().map(encode).collect::<Result<_, _>>()?;
         let mut usage = Usage::default();
@@ -236,6 +241,10 @@ impl Inner {
 
     /// Scores answers by the names of tokens in the server's own answer to the conversation.
     fn score_by_names(&self, request: &Request, answers: &[String], thinking: bool) -> Result<Scores, ChatError> {
+        if request.messages.last().is_some_and(|message| message.role == Speaker::Assistant) {
+            let message = "the server takes no token ids, so an answer that has begun cannot be scored";
+            return Err(ChatError::Model(message.to_string()));
+        }
         let ids = self.ids(answers)?;
         let body = self.dialect(thinking).first_token(&request.messages, ids.as_deref());
         let answer = match self.client.post(CHAT, &body) {

@@ -3,9 +3,11 @@
 //! if the caller asks for it.
 
 mod accuracy;
+mod annotation;
 mod bill;
 mod diff;
 mod gate;
+mod junit;
 mod lines;
 mod lock;
 mod private;
@@ -21,9 +23,11 @@ mod schema;
 mod tests;
 
 pub use accuracy::{Accuracy, Difference, ScoredBy};
+pub use annotation::{Level, annotation};
 pub use bill::Bill;
 pub use diff::{Colour, printable, prompt_diff};
 pub use gate::{ChangeLine, GateLine, GateQuestion, GateReport};
+pub use junit::{Suite, TestCase, junit};
 pub use lines::{
     CandidateLine, CopiedLine, JudgeLine, LineageLine, MisalignmentLine, PromptLine, RankCorrelationLine, StepLine,
 };

@@ -14,6 +14,7 @@ mod recorded;
 mod rows;
 mod scoring;
 mod team;
+mod verdicts;
 
 pub use chain::{ChainError, chain};
 pub use error::RunError;

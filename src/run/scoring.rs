@@ -2,11 +2,14 @@
 //! never gets them.
 
 use super::models::{Surroundings, open_models};
+use super::verdicts::read_verdicts;
 use super::{Observer, RunError};
 use crate::chat::{ChatError, ChatModel, Ledger, LedgerLine, Metered, ModelIdentity, ModelRole};
 use crate::config::Settings;
 use crate::engine::Date;
-use crate::eval::{Evaluation, ItemResult, SampleOptions, Samples, evaluate, evaluate_samples};
+use crate::eval::{
+    Evaluation, ItemResult, SampleOptions, Samples, VerdictInput, VerdictOptions, Verdicts, evaluate, evaluate_samples,
+};
 use crate::method::{Answering, Outputs};
 use crate::rollout::{Prompts, Runner, System};
 use crate::task::{Case, Scored, Scorer};
@@ -73,7 +76,7 @@ pub async fn score_system(
             cut_in_reasoning: outputs.cut_in_reasoning,
         }
     });
-    Ok(Evaluation::new(results.collect()))
+    Ok(Evaluation::new(results.collect()).of_cases(cases))
 }
 
 /// Labelled cases with an opened worker model whose calls are counted.
@@ -132,6 +135,34 @@ impl<'a> LabelledRun<'a> {
         let runners: Vec<Runner> = workers.into_iter().map(runner).collect();
         let (cases, scorer) = self.labelled;
         block_on(evaluate_samples(&runners, prompts, cases, scorer, options))
+    }
+
+    /// Scores `prompts` on the cases, which are those of `split`, and reads the verdicts. A
+    /// threshold is chosen on `data.train`, which is run, too, unless it is the split.
+    ///
+    /// # Errors
+    /// Returns an error if a call failed for another reason than a prompt that is too long.
+    ///
+    /// # Panics
+    /// Panics if a threshold is wanted and there is no `data.train`.
+    pub fn score_verdicts(
+        &self,
+        prompts: &Prompts,
+        options: &VerdictOptions,
+        split: &str,
+    ) -> Result<(Evaluation, Verdicts), ChatError> {
+        let (settings, (cases, scorer)) = (self.settings, self.labelled);
+        let worker = settings.in_role(ModelRole::Worker, self.model.clone());
+        let read = async |cases| read_verdicts(settings, worker.clone(), prompts, (cases, scorer), options).await;
+        block_on(async {
+            let (evaluation, cases) = read(cases).await?;
+            let train = match options.max_fpr.is_some() && split != "train" {
+                true => Some(read(settings.split("train").expect("settings with a threshold have cases")).await?.1),
+                false => None,
+            };
+            let input = VerdictInput { split, cases: &cases, train: train.as_deref(), seed: settings.seed };
+            Ok((evaluation, Verdicts::new(options, &input)))
+        })
     }
 
     /// The name and the digest of the model.

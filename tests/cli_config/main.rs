@@ -5,6 +5,9 @@
 mod data;
 mod experiment;
 mod faults;
+mod gates;
+mod junit;
+mod verdicts;
 
 use expect_test::expect;
 use experiment::Experiment;

@@ -437,6 +437,17 @@ struct Eval {
     /// The number of likely tokens that is kept, if `samples` is more than 1; 0 keeps all. By
     /// default the worker's.
     top_k: Option<u64>,
+    /// With `scorer = "label"`: whether `maspo eval` reads how likely each label is as the answer,
+    /// instead of the word alone. The worker must be a model in this process.
+    #[schemars(extend("default" = false))]
+    verdicts: Option<bool>,
+    /// The labels of positive cases, such as abuse, that verdicts are to tell from the others.
+    positive: Option<Vec<String>>,
+    /// The rate of false positives that a threshold must keep to, with 95 % confidence. It is
+    /// chosen on `data.train`. Needs `positive`.
+    max_fpr: Option<f64>,
+    /// The lead of the likeliest label over the second, in nats, below which a verdict is unsure.
+    unsure_below: Option<f64>,
 }
 
 #[derive(JsonSchema)]

@@ -10,3 +10,4 @@ mod parts;
 mod samples;
 mod schema;
 mod settings;
+mod verdicts;

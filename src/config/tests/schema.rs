@@ -7,6 +7,7 @@ use super::super::agents::NEW_TOKENS;
 use super::super::data::LIMIT;
 use super::super::models::{TEMPERATURE, THINKING_TOKENS, TOP_K, TOP_P};
 use super::super::samples::SAMPLES;
+use super::super::verdicts::{MAX_FPR, UNSURE_BELOW};
 use super::experiment::Experiment;
 use super::fixture::{GOOD, folder, load_text};
 use crate::base::json_schema::{each, generate, text};
@@ -54,7 +55,8 @@ fn experiment() -> Value {
             set_rule(&mut model["properties"][bound.key], bound.rule);
         }
     }
-    for (key, rule) in [("samples", SAMPLES), ("temperature", TEMPERATURE), ("top_p", TOP_P), ("top_k", TOP_K)] {
+    let samples = [("samples", SAMPLES), ("temperature", TEMPERATURE), ("top_p", TOP_P), ("top_k", TOP_K)];
+    for (key, rule) in samples.into_iter().chain([("max_fpr", MAX_FPR), ("unsure_below", UNSURE_BELOW)]) {
         set_rule(&mut schema["properties"]["eval"]["properties"][key], rule);
     }
     for set in ["pool", "train", "test"] {
