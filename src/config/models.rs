@@ -112,7 +112,9 @@ pub(super) fn read(root: &Section<'_>, check_files: bool) -> Option<([ModelSpec;
     let specs = ModelRole::ALL.map(|name| role(name, section.section(name.as_str())));
     let judges: Vec<Option<ModelSpec>> =
         section.sections("judges").into_iter().map(|own| role(ModelRole::Judge, Some(own))).collect();
-    check_judges(&section, specs[ModelRole::Judge as usize].as_ref(), &judges);
+    if section.faults.count() == before {
+        check_judges(&section, specs[ModelRole::Judge as usize].as_ref(), &judges);
+    }
     if section.faults.count() == before
         && specs.iter().chain(&judges).flatten().all(|spec| matches!(spec.place, ModelPlace::Local(_)))
         && let Some(key) = OF_SERVERS.into_iter().find(|key| section.has(key))
@@ -139,7 +141,10 @@ fn check_judges(section: &Section<'_>, judge: Option<&ModelSpec>, judges: &[Opti
     let all: Vec<&ModelSpec> = judge.into_iter().chain(judges.iter().flatten()).collect();
     let same = all.iter().enumerate().find(|(at, spec)| all[..*at].contains(spec));
     if let Some((_, spec)) = same {
-        section.fault("judges", &format!("has {} twice among the judges; its verdict would count twice", spec.name()));
+        section.fault(
+            "judges",
+            &format!("has {} twice among the judges; name another model, or it would count twice", spec.name()),
+        );
     }
 }
 

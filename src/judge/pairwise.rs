@@ -5,14 +5,14 @@ use super::reading::{self, Reading, letter_mass, read_choice, read_letters};
 use super::template::{Answer, LETTERS, Question, ReplyForm, render};
 use super::{JudgeMode, JudgeOptions, JudgeStats, Verdict, VerdictKind};
 use crate::base::{Seed, Stage};
-use crate::chat::{ChatError, ChatModel, Request, Sampling, each_member};
+use crate::chat::{ChatError, ChatModel, ModelIdentity, Request, Sampling, each_member};
 use crate::templates::JudgeTemplates;
 use futures::FutureExt;
 use futures::future::{BoxFuture, try_join_all};
 use std::sync::{Arc, Mutex};
 
-/// A judge that compares answers with one model, or with several whose verdicts are averaged. Every
-/// comparison is a pure function of its texts and, for the coin, of its draw.
+/// A judge that compares answers with one model, or with several whose verdicts are averaged.
+/// Every comparison is a pure function of its texts and, for the coin, of its draw.
 pub struct Judge {
     models: Vec<Arc<dyn ChatModel>>,
     options: JudgeOptions,
@@ -29,9 +29,15 @@ impl Judge {
         Self { models, options, templates, seed, stats: Mutex::default() }
     }
 
-    /// The names of the models that are asked.
+    /// The names of the models that are asked. Those of one name have their digests beside it.
     pub fn models(&self) -> Vec<String> {
-        self.models.iter().map(|model| model.identity().name).collect()
+        let all: Vec<ModelIdentity> = self.models.iter().map(|model| model.identity()).collect();
+        let is_unique = |name: &str| all.iter().filter(|other| other.name == name).count() == 1;
+        let name = |identity: &ModelIdentity| match is_unique(&identity.name) {
+            true => identity.name.clone(),
+            false => format!("{} ({})", identity.name, identity.digest.short()),
+        };
+        all.iter().map(name).collect()
     }
 
     /// The counters of all comparisons so far.

@@ -184,9 +184,12 @@ impl Gate {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::base::{Seed, Stage};
     use crate::graph::{Agent, EdgeView, sequential};
     use crate::prompt::Template;
+    use crate::stats::EProcess;
     use expect_test::{Expect, expect};
+    use rand::RngExt;
 
     fn graph() -> Graph {
         let agent = |name: &str| Agent {
@@ -294,6 +297,59 @@ mod tests {
             a1 b0 c1 against a1 b0 c0, 80, coin 3: Shown
             Optimized, all"#]],
         );
+    }
+
+    /// Makes the tests on `queries` verdicts each, where `better` says with which chance the team
+    /// that is tested wins; returns what was shown.
+    fn simulated(run: u64, queries: usize, better: &impl Fn(&Tested) -> f64) -> Vec<Tested> {
+        let graph = graph();
+        let change = |prompts: Prompts, (id, _): (AgentId, &Template)| prompts.with(id, Template::new("new"));
+        let seed = Prompts::seed(&graph);
+        let mut gate = Gate::new(&graph, seed.iter().fold(seed.clone(), change), 0.05);
+        let mut shown = Vec::new();
+        while let Some(Question { tested, needed, draw, .. }) = gate.next() {
+            let mut rng = Seed(run).derive(Stage::Gate, &[draw]).rng();
+            let mut process = EProcess::against(0.5);
+            let won = (0..queries).any(|_| {
+                process.observe(if rng.random::<f64>() < better(&tested) { 1.0 } else { 0.0 });
+                process.peak() >= needed
+            });
+            let ended = if won { GateEnd::Shown } else { GateEnd::Pool };
+            shown.extend(won.then(|| tested.clone()));
+            let (batch, values) = (Vec::new(), Vec::new());
+            gate.answer(GateTest { tested, batch, values, mean: None, at_least: 0.0, evidence: 1.0, needed, ended });
+        }
+        shown
+    }
+
+    #[test]
+    fn the_chance_of_any_false_claim_is_below_alpha() {
+        const RUNS: u64 = 2000;
+        let share = |better: &dyn Fn(&Tested) -> f64, is_false: &dyn Fn(&Tested) -> bool| {
+            let wrong = |run: &u64| simulated(*run, 100, &better).iter().any(is_false);
+            (0..RUNS).filter(wrong).count() as f64 / RUNS as f64
+        };
+        // Three standard errors above 0.05.
+        let most = 0.05 + 3.0 * (0.05 * 0.95 / RUNS as f64).sqrt();
+        // Nothing helps at all.
+        let none = share(&|_| 0.5, &|_| true);
+        assert!(none > 0.005 && none <= most, "{none}");
+        // The whole team is better and no change is so alone, nor any part.
+        let whole =
+            share(&|tested| if *tested == Tested::Team { 0.95 } else { 0.5 }, &|tested| *tested != Tested::Team);
+        assert!(whole > 0.002 && whole <= most, "{whole}");
+        // Only the first agent's change helps: what is said of the others is false.
+        let first = Tested::Change(AgentId(0));
+        let helps = |tested: &Tested| match tested {
+            Tested::Team => 0.9,
+            Tested::Part(agents) if agents.contains(&AgentId(0)) => 0.9,
+            tested if *tested == first => 0.9,
+            _ => 0.5,
+        };
+        let others = share(&helps, &|tested| matches!(tested, Tested::Change(agent) if agent.0 > 0));
+        assert!(others <= most, "{others}");
+        let found = simulated(1, 100, &helps);
+        assert_eq!(found, [Tested::Team, first.clone(), Tested::Part(vec![AgentId(0)])]);
     }
 
     #[test]

@@ -351,19 +351,26 @@ fn further_judges_have_the_keys_of_a_role_and_none_counts_twice() {
     assert_ne!(settings.digest(), load_text(&folder, GOOD, &[]).unwrap().digest());
     check(
         "[graph]",
+        "[[model.judges]]\n[graph]",
+        &[],
+        expect![[r#"
+        x.toml:6: `model.judges` has embedded:triage twice among the judges; name another model, or it would count twice
+    "#]],
+    );
+    check(
+        "[graph]",
         "[[model.judges]]\n[[model.judges]]\npth = \"x\"\n[graph]",
         &[],
         expect![[r#"
-        x.toml:6: `model.judges` has embedded:triage twice among the judges; its verdict would count twice
-        x.toml:8: unknown key `model.judges.2.pth`; did you mean `path`?
-    "#]],
+            x.toml:8: unknown key `model.judges.2.pth`; did you mean `path`?
+        "#]],
     );
     check(
         "[graph]",
         "[model.judges]\npath = \"x\"\n[graph]",
         &[],
         expect![[r#"
-        x.toml:6: `model.judges` is a table; a list of tables is needed: [[judges]]
+        x.toml:6: `model.judges` is a table; a list of tables is needed: [[model.judges]]
     "#]],
     );
 }
