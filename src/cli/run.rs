@@ -430,8 +430,8 @@ mod tests {
             }
             taken
         });
-        // What waits is bounded: the window with the two places that a channel adds for its senders,
-        // a row in the reader's hand, and the reader's buffer.
+        // What waits is bounded: the window with the two places that a channel adds for its
+        // senders, a row in the reader's hand, and the reader's buffer.
         let most = (taken + WINDOW + 3) * ROW.len() + (1 << 16);
         assert!(read.load(Ordering::SeqCst) <= most, "{} bytes of {most}", read.load(Ordering::SeqCst));
         cancel.cancel();
