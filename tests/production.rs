@@ -312,9 +312,11 @@ fn rows_are_answered_in_order_and_a_second_run_goes_on() {
     assert_eq!(workspace.read("mine.jsonl"), "precious\n");
     workspace.refused(&["run", "run", "--input", "rows.jsonl", "--output", "rows.jsonl"], 2, "is the input");
 
-    // The experiment file with the run's prompts is the same team.
+    // The experiment file with the run's prompts is the same team. Its data are not needed.
     workspace.write("rows.jsonl", &rows(30));
-    workspace.ok(&["run", &config, "--prompts", "run", "--input", "rows.jsonl", "--output", "same.jsonl"]);
+    let config = fs::read_to_string(config).unwrap().replace("../models/triage", "nowhere");
+    workspace.write("no-data.toml", &config);
+    workspace.ok(&["run", "no-data.toml", "--prompts", "run", "--input", "rows.jsonl", "--output", "same.jsonl"]);
     assert_eq!(workspace.read("same.jsonl"), whole);
 }
 
@@ -448,4 +450,65 @@ fn a_team_is_served_as_one_model() {
     assert_eq!(post(&socket, "wrong", "/v1/chat/completions", &two).0, 401);
     child.kill().unwrap();
     child.wait().unwrap();
+}
+
+/// Runs a command at a terminal, where a person types `answers`, and returns its exit code and what
+/// the terminal shows.
+#[cfg(target_os = "linux")]
+fn at_terminal(command: &mut Command, answers: &str) -> (i32, String) {
+    use std::fs::File;
+    use std::io::Read;
+    use std::os::fd::{FromRawFd, OwnedFd};
+    let (mut ours, mut theirs) = (-1, -1);
+    let size = libc::winsize { ws_row: 40, ws_col: 120, ws_xpixel: 0, ws_ypixel: 0 };
+    // SAFETY: both descriptors are ours to write, the name and the settings may be null, and `size`
+    // outlives the call.
+    let code = unsafe {
+        libc::openpty(&raw mut ours, &raw mut theirs, std::ptr::null_mut(), std::ptr::null(), &raw const size)
+    };
+    assert_eq!(code, 0, "{}", std::io::Error::last_os_error());
+    // SAFETY: the call gave two open descriptors, which nobody else owns.
+    let (mut ours, theirs) = unsafe { (File::from_raw_fd(ours), OwnedFd::from_raw_fd(theirs)) };
+    ours.write_all(answers.as_bytes()).unwrap();
+    let copy = || theirs.try_clone().unwrap();
+    let mut child = command.stdin(copy()).stdout(copy()).stderr(copy()).spawn().unwrap();
+    command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
+    drop(theirs);
+    let mut shown = Vec::new();
+    // The end of a terminal is an error of reading.
+    let _end = ours.read_to_end(&mut shown);
+    (child.wait().unwrap().code().unwrap(), String::from_utf8_lossy(&shown).into_owned())
+}
+
+#[test]
+#[cfg(target_os = "linux")]
+fn a_person_at_the_terminal_edits_and_accepts() {
+    let workspace = Workspace::new();
+    let changed = workspace.changed();
+    let review = || {
+        let mut command = workspace.command(&["review", "run", "--out", "b.json", "--even-if-worse"]);
+        command.env("NO_COLOR", "1").env("EDITOR", "sed -i s/Report/State/").env_remove("VISUAL");
+        command
+    };
+    let (code, shown) = at_terminal(&mut review(), "a\n\nq\n");
+    assert!(code == 1 && shown.contains("no bundle is written"), "{shown}");
+    assert!(!workspace.path("b.json").exists());
+
+    // The first change is edited, an answer that is none is asked for again, the others are
+    // accepted.
+    let others = "what\na\n\n".repeat(changed.len() - 1);
+    let (code, shown) = at_terminal(&mut review(), &format!("e\nshorter\n{others}as discussed\ny\n"));
+    assert_eq!(code, 0, "{shown}");
+    for says in ["accept, reject, edit, or quit?", "{+State+}", "measured again", "worth", "write"] {
+        assert!(shown.contains(says), "{says}: {shown}");
+    }
+    assert!(!shown.contains('\u{1b}'), "{shown}");
+    let bundle = workspace.json("b.json");
+    assert!(bundle["prompts"][&changed[0]].as_str().unwrap().contains("State"));
+    assert_eq!(bundle["evidence"]["measured_by"], "review");
+    let (review, decisions) = (&bundle["review"], &bundle["review"]["decisions"]);
+    assert_eq!((&review["reviewer"], &review["comment"]), (&json!("ann"), &json!("as discussed")));
+    assert_eq!(decisions[0], json!({"agent": changed[0], "decision": "edit", "comment": "shorter"}));
+    assert_eq!(decisions[1]["decision"], "accept");
+    workspace.ok(&["verify", "b.json"]);
 }

@@ -10,6 +10,7 @@ use crate::base::Digest;
 use crate::graph::Graph;
 use crate::journal::write_file;
 use crate::prompt::Template;
+use crate::report::printable;
 use crate::rollout::Prompts;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
@@ -166,7 +167,9 @@ impl Bundle {
         }
         let malformed = |problem: String| BundleError::Malformed { file: file(), problem };
         let bundle: Self = serde_json::from_value(value).map_err(|error| malformed(error.to_string()))?;
-        bundle.graph_with_prompts().map_err(|problem| BundleError::Team { file: file(), problem })?;
+        let unsound = |problem: String| BundleError::Team { file: file(), problem };
+        bundle.check_names().map_err(unsound)?;
+        bundle.graph_with_prompts().map_err(unsound)?;
         Ok(bundle)
     }
 
@@ -174,6 +177,22 @@ impl Bundle {
     pub fn entries(&self) -> Vec<(String, String)> {
         let text = |prompt: &Value| prompt.as_str().unwrap_or_default().to_string();
         self.prompts.iter().map(|(name, prompt)| (name.clone(), text(prompt))).collect()
+    }
+
+    /// Checks that names are such as an experiment file can have: a bundle comes from others, and
+    /// its names go to terminals and into files.
+    fn check_names(&self) -> Result<(), String> {
+        let is_odd = |c: char| c.is_control() || !printable(&c.to_string()).starts_with(c);
+        let in_agent = |c: char| is_odd(c) || c.is_whitespace() || c == '.' || c == '`';
+        let agents = self.team.graph.agents.iter().map(|agent| &agent.name);
+        if let Some(name) = agents.into_iter().find(|name| name.is_empty() || name.contains(in_agent)) {
+            return Err(format!("the agent's name {name:?} is empty or has a character that no name can have"));
+        }
+        let model = self.team.model.identity.iter().map(|model| &model.name);
+        if let Some(name) = model.chain([&self.team.name, &self.created]).find(|name| name.contains(is_odd)) {
+            return Err(format!("the name {name:?} has a character that no name can have"));
+        }
+        Ok(())
     }
 
     /// Returns the graph with the seed prompts of the search, and the bundle's prompts for it.

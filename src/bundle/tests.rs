@@ -136,6 +136,8 @@ fn prompts_and_graph_must_fit_each_other() {
     refused(|b| drop(b.prompts.insert("else".into(), "x".into())), "`else`, which is no agent");
     refused(|b| b.team.graph.edges.clear(), "terminal agents");
     refused(|b| b.team.graph.edges[0].from = "nobody".into(), "`nobody`, which is no agent");
+    refused(|b| b.team.name = "tiny\u{1b}[2J".into(), "the name \"tiny\\u{1b}[2J\" has a character");
+    refused(|b| b.team.graph.agents[0].name = "l\u{202e}ook".into(), "has a character that no name can have");
     refused(|b| b.schema = 2, "has schema 2, and this maspo reads bundles of schema 1");
     refused(|b| b.kind = "else".into(), "is no bundle");
 }

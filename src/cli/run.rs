@@ -391,3 +391,51 @@ fn same_file(input: &Path, output: &Path) -> bool {
 fn rows_error(error: &RowsError) -> CliError {
     CliError::new(if error.is_environment() { Exit::Environment } else { Exit::BadInput }, error)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::task::RowFields;
+    use std::sync::Arc;
+    use std::sync::atomic::{AtomicUsize, Ordering};
+
+    const ROW: &[u8] = b"{\"question\": \"rate: rapid\"}\n";
+
+    /// A pipe that never ends, and counts what was read of it.
+    struct Endless(Arc<AtomicUsize>);
+
+    impl Read for Endless {
+        fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+            let length = buffer.len() / ROW.len() * ROW.len();
+            buffer[..length].chunks_exact_mut(ROW.len()).for_each(|row| row.copy_from_slice(ROW));
+            self.0.fetch_add(length, Ordering::SeqCst);
+            Ok(length)
+        }
+    }
+
+    #[test]
+    fn a_pipe_is_read_only_as_far_as_its_rows_are_answered() {
+        const ANSWERED: usize = 100_000;
+        const WINDOW: usize = 8;
+        let (read, cancel) = (Arc::new(AtomicUsize::new(0)), CancelToken::new());
+        let pipe: Box<dyn Read + Send> = Box::new(Endless(read.clone()));
+        let queries = Queries::new(BufReader::with_capacity(1 << 16, pipe), "<stdin>".into(), RowFields::default());
+        let mut rows = Box::pin(reading(queries, WINDOW, cancel.clone()));
+        let taken = block_on(async {
+            let mut taken = 0;
+            while taken < ANSWERED {
+                let query = rows.next().await.expect("it never ends").unwrap();
+                taken += 1;
+                assert_eq!(query.line, taken);
+            }
+            taken
+        });
+        // What waits is bounded: the window with the two places that a channel adds for its
+        // senders, a row in the reader's hand, and the reader's buffer.
+        let most = (taken + WINDOW + 3) * ROW.len() + (1 << 16);
+        assert!(read.load(Ordering::SeqCst) <= most, "{} bytes of {most}", read.load(Ordering::SeqCst));
+        cancel.cancel();
+        // After ctrl-C the stream ends although the pipe does not.
+        assert!(block_on(rows.count()) <= WINDOW + 3);
+    }
+}

@@ -8,6 +8,7 @@ use crate::bundle::{Bundle, BundleError, Opened, open_bundle};
 use crate::chat::ModelIdentity;
 use crate::config::{ModelCheck, Settings, check_model};
 use crate::engine::ModelSource;
+use crate::report::printable;
 use crate::rollout::{AnswerRule, Prompts};
 use crate::run::TeamOf;
 use std::io::Read;
@@ -114,7 +115,9 @@ fn of_bundle(
     Ok(Chosen { settings, prompts, rule: bundle.team.graph.rule, measured_on: bundle.team.model.identity })
 }
 
-/// Gives the error of a bundle its exit code.
+/// Gives the error of a bundle its exit code. A bundle comes from others, so what the error repeats
+/// of it is escaped.
 pub(super) fn bundle_error(error: &BundleError) -> CliError {
-    CliError::new(if error.is_environment() { Exit::Environment } else { Exit::BadInput }, error)
+    let exit = if error.is_environment() { Exit::Environment } else { Exit::BadInput };
+    CliError::new(exit, printable(&error.to_string()))
 }
