@@ -33,7 +33,7 @@ pub(super) fn open(dir: &Path) -> Result<Exported, CliError> {
     };
     Ok(Exported {
         name: settings.name.clone(),
-        model: result.models.worker.name,
+        model: settings.model(ModelRole::Worker).name(),
         decoding: settings.model(ModelRole::Worker).decoding,
         system,
         summary_words: settings.options.rollout.summary_words,
