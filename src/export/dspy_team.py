@@ -31,9 +31,18 @@ TAG = re.compile(r"<(/?)answer>", re.IGNORECASE | re.ASCII)
 SPACE = "\t\n\x0b\x0c\r \x85\xa0\u1680\u2000\u2001\u2002\u2003\u2004\u2005\u2006\u2007\u2008\u2009\u200a"
 SPACE += "\u2028\u2029\u202f\u205f\u3000"
 
-# DSPy changes the white space of instructions, so the exact prompts are found by what becomes of them.
-PROMPTS = {inspect.cleandoc(agent["prompt"]): agent["prompt"] for agent in TEAM.get("agents", [])}
 SUMMARIZE = "Summarize the output."
+
+
+def settled(instructions):
+    """Returns what becomes of instructions in DSPy, which takes white space off whenever it reads them."""
+    while (less := inspect.cleandoc(instructions)) != instructions:
+        instructions = less
+    return instructions
+
+
+# The exact prompts, by what becomes of them.
+PROMPTS = {settled(agent["prompt"]): agent["prompt"] for agent in TEAM.get("agents", [])}
 
 
 def filled(template, question, context):
@@ -76,7 +85,7 @@ class Verbatim(dspy.Adapter):
     """Sends the filled prompt as the only message, and takes the whole answer as the output."""
 
     def format(self, signature, demos, inputs):
-        template = PROMPTS.get(signature.instructions, signature.instructions)
+        template = PROMPTS.get(settled(signature.instructions), signature.instructions)
         content = inputs["context"]
         if signature.instructions != SUMMARIZE:
             content = filled(template, inputs["question"], inputs["context"])
@@ -103,8 +112,9 @@ class Team(dspy.Module):
         outputs, summaries = {}, {}
         with dspy.context(adapter=Verbatim()):
             for agent in TEAM["agents"]:
-                views = {"raw": outputs.get, "extracted": lambda name: extracted(outputs[name]), "summary": summaries.get}
-                context = context_of([(name, views[view](name)) for name, view in agent["sees"]])
+                answers = {name: extracted(output) for name, output in outputs.items()}
+                views = {"raw": outputs, "extracted": answers, "summary": summaries}
+                context = context_of([(name, views[view][name]) for name, view in agent["sees"]])
                 output = self.agents[agent["name"]](question=question, context=context).output or ""
                 outputs[agent["name"]] = output
                 if agent["summary"] is not None:

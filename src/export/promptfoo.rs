@@ -51,6 +51,9 @@ pub(super) fn text(team: &Exported, graph: &Graph) -> String {
         if id != graph.terminal() {
             text += &format!("    options:\n      transform: {}\n", yaml(STORED));
             text += &format!("      storeOutputAs: {}\n", stored(id.0));
+        } else {
+            // A test needs some key of its own.
+            text += "    vars: {}\n";
         }
     }
     text

@@ -39,9 +39,10 @@ pub(super) fn yaml(text: &str) -> String {
 }
 
 /// Returns `text` for a nunjucks template that gives exactly this text. Every opening brace is put
-/// into an expression, so that none can begin a tag.
+/// into an expression, so that none can begin a tag; so is the end of a comment, which is a fault
+/// where no comment has begun.
 pub(super) fn nunjucks(text: &str) -> String {
-    text.replace('{', "{{ \"{\" }}")
+    text.replace('{', "{{ \"{\" }}").replace("#}", "#{{ \"}\" }}")
 }
 
 /// Returns `text` as a fenced block of Markdown, whose fence is longer than any in the text.
@@ -53,15 +54,31 @@ pub(super) fn markdown_block(text: &str) -> String {
         longest = longest.max(run);
     }
     let fence = "`".repeat(longest + 1);
-    format!("{fence}text\n{text}\n{fence}\n")
+    format!("{fence}text\n{}\n{fence}\n", visible(text))
+}
+
+/// Returns `text` with everything visible that a terminal or a page would follow as a command.
+fn visible(text: &str) -> String {
+    let mut out = String::with_capacity(text.len());
+    for c in text.chars() {
+        match c {
+            '\n' | '\t' => out.push(c),
+            '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}' => {
+                out.extend(c.escape_unicode())
+            }
+            c if c.is_control() => out.extend(c.escape_unicode()),
+            c => out.push(c),
+        }
+    }
+    out
 }
 
 /// Returns `text` as running text of Markdown on one line.
 pub(super) fn markdown_line(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
-    for c in text.chars() {
+    for c in visible(text).chars() {
         match c {
-            c if c.is_control() => out.push(' '),
+            '\n' | '\t' => out.push(' '),
             c if c.is_ascii_punctuation()
                 && !matches!(c, '.' | ',' | ';' | ':' | '\'' | '-' | '/' | '?' | '(' | ')') =>
             {
