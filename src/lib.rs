@@ -96,6 +96,8 @@ pub mod config;
 #[doc(hidden)]
 pub mod run;
 #[doc(hidden)]
+pub mod html_report;
+#[doc(hidden)]
 pub mod study;
 
 #[doc(hidden)]

@@ -26,6 +26,7 @@ mod optimize;
 mod output;
 mod plan;
 mod progress;
+mod report;
 mod score;
 mod serve;
 mod settings;
@@ -56,6 +57,7 @@ enum Command {
     Data(data::Args),
     Judge(judge::Args),
     Show(show::Args),
+    Report(report::Args),
     Study(study::Args),
     Generate(generate::Args),
     Score(score::Args),
@@ -94,6 +96,7 @@ pub fn main() -> ExitCode {
         Command::Data(args) => data::run(args),
         Command::Judge(args) => judge::run(args),
         Command::Show(args) => show::run(args),
+        Command::Report(args) => report::run(args),
         Command::Study(args) => study::run(args),
         Command::Generate(args) => generate::run(args),
         Command::Score(args) => score::run(args),
