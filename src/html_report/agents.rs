@@ -9,10 +9,8 @@ use crate::base::AgentId;
 use crate::report::{LineageLine, PromptLine};
 use crate::reward::SampleReward;
 use crate::search::{Outcome, SearchResult};
+use crate::stats::mean_proportion;
 use minijinja::{Value, context};
-
-/// The 97.5 % quantile of the standard normal distribution.
-const Z_95: f64 = 1.959_963_984_540_054;
 
 /// The worth of an agent's change: the sum of R − ½ over the chain of candidates from the seed
 /// prompt to the best one. 0 is no preference; ½ is what one candidate gains that always wins.
@@ -24,8 +22,8 @@ pub(super) struct Worth {
     pub(super) queries: usize,
     /// The sum.
     pub(super) value: f64,
-    /// Its 95 % interval, from the spread over the queries of each step; `None` where a step has
-    /// fewer than two.
+    /// Its 95 % interval: those of the candidates' means over their queries, combined by squares
+    /// (MOVER), since the batches of steps are drawn independently.
     pub(super) ci95: Option<(f64, f64)>,
     /// The means of the terms local, lookahead and global over all queries of the chain.
     terms: [Option<f64>; 3],
@@ -38,27 +36,25 @@ pub(super) fn worth(run: &Run<'_>, agent: &str) -> Option<Worth> {
     let own: Vec<&LineageLine> = run.lineage.iter().filter(|line| line.agent == agent).collect();
     let best = own.iter().find(|line| line.best)?;
     let mut worth = Worth::default();
-    let (mut variance, mut whole) = (Some(0.0), Vec::new());
+    let (mut below, mut above, mut whole) = (0.0, 0.0, Vec::new());
     let mut at = best.id;
     // A parent is older than its child, so the chain ends.
     while at != 0 {
         let (parent, samples) = candidate(result, id, at)?;
-        if parent >= at {
+        let joint: Vec<f64> = samples.iter().map(|sample| sample.joint).collect();
+        if parent >= at || joint.iter().any(|value| !(0.0..=1.0).contains(value)) {
             return None;
         }
-        let joint: Vec<f64> = samples.iter().map(|sample| sample.joint - 0.5).collect();
-        let n = joint.len() as f64;
-        let mean = joint.iter().sum::<f64>() / n.max(1.0);
-        let spread = joint.iter().map(|value| (value - mean).powi(2)).sum::<f64>();
-        variance = variance.filter(|_| joint.len() > 1).map(|sum| sum + spread / (n - 1.0) / n);
+        let (mean, (low, high)) = mean_proportion(&joint, 1)?;
+        below += (mean - low).powi(2);
+        above += (high - mean).powi(2);
         worth.links += 1;
         worth.queries += joint.len();
-        worth.value += mean;
+        worth.value += mean - 0.5;
         whole.extend(samples);
         at = parent;
     }
-    let half = variance.map(|variance: f64| Z_95 * variance.sqrt());
-    worth.ci95 = half.filter(|_| worth.links > 0).map(|half| (worth.value - half, worth.value + half));
+    worth.ci95 = (worth.links > 0).then(|| (worth.value - below.sqrt(), worth.value + above.sqrt()));
     worth.terms = terms(&whole);
     Some(worth)
 }
@@ -133,7 +129,7 @@ fn role(run: &Run<'_>, at: usize) -> Option<String> {
 fn misaligned(run: &Run<'_>, agent: &str) -> Option<String> {
     let result = run.result.as_ref()?;
     let line = result.misalignment.iter().find(|line| result.agents[line.agent.0] == agent)?;
-    (line.local_better > 0).then(|| {
+    (line.misaligned > 0).then(|| {
         format!(
             "{} of the {} that were better for it alone were worse for the team ({})",
             line.misaligned,

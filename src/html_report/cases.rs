@@ -93,6 +93,7 @@ pub(super) fn view(run: &Run<'_>, links: &Links) -> Option<Value> {
         total => counted(seed.items.len(), "held-out case", "held-out cases"),
         pages => links.trace_pages(run.number),
         name => run.anchor("show"),
+        first => if positions(run, Change::Worse).is_empty() { "all" } else { Change::Worse.class() },
         why_not => run.why_not,
     })
 }
@@ -152,7 +153,7 @@ fn case_of<'a>(evidence: &'a Evidence, at: usize, item: &ItemResult) -> Option<&
 /// The answer of a case in words, with what kept it from being one.
 fn answer(run: &Run<'_>, item: &ItemResult) -> Value {
     let text = match &item.answer {
-        _ if run.record.private => "not shown: the data is private".to_string(),
+        _ if run.record.private => if item.is_correct() { "right" } else { "wrong" }.to_string(),
         Some(answer) => excerpt(answer),
         None if item.overflow => "none: a prompt was too long".to_string(),
         None if item.cut_in_reasoning => "none: it ended in its reasoning".to_string(),

@@ -9,7 +9,7 @@ use minijinja::{Value, context};
 
 const LEFT: f64 = 44.0;
 const RIGHT: f64 = 348.0;
-const TOP: f64 = 14.0;
+const TOP: f64 = 24.0;
 const BOTTOM: f64 = 150.0;
 /// The panel of the accuracies.
 const LOWER: (f64, f64) = (196.0, 266.0);

@@ -8,13 +8,16 @@ use std::fmt::Write;
 pub(super) struct Svg(String);
 
 impl Svg {
-    /// An empty picture of that size with a description for those who cannot see it.
+    /// An empty picture of that size with a description for those who cannot see it. One without a
+    /// description is an ornament.
     pub(super) fn new((width, height): (f64, f64), class: &str, label: &str) -> Self {
         let mut svg = Self(String::new());
-        svg.put(format_args!(
-            r#"<svg class="{class}" viewBox="0 0 {width:.0} {height:.0}" role="img" aria-label="{}">"#,
-            escaped(label)
-        ));
+        let said = match label {
+            "" => r#"aria-hidden="true""#.to_string(),
+            label => format!(r#"role="img" aria-label="{}""#, escaped(label)),
+        };
+        let size = format!(r#"width="{width:.0}" height="{height:.0}" viewBox="0 0 {width:.0} {height:.0}""#);
+        svg.put(format_args!(r#"<svg class="{class}" {size} {said}>"#));
         svg
     }
 

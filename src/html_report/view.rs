@@ -97,7 +97,7 @@ fn credit(run: &Run<'_>) -> Vec<String> {
     match changed {
         1 => vec![format!("{agent}: it is the only change, so the whole difference is its own. It was {value}.")],
         _ => vec![
-            format!("Most likely {agent}: its change was {value}, the most of {changed} changes."),
+            format!("By the judge, {agent} most: its change was {value}, the most of {changed} changes."),
             "That is the judge's preference on unlabelled queries; held-out cases measure all changes together."
                 .to_string(),
         ],

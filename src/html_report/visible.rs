@@ -20,7 +20,7 @@ const JOINERS: [char; 2] = ['\u{200c}', '\u{200d}'];
 /// Returns the first `most` characters of a text, with what cannot be seen made visible, and a note
 /// if there are more.
 pub(super) fn visible(text: &str, most: usize) -> String {
-    let mut out = String::with_capacity(text.len().min(4 * most));
+    let mut out = String::with_capacity(text.len().min(most.saturating_mul(4)));
     let mut marks = 0;
     let mut rest = text.chars();
     for c in rest.by_ref().take(most) {

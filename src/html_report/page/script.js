@@ -34,6 +34,8 @@ for (const search of document.querySelectorAll('.filter .search')) {
 const open = () => {
   let at = document.getElementById(location.hash.slice(1));
   const wanted = at;
+  const all = at?.closest('.filter')?.querySelector('.f-all');
+  if (all && at.offsetParent === null) all.checked = true;
   for (; at; at = at.parentElement) if (at.tagName === 'DETAILS') at.open = true;
   if (wanted) wanted.scrollIntoView();
 };
