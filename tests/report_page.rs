@@ -3,7 +3,7 @@
 
 use futures::executor::block_on;
 use maspo::base::Digest;
-use maspo::chat::{ChatModel, ModelIdentity, ScriptedModel};
+use maspo::chat::{ChatModel, ScriptedModel};
 use maspo::config::{ModelCheck, load};
 use maspo::engine::Backend;
 use maspo::engine::qwen3::Dtype;
@@ -84,7 +84,7 @@ fn check_closed(html: &str) {
     assert!(html.len() < MOST_BYTES, "{} bytes", html.len());
     // One script and one style, both with their hash in the policy, which allows nothing else.
     let policy = between(html, "http-equiv=\"Content-Security-Policy\" content=\"", "\"");
-    let policy = policy.replace("&#x27;", "'").replace("&#39;", "'").replace("&#x2f;", "/").replace("&#x2F;", "/");
+    let policy = unescaped(policy);
     for (name, open, close) in [("script", "<script>", "</script>"), ("style", "<style>", "</style>")] {
         assert_eq!(html.matches(&format!("<{name}")).count(), 1, "{name}");
         let hash = base64(&Sha256::digest(between(html, open, close).as_bytes()));
@@ -94,16 +94,29 @@ fn check_closed(html: &str) {
     for element in ["<img", "<iframe", "<object", "<embed", "<link", "<base", "<form", "<video", "<svg on", "<math"] {
         assert!(!html.contains(element), "{element}");
     }
-    assert!(!html.contains(" src="), "a source");
+    let markup = html.replace(between(html, "<script>", "</script>"), "");
+    for tag in markup.replace(between(html, "<style>", "</style>"), "").split('<').skip(1) {
+        // What stands between quotes is data; the rest is what the browser acts on.
+        let names: String = tag.split('>').next().unwrap().split('"').step_by(2).collect();
+        let acts = |word: &str| ["src=", "style=", "on"].iter().any(|start| word.starts_with(start)) && word.contains('=');
+        assert!(!names.split_whitespace().any(acts), "<{names}>");
+    }
     for target in html.split("href=\"").skip(1) {
-        let target = target.split('"').next().unwrap();
+        let target = unescaped(target.split('"').next().unwrap());
         assert!(target.starts_with('#') || target.starts_with("./"), "{target}");
     }
     let hidden = |c: &char| match c {
         '\n' | '\t' => false,
-        c => c.is_control() || matches!(c, '\u{200b}' | '\u{200e}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{feff}'),
+        c => c.is_control() || matches!(c, '\u{200b}' | '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{feff}'),
     };
     assert_eq!(html.chars().find(hidden), None);
+}
+
+/// Returns the text that the templates escaped.
+fn unescaped(html: &str) -> String {
+    [("&lt;", "<"), ("&gt;", ">"), ("&quot;", "\""), ("&#x27;", "'"), ("&#x2f;", "/"), ("&amp;", "&")]
+        .iter()
+        .fold(html.to_string(), |text, (code, plain)| text.replace(code, plain))
 }
 
 fn base64(bytes: &[u8]) -> String {
@@ -148,7 +161,7 @@ fn a_run_is_one_page_with_its_evidence() {
     }
     assert!(html.contains("with the seed prompts") && html.contains("<p class=\"who\">Question</p>"));
     // All cases are on the pages that it links to.
-    assert!(html.contains("href=\"./all%20cases/run-1-cases-0001.html\""));
+    assert!(unescaped(&html).contains("href=\"./all%20cases/run-1-cases-0001.html\""));
     let cases = page(dir.path(), "all cases/run-1-cases-0001.html");
     check_closed(&cases);
     assert_eq!(cases.matches("<details class=\"case").count(), 30);
@@ -269,7 +282,7 @@ fn hostile_run(dir: &Path) -> PathBuf {
         pool = {{ file = "pool.jsonl", question = "question" }}
         test = {{ file = "test.jsonl", id = "id", question = "question", answer = "label" }}
         [eval]
-        scorer = "exact"
+        scorer = "text"
         [search]
         rounds = 1
         steps = 2
@@ -296,7 +309,8 @@ fn hostile_run(dir: &Path) -> PathBuf {
         if odd { vec![-0.1, -2.4] } else { vec![-2.4, -0.1] }
     });
     let out = dir.join("run");
-    let arguments = ["optimize", dir.join("hostile.toml").to_str().unwrap(), "--out", out.to_str().unwrap()];
+    let config = dir.join("hostile.toml");
+    let arguments = ["optimize", config.to_str().unwrap(), "--out", out.to_str().unwrap()];
     let arguments = arguments.map(String::from);
     let run = RecordedRun {
         settings: &settings,
@@ -328,6 +342,4 @@ fn hostile_texts_stay_texts() {
             fs::write(keep.join(format!("hostile-{}", name.replace('/', "-"))), html).unwrap();
         }
     }
-    let identity = ModelIdentity { name: HOSTILE.into(), digest: Digest::of(b"x") };
-    assert!(serde_json::to_string(&identity).is_ok());
 }

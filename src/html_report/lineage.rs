@@ -48,6 +48,13 @@ fn tree(run: &Run<'_>, agent: &str) -> Value {
             rejected.entry(candidate.parent).or_default().push((step, candidate));
         }
     }
+    // The chain from the best prompt back to the seed prompt.
+    let mut way = Vec::new();
+    let mut at = nodes.iter().find(|node| node.best).map(|node| node.id);
+    while let Some(id) = at {
+        way.push(id);
+        at = by_id.get(&id).and_then(|node| node.parent.filter(|parent| *parent < id));
+    }
     let (mut rows, mut total) = (Vec::new(), 0);
     let mut open = vec![(0, 0)];
     while let Some((id, depth)) = open.pop() {
@@ -56,7 +63,7 @@ fn tree(run: &Run<'_>, agent: &str) -> Value {
         total += 1 + refused.len();
         if rows.len() < MAX_ROWS {
             let parent = node.parent.and_then(|parent| by_id.get(&parent));
-            rows.push(evaluated(node, parent.copied(), rewards.get(&id).copied(), depth));
+            rows.push(evaluated(node, parent.copied(), rewards.get(&id).copied(), (depth, way.contains(&id))));
             let room = MAX_ROWS - rows.len();
             rows.extend(refused.iter().take(room).map(|(step, candidate)| refusal(step, candidate, depth + 1)));
         }
@@ -72,14 +79,20 @@ fn tree(run: &Run<'_>, agent: &str) -> Value {
     }
 }
 
-fn evaluated(node: &LineageLine, parent: Option<&LineageLine>, reward: Option<f64>, depth: usize) -> Value {
+fn evaluated(
+    node: &LineageLine,
+    parent: Option<&LineageLine>,
+    reward: Option<f64>,
+    (depth, on_the_way): (usize, bool),
+) -> Value {
     let (state, class) = match (node.id, node.best, node.in_beam) {
         (0, true, _) => ("seed prompt, still the best", "best"),
         (0, false, _) => ("seed prompt", "seed"),
         (_, true, _) => ("best at the end", "best"),
         (_, false, true) => ("kept in the beam", "kept"),
-        (_, false, false) => ("dropped: others scored higher", "dropped"),
+        (_, false, false) => ("not in the beam at the end", "dropped"),
     };
+    let class = if on_the_way && !node.best { "way" } else { class };
     let pieces = match parent {
         Some(parent) => pieces(parent.prompt.text(), node.prompt.text()),
         None => pieces(node.prompt.text(), node.prompt.text()),
@@ -94,6 +107,7 @@ fn evaluated(node: &LineageLine, parent: Option<&LineageLine>, reward: Option<f6
         depth => depth.min(MAX_INDENT),
         assignment => node.assignment.as_deref().map(name),
         change => node.change.as_deref().map(excerpt),
+        way => class == "way",
         pieces => pieces,
     }
 }
