@@ -85,6 +85,7 @@ pub(super) fn view(run: &Run<'_>) -> Vec<Value> {
         let (gone, new) = changed_words(line);
         context! {
             name => name(&line.agent),
+            key => visible(&line.agent, 1_000),
             anchor => run.anchor(&format!("agent-{at}")),
             role => role(run, at),
             changed => changed,

@@ -5,6 +5,7 @@ use super::numbers::{duration, interval, p_value, share, signed, signed_interval
 use super::svg::Svg;
 use super::verdict::Verdict;
 use super::visible::name;
+use crate::base::digest_json;
 use crate::stats::mean_ci;
 use minijinja::{Value, context};
 
@@ -23,7 +24,7 @@ fn row(run: &Run<'_>, reach: f64) -> Value {
     let verdict = Verdict::of(run);
     let report = run.report.as_ref();
     let accuracy = |accuracy: Option<crate::report::Accuracy>| {
-        accuracy.map(|a| format!("{} ({}, n = {})", share(a.accuracy), interval(a.ci95), a.n))
+        accuracy.map(|a| context! { value => share(a.accuracy), detail => format!("{}, n = {}", interval(a.ci95), a.n) })
     };
     let spent = run.record.spent.values().next_back();
     context! {
@@ -58,6 +59,15 @@ fn model(run: &Run<'_>) -> String {
     })
 }
 
+/// What runs have in common that differ in their seeds alone, as far as journals tell: seed prompts,
+/// data sizes and the plan.
+fn size(run: &Run<'_>) -> String {
+    let cases = run.seed.as_ref().map(|seed| seed.items.len());
+    let result = run.result.as_ref();
+    let search = result.map(|result| digest_json("group", &(&result.seed_prompts, result.pool, result.batch, &result.plan)));
+    format!("{cases:?} {search:?}")
+}
+
 /// The difference and its interval on a line with zero in the middle.
 fn picture(run: &Run<'_>, reach: f64) -> Value {
     let Some(difference) = run.report.as_ref().and_then(|report| report.difference) else { return Value::from(()) };
@@ -71,13 +81,14 @@ fn picture(run: &Run<'_>, reach: f64) -> Value {
     svg.end()
 }
 
-/// Means over runs of one experiment, method and model, with Student's interval over their seeds.
+/// Means over runs of one experiment, method, model and size, with Student's interval over their
+/// seeds.
 fn groups(runs: &[Run<'_>]) -> Vec<Value> {
-    let key = |run: &Run<'_>| (run.record.name.clone(), method(run), model(run));
+    let key = |run: &Run<'_>| (run.record.name.clone(), method(run), model(run), size(run));
     let mut keys: Vec<_> = runs.iter().map(key).collect();
     keys.sort();
     keys.dedup();
-    let group = |wanted: &(String, String, String)| {
+    let group = |wanted: &(String, String, String, String)| {
         let of: Vec<&Run<'_>> = runs.iter().filter(|run| key(run) == *wanted).collect();
         let mut seeds: Vec<u64> = of.iter().filter_map(|run| Some(run.result.as_ref()?.seed.0)).collect();
         seeds.sort_unstable();

@@ -13,6 +13,7 @@ pub(super) fn view(run: &Run<'_>, links: &Links) -> Value {
     context! {
         number => run.number,
         alone => run.of == 1,
+        label => if run.of == 1 { String::new() } else { format!(" of run {}", run.number) },
         top => run.anchor("top"),
         id => run.anchor(""),
         name => name(&run.record.name),

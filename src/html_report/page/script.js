@@ -44,17 +44,19 @@ if (location.hash) open();
 for (const box of document.querySelectorAll('.decisions')) {
   const fields = [...box.parentElement.querySelectorAll('.approve')];
   const write = () => {
-    const decisions = [];
+    const agents = {};
     for (const field of fields) {
       const chosen = field.querySelector('input:checked');
       if (!chosen) continue;
-      const decision = { agent: field.dataset.agent, decision: chosen.value };
+      agents[field.dataset.agent] = { decision: chosen.value };
       const comment = field.querySelector('input[type=text]').value;
-      if (comment) decision.comment = comment;
-      decisions.push(decision);
+      if (comment) agents[field.dataset.agent].comment = comment;
     }
-    box.hidden = decisions.length === 0;
-    box.querySelector('textarea').value = JSON.stringify({ schema: 1, result_hash: box.dataset.hash, decisions }, null, 2);
+    const left = fields.length - Object.keys(agents).length;
+    box.hidden = left === fields.length;
+    box.querySelector('.left').textContent = left === 0 ? '' : `${left} still to be decided.`;
+    const reviewer = box.querySelector('input').value;
+    box.querySelector('textarea').value = JSON.stringify({ schema: 1, reviewer, agents }, null, 2);
   };
-  for (const field of fields) field.addEventListener('input', write);
+  for (const field of [...fields, box]) field.addEventListener('input', write);
 }
