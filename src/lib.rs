@@ -94,9 +94,9 @@ pub mod report;
 #[doc(hidden)]
 pub mod config;
 #[doc(hidden)]
-pub mod run;
-#[doc(hidden)]
 pub mod html_report;
+#[doc(hidden)]
+pub mod run;
 #[doc(hidden)]
 pub mod study;
 

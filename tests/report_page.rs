@@ -23,7 +23,8 @@ const MOST_BYTES: usize = 3_000_000;
 const HOSTILE: &str = "<script>window.pwned=1</script><img src=x onerror=\"window.pwned=1\">\
     <svg onload=window.pwned=1></svg></pre></details></style><style>body{display:none}</style>\
     <a href=\"javascript:window.pwned=1\">x</a>' onfocus='window.pwned=1' \" autofocus=\"\
-    {{ 7*7 }}{% raw %}\u{202e}desrever\u{2066}\u{200f}\u{1b}[31m\u{7}\u{9b}\u{200b}z\u{301}\u{301}\u{301}\u{301}\u{301}\u{301}";
+    {{ 7*7 }}{% raw %}\u{202e}desrever\u{2066}\u{200f}\u{1b}[31m\u{7}\u{9b}\u{200b}\
+    z\u{301}\u{301}\u{301}\u{301}\u{301}\u{301}";
 
 fn root() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR"))
@@ -98,7 +99,7 @@ fn check_closed(html: &str) {
     for tag in markup.replace(between(html, "<style>", "</style>"), "").split('<').skip(1) {
         // What stands between quotes is data; the rest is what the browser acts on.
         let names: String = tag.split('>').next().unwrap().split('"').step_by(2).collect();
-        let acts = |word: &str| ["src=", "style=", "on"].iter().any(|start| word.starts_with(start)) && word.contains('=');
+        let acts = |word: &str| ["src", "style", "on"].iter().any(|name| word.starts_with(name)) && word.contains('=');
         assert!(!names.split_whitespace().any(acts), "<{names}>");
     }
     for target in html.split("href=\"").skip(1) {
@@ -107,7 +108,8 @@ fn check_closed(html: &str) {
     }
     let hidden = |c: &char| match c {
         '\n' | '\t' => false,
-        c => c.is_control() || matches!(c, '\u{200b}' | '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{feff}'),
+        '\u{200b}' | '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{feff}' => true,
+        c => c.is_control(),
     };
     assert_eq!(html.chars().find(hidden), None);
 }
@@ -301,7 +303,11 @@ fn hostile_run(dir: &Path) -> PathBuf {
             let seed = request.sampling.seed;
             return format!("<change>{HOSTILE}</change><prompt>{HOSTILE} {seed} {{question}}</prompt>");
         }
-        if asked.len() > 500_000 { format!("{answer}{}", "B".repeat(1_000_000)) } else { format!("{answer} {}", asked.len()) }
+        if asked.len() > 500_000 {
+            answer.clone() + &"B".repeat(1_000_000)
+        } else {
+            format!("{answer} {}", asked.len())
+        }
     })
     .with_scores(|request, _| {
         // Preferences that look random: about half of all comparisons are won.

@@ -101,7 +101,9 @@ fn parsed(arguments: &[String]) -> Result<Args, String> {
             let started = <Started as clap::Parser>::try_parse_from(arguments);
             started.map(|started| started.args).map_err(|_| "its arguments are none of this version".to_string())
         }
-        Some((command, _)) => Err(format!("it was made by `maspo {}`, and not by `maspo optimize`", command.escape_debug())),
+        Some((command, _)) => {
+            Err(format!("it was made by `maspo {}`, and not by `maspo optimize`", command.escape_debug()))
+        }
         None => Err("the journal has no arguments".to_string()),
     }
 }

@@ -4,7 +4,7 @@
 use super::input::Run;
 use super::numbers::{counted, share, signed, signed_interval};
 use super::visible::{name, visible};
-use super::words::pieces;
+use super::words::{left_out, pieces};
 use crate::base::AgentId;
 use crate::report::{LineageLine, PromptLine};
 use crate::reward::SampleReward;
@@ -82,7 +82,9 @@ pub(super) fn view(run: &Run<'_>) -> Vec<Value> {
     let best_known = best(run).map(|(line, _)| line.agent.as_str());
     let of = |(at, line): (usize, &PromptLine)| {
         let changed = line.before != line.after;
-        let (gone, new) = changed_words(line);
+        let fits = run.fits([line.before.text(), line.after.text()]);
+        let pieces = if fits { pieces(line.before.text(), line.after.text()) } else { left_out() };
+        let (gone, new) = changed_words(&pieces);
         context! {
             name => name(&line.agent),
             key => visible(&line.agent, 1_000),
@@ -91,7 +93,7 @@ pub(super) fn view(run: &Run<'_>) -> Vec<Value> {
             changed => changed,
             optimized => line.optimized,
             most => best_known == Some(line.agent.as_str()),
-            pieces => pieces(line.before.text(), line.after.text()),
+            pieces => pieces,
             summary => if changed { format!("{new} added, {gone} removed") } else { String::new() },
             worth => worth(run, &line.agent).map(|worth| worth_view(&worth)),
             misaligned => misaligned(run, &line.agent),
@@ -141,9 +143,9 @@ fn misaligned(run: &Run<'_>, agent: &str) -> Option<String> {
 }
 
 /// The numbers of words that a change removed and added.
-fn changed_words(line: &PromptLine) -> (String, String) {
+fn changed_words(pieces: &[Value]) -> (String, String) {
     let (mut gone, mut new) = (0, 0);
-    for piece in pieces(line.before.text(), line.after.text()) {
+    for piece in pieces {
         let text = piece.get_attr("text").ok().map_or(0, |text| text.to_string().split_whitespace().count());
         match piece.get_attr("kind").ok().map(|kind| kind.to_string()).as_deref() {
             Some("gone") => gone += text,

@@ -5,16 +5,17 @@ use super::input::Run;
 use super::numbers::{counted, thousands};
 use super::page::Links;
 use super::visible::{TEXT, excerpt, name, visible};
+use crate::base::AgentId;
 use crate::eval::ItemResult;
 use crate::rollout::Trace;
 use crate::run::Evidence;
 use minijinja::{Value, context};
 
-/// The most cases of each kind on the page: right before and wrong now, the reverse, wrong twice,
-/// right twice.
+/// The most cases of each kind on a page with one run: right before and wrong now, the reverse,
+/// wrong twice, right twice.
 const MOST: [usize; 4] = [80, 80, 12, 12];
-/// The most characters of traces on a page; its runs share them.
-const TRACE_CHARS: usize = 6_000_000;
+/// The most cases of each kind on a page with many runs.
+const FEW: usize = 4;
 
 /// How a case changed.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -64,18 +65,18 @@ pub(super) fn positions(run: &Run<'_>, change: Change) -> Vec<usize> {
 pub(super) fn first_worse(run: &Run<'_>) -> Option<Value> {
     let at = *positions(run, Change::Worse).first()?;
     let item = &run.seed.as_ref()?.items[at];
-    let question = run.evidence.and_then(|evidence| case_of(evidence, at, item)).map(|case| excerpt(&case.query.question));
+    let case = run.evidence.and_then(|evidence| case_of(evidence, at, item));
+    let question = case.map(|case| excerpt(&case.query.question));
     Some(context! { id => name(&item.id), anchor => run.anchor(&format!("case-{at}")), question => question })
 }
 
 /// The cases that the page shows, with the counts of all.
 pub(super) fn view(run: &Run<'_>, links: &Links) -> Option<Value> {
     let (seed, optimized) = run.evaluations()?;
-    let mut left = TRACE_CHARS / run.of.max(1);
     let (mut shown, mut groups) = (Vec::new(), Vec::new());
     for change in Change::ALL {
         let all = positions(run, change);
-        let chosen = spread(&all, MOST[change as usize]);
+        let chosen = spread(&all, run.scaled(MOST[change as usize], FEW));
         let (words, shape) = change.words();
         groups.push(context! {
             class => change.class(),
@@ -84,8 +85,7 @@ pub(super) fn view(run: &Run<'_>, links: &Links) -> Option<Value> {
             count => thousands(all.len() as u64),
             note => (chosen.len() < all.len()).then(|| format!("{} shown", chosen.len())),
         });
-        let cases = chosen.into_iter().map(|at| case(run, at, (&seed.items[at], &optimized.items[at]), Some(&mut left)));
-        shown.extend(cases);
+        shown.extend(chosen.into_iter().map(|at| case(run, at, (&seed.items[at], &optimized.items[at]), false)));
     }
     Some(context! {
         groups => groups,
@@ -106,30 +106,24 @@ fn spread(all: &[usize], most: usize) -> Vec<usize> {
     (0..most).map(|at| all[at * all.len() / most]).collect()
 }
 
-/// The view of one case. Its texts are shown as long as `left` characters last; `None` shows them
-/// always.
-pub(super) fn case(
-    run: &Run<'_>,
-    at: usize,
-    (before, after): (&ItemResult, &ItemResult),
-    left: Option<&mut usize>,
-) -> Value {
+/// The view of one case. Its texts are shown if they fit onto the page, or always if it is `whole`.
+pub(super) fn case(run: &Run<'_>, at: usize, (before, after): (&ItemResult, &ItemResult), whole: bool) -> Value {
     let change = Change::of(before, after);
     let (words, shape) = change.words();
     let known = run.evidence.and_then(|evidence| Some((evidence, case_of(evidence, at, before)?)));
-    let has_room = left.as_ref().is_none_or(|left| **left > 0);
-    let agents = known.filter(|_| has_room).and_then(|(evidence, _)| agents(run, evidence, at));
-    if let (Some(left), Some((_, chars))) = (left, &agents) {
-        *left = left.saturating_sub(*chars);
-    }
-    let missing = match (&known, &agents) {
-        (_, Some(_)) => None,
-        (None, _) => Some(run.why_not.to_string()),
-        (Some(_), None) if !has_room => {
-            Some("What the agents wrote is left out, because the page would be too large.".to_string())
-        }
-        (Some(_), None) => Some("What the agents wrote was not kept.".to_string()),
+    let question = known.map(|(_, case)| visible(&case.query.question, TEXT));
+    let outputs = known.and_then(|(evidence, _)| outputs(run, evidence, at));
+    let has_room = whole || {
+        let texts = outputs.iter().flatten().flat_map(|output| [Some(&*output.before), output.after.as_deref()]);
+        run.fits(texts.flatten().chain(question.as_deref()))
     };
+    let missing = match (&known, &outputs) {
+        (None, _) => Some(run.why_not.to_string()),
+        (Some(_), None) => Some("What the agents wrote was not kept.".to_string()),
+        (Some(_), Some(_)) if has_room => None,
+        (Some(_), Some(_)) => Some("The texts are left out, because the page would be too large.".to_string()),
+    };
+    let outputs = outputs.filter(|_| has_room);
     context! {
         anchor => run.anchor(&format!("case-{at}")),
         id => name(&before.id),
@@ -140,8 +134,8 @@ pub(super) fn case(
         before => answer(run, before),
         after => answer(run, after),
         excerpt => known.map(|(_, case)| excerpt(&case.query.question)),
-        question => known.map(|(_, case)| visible(&case.query.question, TEXT)),
-        agents => agents.map(|(views, _)| views),
+        question => question.filter(|_| has_room),
+        agents => outputs.map(|outputs| outputs.into_iter().map(Written::view).collect::<Vec<_>>()),
         missing => missing,
     }
 }
@@ -163,32 +157,37 @@ fn answer(run: &Run<'_>, item: &ItemResult) -> Value {
     context! { text => text, right => item.is_correct(), outcome => outcome }
 }
 
-/// What every agent wrote with the seed prompts and with the new ones, and the number of characters.
-fn agents(run: &Run<'_>, evidence: &Evidence, at: usize) -> Option<(Vec<Value>, usize)> {
+/// What an agent wrote with the seed prompts and with the new ones.
+struct Written {
+    name: String,
+    before: String,
+    after: Option<String>,
+}
+
+impl Written {
+    fn view(self) -> Value {
+        let same = self.after.as_ref() == Some(&self.before);
+        context! { name => self.name, same => same, before => self.before, after => self.after }
+    }
+}
+
+/// What every agent wrote; `None` if it was not kept.
+fn outputs(run: &Run<'_>, evidence: &Evidence, at: usize) -> Option<Vec<Written>> {
     let result = run.result.as_ref()?;
     let question = &evidence.cases().get(at)?.query.question;
     let before = evidence.trace(&result.seed_prompts, at, question)?;
     // A system of its own has no trace of the team.
     let after = evidence.trace(&result.prompts, at, question).filter(|_| result.system.is_none());
-    let mut chars = 0;
-    let views = evidence.settings().graph.order().iter().map(|id| {
-        let before = output(&before, *id);
-        let after = after.as_ref().map(|after| output(after, *id));
-        chars += before.len() + after.as_ref().map_or(0, String::len);
-        let same = after.as_ref() == Some(&before);
-        context! {
-            name => name(&result.agents[id.0]),
-            before => before,
-            after => after,
-            same => same,
-        }
-    });
-    let views: Vec<Value> = views.collect();
-    Some((views, chars))
+    let written = |id: &AgentId| Written {
+        name: name(&result.agents[id.0]),
+        before: output(&before, *id),
+        after: after.as_ref().map(|after| output(after, *id)),
+    };
+    Some(evidence.settings().graph.order().iter().map(written).collect())
 }
 
 /// Returns what an agent wrote, or why it wrote nothing.
-pub(super) fn output(trace: &Trace, id: crate::base::AgentId) -> String {
+pub(super) fn output(trace: &Trace, id: AgentId) -> String {
     let run = trace.run(id);
     if run.overflow {
         return "[nothing: its prompt was too long for the model]".to_string();

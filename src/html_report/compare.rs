@@ -24,8 +24,12 @@ fn row(run: &Run<'_>, reach: f64) -> Value {
     let verdict = Verdict::of(run);
     let report = run.report.as_ref();
     let accuracy = |accuracy: Option<crate::report::Accuracy>| {
-        accuracy.map(|a| context! { value => share(a.accuracy), detail => format!("{}, n = {}", interval(a.ci95), a.n) })
+        accuracy.map(|accuracy| {
+            let detail = format!("{}, n = {}", interval(accuracy.ci95), accuracy.n);
+            context! { value => share(accuracy.accuracy), detail => detail }
+        })
     };
+    let difference = report.and_then(|report| report.difference);
     let spent = run.record.spent.values().next_back();
     context! {
         number => run.number,
@@ -36,8 +40,8 @@ fn row(run: &Run<'_>, reach: f64) -> Value {
         seed => run.result.as_ref().map(|result| result.seed.0.to_string()),
         before => accuracy(report.and_then(|report| report.seed_accuracy)),
         after => accuracy(report.and_then(|report| report.optimized_accuracy)),
-        difference => report.and_then(|report| report.difference).map(|d| signed(d.value)),
-        interval => report.and_then(|report| report.difference).map(|d| format!("{}, {}", signed_interval(d.ci95), p_value(d.mcnemar_p))),
+        difference => difference.map(|difference| signed(difference.value)),
+        interval => difference.map(|d| format!("{}, {}", signed_interval(d.ci95), p_value(d.mcnemar_p))),
         picture => picture(run, reach),
         words => verdict.words(),
         shape => verdict.shape(),
@@ -59,12 +63,13 @@ fn model(run: &Run<'_>) -> String {
     })
 }
 
-/// What runs have in common that differ in their seeds alone, as far as journals tell: seed prompts,
-/// data sizes and the plan.
+/// What runs have in common that differ in their seeds alone, as far as journals tell: the seed
+/// prompts, the sizes of the data and the plan.
 fn size(run: &Run<'_>) -> String {
     let cases = run.seed.as_ref().map(|seed| seed.items.len());
     let result = run.result.as_ref();
-    let search = result.map(|result| digest_json("group", &(&result.seed_prompts, result.pool, result.batch, &result.plan)));
+    let search =
+        result.map(|result| digest_json("group", &(&result.seed_prompts, result.pool, result.batch, &result.plan)));
     format!("{cases:?} {search:?}")
 }
 
@@ -93,8 +98,7 @@ fn groups(runs: &[Run<'_>]) -> Vec<Value> {
         let mut seeds: Vec<u64> = of.iter().filter_map(|run| Some(run.result.as_ref()?.seed.0)).collect();
         seeds.sort_unstable();
         seeds.dedup();
-        let differences: Vec<f64> =
-            of.iter().filter_map(|run| Some(run.report.as_ref()?.difference?.value)).collect();
+        let differences: Vec<f64> = of.iter().filter_map(|run| Some(run.report.as_ref()?.difference?.value)).collect();
         if differences.len() < 2 || seeds.len() != of.len() {
             return None;
         }

@@ -6,7 +6,7 @@ use super::visible::{TEXT, name, visible};
 use crate::base::{Digest, digest_json};
 use crate::chat::LedgerLine;
 use crate::report::Bill;
-use crate::search::Stopped;
+use crate::search::{Models, Stopped};
 use crate::task::Case;
 use minijinja::{Value, context};
 
@@ -23,7 +23,8 @@ pub(super) fn bill(run: &Run<'_>) -> Option<Value> {
         let cells: Vec<String> = counts.into_iter().chain(tokens).map(thousands).collect();
         context! { role => role, cells => cells, seconds => format!("{:.1}", line.seconds) }
     };
-    let roles = [("worker: runs the agents", worker), ("optimizer: writes prompts", optimizer), ("judge: compares", judge)];
+    let roles =
+        [("worker: runs the agents", worker), ("optimizer: writes prompts", optimizer), ("judge: compares", judge)];
     Some(context! {
         rows => roles.into_iter().map(row).collect::<Vec<_>>(),
         seconds => format!("{:.1}", report.seconds),
@@ -75,8 +76,8 @@ pub(super) fn identity(run: &Run<'_>) -> Vec<Value> {
     if let Some(result) = &run.result {
         add("seed", result.seed.0.to_string());
         add("method", result.method.as_deref().map_or("maspo".into(), name));
-        let models = [("worker", &result.models.worker), ("optimizer", &result.models.optimizer), ("judge", &result.models.judge)];
-        for (role, model) in models {
+        let Models { worker, optimizer, judge } = &result.models;
+        for (role, model) in [("worker", worker), ("optimizer", optimizer), ("judge", judge)] {
             add(&format!("model of the {role}"), format!("{}, digest {}", name(&model.name), model.digest));
         }
     }
@@ -94,7 +95,8 @@ pub(super) fn identity(run: &Run<'_>) -> Vec<Value> {
         Some(evidence) => {
             let settings = evidence.settings();
             let pool: Vec<_> = settings.pool.iter().map(|query| (&query.id, &*query.question)).collect();
-            add("data: pool", format!("{}, digest {}", counted(pool.len(), "query", "queries"), digest_json("pool", &pool)));
+            let queries = counted(pool.len(), "query", "queries");
+            add("data: pool", format!("{queries}, digest {}", digest_json("pool", &pool)));
             for (split, cases) in [("train", &settings.train), ("test", &settings.test)] {
                 if let Some(cases) = cases {
                     let rows = counted(cases.len(), "row", "rows");
@@ -144,9 +146,8 @@ pub(super) fn warnings(run: &Run<'_>) -> Vec<String> {
         match report.stopped {
             None => {}
             Some(Stopped::Budget) => warnings.push("the next step did not fit into the budget".to_string()),
-            Some(Stopped::Clock) => warnings.push(
-                "stopped by the clock or the stop file: another machine may give another result".to_string(),
-            ),
+            Some(Stopped::Clock) => warnings
+                .push("stopped by the clock or the stop file: another machine may give another result".to_string()),
         }
         warnings.extend(report.all_warnings());
         if !report.egress_lock.applied {

@@ -7,9 +7,13 @@ use crate::journal::Record;
 use crate::report::{LineageLine, Progress, PromptLine, RunReport, StepLine};
 use crate::run::Evidence;
 use crate::search::{Event, SearchResult};
+use std::cell::Cell;
 
 /// The most runs on one page.
 pub const MAX_RUNS: usize = 64;
+
+/// The most bytes of texts on a page; its runs share them. Tables, names and excerpts come on top.
+const TEXT_BYTES: usize = 14_000_000;
 
 /// A recorded run and the evidence that it kept.
 pub struct RunInput {
@@ -41,6 +45,8 @@ pub(super) struct Run<'a> {
     pub(super) optimized: Option<Evaluation>,
     /// The team, if its edges are known.
     pub(super) graph: Option<Graph>,
+    /// The bytes of texts that may still be shown.
+    room: Cell<usize>,
 }
 
 impl<'a> Run<'a> {
@@ -85,6 +91,7 @@ impl<'a> Run<'a> {
             seed: evaluation("seed")?,
             optimized: evaluation("optimized")?,
             graph: graph.filter(|graph| graph.agents().len() == agents),
+            room: Cell::new(TEXT_BYTES / of.max(1)),
             result,
         })
     }
@@ -92,6 +99,19 @@ impl<'a> Run<'a> {
     /// Returns an anchor on the page that belongs to this run.
     pub(super) fn anchor(&self, name: &str) -> String {
         format!("r{}-{name}", self.number)
+    }
+
+    /// Whether texts still fit onto the page; then their room is taken.
+    pub(super) fn fits<'t>(&self, texts: impl IntoIterator<Item = &'t str>) -> bool {
+        let bytes: usize = texts.into_iter().map(weight).sum();
+        let left = self.room.get().checked_sub(bytes);
+        self.room.set(left.unwrap_or(0));
+        left.is_some()
+    }
+
+    /// Scales a number of rows to the number of runs on the page, down to `least`.
+    pub(super) fn scaled(&self, most: usize, least: usize) -> usize {
+        (4 * most / (self.of + 3)).max(least)
     }
 
     /// The two evaluations, if both are there and are of the same cases.
@@ -105,6 +125,11 @@ impl<'a> Run<'a> {
     pub(super) fn changed(&self) -> impl Iterator<Item = &PromptLine> {
         self.prompts.iter().filter(|line| line.before != line.after)
     }
+}
+
+/// Returns the bytes of a text once it is escaped.
+fn weight(text: &str) -> usize {
+    text.len() + 5 * text.bytes().filter(|byte| b"<>&\"'/".contains(byte)).count()
 }
 
 /// Checks that every agent which the events name is one of the team, on which everything that

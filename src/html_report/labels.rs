@@ -59,7 +59,8 @@ fn matrix(title: &str, labels: &[&str], cases: &[Case], evaluation: &Evaluation)
             context! { count => *count, shade => shade, right => column == at }
         };
         let rate = |n: usize| {
-            (n > 0).then(|| format!("{} ({})", share(counts[at][at] as f64 / n as f64), interval(wilson(counts[at][at], n))))
+            let right = counts[at][at];
+            (n > 0).then(|| format!("{} ({})", share(right as f64 / n as f64), interval(wilson(right, n))))
         };
         context! {
             label => name(label),

@@ -4,15 +4,17 @@
 use super::input::Run;
 use super::numbers::{counted, share, signed};
 use super::visible::{TEXT, excerpt, name, visible};
-use super::words::pieces;
+use super::words::{left_out, pieces};
 use crate::prompt::Rejection;
 use crate::report::{CandidateLine, LineageLine, StepLine};
 use crate::search::Trial;
 use minijinja::{Value, context};
 use std::collections::HashMap;
 
-/// The most rows of one agent, and the most whole teams.
+/// The most rows of one agent, and the most whole teams, on a page with one run.
 const MAX_ROWS: usize = 600;
+/// The same on a page with many runs.
+const FEW_ROWS: usize = 40;
 /// The depth from which rows are no longer indented further.
 const MAX_INDENT: usize = 10;
 
@@ -55,17 +57,18 @@ fn tree(run: &Run<'_>, agent: &str) -> Value {
         way.push(id);
         at = by_id.get(&id).and_then(|node| node.parent.filter(|parent| *parent < id));
     }
+    let most = run.scaled(MAX_ROWS, FEW_ROWS);
     let (mut rows, mut total) = (Vec::new(), 0);
     let mut open = vec![(0, 0)];
     while let Some((id, depth)) = open.pop() {
         let Some(node) = by_id.get(&id) else { continue };
         let refused = rejected.remove(&id).unwrap_or_default();
         total += 1 + refused.len();
-        if rows.len() < MAX_ROWS {
+        if rows.len() < most {
             let parent = node.parent.and_then(|parent| by_id.get(&parent));
-            rows.push(evaluated(node, parent.copied(), rewards.get(&id).copied(), (depth, way.contains(&id))));
-            let room = MAX_ROWS - rows.len();
-            rows.extend(refused.iter().take(room).map(|(step, candidate)| refusal(step, candidate, depth + 1)));
+            rows.push(evaluated(run, node, parent.copied(), rewards.get(&id).copied(), (depth, way.contains(&id))));
+            let room = most - rows.len();
+            rows.extend(refused.iter().take(room).map(|(step, candidate)| refusal(run, step, candidate, depth + 1)));
         }
         // The oldest child comes first, so it goes onto the stack last.
         open.extend(children.remove(&id).unwrap_or_default().into_iter().rev().map(|child| (child, depth + 1)));
@@ -80,6 +83,7 @@ fn tree(run: &Run<'_>, agent: &str) -> Value {
 }
 
 fn evaluated(
+    run: &Run<'_>,
     node: &LineageLine,
     parent: Option<&LineageLine>,
     reward: Option<f64>,
@@ -93,10 +97,9 @@ fn evaluated(
         (_, false, false) => ("not in the beam at the end", "dropped"),
     };
     let class = if on_the_way && !node.best { "way" } else { class };
-    let pieces = match parent {
-        Some(parent) => pieces(parent.prompt.text(), node.prompt.text()),
-        None => pieces(node.prompt.text(), node.prompt.text()),
-    };
+    let before = parent.map_or(node.prompt.text(), |parent| parent.prompt.text());
+    let fits = run.fits([before, node.prompt.text()]);
+    let pieces = if fits { pieces(before, node.prompt.text()) } else { left_out() };
     context! {
         title => if node.id == 0 { "Seed prompt".to_string() } else { format!("Prompt {}", node.id) },
         origin => node.parent.map(|parent| format!("from {parent}, round {}, step {}", node.round, node.step)),
@@ -112,8 +115,13 @@ fn evaluated(
     }
 }
 
-fn refusal(step: &StepLine, candidate: &CandidateLine, depth: usize) -> Value {
+fn refusal(run: &Run<'_>, step: &StepLine, candidate: &CandidateLine, depth: usize) -> Value {
     let text = candidate.text.as_deref().map(|text| visible(text, TEXT));
+    let pieces = match text {
+        Some(text) if run.fits([&*text]) => vec![context! { kind => "same", text => text }],
+        Some(_) => left_out(),
+        None => Vec::new(),
+    };
     context! {
         title => "Not tried",
         origin => format!("from {}, round {}, step {}", candidate.parent, step.round, step.step),
@@ -122,7 +130,7 @@ fn refusal(step: &StepLine, candidate: &CandidateLine, depth: usize) -> Value {
         depth => depth.min(MAX_INDENT),
         assignment => candidate.assignment.as_deref().map(name),
         change => candidate.change.as_deref().map(excerpt),
-        pieces => text.map(|text| vec![context! { kind => "same", text => text }]).unwrap_or_default(),
+        pieces => pieces,
     }
 }
 
@@ -157,8 +165,9 @@ pub(super) fn trials(run: &Run<'_>) -> Option<Value> {
             best => trial.number == leader,
         }
     };
+    let most = run.scaled(MAX_ROWS, FEW_ROWS);
     Some(context! {
-        rows => trials.iter().take(MAX_ROWS).map(row).collect::<Vec<_>>(),
-        left_out => trials.len().saturating_sub(MAX_ROWS),
+        rows => trials.iter().take(most).map(row).collect::<Vec<_>>(),
+        left_out => trials.len().saturating_sub(most),
     })
 }

@@ -4,8 +4,11 @@
 use super::cases::output;
 use super::input::Run;
 use super::visible::{TEXT, name, visible};
+use crate::base::AgentId;
 use crate::run::{Evidence, MisalignedSample};
 use minijinja::{Value, context};
+
+const LEFT_OUT: &str = "[left out, because the page would be too large]";
 
 /// The most cases on a page; its runs share them.
 const MOST: usize = 24;
@@ -37,9 +40,12 @@ fn case(run: &Run<'_>, evidence: &Evidence, sample: &MisalignedSample) -> Value 
     let mut shown = vec![sample.agent];
     shown.extend(graph.descendants(sample.agent));
     let agents = traces.map(|(before, after)| {
-        let agent = |id: &crate::base::AgentId| {
-            let (before, after) = (output(before, *id), output(after, *id));
+        let agent = |id: &AgentId| {
+            let (mut before, mut after) = (output(before, *id), output(after, *id));
             let same = before == after;
+            if !run.fits([&*before, &*after]) {
+                (before, after) = (LEFT_OUT.to_string(), LEFT_OUT.to_string());
+            }
             context! {
                 name => name(&graph.agent(*id).name),
                 own => *id == sample.agent,

@@ -11,8 +11,8 @@ use crate::search::{FinalVerdict, Outcome, Refreshed, Step};
 use crate::stats::wilson;
 use minijinja::{Value, context};
 
-/// The most steps on a page.
-const MOST: usize = 500;
+/// The most steps on a page with one run, and with many.
+const MOST: (usize, usize) = (500, 40);
 
 /// The steps, one row each.
 pub(super) fn view(run: &Run<'_>) -> Option<Value> {
@@ -27,9 +27,10 @@ pub(super) fn view(run: &Run<'_>) -> Option<Value> {
         };
         let rewards: Vec<_> = step.candidates.iter().filter_map(scored).collect();
         let samples: Vec<SampleReward> = rewards.iter().flat_map(|reward| reward.samples.clone()).collect();
-        let best = rewards.iter().map(|reward| reward.mean).fold(None, |best: Option<f64>, mean| {
-            Some(best.map_or(mean, |best| best.max(mean)))
-        });
+        let best = rewards
+            .iter()
+            .map(|reward| reward.mean)
+            .fold(None, |best: Option<f64>, mean| Some(best.map_or(mean, |best| best.max(mean))));
         let [local, lookahead, global] = terms(&samples).map(|term| term.map(share));
         context! {
             round => step.round,
@@ -46,10 +47,12 @@ pub(super) fn view(run: &Run<'_>) -> Option<Value> {
             improved => step.improved,
         }
     };
+    let most = run.scaled(MOST.0, MOST.1);
+    let refreshes = result.refreshes.iter().filter(|refreshed| refreshed.after.len() > 1).take(most);
     Some(context! {
-        rows => result.steps.iter().take(MOST).map(row).collect::<Vec<_>>(),
-        left_out => result.steps.len().saturating_sub(MOST),
-        refreshes => result.refreshes.iter().filter(|r| r.after.len() > 1).take(MOST).map(|r| refresh(run, r)).collect::<Vec<_>>(),
+        rows => result.steps.iter().take(most).map(row).collect::<Vec<_>>(),
+        left_out => result.steps.len().saturating_sub(most),
+        refreshes => refreshes.map(|refreshed| refresh(run, refreshed)).collect::<Vec<_>>(),
     })
 }
 
@@ -72,8 +75,9 @@ pub(super) fn judge(run: &Run<'_>) -> Option<Value> {
     let JudgeStats { comparisons, asked, identical, coin, consistent, inconsistent, .. } = stats;
     let rate = |part: u64, whole: u64| {
         (whole > 0).then(|| {
-            let bounds = wilson(part as usize, whole as usize);
-            format!("{} (95 % interval {}; {} of {})", percent(part as f64 / whole as f64), interval(bounds), thousands(part), thousands(whole))
+            let (value, bounds) = (part as f64 / whole as f64, wilson(part as usize, whole as usize));
+            let of = format!("{} of {}", thousands(part), thousands(whole));
+            format!("{} (95 % interval {}; {of})", percent(value), interval(bounds))
         })
     };
     let judged = stats.judged();

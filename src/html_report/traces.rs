@@ -34,7 +34,7 @@ pub(super) fn pages(run: &Run<'_>) -> Vec<TracePage> {
 /// The view of a page.
 pub(super) fn view(run: &Run<'_>, page: &TracePage) -> Value {
     let cases = run.evaluations().map(|(seed, optimized)| {
-        page.cases.clone().map(|at| case(run, at, (&seed.items[at], &optimized.items[at]), None)).collect::<Vec<_>>()
+        page.cases.clone().map(|at| case(run, at, (&seed.items[at], &optimized.items[at]), true)).collect::<Vec<_>>()
     });
     context! {
         title => format!("{}: held-out cases {} to {}", name(&run.record.name), page.cases.start + 1, page.cases.end),

@@ -1,7 +1,7 @@
 //! The view of one run: everything that the templates show of it, as plain values.
 
 use super::input::Run;
-use super::numbers::counted;
+use super::numbers::{counted, signed, signed_interval, thousands};
 use super::page::Links;
 use super::visible::{excerpt, name};
 use super::{agents, cases, chart, facts, labels, lineage, misaligned, steps, team, verdict};
@@ -29,14 +29,15 @@ pub(super) fn view(run: &Run<'_>, links: &Links) -> Value {
         warnings => facts::warnings(run),
         team => team::picture(run),
         agents => agents::view(run),
-        lineage => lineage::view(run),
         trials => lineage::trials(run),
         charts => chart::view(run),
         legend => chart::legend(run),
+        // What comes first gets the room.
+        cases => cases::view(run, links),
         misaligned => misaligned::view(run),
+        lineage => lineage::view(run),
         judge => steps::judge(run),
         steps => steps::view(run),
-        cases => cases::view(run, links),
         labels => labels::view(run),
         bill => facts::bill(run),
         identity => facts::identity(run),
@@ -89,10 +90,10 @@ fn credit(run: &Run<'_>) -> Vec<String> {
         return vec![words.to_string()];
     };
     let agent = name(&line.agent);
-    let interval = worth.ci95.map_or(String::new(), |bounds| format!(", 95 % interval {}", super::numbers::signed_interval(bounds)));
+    let interval = worth.ci95.map_or(String::new(), |bounds| format!(", 95 % interval {}", signed_interval(bounds)));
     let value = format!(
         "worth {} in the search ({}{interval})",
-        super::numbers::signed(worth.value),
+        signed(worth.value),
         counted(worth.queries, "judged query", "judged queries")
     );
     match changed {
@@ -114,7 +115,7 @@ fn worse(run: &Run<'_>) -> Value {
         (Some(0), _) => "No held-out case that was right before is wrong now.".to_string(),
         (Some(count), Some(total)) => format!(
             "{} of {} right before and wrong now.",
-            super::numbers::thousands(count as u64),
+            thousands(count as u64),
             counted(total, "held-out case", "held-out cases")
         ),
     };

@@ -33,6 +33,11 @@ pub(super) fn pieces(before: &str, after: &str) -> Vec<Value> {
     pieces.iter().map(|(tag, text)| piece(kind(tag), text)).collect()
 }
 
+/// Returns the only piece of a text that has no room on the page.
+pub(super) fn left_out() -> Vec<Value> {
+    vec![piece("same", "[left out, because the page would be too large]")]
+}
+
 fn piece(kind: &str, text: &str) -> Value {
     context! { kind => kind, text => text }
 }

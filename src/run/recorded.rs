@@ -8,9 +8,7 @@ use crate::chat::{Budget, ChatError, ChatModel, Ledger, Metered, ModelRole, Spen
 use crate::config::Settings;
 use crate::engine::Date;
 use crate::eval::{Evaluation, compare};
-use crate::journal::{
-    self, Journal, JournalError, RunInfo, RunStatus, SpentSoFar, resume_command, status, write_file,
-};
+use crate::journal::{self, Journal, JournalError, RunInfo, RunStatus, SpentSoFar, resume_command, status, write_file};
 use crate::report::{Accuracy, Bill, Difference, EgressLock, Files, Inputs, RunReport, ScoredBy};
 use crate::rollout::{AnswerRule, Prompts, System};
 use crate::search::{Event, EventSink, SearchResult};
