@@ -311,7 +311,7 @@ fn hostile_run(dir: &Path) -> PathBuf {
     })
     .with_scores(|request, _| {
         // Preferences that look random: about half of all comparisons are won.
-        let odd = Digest::of(request.messages[0].content.as_bytes()).0[0] % 2 == 0;
+        let odd = Digest::of(request.messages[0].content.as_bytes()).0[0].is_multiple_of(2);
         if odd { vec![-0.1, -2.4] } else { vec![-2.4, -0.1] }
     });
     let out = dir.join("run");
