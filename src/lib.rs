@@ -99,6 +99,8 @@ pub mod bundle;
 #[doc(hidden)]
 pub mod config;
 #[doc(hidden)]
+pub mod html_report;
+#[doc(hidden)]
 pub mod review;
 #[doc(hidden)]
 pub mod run;

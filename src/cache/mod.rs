@@ -4,8 +4,10 @@
 
 mod model;
 mod record;
+mod stored;
 
 #[cfg(test)]
 mod tests;
 
 pub use model::CachedModel;
+pub use stored::StoredModel;

@@ -108,6 +108,11 @@ impl CliError {
         Self { exit: Exit::Ok, messages: Vec::new() }
     }
 
+    /// Returns the first fault.
+    pub(super) fn first(&self) -> String {
+        self.messages.first().cloned().unwrap_or_default()
+    }
+
     /// Returns the error with a label before every fault.
     pub(super) fn of(mut self, label: &str) -> Self {
         self.messages.iter_mut().for_each(|message| *message = format!("{label}: {message}"));

@@ -31,6 +31,7 @@ mod plan;
 mod progress;
 mod promote;
 mod recorded;
+mod report;
 mod review;
 mod run;
 mod score;
@@ -69,6 +70,7 @@ enum Command {
     Judge(judge::Args),
     Show(show::Args),
     Export(export::Args),
+    Report(report::Args),
     Study(study::Args),
     Review(review::Args),
     Verify(verify::Args),
@@ -113,6 +115,7 @@ pub fn main() -> ExitCode {
         Command::Judge(args) => judge::run(args),
         Command::Show(args) => show::run(args),
         Command::Export(args) => export::run(args),
+        Command::Report(args) => report::run(args),
         Command::Study(args) => study::run(args),
         Command::Review(args) => review::run(args),
         Command::Verify(args) => verify::run(args),

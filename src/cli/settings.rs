@@ -56,6 +56,15 @@ impl ExperimentArgs {
 
     /// Does what [`load`](Self::load) does, with more settings that flags of their own stand for.
     pub(super) fn load_with(&self, more: Vec<String>, check: ModelCheck) -> Result<Settings, CliError> {
+        let settings = self.load_quietly(more, check)?;
+        for warning in &settings.warnings {
+            print_message(format_args!("warning: {warning}"));
+        }
+        Ok(settings)
+    }
+
+    /// Does what [`load_with`](Self::load_with) does, and prints nothing.
+    pub(super) fn load_quietly(&self, more: Vec<String>, check: ModelCheck) -> Result<Settings, CliError> {
         let sets: Vec<String> = self.set.iter().cloned().chain(more).collect();
         let settings = config::load(&self.config, &sets, self.skip_bad_rows, check)
             .map_err(|faults| CliError::bad_inputs(faults.iter().map(with_excerpt)))?;
@@ -76,9 +85,6 @@ impl ExperimentArgs {
         settings.date = self.date;
         if let Some(Scorer::Code { unsafe_exec }) = &mut settings.scorer {
             *unsafe_exec = self.unsafe_exec;
-        }
-        for warning in &settings.warnings {
-            print_message(format_args!("warning: {warning}"));
         }
         settings
     }

@@ -2,7 +2,10 @@
 //! one.
 
 use super::JournalError;
-use super::record::{ARGUMENTS, BACKEND, DATE, DTYPES, EVALUATION, NAME, PRIVATE, RESULT, SETTINGS, TEAM};
+use super::record::{
+    ARGUMENTS, BACKEND, DATE, DTYPES, EVALUATION, KERNELS, NAME, PRIVATE, RESULT, SETTINGS, SPENT, SpentSoFar, TEAM,
+    spent,
+};
 use crate::base::Digest;
 use crate::chat::ChatError;
 use crate::search::{Event, EventSink};
@@ -67,6 +70,8 @@ pub struct Journal {
     next: u64,
     /// The number of events that an earlier process recorded; these must be emitted again.
     recorded: u64,
+    /// The seconds that earlier processes worked on the run.
+    earlier_seconds: f64,
 }
 
 impl Journal {
@@ -90,7 +95,7 @@ impl Journal {
             (TEAM, String::new()),
         ];
         store.put_meta(values.map(|(name, value)| (name.to_string(), value)).into()).await?;
-        Ok(Self { store, next: 0, recorded: 0 })
+        Ok(Self { store, next: 0, recorded: 0, earlier_seconds: 0.0 })
     }
 
     /// Resumes the run that the directory holds.
@@ -104,7 +109,8 @@ impl Journal {
             return Err(JournalError::OtherSettings { dir });
         }
         let recorded = reader.event_count()?;
-        Ok(Self { store, next: 0, recorded })
+        let earlier_seconds = spent(reader)?.into_values().next_back().map_or(0.0, |last| last.seconds);
+        Ok(Self { store, next: 0, recorded, earlier_seconds })
     }
 
     /// The number of events that were recorded before this process began.
@@ -183,6 +189,29 @@ impl Journal {
     /// The database cannot be written.
     pub async fn put_arguments(&self, arguments: &[String]) -> Result<(), JournalError> {
         Ok(self.store.put_meta(vec![(ARGUMENTS.to_string(), arguments_json(arguments))]).await?)
+    }
+
+    /// Stores the names of the kernels that compute the models.
+    ///
+    /// # Errors
+    /// The database cannot be written.
+    pub async fn put_kernels(&self, kernels: &(impl Serialize + Sync)) -> Result<(), JournalError> {
+        let json = serde_json::to_string(kernels).expect("names are plain data");
+        Ok(self.store.put_meta(vec![(KERNELS.to_string(), json)]).await?)
+    }
+
+    /// Stores what the run had taken by the event that was emitted last, whose seconds are those of
+    /// this process. What an earlier process stored stays.
+    ///
+    /// # Errors
+    /// The database cannot be written.
+    pub async fn put_spent(&self, so_far: SpentSoFar) -> Result<(), JournalError> {
+        if self.next <= self.recorded {
+            return Ok(());
+        }
+        let so_far = SpentSoFar { seconds: self.earlier_seconds + so_far.seconds, ..so_far };
+        let json = serde_json::to_string(&so_far).expect("numbers are plain data");
+        Ok(self.store.put_meta(vec![(format!("{SPENT}{:08}", self.next - 1), json)]).await?)
     }
 
     /// Records that the words of the run's data must not be shown.

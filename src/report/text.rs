@@ -137,7 +137,8 @@ impl RunReport {
         self.steps.iter().flat_map(|step| &step.candidates).filter(|tried| tried.id.is_some()).count()
     }
 
-    fn all_warnings(&self) -> Vec<String> {
+    /// Returns all that a reader should be warned of.
+    pub(crate) fn all_warnings(&self) -> Vec<String> {
         let mut warnings = self.warnings.clone();
         match self.overflows {
             0 => {}

@@ -5,6 +5,7 @@
 
 mod chain;
 mod error;
+mod evidence;
 mod judging;
 mod labels;
 mod models;
@@ -18,6 +19,7 @@ mod verdicts;
 
 pub use chain::{ChainError, chain};
 pub use error::RunError;
+pub use evidence::{Evidence, MisalignedSample};
 pub use judging::{CheckedJudge, check_judge};
 pub use models::{Models, Opened, Surroundings, open_models, use_threads};
 pub use observer::{Observer, Silent};

@@ -49,6 +49,8 @@ pub struct Opened {
     pub dtypes: Vec<Dtype>,
     /// What computes the models.
     pub backend: Backend,
+    /// The CPU's kernel sets that compute models of this process.
+    pub kernels: Vec<String>,
     /// What a reader of the results should know of how the models were computed.
     pub notes: Vec<String>,
 }
@@ -176,6 +178,7 @@ impl Models {
             roles: ModelRole::ALL.map(|role| self.role(settings, role)),
             dtypes: self.dtypes(settings),
             backend: self.backend(),
+            kernels: self.kernels(),
             notes: self.notes(settings),
         }
     }
@@ -191,6 +194,14 @@ impl Models {
     pub fn backend(&self) -> Backend {
         let local = self.opened.iter().find_map(|(_, model)| model.local());
         local.map_or(Backend::Native, |model| model.engine().backend())
+    }
+
+    /// The CPU's kernel sets that compute models of this process.
+    fn kernels(&self) -> Vec<String> {
+        let kernels = |opened: &OpenModel| Some(opened.local()?.engine().compute()?.kernels().to_string());
+        let mut kernels: Vec<String> = self.opened.iter().filter_map(|(_, model)| kernels(model)).collect();
+        kernels.dedup();
+        kernels
     }
 
     /// What a reader of the results should know of how the models were computed.

@@ -8,7 +8,7 @@ use crate::chat::{Budget, ChatError, ChatModel, Ledger, Metered, ModelRole, Spen
 use crate::config::Settings;
 use crate::engine::Date;
 use crate::eval::{Evaluation, compare};
-use crate::journal::{self, Journal, JournalError, RunInfo, RunStatus, resume_command, status, write_file};
+use crate::journal::{self, Journal, JournalError, RunInfo, RunStatus, SpentSoFar, resume_command, status, write_file};
 use crate::report::{Accuracy, Bill, Difference, EgressLock, Files, Inputs, RunReport, ScoredBy};
 use crate::rollout::{Prompts, System};
 use crate::search::{Event, EventSink, SearchResult};
@@ -88,6 +88,7 @@ impl RecordedRun<'_> {
     /// Records how the run is started: what its answers depend on, and how to resume it.
     async fn put_start(&self, journal: &Journal, opened: &Opened, date: &Date) -> Result<(), RunError> {
         journal.put_surroundings(&opened.dtypes, &opened.backend, date).await?;
+        journal.put_kernels(&opened.kernels).await?;
         journal.put_arguments(self.arguments).await?;
         journal.put_team(&self.settings.team()).await?;
         if self.settings.private {
@@ -140,7 +141,7 @@ impl RecordedRun<'_> {
         let optimizer = Optimizer::of_settings(settings, in_roles).cancel(cancel.clone());
         let metered = Metered::new(worker, ModelRole::Worker, optimizer.ledger().clone(), cancel);
         observer.started(&settings.graph, &optimizer.plan(), optimizer.ledger());
-        let mut recorder = Recorder { journal, observer };
+        let mut recorder = Recorder { journal, observer, meter: optimizer.clone(), watch };
         let result = optimizer.search(&mut recorder).await?;
         let spent = ModelRole::ALL.map(|role| optimizer.spent(role));
         let held_out = self.held_out(&result, metered, &mut recorder).await?;
@@ -278,10 +279,22 @@ fn accuracy(evaluation: &Evaluation) -> Accuracy {
     Accuracy { n, correct, accuracy, ci95 }
 }
 
-/// An event sink that makes every event durable, then shows it to the observer.
+/// An event sink that makes every event durable with what was spent by then, and then shows it to
+/// the observer.
 struct Recorder<'a> {
     journal: Journal,
     observer: &'a mut dyn Observer,
+    /// The search whose budget says what was taken.
+    meter: Optimizer,
+    watch: Stopwatch,
+}
+
+impl Recorder<'_> {
+    fn spent(&self) -> SpentSoFar {
+        let spent = ModelRole::ALL.map(|role| self.meter.spent(role));
+        let calls = spent.iter().map(|role| role.calls).sum();
+        SpentSoFar { calls, tokens: spent.map(|role| role.tokens), seconds: self.watch.seconds() }
+    }
 }
 
 impl EventSink for Recorder<'_> {
@@ -289,6 +302,8 @@ impl EventSink for Recorder<'_> {
         let event = event.clone();
         async move {
             self.journal.emit(&event).await?;
+            let spent = self.journal.put_spent(self.spent()).await;
+            spent.map_err(|error| ChatError::Storage(error.to_string()))?;
             self.observer.event(&event);
             Ok(())
         }
