@@ -13,6 +13,7 @@ const ENOUGH: usize = 6;
 
 /// The evidence for the prompts of a bundle.
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct Evidence {
     /// The run that the prompts come from.
     pub run: RunOrigin,
@@ -26,6 +27,7 @@ pub struct Evidence {
 
 /// Who measured the prompts.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "lowercase")]
 pub enum MeasuredBy {
     /// The run: all of its changes are in the bundle as they were.
@@ -36,21 +38,26 @@ pub enum MeasuredBy {
 
 /// The run that prompts come from.
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct RunOrigin {
     /// The experiment's name.
     pub name: String,
     /// The run's seed.
+    #[cfg_attr(test, schemars(with = "u64"))]
     pub seed: Seed,
     /// The name of the method.
     pub method: String,
     /// The digest over the run's prompts and scores, as its report prints it.
+    #[cfg_attr(test, schemars(with = "String"))]
     pub result_hash: Digest,
     /// The digest over everything that the run's journal recorded.
+    #[cfg_attr(test, schemars(with = "String"))]
     pub journal: Digest,
 }
 
 /// What labelled test cases say of the prompts, against the seed prompts on the same cases.
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct TestEvidence {
     /// The number of cases.
     pub n: usize,
@@ -70,6 +77,7 @@ pub struct TestEvidence {
 
 /// The conclusion that an interval of a difference allows.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "kebab-case")]
 pub enum TestVerdict {
     /// The prompts are better than the seed prompts.
@@ -102,6 +110,7 @@ impl TestVerdict {
 
 /// What the judge says of the team's answers, with these prompts against the seed prompts.
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct JudgedEvidence {
     /// The number of queries.
     pub n: usize,

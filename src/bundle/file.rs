@@ -26,6 +26,7 @@ const MAX_BYTES: u64 = 64 << 20;
 
 /// A prompt bundle.
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct Bundle {
     /// The version of the format, [`BUNDLE_SCHEMA`].
     pub schema: u32,
@@ -34,6 +35,7 @@ pub struct Bundle {
     /// The time at which it was made, in UTC.
     pub created: String,
     /// The prompts to use, by the agents' names, in the order of the graph.
+    #[cfg_attr(test, schemars(with = "std::collections::BTreeMap<String, String>"))]
     pub prompts: Map<String, Value>,
     /// The team that the prompts are for.
     #[serde(flatten)]
@@ -45,13 +47,16 @@ pub struct Bundle {
     /// Who looked at the prompts and what they decided; absent before a review.
     pub review: Option<Review>,
     /// The hash of the bundle that this one follows.
+    #[cfg_attr(test, schemars(with = "Option<String>"))]
     pub parent: Option<Digest>,
     /// The hash of the content; see the module's description.
+    #[cfg_attr(test, schemars(with = "String"))]
     pub hash: Digest,
 }
 
 /// The method that wrote prompts.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct MethodPart {
     /// Its name.
     pub name: String,
@@ -61,6 +66,7 @@ pub struct MethodPart {
 
 /// A review of the changes of a run.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct Review {
     /// Who decided.
     pub reviewer: String,
@@ -75,6 +81,7 @@ pub struct Review {
 
 /// What was decided on one agent's prompt.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct Decided {
     /// The agent's name.
     pub agent: String,

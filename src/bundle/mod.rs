@@ -12,6 +12,8 @@ mod team;
 mod time;
 
 #[cfg(test)]
+mod schema;
+#[cfg(test)]
 mod tests;
 
 pub use error::BundleError;

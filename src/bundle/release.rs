@@ -64,10 +64,14 @@ pub fn promote(path: &Path, dir: &Path) -> Result<Release, BundleError> {
     if before.as_ref().is_some_and(|(current, _)| current.hash == bundle.hash) {
         return Err(BundleError::AlreadyReleased { dir: dir.to_path_buf(), hash: bundle.hash.short() });
     }
-    let entries = folder.settled(before.as_ref().map(|(bundle, _)| bundle.hash))?;
+    let mut entries = folder.settled(before.as_ref().map(|(bundle, _)| bundle.hash))?;
+    if let Some((current, text)) =
+        before.as_ref().filter(|(current, _)| !entries.iter().any(|entry| entry.is_of(current.hash)))
+    {
+        entries.push(folder.adopt(current, text)?);
+    }
     let number = folder.last_number()? + 1;
-    let kept = folder.history().join(format!("{number:04}-{}{RELEASED}", bundle.hash.short()));
-    put(&kept, &source, signature.as_deref())?;
+    put(&folder.entry_path(number, bundle.hash), &source, signature.as_deref())?;
     put(&dir.join(CURRENT), &source, signature.as_deref())?;
     let before = before.map(|(bundle, _)| bundle.released(entries.last().map_or(0, |entry| entry.number)));
     Ok(Release { current: bundle.released(number), before })
@@ -111,6 +115,12 @@ struct Entry {
     path: PathBuf,
 }
 
+impl Entry {
+    fn is_of(&self, hash: Digest) -> bool {
+        self.path.to_string_lossy().ends_with(&format!("-{}{RELEASED}", hash.short()))
+    }
+}
+
 /// A folder of releases. While it is there, no other process changes the folder.
 struct Folder {
     dir: PathBuf,
@@ -135,6 +145,19 @@ impl Folder {
 
     fn history(&self) -> PathBuf {
         self.dir.join(HISTORY)
+    }
+
+    fn entry_path(&self, number: usize, hash: Digest) -> PathBuf {
+        self.history().join(format!("{number:04}-{}{RELEASED}", hash.short()))
+    }
+
+    /// Takes a bundle that was put into use by hand into the history, with its signature.
+    fn adopt(&self, bundle: &Bundle, source: &str) -> Result<Entry, BundleError> {
+        let number = self.last_number()? + 1;
+        let path = self.entry_path(number, bundle.hash);
+        let signature = read_text(&signature_path(&self.dir.join(CURRENT))).ok();
+        put(&path, source, signature.as_deref())?;
+        Ok(Entry { number, path })
     }
 
     /// Returns the bundle in use, checked, with its text.
@@ -180,10 +203,7 @@ impl Folder {
     /// that was killed. Returns the others.
     fn settled(&self, current: Option<Digest>) -> Result<Vec<Entry>, BundleError> {
         let mut entries = self.entries()?;
-        let is_current = |entry: &Entry| {
-            let name = entry.path.file_name().unwrap_or_default().to_string_lossy().into_owned();
-            current.is_some_and(|hash| name.contains(&hash.short()))
-        };
+        let is_current = |entry: &Entry| current.is_some_and(|hash| entry.is_of(hash));
         let keep = entries.iter().rposition(is_current).map_or(0, |at| at + 1);
         // A folder whose bundle was put there by hand has no entry for it; then nothing is newer.
         if keep == 0 && current.is_some() {

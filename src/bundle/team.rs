@@ -14,10 +14,12 @@ use serde::{Deserialize, Serialize};
 
 /// A team and how it is run.
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct Team {
     /// The experiment's name.
     pub name: String,
     /// The seed that sampled answers derive from.
+    #[cfg_attr(test, schemars(with = "u64"))]
     pub seed: Seed,
     /// The graph.
     pub graph: GraphPart,
@@ -33,6 +35,7 @@ pub struct Team {
 
 /// The agents, their edges, and how their outputs become an answer.
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct GraphPart {
     /// The agents.
     pub agents: Vec<TeamAgent>,
@@ -45,6 +48,7 @@ pub struct GraphPart {
 
 /// An agent.
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct TeamAgent {
     /// Its name.
     pub name: String,
@@ -63,6 +67,7 @@ pub struct TeamAgent {
 
 /// The template sets of a run.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct TemplatesPart {
     /// The set of the optimizer's request: the name of one in the program, or a folder.
     pub optimizer: String,
@@ -74,11 +79,13 @@ pub struct TemplatesPart {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub task: Option<String>,
     /// The digest over the texts of all requests.
+    #[cfg_attr(test, schemars(with = "String"))]
     pub digest: Digest,
 }
 
 /// How outputs are summarized.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct SummaryPart {
     /// The most words.
     pub words: usize,
@@ -88,6 +95,7 @@ pub struct SummaryPart {
 
 /// How rows are read, and where the answer in an output is.
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct TaskPart {
     /// The fields whose texts, joined by line breaks, form the question.
     pub question: Vec<String>,
@@ -99,6 +107,7 @@ pub struct TaskPart {
     /// The longest prompt in bytes.
     pub max_prompt_bytes: usize,
     /// How the answer in an output is found and compared.
+    #[cfg_attr(test, schemars(with = "Option<serde_json::Map<String, serde_json::Value>>"))]
     pub scorer: Option<Scorer>,
     /// The version of the scorer's rules.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -110,11 +119,13 @@ pub struct TaskPart {
 
 /// The model that runs the agents.
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct TeamModel {
     /// Where it is: `embedded:triage` or a path. A model behind a server has none: a bundle is data
     /// that is handed on, and it must not decide to whom rows are sent.
     pub source: Option<String>,
     /// The requested number format of the weights.
+    #[cfg_attr(test, schemars(with = "String"))]
     pub dtype: Dtype,
     /// Whether the chat template turns thinking on.
     pub thinking: bool,

@@ -198,6 +198,15 @@ fn a_killed_promotion_never_counted_and_two_at_once_are_kept_apart() {
     assert_eq!((again.current.number, again.before.unwrap().number), (3, 1));
     assert_eq!(releases(&live).unwrap().len(), 2);
 
+    // A bundle that was copied there by hand is not lost.
+    let by_hand = dir.path().join("by-hand");
+    fs::create_dir(&by_hand).unwrap();
+    fs::copy(&a, by_hand.join("bundle.json")).unwrap();
+    assert!(matches!(rollback(&by_hand), Err(BundleError::NothingEarlier { .. })));
+    assert_eq!(promote(&b, &by_hand).unwrap().current.number, 2);
+    assert_eq!(rollback(&by_hand).unwrap().current.number, 1);
+    assert_eq!(fs::read(by_hand.join("bundle.json")).unwrap(), fs::read(&a).unwrap());
+
     let lock = fs::File::options().write(true).open(live.join("promote.lock")).unwrap();
     lock.try_lock().unwrap();
     assert!(matches!(rollback(&live), Err(BundleError::Locked { .. })));

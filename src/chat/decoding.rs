@@ -9,6 +9,7 @@ use std::sync::Arc;
 
 /// How a model decodes in one role. What is `None` is left as the request has it.
 #[derive(Clone, Copy, PartialEq, Debug, Default, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct Decoding {
     /// The sampling temperature; 0 is greedy.
     pub temperature: Option<f64>,

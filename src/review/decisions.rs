@@ -99,33 +99,48 @@ pub enum DecisionsError {
     },
 }
 
-/// The file as it is written.
+/// Decisions on the changes of a run, for `maspo review --decisions`.
 #[derive(Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 struct File {
+    /// The version of this format, which is 1.
     schema: u32,
+    /// Who decides; `--reviewer` or the user's name if absent.
     #[serde(default)]
     reviewer: Option<String>,
+    /// What the reviewer says of the whole.
     #[serde(default)]
     comment: Option<String>,
+    /// One decision for every agent whose prompt the run changed, by the agent's name.
     agents: BTreeMap<String, Entry>,
 }
 
+/// The decision on one agent's change.
 #[derive(Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 struct Entry {
+    /// What becomes of the change.
     decision: Kind,
+    /// The new prompt, for `edit` only.
     #[serde(default)]
     prompt: Option<String>,
+    /// What the reviewer says of it.
     #[serde(default)]
     comment: Option<String>,
 }
 
+/// What becomes of a change.
 #[derive(Deserialize, Clone, Copy)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "lowercase")]
 enum Kind {
+    /// The prompt that the run ended with is used.
     Accept,
+    /// The seed prompt is used.
     Reject,
+    /// The prompt of this file is used.
     Edit,
 }
 
@@ -227,4 +242,19 @@ fn text(path: &Path) -> Result<String, DecisionsError> {
         return Err(unreadable("it is too long".to_string()));
     }
     String::from_utf8(bytes).map_err(|_| unreadable("it is not UTF-8".to_string()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::base::json_schema::{generate, text};
+    use expect_test::expect_file;
+    use schemars::generate::Contract;
+
+    #[test]
+    fn the_schema_of_decisions_is_current() {
+        let mut schema = generate::<File>(Contract::Deserialize);
+        schema["title"] = "maspo decisions.json".into();
+        expect_file!["../../docs/schema/decisions.json"].assert_eq(&text(&schema));
+    }
 }

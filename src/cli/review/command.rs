@@ -113,6 +113,9 @@ pub(in super::super) fn run(args: Args) -> Result<Exit, CliError> {
         print_message("ended without a decision; no bundle is written");
         return Ok(Exit::RunFailed);
     };
+    if decisions.prompts(session.seed_prompts(), session.optimized()) != *session.optimized() {
+        print_message("measuring these prompts, which are not those of the run");
+    }
     let time = utc(unix_seconds());
     let conclusion = conclude(&session, &of_run, &decisions, args.check_test, parent, &time).map_err(chat_error)?;
     let confirmed = decider.confirm(&conclusion)?;
