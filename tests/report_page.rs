@@ -245,7 +245,7 @@ fn scripted(model: ScriptedModel) -> Opened {
     let model: Arc<dyn ChatModel> = Arc::new(model);
     Opened {
         roles: [model.clone(), model.clone(), model],
-        dtypes: [Dtype::Auto; 3],
+        dtypes: vec![Dtype::Auto; 3],
         backend: Backend::Native,
         kernels: vec![HOSTILE.to_string()],
         notes: vec![HOSTILE.to_string()],
