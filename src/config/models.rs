@@ -18,8 +18,9 @@ pub(super) const TOP_K: Rule = Rule::Whole(0, u32::MAX as u64);
 /// The values of `max_thinking_tokens`.
 pub(super) const THINKING_TOKENS: Rule = Rule::at_least(0);
 
-/// The keys that say something of a server, beside `endpoint`.
-const OF_SERVERS: [&str; 8] = ["name", "api", "api_key", "tokenizer", "max_in_flight", "timeout_s", "retries", "extra"];
+/// The keys that say something of a server, `endpoint` first.
+const OF_SERVERS: [&str; 9] =
+    ["endpoint", "name", "api", "api_key", "tokenizer", "max_in_flight", "timeout_s", "retries", "extra"];
 
 /// The model of one role.
 #[derive(Clone, PartialEq, Debug)]
@@ -77,6 +78,24 @@ impl std::fmt::Display for ModelSpec {
     }
 }
 
+/// Returns the keys that do not stand beside `key` in the table at `table`: a later layer that sets
+/// `key` takes them out of the earlier ones.
+pub(super) fn replaced_by(table: &[&str], key: &str) -> &'static [&'static str] {
+    let is_role = |name: &str| ModelRole::ALL.iter().any(|role| role.as_str() == name);
+    let inside = match table {
+        ["model", role, inside @ ..] if is_role(role) => inside,
+        ["model", inside @ ..] => inside,
+        _ => return &[],
+    };
+    match (inside, key) {
+        ([], "endpoint") => &["path"],
+        ([], "path") => &OF_SERVERS,
+        (["api_key"], "env") => &["file"],
+        (["api_key"], "file") => &["env"],
+        _ => &[],
+    }
+}
+
 /// Reads `[model]`: the specifications in the order of [`ModelRole::ALL`].
 pub(super) fn read(root: &Section<'_>, check_files: bool) -> Option<[ModelSpec; 3]> {
     let Some(section) = root.section("model") else {
@@ -108,7 +127,7 @@ pub(super) fn read(root: &Section<'_>, check_files: bool) -> Option<[ModelSpec; 
     let specs = ModelRole::ALL.map(role);
     if section.faults.count() == before
         && specs.iter().flatten().all(|spec| matches!(spec.place, ModelPlace::Local(_)))
-        && let Some(key) = OF_SERVERS.into_iter().find(|key| section.has(key))
+        && let Some(key) = OF_SERVERS[1..].iter().find(|key| section.has(key))
     {
         section.fault(key, "is about a server, and no model has an `endpoint`");
     }
@@ -262,10 +281,11 @@ fn path(section: &Section<'_>, check_files: bool) -> Option<ModelSource> {
 /// What is missing.
 pub fn check_model(source: &ModelSource) -> Result<(), String> {
     match source {
-        ModelSource::Folder(folder) => check_folder(source, folder),
-        ModelSource::Gguf(file) if !file.is_file() => Err(format!("names no file: {}", file.display())),
-        ModelSource::Gguf(_) | ModelSource::Embedded(_) => Ok(()),
+        ModelSource::Folder(folder) => check_folder(source, folder)?,
+        ModelSource::Gguf(file) if !file.is_file() => return Err(format!("names no file: {}", file.display())),
+        ModelSource::Gguf(_) | ModelSource::Embedded(_) => (),
     }
+    source.check_sizes().map_err(|error| format!("names a model that is not as it was fetched: {error}"))
 }
 
 /// The files that every Hugging Face model folder has, unless there is a GGUF file instead. What is
