@@ -8,7 +8,8 @@ use crate::chat::ChatModel;
 use crate::engine::kernels::{Compute, KernelSet};
 use crate::engine::qwen3::{Dtype, KvDtype};
 use crate::engine::{
-    DeviceCheck, DeviceReport, EngineOptions, Manifest, ModelSource, Room, check_devices, cuda_architectures, memory_free, survey,
+    DeviceCheck, DeviceReport, EngineOptions, Manifest, ModelSource, Room, check_devices, cuda_architectures,
+    memory_free, survey,
 };
 use crate::local::LocalModel;
 use crate::remote::{self, ApiKey, BaseUrl, EndpointOptions, Probe};

@@ -30,7 +30,8 @@ pub(super) struct OpenArgs {
 }
 
 impl OpenArgs {
-    /// Opens a model with `open`, which gets what the flags say, and reports the progress on stderr.
+    /// Opens a model with `open`, which gets what the flags say, and reports the progress on
+    /// stderr.
     ///
     /// # Errors
     /// Those of `open`.

@@ -108,8 +108,8 @@ impl Node {
 }
 
 impl Table {
-    /// Puts the entries of `over` over its own, all at `path`: tables are merged, and everything else
-    /// is replaced, also by a key that cannot stand beside it.
+    /// Puts the entries of `over` over its own, all at `path`: tables are merged, and everything
+    /// else is replaced, also by a key that cannot stand beside it.
     pub(super) fn merge(&mut self, over: Self, path: &[&str]) {
         let replaced = over.0.iter().flat_map(|entry| replaced_by(path, &entry.key));
         replaced.for_each(|other| drop(self.take(other)));

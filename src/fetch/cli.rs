@@ -21,8 +21,9 @@ const INTERRUPTED: i32 = 130;
 
 /// Fetches a model from a Hugging Face hub into a folder: what the engine needs, resumed, verified.
 ///
-/// The folder's path is printed on standard output. In it, maspo-manifest.json says what was fetched;
-/// `maspo` checks sizes when it opens the folder, and hashes in `maspo doctor --model FOLDER`.
+/// The folder's path is printed on standard output. In it, maspo-manifest.json says what was
+/// fetched; `maspo` checks sizes when it opens the folder, and hashes in `maspo doctor --model
+/// FOLDER`.
 #[derive(Parser, Debug)]
 #[command(name = "maspo-fetch", version, max_term_width = 120)]
 #[command(after_help = "Environment: HF_ENDPOINT, HF_HOME, HF_HUB_CACHE, HF_TOKEN, HF_TOKEN_PATH, \

@@ -1,5 +1,5 @@
-//! One file: what is there is verified and kept, what is missing is fetched behind it, and the whole
-//! gets its name only when its digest is right.
+//! One file: what is there is verified and kept, what is missing is fetched behind it, and the
+//! whole gets its name only when its digest is right.
 
 use super::client::{Client, Failure, header};
 use super::error::FetchError;

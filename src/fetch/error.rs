@@ -94,7 +94,7 @@ pub(crate) enum FetchError {
         reason: String,
     },
     /// The server did not answer, or not to the end.
-    #[error("{url}: {reason}; given up after {tries} tries. What is there is kept: the same command goes on")]
+    #[error("{url}: {reason} (tries: {tries}). What is there is kept: the same command goes on")]
     Unreachable {
         /// What was asked for.
         url: String,
@@ -153,8 +153,8 @@ pub(crate) enum FetchError {
 }
 
 impl FetchError {
-    /// Returns the exit code: 1 the run failed, 2 the user's input is wrong, 3 the environment lacks
-    /// something.
+    /// Returns the exit code: 1 the run failed, 2 the user's input is wrong, 3 the environment
+    /// lacks something.
     pub(crate) fn exit_code(&self) -> u8 {
         match self {
             Self::Answer { .. } | Self::Hash { .. } => 1,

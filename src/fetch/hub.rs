@@ -1,5 +1,5 @@
-//! The hub's API: a revision's commit, the files of a commit with their sizes and digests, and where
-//! a file is.
+//! The hub's API: a revision's commit, the files of a commit with their sizes and digests, and
+//! where a file is.
 
 use super::client::{Client, Failure, header};
 use super::environment::Endpoint;

@@ -97,8 +97,8 @@ pub enum ManifestError {
 }
 
 impl ModelSource {
-    /// Reads the manifest of the model's folder, where there is one. A GGUF file's may be one folder
-    /// further up, because hubs keep such files in folders of their own.
+    /// Reads the manifest of the model's folder, where there is one. A GGUF file's may be one
+    /// folder further up, because hubs keep such files in folders of their own.
     ///
     /// # Errors
     /// A manifest that is not one.

@@ -166,7 +166,7 @@ fn a_server_that_is_away_for_a_while_is_asked_again() {
     let hub = Hub::start(Behaviour { no_ranges: true, cuts: vec![60_000, 300_000], ..model() });
     check(&hub, home.path(), &[], 0, "trying again");
     let hub = Hub::start(Behaviour { busy: 100, ..model() });
-    check(&hub, home.path(), &["--retries", "1"], 3, "given up after 2 tries");
+    check(&hub, home.path(), &["--retries", "1"], 3, "(tries: 2)");
 }
 
 #[test]

@@ -1,5 +1,5 @@
-//! A local server that stands for a hub, with one model. It answers as the hub's API does, redirects
-//! large files to another host as the hub does, and can be told to misbehave.
+//! A local server that stands for a hub, with one model. It answers as the hub's API does,
+//! redirects large files to another host as the hub does, and can be told to misbehave.
 
 use sha1::{Digest, Sha1};
 use sha2::Sha256;
