@@ -41,8 +41,8 @@ SMALL = ["search.rounds=1", "search.steps=1", "search.batch=2", "search.candidat
 KILLED_AFTER = 20
 # How long it is away, in seconds.
 AWAY = 4
-# The likeliest tokens of an answer that are recorded.
-KEPT = 12
+# The likeliest tokens of an answer that are recorded, beside the judge's letters.
+KEPT = 8
 
 
 def check(what, holds):
@@ -84,11 +84,15 @@ def shortened(answer):
     """An answer without what no client reads and without the hundreds of unlikely tokens."""
     if not isinstance(answer, dict):
         return answer
+    tokens = [*answer.get("completion_probabilities", [])]
     for choice in answer.get("choices", []):
-        for token in (choice.get("logprobs") or {}).get("content", []):
-            del token["top_logprobs"][KEPT:]
-    for token in answer.get("completion_probabilities", []):
-        del token["top_logprobs"][KEPT:]
+        tokens += (choice.get("logprobs") or {}).get("content", [])
+    for token in tokens:
+        listed = token["top_logprobs"]
+        letters = [other for other in listed[KEPT:] if other["token"].strip() in ("A", "B")]
+        token["top_logprobs"] = listed[:KEPT] + letters
+    for key in ("__verbose", "generation_settings"):
+        answer.pop(key, None)
     # /props: settings of the machine and a template that stands in the model's file.
     if "default_generation_settings" in answer:
         answer = {key: answer[key] for key in ("build_info", "model_path", "total_slots", "chat_template") if key in answer}
@@ -220,7 +224,10 @@ def run(options, temporary, server, proxy):
     text = "".join(said)
     check("a run with all three roles there ends, also when its server was killed", code == 0 or print(text))
     check("it said that it waits, and that the server answers again", "waiting for it" in text and "answers again" in text)
-    print(f"       {summary(json.loads(stdout))}")
+    report = json.loads(stdout)
+    print(f"       {summary(report)}")
+    findings = {key: report[key] for key in ("prompts", "seed_accuracy", "optimized_accuracy", "final_check")}
+    proxy.rows.append({"run": "roles", "result": findings})
 
 
 if __name__ == "__main__":

@@ -1,9 +1,10 @@
 //! `maspo serve`: an OpenAI-compatible server over one local model.
 
+use super::engine_option::engine_option;
 use super::opening::OpenArgs;
 use super::output::print_message;
 use super::{CliError, Exit, lock};
-use crate::engine::{ModelSource, TextEngine, TokenizerRequirement};
+use crate::engine::{EngineOptions, ModelSource, TextEngine, TokenizerRequirement};
 use crate::serve::{Bound, Hosts, Listen, ServeOptions, Token, serve};
 use futures::FutureExt;
 use futures::channel::oneshot;
@@ -51,6 +52,10 @@ pub(super) struct Args {
     /// Let the chat template turn thinking on where a request does not say.
     #[arg(long)]
     thinking: bool,
+    /// Most tokens drafted per step and sequence (prompt lookup); 0 drafts none. No output depends
+    /// on it. Default is what a search gets.
+    #[arg(long, value_name = "N", value_parser = engine_option("draft_tokens"))]
+    draft_tokens: Option<usize>,
     #[command(flatten)]
     opening: OpenArgs,
 }
@@ -80,7 +85,11 @@ pub(super) fn run(args: Args, bound: Bound) -> Result<Exit, CliError> {
     crate::config::check_model(&source).map_err(|problem| CliError::bad_input(format!("--model {problem}")))?;
     let token_file = TokenFile::open(&args, &bound.at)?;
     let required = TokenizerRequirement::Required;
-    let engine = args.opening.open(&source, |options, how| TextEngine::open(&source, options, required, how))?;
+    let engine = args.opening.open(&source, |options, how| {
+        let draft_tokens = args.draft_tokens.unwrap_or(options.draft_tokens);
+        let options = EngineOptions { draft_tokens, ..options.clone() };
+        TextEngine::open(&source, &options, required, how)
+    })?;
     let options = ServeOptions {
         name: args.name.clone().unwrap_or_else(|| source.name()),
         token: token_file.token.clone(),

@@ -351,3 +351,40 @@ fn a_file_that_another_process_writes_is_left_alone() {
     drop(part);
     check(&hub, home.path(), &[], 0, "6 files");
 }
+
+#[test]
+#[cfg(unix)]
+fn after_ctrl_c_the_next_call_goes_on() {
+    let home = tempfile::tempdir().unwrap();
+    let hub = Hub::start(Behaviour { stalls: true, ..model() });
+    let to = home.path().join("model");
+    let mut command = hub.command(home.path(), &["org/model", "--to", to.to_str().unwrap()]);
+    let child = command.stderr(std::process::Stdio::piped()).spawn().unwrap();
+    let part = to.join("model-00001-of-00002.safetensors.part");
+    while std::fs::metadata(&part).map_or(0, |found| found.len()) < 35_000 {
+        std::thread::yield_now();
+    }
+    assert!(Command::new("kill").args(["-INT", &child.id().to_string()]).status().unwrap().success());
+    let (code, _, stderr) = outcome(&child.wait_with_output().unwrap());
+    assert_eq!(code, Some(130), "{stderr}");
+    assert!(stderr.contains("the same command goes on"), "{stderr}");
+    hub.change(|behaviour| behaviour.stalls = false);
+    check(&hub, home.path(), &[], 0, "6 files");
+    assert!(hub.requests().iter().any(|seen| seen.headers.get("range").is_some_and(|range| range == "bytes=35000-")));
+}
+
+#[test]
+fn a_proxy_is_asked_to_connect() {
+    let home = tempfile::tempdir().unwrap();
+    let hub = Hub::start(Behaviour { large: Vec::new(), ..model() });
+    let (proxy, asked) = support::proxy(hub.url.strip_prefix("http://").unwrap().to_string());
+    // Nobody can resolve this name, and only the proxy has to.
+    let mut command = hub.command(home.path(), &["org/model", "--retries", "0"]);
+    command.env("HF_ENDPOINT", "http://hub.invalid").env("HTTP_PROXY", &proxy).env("HTTPS_PROXY", &proxy);
+    let (code, _, stderr) = outcome(&command.output().unwrap());
+    assert_eq!(code, Some(0), "{stderr}");
+    assert!(asked.lock().unwrap().iter().all(|line| line.starts_with("CONNECT hub.invalid:80 ")), "{asked:?}");
+    assert!(!asked.lock().unwrap().is_empty());
+    let (code, _, stderr) = outcome(&command.env("NO_PROXY", "hub.invalid").output().unwrap());
+    assert_eq!(code, Some(3), "{stderr}");
+}

@@ -30,6 +30,8 @@ pub(crate) struct Behaviour {
     pub(crate) large: Vec<String>,
     /// After how many bytes of their bodies the next answers of large files are cut.
     pub(crate) cuts: Vec<usize>,
+    /// Whether large files stop after half of their bytes, with the connection open.
+    pub(crate) stalls: bool,
     /// The status of every answer with a body of a file.
     pub(crate) file_status: Option<u16>,
     /// The status of every answer of the API.
@@ -135,9 +137,11 @@ impl Host {
             let (status, more, body, cut) = self.choose(&path, headers.get("range"));
             let mut text = format!("HTTP/1.1 {status} X\r\nContent-Length: {}\r\n", body.len());
             more.iter().for_each(|(name, value)| text += &format!("{name}: {value}\r\n"));
+            let stalls = self.at_store && self.behaviour.lock().unwrap().stalls;
+            let cut = if stalls { Some(body.len() / 2) } else { cut };
             let sent = &body[..cut.unwrap_or(body.len()).min(body.len())];
             let all = [text.as_bytes(), b"\r\n", sent].concat();
-            if stream.write_all(&all).is_err() || sent.len() < body.len() {
+            if stream.write_all(&all).is_err() || (sent.len() < body.len() && !stalls) {
                 return;
             }
         }
@@ -215,6 +219,38 @@ impl Host {
         let entries: Vec<String> = entries.into_iter().skip(from).take(page).collect();
         (200, headers, format!("[{}]", entries.join(",")).into_bytes(), None)
     }
+}
+
+/// Starts a proxy that connects to `target` whatever it is asked for, and returns its URL and the
+/// first lines of what it was asked.
+pub(crate) fn proxy(target: String) -> (String, Arc<Mutex<Vec<String>>>) {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let url = format!("http://{}", listener.local_addr().unwrap());
+    let asked: Arc<Mutex<Vec<String>>> = Arc::default();
+    let record = Arc::clone(&asked);
+    std::thread::spawn(move || {
+        for stream in listener.incoming() {
+            let (target, record) = (target.clone(), Arc::clone(&record));
+            std::thread::spawn(move || {
+                let mut client = stream.unwrap();
+                let mut lines = BufReader::new(client.try_clone().unwrap());
+                let mut first = String::new();
+                lines.read_line(&mut first).unwrap();
+                record.lock().unwrap().push(first);
+                let mut line = String::new();
+                while line != "\r\n" {
+                    line.clear();
+                    lines.read_line(&mut line).unwrap();
+                }
+                let mut hub = TcpStream::connect(target).unwrap();
+                client.write_all(b"HTTP/1.1 200 OK\r\n\r\n").unwrap();
+                let (mut back, mut out) = (hub.try_clone().unwrap(), client.try_clone().unwrap());
+                std::thread::spawn(move || std::io::copy(&mut back, &mut out));
+                let _ended = std::io::copy(&mut lines, &mut hub);
+            });
+        }
+    });
+    (url, asked)
 }
 
 pub(crate) fn hex(bytes: &[u8]) -> String {
