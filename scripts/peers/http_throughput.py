@@ -51,8 +51,9 @@ def tensors(config):
     yield "model.embed_tokens.weight", [config["vocab_size"], hidden]
     for layer in range(config["num_hidden_layers"]):
         for name, shape in [
-            ("input_layernorm", [hidden]), ("self_attn.q_proj", [queries, hidden]), ("self_attn.k_proj", [keys, hidden]),
-            ("self_attn.v_proj", [keys, hidden]), ("self_attn.o_proj", [hidden, queries]),
+            ("input_layernorm", [hidden]), ("self_attn.q_proj", [queries, hidden]),
+            ("self_attn.k_proj", [keys, hidden]), ("self_attn.v_proj", [keys, hidden]),
+            ("self_attn.o_proj", [hidden, queries]),
             ("self_attn.q_norm", [head]), ("self_attn.k_norm", [head]), ("post_attention_layernorm", [hidden]),
             ("mlp.gate_proj", [inner, hidden]), ("mlp.up_proj", [inner, hidden]), ("mlp.down_proj", [hidden, inner]),
         ]:

@@ -65,7 +65,8 @@ class Server:
         self.process = subprocess.Popen(self.command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
         for _ in range(600):
             if self.process.poll() is not None:
-                sys.exit(f"error: llama-server ended with {self.process.returncode}: {' '.join(map(str, self.command))}")
+                command = " ".join(map(str, self.command))
+                sys.exit(f"error: llama-server ended with {self.process.returncode}: {command}")
             try:
                 with urllib.request.urlopen(f"http://127.0.0.1:{self.port}/health") as answer:
                     if answer.status == 200:
@@ -95,7 +96,8 @@ def shortened(answer):
         answer.pop(key, None)
     # /props: settings of the machine and a template that stands in the model's file.
     if "default_generation_settings" in answer:
-        answer = {key: answer[key] for key in ("build_info", "model_path", "total_slots", "chat_template") if key in answer}
+        kept = ("build_info", "model_path", "total_slots", "chat_template")
+        answer = {key: answer[key] for key in kept if key in answer}
         answer["model_path"] = pathlib.Path(answer.get("model_path", "")).name
     return answer
 
@@ -223,7 +225,8 @@ def run(options, temporary, server, proxy):
     reader.join()
     text = "".join(said)
     check("a run with all three roles there ends, also when its server was killed", code == 0 or print(text))
-    check("it said that it waits, and that the server answers again", "waiting for it" in text and "answers again" in text)
+    waited = "waiting for it" in text and "answers again" in text
+    check("it said that it waits, and that the server answers again", waited)
     report = json.loads(stdout)
     print(f"       {summary(report)}")
     findings = {key: report[key] for key in ("prompts", "seed_accuracy", "optimized_accuracy", "final_check")}
