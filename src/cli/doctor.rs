@@ -8,7 +8,8 @@ use crate::chat::ChatModel;
 use crate::engine::kernels::{Compute, KernelSet};
 use crate::engine::qwen3::{Dtype, KvDtype};
 use crate::engine::{
-    DeviceCheck, DeviceReport, EngineOptions, ModelSource, Room, check_devices, cuda_architectures, memory_free, survey,
+    DeviceCheck, DeviceReport, EngineOptions, Manifest, ModelSource, Room, check_devices, cuda_architectures,
+    memory_free, survey,
 };
 use crate::local::LocalModel;
 use crate::remote::{self, ApiKey, BaseUrl, EndpointOptions, Probe};
@@ -28,7 +29,8 @@ pub(super) struct Args {
     #[arg(long)]
     check: bool,
     /// Also say what this model takes of the CPU's memory, and how many sequences run at once
-    /// beside it: a Hugging Face folder, a .gguf file, or `embedded:triage`.
+    /// beside it: a Hugging Face folder, a .gguf file, or `embedded:triage`. If `maspo-fetch` left
+    /// a manifest there, every file is read and compared with it.
     #[arg(long)]
     model: Option<String>,
     /// What its weights are kept in: auto, f32, bf16, q8_0 or q4_k.
@@ -59,6 +61,7 @@ pub(super) struct Args {
 
 pub(super) fn run(args: Args) -> Result<Exit, CliError> {
     let room = args.model.as_deref().map(|model| room(model, &args)).transpose()?;
+    let manifest = args.model.as_deref().map_or(Ok(None), manifest)?;
     let endpoint = if args.endpoint.is_empty() { None } else { Some(endpoint(&args)?) };
     let compute = Compute::cpu(args.threads).map_err(|error| CliError::new(Exit::Environment, error))?;
     let bandwidth = read_bandwidth(compute.threads()).map_err(|error| CliError::new(Exit::Environment, error))?;
@@ -90,6 +93,7 @@ pub(super) fn run(args: Args) -> Result<Exit, CliError> {
         }
         if let Some((name, room)) = &room {
             object["model"] = room_json(name, room);
+            object["model"]["manifest"] = json!(manifest.as_ref().map(manifest_json));
         }
         if let Some((probe, divergence)) = &endpoint {
             object["endpoint"] = json!(probe);
@@ -109,6 +113,7 @@ pub(super) fn run(args: Args) -> Result<Exit, CliError> {
     }
     if let Some((name, room)) = &room {
         text += &room_text(name, room);
+        text += &manifest.as_ref().map_or(String::new(), manifest_text);
     }
     if let Some((probe, divergence)) = &endpoint {
         text += &endpoint_text(probe, *divergence);
@@ -176,6 +181,26 @@ fn room(model: &str, args: &Args) -> Result<(String, Room), CliError> {
     let source = ModelSource::parse(model).map_err(CliError::bad_input)?;
     let options = EngineOptions { threads: args.threads, kv_dtype: args.kv_dtype, ..EngineOptions::default() };
     Ok((source.name(), Room::of(&source, &options, args.dtype)?))
+}
+
+/// Reads every file that the model's manifest lists and compares its SHA-256.
+fn manifest(model: &str) -> Result<Option<Manifest>, CliError> {
+    let source = ModelSource::parse(model).map_err(CliError::bad_input)?;
+    let Some(manifest) = source.manifest().map_err(CliError::bad_input)? else { return Ok(None) };
+    let size = gib(manifest.bytes() as f64);
+    print_message(format_args!("reading {} files ({size}) and comparing their digests …", manifest.files.len()));
+    manifest.check_hashes().map_err(CliError::bad_input)?;
+    Ok(Some(manifest))
+}
+
+fn manifest_json(manifest: &Manifest) -> Value {
+    let Manifest { model, commit, files, .. } = manifest;
+    json!({ "model": model, "commit": commit, "files": files.len(), "bytes": manifest.bytes(), "verified": true })
+}
+
+fn manifest_text(manifest: &Manifest) -> String {
+    let Manifest { model, commit, files, .. } = manifest;
+    format!("         as fetched: {model} at {commit}, {} files verified\n", files.len())
 }
 
 /// The lengths of sequences that are counted, in tokens: these and the model's context.

@@ -1,18 +1,13 @@
 //! What `generate` and `score` share: opening a model, and a request's prompt in its three forms.
 
 use super::CliError;
-use super::choice::dtype;
-use super::device::DeviceArgs;
-use super::engine_option::engine_option;
 use super::jsonl::Fault;
-use super::loading::Loading;
+use super::opening::OpenArgs;
 use super::output::print_message;
 use crate::chat::Message;
-use crate::engine::qwen3::Dtype;
 use crate::engine::text::{ChatPrompt, PromptThought};
-use crate::engine::{Date, DtypeRequest, EngineError, EngineOptions, LoadOptions, ModelSource, TokenizerRequirement};
+use crate::engine::{EngineError, ModelSource, TokenizerRequirement};
 use crate::local::LocalModel;
-use crate::run::use_threads;
 use serde_json::{Value, json};
 use std::path::PathBuf;
 
@@ -28,21 +23,8 @@ pub(super) struct EngineArgs {
     /// Where the answers go; default is standard output.
     #[arg(long)]
     pub(super) output: Option<PathBuf>,
-    /// What the weights are kept in: auto (as in the file, or smaller where memory is short), f32,
-    /// bf16, q8_0, q4_k, or f8 (NVIDIA GPUs only).
-    #[arg(long, default_value_t, value_parser = dtype())]
-    pub(super) dtype: Dtype,
-    /// Do not keep quantized weights on disk.
-    #[arg(long)]
-    pub(super) no_weight_cache: bool,
-    /// The date that chat templates see, as YYYY-MM-DD; default is today.
-    #[arg(long)]
-    pub(super) date: Option<Date>,
     #[command(flatten)]
-    pub(super) device: DeviceArgs,
-    /// Worker threads; default is the number of cores.
-    #[arg(long, value_parser = engine_option("threads"))]
-    pub(super) threads: Option<usize>,
+    pub(super) opening: OpenArgs,
     /// Print one versioned JSON object on stdout.
     #[arg(long)]
     pub(super) json: bool,
@@ -51,19 +33,9 @@ pub(super) struct EngineArgs {
 /// Opens the model of `--model`. A model without a tokenizer is enough for `input_ids`.
 pub(super) fn open_model(args: &EngineArgs, thinking: bool) -> Result<LocalModel, CliError> {
     let source = ModelSource::parse(&args.model).map_err(CliError::bad_input)?;
-    let options =
-        EngineOptions { threads: args.threads, weight_cache: !args.no_weight_cache, ..EngineOptions::default() };
-    let options = args.device.with(options);
-    use_threads(options.threads);
-    let mut loading = Loading::new(source.name());
-    let how = LoadOptions {
-        dtype: DtypeRequest::Requested(args.dtype),
-        compute: None,
-        date: args.date,
-        watch: &mut |progress| loading.show(progress),
-    };
-    let model = LocalModel::open_as(&source, &options, thinking, TokenizerRequirement::Optional, how)?;
-    loading.finish();
+    let model = args.opening.open(&source, |options, how| {
+        LocalModel::open_as(&source, options, thinking, TokenizerRequirement::Optional, how)
+    })?;
     if !model.engine().has_text() {
         print_message(format_args!(
             "warning: {source} has no tokenizer.json: only `input_ids` can be continued, and `text` stays empty"

@@ -25,6 +25,7 @@ mod judge;
 mod loading;
 mod local;
 pub mod lock;
+mod opening;
 mod optimize;
 mod output;
 mod plan;

@@ -1,15 +1,11 @@
 //! `maspo serve`: an OpenAI-compatible server over one local model, or over the team of a bundle.
 
-use super::choice::dtype;
-use super::device::DeviceArgs;
 use super::engine_option::engine_option;
-use super::loading::Loading;
+use super::opening::OpenArgs;
 use super::output::print_message;
 use super::served_team::BundleTeam;
 use super::{CliError, Exit, lock};
-use crate::engine::qwen3::Dtype;
-use crate::engine::{Date, DtypeRequest, EngineOptions, LoadOptions, ModelSource, TextEngine, TokenizerRequirement};
-use crate::run::use_threads;
+use crate::engine::{EngineOptions, ModelSource, TextEngine, TokenizerRequirement};
 use crate::serve::{Bound, Hosts, Listen, ServeOptions, Token, serve};
 use futures::FutureExt;
 use futures::channel::oneshot;
@@ -62,21 +58,12 @@ pub(super) struct Args {
     /// Let the chat template turn thinking on where a request does not say.
     #[arg(long)]
     thinking: bool,
-    /// What the weights are kept in: auto (as in the file, or smaller where memory is short), f32,
-    /// bf16, q8_0, q4_k, or f8 (NVIDIA GPUs only).
-    #[arg(long, default_value_t, value_parser = dtype())]
-    dtype: Dtype,
-    /// Do not keep quantized weights on disk.
-    #[arg(long)]
-    no_weight_cache: bool,
-    /// The date that chat templates see, as YYYY-MM-DD; default is today.
-    #[arg(long)]
-    date: Option<Date>,
+    /// Most tokens drafted per step and sequence (prompt lookup); 0 drafts none. No output depends
+    /// on it. Default is what a search gets.
+    #[arg(long, value_name = "N", value_parser = engine_option("draft_tokens"))]
+    draft_tokens: Option<usize>,
     #[command(flatten)]
-    device: DeviceArgs,
-    /// Worker threads; default is the number of cores.
-    #[arg(long, value_parser = engine_option("threads"))]
-    threads: Option<usize>,
+    opening: OpenArgs,
 }
 
 /// Binds the listener. To be called before the lock, which lets a bound listener accept and no new
@@ -106,11 +93,16 @@ pub(super) fn run(mut args: Args, bound: Bound) -> Result<Exit, CliError> {
         (None, model) => ModelSource::parse(model.as_deref().unwrap_or_default()).map_err(CliError::bad_input)?,
     };
     crate::config::check_model(&source).map_err(|problem| CliError::bad_input(format!("--model {problem}")))?;
-    if let Some(team) = team.as_ref().filter(|_| args.dtype == Dtype::Auto) {
-        args.dtype = team.bundle.team.model.dtype;
+    if let Some(team) = &team {
+        args.opening.prefer_dtype(team.bundle.team.model.dtype);
     }
     let token_file = TokenFile::open(&args, &bound.at)?;
-    let engine = open(&args, &source)?;
+    let required = TokenizerRequirement::Required;
+    let engine = args.opening.open(&source, |options, how| {
+        let draft_tokens = args.draft_tokens.unwrap_or(options.draft_tokens);
+        let options = EngineOptions { draft_tokens, ..options.clone() };
+        TextEngine::open(&source, &options, required, how)
+    })?;
     let options = ServeOptions {
         name: args.name.clone().unwrap_or_else(|| team.as_ref().map_or(source.name(), BundleTeam::name)),
         token: token_file.token.clone(),
@@ -138,23 +130,6 @@ pub(super) fn run(mut args: Args, bound: Bound) -> Result<Exit, CliError> {
     served.map_err(|error| CliError::new(Exit::Environment, format!("the server failed: {error}")))?;
     print_message("stopped: all requests are answered or cut");
     Ok(Exit::Ok)
-}
-
-fn open(args: &Args, source: &ModelSource) -> Result<TextEngine, CliError> {
-    let options =
-        EngineOptions { threads: args.threads, weight_cache: !args.no_weight_cache, ..EngineOptions::default() };
-    let options = args.device.with(options);
-    use_threads(options.threads);
-    let mut loading = Loading::new(source.name());
-    let how = LoadOptions {
-        dtype: DtypeRequest::Requested(args.dtype),
-        compute: None,
-        date: args.date,
-        watch: &mut |progress| loading.show(progress),
-    };
-    let engine = TextEngine::open(source, &options, TokenizerRequirement::Required, how)?;
-    loading.finish();
-    Ok(engine)
 }
 
 /// Returns a future that is there once SIGTERM or ctrl-C came. A second signal ends the process at

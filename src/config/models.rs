@@ -21,8 +21,9 @@ pub(super) const THINKING_TOKENS: Rule = Rule::at_least(0);
 /// The most models of `[[model.judges]]`.
 const MAX_JUDGES: usize = 15;
 
-/// The keys that say something of a server, beside `endpoint`.
-const OF_SERVERS: [&str; 8] = ["name", "api", "api_key", "tokenizer", "max_in_flight", "timeout_s", "retries", "extra"];
+/// The keys that say something of a server, `endpoint` first.
+const OF_SERVERS: [&str; 9] =
+    ["endpoint", "name", "api", "api_key", "tokenizer", "max_in_flight", "timeout_s", "retries", "extra"];
 
 /// The model of one role.
 #[derive(Clone, PartialEq, Debug)]
@@ -80,6 +81,24 @@ impl std::fmt::Display for ModelSpec {
     }
 }
 
+/// Returns the keys that do not stand beside `key` in the table at `table`: a later layer that sets
+/// `key` takes them out of the earlier ones.
+pub(super) fn replaced_by(table: &[&str], key: &str) -> &'static [&'static str] {
+    let is_role = |name: &str| ModelRole::ALL.iter().any(|role| role.as_str() == name);
+    let inside = match table {
+        ["model", role, inside @ ..] if is_role(role) => inside,
+        ["model", inside @ ..] => inside,
+        _ => return &[],
+    };
+    match (inside, key) {
+        ([], "endpoint") => &["path"],
+        ([], "path") => &OF_SERVERS,
+        (["api_key"], "env") => &["file"],
+        (["api_key"], "file") => &["env"],
+        _ => &[],
+    }
+}
+
 /// Reads `[model]`: the specifications in the order of [`ModelRole::ALL`], and those of the models
 /// that judge beside the judge.
 pub(super) fn read(root: &Section<'_>, check_files: bool) -> Option<([ModelSpec; 3], Vec<ModelSpec>)> {
@@ -117,7 +136,7 @@ pub(super) fn read(root: &Section<'_>, check_files: bool) -> Option<([ModelSpec;
     }
     if section.faults.count() == before
         && specs.iter().chain(&judges).flatten().all(|spec| matches!(spec.place, ModelPlace::Local(_)))
-        && let Some(key) = OF_SERVERS.into_iter().find(|key| section.has(key))
+        && let Some(key) = OF_SERVERS[1..].iter().find(|key| section.has(key))
     {
         section.fault(key, "is about a server, and no model has an `endpoint`");
     }
@@ -287,10 +306,11 @@ fn path(section: &Section<'_>, check_files: bool) -> Option<ModelSource> {
 /// What is missing.
 pub fn check_model(source: &ModelSource) -> Result<(), String> {
     match source {
-        ModelSource::Folder(folder) => check_folder(source, folder),
-        ModelSource::Gguf(file) if !file.is_file() => Err(format!("names no file: {}", file.display())),
-        ModelSource::Gguf(_) | ModelSource::Embedded(_) => Ok(()),
+        ModelSource::Folder(folder) => check_folder(source, folder)?,
+        ModelSource::Gguf(file) if !file.is_file() => return Err(format!("names no file: {}", file.display())),
+        ModelSource::Gguf(_) | ModelSource::Embedded(_) => (),
     }
+    source.check_sizes().map_err(|error| format!("names a model that is not as it was fetched: {error}"))
 }
 
 /// The files that every Hugging Face model folder has, unless there is a GGUF file instead. What is

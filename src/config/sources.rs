@@ -119,11 +119,11 @@ impl Sources {
                 let asked = self.place_of(&entry, mark);
                 let (path, folder) = (self.beside(number, &name), self.path_from_first(number, &name));
                 let folder = folder.parent().unwrap_or(Path::new(""));
-                table.merge(self.file_table(&path, folder, open, Some(&asked))?);
+                table.merge(self.file_table(&path, folder, open, Some(&asked))?, &[]);
             }
             open.pop();
         }
-        table.merge(own);
+        table.merge(own, &[]);
         Ok(table)
     }
 

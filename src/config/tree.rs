@@ -2,6 +2,7 @@
 //! change it and every fault still has its place.
 
 use super::error::ConfigError;
+use super::models::replaced_by;
 use std::ops::Range;
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
@@ -90,7 +91,13 @@ impl Node {
         for (depth, key) in keys.iter().enumerate() {
             let parent = if depth == 0 { "the file".to_string() } else { format!("`{}`", keys[..depth].join(".")) };
             place = match &mut place.value {
-                Value::Table(table) => table.entry(key, mark, depth + 1 == keys.len()),
+                Value::Table(table) => {
+                    let is_last = depth + 1 == keys.len();
+                    if is_last {
+                        replaced_by(&keys[..depth], key).iter().for_each(|other| drop(table.take(other)));
+                    }
+                    table.entry(key, mark, is_last)
+                }
                 Value::List(items) => item(items, key).ok_or_else(|| wrong(format!("{parent} has no `{key}`")))?,
                 _ => return Err(wrong(format!("{parent} is no table, so it has no `{key}`"))),
             };
@@ -101,8 +108,11 @@ impl Node {
 }
 
 impl Table {
-    /// Puts the entries of `over` over its own: tables are merged, and everything else is replaced.
-    pub(super) fn merge(&mut self, over: Self) {
+    /// Puts the entries of `over` over its own, all at `path`: tables are merged, and everything
+    /// else is replaced, also by a key that cannot stand beside it.
+    pub(super) fn merge(&mut self, over: Self, path: &[&str]) {
+        let replaced = over.0.iter().flat_map(|entry| replaced_by(path, &entry.key));
+        replaced.for_each(|other| drop(self.take(other)));
         for entry in over.0 {
             let Some(own) = self.0.iter_mut().find(|own| own.key == entry.key) else {
                 self.0.push(entry);
@@ -110,7 +120,7 @@ impl Table {
             };
             match (&mut own.node.value, entry.node.value) {
                 (Value::Table(own_table), Value::Table(table)) => {
-                    own_table.merge(table);
+                    own_table.merge(table, &[path, &[entry.key.as_str()]].concat());
                     (own.mark, own.node.mark) = (entry.mark, entry.node.mark);
                 }
                 (_, value) => {

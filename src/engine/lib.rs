@@ -37,7 +37,7 @@ pub use device::{
     check_devices, cuda_architectures, memory_free, survey,
 };
 pub use executor::{Backend, DeviceChoice, DeviceError, OutOfMemory, UnknownBackend, UnknownDevice};
-pub use files::{FilesError, ModelSource, SourceError};
+pub use files::{FilesError, Manifest, ManifestError, ManifestFile, ModelSource, SourceError};
 pub use sample::{Sampling, Shaping};
 pub use text::Date;
 pub use text_engine::{ModelText, TextEngine, TokenizerRequirement};

@@ -314,3 +314,26 @@ fn the_paper_presets_are_sound() {
         assert_eq!((&facts["name"], &facts["pool"], &facts["test"]), (&preset.into(), &50.into(), &10.into()));
     }
 }
+
+#[test]
+fn every_experiment_that_is_shipped_with_its_data_is_sound() {
+    let experiment = Experiment::new();
+    let configs = format!("{}/configs", env!("CARGO_MANIFEST_DIR"));
+    let mut seen = 0;
+    for entry in std::fs::read_dir(&configs).unwrap() {
+        let name = entry.unwrap().file_name().into_string().unwrap();
+        let more = match name.as_str() {
+            // Their data are the user's; the test above gives them some.
+            "paper-sequential.toml" | "paper-hierarchical.toml" => continue,
+            // A script fetches its model.
+            "real-useragents.toml" => " --set model.path=embedded:triage",
+            name if name.ends_with(".toml") => "",
+            _ => continue,
+        };
+        let (code, stdout, stderr) = experiment.run(&format!("validate {configs}/{name}{more}"));
+        assert_eq!((code, stderr.as_str()), (0, ""), "{name}");
+        assert!(stdout.contains(": sound"), "{name}: {stdout}");
+        seen += 1;
+    }
+    assert!(seen >= 4, "{seen} experiments");
+}

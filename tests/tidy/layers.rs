@@ -58,7 +58,7 @@ fn check(package: &Package, declared: &[Row], open: &str) -> Vec<String> {
 }
 
 /// The packages beside `maspo`: their folders below `src`, which are also their names in its table.
-const PACKAGES: &[&str] = &["engine", "math", "sandbox"];
+const PACKAGES: &[&str] = &["engine", "fetch", "math", "sandbox"];
 
 /// Returns the parts of the package that define what a file imports. Another package is a part by
 /// its name.

@@ -2,6 +2,7 @@
 //! are placed.
 
 use super::fixture::{GOOD, folder, load_text, shown};
+use crate::chat::ModelRole;
 use expect_test::{Expect, expect};
 use std::fs;
 
@@ -249,6 +250,82 @@ fn what_cannot_be_extended_is_named_with_its_line() {
         &[],
         expect![[r#"
         x.toml:1: `extends` leads to more than 64 files, the most that are read
+    "#]],
+    );
+}
+
+/// Shows where the worker and the judge of an experiment run that extends `GOOD`.
+#[track_caller]
+fn check_places(own: &str, sets: &[&str], expected: Expect) {
+    let folder = folder();
+    fs::write(folder.path().join("base.toml"), GOOD).unwrap();
+    let outcome = load_text(&folder, &format!("extends = \"base.toml\"\n{own}"), sets);
+    let places = outcome.as_ref().ok().map(|settings| {
+        let [worker, judge] = [ModelRole::Worker, ModelRole::Judge].map(|role| settings.model(role).to_string());
+        format!("worker {worker}, judge {judge}\n")
+    });
+    expected.assert_eq(&places.unwrap_or_else(|| shown(&folder, outcome)));
+}
+
+#[test]
+fn of_two_keys_that_cannot_stand_together_the_later_one_holds() {
+    let remote = "[model]\nendpoint = \"http://a:1\"\nname = \"m\"\napi_key = { env = \"KEY\" }\n";
+    check_places(
+        "",
+        &["model.endpoint=http://a:1"],
+        expect![[r#"
+        worker http://a:1, judge http://a:1
+    "#]],
+    );
+    check_places(
+        remote,
+        &[],
+        expect![[r#"
+        worker m at http://a:1, judge m at http://a:1
+    "#]],
+    );
+    // With the server goes what was said of it.
+    check_places(
+        remote,
+        &["model.path=embedded:triage"],
+        expect![[r#"
+        worker embedded:triage, judge embedded:triage
+    "#]],
+    );
+    check_places(
+        remote,
+        &["model.judge.path=embedded:triage"],
+        expect![[r#"
+        worker m at http://a:1, judge embedded:triage
+    "#]],
+    );
+    check_places(
+        "[model.judge]\npath = \"embedded:triage\"\n",
+        &["model.endpoint=http://a:1", "model.judge.endpoint=http://b:2", "model.name=n"],
+        expect![[r#"
+            worker n at http://a:1, judge n at http://b:2
+        "#]],
+    );
+    check_places(
+        remote,
+        &["model.api_key.file=key", "model.path=x", "model.endpoint=http://b:2"],
+        expect![[r#"
+        worker http://b:2, judge http://b:2
+    "#]],
+    );
+    check_places(
+        remote,
+        &["model.api_key.file=key"],
+        expect![[r#"
+        worker m at http://a:1, judge m at http://a:1
+    "#]],
+    );
+    // In one layer they are a fault as before.
+    check_places(
+        "[model]\nendpoint = \"http://a:1\"\npath = \"embedded:triage\"\n",
+        &[],
+        expect![[r#"
+        x.toml:3: `model.endpoint` stands beside `path`; a model is either in this process or behind a server
     "#]],
     );
 }

@@ -1,5 +1,6 @@
 //! What can be wrong with a model's files.
 
+use super::manifest::ManifestError;
 use super::source::SourceError;
 use crate::qwen3::ConfigError;
 use crate::text::TextError;
@@ -11,6 +12,9 @@ pub enum FilesError {
     /// Files that are missing or unreadable.
     #[error(transparent)]
     Source(#[from] SourceError),
+    /// Files that are not those that were fetched.
+    #[error(transparent)]
+    Manifest(#[from] ManifestError),
     /// A configuration that is not that of a supported model.
     #[error(transparent)]
     Config(#[from] ConfigError),

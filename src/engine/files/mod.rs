@@ -5,9 +5,11 @@ mod embedded;
 mod error;
 mod gguf;
 mod hugging_face;
+mod manifest;
 mod source;
 
 pub use error::FilesError;
+pub use manifest::{Manifest, ManifestError, ManifestFile};
 pub use source::{ModelSource, SourceError};
 
 use crate::base::Hasher;
@@ -120,8 +122,9 @@ fn utf8<'a>(file: &'static str, bytes: &'a [u8]) -> Result<&'a str, FilesError> 
 }
 
 /// Opens the files at `source`: of a GGUF file, or of a folder that has one and no safetensors, or
-/// else of Hugging Face's kind.
+/// else of Hugging Face's kind. Where they have a manifest, their sizes must be those in it.
 pub(crate) fn open_files(source: &ModelSource) -> Result<Box<dyn ModelFiles>, FilesError> {
+    source.check_sizes()?;
     match source.gguf()? {
         Some(path) => Ok(Box::new(gguf::Gguf::new(source.clone(), GgufFile::open(&path)?))),
         None => Ok(Box::new(hugging_face::HuggingFace::new(source.clone()))),
