@@ -2,9 +2,9 @@
 //! order in which they run. A test stores its output, which the prompts of the successors hold.
 //!
 //! promptfoo's templates are nunjucks. In prompts, every brace that is no slot is quoted. A prompt
-//! is a list of messages in JSON, whose texts promptfoo fills after it has read the JSON, so that no
-//! text can leave its quotes. Outputs are stored inside of objects: promptfoo would fill the braces
-//! of a stored text, and read the file that `file://` names at its beginning.
+//! is a list of messages in JSON, whose texts promptfoo fills after it has read the JSON, so that
+//! no text can leave its quotes. Outputs are stored inside of objects: promptfoo would fill the
+//! braces of a stored text, and read the file that `file://` names at its beginning.
 
 use super::messages::sampling;
 use super::quote::{nunjucks, yaml};
