@@ -94,7 +94,12 @@ pub mod throughput;
 pub mod report;
 
 #[doc(hidden)]
+pub mod bundle;
+
+#[doc(hidden)]
 pub mod config;
+#[doc(hidden)]
+pub mod review;
 #[doc(hidden)]
 pub mod run;
 #[doc(hidden)]

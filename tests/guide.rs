@@ -1,5 +1,6 @@
-//! `docs/guide.md` shows commands with what they print. Every `console` block of the page is run
-//! here, in order and in one folder, and what a command prints is compared with the page.
+//! `docs/guide.md` and `docs/production.md` show commands with what they print. Every `console`
+//! block of a page is run here, in order and in one folder, and what a command prints is compared
+//! with the page.
 //!
 //! In the page, a line `…` stands for any lines and `…` within a line for any text; ```` ```console
 //! exit=2 ```` says with which code the block's commands end if it is not 0. A command that fails
@@ -11,6 +12,7 @@ use std::path::Path;
 use std::process::{Command, Output};
 
 const GUIDE: &str = include_str!("../docs/guide.md");
+const PRODUCTION: &str = include_str!("../docs/production.md");
 
 /// A command of the page, the lines that are printed after it, and how it ends.
 struct Step<'a> {
@@ -21,13 +23,23 @@ struct Step<'a> {
 
 #[test]
 fn the_guide_prints_what_it_says() {
-    let steps = steps(GUIDE);
-    assert!(steps.len() >= 8, "the guide has commands");
+    check("docs/guide.md", GUIDE);
+}
+
+#[test]
+fn the_page_on_production_prints_what_it_says() {
+    check("docs/production.md", PRODUCTION);
+}
+
+/// Runs the commands of a page and compares what they print with it.
+fn check(name: &str, page: &str) {
+    let steps = steps(page);
+    assert!(steps.len() >= 8, "{name} has commands");
     // The page says that its figures are those of this kernel set, which every x86-64 server has.
     let comparable = has_the_kernels_of_the_page();
     if !comparable {
         eprintln!(
-            "guide: SKIPPED the comparison of outputs: this processor has no AVX2 kernels; exit codes are checked"
+            "{name}: SKIPPED the comparison of outputs: this processor has no AVX2 kernels; exit codes are checked"
         );
     }
     let home = tempfile::tempdir().expect("a temporary folder");
@@ -53,7 +65,7 @@ fn the_guide_prints_what_it_says() {
             wrong.push(format!("$ {}\n{printed}(exit {code:?}, not {})\n{missing}", step.command, step.code));
         }
     }
-    assert!(wrong.is_empty(), "docs/guide.md shows something else than these print:\n\n{}", wrong.join("\n"));
+    assert!(wrong.is_empty(), "{name} shows something else than these print:\n\n{}", wrong.join("\n"));
 }
 
 #[test]

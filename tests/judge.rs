@@ -51,3 +51,46 @@ fn wrong_labels_are_named_by_line() {
     assert_eq!(coin.status.code(), Some(2));
     assert!(String::from_utf8(coin.stderr).unwrap().contains("asks no model"));
 }
+
+/// The embedded model, once more with other numbers.
+const SECOND: &str = r#"model.judges=[{ path = "embedded:triage", dtype = "f32" }]"#;
+
+#[test]
+fn several_judges_are_compared_with_each_other_and_with_what_is_known() {
+    let output = judge(&["--json", "--queries", "3", "--set", SECOND]);
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    let report: Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert_eq!(report["model"]["name"], "embedded:triage + embedded:triage");
+    let check = &report["check"];
+    assert!(check["model_agreement"]["n"].as_u64().unwrap() > 0, "{check}");
+    let models = check["models"].as_array().unwrap();
+    assert_eq!(models.len(), 2);
+    assert_ne!(models[0]["model"], models[1]["model"], "models of one name are told apart");
+    let twice = judge(&["--set", "model.judges=[{}]"]);
+    assert_eq!(twice.status.code(), Some(2));
+    assert!(String::from_utf8(twice.stderr).unwrap().contains("twice among the judges"));
+}
+
+#[test]
+fn a_search_with_several_judges_asks_all_of_them() {
+    let run = |more: &[&str]| -> Value {
+        let out = tempfile::tempdir().unwrap();
+        let mut command = Command::new(env!("CARGO_BIN_EXE_maspo"));
+        command.current_dir(Path::new(env!("CARGO_MANIFEST_DIR"))).args(["optimize", "configs/triage.toml", "--json"]);
+        command.arg("--out").arg(out.path());
+        for set in ["search.rounds=1", "search.steps=1", "search.batch=3", "search.final_check=3", "data.test.limit=4"]
+        {
+            command.args(["--set", set]);
+        }
+        let output = command.args(more).output().unwrap();
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        serde_json::from_slice(&output.stdout).unwrap()
+    };
+    let (one, two) = (run(&[]), run(&["--set", SECOND]));
+    let judged = |report: &Value| report["judge"]["counts"].clone();
+    assert!(judged(&one).get("models_agreed").is_none());
+    let votes = |name: &str| judged(&two).get(name).and_then(Value::as_u64).unwrap_or(0);
+    assert!(votes("models_agreed") + votes("models_split") > 0, "{two}");
+    assert_ne!(one["model"]["judge"], two["model"]["judge"]);
+    assert_eq!(one["model"]["worker"], two["model"]["worker"]);
+}

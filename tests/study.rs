@@ -133,7 +133,7 @@ fn a_killed_study_resumes_to_the_same_tables() {
 #[test]
 fn every_ready_study_runs_at_small_size() {
     let dir = tempfile::tempdir().unwrap();
-    for name in ["triage", "ablations", "landscape", "lookahead", "transfer"] {
+    for name in ["triage", "ablations", "landscape", "lookahead", "transfer", "noise"] {
         let (file, out) = (root().join(format!("studies/{name}.toml")), dir.path().join(name));
         // The arms and the data of these studies are as in the file, but for their sizes.
         let command = if name == "transfer" {

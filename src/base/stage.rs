@@ -5,6 +5,8 @@
 pub enum Stage {
     /// The mini-batch of a search step.
     MiniBatch,
+    /// The order in which racing candidates see the mini-batch.
+    Racing,
     /// The optimizer's sampling seed for one candidate.
     Proposal,
     /// The choice of the traces and cases that a proposal shows.
@@ -13,6 +15,8 @@ pub enum Stage {
     Refresh,
     /// The batch of the final check of seed against optimized prompts.
     FinalCheck,
+    /// The choice and the order of the queries that are held back for the gate.
+    Gate,
     /// The coin that replaces the judge in the control arm.
     Coin,
     /// The sampling seed of a request that has none of its own.
@@ -33,10 +37,12 @@ impl AsRef<str> for Stage {
     fn as_ref(&self) -> &str {
         match self {
             Self::MiniBatch => "mini-batch",
+            Self::Racing => "racing",
             Self::Proposal => "proposal",
             Self::Evidence => "evidence",
             Self::Refresh => "refresh",
             Self::FinalCheck => "final-check",
+            Self::Gate => "gate",
             Self::Coin => "coin",
             Self::Sampling => "sampling",
             Self::Method => "method",

@@ -149,4 +149,9 @@ impl ChatModel for CachedModel {
     fn identity(&self) -> ModelIdentity {
         self.identity.clone()
     }
+
+    fn members(&self) -> Vec<Arc<dyn ChatModel>> {
+        let cached = |model| -> Arc<dyn ChatModel> { Arc::new(Self::new(model, Arc::clone(&self.store))) };
+        self.inner.members().into_iter().map(cached).collect()
+    }
 }

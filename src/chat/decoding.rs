@@ -4,11 +4,11 @@
 use super::{ChatError, ChatModel, Completion, ModelIdentity, ModelRole, Request, Sampling, Scores};
 use crate::base::{Digest, Seed, Stage};
 use futures::future::BoxFuture;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use std::sync::Arc;
 
 /// How a model decodes in one role. What is `None` is left as the request has it.
-#[derive(Clone, Copy, PartialEq, Debug, Default, Serialize)]
+#[derive(Clone, Copy, PartialEq, Debug, Default, Serialize, Deserialize)]
 pub struct Decoding {
     /// The sampling temperature; 0 is greedy.
     pub temperature: Option<f64>,
@@ -74,6 +74,11 @@ impl ChatModel for RoleModel {
 
     fn identity(&self) -> ModelIdentity {
         self.model.identity()
+    }
+
+    fn members(&self) -> Vec<Arc<dyn ChatModel>> {
+        let Self { role, decoding, seed, .. } = *self;
+        self.model.members().into_iter().map(|model| Self::wrap(model, role, decoding, seed)).collect()
     }
 }
 

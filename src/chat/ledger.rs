@@ -205,6 +205,11 @@ impl ChatModel for Metered {
     fn identity(&self) -> ModelIdentity {
         self.model.identity()
     }
+
+    fn members(&self) -> Vec<Arc<dyn ChatModel>> {
+        let metered = |model| -> Arc<dyn ChatModel> { Arc::new(Self { model, ..self.clone() }) };
+        self.model.members().into_iter().map(metered).collect()
+    }
 }
 
 #[cfg(test)]

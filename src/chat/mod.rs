@@ -8,6 +8,7 @@ mod budget;
 mod decoding;
 mod ledger;
 mod model;
+mod panel;
 mod scripted;
 
 pub use budget::{Budget, BudgetOptions, Spent};
@@ -16,4 +17,5 @@ pub use ledger::{Ledger, LedgerLine, Metered, ModelRole};
 pub use maspo_engine::text::{Message, Speaker};
 pub use maspo_engine::{FinishReason, Sampling};
 pub use model::{ChatError, ChatModel, Completion, ModelIdentity, Origin, Request, Scores, Usage};
+pub use panel::{Panel, each_member};
 pub use scripted::ScriptedModel;

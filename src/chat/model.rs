@@ -4,6 +4,7 @@ use super::{FinishReason, Message, Sampling};
 use crate::base::Digest;
 use futures::future::BoxFuture;
 use serde::{Deserialize, Serialize};
+use std::sync::Arc;
 
 /// One generation request.
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
@@ -145,4 +146,10 @@ pub trait ChatModel: Send + Sync {
 
     /// The identity of this model, constant for its lifetime.
     fn identity(&self) -> ModelIdentity;
+
+    /// The models that this one stands for, which are asked one by one; empty for a single model.
+    /// What wraps such a model wraps each of them.
+    fn members(&self) -> Vec<Arc<dyn ChatModel>> {
+        Vec::new()
+    }
 }

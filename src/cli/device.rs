@@ -5,7 +5,7 @@ use crate::engine::qwen3::KvDtype;
 use crate::engine::{Backend, DeviceChoice, EngineOptions};
 
 /// The flags of every command that opens a model.
-#[derive(clap::Args, Debug)]
+#[derive(clap::Args, Clone, Debug)]
 pub(super) struct DeviceArgs {
     /// Where the model runs: auto (an NVIDIA GPU if this build can use it, or else the CPU), cpu,
     /// cuda, cuda:N or metal.

@@ -1,4 +1,5 @@
-//! `maspo export`: Write the team of a finished run as files that other programs load.
+//! `maspo export`: Write the team of a finished run or of a bundle as files that other programs
+//! load.
 
 use super::exported::open;
 use super::output::print;
@@ -9,10 +10,10 @@ use crate::journal::write_file;
 use clap::builder::{PossibleValuesParser, TypedValueParser};
 use std::path::PathBuf;
 
-/// Write the team of a finished run in a form that other programs load.
+/// Write the team of a finished run or of a bundle in a form that other programs load.
 #[derive(clap::Args, Debug)]
 pub(super) struct Args {
-    /// The run's folder.
+    /// The run's folder, or a bundle.
     run: PathBuf,
     /// The form: plain JSON, Markdown, a DSPy program, OpenAI's messages, or a promptfoo
     /// configuration.

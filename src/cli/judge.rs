@@ -111,6 +111,17 @@ fn text(settings: &Settings, checked: &CheckedJudge) -> String {
     if let Some(agreement) = &check.rubric_agreement {
         text += &line("rubrics", "all rubrics prefer the same answer", agreement, "pairs");
     }
+    if let Some(agreement) = &check.model_agreement {
+        text += &line("models", "all models prefer the same answer", agreement, "pairs");
+    }
+    for model in &check.models {
+        text += &format!("  {}\n", model.model);
+        let shares = [("orders", &model.consistency), ("unparsable", &model.unparsable)];
+        let known = [("damaged", &model.damaged), ("labelled", &model.labelled)];
+        for (name, share) in shares.into_iter().chain(known).filter(|(_, share)| share.n > 0) {
+            text += &format!("    {name:<11}{}\n", figures(share));
+        }
+    }
     text += &known(check);
     if let Some(slope) = check.slope {
         text += &format!(

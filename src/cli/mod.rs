@@ -29,13 +29,20 @@ mod optimize;
 mod output;
 mod plan;
 mod progress;
+mod promote;
+mod recorded;
+mod review;
+mod run;
 mod score;
 mod serve;
+mod served_team;
 mod settings;
 mod show;
 mod study;
+mod team;
 mod validate;
 mod verdicts;
+mod verify;
 
 use clap::{CommandFactory, Parser, Subcommand};
 pub use exit::{CliError, Exit};
@@ -53,6 +60,7 @@ struct Args {
 enum Command {
     Init(init::Args),
     Optimize(optimize::Args),
+    Run(run::Args),
     Eval(eval::Args),
     Compare(compare::Args),
     Validate(validate::Args),
@@ -62,6 +70,10 @@ enum Command {
     Show(show::Args),
     Export(export::Args),
     Study(study::Args),
+    Review(review::Args),
+    Verify(verify::Args),
+    Promote(promote::PromoteArgs),
+    Rollback(promote::RollbackArgs),
     Generate(generate::Args),
     Score(score::Args),
     Grade(grade::Args),
@@ -92,6 +104,7 @@ pub fn main() -> ExitCode {
     let outcome = match command {
         Command::Init(args) => init::run(args),
         Command::Optimize(args) => optimize::run(args),
+        Command::Run(args) => run::run(args),
         Command::Eval(args) => eval::run(args),
         Command::Compare(args) => compare::run(args),
         Command::Validate(args) => validate::run(args),
@@ -101,6 +114,10 @@ pub fn main() -> ExitCode {
         Command::Show(args) => show::run(args),
         Command::Export(args) => export::run(args),
         Command::Study(args) => study::run(args),
+        Command::Review(args) => review::run(args),
+        Command::Verify(args) => verify::run(args),
+        Command::Promote(args) => promote::run_promote(args),
+        Command::Rollback(args) => promote::run_rollback(args),
         Command::Generate(args) => generate::run(args),
         Command::Score(args) => score::run(args),
         Command::Grade(args) => grade::run(args),
@@ -125,6 +142,8 @@ fn before_lock(command: &Command) -> Result<Opened, CliError> {
     match command {
         Command::Serve(args) => Ok(Opened { listener: Some(serve::bind(args)?) }),
         Command::Optimize(args) => reach(&args.experiment.endpoints()),
+        Command::Run(args) => reach(&args.endpoints()),
+        Command::Review(args) => reach(&args.endpoints()),
         Command::Eval(args) => reach(&args.experiment.endpoints()),
         Command::Compare(args) => reach(&args.experiment.endpoints()),
         Command::Judge(args) => reach(&args.experiment.endpoints()),

@@ -2,7 +2,7 @@
 
 use super::output::{colour, print, print_message};
 use super::progress::Progress;
-use super::settings::{ExperimentArgs, check_scorer};
+use super::settings::{ExperimentArgs, check_scorer, prompts};
 use super::{CliError, Exit, lock};
 use crate::config::{ModelCheck, Settings};
 use crate::journal::resume_command;
@@ -39,6 +39,10 @@ pub(super) struct Args {
     /// The run's seed; default is the experiment file's.
     #[arg(long)]
     seed: Option<u64>,
+    /// Start from these prompts instead of the experiment file's: a `prompts.json`, a bundle, or
+    /// the folder of a finished run.
+    #[arg(long, value_name = "FILE")]
+    prompts: Option<PathBuf>,
 }
 
 pub(super) fn run(args: Args) -> Result<Exit, CliError> {
@@ -72,9 +76,16 @@ pub(super) fn run(args: Args) -> Result<Exit, CliError> {
 }
 
 impl Args {
-    /// Loads the experiment, changed by the flags.
+    /// Loads the experiment, with what flags of their own change in it.
     pub(super) fn settings(&self, check: ModelCheck) -> Result<Settings, CliError> {
-        self.experiment.load_with(self.sets(), check)
+        let settings = self.experiment.load_with(self.sets(), check)?;
+        match &self.prompts {
+            None => Ok(settings),
+            Some(_) => {
+                let prompts = prompts(&settings, self.prompts.as_deref())?;
+                Ok(settings.starting_from(&prompts))
+            }
+        }
     }
 
     /// Returns the settings that flags of their own stand for.

@@ -5,13 +5,13 @@ use super::CliError;
 use super::interrupt::cancel_on_ctrl_c;
 use super::loading::Loading;
 use super::output::{has_moving_lines, print_message};
-use crate::base::{CancelToken, Stopwatch};
+use crate::base::{AgentId, CancelToken, Stopwatch};
 use crate::chat::{Ledger, ModelRole};
 use crate::engine::LoadProgress;
 use crate::graph::Graph;
 use crate::remote::Notify;
 use crate::run::Observer;
-use crate::search::{Event, Outcome, Plan, Refreshed, Step};
+use crate::search::{Event, GateTest, Outcome, Plan, Refreshed, Step, Tested};
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use std::sync::Arc;
 use std::time::Duration;
@@ -150,9 +150,23 @@ impl Search {
                 self.show_line(format!("{phase}, update {update}: {share:.3} of the labelled items right"));
             }
             Event::System(_) => {}
+            Event::GateTest(test) => self.show_line(self.tested(test)),
             Event::FinalCheck(_) => self.show_line("seed against optimized prompts: judged".to_string()),
             Event::Finished(_) => self.bar.finish_and_clear(),
         }
+    }
+
+    fn tested(&self, test: &GateTest) -> String {
+        let names = |agents: &[AgentId]| {
+            agents.iter().map(|id| self.graph.agent(*id).name.as_str()).collect::<Vec<_>>().join(", ")
+        };
+        let what = match &test.tested {
+            Tested::Team => "the whole team".to_string(),
+            Tested::Change(agent) => format!("the change of {}", names(&[*agent])),
+            Tested::Part(agents) => format!("the changes of {} alone", names(agents)),
+        };
+        let shown = if test.is_shown() { "better" } else { "not shown to be better" };
+        format!("gate, {what}: {shown} on {} queries  {}", test.values.len(), self.speed())
     }
 
     /// Shows a line about what happens between events.

@@ -1,10 +1,11 @@
-//! `maspo serve`: an OpenAI-compatible server over one local model.
+//! `maspo serve`: an OpenAI-compatible server over one local model, or over the team of a bundle.
 
 use super::choice::dtype;
 use super::device::DeviceArgs;
 use super::engine_option::engine_option;
 use super::loading::Loading;
 use super::output::print_message;
+use super::served_team::BundleTeam;
 use super::{CliError, Exit, lock};
 use crate::engine::qwen3::Dtype;
 use crate::engine::{Date, DtypeRequest, EngineOptions, LoadOptions, ModelSource, TextEngine, TokenizerRequirement};
@@ -19,13 +20,18 @@ use std::time::Duration;
 /// The process's exit code when a signal ends it at once.
 const INTERRUPTED: i32 = 130;
 
-/// Answer OpenAI-compatible requests with a local model, over HTTP
+/// Answer OpenAI-compatible requests with a local model, or with a team as one model, over HTTP
 #[derive(clap::Args, Debug)]
 pub(super) struct Args {
-    /// A Hugging Face model folder, a .gguf file, or `embedded:triage`.
-    #[arg(long)]
-    model: String,
-    /// The model's name in requests and answers; default is that of its folder or file.
+    /// The team to serve as one model: a bundle, or the folder of a finished run or of releases.
+    /// Without one, the model itself is served.
+    team: Option<PathBuf>,
+    /// A Hugging Face model folder, a .gguf file, or `embedded:triage`. A team has its own; this
+    /// says where it is now.
+    #[arg(long, required_unless_present = "team")]
+    model: Option<String>,
+    /// The model's name in requests and answers; default is that of its folder or file, or of the
+    /// team's experiment.
     #[arg(long, value_name = "ID")]
     name: Option<String>,
     /// Where to listen: ADDRESS:PORT (port 0 takes a free one) or unix:PATH.
@@ -90,16 +96,23 @@ pub(super) fn bind(args: &Args) -> Result<Bound, CliError> {
         .map_err(|error| CliError::new(Exit::Environment, format!("cannot listen on {}: {error}", args.listen)))
 }
 
-pub(super) fn run(args: Args, bound: Bound) -> Result<Exit, CliError> {
+pub(super) fn run(mut args: Args, bound: Bound) -> Result<Exit, CliError> {
     if let lock::LockState::Unsupported(reason) = lock::apply() {
         print_message(format_args!("warning: this process could open connections: {reason}"));
     }
-    let source = ModelSource::parse(&args.model).map_err(CliError::bad_input)?;
+    let team = args.team.as_deref().map(|team| BundleTeam::open(team, args.model.as_deref())).transpose()?;
+    let source = match (&team, &args.model) {
+        (Some(team), _) => team.source.clone(),
+        (None, model) => ModelSource::parse(model.as_deref().unwrap_or_default()).map_err(CliError::bad_input)?,
+    };
     crate::config::check_model(&source).map_err(|problem| CliError::bad_input(format!("--model {problem}")))?;
+    if let Some(team) = team.as_ref().filter(|_| args.dtype == Dtype::Auto) {
+        args.dtype = team.bundle.team.model.dtype;
+    }
     let token_file = TokenFile::open(&args, &bound.at)?;
     let engine = open(&args, &source)?;
     let options = ServeOptions {
-        name: args.name.clone().unwrap_or_else(|| source.name()),
+        name: args.name.clone().unwrap_or_else(|| team.as_ref().map_or(source.name(), BundleTeam::name)),
         token: token_file.token.clone(),
         hosts: hosts(&args, &bound.at),
         thinking: args.thinking,
@@ -108,6 +121,7 @@ pub(super) fn run(args: Args, bound: Bound) -> Result<Exit, CliError> {
         max_connections: args.max_connections as usize,
         drain: Duration::from_secs(args.drain),
     };
+    let team = team.map(|team| team.on(engine.clone())).transpose()?;
     let stop = on_signal()?;
     print_message(format_args!(
         "ready: {} serves {}; clients send `Authorization: Bearer` with the token in {}",
@@ -116,7 +130,7 @@ pub(super) fn run(args: Args, bound: Bound) -> Result<Exit, CliError> {
         token_file.path.display()
     ));
     let at = bound.at.clone();
-    let served = serve(bound, engine, options, stop.map(drop).boxed());
+    let served = serve(bound, engine, options, team, stop.map(drop).boxed());
     if let Listen::Unix(path) = at {
         // Nobody listens on it any more.
         let _ = std::fs::remove_file(path);

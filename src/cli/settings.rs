@@ -57,8 +57,20 @@ impl ExperimentArgs {
     /// Does what [`load`](Self::load) does, with more settings that flags of their own stand for.
     pub(super) fn load_with(&self, more: Vec<String>, check: ModelCheck) -> Result<Settings, CliError> {
         let sets: Vec<String> = self.set.iter().cloned().chain(more).collect();
-        let mut settings = config::load(&self.config, &sets, self.skip_bad_rows, check)
+        let settings = config::load(&self.config, &sets, self.skip_bad_rows, check)
             .map_err(|faults| CliError::bad_inputs(faults.iter().map(with_excerpt)))?;
+        Ok(self.applied(settings))
+    }
+
+    /// Does what [`load`](Self::load) does, without the data: the command has rows of its own.
+    pub(super) fn load_team(&self, check: ModelCheck) -> Result<Settings, CliError> {
+        let settings = config::load_team(&self.config, &self.set, check)
+            .map_err(|faults| CliError::bad_inputs(faults.iter().map(with_excerpt)))?;
+        Ok(self.applied(settings))
+    }
+
+    /// Returns the settings with what flags of their own say, and prints their warnings.
+    pub(super) fn applied(&self, mut settings: Settings) -> Settings {
         settings.engine.weight_cache &= !self.no_weight_cache;
         self.device.apply(&mut settings.engine);
         settings.date = self.date;
@@ -68,7 +80,7 @@ impl ExperimentArgs {
         for warning in &settings.warnings {
             print_message(format_args!("warning: {warning}"));
         }
-        Ok(settings)
+        settings
     }
 
     /// Returns the experiment as one TOML file, as far as the file and `--set` make it.

@@ -40,6 +40,7 @@ fn facts(settings: &Settings) -> serde_json::Value {
         .into_iter()
         .map(|role| (role.as_str().to_string(), settings.model(role).to_string().into()))
         .collect();
+    let more_judges: Vec<_> = settings.more_judges().iter().map(ToString::to_string).collect();
     json!({
         "schema": 1,
         "command": "validate",
@@ -48,6 +49,7 @@ fn facts(settings: &Settings) -> serde_json::Value {
         "agents": agents,
         "edges": edges,
         "models": models,
+        "more_judges": more_judges,
         "pool": settings.pool.len(),
         "train": settings.train.as_ref().map(Vec::len),
         "test": settings.test.as_ref().map(Vec::len),
@@ -77,6 +79,9 @@ fn summary(settings: &Settings) -> String {
     line("name", format!("{} (seed {}, settings {})", settings.name, settings.seed.0, settings.digest().short()));
     for role in ModelRole::ALL {
         line(role.as_str(), settings.model(role).to_string());
+    }
+    for spec in settings.more_judges() {
+        line("judge", spec.to_string());
     }
     let agent = |agent: &crate::graph::Agent| match agent.optimize {
         true => agent.name.clone(),

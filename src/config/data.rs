@@ -9,7 +9,7 @@ use super::settings::Excluded;
 use super::tree::Value;
 use crate::base::Rule;
 use crate::eval::{SampleOptions, VerdictOptions};
-use crate::task::{Case, Dataset, LoadError, Query, Scorer, Source, load_cases, load_queries, shared_rows};
+use crate::task::{Case, Dataset, LoadError, Query, RowFields, Scorer, Source, load_cases, load_queries, shared_rows};
 use std::collections::HashSet;
 
 /// The values that a set's `limit` may have.
@@ -21,6 +21,8 @@ const LISTED: usize = 3;
 #[derive(Clone, PartialEq, Debug)]
 pub(super) struct Data {
     pub(super) pool: Vec<Query>,
+    /// The fields of the pool's rows.
+    pub(super) rows: RowFields,
     pub(super) train: Option<Vec<Case>>,
     pub(super) test: Option<Vec<Case>>,
     pub(super) scorer: Option<Scorer>,
@@ -39,9 +41,19 @@ struct Declared {
     origin: Option<String>,
 }
 
+/// How the files of the data are treated.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum DataUse {
+    /// They are loaded; whether bad rows are left out and counted.
+    Load { skip_bad_rows: bool },
+    /// They are not opened: the command has rows of its own.
+    Fields,
+}
+
 /// Reads the sections and loads the files; `None` if there are faults, which are reported.
-pub(super) fn read(root: &Section<'_>, skip_bad_rows: bool) -> Option<Data> {
+pub(super) fn read(root: &Section<'_>, usage: DataUse) -> Option<Data> {
     let before = root.faults.count();
+    let skip_bad_rows = usage == DataUse::Load { skip_bad_rows: true };
     let Some(section) = root.section("data") else {
         if root.entry("data").is_none() {
             root.missing("data", "[data] pool = { file = \"…\" } names the queries to optimize on");
@@ -68,6 +80,28 @@ pub(super) fn read(root: &Section<'_>, skip_bad_rows: bool) -> Option<Data> {
         section.finish();
         declared.filter(|_| section.faults.count() == before)
     });
+    if usage == DataUse::Fields {
+        for section in ["train", "test"].iter().filter_map(|name| section.section(name)) {
+            section.entry("answer");
+            section.entry("exclude_pool");
+            declared(&section, pool_declared.as_ref(), skip_bad_rows);
+            section.finish();
+        }
+        section.finish();
+        let rows = pool_declared.map(|declared| fields(&declared.source)).unwrap_or_default();
+        return (root.faults.count() == before).then(|| Data {
+            pool: Vec::new(),
+            rows,
+            train: None,
+            test: None,
+            scorer,
+            samples,
+            verdicts,
+            private,
+            excluded: Excluded::default(),
+            warnings: Vec::new(),
+        });
+    }
     let pool = pool_section.as_ref().zip(pool_declared.as_ref());
     let pool = pool.and_then(|(section, declared)| loading.take(section, declared, load_queries(&declared.source)));
     // Where the scorer is at fault, the files are still checked.
@@ -117,8 +151,25 @@ pub(super) fn read(root: &Section<'_>, skip_bad_rows: bool) -> Option<Data> {
         return None;
     }
     let cases = |set: Option<(Vec<Case>, Source)>| set.map(|(cases, _)| cases);
-    let (train, test, warnings) = (cases(train), cases(test), loading.warnings);
-    Some(Data { pool: pool?, train, test, scorer, samples, verdicts, private, excluded, warnings })
+    let warnings = loading.warnings;
+    let rows = pool_declared.map(|declared| fields(&declared.source)).unwrap_or_default();
+    Some(Data {
+        pool: pool?,
+        rows,
+        train: cases(train),
+        test: cases(test),
+        scorer,
+        samples,
+        verdicts,
+        private,
+        excluded,
+        warnings,
+    })
+}
+
+/// Returns the fields that make a query of a row.
+fn fields(source: &Source) -> RowFields {
+    RowFields { id: source.id.clone(), question: source.question.clone(), name_hint: source.name_hint.clone() }
 }
 
 /// Returns whether equal ids of two sets mean the same row: they number one file, or are in a field

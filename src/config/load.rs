@@ -1,5 +1,6 @@
 //! Makes [`Settings`] from a file and flags, or reports everything that is wrong with them.
 
+use super::data::DataUse;
 use super::error::ConfigError;
 use super::models::{ModelPlace, ModelSpec};
 use super::section::{Faults, Section};
@@ -11,8 +12,9 @@ use crate::base::Seed;
 use crate::chat::ModelRole;
 use crate::graph::Graph;
 use crate::judge::JudgeMode;
+use crate::method::MethodKind;
 use crate::remote::BaseUrl;
-use crate::search::Options;
+use crate::search::{GateMode, Options};
 use std::path::Path;
 
 /// Whether the model folders must be there.
@@ -39,6 +41,19 @@ pub fn load(
     skip_bad_rows: bool,
     check: ModelCheck,
 ) -> Result<Settings, Vec<ConfigError>> {
+    load_as(path, sets, DataUse::Load { skip_bad_rows }, check)
+}
+
+/// Reads the experiment file as [`load`] does, for a command that has rows of its own: the data
+/// files are not opened, and the settings have no queries and no cases.
+///
+/// # Errors
+/// Those of [`load`], except for the data files.
+pub fn load_team(path: &Path, sets: &[String], check: ModelCheck) -> Result<Settings, Vec<ConfigError>> {
+    load_as(path, sets, DataUse::Fields, check)
+}
+
+fn load_as(path: &Path, sets: &[String], usage: DataUse, check: ModelCheck) -> Result<Settings, Vec<ConfigError>> {
     let (sources, mut tree) = Sources::read(path).map_err(|error| vec![error])?;
     let faults = Faults::new(&sources, sets);
     for error in set(&mut tree, sets) {
@@ -57,7 +72,7 @@ pub fn load(
             }
         }
     }
-    let settings = settings(&root, skip_bad_rows, check);
+    let settings = settings(&root, usage, check);
     root.finish();
     drop(root);
     let errors = faults.into_sorted();
@@ -103,17 +118,19 @@ fn set(tree: &mut Node, sets: &[String]) -> Vec<ConfigError> {
     sets.iter().enumerate().filter_map(set).collect()
 }
 
-fn settings(root: &Section<'_>, skip_bad_rows: bool, check: ModelCheck) -> Option<Settings> {
+fn settings(root: &Section<'_>, usage: DataUse, check: ModelCheck) -> Option<Settings> {
     let file = root.faults.sources.file();
     let name = name(root, file);
     let seed = Seed(root.get("seed").unwrap_or(1));
-    let models = models::read(root, check == ModelCheck::Files);
+    let (models, judges) = models::read(root, check == ModelCheck::Files).unzip();
     let mut options = options::read(root);
+    options.judge.models = 1 + judges.as_ref().map_or(0, Vec::len);
     let templates = templates::read(root, models.as_ref());
     let engine = options::read_engine(root);
     let graph = agents::read(root, options.propose.max_prompt_bytes);
-    let data = data::read(root, skip_bad_rows);
-    let method = method::read(root, data.as_ref().is_none_or(|data| data.train.is_some()));
+    let data = data::read(root, usage);
+    let labelled = usage == DataUse::Fields || data.as_ref().is_none_or(|data| data.train.is_some());
+    let method = method::read(root, labelled);
     let (models, graph, data) = (models?, graph?, data?);
     if data.verdicts.is_some() && matches!(models[ModelRole::Worker as usize].place, ModelPlace::Remote(_)) {
         let problem = "needs the log-probabilities of a worker in this process, not of one behind a server";
@@ -126,11 +143,16 @@ fn settings(root: &Section<'_>, skip_bad_rows: bool, check: ModelCheck) -> Optio
     if check == ModelCheck::Files {
         warnings.extend(context::check(root, &models, &graph, &options));
     }
-    let (pool, batch) = (data.pool.len(), options.search.batch);
-    if pool < batch {
+    let held_back = options.search.held_back(data.pool.len());
+    let (pool, batch) = (data.pool.len() - held_back, options.search.batch);
+    if usage != DataUse::Fields {
+        warnings.extend(gate(&options, method.kind, held_back));
+    }
+    if pool < batch && usage != DataUse::Fields {
         let rows = if pool == 1 { "query" } else { "queries" };
+        let rest = if held_back > 0 { format!(" beside the {held_back} of the gate") } else { String::new() };
         warnings.push(format!(
-            "the pool has {pool} {rows}, fewer than `search.batch` = {batch}: every step uses all of them"
+            "the pool has {pool} {rows}{rest}, fewer than `search.batch` = {batch}: every step uses all of them"
         ));
     }
     warnings.extend(short_answers(&models, &graph, &options));
@@ -145,6 +167,7 @@ fn settings(root: &Section<'_>, skip_bad_rows: bool, check: ModelCheck) -> Optio
         seed,
         graph,
         pool: data.pool,
+        rows: data.rows,
         train: data.train,
         test: data.test,
         excluded: data.excluded,
@@ -159,6 +182,7 @@ fn settings(root: &Section<'_>, skip_bad_rows: bool, check: ModelCheck) -> Optio
         warnings,
         date: None,
         models,
+        more_judges: judges.unwrap_or_default(),
     })
 }
 
@@ -184,6 +208,25 @@ fn short_answers(models: &[ModelSpec; 3], graph: &Graph, options: &Options) -> V
         ))
     };
     agents.chain(others).filter_map(warning).collect()
+}
+
+/// Returns a warning about a gate that can show nothing.
+fn gate(options: &Options, method: MethodKind, held_back: usize) -> Option<String> {
+    let Options { search, .. } = options;
+    let fewest = search.fewest_gate_queries();
+    match search.gate {
+        GateMode::Final => None,
+        GateMode::Anytime if method != MethodKind::Maspo => {
+            Some("`search.gate` = \"anytime\" is for the method `maspo`; this one ends without a gate".to_string())
+        }
+        GateMode::Anytime if held_back < fewest => Some(format!(
+            "the gate's part of the pool is {held_back}, and at `search.gate_alpha` = {} it shows nothing with fewer \
+             than {fewest} queries, so the seed prompts are kept: add queries to the pool, or raise \
+             `search.gate_queries`",
+            search.gate_alpha
+        )),
+        GateMode::Anytime => None,
+    }
 }
 
 /// Reads the experiment's name. It becomes part of the run folder's name, so it must be a plain

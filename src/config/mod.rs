@@ -19,6 +19,7 @@ mod scorer;
 mod section;
 mod settings;
 mod sources;
+mod team;
 mod templates;
 mod tree;
 mod verdicts;
@@ -27,7 +28,7 @@ mod verdicts;
 mod tests;
 
 pub use error::{ConfigError, Excerpt, Place};
-pub use load::{ModelCheck, endpoints, load, merged};
+pub use load::{ModelCheck, endpoints, load, load_team, merged};
 pub use method::MethodSettings;
 pub use models::{ModelPlace, ModelSpec, check_model};
 pub use prompts::{PromptsError, read_prompts, write_prompts};

@@ -18,6 +18,9 @@ pub(super) const TOP_K: Rule = Rule::Whole(0, u32::MAX as u64);
 /// The values of `max_thinking_tokens`.
 pub(super) const THINKING_TOKENS: Rule = Rule::at_least(0);
 
+/// The most models of `[[model.judges]]`.
+const MAX_JUDGES: usize = 15;
+
 /// The keys that say something of a server, beside `endpoint`.
 const OF_SERVERS: [&str; 8] = ["name", "api", "api_key", "tokenizer", "max_in_flight", "timeout_s", "retries", "extra"];
 
@@ -77,8 +80,9 @@ impl std::fmt::Display for ModelSpec {
     }
 }
 
-/// Reads `[model]`: the specifications in the order of [`ModelRole::ALL`].
-pub(super) fn read(root: &Section<'_>, check_files: bool) -> Option<[ModelSpec; 3]> {
+/// Reads `[model]`: the specifications in the order of [`ModelRole::ALL`], and those of the models
+/// that judge beside the judge.
+pub(super) fn read(root: &Section<'_>, check_files: bool) -> Option<([ModelSpec; 3], Vec<ModelSpec>)> {
     let Some(section) = root.section("model") else {
         if root.entry("model").is_none() {
             root.missing("model", "[model] path = \"…\" names the folder of a Qwen3 model, or `embedded:triage`");
@@ -91,8 +95,8 @@ pub(super) fn read(root: &Section<'_>, check_files: bool) -> Option<[ModelSpec; 
     let endpoint = endpoint(&section, &defaults);
     let common = place(&section, &endpoint, check_files);
     let shared = decoding(&section);
-    let role = |role: ModelRole| -> Option<ModelSpec> {
-        let Some(own) = section.section(role.as_str()) else {
+    let role = |role: ModelRole, own: Option<Section<'_>>| -> Option<ModelSpec> {
+        let Some(own) = own else {
             let decoding = of_role(role, shared, Decoding::default());
             return common.clone().map(|place| ModelSpec { place, dtype, thinking, decoding });
         };
@@ -105,9 +109,14 @@ pub(super) fn read(root: &Section<'_>, check_files: bool) -> Option<[ModelSpec; 
         Some(ModelSpec { place: place?, dtype, thinking, decoding })
     };
     let before = section.faults.count();
-    let specs = ModelRole::ALL.map(role);
+    let specs = ModelRole::ALL.map(|name| role(name, section.section(name.as_str())));
+    let judges: Vec<Option<ModelSpec>> =
+        section.sections("judges").into_iter().map(|own| role(ModelRole::Judge, Some(own))).collect();
+    if section.faults.count() == before {
+        check_judges(&section, specs[ModelRole::Judge as usize].as_ref(), &judges);
+    }
     if section.faults.count() == before
-        && specs.iter().flatten().all(|spec| matches!(spec.place, ModelPlace::Local(_)))
+        && specs.iter().chain(&judges).flatten().all(|spec| matches!(spec.place, ModelPlace::Local(_)))
         && let Some(key) = OF_SERVERS.into_iter().find(|key| section.has(key))
     {
         section.fault(key, "is about a server, and no model has an `endpoint`");
@@ -121,7 +130,22 @@ pub(super) fn read(root: &Section<'_>, check_files: bool) -> Option<[ModelSpec; 
         section.missing("path", "the folder of a Qwen3 model, or `embedded:triage`");
     }
     let [worker, optimizer, judge] = specs;
-    Some([worker?, optimizer?, judge?])
+    Some(([worker?, optimizer?, judge?], judges.into_iter().collect::<Option<_>>()?))
+}
+
+/// Reports judges that are too many, or the same as another.
+fn check_judges(section: &Section<'_>, judge: Option<&ModelSpec>, judges: &[Option<ModelSpec>]) {
+    if judges.len() > MAX_JUDGES {
+        section.fault("judges", &format!("names {} models; {MAX_JUDGES} are the most", judges.len()));
+    }
+    let all: Vec<&ModelSpec> = judge.into_iter().chain(judges.iter().flatten()).collect();
+    let same = all.iter().enumerate().find(|(at, spec)| all[..*at].contains(spec));
+    if let Some((_, spec)) = same {
+        section.fault(
+            "judges",
+            &format!("has {} twice among the judges; name another model, or it would count twice", spec.name()),
+        );
+    }
 }
 
 fn decoding(section: &Section<'_>) -> Decoding {
@@ -192,7 +216,8 @@ fn endpoint(section: &Section<'_>, base: &EndpointOptions) -> EndpointOptions {
 pub(super) fn endpoints(root: &Section<'_>) -> Vec<BaseUrl> {
     let Some(section) = root.section("model") else { return Vec::new() };
     let roles = ModelRole::ALL.iter().filter_map(|role| section.section(role.as_str()));
-    let mut found: Vec<BaseUrl> = roles.filter_map(|role| urls(&role)).flatten().collect();
+    let all = roles.chain(section.sections("judges"));
+    let mut found: Vec<BaseUrl> = all.filter_map(|role| urls(&role)).flatten().collect();
     found.extend(urls(&section).unwrap_or_default());
     found.sort();
     found.dedup();

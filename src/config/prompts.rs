@@ -1,12 +1,11 @@
 //! Reads and writes `prompts.json`: an object from agent names to prompts, checked against the
-//! graph that it is for.
+//! graph that it is for. A prompt bundle or the folder of a finished run is read alike.
 
 use super::section::hint;
+use crate::bundle::{BundleError, is_bundle_text, open_prompts, prompt_entries};
 use crate::graph::Graph;
 use crate::prompt::{PromptError, Template, without_marks};
 use crate::rollout::Prompts;
-use serde::de::{Deserializer, MapAccess, Visitor};
-use std::fmt;
 use std::io::Write;
 use std::path::{Path, PathBuf};
 
@@ -21,6 +20,9 @@ pub enum PromptsError {
         /// The reason, in the system's words.
         reason: String,
     },
+    /// The bundle, or the run, cannot be used.
+    #[error("{0}")]
+    Bundle(String),
     /// The file is not an object from names to texts.
     #[error("{}:{line}:{column}: {problem}", file.display())]
     NotPrompts {
@@ -71,23 +73,27 @@ pub enum PromptsError {
     },
 }
 
-/// Reads the prompts for the agents of `graph`.
+/// Reads the prompts for the agents of `graph` from a `prompts.json`, a bundle, or the folder of a
+/// finished run.
 ///
 /// # Errors
 /// Everything that is wrong with the file.
 pub fn read_prompts(path: &Path, graph: &Graph, max_prompt_bytes: usize) -> Result<Prompts, Vec<PromptsError>> {
     let file = || path.to_path_buf();
     let unreadable = |reason: String| vec![PromptsError::Unreadable { file: file(), reason }];
-    let bytes = std::fs::read(path).map_err(|error| unreadable(super::load::reason(&error)))?;
-    let text = String::from_utf8(bytes).map_err(|_| unreadable("it is not UTF-8".to_string()))?;
-    // Some editors put a byte-order mark first.
-    let text = text.strip_prefix('\u{feff}').unwrap_or(&text);
-    let entries = parse(text).map_err(|error| {
-        let message = error.to_string();
-        let place = format!(" at line {} column {}", error.line(), error.column());
-        let problem = message.strip_suffix(&place).unwrap_or(&message).to_string();
-        vec![PromptsError::NotPrompts { file: file(), line: error.line(), column: error.column(), problem }]
-    })?;
+    let opened = || open_prompts(path).map_err(|error: BundleError| vec![PromptsError::Bundle(error.to_string())]);
+    let entries = if path.is_dir() {
+        opened()?
+    } else {
+        let bytes = std::fs::read(path).map_err(|error| unreadable(super::load::reason(&error)))?;
+        let text = String::from_utf8(bytes).map_err(|_| unreadable("it is not UTF-8".to_string()))?;
+        // Some editors put a byte-order mark first.
+        let text = text.strip_prefix('\u{feff}').unwrap_or(&text);
+        match is_bundle_text(text) {
+            true => opened()?,
+            false => prompt_entries(text).map_err(|error| vec![not_prompts(path, &error)])?,
+        }
+    };
     let mut prompts = Prompts::seed(graph);
     let mut errors = Vec::new();
     for (at, (name, text)) in entries.iter().enumerate() {
@@ -129,26 +135,9 @@ pub fn write_prompts(path: &Path, graph: &Graph, prompts: &Prompts) -> std::io::
     std::fs::rename(&beside, path)
 }
 
-/// Returns the entries in the order of the file, so that a repeated name is seen.
-fn parse(text: &str) -> Result<Vec<(String, String)>, serde_json::Error> {
-    struct Entries;
-    impl<'de> Visitor<'de> for Entries {
-        type Value = Vec<(String, String)>;
-
-        fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-            f.write_str("an object from agent names to prompts")
-        }
-
-        fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
-            let mut entries = Vec::new();
-            while let Some(entry) = map.next_entry()? {
-                entries.push(entry);
-            }
-            Ok(entries)
-        }
-    }
-    let mut reader = serde_json::Deserializer::from_str(text);
-    let entries = reader.deserialize_map(Entries)?;
-    reader.end()?;
-    Ok(entries)
+fn not_prompts(path: &Path, error: &serde_json::Error) -> PromptsError {
+    let message = error.to_string();
+    let place = format!(" at line {} column {}", error.line(), error.column());
+    let problem = message.strip_suffix(&place).unwrap_or(&message).to_string();
+    PromptsError::NotPrompts { file: path.to_path_buf(), line: error.line(), column: error.column(), problem }
 }

@@ -166,7 +166,8 @@ impl<'a> Section<'a> {
     pub(super) fn sections(&self, key: &'static str) -> Vec<Self> {
         let Some(entry) = self.entry(key) else { return Vec::new() };
         let Value::List(items) = &entry.node.value else {
-            self.fault(key, &format!("is {}; a list of tables is needed: [[{key}]]", entry.node.value.describe()));
+            let (found, path) = (entry.node.value.describe(), self.full(key));
+            self.fault(key, &format!("is {found}; a list of tables is needed: [[{path}]]"));
             return Vec::new();
         };
         let open = |(at, node): (usize, &'a Node)| {

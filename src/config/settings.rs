@@ -3,13 +3,13 @@
 use super::method::MethodSettings;
 use super::models::ModelSpec;
 use crate::base::{AgentId, Digest, Hasher, Seed, digest_json};
-use crate::chat::{ChatModel, Decoding, ModelRole, RoleModel};
+use crate::chat::{ChatModel, Decoding, ModelRole, Panel, RoleModel};
 use crate::engine::{Date, EngineOptions};
 use crate::eval::{SampleOptions, VerdictOptions};
 use crate::graph::Graph;
-use crate::rollout::RolloutOptions;
+use crate::rollout::{Prompts, RolloutOptions};
 use crate::search::Options;
-use crate::task::{Case, Query, Scorer};
+use crate::task::{Case, Query, RowFields, Scorer};
 use crate::templates::Templates;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -49,6 +49,8 @@ pub struct Settings {
     pub graph: Arc<Graph>,
     /// The queries to optimize on, without answers.
     pub pool: Vec<Query>,
+    /// The fields of the pool's rows, which the rows of new input have too.
+    pub rows: RowFields,
     /// Labelled cases that may be looked at while developing.
     pub train: Option<Vec<Case>>,
     /// Labelled cases held out for the report.
@@ -76,12 +78,19 @@ pub struct Settings {
     /// What the user should know although it is no fault.
     pub warnings: Vec<String>,
     pub(super) models: [ModelSpec; 3],
+    /// The models that judge beside the judge.
+    pub(super) more_judges: Vec<ModelSpec>,
 }
 
 impl Settings {
     /// Returns the model that plays `role`.
     pub fn model(&self, role: ModelRole) -> &ModelSpec {
         &self.models[role as usize]
+    }
+
+    /// Returns the models that judge beside the one of the role, each with an equal vote.
+    pub fn more_judges(&self) -> &[ModelSpec] {
+        &self.more_judges
     }
 
     /// Returns the requests to optimizer, judge and summarizer.
@@ -94,7 +103,21 @@ impl Settings {
 
     /// Returns `model` decoding as the settings say for `role`.
     pub fn in_role(&self, role: ModelRole, model: Arc<dyn ChatModel>) -> Arc<dyn ChatModel> {
-        RoleModel::wrap(model, role, self.model(role).decoding, self.seed)
+        let own = self.model(role).decoding;
+        let members = model.members();
+        if members.is_empty() {
+            return RoleModel::wrap(model, role, own, self.seed);
+        }
+        let decodings = std::iter::once(own).chain(self.more_judges.iter().map(|spec| spec.decoding));
+        let wrapped = members.into_iter().zip(decodings);
+        Panel::of(wrapped.map(|(model, decoding)| RoleModel::wrap(model, role, decoding, self.seed)).collect())
+    }
+
+    /// Returns the settings with other prompts to start from.
+    #[must_use]
+    pub fn starting_from(mut self, prompts: &Prompts) -> Self {
+        self.graph = Arc::new(self.graph.starting_from(|id| prompts.get(id).clone()));
+        self
     }
 
     /// Returns the queries of all sets.
@@ -148,6 +171,10 @@ impl Settings {
         let decoding = ModelRole::ALL.map(|role| self.model(role).decoding);
         if decoding != [Decoding::default(); 3] {
             hasher.field(&digest_json("decoding", &decoding).0);
+        }
+        if !self.more_judges.is_empty() {
+            let decodings: Vec<_> = self.more_judges.iter().map(|spec| spec.decoding).collect();
+            hasher.field(&digest_json("judges", &decodings).0);
         }
         let method = MethodSettings { budget: self.method.budget.without_clock(), ..self.method.clone() };
         if method != MethodSettings::default() {

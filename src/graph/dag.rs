@@ -2,7 +2,7 @@
 
 use super::agent::{Agent, Edge};
 use crate::base::AgentId;
-use crate::prompt::Slot;
+use crate::prompt::{Slot, Template};
 
 /// A directed acyclic graph with exactly one terminal agent, whose output is the system's answer.
 #[derive(Clone, PartialEq, Debug)]
@@ -79,6 +79,16 @@ impl Graph {
             errors.push(GraphError::Terminals(terminals.iter().map(|i| agents[*i].name.clone()).collect()));
         }
         if errors.is_empty() { Ok(Self { agents, edges, order }) } else { Err(errors) }
+    }
+
+    /// Returns the graph with other seed prompts, which must fit their agents.
+    #[must_use]
+    pub fn starting_from(&self, prompt: impl Fn(AgentId) -> Template) -> Self {
+        let mut graph = self.clone();
+        for (at, agent) in graph.agents.iter_mut().enumerate() {
+            agent.seed_prompt = prompt(AgentId(at));
+        }
+        graph
     }
 
     /// All agents, indexed by [`AgentId`].
@@ -193,7 +203,6 @@ fn find_cycle(agents: usize, edges: &[Edge], done: &[AgentId]) -> Vec<AgentId> {
 mod tests {
     use super::super::EdgeView;
     use super::*;
-    use crate::prompt::Template;
     use expect_test::{Expect, expect};
 
     fn build(prompts: &[(&str, &str)], edges: &[(usize, usize)]) -> Result<Graph, Vec<GraphError>> {

@@ -17,6 +17,7 @@ pub(super) const BACKEND: &str = "model_backend";
 pub(super) const DATE: &str = "date";
 pub(super) const PRIVATE: &str = "private";
 pub(super) const RESULT: &str = "result";
+pub(super) const TEAM: &str = "team";
 pub(super) const EVALUATION: &str = "evaluation.";
 
 /// A run as its directory records it.
@@ -30,8 +31,10 @@ pub struct Record {
     pub private: bool,
     /// The exact shell command that resumes the run.
     pub resume_command: String,
-    /// The arguments that the program was started with; none in older journals.
+    /// The arguments that the program was started with; empty in a run of an older version.
     pub arguments: Vec<String>,
+    /// The team and how it is run, JSON text; `None` in a run that an older version made.
+    pub team: Option<String>,
     /// The digest of the settings that it was started with.
     pub settings: String,
     /// All events so far.
@@ -55,7 +58,7 @@ pub fn recorded_command(reader: &Reader) -> Result<Option<String>, JournalError>
     }
 }
 
-/// Returns the arguments that the run was started with.
+/// Returns the arguments that the program was started with, if the journal has them.
 fn arguments(reader: &Reader) -> Result<Option<Vec<String>>, JournalError> {
     let Some(json) = reader.meta(ARGUMENTS)? else { return Ok(None) };
     serde_json::from_str(&json).map(Some).map_err(|error| JournalError::Malformed {
@@ -88,6 +91,7 @@ pub fn read(dir: &Path) -> Result<Option<Record>, JournalError> {
         private: reader.meta(PRIVATE)?.is_some_and(|value| value == "true"),
         resume_command: recorded_command(&reader)?.unwrap_or_default(),
         arguments: arguments(&reader)?.unwrap_or_default(),
+        team: reader.meta(TEAM)?.filter(|json| !json.is_empty()),
         settings: reader.meta(SETTINGS)?.unwrap_or_default(),
         events,
         result: reader.meta(RESULT)?,

@@ -2,7 +2,7 @@
 //! one.
 
 use super::JournalError;
-use super::record::{ARGUMENTS, BACKEND, DATE, DTYPES, EVALUATION, NAME, PRIVATE, RESULT, SETTINGS};
+use super::record::{ARGUMENTS, BACKEND, DATE, DTYPES, EVALUATION, NAME, PRIVATE, RESULT, SETTINGS, TEAM};
 use crate::base::Digest;
 use crate::chat::ChatError;
 use crate::search::{Event, EventSink};
@@ -87,6 +87,7 @@ impl Journal {
             (BACKEND, String::new()),
             (DATE, String::new()),
             (PRIVATE, String::new()),
+            (TEAM, String::new()),
         ];
         store.put_meta(values.map(|(name, value)| (name.to_string(), value)).into()).await?;
         Ok(Self { store, next: 0, recorded: 0 })
@@ -192,6 +193,16 @@ impl Journal {
         Ok(self.store.put_meta(vec![(PRIVATE.to_string(), "true".to_string())]).await?)
     }
 
+    /// Stores the team and how it is run, so that the run's folder can be used without the
+    /// experiment file.
+    ///
+    /// # Errors
+    /// The database cannot be written.
+    pub async fn put_team(&self, team: &(impl Serialize + Sync)) -> Result<(), JournalError> {
+        let json = serde_json::to_string(team).expect("a team is plain data");
+        Ok(self.store.put_meta(vec![(TEAM.to_string(), json)]).await?)
+    }
+
     /// Stores the result; the run is finished from then on.
     ///
     /// # Errors
@@ -227,6 +238,7 @@ impl EventSink for Journal {
             Event::Refreshed(_) => "refreshed",
             Event::Proposed(_) => "proposed",
             Event::Step(_) => "step",
+            Event::GateTest(_) => "gate-test",
             Event::FinalCheck(_) => "final-check",
             Event::Trial(_) => "trial",
             Event::Learned(_) => "learned",

@@ -16,9 +16,30 @@ pub(super) struct Reply {
 /// All replies about one pair of answers.
 #[derive(Clone, PartialEq, Debug)]
 pub struct Inspection {
+    /// What each model replied, in the order of [`Judge::models`](super::Judge::models).
+    pub opinions: Vec<Opinion>,
+    /// The verdict that they add up to, as a comparison of the first answer with the second.
+    pub verdict: Verdict,
+}
+
+impl Inspection {
+    /// The replies of all models about all rubrics.
+    pub fn rubrics(&self) -> impl Iterator<Item = &Rubric> {
+        self.opinions.iter().flat_map(|opinion| &opinion.rubrics)
+    }
+
+    /// Whether all models that gave an answer agree; `None` with fewer than two such.
+    pub fn models_agree(&self) -> Option<bool> {
+        Verdict::agree(&self.opinions.iter().map(|opinion| opinion.verdict).collect::<Vec<_>>())
+    }
+}
+
+/// What one model replied about a pair of answers.
+#[derive(Clone, PartialEq, Debug)]
+pub struct Opinion {
     /// The replies about each rubric; one entry without rubrics.
     pub rubrics: Vec<Rubric>,
-    /// The verdict that they add up to, as a comparison of the first answer with the second.
+    /// The model's own verdict.
     pub verdict: Verdict,
 }
 

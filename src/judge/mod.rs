@@ -12,7 +12,7 @@ mod verdict;
 #[cfg(test)]
 mod tests;
 
-pub use inspection::{Inspection, Rubric};
+pub use inspection::{Inspection, Opinion, Rubric};
 pub use options::{JudgeMode, JudgeOptions};
 pub use pairwise::Judge;
 pub use stats::JudgeStats;

@@ -43,6 +43,9 @@ pub struct JudgeOptions {
     /// Rubrics: further sentences on what counts. Each is judged on its own, and the scores are
     /// averaged. Without rubrics each pair is judged once.
     pub rubrics: Vec<String>,
+    /// The number of models that judge, for the plan. It is no key: `[[model.judges]]` names them.
+    #[serde(skip)]
+    pub models: usize,
 }
 
 impl Default for JudgeOptions {
@@ -55,6 +58,7 @@ impl Default for JudgeOptions {
             min_letter_mass: 0.05,
             max_new_tokens: 256,
             rubrics: Vec::new(),
+            models: 1,
         }
     }
 }

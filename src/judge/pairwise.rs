@@ -1,20 +1,20 @@
 //! The judge itself: it asks the model in both orders, combines the readings and decides.
 
-use super::inspection::{Inspection, Reply, Rubric, combined};
+use super::inspection::{Inspection, Opinion, Reply, Rubric, combined};
 use super::reading::{self, Reading, letter_mass, read_choice, read_letters};
 use super::template::{Answer, LETTERS, Question, ReplyForm, render};
 use super::{JudgeMode, JudgeOptions, JudgeStats, Verdict, VerdictKind};
 use crate::base::{Seed, Stage};
-use crate::chat::{ChatError, ChatModel, Request, Sampling};
+use crate::chat::{ChatError, ChatModel, ModelIdentity, Request, Sampling, each_member};
 use crate::templates::JudgeTemplates;
 use futures::FutureExt;
 use futures::future::{BoxFuture, try_join_all};
 use std::sync::{Arc, Mutex};
 
-/// A judge that compares answers with one model. Every comparison is a pure function of its texts
-/// and, for the coin, of its draw.
+/// A judge that compares answers with one model, or with several whose verdicts are averaged.
+/// Every comparison is a pure function of its texts and, for the coin, of its draw.
 pub struct Judge {
-    model: Arc<dyn ChatModel>,
+    models: Vec<Arc<dyn ChatModel>>,
     options: JudgeOptions,
     templates: JudgeTemplates,
     seed: Seed,
@@ -22,9 +22,22 @@ pub struct Judge {
 }
 
 impl Judge {
-    /// A judge that asks `model` with the request of `templates`; `seed` is used by the coin only.
+    /// A judge that asks `model`, or each of its members, with the request of `templates`; `seed`
+    /// is used by the coin only.
     pub fn new(model: Arc<dyn ChatModel>, options: JudgeOptions, seed: Seed, templates: JudgeTemplates) -> Self {
-        Self { model, options, templates, seed, stats: Mutex::default() }
+        let models = each_member(&model);
+        Self { models, options, templates, seed, stats: Mutex::default() }
+    }
+
+    /// The names of the models that are asked. Those of one name have their digests beside it.
+    pub fn models(&self) -> Vec<String> {
+        let all: Vec<ModelIdentity> = self.models.iter().map(|model| model.identity()).collect();
+        let is_unique = |name: &str| all.iter().filter(|other| other.name == name).count() == 1;
+        let name = |identity: &ModelIdentity| match is_unique(&identity.name) {
+            true => identity.name.clone(),
+            false => format!("{} ({})", identity.name, identity.digest.short()),
+        };
+        all.iter().map(name).collect()
     }
 
     /// The counters of all comparisons so far.
@@ -74,7 +87,22 @@ impl Judge {
         candidate: Answer<'_>,
         base: Answer<'_>,
     ) -> Result<Verdict, ChatError> {
-        let one = |rubric| self.ask_rubric(question, rubric, candidate, base).boxed();
+        let asked = self.models.iter().map(|model| self.ask_model(&**model, question, candidate, base).boxed());
+        let verdicts = try_join_all(asked.collect::<Vec<_>>()).await?;
+        if let Some(agree) = Verdict::agree(&verdicts) {
+            self.record(|stats| *(if agree { &mut stats.models_agreed } else { &mut stats.models_split }) += 1);
+        }
+        Ok(Verdict::joint(&verdicts))
+    }
+
+    async fn ask_model(
+        &self,
+        model: &dyn ChatModel,
+        question: &Question<'_>,
+        candidate: Answer<'_>,
+        base: Answer<'_>,
+    ) -> Result<Verdict, ChatError> {
+        let one = |rubric| self.ask_rubric(model, (question, rubric), candidate, base).boxed();
         let readings = try_join_all(self.rubrics().into_iter().map(one).collect::<Vec<_>>()).await?;
         Ok(self.decide(reading::mean(&readings, false)))
     }
@@ -83,12 +111,12 @@ impl Judge {
     /// of the model cancels.
     async fn ask_rubric(
         &self,
-        question: &Question<'_>,
-        rubric: &str,
+        model: &dyn ChatModel,
+        asked: (&Question<'_>, &str),
         candidate: Answer<'_>,
         base: Answer<'_>,
     ) -> Result<Reading, ChatError> {
-        let replies = self.replies(question, rubric, [candidate, base]).await?;
+        let replies = self.replies(model, asked, [candidate, base]).await?;
         let mut readings: Vec<Reading> = replies.into_iter().map(|reply| reply.reading).collect();
         if let [first, second] = &mut readings[..] {
             *second = second.flipped();
@@ -102,13 +130,13 @@ impl Judge {
     /// Asks about one rubric in the order given and, if the options say so, in the other.
     async fn replies(
         &self,
-        question: &Question<'_>,
-        rubric: &str,
+        model: &dyn ChatModel,
+        asked: (&Question<'_>, &str),
         [a, b]: [Answer<'_>; 2],
     ) -> Result<Vec<Reply>, ChatError> {
-        let mut orders = vec![self.reply(question, rubric, [a, b])];
+        let mut orders = vec![self.reply(model, asked, [a, b])];
         if self.options.both_orders {
-            orders.push(self.reply(question, rubric, [b, a]));
+            orders.push(self.reply(model, asked, [b, a]));
         }
         try_join_all(orders).await
     }
@@ -117,8 +145,8 @@ impl Judge {
     /// is shown as answer A.
     fn reply<'a>(
         &'a self,
-        question: &Question<'_>,
-        rubric: &str,
+        model: &'a dyn ChatModel,
+        (question, rubric): (&Question<'_>, &str),
         answers: [Answer<'_>; 2],
     ) -> BoxFuture<'a, Result<Reply, ChatError>> {
         let text_mode = self.options.mode == JudgeMode::Text;
@@ -129,12 +157,12 @@ impl Judge {
         async move {
             self.record(|stats| stats.asked += 1);
             let reply = if text_mode {
-                self.model.complete(request).await.map(|completion| {
+                model.complete(request).await.map(|completion| {
                     self.record(|stats| stats.cut_in_reasoning += u64::from(completion.cut_in_reasoning));
                     Reply { reading: read_choice(&completion.text), letter_mass: None }
                 })
             } else {
-                let scores = self.model.score(request, LETTERS.map(str::to_string).to_vec()).await;
+                let scores = model.score(request, LETTERS.map(str::to_string).to_vec()).await;
                 scores.map(|scores| Reply {
                     reading: read_letters(&scores.logprobs, self.options.min_letter_mass),
                     letter_mass: letter_mass(&scores.logprobs),
@@ -156,11 +184,23 @@ impl Judge {
     /// # Errors
     /// Those of [`compare`](Self::compare).
     pub async fn inspect(&self, question: &Question<'_>, answers: [Answer<'_>; 2]) -> Result<Inspection, ChatError> {
-        let one = |rubric| self.replies(question, rubric, answers).boxed();
+        let asked = self.models.iter().map(|model| self.opinion(&**model, question, answers).boxed());
+        let opinions = try_join_all(asked.collect::<Vec<_>>()).await?;
+        let verdicts: Vec<Verdict> = opinions.iter().map(|opinion| opinion.verdict).collect();
+        Ok(Inspection { opinions, verdict: Verdict::joint(&verdicts) })
+    }
+
+    async fn opinion(
+        &self,
+        model: &dyn ChatModel,
+        question: &Question<'_>,
+        answers: [Answer<'_>; 2],
+    ) -> Result<Opinion, ChatError> {
+        let one = |rubric| self.replies(model, (question, rubric), answers).boxed();
         let replies = try_join_all(self.rubrics().into_iter().map(one).collect::<Vec<_>>()).await?;
         let rubrics: Vec<Rubric> = replies.iter().map(|replies| Rubric::of(replies)).collect();
         let readings: Vec<Reading> = replies.iter().map(|replies| combined(replies)).collect();
-        Ok(Inspection { rubrics, verdict: self.decide(reading::mean(&readings, false)) })
+        Ok(Opinion { rubrics, verdict: self.decide(reading::mean(&readings, false)) })
     }
 
     fn rubrics(&self) -> Vec<&str> {

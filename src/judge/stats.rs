@@ -34,6 +34,12 @@ pub struct JudgeStats {
     pub consistent: u64,
     /// The number of pairs of orders that disagreed.
     pub inconsistent: u64,
+    /// With several models, the number of comparisons in which those that gave an answer agreed.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub models_agreed: u64,
+    /// With several models, the number of comparisons in which they did not.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub models_split: u64,
 }
 
 impl JudgeStats {
@@ -45,6 +51,11 @@ impl JudgeStats {
     /// Returns the share of pairs of orders that agreed; `None` before the first pair.
     pub fn position_consistency(&self) -> Option<f64> {
         rate(self.consistent, self.consistent + self.inconsistent)
+    }
+
+    /// Returns the share of the comparisons in which several models agreed; `None` with one model.
+    pub fn model_agreement(&self) -> Option<f64> {
+        rate(self.models_agreed, self.models_agreed + self.models_split)
     }
 
     /// Returns the share of the judged comparisons that ended in a tie, for whatever reason.
@@ -61,7 +72,7 @@ impl JudgeStats {
     /// Adds the counters of other comparisons.
     pub fn add(&mut self, other: &Self) {
         let Self { comparisons, asked, identical, coin, decided, ties, low_mass, unparsable, .. } = *other;
-        let Self { cut_in_reasoning, overflow, consistent, inconsistent, .. } = *other;
+        let Self { cut_in_reasoning, overflow, consistent, inconsistent, models_agreed, models_split, .. } = *other;
         self.comparisons += comparisons;
         self.asked += asked;
         self.identical += identical;
@@ -74,6 +85,8 @@ impl JudgeStats {
         self.overflow += overflow;
         self.consistent += consistent;
         self.inconsistent += inconsistent;
+        self.models_agreed += models_agreed;
+        self.models_split += models_split;
     }
 
     pub(super) fn count(&mut self, kind: VerdictKind) {
@@ -88,6 +101,10 @@ impl JudgeStats {
             VerdictKind::Coin => &mut self.coin,
         } += 1;
     }
+}
+
+fn is_zero(number: &u64) -> bool {
+    *number == 0
 }
 
 fn rate(part: u64, whole: u64) -> Option<f64> {

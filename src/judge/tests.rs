@@ -4,7 +4,7 @@
 use super::template::Question;
 use super::*;
 use crate::base::{Digest, Seed};
-use crate::chat::{ChatError, ChatModel, Completion, ModelIdentity, Request, Scores, ScriptedModel, Usage};
+use crate::chat::{ChatError, ChatModel, Completion, ModelIdentity, Panel, Request, Scores, ScriptedModel, Usage};
 use crate::templates::Templates;
 use futures::FutureExt;
 use futures::executor::block_on;
@@ -87,12 +87,12 @@ fn an_inspection_shows_every_order_and_counts_no_comparison() {
     let judge = judge(numbers(2.0), JudgeOptions::default());
     let inspect = |one: &str, two: &str| block_on(judge.inspect(&QUESTION, [one.into(), two.into()])).unwrap();
     let close = inspect("1.0", "0.2");
-    assert_eq!(close.rubrics[0].first_shown, [Some(Ordering::Greater); 2], "A is preferred in both orders");
-    assert_eq!(close.rubrics[0].orders_agree(), Some(false));
-    assert_eq!(close.rubrics[0].preferred, Some(Ordering::Greater));
+    assert_eq!(close.opinions[0].rubrics[0].first_shown, [Some(Ordering::Greater); 2], "A is preferred in both orders");
+    assert_eq!(close.opinions[0].rubrics[0].orders_agree(), Some(false));
+    assert_eq!(close.opinions[0].rubrics[0].preferred, Some(Ordering::Greater));
     assert_eq!(close.verdict.value, 1.0);
-    assert!(close.rubrics[0].letter_mass.iter().all(|mass| (mass.unwrap() - 1.0).abs() < 1e-9));
-    assert_eq!(inspect("0.2", "4.0").rubrics[0].orders_agree(), Some(true));
+    assert!(close.opinions[0].rubrics[0].letter_mass.iter().all(|mass| (mass.unwrap() - 1.0).abs() < 1e-9));
+    assert_eq!(inspect("0.2", "4.0").opinions[0].rubrics[0].orders_agree(), Some(true));
     assert_eq!(inspect("0.2", "4.0").verdict.value, 0.0);
     assert_eq!(inspect("1.0", "1.0").verdict.value, 0.5, "equal answers are asked about, too");
     let stats = judge.stats();
@@ -222,6 +222,58 @@ fn a_reply_that_ends_in_its_reasoning_is_unparsable_and_counted() {
     assert_eq!((judge.stats().unparsable, judge.stats().cut_in_reasoning), (0, 0));
     check(&judge, "9", "1", 0.5, VerdictKind::Unparsable);
     assert_eq!((judge.stats().unparsable, judge.stats().cut_in_reasoning), (1, 2));
+}
+
+/// Returns a judge of several models that read answers as numbers, each with a factor: a negative
+/// one prefers the smaller number, and 0 sees no difference.
+fn panel(factors: &[f64], options: JudgeOptions) -> Judge {
+    let member = |factor: &f64| -> Arc<dyn ChatModel> {
+        let factor = *factor;
+        Arc::new(ScriptedModel::new(|_| String::new()).with_scores(move |request, _| {
+            let (a, b) = shown(request);
+            letters(factor * (a.parse::<f64>().unwrap() - b.parse::<f64>().unwrap()))
+        }))
+    };
+    judge(Panel::of(factors.iter().map(member).collect()), options)
+}
+
+#[test]
+fn several_models_are_all_asked_and_their_verdicts_are_averaged() {
+    let two_to_one = panel(&[1.0, 2.0, -5.0], JudgeOptions::default());
+    let verdict = compare(&two_to_one, "2", "1");
+    assert_eq!((verdict.value, verdict.kind), (2.0 / 3.0, VerdictKind::Decided));
+    // The margins do not outvote: the mean score is that of the third model's side.
+    assert!((verdict.score.unwrap() - (1.0 + 2.0 - 5.0) / 3.0).abs() < 1e-9);
+    let mirrored = compare(&two_to_one, "1", "2");
+    assert!((mirrored.value - 1.0 / 3.0).abs() < 1e-12);
+    let stats = two_to_one.stats();
+    assert_eq!((stats.comparisons, stats.asked, stats.decided), (2, 12, 2));
+    assert_eq!((stats.models_agreed, stats.models_split), (0, 2));
+
+    let even = panel(&[1.0, -1.0], JudgeOptions::default());
+    check(&even, "2", "1", 0.5, VerdictKind::Tie);
+    let unsure = panel(&[1.0, 0.0], JudgeOptions::default());
+    check(&unsure, "2", "1", 0.75, VerdictKind::Decided);
+    let one_mind = panel(&[1.0, 3.0], JudgeOptions::default());
+    check(&one_mind, "2", "1", 1.0, VerdictKind::Decided);
+    assert_eq!(one_mind.stats().model_agreement(), Some(1.0));
+    // With a slope, each model's margin counts.
+    let weighed = panel(&[1.0, -5.0], JudgeOptions { margin_slope: Some(1.0), ..JudgeOptions::default() });
+    let sigmoid = |x: f64| 1.0 / (1.0 + (-x).exp());
+    assert!((compare(&weighed, "2", "1").value - f64::midpoint(sigmoid(1.0), sigmoid(-5.0))).abs() < 1e-9);
+}
+
+#[test]
+fn a_model_without_an_answer_has_no_vote() {
+    let silent: Arc<dyn ChatModel> =
+        Arc::new(ScriptedModel::new(|_| String::new()).with_scores(|_, _| vec![-9.0, -9.0]));
+    let with = |others: Vec<Arc<dyn ChatModel>>| {
+        judge(Panel::of([vec![silent.clone()], others].concat()), JudgeOptions::default())
+    };
+    let judge = with(vec![numbers(0.0)]);
+    check(&judge, "2", "1", 1.0, VerdictKind::Decided);
+    assert_eq!(judge.stats().model_agreement(), None, "one vote agrees with nobody");
+    check(&with(vec![silent.clone()]), "2", "1", 0.5, VerdictKind::LowMass);
 }
 
 /// Three rubrics: "long" prefers x by 3 nats, and "short" and "plain" prefer y by 1 nat each, so

@@ -1,13 +1,13 @@
 //! The check itself: it asks the judge about all pairs and counts what it replies.
 
-use super::figures::{JudgeCheck, KnownLine, Share};
+use super::figures::{JudgeCheck, KnownLine, ModelLine, Share};
 use super::pairs::{Known, KnownPair, Pair, damaged, resampled};
 use super::slope;
 use crate::base::Seed;
 use crate::chat::ChatError;
 use crate::graph::Graph;
 use crate::judge::template::{Answer, Question};
-use crate::judge::{Inspection, Judge, Rubric};
+use crate::judge::{Inspection, Judge, Opinion, Rubric, Verdict};
 use crate::rollout::Trace;
 use futures::FutureExt;
 use futures::future::try_join_all;
@@ -47,17 +47,35 @@ pub async fn check(input: CheckInput<'_>) -> Result<JudgeCheck, ChatError> {
 
     let different = || of_resampled.iter().chain(&of_known);
     let all = || different().chain(&of_same);
-    let replies = || all().flat_map(|inspection| &inspection.rubrics).flat_map(|rubric| &rubric.first_shown);
+    let replies = || all().flat_map(Inspection::rubrics).flat_map(|rubric| &rubric.first_shown);
     let masses: Vec<f64> =
-        all().flat_map(|one| &one.rubrics).flat_map(|rubric| &rubric.letter_mass).filter_map(|mass| *mass).collect();
-    let shown_first = of_same.iter().flat_map(|one| &one.rubrics).flat_map(|rubric| &rubric.first_shown);
+        all().flat_map(Inspection::rubrics).flat_map(|rubric| &rubric.letter_mass).filter_map(|mass| *mass).collect();
+    let shown_first = of_same.iter().flat_map(Inspection::rubrics).flat_map(|rubric| &rubric.first_shown);
     let right = |wanted: fn(Known) -> bool| {
         let verdicts = known.iter().zip(&of_known).filter(|(known, _)| wanted(known.known));
-        Share::count(verdicts.filter_map(|(_, inspection)| is_right(inspection)))
+        Share::count(verdicts.filter_map(|(_, inspection)| is_right(&inspection.verdict)))
     };
-    let scores: Vec<f64> = of_known.iter().filter_map(|inspection| inspection.verdict.score).collect();
+    // A slope is applied to the score of each model.
+    let scores: Vec<f64> =
+        of_known.iter().flat_map(|one| &one.opinions).filter_map(|opinion| opinion.verdict.score).collect();
+    let names = judge.models();
+    let model = |(at, name): (usize, &String)| {
+        let right = |wanted: fn(Known) -> bool| {
+            let verdicts = known.iter().zip(&of_known).filter(|(known, _)| wanted(known.known));
+            Share::count(verdicts.filter_map(|(_, one)| is_right(&one.opinions[at].verdict)))
+        };
+        let rubrics = || different().flat_map(|one| &one.opinions[at].rubrics);
+        ModelLine {
+            model: name.clone(),
+            consistency: Share::count(rubrics().filter_map(Rubric::orders_agree)),
+            unparsable: Share::count(rubrics().flat_map(|rubric| &rubric.first_shown).map(Option::is_none)),
+            damaged: right(|known| matches!(known, Known::Damaged(_))),
+            labelled: right(|known| !matches!(known, Known::Damaged(_))),
+        }
+    };
+    let several = names.len() > 1;
     Ok(JudgeCheck {
-        consistency: Share::count(different().flat_map(|one| &one.rubrics).filter_map(Rubric::orders_agree)),
+        consistency: Share::count(different().flat_map(Inspection::rubrics).filter_map(Rubric::orders_agree)),
         first_shown: Share::count(
             shown_first.filter_map(|sign| sign.filter(|sign| sign.is_ne())).map(|sign| sign == Ordering::Greater),
         ),
@@ -65,6 +83,8 @@ pub async fn check(input: CheckInput<'_>) -> Result<JudgeCheck, ChatError> {
         unparsable: Share::count(replies().map(Option::is_none)),
         letter_mass: (!masses.is_empty()).then(|| masses.iter().sum::<f64>() / masses.len() as f64),
         rubric_agreement: rubric_agreement(different()),
+        model_agreement: several.then(|| Share::count(different().filter_map(Inspection::models_agree))),
+        models: names.iter().enumerate().filter(|_| several).map(model).collect(),
         known: lines(graph, &known, &of_known),
         damaged: right(|known| matches!(known, Known::Damaged(_))),
         labelled: right(|known| !matches!(known, Known::Damaged(_))),
@@ -107,17 +127,18 @@ async fn inspect(judge: &Judge, graph: &Graph, pairs: &[Pair]) -> Result<Vec<Ins
 }
 
 /// Whether the better answer, the first one, won; `None` for a tie.
-fn is_right(inspection: &Inspection) -> Option<bool> {
-    match inspection.verdict.value.partial_cmp(&0.5)? {
+fn is_right(verdict: &Verdict) -> Option<bool> {
+    match verdict.value.partial_cmp(&0.5)? {
         Ordering::Equal => None,
         ordering => Some(ordering == Ordering::Greater),
     }
 }
 
 fn rubric_agreement<'a>(inspections: impl Iterator<Item = &'a Inspection>) -> Option<Share> {
-    let several: Vec<&Inspection> = inspections.filter(|inspection| inspection.rubrics.len() > 1).collect();
-    let agree = |inspection: &&Inspection| {
-        let preferred: Option<Vec<Ordering>> = inspection.rubrics.iter().map(|rubric| rubric.preferred).collect();
+    let several: Vec<&Opinion> =
+        inspections.flat_map(|one| &one.opinions).filter(|opinion| opinion.rubrics.len() > 1).collect();
+    let agree = |opinion: &&Opinion| {
+        let preferred: Option<Vec<Ordering>> = opinion.rubrics.iter().map(|rubric| rubric.preferred).collect();
         preferred.map(|preferred| preferred.windows(2).all(|two| two[0] == two[1]))
     };
     (!several.is_empty()).then(|| Share::count(several.iter().filter_map(agree)))
@@ -127,7 +148,7 @@ fn lines(graph: &Graph, known: &[KnownPair], inspections: &[Inspection]) -> Vec<
     let mut groups: BTreeMap<(usize, Known), Vec<Option<bool>>> = BTreeMap::new();
     let place = |agent| graph.order().iter().position(|other| *other == agent).expect("the agent is of the graph");
     for (pair, inspection) in known.iter().zip(inspections) {
-        groups.entry((place(pair.pair.agent), pair.known)).or_default().push(is_right(inspection));
+        groups.entry((place(pair.pair.agent), pair.known)).or_default().push(is_right(&inspection.verdict));
     }
     let line = |((place, known), verdicts): ((usize, Known), Vec<Option<bool>>)| KnownLine {
         agent: graph.agent(graph.order()[place]).name.clone(),

@@ -47,6 +47,21 @@ pub struct KnownLine {
     pub ties: usize,
 }
 
+/// What one of several models is worth alone.
+#[derive(Clone, PartialEq, Debug, Serialize)]
+pub struct ModelLine {
+    /// The model's name.
+    pub model: String,
+    /// How often both orders preferred the same answer.
+    pub consistency: Share,
+    /// How often a reply held no answer.
+    pub unparsable: Share,
+    /// How often the better answer won, of all damaged pairs.
+    pub damaged: Share,
+    /// How often the better answer won, of the pairs whose order a gold answer or a person gives.
+    pub labelled: Share,
+}
+
 /// What a check found. Shares are over replies, pairs or verdicts, as each field says.
 #[derive(Clone, PartialEq, Debug, Serialize)]
 pub struct JudgeCheck {
@@ -65,6 +80,13 @@ pub struct JudgeCheck {
     /// How often all rubrics preferred the same answer, of the pairs of different answers; `None`
     /// with fewer than two rubrics.
     pub rubric_agreement: Option<Share>,
+    /// How often all models that gave an answer preferred the same one, of the pairs of different
+    /// answers; absent with one model.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub model_agreement: Option<Share>,
+    /// What each of several models is worth alone; empty with one model.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub models: Vec<ModelLine>,
     /// The pairs of known order, by agent and reason.
     pub known: Vec<KnownLine>,
     /// How often the better answer won, of all damaged pairs.
@@ -86,6 +108,16 @@ impl JudgeCheck {
                     "on {what} the judge is not shown to be better than a coin: the better answer won {} of {} \
                      (95 % interval {low:.2} to {high:.2})",
                     pairs.count, pairs.n
+                ));
+            }
+        }
+        for line in &self.models {
+            let pairs = if line.labelled.n > 0 { &line.labelled } else { &line.damaged };
+            if pairs.ci95.0 <= 0.5 {
+                warnings.push(format!(
+                    "{} alone is not shown to be better than a coin: the better answer won {} of {}; leave it out, or \
+                     give more --queries",
+                    line.model, pairs.count, pairs.n
                 ));
             }
         }

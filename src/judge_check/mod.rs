@@ -14,6 +14,6 @@ mod tests;
 
 pub use check::{CheckInput, check};
 pub use damage::Damage;
-pub use figures::{JudgeCheck, KnownLine, Share};
+pub use figures::{JudgeCheck, KnownLine, ModelLine, Share};
 pub use pairs::{Known, KnownPair, Pair};
 pub use slope::Slope;

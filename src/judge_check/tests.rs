@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::base::{AgentId, Seed};
-use crate::chat::{ChatModel, ScriptedModel};
+use crate::chat::{ChatModel, Panel, ScriptedModel};
 use crate::graph::Graph;
 use crate::judge::{Judge, JudgeOptions};
 use crate::rollout::{Prompts, RolloutOptions, Runner, Trace, fixture};
@@ -61,6 +61,40 @@ fn a_judge_that_sees_length_finds_what_was_cut_and_nothing_else() {
     assert_eq!(check.ties.share, Some(0.0), "the other sample is longer");
     assert_eq!(check.first_shown.n, 0, "between equal answers it prefers none");
     assert!(check.warnings().is_empty(), "{:?}", check.warnings());
+}
+
+#[test]
+fn of_several_models_each_is_judged_alone_and_so_is_their_agreement() {
+    let model = |per_byte: f64| -> Arc<dyn ChatModel> {
+        Arc::new(ScriptedModel::new(|_| String::new()).with_scores(move |request, _| {
+            let [a, b] = shown(&request.messages[0].content);
+            let l = per_byte * (a as f64 - b as f64);
+            let a = -(1.0 + (-l).exp()).ln();
+            vec![a, a - l]
+        }))
+    };
+    let panel = |members: &[f64]| {
+        let members = Panel::of(members.iter().map(|per_byte| model(*per_byte)).collect());
+        Judge::new(members, JudgeOptions::default(), Seed(1), Templates::terse().judge.clone())
+    };
+    let one_mind = checked(&panel(&[1.0, 2.0]), Vec::new());
+    let agreement = one_mind.model_agreement.unwrap();
+    assert_eq!((agreement.share, one_mind.models.len()), (Some(1.0), 2));
+    assert!(one_mind.warnings().is_empty(), "{:?}", one_mind.warnings());
+
+    // The second prefers what is worse, and is outvoted.
+    let split = checked(&panel(&[1.0, -1.0, 1.0]), Vec::new());
+    assert_eq!(line(&split, Known::Damaged(Damage::Cut)).right, Share::of(30, 30));
+    let alone: Vec<f64> = split.models.iter().map(|line| line.damaged.share.unwrap()).collect();
+    assert!(alone[0] > 0.9 && alone[1] < 0.1 && alone[2] == alone[0], "{alone:?}");
+    assert!(split.model_agreement.unwrap().share.unwrap() < 0.5);
+    assert!(
+        split.warnings().join("").contains("alone is not shown to be better than a coin"),
+        "{:?}",
+        split.warnings()
+    );
+    let json = serde_json::to_string(&checked(&longer(1.0, 0.0), Vec::new())).unwrap();
+    assert!(!json.contains("models") && !json.contains("model_agreement"), "one model has no such lines: {json}");
 }
 
 #[test]

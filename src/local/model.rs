@@ -76,6 +76,11 @@ impl LocalModel {
         Ok(Self { engine: TextEngine::open(source, options, tokenizer, how)?, thinking })
     }
 
+    /// Returns the model of an engine that is open already.
+    pub fn of_engine(engine: TextEngine, thinking: bool) -> Self {
+        Self { engine, thinking }
+    }
+
     /// Returns this model with thinking turned on or off; weights and engine are shared.
     pub fn with_thinking(&self, thinking: bool) -> Self {
         Self { thinking, ..self.clone() }

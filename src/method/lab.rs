@@ -140,6 +140,7 @@ impl<'a> Lab<'a> {
             prompts: self.best.clone(),
             method: Some(method.name().to_string()),
             labelled,
+            held_back: 0,
             pool: search.pool.len(),
             batch: search.options.search.batch.min(search.pool.len()),
             plan: plan(*method, options, &search.graph, &search.options, (search.pool.len(), labelled)),

@@ -3,7 +3,7 @@
 use super::{AnswerSets, Feedback, MethodKind, MethodOptions};
 use crate::graph::Graph;
 use crate::judge::JudgeMode;
-use crate::search::{self, Options, Plan, RolePlan, judge_cost, optimizable, team_cost};
+use crate::search::{self, GateMode, Options, Plan, RolePlan, judge_cost, optimizable, team_cost};
 
 /// Computes the upper bound for a method on a pool of `pool` queries and `labelled` labelled items.
 /// An evaluation on held-out cases is not included, and for the methods without a search it is all
@@ -26,6 +26,7 @@ pub fn plan(
         MethodKind::Random => {
             let mut options = options.clone();
             options.judge.mode = JudgeMode::Coin;
+            options.search.gate = GateMode::Final;
             return search::plan(graph, &options, pool);
         }
         MethodKind::Vanilla | MethodKind::Cot | MethodKind::Sc | MethodKind::SelfRefine => (0, 0, 0, 0),

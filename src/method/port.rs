@@ -3,7 +3,7 @@
 use super::lab::Lab;
 use super::{Labels, MethodKind, MethodOptions, dropout, gepa, single, spo, tpe};
 use crate::judge::JudgeMode;
-use crate::search::{EventSink, SearchError, SearchInput, SearchResult, optimize};
+use crate::search::{EventSink, GateMode, SearchError, SearchInput, SearchResult, optimize};
 use std::sync::Arc;
 
 /// The input of a method.
@@ -31,6 +31,7 @@ pub async fn run(input: MethodInput, sink: &mut dyn EventSink) -> Result<SearchR
             // would only send half of the runs back to the seed prompts.
             let mut search = SearchInput { closing_check: false, method: Some("random"), ..input.search };
             search.options.judge.mode = JudgeMode::Coin;
+            search.options.search.gate = GateMode::Final;
             optimize(search, sink).await
         }
         method => {

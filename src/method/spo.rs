@@ -147,6 +147,7 @@ async fn step(
                 score: round_score(mean - 0.5),
                 local_better,
                 misaligned: 0,
+                dropped_after: None,
             }
         }
     };

@@ -21,7 +21,7 @@ const RESET: &str = "\x1b[0m";
 const ALIKE: f32 = 0.5;
 
 /// Returns the diff of two prompts; each line is indented and ends with a line break.
-pub(super) fn prompt_diff(before: &str, after: &str, colour: Colour) -> String {
+pub fn prompt_diff(before: &str, after: &str, colour: Colour) -> String {
     let (before, after) = (printable(before), printable(after));
     let words = TextDiff::from_words(before.as_str(), after.as_str());
     if words.ratio() < ALIKE {
@@ -66,7 +66,7 @@ fn block(mark: &str, text: &str, paint: &str, colour: Colour) -> String {
 
 /// Escapes every character, except line ends and tabs, that a terminal could interpret as a
 /// command.
-pub(super) fn printable(text: &str) -> String {
+pub fn printable(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
     for c in text.chars() {
         match c {

@@ -32,6 +32,7 @@ fn candidate(id: usize, prompt: &str, mean: f64, score: f64) -> CandidateRecord 
         score,
         local_better: 5,
         misaligned: 2,
+        dropped_after: None,
     };
     CandidateRecord { parent: 0, assignment: None, change: None, outcome }
 }
@@ -103,6 +104,7 @@ fn started() -> Event {
         prompts: prompts(ASSESS),
         method: None,
         labelled: 0,
+        held_back: 0,
         pool: 6,
         batch: 2,
         plan: Plan { steps: 2, candidates: 4, ..Plan::default() },
@@ -152,6 +154,7 @@ fn final_check() -> Event {
         mean: Some(0.75),
         verdict: FinalVerdict::Optimized,
         optimized: prompts(BETTER),
+        kept: None,
     })
 }
 

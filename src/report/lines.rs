@@ -66,6 +66,9 @@ pub struct CandidateLine {
     /// it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub text: Option<String>,
+    /// The number of queries after which racing dropped it; reward and score are then of these.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub dropped_after: Option<usize>,
 }
 
 /// One prompt that was evaluated, and the prompt that it was written from.
@@ -174,8 +177,8 @@ impl CandidateLine {
         let CandidateRecord { parent, assignment, change, outcome } = candidate.clone();
         let line = Self { parent, assignment, change, ..Self::default() };
         match outcome {
-            Outcome::Scored { id, reward, score, .. } => {
-                Self { id: Some(id), reward: Some(reward.mean), score: Some(score), ..line }
+            Outcome::Scored { id, reward, score, dropped_after, .. } => {
+                Self { id: Some(id), reward: Some(reward.mean), score: Some(score), dropped_after, ..line }
             }
             Outcome::Rejected { reason, text } => Self { rejected: Some(reason), text, ..line },
         }

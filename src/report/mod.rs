@@ -6,6 +6,7 @@ mod accuracy;
 mod annotation;
 mod bill;
 mod diff;
+mod gate;
 mod junit;
 mod lines;
 mod lock;
@@ -24,11 +25,14 @@ mod tests;
 pub use accuracy::{Accuracy, Difference, ScoredBy};
 pub use annotation::{Level, annotation};
 pub use bill::Bill;
-pub use diff::Colour;
+pub use diff::{Colour, printable, prompt_diff};
+pub use gate::{ChangeLine, GateLine, GateQuestion, GateReport};
 pub use junit::{Suite, TestCase, junit};
 pub use lines::{
     CandidateLine, CopiedLine, JudgeLine, LineageLine, MisalignmentLine, PromptLine, RankCorrelationLine, StepLine,
 };
 pub use lock::EgressLock;
+pub use private::without_words;
 pub use progress::{Progress, SearchSoFar};
 pub use run::{Files, Inputs, REPORT_SCHEMA, RunReport};
+pub use text::counted;

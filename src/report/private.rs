@@ -5,6 +5,7 @@ use super::progress::Progress;
 use super::run::RunReport;
 use crate::base::Digest;
 use crate::prompt::Template;
+use crate::rollout::Prompts;
 use std::collections::HashSet;
 use std::ops::Range;
 
@@ -76,6 +77,12 @@ fn plain(text: &str) -> Vec<(char, Range<usize>)> {
     plain
 }
 
+/// Returns a text without the words of private rows. Words that an allowed text has too, such as a
+/// prompt that the user wrote, stay.
+pub fn without_words<'a>(text: &str, rows: impl Iterator<Item = &'a str>, allowed: &[&str]) -> String {
+    Private::new(rows, allowed).hide(text)
+}
+
 impl RunReport {
     /// Returns the report without the words of private rows. The seed prompts, which the user
     /// wrote, stay as they are.
@@ -91,11 +98,15 @@ impl RunReport {
             line.change = line.change.take().map(|change| private.hide(&change));
             line.text = line.text.take().map(|text| private.hide(&text));
         }
-        for trial in &mut self.trials {
+        let hide = |prompts: &mut Prompts| {
             let hidden: Vec<_> =
-                trial.prompts.iter().map(|(id, prompt)| (id, Template::new(private.hide(prompt.text())))).collect();
-            trial.prompts =
-                hidden.into_iter().fold(trial.prompts.clone(), |prompts, (id, prompt)| prompts.with(id, prompt));
+                prompts.iter().map(|(id, prompt)| (id, Template::new(private.hide(prompt.text())))).collect();
+            *prompts = hidden.into_iter().fold(prompts.clone(), |prompts, (id, prompt)| prompts.with(id, prompt));
+        };
+        self.trials.iter_mut().for_each(|trial| hide(&mut trial.prompts));
+        if let Some(check) = &mut self.final_check {
+            hide(&mut check.optimized);
+            check.kept.iter_mut().for_each(hide);
         }
         self.copied.iter_mut().for_each(|line| line.text = private.hide(&line.text));
         self.warnings.iter_mut().for_each(|warning| *warning = private.hide(warning));
@@ -161,6 +172,9 @@ mod tests {
             *text = ROW.to_string();
         }
         report.prompts[1].after = Template::new(format!("{} {ROW}", report.prompts[1].before.text()));
+        let check = report.final_check.as_mut().unwrap();
+        check.optimized = check.optimized.with(crate::base::AgentId(1), Template::new(format!("Find it. {ROW}")));
+        check.kept = Some(check.optimized.clone());
         report.lineage[0].change = Some(ROW.to_string());
         report.trials = vec![super::super::fixture::trial(&format!("Find it. {ROW}"))];
         let hidden = report.without_words_of([ROW].into_iter());

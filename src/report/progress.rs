@@ -121,10 +121,14 @@ fn steps(steps: &[StepLine]) -> String {
                 format!(", {} rejected ({})", names.len(), names.join(", "))
             }
         };
+        let dropped = match step.candidates.iter().filter(|candidate| candidate.dropped_after.is_some()).count() {
+            0 => String::new(),
+            dropped => format!(", {dropped} of them dropped early"),
+        };
         let score = step.beam.first().map_or(0.0, |best| best.score) + 0.0;
         let improved = if step.improved { ", improved" } else { "" };
         text += &format!(
-            "  round {}, {}, step {}: {tried} tried{rejected}, best score {score:+.3}{improved}\n",
+            "  round {}, {}, step {}: {tried} tried{dropped}{rejected}, best score {score:+.3}{improved}\n",
             step.round, step.agent, step.step
         );
     }

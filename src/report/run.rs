@@ -2,6 +2,7 @@
 
 use super::accuracy::{Accuracy, Difference, ScoredBy};
 use super::bill::Bill;
+use super::gate::GateReport;
 use super::lines::{
     CopiedLine, JudgeLine, LineageLine, Lines, MisalignmentLine, PromptLine, RankCorrelationLine, StepLine,
 };
@@ -92,6 +93,9 @@ pub struct RunReport {
     pub kept_seed: bool,
     /// The comparison of seed and optimized prompts on unlabelled queries.
     pub final_check: Option<FinalCheck>,
+    /// What the gate found; absent without one (`search.gate`).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub gate: Option<GateReport>,
     /// The prompts, before and after.
     pub prompts: Vec<PromptLine>,
     /// The steps with their scores.
@@ -186,6 +190,7 @@ impl RunReport {
             scored_by: inputs.scored_by,
             kept_seed: result.kept_seed,
             final_check: result.final_check.clone(),
+            gate: GateReport::of(result),
             prompts: lines.prompts(),
             steps: lines.steps(),
             lineage: lines.lineage(),

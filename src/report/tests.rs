@@ -3,7 +3,9 @@
 use super::diff::prompt_diff;
 use super::fixture::{ASSESS, BETTER, events, report, report_of};
 use super::*;
-use crate::search::{Event, FinalVerdict};
+use crate::base::AgentId;
+use crate::prompt::Template;
+use crate::search::{Event, FinalVerdict, GateEnd, GateTest, Tested};
 use expect_test::{Expect, expect, expect_file};
 
 #[track_caller]
@@ -55,6 +57,68 @@ fn a_run_without_labels_or_gain_says_so() {
     report.ledger.optimizer.cached = 40;
     report.ledger.judge.cached = 2000;
     expect_file!["golden/report-without-labels.txt"].assert_eq(&report.text(Colour::Off));
+}
+
+#[test]
+fn a_gate_says_which_change_helps_and_what_is_taken_back() {
+    let test = |tested, values: Vec<f64>, ended, evidence, needed| {
+        let mean = (!values.is_empty()).then(|| values.iter().sum::<f64>() / values.len() as f64);
+        let batch = (0..values.len()).collect();
+        Event::GateTest(GateTest { tested, batch, values, mean, at_least: 0.375, evidence, needed, ended })
+    };
+    let gated = |tests: Vec<Event>, verdict, kept_seed| {
+        let mut events = events();
+        let end = events.len() - 2;
+        let Event::Started(started) = &events[0] else { unreachable!("a run starts with it") };
+        let seed = started.prompts.clone();
+        for event in &mut events {
+            match event {
+                Event::Started(started) => started.held_back = 25,
+                Event::FinalCheck(check) => {
+                    check.verdict = verdict;
+                    check.optimized = check.optimized.with(AgentId(0), Template::new("Name the facts of {question}."));
+                }
+                Event::Finished(finished) if kept_seed => (finished.kept_seed, finished.prompts) = (true, seed.clone()),
+                _ => {}
+            }
+        }
+        events.splice(end..end, tests);
+        report_of(&events, &[], &[]).text(Colour::Off)
+    };
+    let from_gate = |text: String| {
+        let (start, end) = (text.find("Final check").unwrap(), text.find("\nPrompts").unwrap());
+        text[start..end].to_string()
+    };
+    let tests = vec![
+        test(Tested::Team, vec![1.0; 8], GateEnd::Shown, 53.393, 20.0),
+        test(Tested::Change(AgentId(0)), vec![0.5; 24], GateEnd::Hopeless, 1.0, 80.0),
+        test(Tested::Change(AgentId(1)), vec![1.0; 12], GateEnd::Shown, 564.0, 80.0),
+        test(Tested::Part(vec![AgentId(1)]), vec![1.0; 12], GateEnd::Shown, 1e7, 80.0),
+    ];
+    expect![[r#"
+        Final check on 4 unlabelled queries: the optimized prompts won (score 0.75; 0.50 is a tie)
+        Gate      25 queries held back
+          the whole team against the seed prompts: better
+            8 queries, score 1.00, at least 0.38; evidence 53.4 of 20.0
+          the team against itself without the change of extract: not shown; the queries that are left could not show it
+            24 queries, score 0.50, at least 0.38; evidence 1.0 of 80.0
+          the team against itself without the change of assess: better
+            12 queries, score 1.00, at least 0.38; evidence 564.0 of 80.0
+          the team with the changes of assess alone against the seed prompts: better
+            12 queries, score 1.00, at least 0.38; evidence 1.0e7 of 80.0
+          extract: its change is not shown to help and is taken back
+          assess: its change helps
+    "#]]
+    .assert_eq(&from_gate(gated(tests, FinalVerdict::Optimized, false)));
+    let tests = vec![test(Tested::Team, vec![], GateEnd::Budget, 1.0, 20.0)];
+    expect![[r#"
+        Final check on 4 unlabelled queries: the optimized prompts are not shown to be better, so the seed prompts are kept (score 0.75; 0.50 is a tie)
+        Gate      25 queries held back
+          the whole team against the seed prompts: not shown within the budget
+            0 queries, evidence 1.0 of 20.0
+          extract: its change is taken back with all others
+          assess: its change is taken back with all others
+    "#]].assert_eq(&from_gate(gated(tests, FinalVerdict::Unproven, true)));
 }
 
 #[test]

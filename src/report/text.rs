@@ -14,6 +14,8 @@ impl RunReport {
         text += &self.method();
         text += &self.accuracy();
         text += &self.final_check.as_ref().map_or(String::new(), final_check);
+        let verdict = self.final_check.as_ref().map(|check| check.verdict);
+        text += &self.gate.as_ref().map_or(String::new(), |gate| gate.text(verdict));
         text += &format!("\n{}", prompts(&self.prompts, colour));
         text += &format!("\n{}", self.search());
         text += &format!("\n{}", self.ledger.text(self.seconds));
@@ -99,6 +101,11 @@ impl RunReport {
                 self.rejections.iter().map(|(reason, count)| format!("{count} {}", kebab(reason))).collect();
             let rejected = counted(rejected, "candidate", "candidates");
             text += &format!(", {rejected} rejected ({})", reasons.join(", "));
+        }
+        let candidates = self.steps.iter().flat_map(|step| &step.candidates);
+        let dropped = candidates.filter(|candidate| candidate.dropped_after.is_some()).count();
+        if dropped > 0 {
+            text += &format!(", {dropped} dropped early");
         }
         text += "\n";
         for line in &self.misalignment {
@@ -208,6 +215,7 @@ fn final_check(check: &FinalCheck) -> String {
         FinalVerdict::Optimized => "the optimized prompts won",
         FinalVerdict::Tie => "a tie, no gain was measured",
         FinalVerdict::Seed => "the seed prompts won and are kept",
+        FinalVerdict::Unproven => "the optimized prompts are not shown to be better, so the seed prompts are kept",
     };
     let queries = counted(check.batch.len(), "unlabelled query", "unlabelled queries");
     format!("Final check on {queries}: {says} (score {mean:.2}; 0.50 is a tie)\n")
@@ -220,8 +228,12 @@ fn judge(line: &JudgeLine) -> String {
         0 => String::new(),
         cut => format!(" ({} ended in the reasoning)", counted(cut as usize, "reply", "replies")),
     };
+    let models = match counts.model_agreement() {
+        None => String::new(),
+        share => format!("; all models agreed {}", percent(&share)),
+    };
     format!(
-        "Judge     {} comparisons, {} of equal texts; both orders agreed {}, ties {}, unparsable {}{cut}\n",
+        "Judge     {} comparisons, {} of equal texts; both orders agreed {}, ties {}, unparsable {}{cut}{models}\n",
         thousands(counts.comparisons),
         thousands(counts.identical),
         percent(position_consistency),
@@ -231,7 +243,7 @@ fn judge(line: &JudgeLine) -> String {
 }
 
 /// Returns a number and its noun, in singular or plural.
-pub(super) fn counted(number: usize, one: &str, many: &str) -> String {
+pub fn counted(number: usize, one: &str, many: &str) -> String {
     format!("{number} {}", if number == 1 { one } else { many })
 }
 

@@ -69,8 +69,12 @@ pub async fn joint_reward(
     let terms = Terms::of(graph, options, agent, all_terms);
     let one = |(base, new)| terms.sample(judge, graph, base, new, draw).boxed();
     let samples = try_join_all(base.iter().zip(new).map(one).collect::<Vec<_>>()).await?;
-    let mean = mean(samples.iter().map(|sample| sample.joint)).unwrap_or(0.5);
-    Ok(Reward { mean, samples })
+    Ok(Reward { mean: mean_joint(&samples), samples })
+}
+
+/// Returns the mean of the samples' joint rewards; ½ without samples.
+pub(crate) fn mean_joint(samples: &[SampleReward]) -> f64 {
+    mean(samples.iter().map(|sample| sample.joint)).unwrap_or(0.5)
 }
 
 /// The comparisons that are made for an agent, with their weights.

@@ -7,6 +7,6 @@ mod options;
 #[cfg(test)]
 mod tests;
 
-pub(crate) use joint::compare;
 pub use joint::{Reward, SampleReward, joint_reward};
+pub(crate) use joint::{compare, mean_joint};
 pub use options::RewardOptions;

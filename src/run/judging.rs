@@ -42,7 +42,7 @@ pub fn check_judge(
 ) -> Result<CheckedJudge, RunError> {
     let roles = [ModelRole::Worker, ModelRole::Judge];
     let surroundings = Surroundings { dtypes: None, backend: None, date: settings.date.unwrap_or_else(Date::today) };
-    let models = open_models(settings, &roles, surroundings, observer)?;
+    let models = open_models(settings, &roles, &surroundings, observer)?;
     let (ledger, cancel) = (Ledger::new(), observer.cancel());
     let metered = |role| Metered::new(models.role(settings, role), role, ledger.clone(), cancel.clone());
     let [worker, judge_model] = [Arc::new(metered(ModelRole::Worker)), Arc::new(metered(ModelRole::Judge))];

@@ -11,7 +11,9 @@ mod models;
 mod observer;
 mod optimizer;
 mod recorded;
+mod rows;
 mod scoring;
+mod team;
 mod verdicts;
 
 pub use chain::{ChainError, chain};
@@ -21,4 +23,6 @@ pub use models::{Models, Opened, Surroundings, open_models, use_threads};
 pub use observer::{Observer, Silent};
 pub use optimizer::{Ignored, Optimizer};
 pub use recorded::{Carried, HeldOut, RecordedRun, Start, scored_by};
+pub use rows::{RowFile, RowsError, RowsState, state_path};
 pub use scoring::{LabelledRun, score, score_system};
+pub use team::{AgentOutput, Answered, TeamOf, TeamRun};

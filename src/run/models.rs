@@ -2,7 +2,7 @@
 //! roles is opened once, and all models of this process share one thread pool.
 
 use super::{Observer, RunError};
-use crate::chat::{ChatModel, ModelRole};
+use crate::chat::{ChatModel, ModelRole, Panel};
 use crate::config::{ModelPlace, ModelSpec, Settings};
 use crate::engine::qwen3::Dtype;
 use crate::engine::{
@@ -45,8 +45,8 @@ impl OpenModel {
 pub struct Opened {
     /// The models, in the order of [`ModelRole::ALL`].
     pub roles: [Arc<dyn ChatModel>; 3],
-    /// The formats in which the weights of every role are kept.
-    pub dtypes: [Dtype; 3],
+    /// The formats in which the weights of every role are kept, and of the judges beside the judge.
+    pub dtypes: Vec<Dtype>,
     /// What computes the models.
     pub backend: Backend,
     /// What a reader of the results should know of how the models were computed.
@@ -54,14 +54,25 @@ pub struct Opened {
 }
 
 /// What the answers of models depend on beside their files and the settings.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub struct Surroundings {
-    /// The weight formats of every role when the run began, if this process resumes it.
-    pub dtypes: Option<[Dtype; 3]>,
+    /// The weight formats of every role when the run began, and of the judges beside the judge, if
+    /// this process resumes it.
+    pub dtypes: Option<Vec<Dtype>>,
     /// What computed the models when the run began, if this process resumes it.
     pub backend: Option<Backend>,
     /// The date that chat templates see.
     pub date: Date,
+}
+
+/// Returns the models that the roles need, each with its place in [`Opened::dtypes`].
+fn needed<'a>(settings: &'a Settings, roles: &[ModelRole]) -> Vec<(usize, &'a ModelSpec)> {
+    let mut specs: Vec<_> = roles.iter().map(|role| (*role as usize, settings.model(*role))).collect();
+    if roles.contains(&ModelRole::Judge) {
+        let more = settings.more_judges().iter().enumerate();
+        specs.extend(more.map(|(at, spec)| (ModelRole::ALL.len() + at, spec)));
+    }
+    specs
 }
 
 /// Opens the models of `roles`. All of them share the settings' engine options.
@@ -71,16 +82,16 @@ pub struct Surroundings {
 pub fn open_models(
     settings: &Settings,
     roles: &[ModelRole],
-    surroundings: Surroundings,
+    surroundings: &Surroundings,
     observer: &mut dyn Observer,
 ) -> Result<Models, RunError> {
     use_threads(settings.engine.threads);
     let engine = &settings.engine;
     let engine = EngineOptions { backend: surroundings.backend.unwrap_or(engine.backend), ..engine.clone() };
     let mut models = Models { opened: Vec::new() };
-    let mut to_open = distinct(roles.iter().map(|&role| settings.model(role)));
-    for &role in roles {
-        let spec = settings.model(role);
+    let needed = needed(settings, roles);
+    let mut to_open = distinct(needed.iter().map(|(_, spec)| *spec));
+    for (place, spec) in needed {
         if models.find(spec).is_some() {
             continue;
         }
@@ -93,7 +104,7 @@ pub fn open_models(
                 ModelPlace::Local(source) => {
                     let engine = EngineOptions { models_to_open: to_open, ..engine.clone() };
                     to_open -= 1;
-                    let model = open(&engine, (source, spec), (role, surroundings), models.compute(), observer)?;
+                    let model = open(&engine, (source, spec), (place, surroundings), models.compute(), observer)?;
                     OpenModel::Local(Arc::new(model))
                 }
             },
@@ -120,14 +131,15 @@ fn open_remote(
 fn open(
     engine: &EngineOptions,
     (source, spec): (&ModelSource, &ModelSpec),
-    (role, Surroundings { dtypes, date, .. }): (ModelRole, Surroundings),
+    (place, Surroundings { dtypes, date, .. }): (usize, &Surroundings),
     compute: Option<crate::engine::kernels::Compute>,
     observer: &mut dyn Observer,
 ) -> Result<LocalModel, OpenError> {
     let ModelSpec { place: _, dtype, thinking, decoding: _ } = spec;
     let name = source.name();
-    let dtype = dtypes.map_or(DtypeRequest::Requested(*dtype), |dtypes| DtypeRequest::Resolved(dtypes[role as usize]));
-    let how = LoadOptions { dtype, compute, date: Some(date), watch: &mut |news| observer.opening(&name, news) };
+    let resolved = dtypes.as_ref().and_then(|dtypes| dtypes.get(place));
+    let dtype = resolved.map_or(DtypeRequest::Requested(*dtype), |dtype| DtypeRequest::Resolved(*dtype));
+    let how = LoadOptions { dtype, compute, date: Some(*date), watch: &mut |news| observer.opening(&name, news) };
     let model = LocalModel::open_as(source, engine, *thinking, TokenizerRequirement::Required, how)?;
     observer.opened();
     Ok(model)
@@ -148,10 +160,14 @@ impl Models {
     /// # Panics
     /// Panics if no model was opened for it, which is a programmer's error.
     pub fn role(&self, settings: &Settings, role: ModelRole) -> Arc<dyn ChatModel> {
-        match self.model(settings, role) {
-            OpenModel::Local(model) => Arc::<LocalModel>::clone(model),
-            OpenModel::Remote(model) => Arc::<RemoteModel>::clone(model),
-        }
+        let specs = needed(settings, &[role]).into_iter();
+        let models = specs.map(|(_, spec)| -> Arc<dyn ChatModel> {
+            match self.find(spec).expect("the models of the role were opened") {
+                OpenModel::Local(model) => Arc::<LocalModel>::clone(model),
+                OpenModel::Remote(model) => Arc::<RemoteModel>::clone(model),
+            }
+        });
+        Panel::of(models.collect())
     }
 
     /// The models in their roles, for one run.
@@ -164,10 +180,11 @@ impl Models {
         }
     }
 
-    /// The formats in which the weights of every role are kept; `auto` for a model behind a server.
-    pub fn dtypes(&self, settings: &Settings) -> [Dtype; 3] {
-        ModelRole::ALL
-            .map(|role| self.model(settings, role).local().map_or(Dtype::Auto, |model| model.engine().dtype()))
+    /// The formats in which the weights of every role are kept, and of the judges beside the judge;
+    /// `auto` for a model behind a server.
+    pub fn dtypes(&self, settings: &Settings) -> Vec<Dtype> {
+        let dtype = |spec| self.find(spec)?.local().map(|model| model.engine().dtype());
+        needed(settings, &ModelRole::ALL).into_iter().map(|(_, spec)| dtype(spec).unwrap_or(Dtype::Auto)).collect()
     }
 
     /// What computes the models of this process. It is the same for all of them.

@@ -2,7 +2,7 @@
 
 use super::labels::TrainLabels;
 use crate::base::{CancelToken, Seed};
-use crate::chat::{Budget, BudgetOptions, ChatError, ChatModel, Ledger, Metered, ModelRole, Spent};
+use crate::chat::{Budget, BudgetOptions, ChatError, ChatModel, Ledger, Metered, ModelRole, Spent, each_member};
 use crate::config::Settings;
 use crate::graph::Graph;
 use crate::method::{self, Labels, MethodInput, MethodKind, MethodOptions};
@@ -124,7 +124,14 @@ impl Optimizer {
     pub fn plan(&self) -> Plan {
         let labelled = self.labels.as_ref().map_or(0, |labels| labels.questions().len());
         let sizes = (self.pool.len(), labelled);
-        method::plan(self.method, &self.method_options, &self.graph, &self.options, sizes)
+        method::plan(self.method, &self.method_options, &self.graph, &self.with_judges(), sizes)
+    }
+
+    /// The options with the number of models that judge.
+    fn with_judges(&self) -> Options {
+        let mut options = self.options.clone();
+        options.judge.models = each_member(&self.models[ModelRole::Judge as usize]).len();
+        options
     }
 
     /// The costs of every role so far.
@@ -172,7 +179,7 @@ impl Optimizer {
             optimizer: self.charged(ModelRole::Optimizer, &self.budget),
             judge: self.charged(ModelRole::Judge, &self.budget),
             seed: self.seed,
-            options: self.options.clone(),
+            options: self.with_judges(),
             cancel: self.cancel.clone(),
             budget: self.budget.clone(),
             closing_check: true,

@@ -65,7 +65,7 @@ impl RecordedRun<'_> {
             surroundings.date = journal.date()?.unwrap_or(surroundings.date);
         }
         let cancel = observer.cancel();
-        let models = open_models(self.settings, &ModelRole::ALL, surroundings, observer)?;
+        let models = open_models(self.settings, &ModelRole::ALL, &surroundings, observer)?;
         let opened = models.opened(self.settings);
         block_on(self.put_start(&journal, &opened, &surroundings.date))?;
         opened.notes.iter().for_each(|note| observer.noticed(note));
@@ -89,6 +89,7 @@ impl RecordedRun<'_> {
     async fn put_start(&self, journal: &Journal, opened: &Opened, date: &Date) -> Result<(), RunError> {
         journal.put_surroundings(&opened.dtypes, &opened.backend, date).await?;
         journal.put_arguments(self.arguments).await?;
+        journal.put_team(&self.settings.team()).await?;
         if self.settings.private {
             journal.put_private().await?;
         }

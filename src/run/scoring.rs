@@ -101,7 +101,7 @@ impl<'a> LabelledRun<'a> {
     ) -> Result<Self, RunError> {
         let surroundings =
             Surroundings { dtypes: None, backend: None, date: settings.date.unwrap_or_else(Date::today) };
-        let models = open_models(settings, &[ModelRole::Worker], surroundings, observer)?;
+        let models = open_models(settings, &[ModelRole::Worker], &surroundings, observer)?;
         let model = models.role(settings, ModelRole::Worker);
         let (identity, ledger) = (model.identity(), Ledger::new());
         let model = Metered::new(model, ModelRole::Worker, ledger.clone(), observer.cancel());

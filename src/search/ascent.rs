@@ -1,25 +1,26 @@
 //! Coordinate ascent: one loop over the agents, whose options are the ablations. This file decides;
 //! [`Evaluator`] calls the models. Every decision is emitted as an event before it takes effect.
 
-use super::beam::{Node, child_score, improvement, rank_correlation, ranks, rescore, round_score, select};
+use super::beam::{Node, improvement, rank_correlation, ranks, rescore, round_score, select};
+use super::candidates::{Field, deduplicate, outcome};
 use super::copied;
-use super::evaluator::{Evaluated, Evaluator, Proposals, StepId};
+use super::evaluator::{Evaluated, Evaluator, StepId};
 use super::events::{
-    CandidateRecord, Counters, EVENTS_VERSION, Event, EventSink, FinalCheck, FinalVerdict, Finished, Models, Outcome,
-    Proposed, Refreshed, Started, Step, Stopped,
+    CandidateRecord, Counters, EVENTS_VERSION, Event, EventSink, FinalCheck, FinalVerdict, Finished, Models, Proposed,
+    Refreshed, Started, Step, Stopped,
 };
 use super::input::{SearchError, SearchInput};
+use super::options::GateMode;
 use super::plan::plan;
 use super::result::SearchResult;
 use super::schedule::{Visit, draw_batch, optimizable, visits};
 use crate::base::{AgentId, Stage};
 use crate::chat::ChatError;
 use crate::graph::Graph;
-use crate::misalignment::{Buffer, Case, is_misaligned};
-use crate::prompt::{Rejection, Sanitized, Template};
-use crate::propose::{Attempts, Proposal, Rejected};
+use crate::misalignment::{Buffer, Case};
+use crate::prompt::Template;
+use crate::propose::{Attempts, Proposal};
 use crate::rollout::Prompts;
-use futures::future::try_join_all;
 
 /// Optimizes the prompts of the input's graph.
 ///
@@ -51,7 +52,7 @@ pub async fn optimize(input: SearchInput, sink: &mut dyn EventSink) -> Result<Se
 }
 
 /// The queries of the final check that are compared at once where there is a budget.
-const CHECKED_AT_ONCE: usize = 4;
+pub(super) const CHECKED_AT_ONCE: usize = 4;
 
 /// The search state of one agent.
 struct AgentState {
@@ -90,31 +91,21 @@ impl State {
 }
 
 /// A running search.
-struct CoordinateAscent<'a> {
-    input: &'a SearchInput,
-    evaluator: Evaluator<'a>,
+pub(super) struct CoordinateAscent<'a> {
+    pub(super) input: &'a SearchInput,
+    pub(super) evaluator: Evaluator<'a>,
     state: State,
     sink: &'a mut dyn EventSink,
     events: Vec<Event>,
     /// The counters of all that is complete. A step that a limit cut off does not count, because
     /// how far it got depends on the order of its calls.
-    complete: Counters,
+    pub(super) complete: Counters,
     /// The counters of all that was complete when a limit cut a step off.
     earlier: Counters,
 }
 
-/// One proposal of a step, with its id if it can be evaluated.
-struct Candidate<'a> {
-    /// The proposals that it is one of.
-    proposals: &'a Proposals,
-    /// Its index in [`Proposals::list`].
-    index: usize,
-    /// Its id and its prompt, or the reason why it is not evaluated.
-    usable: Result<(usize, &'a Sanitized), Rejected>,
-}
-
 impl CoordinateAscent<'_> {
-    async fn emit(&mut self, event: Event) -> Result<(), SearchError> {
+    pub(super) async fn emit(&mut self, event: Event) -> Result<(), SearchError> {
         // Whatever an event reports is complete, so no call is in flight.
         self.input.budget.settle();
         self.complete = self.counters();
@@ -123,12 +114,12 @@ impl CoordinateAscent<'_> {
         Ok(())
     }
 
-    fn counters(&self) -> Counters {
+    pub(super) fn counters(&self) -> Counters {
         self.earlier.plus(self.evaluator.counters())
     }
 
     /// Goes on as if what a limit cut off had not begun.
-    fn forget_incomplete(&mut self) {
+    pub(super) fn forget_incomplete(&mut self) {
         (self.earlier, self.evaluator) = (self.complete, Evaluator::new(self.input));
     }
 
@@ -153,7 +144,8 @@ impl CoordinateAscent<'_> {
             method: self.input.method.map(str::to_string),
             labelled: 0,
             pool: pool.len(),
-            batch: options.search.batch.min(pool.len()),
+            held_back: options.search.held_back(pool.len()),
+            batch: options.search.batch.min(pool.len() - options.search.held_back(pool.len())),
             plan: plan(graph, options, pool.len()),
         };
         self.emit(Event::Started(started)).await
@@ -179,7 +171,7 @@ impl CoordinateAscent<'_> {
         let before = self.state.agents[agent.0].beam.clone();
         let (batch, rewards) = if before.len() > 1 {
             let seed = self.input.seed.derive(Stage::Refresh, &[round as u64, agent.0 as u64]);
-            let batch = draw_batch(self.input.pool.len(), search.batch, seed);
+            let batch = self.input.draw(seed);
             let queries = self.evaluator.batch(&batch);
             let rewards = self.evaluator.refresh(round, agent, &self.state.best, &before, &queries).await?;
             (batch, rewards)
@@ -217,7 +209,7 @@ impl CoordinateAscent<'_> {
         let (old, made) = (state.best, state.made);
 
         let seed = self.input.seed.derive(Stage::MiniBatch, &step_id.path());
-        let positions = draw_batch(self.input.pool.len(), search.batch, seed);
+        let positions = self.input.draw(seed);
         let batch = self.evaluator.batch(&positions);
         let shown = (&cases, &*attempts.list());
         let proposals = self.evaluator.propose(step_id, &self.state.best, &parents, shown, &batch).await?;
@@ -226,7 +218,11 @@ impl CoordinateAscent<'_> {
         let rejected = candidates.len() - usable;
         self.emit(Event::Proposed(Proposed { round, agent, step, usable, rejected })).await?;
 
-        let evaluated = evaluate_all(&self.evaluator, &self.state.best, step_id, &candidates).await?;
+        let field = Field { evaluator: &self.evaluator, best: &self.state.best, step_id, candidates: &candidates };
+        let evaluated = match search.racing {
+            None => field.evaluate().await?,
+            Some(error) => field.race(&parents, search.beam, error, seed).await?,
+        };
         let mut nodes = Vec::with_capacity(usable);
         let candidates: Vec<_> = candidates
             .iter()
@@ -241,7 +237,7 @@ impl CoordinateAscent<'_> {
                     parent: parent.id,
                     assignment: assignment.clone(),
                     change: change.clone(),
-                    outcome: outcome(candidate, evaluated.as_ref(), parent, &mut nodes),
+                    outcome: outcome(candidate, evaluated.as_ref(), batch.len(), parent, &mut nodes),
                 }
             })
             .collect();
@@ -272,7 +268,7 @@ impl CoordinateAscent<'_> {
         if let Some(node) = beam.iter().find(|node| node.id == best) {
             self.state.best = self.state.best.with(agent, node.prompt.clone());
         }
-        self.state.agents[agent.0] = AgentState { beam, best, made: made + nodes.len(), cases, attempts };
+        self.state.agents[agent.0] = AgentState { beam, best, made: made + usable, cases, attempts };
         Ok(())
     }
 
@@ -284,8 +280,19 @@ impl CoordinateAscent<'_> {
         }
         let optimized = self.state.best.clone();
         let unchanged = optimized == Prompts::seed(&self.input.graph);
-        let unmeasured =
-            |verdict, optimized| FinalCheck { batch: vec![], values: vec![], mean: None, verdict, optimized };
+        let unmeasured = |verdict, optimized| FinalCheck {
+            batch: vec![],
+            values: vec![],
+            mean: None,
+            verdict,
+            optimized,
+            kept: None,
+        };
+        if !unchanged && self.input.closing_check && self.input.options.search.gate == GateMode::Anytime {
+            let check = self.gate(optimized).await?;
+            self.emit(Event::FinalCheck(check.clone())).await?;
+            return Ok(check);
+        }
         let (batch, values) =
             if unchanged || !self.input.closing_check { (vec![], vec![]) } else { self.close(&optimized).await? };
         let check = if unchanged {
@@ -299,7 +306,7 @@ impl CoordinateAscent<'_> {
                 mean if mean < 0.5 => FinalVerdict::Seed,
                 _ => FinalVerdict::Tie,
             };
-            FinalCheck { batch, values, mean: Some(mean), verdict, optimized }
+            FinalCheck { batch, values, mean: Some(mean), verdict, optimized, kept: None }
         };
         self.emit(Event::FinalCheck(check.clone())).await?;
         Ok(check)
@@ -331,8 +338,8 @@ impl CoordinateAscent<'_> {
 
     async fn finish(&mut self, check: FinalCheck, stopped: Option<Stopped>) -> Result<(), SearchError> {
         let seed = Prompts::seed(&self.input.graph);
-        let kept_seed = check.verdict == FinalVerdict::Seed;
-        let prompts = if kept_seed { seed.clone() } else { check.optimized };
+        let kept_seed = check.keeps_seed();
+        let prompts = if kept_seed { seed.clone() } else { check.kept.unwrap_or(check.optimized) };
         let Counters { judge, avoided, overflows, cut_in_reasoning } = self.counters();
         let finished = Finished {
             copied: copied::find(&seed, &prompts, &self.input.pool),
@@ -345,73 +352,6 @@ impl CoordinateAscent<'_> {
             cut_in_reasoning,
         };
         self.emit(Event::Finished(finished)).await
-    }
-}
-
-/// Turns proposals into candidates: usable ones get ids from `made` on, in the order of creation. A
-/// text that is already in the beam, or that was proposed before in this step, is a duplicate.
-fn deduplicate<'a>(parents: &[Node], by_parent: &'a [Proposals], made: usize) -> Vec<Candidate<'a>> {
-    let mut known: Vec<&str> = parents.iter().map(|node| node.prompt.text().trim()).collect();
-    let mut next = made;
-    let mut candidates = Vec::new();
-    for proposals in by_parent {
-        for (index, proposal) in proposals.list.iter().enumerate() {
-            let usable = match &proposal.prompt {
-                Err(rejected) => Err(rejected.clone()),
-                Ok(candidate) if known.contains(&candidate.prompt.text().trim()) => {
-                    Err(Rejected { reason: Rejection::Duplicate, text: Some(candidate.prompt.text().to_string()) })
-                }
-                Ok(candidate) => {
-                    known.push(candidate.prompt.text().trim());
-                    next += 1;
-                    Ok((next - 1, candidate))
-                }
-            };
-            candidates.push(Candidate { proposals, index, usable });
-        }
-    }
-    candidates
-}
-
-/// Evaluates all usable candidates of a step concurrently; the results are in the order of
-/// `candidates`, with `None` for each one that is not usable.
-async fn evaluate_all(
-    evaluator: &Evaluator<'_>,
-    best: &Prompts,
-    step_id: StepId,
-    candidates: &[Candidate<'_>],
-) -> Result<Vec<Option<Evaluated>>, ChatError> {
-    let one = async |candidate: &Candidate<'_>| match &candidate.usable {
-        Err(_) => Ok(None),
-        Ok((_, sanitized)) => {
-            let Candidate { proposals, index, .. } = candidate;
-            let position = [proposals.parent, *index];
-            evaluator.candidate(step_id, best, &proposals.traces, &sanitized.prompt, position).await.map(Some)
-        }
-    };
-    try_join_all(candidates.iter().map(one)).await
-}
-
-/// The outcome of a candidate. One that was evaluated is added to `nodes` with the score
-/// J(c) = J(p) + R − ½.
-fn outcome(candidate: &Candidate<'_>, evaluated: Option<&Evaluated>, parent: &Node, nodes: &mut Vec<Node>) -> Outcome {
-    match (&candidate.usable, evaluated) {
-        (Err(Rejected { reason, text }), _) => Outcome::Rejected { reason: *reason, text: text.clone() },
-        (Ok(_), None) => unreachable!("every usable candidate is evaluated"),
-        (Ok((id, candidate)), Some(evaluated)) => {
-            let score = child_score(parent.score, evaluated.reward.mean);
-            let samples = &evaluated.reward.samples;
-            nodes.push(Node { id: *id, prompt: candidate.prompt.clone(), score, verdicts: samples.clone() });
-            Outcome::Scored {
-                id: *id,
-                prompt: candidate.prompt.clone(),
-                repaired: candidate.repaired,
-                reward: evaluated.reward.clone(),
-                score,
-                local_better: samples.iter().filter(|sample| sample.local == Some(1.0)).count(),
-                misaligned: samples.iter().filter(|sample| is_misaligned(sample)).count(),
-            }
-        }
     }
 }
 

@@ -12,7 +12,7 @@ use crate::judge::Judge;
 use crate::misalignment::{Buffer, Sampling};
 use crate::prompt::Template;
 use crate::propose::{Draw, Optimizer, Proposal, ProposalContext, Tried};
-use crate::reward::{Reward, compare, joint_reward};
+use crate::reward::{Reward, compare, joint_reward, mean_joint};
 use crate::rollout::{Prompts, Runner, Trace};
 use futures::future::try_join_all;
 use std::sync::Arc;
@@ -50,16 +50,50 @@ pub(super) struct Proposals {
     pub(super) list: Vec<Proposal>,
 }
 
-/// A candidate's traces on the mini-batch and their reward.
+/// A candidate's traces on the mini-batch, or on a part of it, and their reward.
 pub(super) struct Evaluated {
     pub(super) traces: Vec<Trace>,
     pub(super) reward: Reward,
 }
 
+impl Default for Evaluated {
+    fn default() -> Self {
+        Self { traces: Vec::new(), reward: Reward { mean: 0.5, samples: Vec::new() } }
+    }
+}
+
+impl Evaluated {
+    /// Adds another part of the mini-batch.
+    pub(super) fn extend(&mut self, part: Self) {
+        self.traces.extend(part.traces);
+        self.reward.samples.extend(part.reward.samples);
+        self.reward.mean = mean_joint(&self.reward.samples);
+    }
+
+    /// Puts what was evaluated in the order `order` of the mini-batch's indices, or in its
+    /// beginning, into the order of the mini-batch.
+    pub(super) fn in_order(self, order: &[usize]) -> Self {
+        let mut parts: Vec<_> = order.iter().zip(self.traces.into_iter().zip(self.reward.samples)).collect();
+        parts.sort_by_key(|(at, _)| **at);
+        let (traces, samples): (Vec<_>, Vec<_>) = parts.into_iter().map(|(_, part)| part).unzip();
+        Self { traces, reward: Reward { mean: mean_joint(&samples), samples } }
+    }
+
+    /// The evaluation with its values rounded as events store them.
+    pub(super) fn rounded(mut self) -> Self {
+        self.reward.mean = round_score(self.reward.mean);
+        for sample in &mut self.reward.samples {
+            sample.lookahead = sample.lookahead.map(round_score);
+            sample.joint = round_score(sample.joint);
+        }
+        self
+    }
+}
+
 /// The three models in their roles.
 pub(super) struct Evaluator<'a> {
     input: &'a SearchInput,
-    graph: &'a Graph,
+    pub(super) graph: &'a Graph,
     pub(super) runner: Runner,
     pub(super) judge: Judge,
     optimizer: Optimizer,
@@ -132,8 +166,9 @@ impl<'a> Evaluator<'a> {
         try_join_all(parents.iter().enumerate().map(propose_for)).await
     }
 
-    /// Measures R(c, p), the joint reward (Eq. 5) of the candidate `prompt`: re-runs the agent and
-    /// everything downstream of it. `position` is (parent, candidate).
+    /// Measures R(c, p), the joint reward (Eq. 5) of the candidate `prompt` on the queries of
+    /// `base`: re-runs the agent and everything downstream of it. `position` is (parent,
+    /// candidate). The values are not rounded yet.
     pub(super) async fn candidate(
         &self,
         step_id: StepId,
@@ -167,7 +202,7 @@ impl<'a> Evaluator<'a> {
             }
             let draw = [COIN_REFRESH, round as u64, agent.0 as u64, at as u64];
             let evaluated = self.evaluate(agent, best, &base, &node.prompt, false, &draw).await?;
-            Ok(Some(evaluated.reward.mean))
+            Ok(Some(evaluated.rounded().reward.mean))
         };
         try_join_all(beam.iter().enumerate().map(node)).await
     }
@@ -194,7 +229,7 @@ impl<'a> Evaluator<'a> {
         let traces = self.rerun(base, agent, best, prompt).await?;
         let weights = &self.input.options.reward;
         let reward = joint_reward(&self.judge, self.graph, weights, agent, base, &traces, all_terms, draw).await?;
-        Ok(Evaluated { traces, reward: rounded(reward) })
+        Ok(Evaluated { traces, reward })
     }
 
     async fn rerun(
@@ -206,14 +241,4 @@ impl<'a> Evaluator<'a> {
     ) -> Result<Vec<Trace>, ChatError> {
         self.runner.rerun_all(base, agent, &best.with(agent, prompt.clone())).await
     }
-}
-
-/// The reward with its values rounded as events store them.
-fn rounded(mut reward: Reward) -> Reward {
-    reward.mean = round_score(reward.mean);
-    for sample in &mut reward.samples {
-        sample.lookahead = sample.lookahead.map(round_score);
-        sample.joint = round_score(sample.joint);
-    }
-    reward
 }

@@ -8,6 +8,7 @@
 //! [`SearchResult`]: super::SearchResult
 
 use super::copied::CopiedPassage;
+use super::gate::GateTest;
 use super::plan::Plan;
 use crate::base::{AgentId, Seed};
 use crate::chat::{ChatError, ModelIdentity};
@@ -47,6 +48,8 @@ pub enum Event {
     Learned(Learned),
     /// The method ends with a system that is not the experiment's graph run once.
     System(System),
+    /// The gate tested whether one team is better than another.
+    GateTest(GateTest),
     /// The seed prompts were compared with the optimized ones.
     FinalCheck(FinalCheck),
     /// The last event of a run that completed.
@@ -88,6 +91,9 @@ pub struct Started {
     pub labelled: usize,
     /// The number of queries in the pool.
     pub pool: usize,
+    /// The number of queries of the pool that are held back for the gate.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub held_back: usize,
     /// The number of queries in a mini-batch: |B|, or the size of the pool if that is smaller.
     pub batch: usize,
     /// The upper bound for the run's calls and tokens.
@@ -235,6 +241,11 @@ pub enum Outcome {
         /// The number of these samples on which it was worse for a successor or for the system (Eq.
         /// 6).
         misaligned: usize,
+        /// The number of queries after which racing dropped it: reward and score are then those of
+        /// these queries, and it cannot enter the beam. `None` if it was evaluated on the whole
+        /// mini-batch.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        dropped_after: Option<usize>,
     },
     /// The candidate was rejected without an evaluation.
     Rejected {
@@ -359,6 +370,8 @@ pub enum FinalVerdict {
     /// The budget did not suffice for the comparison of a single query: the optimized prompts are
     /// kept, and no gain was measured.
     Unchecked,
+    /// The gate did not show the optimized prompts to be better: the seed prompts are kept.
+    Unproven,
 }
 
 /// The comparison of seed and optimized prompts on a fresh batch, by the system's answers.
@@ -376,6 +389,16 @@ pub struct FinalCheck {
     pub verdict: FinalVerdict,
     /// The prompts that the search ended with, even if they are not kept.
     pub optimized: Prompts,
+    /// The prompts that the gate keeps, if it takes back some of the changes.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub kept: Option<Prompts>,
+}
+
+impl FinalCheck {
+    /// Whether the seed prompts are to be used instead of the optimized ones.
+    pub(super) fn keeps_seed(&self) -> bool {
+        matches!(self.verdict, FinalVerdict::Seed | FinalVerdict::Unproven)
+    }
 }
 
 /// The end of a run.

@@ -2,8 +2,8 @@
 
 use super::events::Stopped;
 use super::options::SearchOptions;
-use super::schedule::optimizable;
-use crate::base::{Bounded, CancelToken, OutOfBounds, Seed};
+use super::schedule::{Split, draw_batch, optimizable, split};
+use crate::base::{Bounded, CancelToken, OutOfBounds, Seed, Stage};
 use crate::chat::{Budget, ChatError, ChatModel};
 use crate::graph::Graph;
 use crate::judge::JudgeOptions;
@@ -118,6 +118,19 @@ impl SearchInput {
             () if self.budget.is_time_up() => Err(SearchError::Limit(Stopped::Clock)),
             () => Ok(()),
         }
+    }
+
+    /// Returns which queries the search draws from, and which are held back for the gate.
+    pub(super) fn split(&self) -> Split {
+        let held_back = self.options.search.held_back(self.pool.len());
+        split(self.pool.len(), held_back, self.seed.derive(Stage::Gate, &[]))
+    }
+
+    /// Draws a mini-batch for the search.
+    pub(super) fn draw(&self, seed: Seed) -> Vec<usize> {
+        let searched = self.split().searched;
+        let batch = draw_batch(searched.len(), self.options.search.batch, seed);
+        batch.into_iter().map(|at| searched[at]).collect()
     }
 
     /// Returns the first fault of the input, if there is one.

@@ -13,9 +13,14 @@ mod result;
 mod input;
 mod plan;
 
+mod gate;
+
 mod ascent;
+mod candidates;
+mod closing;
 mod copied;
 mod evaluator;
+mod racing;
 
 pub use ascent::optimize;
 pub(crate) use beam::round_score;
@@ -26,8 +31,9 @@ pub use events::{
     CandidateRecord, Counters, Event, EventSink, FinalCheck, FinalVerdict, Finished, Learned, Models, Outcome,
     Proposed, Ranked, Refreshed, Started, Step, Stopped, Trial,
 };
+pub use gate::{GateEnd, GateTest, Tested};
 pub use input::{Options, SearchError, SearchInput};
-pub use options::{Schedule, SearchOptions};
+pub use options::{GateMode, Schedule, SearchOptions};
 pub use plan::{Plan, RolePlan, plan};
 pub(crate) use plan::{judge_cost, team_cost};
 pub use result::{Lineage, MisalignmentRate, SearchResult};

@@ -3,7 +3,8 @@
 //! repeated calls.
 
 use super::input::Options;
-use super::schedule::visits;
+use super::options::GateMode;
+use super::schedule::{optimizable, visits};
 use crate::base::AgentId;
 use crate::graph::{EdgeView, Graph};
 use crate::judge::JudgeMode;
@@ -38,7 +39,8 @@ pub struct Plan {
 /// search only; an evaluation on held-out cases is not included.
 pub fn plan(graph: &Graph, options: &Options, pool: usize) -> Plan {
     let Options { search, propose, .. } = options;
-    let (batch, check) = (search.batch.min(pool) as u64, search.final_check.min(pool) as u64);
+    let held_back = search.held_back(pool);
+    let batch = search.batch.min(pool - held_back) as u64;
     let mut plan = Plan::default();
     let mut widths = vec![1_usize; graph.agents().len()];
     let everyone = run_cost(graph, options, graph.order());
@@ -64,9 +66,29 @@ pub fn plan(graph: &Graph, options: &Options, pool: usize) -> Plan {
         }
     }
     plan.optimizer = RolePlan { calls: plan.candidates, new_tokens: plan.candidates * propose.max_new_tokens as u64 };
-    plan.worker.add(everyone, 2 * check);
-    plan.judge.add(judge_cost(options), check);
+    match search.gate {
+        GateMode::Final => {
+            let check = search.final_check.min(pool) as u64;
+            plan.worker.add(everyone, 2 * check);
+            plan.judge.add(judge_cost(options), check);
+        }
+        GateMode::Anytime => add_gate(&mut plan, graph, options, held_back as u64),
+    }
     plan
+}
+
+/// Adds the most that the gate takes on `queries` queries: the whole team and the seed prompts; the
+/// team without each agent's change; a part of the team. Every team is run once per query.
+fn add_gate(plan: &mut Plan, graph: &Graph, options: &Options, queries: u64) {
+    let agents = optimizable(graph);
+    let everyone = run_cost(graph, options, graph.order());
+    let several = agents.len() > 1;
+    plan.worker.add(everyone, queries * (2 + u64::from(several)));
+    plan.judge.add(judge_cost(options), queries * (1 + u64::from(several)));
+    for agent in agents.into_iter().filter(|_| several) {
+        plan.worker.add(run_cost(graph, options, &reached(graph, agent)), queries);
+        plan.judge.add(judge_cost(options), queries);
+    }
 }
 
 impl RolePlan {
@@ -117,10 +139,11 @@ fn comparisons(graph: &Graph, options: &Options, agent: AgentId) -> u64 {
     near.len() as u64
 }
 
-/// The cost of one comparison: one call per order and rubric.
+/// The cost of one comparison: one call per order, rubric and model.
 pub(crate) fn judge_cost(options: &Options) -> RolePlan {
     let judge = &options.judge;
-    let calls = (1 + u64::from(judge.both_orders)) * judge.rubrics.len().max(1) as u64;
+    let asked = (judge.rubrics.len().max(1) * judge.models.max(1)) as u64;
+    let calls = (1 + u64::from(judge.both_orders)) * asked;
     match judge.mode {
         JudgeMode::Logit => RolePlan { calls, new_tokens: 0 },
         JudgeMode::Text => RolePlan { calls, new_tokens: calls * judge.max_new_tokens as u64 },

@@ -7,6 +7,7 @@ use super::events::{
     CandidateRecord, Counters, Event, FinalCheck, Finished, Learned, Models, Outcome, Refreshed, Started, Step,
     Stopped, Trial,
 };
+use super::gate::GateTest;
 use super::plan::Plan;
 use crate::base::{AgentId, Digest, Seed, digest_json};
 use crate::judge::JudgeStats;
@@ -31,6 +32,9 @@ pub struct SearchResult {
     pub optimized: Vec<AgentId>,
     /// The number of queries in the pool.
     pub pool: usize,
+    /// The number of queries of the pool that are held back for the gate.
+    #[serde(default)]
+    pub held_back: usize,
     /// The number of queries in a mini-batch.
     pub batch: usize,
     /// The upper bound for the run's calls and tokens.
@@ -55,6 +59,9 @@ pub struct SearchResult {
     pub kept_seed: bool,
     /// The comparison of seed and optimized prompts; `None` before it is done.
     pub final_check: Option<FinalCheck>,
+    /// The tests of the gate, if there is one.
+    #[serde(default)]
+    pub gate: Vec<GateTest>,
     /// All steps, in order.
     pub steps: Vec<Step>,
     /// Every prompt that was evaluated, and the prompt that it was written from.
@@ -140,6 +147,7 @@ impl SearchResult {
                 Event::Trial(trial) => result.add_trial(trial),
                 Event::Learned(learned) => result.learned.push(learned.clone()),
                 Event::System(system) => result.system = Some(system.clone()),
+                Event::GateTest(test) => result.gate.push(test.clone()),
                 Event::FinalCheck(check) => result.final_check = Some(check.clone()),
                 Event::Finished(finished) => result.finish(finished),
             }
@@ -159,6 +167,7 @@ impl SearchResult {
         let check = self.final_check.as_ref().map(|check| (&check.batch, &check.values, check.verdict));
         let digest =
             digest_json("maspo result", &(&self.seed_prompts, steps, refreshes, check, self.kept_seed, &self.prompts));
+        let digest = if self.gate.is_empty() { digest } else { digest_json("maspo gate", &(digest, &self.gate)) };
         if self.method.is_none() {
             return digest;
         }
@@ -197,6 +206,7 @@ impl SearchResult {
             agents: started.agents.clone(),
             optimized: started.optimized.clone(),
             pool: started.pool,
+            held_back: started.held_back,
             batch: started.batch,
             plan: started.plan,
             seed_prompts: started.prompts.clone(),
@@ -209,6 +219,7 @@ impl SearchResult {
             learned: Vec::new(),
             kept_seed: false,
             final_check: None,
+            gate: Vec::new(),
             steps: Vec::new(),
             lineage: started.prompts.iter().filter(|(id, _)| started.optimized.contains(id)).map(seed_prompt).collect(),
             refreshes: Vec::new(),

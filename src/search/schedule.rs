@@ -37,6 +37,22 @@ pub(super) fn visits(graph: &Graph, options: &SearchOptions) -> Vec<Visit> {
     }
 }
 
+/// The positions of a pool that the search draws from, and those that are held back for the gate.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub(super) struct Split {
+    /// What the search draws from, in ascending order.
+    pub(super) searched: Vec<usize>,
+    /// What the search never sees, in random order.
+    pub(super) held_back: Vec<usize>,
+}
+
+/// Splits a pool of `pool` queries by chance.
+pub(super) fn split(pool: usize, held_back: usize, seed: Seed) -> Split {
+    let held_back = rand::seq::index::sample(&mut seed.rng(), pool, held_back.min(pool)).into_vec();
+    let searched = (0..pool).filter(|at| !held_back.contains(at)).collect();
+    Split { searched, held_back }
+}
+
 /// Draws `size` different positions of a pool of `pool` queries, in ascending order. A pool that is
 /// not larger than `size` is used whole.
 pub(crate) fn draw_batch(pool: usize, size: usize, seed: Seed) -> Vec<usize> {
@@ -79,6 +95,17 @@ mod tests {
     fn interleaved_returns_to_each_agent_and_sequential_never_does() {
         check(Schedule::Interleaved, expect!["a1 c1 a2* c2* "]);
         check(Schedule::Sequential, expect!["a1 a2 c1 c2 "]);
+    }
+
+    #[test]
+    fn a_split_holds_every_query_once_and_depends_on_the_seed() {
+        let Split { searched, held_back } = split(10, 4, Seed(1));
+        let mut all = [searched.clone(), held_back.clone()].concat();
+        all.sort_unstable();
+        assert_eq!((all, searched.len()), ((0..10).collect(), 6));
+        assert!(searched.is_sorted());
+        assert_ne!(split(10, 4, Seed(2)).held_back, held_back);
+        assert_eq!(split(3, 0, Seed(1)), Split { searched: vec![0, 1, 2], held_back: vec![] });
     }
 
     #[test]

@@ -35,6 +35,18 @@ impl Head {
         }
     }
 
+    /// The head of a team's answer.
+    pub(super) fn of_team(server: &Server, number: u64) -> Self {
+        Self {
+            id: format!("chatcmpl-{:08x}-{number}", server.start),
+            created: crate::base::unix_seconds(),
+            model: server.options.name.clone(),
+            fingerprint: server.fingerprint(),
+            is_chat: true,
+            n: 1,
+        }
+    }
+
     /// Returns whether completion `index` is the first one of its prompt.
     pub(super) fn is_first(&self, index: usize) -> bool {
         index.is_multiple_of(self.n)

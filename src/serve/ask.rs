@@ -158,7 +158,7 @@ impl Ask {
     }
 }
 
-fn messages(fields: &mut Fields) -> Result<Vec<Message>, Fault> {
+pub(super) fn messages(fields: &mut Fields) -> Result<Vec<Message>, Fault> {
     let Some(Value::Array(list)) = fields.take("messages") else {
         return Err(Fault::field("messages", "must be a list of messages"));
     };
@@ -266,7 +266,7 @@ fn stop(fields: &mut Fields) -> Result<Vec<String>, Fault> {
     Ok(fields.read("stop", &wanted, read)?.unwrap_or_default())
 }
 
-fn stream_options(fields: &mut Fields) -> Result<bool, Fault> {
+pub(super) fn stream_options(fields: &mut Fields) -> Result<bool, Fault> {
     let wanted = "can hold `include_usage` only";
     let include = fields.read("stream_options", wanted, |value| match value {
         Value::Object(options) => {

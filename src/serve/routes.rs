@@ -10,9 +10,10 @@ use super::guard;
 use super::metrics::Gauges;
 use super::options::{BODY_PATIENCE, MAX_BODY_BYTES};
 use super::server::Server;
+use super::team::{self, TeamAsk};
 use crate::engine::text::{ChatPrompt, PromptThought, TextError};
 use crate::engine::{EngineError, TextEngine};
-use futures::StreamExt;
+use futures::{Stream, StreamExt};
 use http_body_util::combinators::UnsyncBoxBody;
 use http_body_util::{BodyExt, Full, LengthLimitError, Limited, StreamBody};
 use hyper::body::{Body, Bytes, Frame};
@@ -65,6 +66,14 @@ where
             Ok(respond(StatusCode::OK, "text/plain; version=0.0.4", text.into()))
         }
         (Method::POST, "/tokenize") => tokenize(server, Fields::of_body(&body(request).await?)?).await,
+        (Method::POST, "/v1/completions") if server.team.is_some() => {
+            let message = "a team answers questions only: use /v1/chat/completions";
+            Err(Fault::new(StatusCode::NOT_FOUND, "not_found", message))
+        }
+        (Method::POST, "/v1/chat/completions") if server.team.is_some() => {
+            let fields = Fields::of_body(&body(request).await?)?;
+            of_team(server, TeamAsk::read(fields, &server.options.name)?).await
+        }
         (Method::POST, "/v1/chat/completions" | "/v1/completions") => {
             let fields = Fields::of_body(&body(request).await?)?;
             let number = server.number();
@@ -88,10 +97,13 @@ fn version() -> String {
 }
 
 fn models(server: &Server) -> Value {
-    let model = json!({
+    let mut model = json!({
         "id": server.options.name, "object": "model", "created": server.start, "owned_by": "maspo",
         "max_model_len": server.engine.limit(), "digest": server.engine.digest(),
     });
+    if let Some(team) = &server.team {
+        model["maspo"] = team.about();
+    }
     json!({ "object": "list", "data": [model] })
 }
 
@@ -118,12 +130,26 @@ async fn complete(server: &Arc<Server>, ask: Ask, number: u64) -> Result<Respons
     if !streams {
         return Ok(object(&whole(server, &head, asked.as_ref(), generations).await?));
     }
-    let events = stream(Arc::clone(server), head, asked, include_usage, generations);
+    Ok(streamed(stream(Arc::clone(server), head, asked, include_usage, generations)))
+}
+
+/// Has the team of the server answer.
+async fn of_team(server: &Arc<Server>, ask: TeamAsk) -> Result<Response<Answer>, Fault> {
+    let head = Head::of_team(server, server.number());
+    let ticket = server.admit(1)?;
+    if ask.stream {
+        return Ok(streamed(team::stream(Arc::clone(server), head, ask, ticket)));
+    }
+    let team = server.team.as_deref().expect("the server has a team");
+    Ok(object(&team::whole(team, &head, ask).await?))
+}
+
+fn streamed(events: impl Stream<Item = Bytes> + Send + 'static) -> Response<Answer> {
     let body = StreamBody::new(events.map(|bytes| Ok::<_, Infallible>(Frame::data(bytes))));
     let mut response = Response::new(body.boxed_unsync());
     response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("text/event-stream"));
     response.headers_mut().insert(CACHE_CONTROL, HeaderValue::from_static("no-cache"));
-    Ok(response)
+    response
 }
 
 /// Tokenizes the prompts of a request and checks that every completion fits.

@@ -6,7 +6,7 @@ use super::listener::{Bound, Connection};
 use super::metrics::Metrics;
 use super::options::HEAD_PATIENCE;
 use super::patience::Patient;
-use super::{ServeOptions, routes};
+use super::{ServeOptions, Team, routes};
 use crate::base::{Seed, unix_seconds};
 use crate::engine::TextEngine;
 use futures::future::{BoxFuture, Either, select};
@@ -33,6 +33,8 @@ const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 pub(super) struct Server {
     pub(super) engine: TextEngine,
     pub(super) options: ServeOptions,
+    /// The team that answers in place of the model.
+    pub(super) team: Option<Arc<dyn Team>>,
     pub(super) metrics: Metrics,
     /// When the server started, in seconds since 1970.
     pub(super) start: u64,
@@ -56,10 +58,10 @@ impl Drop for Ticket {
 }
 
 impl Server {
-    pub(super) fn new(engine: TextEngine, options: ServeOptions) -> Self {
+    pub(super) fn new(engine: TextEngine, options: ServeOptions, team: Option<Arc<dyn Team>>) -> Self {
         let places = Arc::new(Semaphore::new(options.max_connections));
         let (open, requests) = (Arc::default(), AtomicU64::new(0));
-        Self { engine, options, metrics: Metrics::default(), start: unix_seconds(), places, open, requests }
+        Self { engine, options, team, metrics: Metrics::default(), start: unix_seconds(), places, open, requests }
     }
 
     /// Gives places to the completions of a request.
@@ -98,13 +100,20 @@ impl Server {
     }
 }
 
-/// Answers requests until `stop` is there, then waits for those that are open.
+/// Answers requests until `stop` is there, then waits for those that are open. With a team, the
+/// team answers in place of the model.
 ///
 /// # Errors
 /// The runtime or the listener cannot be set up.
-pub fn serve(bound: Bound, engine: TextEngine, options: ServeOptions, stop: BoxFuture<'_, ()>) -> io::Result<()> {
+pub fn serve(
+    bound: Bound,
+    engine: TextEngine,
+    options: ServeOptions,
+    team: Option<Arc<dyn Team>>,
+    stop: BoxFuture<'_, ()>,
+) -> io::Result<()> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-    let server = Arc::new(Server::new(engine, options));
+    let server = Arc::new(Server::new(engine, options, team));
     runtime.block_on(accept(server, bound, stop))?;
     runtime.shutdown_background();
     Ok(())

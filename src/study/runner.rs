@@ -6,7 +6,7 @@ use super::matrix::{Cell, Source, cells};
 use super::memo::Memo;
 use super::record::{self, CellRecord};
 use crate::base::{AgentId, CancelToken, Digest, Hasher};
-use crate::chat::{Budget, ChatModel, Metered, ModelRole, Spent};
+use crate::chat::{Budget, ChatModel, Metered, ModelRole, Panel, Spent, each_member};
 use crate::config::{self, ModelCheck, ModelSpec, Settings};
 use crate::engine::Date;
 use crate::eval::Evaluation;
@@ -141,13 +141,15 @@ impl Study<'_> {
         let label = first.cell.label();
         let failed = |label: String| move |error: RunError| StudyError::Run { label, error: Box::new(error) };
         let surroundings = Surroundings { dtypes: None, backend: None, date };
-        let models = open_models(&first.settings, &ModelRole::ALL, surroundings, observer)
+        let models = open_models(&first.settings, &ModelRole::ALL, &surroundings, observer)
             .map_err(|error| failed(label)(error))?;
         let mut memos: HashMap<Digest, Arc<dyn ChatModel>> = HashMap::new();
         let mut opened = models.opened(&first.settings);
-        opened.roles = opened
-            .roles
-            .map(|model| memos.entry(model.identity().digest).or_insert_with(|| Arc::new(Memo::new(model))).clone());
+        let mut remembered = |model: Arc<dyn ChatModel>| -> Arc<dyn ChatModel> {
+            memos.entry(model.identity().digest).or_insert_with(|| Arc::new(Memo::new(model))).clone()
+        };
+        opened.roles =
+            opened.roles.map(|model| Panel::of(each_member(&model).into_iter().map(&mut remembered).collect()));
         let one = |prepared: Prepared| {
             let opened = opened.clone();
             async move {
@@ -398,7 +400,7 @@ type ModelsKey = (Vec<ModelSpec>, String);
 fn by_models(runs: Vec<Prepared>) -> Vec<Vec<Prepared>> {
     let key = |settings: &Settings| -> ModelsKey {
         let specs = ModelRole::ALL.map(|role| settings.model(role).clone());
-        (specs.to_vec(), format!("{:?}", settings.engine))
+        ([&specs, settings.more_judges()].concat(), format!("{:?}", settings.engine))
     };
     let mut groups: Vec<(ModelsKey, Vec<Prepared>)> = Vec::new();
     for run in runs {

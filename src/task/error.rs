@@ -121,7 +121,7 @@ impl LoadError {
     }
 
     /// Whether skipping one row would fix it.
-    pub(super) fn is_bad_row(&self) -> bool {
+    pub fn is_bad_row(&self) -> bool {
         match self {
             Self::Row { .. } => true,
             Self::Line { fault, .. } => *fault != LineFault::ByteOrderMark,

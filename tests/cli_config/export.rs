@@ -2,7 +2,7 @@
 
 use super::experiment::Experiment;
 use expect_test::expect;
-use serde_json::Value;
+use serde_json::{Value, json};
 
 /// A finished run of the small experiment in the folder `run`.
 fn with_run() -> Experiment {
@@ -25,7 +25,7 @@ fn a_run_is_exported_in_every_format() {
     for agent in team["system"]["agents"].as_array().expect("a list") {
         assert_eq!(agent["prompt"], prompts[agent["name"].as_str().expect("a name")]);
     }
-    assert_eq!(team["order"], serde_json::json!(["extract", "decide"]));
+    assert_eq!(team["order"], json!(["extract", "decide"]));
     for (format, start) in [
         ("markdown", "# small\n\nAgents in the order in which they run: extract, decide."),
         ("openai-messages", "{\n  \"schema\": 1,\n  \"kind\": \"maspo-openai-messages\","),
@@ -47,14 +47,30 @@ fn a_run_is_exported_in_every_format() {
     assert_eq!(experiment.run("export run --format json --out team.py --force").0, 0);
     assert_eq!(std::fs::read_to_string(experiment.path("team.py")).expect("the file"), stdout);
 
+    // The run's folder is enough: the experiment file may have changed since.
     experiment.write("decide.txt", b"Another prompt: {context} {question} <answer>\n");
-    experiment.check(
-        "export run --format json",
-        expect![[r#"
-            error: run: x.toml or its data have changed since the run, so its graph is not known any more
-            exit 2
-        "#]],
-    );
+    assert_eq!(experiment.run("export run --format json"), (0, stdout, String::new()));
+}
+
+#[test]
+fn a_bundle_is_exported_like_the_run_that_it_is_made_of() {
+    let experiment = with_run();
+    let result = std::fs::read_to_string(experiment.path("run/result.json")).expect("the run's result");
+    let result: Value = serde_json::from_str(&result).expect("one JSON object");
+    let changed = result["prompts"].as_array().expect("a list").iter().filter(|line| line["before"] != line["after"]);
+    let accepted: serde_json::Map<String, Value> = changed
+        .map(|line| (line["agent"].as_str().expect("a name").to_string(), json!({"decision": "accept"})))
+        .collect();
+    assert!(!accepted.is_empty(), "the run changed a prompt");
+    let decisions = json!({"schema": 1, "reviewer": "Ann", "agents": accepted});
+    experiment.write("all.json", decisions.to_string().as_bytes());
+    let (code, _, stderr) = experiment.run("review run --decisions all.json --out bundle.json");
+    assert_eq!(code, 0, "{stderr}");
+    for format in ["json", "dspy"] {
+        let of = |path: &str| experiment.run(&format!("export {path} --format {format}"));
+        assert_eq!(of("bundle.json"), of("run"));
+        assert_eq!(of("run").0, 0);
+    }
 }
 
 #[test]

@@ -10,7 +10,7 @@ use maspo::cache::CachedModel;
 use maspo::chat::{Budget, BudgetOptions, ChatError, ChatModel, ModelRole};
 use maspo::journal::{Journal, RunInfo, read};
 use maspo::method::{Feedback, MethodKind, run};
-use maspo::search::{Event, EventSink, SearchError, SearchResult, Stopped};
+use maspo::search::{Event, EventSink, GateMode, SearchError, SearchResult, Stopped};
 use maspo::store::Store;
 use proptest::prelude::*;
 use std::sync::Arc;
@@ -31,8 +31,12 @@ fn world() -> World {
 /// The methods that call models before the evaluation; two of them by labels, too.
 fn searching() -> Vec<(MethodKind, World)> {
     let labelled = || world().with(|world| world.methods.feedback = Feedback::Labels);
+    let gated = world().with(|world| {
+        (world.options.search.gate, world.options.search.gate_alpha) = (GateMode::Anytime, 0.5);
+    });
     vec![
         (MethodKind::Maspo, world()),
+        (MethodKind::Maspo, gated),
         (MethodKind::Random, world()),
         (MethodKind::Spo, world()),
         (MethodKind::Tpe, world()),
@@ -128,7 +132,7 @@ proptest! {
     #![proptest_config(ProptestConfig::with_cases(48))]
     #[test]
     fn no_limit_is_exceeded_and_the_result_does_not_depend_on_the_order(
-        which in 0_usize..8,
+        which in 0_usize..9,
         role in 0_usize..4,
         calls in proptest::option::of(1_usize..200),
         tokens in proptest::option::of(1_usize..60_000),

@@ -6,7 +6,7 @@ use maspo::base::{CancelToken, Seed};
 use maspo::chat::ModelRole;
 use maspo::graph::{EdgeView, hierarchical, sequential};
 use maspo::judge::JudgeMode;
-use maspo::search::{Event, Schedule, SearchError, plan};
+use maspo::search::{Event, GateMode, Schedule, SearchError, plan};
 use proptest::prelude::*;
 
 /// A world whose optimizer always proposes new prompts and whose judge prefers some digits to
@@ -43,7 +43,7 @@ proptest! {
         seed in 0_u64..1000,
         (beam, candidates, depth) in (1_usize..4, 1_usize..4, 1_usize..3),
         (rubrics, both, text) in (0_usize..3, any::<bool>(), any::<bool>()),
-        (sequential, refresh) in (any::<bool>(), any::<bool>()),
+        (sequential, refresh, gate) in (any::<bool>(), any::<bool>(), any::<bool>()),
     ) {
         let world = eventful_world(shape, seed).with(|world| {
             let options = &mut world.options;
@@ -52,6 +52,11 @@ proptest! {
             options.reward.lookahead_depth = depth;
             options.judge.rubrics = vec!["Be strict.".into(); rubrics];
             options.judge.both_orders = both;
+            if gate {
+                options.search.gate = GateMode::Anytime;
+                options.search.gate_alpha = 0.5;
+                world.pool = (0..24).map(|at| format!("q{at}").into()).collect();
+            }
             if text {
                 options.judge.mode = JudgeMode::Text;
                 world.judge_reply = "<choose>A</choose>".into();

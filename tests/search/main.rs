@@ -4,7 +4,9 @@
 mod bounds;
 mod determinism;
 mod equations;
+mod gate;
 mod options;
 mod proposals;
+mod racing;
 mod templates;
 mod world;

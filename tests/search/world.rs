@@ -34,6 +34,8 @@ pub(crate) struct World {
     pub(crate) default_reply: String,
     /// Text replies of the judge, for the text mode.
     pub(crate) judge_reply: String,
+    /// Whether the judge's preferences are noise instead: always the same for the same two texts.
+    pub(crate) noise: bool,
     /// Added to the logit of A, whatever A is.
     pub(crate) position_bias: f64,
     /// Changes the order in which answers arrive; with 0 every answer comes at once.
@@ -82,6 +84,7 @@ impl World {
             replies: BTreeMap::new(),
             default_reply: "I would rather not.".into(),
             judge_reply: String::new(),
+            noise: false,
             position_bias: 0.0,
             shuffle: 0,
             too_long: None,
@@ -127,8 +130,10 @@ impl World {
             replies.get(&request.sampling.seed).unwrap_or(&default_reply).replace("SEED", &tail(request.sampling.seed))
         }));
         let (preferences, bias, reply) = (self.preferences.clone(), self.position_bias, self.judge_reply.clone());
+        let by_noise = self.noise;
         let judge = Arc::new(ScriptedModel::new(move |_| reply.clone()).with_scores(move |request, _| {
-            let difference = preference(&preferences, &request.messages[0].content) + bias;
+            let message = &request.messages[0].content;
+            let difference = if by_noise { noise(message) } else { preference(&preferences, message) + bias };
             [difference, -difference].map(|d| -(1.0 + (-d).exp()).ln()).into()
         }));
         let ledger = Ledger::new();
@@ -208,12 +213,8 @@ fn tail(seed: u64) -> String {
 
 /// How much better answer A is than answer B by the preferences of the role that is judged.
 fn preference(preferences: &Preferences, message: &str) -> f64 {
-    let between = |from: &str, to: &str| {
-        let start = message.find(from).expect("the message has its parts") + from.len();
-        &message[start..start + message[start..].find(to).expect("the message has its parts")]
-    };
     // "Task: " or "The agent's task: ".
-    let role = between("ask: ", "\n");
+    let role = between(message, "ask: ", "\n");
     let quality = |text: &str| -> f64 {
         preferences
             .iter()
@@ -221,8 +222,26 @@ fn preference(preferences: &Preferences, message: &str) -> f64 {
             .map(|(_, q)| q)
             .sum()
     };
-    let shown = |letter: &str| between(&format!("Answer {letter}:\n<data>\n"), "\n</data>");
-    quality(shown("A")) - quality(shown("B"))
+    let [a, b] = shown(message);
+    quality(a) - quality(b)
+}
+
+/// How much better answer A is than answer B by a coin that the two texts decide.
+fn noise(message: &str) -> f64 {
+    let [a, b] = shown(message);
+    let [first, second] = if a < b { [a, b] } else { [b, a] };
+    let heads = Digest::of(format!("{first}\n{second}").as_bytes()).0[0] & 1 == 1;
+    if heads == (a < b) { 3.0 } else { -3.0 }
+}
+
+/// The two answers that a judge's message shows.
+fn shown(message: &str) -> [&str; 2] {
+    ["A", "B"].map(|letter| between(message, &format!("Answer {letter}:\n<data>\n"), "\n</data>"))
+}
+
+fn between<'a>(message: &'a str, from: &str, to: &str) -> &'a str {
+    let start = message.find(from).expect("the message has its parts") + from.len();
+    &message[start..start + message[start..].find(to).expect("the message has its parts")]
 }
 
 type Watch = dyn FnMut(&Event) + Send;

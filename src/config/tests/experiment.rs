@@ -140,6 +140,10 @@ struct Model {
     optimizer: Option<Role>,
     /// Another model for the judge, which compares answers.
     judge: Option<Role>,
+    /// Models that judge beside the judge: every comparison is asked of all, and their verdicts are
+    /// averaged.
+    #[schemars(length(max = 15))]
+    judges: Option<Vec<Role>>,
 }
 
 /// Where the key of a server is: one of the two.

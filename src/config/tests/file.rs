@@ -249,7 +249,7 @@ fn everything_is_said_at_once() {
         x.toml:9: `edge.1.to` is "b", which is no agent; did you mean `a`?
         x.toml:11: `data.pool.file`: cannot read nowhere.jsonl: no such file
         x.toml:14: `search.beam` is 0; it must be at least 1
-        x.toml:15: unknown key `search.x`; known are `batch`, `beam`, `candidates`, `final_check`, `refresh`, `rounds`, `schedule`, `steps`
+        x.toml:15: unknown key `search.x`; known are `batch`, `beam`, `candidates`, `final_check`, `gate`, `gate_alpha`, `gate_queries`, `racing`, `refresh`, `rounds`, `schedule`, `steps`
         --set nonsense: the form is KEY.PATH=VALUE, e.g. search.rounds=2
         --set search.beem=3: unknown key `search.beem`; did you mean `beam`?
         test.jsonl:1: the row has no field `answer`; it has `id`, `question`, `gold`

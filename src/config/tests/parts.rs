@@ -339,3 +339,38 @@ fn answers_must_be_shorter_than_the_context() {
         assert_eq!(shown(&folder, outcome), format!("{}\n", long(key)));
     }
 }
+
+#[test]
+fn further_judges_have_the_keys_of_a_role_and_none_counts_twice() {
+    let folder = folder();
+    let judges = "[[model.judges]]\npath = \"embedded:triage\"\ndtype = \"q8_0\"\ntemperature = 0.5\n[graph]";
+    let settings = load_text(&folder, &GOOD.replacen("[graph]", judges, 1), &[]).unwrap();
+    let [judge] = settings.more_judges() else { panic!("there is one") };
+    assert_eq!(judge.place, ModelPlace::Local(ModelSource::Embedded("triage")));
+    assert_eq!((judge.decoding.temperature, settings.options.judge.models), (Some(0.5), 2));
+    assert_ne!(settings.digest(), load_text(&folder, GOOD, &[]).unwrap().digest());
+    check(
+        "[graph]",
+        "[[model.judges]]\n[graph]",
+        &[],
+        expect![[r#"
+        x.toml:6: `model.judges` has embedded:triage twice among the judges; name another model, or it would count twice
+    "#]],
+    );
+    check(
+        "[graph]",
+        "[[model.judges]]\n[[model.judges]]\npth = \"x\"\n[graph]",
+        &[],
+        expect![[r#"
+            x.toml:8: unknown key `model.judges.2.pth`; did you mean `path`?
+        "#]],
+    );
+    check(
+        "[graph]",
+        "[model.judges]\npath = \"x\"\n[graph]",
+        &[],
+        expect![[r#"
+        x.toml:6: `model.judges` is a table; a list of tables is needed: [[model.judges]]
+    "#]],
+    );
+}

@@ -39,9 +39,13 @@ fn experiment() -> Value {
     bound::<MethodOptions>(&mut schema);
     bound::<BudgetOptions>(&mut schema);
     set_rule(&mut schema["properties"]["agent"]["items"]["properties"]["max_new_tokens"], NEW_TOKENS);
-    for role in ["", "worker", "optimizer", "judge"] {
+    for role in ["", "worker", "optimizer", "judge", "judges"] {
         let model = &mut schema["properties"]["model"];
-        let model = if role.is_empty() { model } else { &mut model["properties"][role] };
+        let model = match role {
+            "" => model,
+            "judges" => &mut model["properties"][role]["items"],
+            role => &mut model["properties"][role],
+        };
         for (key, rule) in
             [("temperature", TEMPERATURE), ("top_p", TOP_P), ("top_k", TOP_K), ("max_thinking_tokens", THINKING_TOKENS)]
         {
@@ -269,6 +273,7 @@ fn the_schema_names_exactly_the_keys_that_are_read() {
     for role in ["worker", "optimizer", "judge"] {
         check(&format!("model.{role}"), known("[graph]", &format!("[model.{role}]\n{NEW}\n[graph]")));
     }
+    check("model.judges", known("[graph]", &format!("[[model.judges]]\n{NEW}\n[graph]")));
     check("graph", known("[graph]", &format!("[graph]\n{NEW}")));
     check("agent", known("role = ", &format!("{NEW}\nrole = ")));
     let edge = format!("[[edge]]\nfrom = \"extract\"\nto = \"decide\"\n{NEW}");

@@ -1,6 +1,6 @@
 //! Tests of what a valid file comes to: settings, flags, digest, prompts.
 
-use super::super::{ModelPlace, read_prompts, write_prompts};
+use super::super::{ModelPlace, Settings, read_prompts, write_prompts};
 use super::fixture::{GOOD, check, folder, load_text};
 use crate::base::AgentId;
 use crate::chat::{Decoding, ModelRole};
@@ -29,6 +29,37 @@ fn a_sound_experiment_is_read_in_full() {
     expect![[r#"
         `agent.extract.max_new_tokens` is not set; its default is 4096, and the model's context has 1024 tokens for prompt and answer together: the worker cannot answer
         `propose.max_new_tokens` is not set; its default is 4096, and the model's context has 1024 tokens for prompt and answer together: the optimizer cannot answer"#]].assert_eq(&warnings);
+}
+
+#[test]
+fn a_gate_that_can_show_nothing_is_warned_of_and_the_default_is_no_other_experiment() {
+    let folder = folder();
+    let load = |sets: &[&str]| load_text(&folder, GOOD, sets).unwrap();
+    let plain = load(&[]);
+    assert_eq!(load(&["search.gate=\"final\"", "search.gate_alpha=0.05"]).digest(), plain.digest());
+    let gated = load(&["search.gate=\"anytime\"", "search.batch=1"]);
+    assert_ne!(gated.digest(), plain.digest());
+    let warned = |settings: &Settings| -> Vec<String> {
+        settings.warnings.iter().filter(|warning| warning.contains("gate")).cloned().collect()
+    };
+    assert!(warned(&plain).is_empty());
+    expect![[r#"
+        the gate's part of the pool is 1, and at `search.gate_alpha` = 0.05 it shows nothing with fewer than 7 queries, so the seed prompts are kept: add queries to the pool, or raise `search.gate_queries`"#]].assert_eq(&warned(&gated).join("\n"));
+    let other = load(&["search.gate=\"anytime\"", "method=\"spo\""]);
+    expect![[r#"
+        `search.gate` = "anytime" is for the method `maspo`; this one ends without a gate
+        the pool has 1 query beside the 1 of the gate, fewer than `search.batch` = 2: every step uses all of them"#]]
+    .assert_eq(&warned(&other).join("\n"));
+    check(
+        "schema = 1",
+        "schema = 1",
+        &["search.gate=\"never\"", "search.gate_alpha=0", "search.gate_queries=0"],
+        expect![[r#"
+            --set search.gate="never": `search.gate` is "never"; it can be `final`, `anytime`
+            --set search.gate_alpha=0: `search.gate_alpha` is 0; it must be between 0.000001 and 0.5
+            --set search.gate_queries=0: `search.gate_queries` is 0; it must be at least 1
+        "#]],
+    );
 }
 
 #[test]
