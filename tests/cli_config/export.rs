@@ -79,14 +79,14 @@ fn what_is_no_finished_run_is_refused() {
     experiment.check(
         "export run --format json",
         expect![[r#"
-        error: there is no run in run (it has no run.sqlite)
-        exit 2
-    "#]],
+            error: cannot read run: no such file
+            exit 2
+        "#]],
     );
     experiment.check(
         "export x.toml --format json",
         expect![[r#"
-            error: there is no run in x.toml (it has no run.sqlite)
+            error: x.toml:1:1: expected value
             exit 2
         "#]],
     );
