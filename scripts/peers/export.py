@@ -11,6 +11,7 @@ against `maspo serve`, whose answers must be those of `maspo eval`. Exit codes: 
 """
 import argparse
 import http.server
+import importlib.machinery
 import importlib.util
 import json
 import os
@@ -79,7 +80,9 @@ def expected(calls):
 
 
 def load(path):
-    spec = importlib.util.spec_from_file_location("exported_team", path)
+    loader = importlib.machinery.SourceFileLoader("exported_team", path)
+    spec = importlib.util.spec_from_file_location("exported_team", path, loader=loader)
+    sys.dont_write_bytecode = True
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
     return module
@@ -88,7 +91,7 @@ def load(path):
 def golden_dspy(folder):
     table = json.load(open(os.path.join(GOLDEN, "calls.json")))["summary"]
     server = Scripted(table["calls"])
-    module = load(os.path.join(GOLDEN, "team_dspy.py"))
+    module = load(os.path.join(GOLDEN, "team_dspy.py.txt"))
     lm = dspy.LM("openai/made-up", api_base=server.url, api_key="none", cache=False)
     dspy.configure(lm=lm)
     team = module.Team()

@@ -1,8 +1,7 @@
 //! Quoting: how a text stands in Python, YAML, nunjucks and Markdown without being more than text.
 
-/// Returns `text` as a Python string literal of ASCII alone. It is read by `json.loads`, so it
-/// holds JSON: characters beyond the first plane are pairs of escapes, which Python itself would
-/// not join.
+/// Returns JSON as a Python string literal of ASCII alone, for `json.loads`: characters beyond the
+/// first plane are pairs of escapes, which Python itself would not join.
 pub(super) fn python(json: &str) -> String {
     let mut ascii = String::with_capacity(json.len());
     for c in json.chars() {

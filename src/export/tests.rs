@@ -91,9 +91,9 @@ fn check(team: &Exported, format: Format, expected: ExpectFile) {
 fn a_hostile_team_is_text_in_every_format() {
     let (summary, answer) = (team(EdgeView::Summary), team(EdgeView::Extracted));
     check(&summary, Format::Json, expect_file!["../../tests/golden/export/team.json"]);
-    check(&summary, Format::Markdown, expect_file!["../../tests/golden/export/team.md"]);
+    check(&summary, Format::Markdown, expect_file!["../../tests/golden/export/team.markdown"]);
     check(&summary, Format::OpenAiMessages, expect_file!["../../tests/golden/export/messages.json"]);
-    check(&summary, Format::Dspy, expect_file!["../../tests/golden/export/team_dspy.py"]);
+    check(&summary, Format::Dspy, expect_file!["../../tests/golden/export/team_dspy.py.txt"]);
     check(&answer, Format::Promptfoo, expect_file!["../../tests/golden/export/promptfoo.yaml"]);
     let calls = json!({
         "made_by": "UPDATE_EXPECT=1 cargo test --lib export; used by scripts/peers/export.py",

@@ -4,6 +4,7 @@
 
 mod data;
 mod experiment;
+mod export;
 mod faults;
 mod gates;
 mod junit;
