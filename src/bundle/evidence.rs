@@ -5,6 +5,7 @@ use crate::base::{Digest, Hasher, Seed};
 use crate::eval::{Evaluation, compare};
 use crate::journal::Record;
 use crate::report::{Accuracy, Difference, RunReport};
+use crate::search::{GateTest, SearchResult, Tested};
 use serde::{Deserialize, Serialize};
 
 /// The fewest verdicts from which a conclusion is drawn: of five that agree, a sign test's p is
@@ -120,6 +121,14 @@ pub struct JudgedEvidence {
     pub ci95: (f64, f64),
     /// The conclusion that the interval allows; ½ means no difference.
     pub verdict: TestVerdict,
+    /// Whether the queries were as many as the gate needed (`search.gate`). The interval is then its
+    /// lower bound, which holds whenever it stopped.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub anytime: bool,
+}
+
+fn is_false(truth: &bool) -> bool {
+    !*truth
 }
 
 impl TestEvidence {
@@ -154,7 +163,24 @@ impl JudgedEvidence {
         let mean = verdicts.iter().sum::<f64>() / n as f64;
         // Equal verdicts on a few queries have an interval without width, which shows nothing.
         let verdict = if n < ENOUGH { TestVerdict::NoDifferenceShown } else { TestVerdict::of((low, high)) };
-        Some(Self { n, mean, ci95: (low + 0.5, high + 0.5), verdict })
+        Some(Self { n, mean, ci95: (low + 0.5, high + 0.5), verdict, anytime: false })
+    }
+
+    /// What a run's comparison with the seed prompts says of the prompts that it ended with; `None`
+    /// if they were not those that were compared.
+    fn of_run(result: &SearchResult) -> Option<Self> {
+        let check = result.final_check.as_ref().filter(|_| !result.kept_seed)?;
+        if result.gate.is_empty() {
+            return if check.optimized == result.prompts { Self::of(&check.values, result.seed) } else { None };
+        }
+        let is_of_prompts = |test: &&GateTest| match &test.tested {
+            Tested::Team => check.kept.is_none() && check.optimized == result.prompts,
+            Tested::Part(_) => check.kept.as_ref() == Some(&result.prompts),
+            Tested::Change(_) => false,
+        };
+        let test = result.gate.iter().rfind(is_of_prompts)?;
+        let verdict = if test.is_shown() { TestVerdict::Better } else { TestVerdict::NoDifferenceShown };
+        Some(Self { n: test.values.len(), mean: test.mean?, ci95: (test.at_least, 1.0), verdict, anytime: true })
     }
 }
 
@@ -163,7 +189,7 @@ impl Evidence {
     ///
     /// # Errors
     /// The run's record is damaged.
-    pub(super) fn of_run(record: &Record, report: &RunReport) -> Result<Self, BundleError> {
+    pub(super) fn of_run(record: &Record, result: &SearchResult, report: &RunReport) -> Result<Self, BundleError> {
         let evaluation = |name: &str| -> Result<Option<Evaluation>, BundleError> {
             let Some(json) = record.evaluations.get(name) else { return Ok(None) };
             serde_json::from_str(json).map(Some).map_err(|error| BundleError::Malformed {
@@ -177,9 +203,6 @@ impl Evidence {
             }
             _ => None,
         };
-        // The final check judged the prompts that the search ended with; if they were not kept, the
-        // seed prompts were not compared with anything.
-        let pool = report.final_check.as_ref().filter(|_| !report.kept_seed);
         Ok(Self {
             run: RunOrigin {
                 name: report.name.clone(),
@@ -190,7 +213,7 @@ impl Evidence {
             },
             measured_by: MeasuredBy::Run,
             test,
-            pool: pool.and_then(|check| JudgedEvidence::of(&check.values, report.seed)),
+            pool: JudgedEvidence::of_run(result),
         })
     }
 }

@@ -95,7 +95,7 @@ pub fn bundle_of_run(dir: &Path) -> Result<Bundle, BundleError> {
     if !team.graph.agents.iter().map(|agent| &agent.name).eq(prompts.iter().map(|(name, _)| name)) {
         return Err(damaged("its team has other agents than its events".to_string()));
     }
-    let evidence = Evidence::of_run(&record, &report)?;
+    let evidence = Evidence::of_run(&record, &result, &report)?;
     Ok(Bundle::new(team, &prompts, evidence, utc(unix_seconds())))
 }
 

@@ -105,12 +105,12 @@ pub(super) fn evidence(bundle: &Bundle) -> String {
     }
     if let Some(pool) = &evidence.pool {
         let (low, high) = pool.ci95;
-        text += &format!(
-            "pool       judged {:.2} on {} queries (0.50 is a tie; 95 % interval {low:.2} to {high:.2}): {}\n",
-            pool.mean,
-            pool.n,
-            pool.verdict.words()
-        );
+        let range = match pool.anytime {
+            true => format!("at least {low:.2} whenever it was stopped"),
+            false => format!("95 % interval {low:.2} to {high:.2}"),
+        };
+        let (mean, n, says) = (pool.mean, pool.n, pool.verdict.words());
+        text += &format!("pool       judged {mean:.2} on {n} queries (0.50 is a tie; {range}): {says}\n");
     }
     if text.is_empty() { "evidence   none: these prompts were not measured\n".to_string() } else { text }
 }
