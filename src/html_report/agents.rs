@@ -111,8 +111,8 @@ pub(super) fn best<'a>(run: &'a Run<'_>) -> Option<(&'a PromptLine, Worth)> {
     found.into_iter().next()
 }
 
-/// The system that a method ended with, if it is not the team with these prompts: its rule in words,
-/// and its agents.
+/// The system that a method ended with, if it is not the team with these prompts: its rule in
+/// words, and its agents.
 pub(super) fn system(run: &Run<'_>) -> Option<Value> {
     let private = run.record.private;
     let system = run.result.as_ref()?.system.as_ref()?;

@@ -95,7 +95,7 @@ fn sentences(run: &Run<'_>, verdict: Verdict) -> Vec<String> {
                 sentences.extend(measured(seed, optimized, difference));
                 if verdict != Verdict::Same && difference.mcnemar_p >= SIGNIFICANT {
                     sentences.push(
-                        "The exact test does not confirm it at 5 %: with more held-out cases it may be no difference."
+                        "The exact test does not confirm it at 5 %, so it may be noise: more held-out cases would tell."
                             .to_string(),
                     );
                 }
