@@ -202,6 +202,8 @@ fn what_is_missing_is_said() {
     let database = rusqlite::Connection::open(dir.path().join("runs/tiny/run.sqlite")).unwrap();
     database.execute("DELETE FROM meta WHERE name = 'result' OR name LIKE 'evaluation.%'", []).unwrap();
     database.execute("DELETE FROM events WHERE seq > 4", []).unwrap();
+    // Nor has an older run what this version records for the page.
+    database.execute("DELETE FROM meta WHERE name IN ('team', 'kernels') OR name LIKE 'spent.%'", []).unwrap();
     drop(database);
     done(&maspo(&["report", "runs/tiny"], dir.path()));
     let html = page(dir.path(), "report.html");
@@ -209,6 +211,18 @@ fn what_is_missing_is_said() {
     assert!(between(&html, "verdict-words\">", "</p>").contains("Unfinished"));
     assert!(html.contains("of 6 steps are done") && html.contains("--resume"));
     assert!(html.contains("The bill is written when the run is finished."));
+    assert!(html.contains("The edges of the team are not recorded") && html.contains("Over steps"));
+    assert!(!html.contains("Over tokens") && !html.contains("kernel sets"));
+}
+
+#[test]
+fn a_method_that_ends_with_another_system_shows_it() {
+    let dir = small_run(&["--set", "method=sc"]);
+    done(&maspo(&["report", "runs/tiny"], dir.path()));
+    let html = page(dir.path(), "report.html");
+    check_closed(&html);
+    assert!(html.contains("5 runs at temperature 0.7, which vote"), "the system's rule");
+    assert!(html.contains("The system as a whole") && html.contains("not a run of this team"));
 }
 
 #[test]
@@ -344,6 +358,13 @@ fn hostile_texts_stay_texts() {
         assert!(html.contains("⟦U+202E⟧desrever⟦U+2066⟧") && html.contains("⟦U+001B⟧[31m"), "{name}");
         assert!(html.contains("{{ 7*7 }}{% raw %}") && !html.contains("49{%"), "{name}: no text is a template");
         assert!(html.contains("more characters]") && !html.contains(&"A".repeat(10_000)), "{name}: lines are cut");
+        // Many runs share the room of a page.
+        if name == "report.html" {
+            let runs = vec![run.to_str().unwrap(); 6];
+            done(&maspo(&[&["report", "--out", "many.html"], &runs[..]].concat(), dir.path()));
+            let bytes = page(dir.path(), "many.html").len();
+            assert!(bytes < 20_000_000, "{bytes}");
+        }
         if let Some(keep) = &keep {
             fs::write(keep.join(format!("hostile-{}", name.replace('/', "-"))), html).unwrap();
         }

@@ -46,7 +46,7 @@ pub(super) fn run(args: Args) -> Result<Exit, CliError> {
     for input in &inputs {
         if let Err(reason) = &input.evidence {
             let dir = input.record.dir.display();
-            print_message(format_args!("warning: {dir}: the page shows no questions and no traces: {reason}"));
+            print_message(format_args!("warning: {dir}: {reason}"));
         }
     }
     print_line(args.out.display())?;

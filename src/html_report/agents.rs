@@ -3,11 +3,12 @@
 
 use super::input::Run;
 use super::numbers::{counted, share, signed, signed_interval};
-use super::visible::{name, visible};
+use super::visible::{PROMPT, name, visible};
 use super::words::{left_out, pieces};
 use crate::base::AgentId;
 use crate::report::{LineageLine, PromptLine};
 use crate::reward::SampleReward;
+use crate::rollout::{AnswerRule, SystemAgent};
 use crate::search::{Outcome, SearchResult};
 use crate::stats::mean_proportion;
 use minijinja::{Value, context};
@@ -109,6 +110,34 @@ pub(super) fn best<'a>(run: &'a Run<'_>) -> Option<(&'a PromptLine, Worth)> {
     found.sort_by(|(_, one), (_, other)| other.value.total_cmp(&one.value));
     found.into_iter().next()
 }
+
+/// The system that a method ended with, if it is not the team with these prompts: its rule in
+/// words, and its agents.
+pub(super) fn system(run: &Run<'_>) -> Option<Value> {
+    let private = run.record.private;
+    let system = run.result.as_ref()?.system.as_ref()?;
+    let rule = match system.rule {
+        AnswerRule::Once => "run once".to_string(),
+        AnswerRule::Vote { samples, temperature } => format!("{samples} runs at temperature {temperature}, which vote"),
+        AnswerRule::Refine { rounds } => {
+            format!("a draft, and at most {}", counted(rounds, "revision", "revisions"))
+        }
+    };
+    let agent = |agent: &SystemAgent| {
+        let prompt = if private { HIDDEN.to_string() } else { visible(agent.prompt.text(), PROMPT) };
+        let prompt = if run.fits([&*prompt]) { pieces(&prompt, &prompt) } else { left_out() };
+        context! { name => name(&agent.name), role => visible(&agent.role, 300), pieces => prompt }
+    };
+    let names: Vec<String> = system.agents.iter().map(|agent| name(&agent.name)).collect();
+    Some(context! {
+        rule => rule,
+        names => names.join(", "),
+        agents => system.agents.iter().map(agent).collect::<Vec<_>>(),
+    })
+}
+
+/// What stands for a prompt that may hold words of private data.
+const HIDDEN: &str = "[not shown: the data is private]";
 
 fn worth_view(worth: &Worth) -> Value {
     let [local, lookahead, global] = worth.terms.map(|term| term.map(share));

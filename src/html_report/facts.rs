@@ -51,7 +51,7 @@ pub(super) fn cost(run: &Run<'_>) -> Vec<String> {
         let lines = [report.ledger.worker, report.ledger.optimizer, report.ledger.judge];
         let sum = |field: fn(&LedgerLine) -> u64| thousands(lines.iter().map(field).sum());
         sentences.push(format!(
-            "With the evaluation: {} calls, {} of them computed; {} tokens read, {} written; {} in all.",
+            "In all, with any evaluation: {} calls, {} of them computed; {} tokens read, {} written; {}.",
             sum(|line| line.calls),
             sum(|line| line.computed),
             sum(|line| line.prefilled_tokens + line.reused_tokens),

@@ -8,6 +8,9 @@ use crate::search::{FinalCheck, FinalVerdict};
 use crate::stats::mcnemar_exact;
 use minijinja::{Value, context};
 
+/// The p-value below which the exact test confirms what the interval says.
+const SIGNIFICANT: f64 = 0.05;
+
 /// What is shown of a run.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(super) enum Verdict {
@@ -90,6 +93,12 @@ fn sentences(run: &Run<'_>, verdict: Verdict) -> Vec<String> {
                 (&report.seed_accuracy, &report.optimized_accuracy, &report.difference)
             {
                 sentences.extend(measured(seed, optimized, difference));
+                if verdict != Verdict::Same && difference.mcnemar_p >= SIGNIFICANT {
+                    sentences.push(
+                        "The exact test does not confirm it at 5 %, so it may be noise: more held-out cases would tell."
+                            .to_string(),
+                    );
+                }
             }
         }
     }

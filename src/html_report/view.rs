@@ -29,6 +29,8 @@ pub(super) fn view(run: &Run<'_>, links: &Links) -> Value {
         warnings => facts::warnings(run),
         team => team::picture(run),
         agents => agents::view(run),
+        system => agents::system(run),
+        any_worth => agents::best(run).is_some(),
         trials => lineage::trials(run),
         charts => chart::view(run),
         legend => chart::legend(run),
@@ -72,17 +74,23 @@ fn changed(run: &Run<'_>) -> String {
         [] => "No prompt changed.".to_string(),
         names => format!("{} of {}: {}.", names.len(), counted(total, "prompt", "prompts"), names.join(", ")),
     };
-    if run.result.as_ref().is_some_and(|result| result.system.is_some()) {
-        text += " The method ended with a system of its own (system.json).";
+    if has_system(run) {
+        text += " The method ended with a system of its own, which is below (system.json).";
     }
     text
+}
+
+fn has_system(run: &Run<'_>) -> bool {
+    run.result.as_ref().is_some_and(|result| result.system.is_some())
 }
 
 /// Whose change did it, in one or two sentences.
 fn credit(run: &Run<'_>) -> Vec<String> {
     let changed = run.changed().count();
     let Some((line, worth)) = agents::best(run) else {
-        let words = if changed == 0 {
+        let words = if has_system(run) {
+            "The system as a whole: it takes the place of the team."
+        } else if changed == 0 {
             "There is no change to be credited."
         } else {
             "This run does not record what each change was worth."
@@ -98,11 +106,15 @@ fn credit(run: &Run<'_>) -> Vec<String> {
     );
     match changed {
         1 => vec![format!("{agent}: it is the only change, so the whole difference is its own. It was {value}.")],
-        _ => vec![
-            format!("By the judge, {agent} most: its change was {value}, the most of {changed} changes."),
-            "That is the judge's preference on unlabelled queries; held-out cases measure all changes together."
-                .to_string(),
-        ],
+        _ => {
+            let mut sentences =
+                vec![format!("By the judge, {agent} most: its change was {value}, the most of {changed} changes.")];
+            let measured = run.report.as_ref().is_some_and(|report| report.difference.is_some());
+            let caveat = "That is the judge's preference on unlabelled queries; held-out cases measure all changes \
+                          together.";
+            sentences.extend(measured.then(|| caveat.to_string()));
+            sentences
+        }
     }
 }
 
