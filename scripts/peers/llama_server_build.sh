@@ -47,7 +47,7 @@ if [ ! -x "$program" ]; then
     # Without the web page, https and what only GPUs or other programs need.
     "$folder/venv/bin/cmake" -S "$folder/source" -B "$folder/build" -DCMAKE_BUILD_TYPE=Release \
         -DBUILD_SHARED_LIBS=OFF -DGGML_OPENMP=OFF -DLLAMA_OPENSSL=OFF -DLLAMA_BUILD_TESTS=OFF \
-        -DLLAMA_BUILD_EXAMPLES=OFF -DLLAMA_BUILD_UI=OFF -DLLAMA_USE_PREBUILT_UI=OFF -DLLAMA_CURL=OFF >&2
+        -DLLAMA_BUILD_EXAMPLES=OFF -DLLAMA_BUILD_APP=OFF -DLLAMA_BUILD_UI=OFF -DLLAMA_USE_PREBUILT_UI=OFF >&2
     "$folder/venv/bin/cmake" --build "$folder/build" --target llama-server -j "${JOBS:-1}" >&2
 fi
 echo "$program"
