@@ -17,7 +17,7 @@ pub(super) struct Args {
     pub(super) experiment: ExperimentArgs,
     /// Where the run's files go; default `runs/<config name>-<seed>`.
     #[arg(long)]
-    out: Option<PathBuf>,
+    pub(super) out: Option<PathBuf>,
     /// Go on with an unfinished run.
     #[arg(long, conflicts_with = "force")]
     resume: bool,
@@ -42,7 +42,7 @@ pub(super) struct Args {
     /// Start from these prompts instead of the experiment file's: a `prompts.json`, a bundle, or
     /// the folder of a finished run.
     #[arg(long, value_name = "FILE")]
-    prompts: Option<PathBuf>,
+    pub(super) prompts: Option<PathBuf>,
 }
 
 pub(super) fn run(args: Args) -> Result<Exit, CliError> {
@@ -75,47 +75,20 @@ pub(super) fn run(args: Args) -> Result<Exit, CliError> {
     Ok(Exit::Ok)
 }
 
-/// Reads the settings again that the program was started with by these arguments, without a look
-/// at models and without warnings. A relative experiment file is one below `base`.
-///
-/// # Errors
-/// Returns, as a fragment, why they cannot be read.
-pub(super) fn settings_of(arguments: &[String], base: Option<&Path>) -> Result<Settings, String> {
-    let mut args = parsed(arguments)?;
-    let config = &mut args.experiment.config;
-    if let Some(base) = base.filter(|_| config.is_relative()) {
-        *config = base.join(&*config);
-    }
-    args.experiment.load_quietly(args.sets(), ModelCheck::None).map_err(|error| error.first())
-}
-
-/// Returns the run folder that these arguments name.
-pub(super) fn folder_of(arguments: &[String]) -> Option<PathBuf> {
-    parsed(arguments).ok()?.out
-}
-
-fn parsed(arguments: &[String]) -> Result<Args, String> {
-    #[derive(clap::Parser)]
-    struct Started {
-        #[command(flatten)]
-        args: Args,
-    }
-    match arguments.split_first() {
-        Some((command, _)) if command == "optimize" => {
-            let started = <Started as clap::Parser>::try_parse_from(arguments);
-            started.map(|started| started.args).map_err(|_| "its arguments are none of this version".to_string())
-        }
-        Some((command, _)) => {
-            Err(format!("it was made by `maspo {}`, and not by `maspo optimize`", command.escape_debug()))
-        }
-        None => Err("the journal has no arguments".to_string()),
-    }
-}
-
 impl Args {
     /// Loads the experiment, with what flags of their own change in it.
     pub(super) fn settings(&self, check: ModelCheck) -> Result<Settings, CliError> {
         let settings = self.experiment.load_with(self.sets(), check)?;
+        self.starting(settings)
+    }
+
+    /// Does what [`settings`](Self::settings) does, and prints nothing.
+    pub(super) fn settings_quietly(&self, check: ModelCheck) -> Result<Settings, CliError> {
+        let settings = self.experiment.load_quietly(self.sets(), check)?;
+        self.starting(settings)
+    }
+
+    fn starting(&self, settings: Settings) -> Result<Settings, CliError> {
         match &self.prompts {
             None => Ok(settings),
             Some(_) => {

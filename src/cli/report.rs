@@ -1,11 +1,10 @@
 //! `maspo report`: Write runs as one HTML page. It opens no model: what agents wrote is read from
 //! the run's response cache, and questions and gold answers from the experiment's files.
 
-use super::optimize;
 use super::output::{print_line, print_message};
 use super::show::journal_fault;
-use super::{CliError, Exit};
-use crate::config::Settings;
+use super::{CliError, Exit, recorded};
+use crate::config::ModelCheck;
 use crate::html_report::{GENERATOR, Links, MAX_RUNS, PageError, Pages, RunInput, TracePage};
 use crate::journal::{self, Record, write_file};
 use crate::run::Evidence;
@@ -13,7 +12,7 @@ use crate::search::SearchResult;
 use crate::store::Reader;
 use std::fs;
 use std::io::Read;
-use std::path::{Component, Path, PathBuf};
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 /// Write runs as one HTML page that opens offline.
@@ -70,41 +69,14 @@ fn evidence(record: &Record) -> Result<Evidence, String> {
     let Some(result) = SearchResult::from_events(&record.events) else {
         return Err("The search has not begun, so there is nothing to show of its data.".to_string());
     };
-    let settings = settings(record)?;
+    let settings = recorded::settings(record, ModelCheck::None).map_err(|reason| {
+        format!("The experiment of this run cannot be read again, so no questions and no traces are shown: {reason}.")
+    })?;
     if settings.private {
         return Err("The data is private, so no questions and no traces are shown.".to_string());
     }
     let reader = Reader::open(&record.dir).map_err(|error| format!("The run cannot be read again: {error}."))?;
     Ok(Evidence::new(settings, result.models.worker, Arc::new(reader)))
-}
-
-/// Reads the settings of a run again from the arguments that it was started with. They count only
-/// if they are exactly those of the run.
-fn settings(record: &Record) -> Result<Settings, String> {
-    let mut reason = "the journal has no arguments".to_string();
-    for base in [None, base(record)] {
-        match optimize::settings_of(&record.arguments, base.as_deref()) {
-            Ok(settings) if settings.digest().to_string() == record.settings => return Ok(settings),
-            Ok(_) => {
-                reason = "the experiment or its data is another one now".to_string();
-            }
-            Err(error) => reason = error,
-        }
-    }
-    Err(format!("The experiment of this run cannot be read again, so no questions and no traces are shown: {reason}."))
-}
-
-/// Returns the folder that the run was started in, if the run's folder tells it: a run that was
-/// written to `runs/a-1` and is now at `/x/runs/a-1` was started in `/x`.
-fn base(record: &Record) -> Option<PathBuf> {
-    let out = optimize::folder_of(&record.arguments)?;
-    let dir = fs::canonicalize(&record.dir).ok()?;
-    let plain = out.components().all(|part| matches!(part, Component::Normal(_) | Component::CurDir));
-    let tail: PathBuf = out.components().filter(|part| *part != Component::CurDir).collect();
-    if !plain || !dir.ends_with(&tail) {
-        return None;
-    }
-    dir.ancestors().nth(tail.components().count()).map(Path::to_path_buf)
 }
 
 /// Checks that the page can be written without destroying anything but an earlier report.

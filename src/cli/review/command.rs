@@ -12,7 +12,8 @@ use super::terminal::Terminal;
 use crate::base::{Digest, unix_seconds};
 use crate::bundle::{Bundle, SigningKey, bundle_of_run, open_bundle, signature_path, utc};
 use crate::chat::ModelRole;
-use crate::journal::write_file;
+use crate::config::ModelCheck;
+use crate::journal::{self, write_file};
 use crate::remote::BaseUrl;
 use crate::review::{Conclusion, Session, SessionError, conclude};
 use crate::run::Observer;
@@ -89,7 +90,18 @@ pub(in super::super) fn run(args: Args) -> Result<Exit, CliError> {
     };
     let key =
         args.sign.as_deref().map(|key| signing_key(key, args.password_file.as_deref(), at_terminal)).transpose()?;
-    let settings = recorded::settings_of_run(&args.run)?;
+    let record = journal::read(&args.run).map_err(|error| bundle_error(&error.into()))?;
+    let record = record.ok_or_else(|| CliError::bad_input(format!("no run has begun in {}", args.run.display())))?;
+    let settings = recorded::settings(&record, ModelCheck::Files).map_err(|reason| {
+        CliError::bad_input(format!(
+            "the experiment of the run in {} cannot be read again: {reason}; review it in the folder that the run was \
+             started in, with the files as they were",
+            args.run.display()
+        ))
+    })?;
+    for warning in &settings.warnings {
+        print_message(format_args!("warning: {warning}"));
+    }
     let mut progress = Progress::new()?;
     let session =
         Session::open(&settings, &args.run, &of_run, args.queries as usize, &mut progress).map_err(session_error)?;
