@@ -121,8 +121,8 @@ pub struct JudgedEvidence {
     pub ci95: (f64, f64),
     /// The conclusion that the interval allows; ½ means no difference.
     pub verdict: TestVerdict,
-    /// Whether the queries were as many as the gate needed (`search.gate`). The interval is then its
-    /// lower bound, which holds whenever it stopped.
+    /// Whether the queries were as many as the gate needed (`search.gate`). The interval is then
+    /// its lower bound, which holds whenever it stopped.
     #[serde(default, skip_serializing_if = "is_false")]
     pub anytime: bool,
 }
