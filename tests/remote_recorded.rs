@@ -134,6 +134,21 @@ fn maspo(arguments: &[&str]) -> (Value, String) {
 }
 
 #[test]
+fn the_doctor_knows_a_llama_server() {
+    let (recorded, _) = recorded("doctor");
+    let (url, recorded) = replay(recorded);
+    let (report, _) = maspo(&["doctor", "--json", "--endpoint", &url]);
+    let endpoint = &report["endpoint"];
+    assert_eq!((&endpoint["api"], &endpoint["judge"]), (&"llama-server".into(), &"likeliest".into()));
+    assert_eq!(endpoint["model"], "SmolLM2-135M-Instruct");
+    assert!(endpoint["version"].as_str().is_some_and(|version| !version.is_empty()), "{endpoint}");
+    let letters: Vec<f64> = endpoint["letters"].as_array().unwrap().iter().map(|n| n.as_f64().unwrap()).collect();
+    assert!(letters.len() == 2 && letters.iter().all(|logprob| (-30.0..0.0).contains(logprob)), "{letters:?}");
+    let others = &recorded.lock().unwrap().others;
+    assert!(others.is_empty(), "the doctor asks what it asked then: {others:?}");
+}
+
+#[test]
 fn a_search_over_a_llama_server_ends_where_it_ended() {
     let folder = tempfile::tempdir().unwrap();
     let (recorded, result) = recorded("roles");

@@ -171,7 +171,7 @@ def main():
     parser.add_argument("--server", type=pathlib.Path, default=SERVER)
     parser.add_argument("--model", type=pathlib.Path, default=MODEL)
     parser.add_argument("--record", type=pathlib.Path, default=RECORD)
-    parser.add_argument("--threads", type=int, default=2)
+    parser.add_argument("--threads", type=int, default=1, help="of the server; on a busy machine more make it slow")
     parser.add_argument("--parts", default="doctor,worker,roles", help="some of doctor,worker,roles")
     options = parser.parse_args()
     for needed, how in ((options.maspo, "cargo build --release"), (options.model, "scripts/real-model.sh"),
