@@ -17,9 +17,7 @@ pub(super) fn settings(record: &Record, check: ModelCheck) -> Result<Settings, S
     for base in [None, base(record)] {
         match settings_below(record, base.as_deref(), check) {
             Ok(settings) if settings.digest().to_string() == record.settings => return Ok(settings),
-            Ok(settings) => {
-                reason = format!("{} or its data is another one now", settings.file.display());
-            }
+            Ok(_) => reason = "the experiment or its data is another one now".to_string(),
             Err(error) => reason = error,
         }
     }
