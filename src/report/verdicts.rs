@@ -77,7 +77,8 @@ impl VerdictFigures {
                 "threshold",
                 match (above, rates) {
                     (Some(above), Some((fpr, recall))) => format!(
-                        "score above {above:+.3} for at most {max_fpr} false positives: {fpr:.3} here, and {recall:.3} found"
+                        "score above {above:+.3} for at most {max_fpr} false positives: {fpr:.3} here, and {recall:.3} \
+                         found"
                     ),
                     _ => format!("none: {negatives} negative cases in data.train, {needed_negatives} are needed"),
                 },
