@@ -88,8 +88,14 @@ fn held_out(settings: &Settings) -> RolePlan {
             once.new_tokens += summary_tokens(settings.options.rollout.summary_words) as u64;
         }
     }
-    let runs = 2 * cases as u64;
-    RolePlan { calls: runs * once.calls, new_tokens: runs * once.new_tokens }
+    // Verdicts take the optimized prompts once more, and one more call for each case.
+    let train = settings.train.as_ref().map_or(0, Vec::len);
+    let read = settings.verdicts.as_ref().map_or(0, |verdicts| match verdicts.max_fpr {
+        Some(_) => cases + train,
+        None => cases,
+    });
+    let runs = (2 * cases + read) as u64;
+    RolePlan { calls: runs * once.calls + read as u64, new_tokens: runs * once.new_tokens }
 }
 
 fn table(settings: &Settings, plan: &Plan, lines: &[Line]) -> String {

@@ -14,6 +14,7 @@ mod private;
 mod progress;
 mod run;
 mod text;
+mod verdicts;
 
 #[cfg(test)]
 pub(crate) mod fixture;
@@ -36,3 +37,4 @@ pub use private::without_words;
 pub use progress::{Progress, SearchSoFar};
 pub use run::{Files, Inputs, REPORT_SCHEMA, RunReport};
 pub use text::counted;
+pub use verdicts::{Estimate, VerdictFigures, VerdictThreshold};

@@ -7,6 +7,7 @@ use super::lines::{
     CopiedLine, JudgeLine, LineageLine, Lines, MisalignmentLine, PromptLine, RankCorrelationLine, StepLine,
 };
 use super::lock::EgressLock;
+use super::verdicts::VerdictFigures;
 use crate::base::{Digest, Seed, digest_json};
 use crate::prompt::{Rejection, Template};
 use crate::rollout::{Avoided, System};
@@ -89,6 +90,10 @@ pub struct RunReport {
     /// The scorer of both.
     #[serde(flatten)]
     pub scored_by: Option<ScoredBy>,
+    /// What the labels of the optimized prompts are worth as verdicts; absent unless the experiment
+    /// reads verdicts.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub verdicts: Option<VerdictFigures>,
     /// Whether the seed prompts won the final check and are therefore the prompts to use.
     pub kept_seed: bool,
     /// The comparison of seed and optimized prompts on unlabelled queries.
@@ -188,6 +193,7 @@ impl RunReport {
             optimized_accuracy,
             difference: inputs.difference,
             scored_by: inputs.scored_by,
+            verdicts: None,
             kept_seed: result.kept_seed,
             final_check: result.final_check.clone(),
             gate: GateReport::of(result),

@@ -4,6 +4,7 @@ use super::bill::thousands;
 use super::diff::{Colour, printable, prompt_diff};
 use super::lines::{JudgeLine, PromptLine};
 use super::run::RunReport;
+use super::verdicts::VerdictFigures;
 use crate::rollout::AnswerRule;
 use crate::search::{FinalCheck, FinalVerdict, Models, Stopped};
 
@@ -13,6 +14,7 @@ impl RunReport {
         let mut text = format!("Run `{}`, seed {}\n{}\n", self.name, self.seed.0, models(&self.model));
         text += &self.method();
         text += &self.accuracy();
+        text += &self.verdicts.as_ref().map_or(String::new(), VerdictFigures::text);
         text += &self.final_check.as_ref().map_or(String::new(), final_check);
         let verdict = self.final_check.as_ref().map(|check| check.verdict);
         text += &self.gate.as_ref().map_or(String::new(), |gate| gate.text(verdict));

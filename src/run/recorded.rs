@@ -1,15 +1,19 @@
 //! One run with a folder: journal, response cache, search, held-out evaluation and result files.
 
 use super::models::{Opened, Surroundings, open_models};
+use super::verdicts::verdicts;
 use super::{Observer, Optimizer, RunError, score, score_system};
 use crate::base::{CancelToken, Stopwatch};
 use crate::cache::CachedModel;
 use crate::chat::{Budget, ChatError, ChatModel, Ledger, Metered, ModelRole, Spent};
 use crate::config::Settings;
 use crate::engine::Date;
-use crate::eval::{Evaluation, compare};
+use crate::eval::{Evaluation, Verdicts, compare};
 use crate::journal::{self, Journal, JournalError, RunInfo, RunStatus, SpentSoFar, resume_command, status, write_file};
-use crate::report::{Accuracy, Bill, Difference, EgressLock, Files, Inputs, RunReport, ScoredBy};
+use crate::report::{
+    Accuracy, Bill, Difference, EgressLock, Estimate, Files, Inputs, RunReport, ScoredBy, VerdictFigures,
+    VerdictThreshold,
+};
 use crate::rollout::{Prompts, System};
 use crate::search::{Event, EventSink, SearchResult};
 use crate::store::Store;
@@ -144,8 +148,10 @@ impl RecordedRun<'_> {
         let mut recorder = Recorder { journal, observer, meter: optimizer.clone(), watch };
         let result = optimizer.search(&mut recorder).await?;
         let spent = ModelRole::ALL.map(|role| optimizer.spent(role));
-        let held_out = self.held_out(&result, metered, &mut recorder).await?;
+        let held_out = self.held_out(&result, metered.clone(), &mut recorder).await?;
+        let verdicts = self.verdicts(&result, metered, &recorder.journal).await?;
         let report = self.report(&result, held_out.as_ref(), opened, (optimizer.ledger(), watch));
+        let report = RunReport { verdicts: verdicts.as_ref().map(figures), ..report };
         let report = self.write(report, &recorder.journal).await?;
         Ok(Carried { report, prompts: result.prompts, held_out, spent })
     }
@@ -178,6 +184,26 @@ impl RecordedRun<'_> {
         let (optimized, answering) = scored("optimized", &result.prompts, result.system.as_ref()).await?;
         recorder.observer.scored();
         Ok(Some(HeldOut { seed, optimized, answering }))
+    }
+
+    /// Reads the verdicts of the prompts to use on the test set, if the experiment wants them. The
+    /// agents' calls come from the cache.
+    async fn verdicts(
+        &self,
+        result: &SearchResult,
+        worker: Metered,
+        journal: &Journal,
+    ) -> Result<Option<Verdicts>, RunError> {
+        let settings = self.settings;
+        let (Some(options), Some(cases)) = (&settings.verdicts, settings.split("test")) else { return Ok(None) };
+        if result.system.is_some() {
+            // Another system may not end in one answer of one agent.
+            return Ok(None);
+        }
+        let worker = settings.in_role(ModelRole::Worker, Arc::new(worker));
+        let (_, verdicts) = verdicts(settings, worker, &result.prompts, (cases, "test"), options).await?;
+        journal.put_evaluation("verdicts", &verdicts).await?;
+        Ok(Some(verdicts))
     }
 
     fn report(
@@ -277,6 +303,30 @@ pub fn scored_by(scorer: &Scorer) -> ScoredBy {
 fn accuracy(evaluation: &Evaluation) -> Accuracy {
     let crate::eval::Accuracy { n, correct, accuracy, ci95, .. } = evaluation.accuracy;
     Accuracy { n, correct, accuracy, ci95 }
+}
+
+/// Returns what a report says of verdicts.
+fn figures(verdicts: &Verdicts) -> VerdictFigures {
+    let Verdicts { positive, unread, log_loss, calibration_error, .. } = verdicts.clone();
+    let area = verdicts.roc.as_ref().map(|roc| Estimate { value: roc.auc, ci95: roc.ci95 });
+    let precision = verdicts.precision_recall.map(|of| Estimate { value: of.average_precision, ci95: of.ci95 });
+    let threshold = verdicts.threshold.as_ref().map(|threshold| VerdictThreshold {
+        max_fpr: threshold.max_fpr,
+        above: threshold.above,
+        negatives: threshold.chosen.negatives,
+        needed_negatives: threshold.needed_negatives,
+        held_out_fpr: threshold.checked.map(|rates| rates.fpr),
+        held_out_recall: threshold.checked.map(|rates| rates.recall),
+    });
+    VerdictFigures {
+        positive,
+        unread,
+        log_loss,
+        calibration_error,
+        roc_area: area,
+        average_precision: precision,
+        threshold,
+    }
 }
 
 /// An event sink that makes every event durable with what was spent by then, and then shows it to

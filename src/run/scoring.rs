@@ -2,13 +2,13 @@
 //! never gets them.
 
 use super::models::{Surroundings, open_models};
-use super::verdicts::read_verdicts;
+use super::verdicts::verdicts;
 use super::{Observer, RunError};
 use crate::chat::{ChatError, ChatModel, Ledger, LedgerLine, Metered, ModelIdentity, ModelRole};
 use crate::config::Settings;
 use crate::engine::Date;
 use crate::eval::{
-    Evaluation, ItemResult, SampleOptions, Samples, VerdictInput, VerdictOptions, Verdicts, evaluate, evaluate_samples,
+    Evaluation, ItemResult, SampleOptions, Samples, VerdictOptions, Verdicts, evaluate, evaluate_samples,
 };
 use crate::method::{Answering, Outputs};
 use crate::rollout::{Prompts, Runner, System};
@@ -151,18 +151,8 @@ impl<'a> LabelledRun<'a> {
         options: &VerdictOptions,
         split: &str,
     ) -> Result<(Evaluation, Verdicts), ChatError> {
-        let (settings, (cases, scorer)) = (self.settings, self.labelled);
-        let worker = settings.in_role(ModelRole::Worker, self.model.clone());
-        let read = async |cases| read_verdicts(settings, worker.clone(), prompts, (cases, scorer), options).await;
-        block_on(async {
-            let (evaluation, cases) = read(cases).await?;
-            let train = match options.max_fpr.is_some() && split != "train" {
-                true => Some(read(settings.split("train").expect("settings with a threshold have cases")).await?.1),
-                false => None,
-            };
-            let input = VerdictInput { split, cases: &cases, train: train.as_deref(), seed: settings.seed };
-            Ok((evaluation, Verdicts::new(options, &input)))
-        })
+        let worker = self.settings.in_role(ModelRole::Worker, self.model.clone());
+        block_on(verdicts(self.settings, worker, prompts, (self.labelled.0, split), options))
     }
 
     /// The name and the digest of the model.

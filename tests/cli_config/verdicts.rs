@@ -66,3 +66,29 @@ fn without_enough_negatives_there_is_no_threshold_but_the_number_needed() {
     assert_eq!(code, 0);
     assert!(stdout.contains("           not checked: these are the cases that it was chosen on\n"), "{stdout}");
 }
+
+#[test]
+fn a_run_reports_the_verdicts_of_the_prompts_that_it_ends_with() {
+    let (experiment, config) = triage();
+    let small = "--set search.rounds=1 --set search.steps=1 --set search.final_check=2 --set eval.max_fpr=0.2";
+    let (code, stdout, stderr) = experiment.run(&format!("optimize {config} {small} --out run"));
+    assert_eq!(code, 0, "{stderr}");
+    assert!(stdout.contains("Verdicts on the held-out cases\n  ROC area           0."), "{stdout}");
+    let result = std::fs::read_to_string(experiment.path("run/result.json")).expect("the result");
+    let result: Value = serde_json::from_str(&result).expect("one JSON object");
+    let eval = json(&experiment, &format!("eval {config} --max-fpr 0.2 --prompts run/prompts.json"));
+    let (figures, verdicts) = (&result["verdicts"], &eval["verdicts"]);
+    assert_eq!(figures["roc_area"]["value"], verdicts["roc"]["auc"]);
+    assert_eq!(figures["average_precision"]["ci95"], verdicts["precision_recall"]["ci95"]);
+    assert_eq!(figures["threshold"]["above"], verdicts["threshold"]["above"]);
+    assert_eq!(figures["threshold"]["held_out_fpr"], verdicts["threshold"]["checked"]["fpr"]);
+    // The same search without verdicts has the same result.
+    let without = config.replace("eval.verdicts=true", "eval.verdicts=false");
+    let without = without.split(" --set eval.positive").next().expect("the flags before");
+    let small = small.replace(" --set eval.max_fpr=0.2", "");
+    let (code, _, stderr) = experiment.run(&format!("optimize {without} {small} --out plain"));
+    assert_eq!(code, 0, "{stderr}");
+    let plain = std::fs::read_to_string(experiment.path("plain/result.json")).expect("the result");
+    let plain: Value = serde_json::from_str(&plain).expect("one JSON object");
+    assert_eq!((&plain["result_hash"], plain.get("verdicts")), (&result["result_hash"], None));
+}
