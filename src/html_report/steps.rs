@@ -107,7 +107,7 @@ fn agreement(run: &Run<'_>) -> Option<String> {
         FinalVerdict::Optimized => "the new prompts",
         FinalVerdict::Seed => "the seed prompts",
         FinalVerdict::Tie => "neither",
-        FinalVerdict::Unchanged | FinalVerdict::Unchecked => return None,
+        _ => return None,
     };
     Some(format!(
         "In the closing comparison it preferred {judged} (mean {mean:.2}); on the held-out cases, whose answers it \

@@ -105,7 +105,10 @@ fn sentences(run: &Run<'_>, verdict: Verdict) -> Vec<String> {
     let check = run.result.as_ref().and_then(|result| result.final_check.as_ref());
     sentences.extend(check.and_then(checked));
     if run.report.as_ref().is_some_and(|report| report.kept_seed) {
-        sentences.push("The seed prompts won that comparison, so they are kept: nothing changes.".to_string());
+        sentences.push(
+            "The new prompts did not pass the closing comparison, so the seed prompts are kept: nothing changes."
+                .to_string(),
+        );
     }
     sentences
 }
@@ -154,7 +157,7 @@ fn checked(check: &FinalCheck) -> Option<String> {
         FinalVerdict::Optimized => "preferred the new prompts",
         FinalVerdict::Seed => "preferred the seed prompts",
         FinalVerdict::Tie => "saw a tie",
-        FinalVerdict::Unchanged | FinalVerdict::Unchecked => return None,
+        _ => return None,
     };
     Some(format!(
         "On {}, the judge {says}: {won} won, {lost} lost, {ties} tied (mean {mean:.2}, ½ is a tie; sign test {}). \
