@@ -360,7 +360,7 @@ fn hostile_texts_stay_texts() {
         assert!(html.contains("more characters]") && !html.contains(&"A".repeat(10_000)), "{name}: lines are cut");
         // Many runs share the room of a page.
         if name == "report.html" {
-            let runs = vec![run.to_str().unwrap(); 6];
+            let runs = [run.to_str().unwrap(); 6];
             done(&maspo(&[&["report", "--out", "many.html"], &runs[..]].concat(), dir.path()));
             let bytes = page(dir.path(), "many.html").len();
             assert!(bytes < 20_000_000, "{bytes}");

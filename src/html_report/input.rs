@@ -157,7 +157,8 @@ fn check_agents(events: &[Event]) -> Result<(), String> {
             Event::Finished(finished) => {
                 finished.prompts.iter().count() == agents && finished.copied.iter().all(|copied| fits(&copied.agent))
             }
-            Event::Learned(_) | Event::System(_) => true,
+            // No view follows the agents of any other event.
+            _ => true,
         };
         if !fine {
             return Err(format!("event {number} names an agent that the team does not have"));
