@@ -64,6 +64,7 @@ fn a_sound_experiment_is_summed_up() {
                 "optimizer": "embedded:triage",
                 "judge": "embedded:triage"
               },
+              "more_judges": [],
               "pool": 3,
               "train": null,
               "test": 2,
