@@ -1,5 +1,5 @@
-//! What every module may use: ids, seeds, digests, bounds of options, the clock, cancellation. It
-//! knows nothing of models, prompts or files.
+//! What every module may use: ids, seeds, digests, bounds of options, the clock, cancellation, text
+//! made printable. It knows nothing of models, prompts or files.
 
 mod cancel;
 mod clock;
@@ -7,6 +7,7 @@ mod hint;
 mod ids;
 #[cfg(test)]
 pub(crate) mod json_schema;
+mod printable;
 mod stage;
 
 pub use cancel::CancelToken;
@@ -16,4 +17,5 @@ pub use ids::AgentId;
 pub use maspo_engine::base::{
     Bound, Bounded, Digest, Hasher, Number, OutOfBounds, Placeholder, Rule, Seed, digest_json,
 };
+pub use printable::printable;
 pub use stage::Stage;

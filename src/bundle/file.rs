@@ -7,10 +7,11 @@ use super::evidence::Evidence;
 use super::team::Team;
 use super::{BundleError, Released};
 use crate::base::Digest;
+use crate::base::printable;
 use crate::graph::Graph;
+use crate::journal;
 use crate::journal::write_file;
 use crate::prompt::Template;
-use crate::report::printable;
 use crate::rollout::Prompts;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
@@ -243,18 +244,7 @@ fn is_bundle(value: &Value) -> bool {
 
 /// Reads a file of a bounded length as text.
 pub(super) fn read_text(path: &Path) -> Result<String, BundleError> {
-    use std::io::Read;
-    let unreadable = |reason: String| BundleError::Unreadable { file: path.to_path_buf(), reason };
-    let file = std::fs::File::open(path).map_err(|error| match error.kind() {
-        std::io::ErrorKind::NotFound => unreadable("no such file".to_string()),
-        _ => unreadable(error.to_string()),
-    })?;
-    let mut bytes = Vec::new();
-    file.take(MAX_BYTES + 1).read_to_end(&mut bytes).map_err(|error| unreadable(error.to_string()))?;
-    if bytes.len() as u64 > MAX_BYTES {
-        return Err(unreadable(format!("it has more than {MAX_BYTES} bytes, the longest bundle that is read")));
-    }
-    String::from_utf8(bytes).map_err(|_| unreadable("it is not UTF-8".to_string()))
+    journal::read_text(path, MAX_BYTES).map_err(|reason| BundleError::Unreadable { file: path.to_path_buf(), reason })
 }
 
 pub(super) fn not_json(path: &Path, error: &serde_json::Error) -> BundleError {

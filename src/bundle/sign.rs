@@ -2,6 +2,7 @@
 //! the file, so that `minisign -Vm bundle.json -p KEY.pub` checks it too. A password is
 //! asked for only where the caller says that there is a terminal.
 
+use crate::journal;
 use minisign::{PublicKey, PublicKeyBox, SecretKey, SecretKeyBox, SignatureBox};
 use std::ffi::OsString;
 use std::io::Cursor;
@@ -168,16 +169,5 @@ impl VerifyingKey {
 }
 
 fn read(file: &Path) -> Result<String, SignError> {
-    use std::io::Read;
-    let unreadable = |reason: String| SignError::Unreadable { file: file.to_path_buf(), reason };
-    let open = std::fs::File::open(file).map_err(|error| match error.kind() {
-        std::io::ErrorKind::NotFound => unreadable("no such file".to_string()),
-        _ => unreadable(error.to_string()),
-    })?;
-    let mut bytes = Vec::new();
-    open.take(MAX_BYTES + 1).read_to_end(&mut bytes).map_err(|error| unreadable(error.to_string()))?;
-    if bytes.len() as u64 > MAX_BYTES {
-        return Err(unreadable("it is too long for a key or a signature".to_string()));
-    }
-    String::from_utf8(bytes).map_err(|_| unreadable("it is not UTF-8".to_string()))
+    journal::read_text(file, MAX_BYTES).map_err(|reason| SignError::Unreadable { file: file.to_path_buf(), reason })
 }

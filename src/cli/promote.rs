@@ -4,8 +4,8 @@ use super::output::{print, print_json};
 use super::team::bundle_error;
 use super::verify::verified;
 use super::{CliError, Exit};
+use crate::base::printable;
 use crate::bundle::{Release, Released, promote, releases, rollback};
-use crate::report::printable;
 use serde_json::json;
 use std::path::{Path, PathBuf};
 

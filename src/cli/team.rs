@@ -4,11 +4,11 @@
 use super::output::print_message;
 use super::settings::{ExperimentArgs, prompts};
 use super::{CliError, Exit};
+use crate::base::printable;
 use crate::bundle::{Bundle, BundleError, Opened, open_bundle};
 use crate::chat::ModelIdentity;
 use crate::config::{ModelCheck, Settings, check_model};
 use crate::engine::ModelSource;
-use crate::report::printable;
 use crate::rollout::{AnswerRule, Prompts};
 use crate::run::TeamOf;
 use std::io::Read;

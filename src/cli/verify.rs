@@ -3,8 +3,8 @@
 use super::output::{print, print_json};
 use super::team::bundle_error;
 use super::{CliError, Exit};
+use crate::base::printable;
 use crate::bundle::{Bundle, SignError, VerifyingKey};
-use crate::report::printable;
 use serde_json::json;
 use std::path::{Path, PathBuf};
 

@@ -1,5 +1,7 @@
 //! Quoting: how a text stands in Python, YAML, nunjucks and Markdown without being more than text.
 
+use crate::base::printable;
+
 /// Returns JSON as a Python string literal of ASCII alone, for `json.loads`: characters beyond the
 /// first plane are pairs of escapes, which Python itself would not join.
 pub(super) fn python(json: &str) -> String {
@@ -53,29 +55,13 @@ pub(super) fn markdown_block(text: &str) -> String {
         longest = longest.max(run);
     }
     let fence = "`".repeat(longest + 1);
-    format!("{fence}text\n{}\n{fence}\n", visible(text))
-}
-
-/// Returns `text` with everything visible that a terminal or a page would follow as a command.
-fn visible(text: &str) -> String {
-    let mut out = String::with_capacity(text.len());
-    for c in text.chars() {
-        match c {
-            '\n' | '\t' => out.push(c),
-            '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}' => {
-                out.extend(c.escape_unicode())
-            }
-            c if c.is_control() => out.extend(c.escape_unicode()),
-            c => out.push(c),
-        }
-    }
-    out
+    format!("{fence}text\n{}\n{fence}\n", printable(text))
 }
 
 /// Returns `text` as running text of Markdown on one line.
 pub(super) fn markdown_line(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
-    for c in visible(text).chars() {
+    for c in printable(text).chars() {
         match c {
             '\n' | '\t' => out.push(' '),
             c if c.is_ascii_punctuation()

@@ -1,17 +1,6 @@
 //! Numbers as a reader wants them.
 
-/// Formats 1234567 as `1,234,567`.
-pub(super) fn thousands(number: u64) -> String {
-    let digits = number.to_string();
-    let mut text = String::new();
-    for (at, digit) in digits.chars().enumerate() {
-        if at > 0 && (digits.len() - at).is_multiple_of(3) {
-            text.push(',');
-        }
-        text.push(digit);
-    }
-    text
-}
+pub(super) use crate::report::thousands;
 
 /// Formats a share such as an accuracy with three digits.
 pub(super) fn share(value: f64) -> String {

@@ -2,7 +2,7 @@
 
 use super::JournalError;
 use std::fs::File;
-use std::io::Write;
+use std::io::{ErrorKind, Read, Write};
 use std::path::Path;
 
 /// Writes `text` to a temporary file and renames it to `path`, so that a kill or a full disk leaves
@@ -28,4 +28,21 @@ pub fn write_file(path: &Path, text: &str) -> Result<(), JournalError> {
         }
         _ => Ok(()),
     }
+}
+
+/// Reads a text file of at most `max_bytes` bytes.
+///
+/// # Errors
+/// Returns, as a fragment, why it cannot be read.
+pub fn read_text(path: &Path, max_bytes: u64) -> Result<String, String> {
+    let file = File::open(path).map_err(|error| match error.kind() {
+        ErrorKind::NotFound => "no such file".to_string(),
+        _ => error.to_string(),
+    })?;
+    let mut bytes = Vec::new();
+    file.take(max_bytes + 1).read_to_end(&mut bytes).map_err(|error| error.to_string())?;
+    if bytes.len() as u64 > max_bytes {
+        return Err(format!("it has more than {max_bytes} bytes, the most that are read"));
+    }
+    String::from_utf8(bytes).map_err(|_| "it is not UTF-8".to_string())
 }

@@ -14,6 +14,6 @@ mod sink;
 
 pub use command::resume_command;
 pub use error::JournalError;
-pub use files::write_file;
+pub use files::{read_text, write_file};
 pub use record::{Record, SpentSoFar, read, recorded_command};
 pub use sink::{Journal, RunInfo, RunStatus, status};

@@ -78,7 +78,7 @@ fn row(name: &str, cells: [String; 9]) -> String {
 }
 
 /// Formats 1234567 as `1,234,567`.
-pub(super) fn thousands(number: u64) -> String {
+pub(crate) fn thousands(number: u64) -> String {
     let digits = number.to_string();
     let mut text = String::new();
     for (at, digit) in digits.chars().enumerate() {

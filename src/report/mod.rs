@@ -26,7 +26,8 @@ mod tests;
 pub use accuracy::{Accuracy, Difference, ScoredBy};
 pub use annotation::{Level, annotation};
 pub use bill::Bill;
-pub use diff::{Colour, printable, prompt_diff};
+pub(crate) use bill::thousands;
+pub use diff::{Colour, prompt_diff};
 pub use gate::{ChangeLine, GateLine, GateQuestion, GateReport};
 pub use junit::{Suite, TestCase, junit};
 pub use lines::{

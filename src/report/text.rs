@@ -1,10 +1,11 @@
 //! The report as text for people.
 
 use super::bill::thousands;
-use super::diff::{Colour, printable, prompt_diff};
+use super::diff::{Colour, prompt_diff};
 use super::lines::{JudgeLine, PromptLine};
 use super::run::RunReport;
 use super::verdicts::VerdictFigures;
+use crate::base::printable;
 use crate::rollout::AnswerRule;
 use crate::search::{FinalCheck, FinalVerdict, Models, Stopped};
 

@@ -2,6 +2,7 @@
 
 use crate::base::{AgentId, hint};
 use crate::graph::Graph;
+use crate::journal;
 use crate::prompt::{Template, without_marks};
 use crate::rollout::Prompts;
 use serde::Deserialize;
@@ -230,18 +231,8 @@ pub fn edited(graph: &Graph, agent: AgentId, text: &str, max_prompt_bytes: usize
 }
 
 fn text(path: &Path) -> Result<String, DecisionsError> {
-    use std::io::Read;
-    let unreadable = |reason: String| DecisionsError::Unreadable { file: path.to_path_buf(), reason };
-    let file = std::fs::File::open(path).map_err(|error| match error.kind() {
-        std::io::ErrorKind::NotFound => unreadable("no such file".to_string()),
-        _ => unreadable(error.to_string()),
-    })?;
-    let mut bytes = Vec::new();
-    file.take(MAX_BYTES + 1).read_to_end(&mut bytes).map_err(|error| unreadable(error.to_string()))?;
-    if bytes.len() as u64 > MAX_BYTES {
-        return Err(unreadable("it is too long".to_string()));
-    }
-    String::from_utf8(bytes).map_err(|_| unreadable("it is not UTF-8".to_string()))
+    journal::read_text(path, MAX_BYTES)
+        .map_err(|reason| DecisionsError::Unreadable { file: path.to_path_buf(), reason })
 }
 
 #[cfg(test)]
