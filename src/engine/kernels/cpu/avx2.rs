@@ -19,7 +19,8 @@ impl<const VNNI: bool> Simd for Level<VNNI> {
     const LANES: usize = 8;
     const TILE_ROWS: usize = 6;
     const WIDE_ROWS: usize = 2;
-    const INT8_TILE_ROWS: usize = 5;
+    const INT8_TILE_ROWS: usize = 6;
+    const INT8_ONE_VECTOR: bool = !VNNI;
     const BIAS: i32 = if VNNI { 128 } else { 0 };
     type V = __m256;
     type I = __m256i;
@@ -183,7 +184,7 @@ impl<const VNNI: bool> Simd for Level<VNNI> {
         // SAFETY: see above.
         unsafe {
             if VNNI {
-                return _mm256_dpbusd_avx_epi32(acc, _mm256_xor_si256(a, _mm256_set1_epi8(-128)), x);
+                return _mm256_dpbusd_avx_epi32(acc, a, x);
             }
             // The sign moves from one factor to the other, and the sums of two products fit 16
             // bits.

@@ -147,6 +147,16 @@ unsafe fn q8_0<S: Simd, const R: usize, const P: usize>(
                 let mut ints: [[S::I; 2]; R] = std::array::from_fn(|r| [S::int_splat(*x.biases.add(x.at[r])); 2]);
                 for quad in 0..BLOCK / 4 {
                     let at = quads.add(quad * 4 * width);
+                    if S::INT8_ONE_VECTOR {
+                        for c in 0..2 {
+                            let weights = S::int_load(at.add(c * 4 * S::LANES));
+                            for (r, ints) in ints.iter_mut().enumerate() {
+                                ints[c] = S::dot(ints[c], weights, x.quad::<S>(r, quad));
+                            }
+                            S::read_in_order();
+                        }
+                        continue;
+                    }
                     let weights = [S::int_load(at), S::int_load(at.add(4 * S::LANES))];
                     for (r, ints) in ints.iter_mut().enumerate() {
                         let x = x.quad::<S>(r, quad);
@@ -189,6 +199,18 @@ unsafe fn q4_k<S: Simd, const R: usize, const P: usize>(
                 let mut ints = [[S::int_splat(0); 2]; R];
                 for pair in 0..BLOCK / 8 {
                     let at = nibbles.add(pair * 4 * width);
+                    if S::INT8_ONE_VECTOR {
+                        for c in 0..2 {
+                            let bytes = S::int_load(at.add(c * 4 * S::LANES));
+                            let (low, high) = (S::low_nibbles(bytes), S::high_nibbles(bytes));
+                            for (r, ints) in ints.iter_mut().enumerate() {
+                                ints[c] = S::dot_nibbles(ints[c], low, x.quad::<S>(r, pair));
+                                ints[c] = S::dot_nibbles(ints[c], high, x.quad::<S>(r, BLOCK / 8 + pair));
+                            }
+                            S::read_in_order();
+                        }
+                        continue;
+                    }
                     let bytes = [S::int_load(at), S::int_load(at.add(4 * S::LANES))];
                     let low = [S::low_nibbles(bytes[0]), S::low_nibbles(bytes[1])];
                     for (r, ints) in ints.iter_mut().enumerate() {
