@@ -13,6 +13,10 @@ pub(in crate::kernels) trait Simd: Copy + 'static {
     const TILE_ROWS: usize;
     /// The most rows of a register tile in attention, with four vectors of columns.
     const WIDE_ROWS: usize;
+    /// The most rows of a register tile in attention with two vectors of columns, which more than
+    /// `WIDE_ROWS` rows take where it is not 0. In 16 registers such a tile reads less for every
+    /// multiply-add.
+    const TALL_ROWS: usize = 0;
     /// The rows of a register tile in an int8 GEMM, with two vectors of columns.
     const INT8_TILE_ROWS: usize;
     /// Whether an int8 tile goes through its two vectors of outputs one after the other and reads
