@@ -127,8 +127,8 @@ impl<S: Simd> Blocks<S> for Int8Task<'_> {
     }
 }
 
-/// Returns whether a tile of R rows goes through its two vectors of outputs one after the other. One
-/// or two rows do not: they have the registers for both, and wait for the weights.
+/// Returns whether a tile of R rows goes through its two vectors of outputs one after the other.
+/// One or two rows do not: they have the registers for both, and wait for the weights.
 #[inline(always)]
 const fn one_vector<S: Simd, const R: usize>() -> bool {
     S::INT8_ONE_VECTOR && R > 2

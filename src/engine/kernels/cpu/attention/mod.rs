@@ -345,8 +345,8 @@ impl AttentionTask<'_> {
         prefetch: Option<[*const E; C]>,
     ) {
         let d = self.shape.heads.d;
-        // SAFETY: the rows are inside the tile; CHUNK is a multiple of C vectors or of the one that is
-        // used.
+        // SAFETY: the rows are inside the tile; CHUNK is a multiple of C vectors or of the one that
+        // is used.
         unsafe {
             let q: [*const f32; R] = std::array::from_fn(|r| tile.q.as_ptr().add((first + r) * d));
             let mut acc = [[S::splat(0.0); C]; R];
