@@ -19,7 +19,9 @@ impl<const VNNI: bool> Simd for Level<VNNI> {
     const LANES: usize = 8;
     const TILE_ROWS: usize = 6;
     const WIDE_ROWS: usize = 2;
-    const INT8_TILE_ROWS: usize = 5;
+    const TALL_ROWS: usize = 6;
+    const INT8_TILE_ROWS: usize = 6;
+    const INT8_ONE_VECTOR: bool = !VNNI;
     const BIAS: i32 = if VNNI { 128 } else { 0 };
     type V = __m256;
     type I = __m256i;
@@ -143,6 +145,16 @@ impl<const VNNI: bool> Simd for Level<VNNI> {
     }
 
     #[inline(always)]
+    unsafe fn store_low_bytes(to: *mut u8, v: __m256) {
+        // SAFETY: see above.
+        unsafe {
+            let low = _mm256_and_si256(_mm256_castps_si256(v), _mm256_set1_epi32(255));
+            let words = _mm_packus_epi32(_mm256_castsi256_si128(low), _mm256_extracti128_si256::<1>(low));
+            _mm_storel_epi64(to.cast(), _mm_packus_epi16(words, words));
+        }
+    }
+
+    #[inline(always)]
     unsafe fn prefetch_l1(from: *const u8) {
         // SAFETY: a hint; it reads nothing.
         unsafe { _mm_prefetch::<_MM_HINT_T0>(from.cast()) }
@@ -183,7 +195,7 @@ impl<const VNNI: bool> Simd for Level<VNNI> {
         // SAFETY: see above.
         unsafe {
             if VNNI {
-                return _mm256_dpbusd_avx_epi32(acc, _mm256_xor_si256(a, _mm256_set1_epi8(-128)), x);
+                return _mm256_dpbusd_avx_epi32(acc, a, x);
             }
             // The sign moves from one factor to the other, and the sums of two products fit 16
             // bits.
@@ -212,6 +224,27 @@ impl<const VNNI: bool> Simd for Level<VNNI> {
     #[inline(always)]
     fn read_in_order() {
         std::sync::atomic::compiler_fence(std::sync::atomic::Ordering::SeqCst);
+    }
+
+    #[inline(always)]
+    unsafe fn sum(v: __m256) -> f32 {
+        // SAFETY: see above. The order is that of `fold`.
+        unsafe {
+            let four = _mm_add_ps(_mm256_castps256_ps128(v), _mm256_extractf128_ps::<1>(v));
+            let two = _mm_add_ps(four, _mm_movehl_ps(four, four));
+            _mm_cvtss_f32(_mm_add_ss(two, _mm_movehdup_ps(two)))
+        }
+    }
+
+    #[inline(always)]
+    unsafe fn largest(v: __m256) -> f32 {
+        // SAFETY: see above. In this order of arguments, minus infinity takes the place of NaN.
+        unsafe {
+            let v = _mm256_max_ps(v, _mm256_set1_ps(f32::NEG_INFINITY));
+            let four = _mm_max_ps(_mm256_castps256_ps128(v), _mm256_extractf128_ps::<1>(v));
+            let two = _mm_max_ps(four, _mm_movehl_ps(four, four));
+            _mm_cvtss_f32(_mm_max_ss(two, _mm_movehdup_ps(two)))
+        }
     }
 
     #[inline(always)]

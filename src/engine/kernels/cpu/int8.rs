@@ -127,6 +127,13 @@ impl<S: Simd> Blocks<S> for Int8Task<'_> {
     }
 }
 
+/// Returns whether a tile of R rows goes through its two vectors of outputs one after the other.
+/// One or two rows do not: they have the registers for both, and wait for the weights.
+#[inline(always)]
+const fn one_vector<S: Simd, const R: usize>() -> bool {
+    S::INT8_ONE_VECTOR && R > 2
+}
+
 #[inline(always)]
 unsafe fn q8_0<S: Simd, const R: usize, const P: usize>(
     mut acc: [Sums<S, P>; R],
@@ -147,6 +154,16 @@ unsafe fn q8_0<S: Simd, const R: usize, const P: usize>(
                 let mut ints: [[S::I; 2]; R] = std::array::from_fn(|r| [S::int_splat(*x.biases.add(x.at[r])); 2]);
                 for quad in 0..BLOCK / 4 {
                     let at = quads.add(quad * 4 * width);
+                    if one_vector::<S, R>() {
+                        for c in 0..2 {
+                            let weights = S::int_load(at.add(c * 4 * S::LANES));
+                            for (r, ints) in ints.iter_mut().enumerate() {
+                                ints[c] = S::dot(ints[c], weights, x.quad::<S>(r, quad));
+                            }
+                            S::read_in_order();
+                        }
+                        continue;
+                    }
                     let weights = [S::int_load(at), S::int_load(at.add(4 * S::LANES))];
                     for (r, ints) in ints.iter_mut().enumerate() {
                         let x = x.quad::<S>(r, quad);
@@ -179,9 +196,16 @@ unsafe fn q4_k<S: Simd, const R: usize, const P: usize>(
 ) -> [Sums<S, P>; R] {
     let width = 2 * S::LANES;
     let panels = panels.map(Q4Panel::<S>::new);
+    debug_assert!(blocks.start.is_multiple_of(Q4_PARTS), "a tile starts with a group");
     // SAFETY: the panels and the R rows are inside the matrices.
     unsafe {
-        for block in blocks {
+        let mut groups = [[[S::splat(0.0); 2]; 2]; P];
+        for (at, block) in blocks.enumerate() {
+            if at % Q4_PARTS == 0 {
+                for (group, panel) in groups.iter_mut().zip(&panels) {
+                    *group = panel.group_factors(block);
+                }
+            }
             for (p, panel) in panels.iter().enumerate() {
                 let part = panel.part(block);
                 prefetch.issue::<S>(part, P);
@@ -189,6 +213,18 @@ unsafe fn q4_k<S: Simd, const R: usize, const P: usize>(
                 let mut ints = [[S::int_splat(0); 2]; R];
                 for pair in 0..BLOCK / 8 {
                     let at = nibbles.add(pair * 4 * width);
+                    if one_vector::<S, R>() {
+                        for c in 0..2 {
+                            let bytes = S::int_load(at.add(c * 4 * S::LANES));
+                            let (low, high) = (S::low_nibbles(bytes), S::high_nibbles(bytes));
+                            for (r, ints) in ints.iter_mut().enumerate() {
+                                ints[c] = S::dot_nibbles(ints[c], low, x.quad::<S>(r, pair));
+                                ints[c] = S::dot_nibbles(ints[c], high, x.quad::<S>(r, BLOCK / 8 + pair));
+                            }
+                            S::read_in_order();
+                        }
+                        continue;
+                    }
                     let bytes = [S::int_load(at), S::int_load(at.add(4 * S::LANES))];
                     let low = [S::low_nibbles(bytes[0]), S::low_nibbles(bytes[1])];
                     for (r, ints) in ints.iter_mut().enumerate() {
@@ -203,8 +239,11 @@ unsafe fn q4_k<S: Simd, const R: usize, const P: usize>(
                     }
                     S::read_in_order();
                 }
-                let [(f0, m0), (f1, m1)] = [panel.factors(block, 0), panel.factors(block, 1)];
-                let (factors, minima) = ([f0, f1], [m0, m1]);
+                let [mut factors, mut minima] = groups[p];
+                for c in 0..2 {
+                    factors[c] = S::mul(factors[c], S::load_u8(part.add(c * S::LANES)));
+                    minima[c] = S::mul(minima[c], S::load_u8(part.add(width + c * S::LANES)));
+                }
                 for r in 0..R {
                     let scale = S::splat(*x.scales.add(x.at[r]));
                     let shift = S::splat(*x.shifts.add(x.at[r]));
@@ -248,6 +287,20 @@ impl<S: Simd> Q4Panel<S> {
     #[inline(always)]
     pub(super) fn part(&self, block: usize) -> *const u8 {
         self.group(block).wrapping_add(4 * Self::WIDTH + block % Q4_PARTS * Self::PART)
+    }
+
+    /// Returns the factors of a group's scales and of its minima, for both vectors of outputs.
+    #[inline(always)]
+    unsafe fn group_factors(&self, block: usize) -> [[S::V; 2]; 2] {
+        let halves = self.group(block).cast::<u16>();
+        // SAFETY: the caller's.
+        unsafe {
+            let mut factors = [[S::splat(0.0); 2]; 2];
+            for (i, factor) in factors.as_flattened_mut().iter_mut().enumerate() {
+                *factor = S::load_f16(halves.add(i * S::LANES));
+            }
+            factors
+        }
     }
 
     /// Returns the scales and the minima of a part for one vector of outputs, which are products of

@@ -28,4 +28,15 @@ impl Ints {
             self.0[lane] + product(0) + product(1) + product(2) + product(3)
         }))
     }
+
+    /// Adds, lane by lane, the products of four unsigned bytes of `a` with four signed ones of `x`,
+    /// as `vpdpbusd` does: no product and no sum is rounded, and an overflow wraps around.
+    #[inline(always)]
+    pub(super) fn add_unsigned_products(self, a: Self, x: Self) -> Self {
+        Self(std::array::from_fn(|lane| {
+            let (a, x) = (a.0[lane].to_ne_bytes(), x.0[lane].to_ne_bytes());
+            let product = |i: usize| i32::from(a[i]) * i32::from(x[i].cast_signed());
+            (0..4).fold(self.0[lane], |sum, i| sum.wrapping_add(product(i)))
+        }))
+    }
 }

@@ -6,9 +6,15 @@ use super::ints::Ints;
 use super::simd::{Kernel, Simd};
 use half::f16;
 
-/// The portable kernel set.
+/// Plain Rust. With `VNNI` it multiplies bytes by the exact arithmetic of `vpdpbusd`.
 #[derive(Clone, Copy)]
-pub(super) struct Portable;
+pub(super) struct Level<const VNNI: bool>;
+
+/// The portable kernel set.
+pub(super) type Portable = Level<false>;
+/// The portable kernel set with the int8 products of AVX-VNNI: what they give, on every machine.
+#[cfg(test)]
+pub(super) type EmulatedVnni = Level<true>;
 
 /// A vector of four floats.
 #[derive(Clone, Copy)]
@@ -20,12 +26,12 @@ fn each(a: F4, b: F4, f: impl Fn(f32, f32) -> f32) -> F4 {
     F4(std::array::from_fn(|i| f(a.0[i], b.0[i])))
 }
 
-impl Simd for Portable {
+impl<const VNNI: bool> Simd for Level<VNNI> {
     const LANES: usize = 4;
     const TILE_ROWS: usize = 4;
     const WIDE_ROWS: usize = 2;
     const INT8_TILE_ROWS: usize = 4;
-    const BIAS: i32 = 0;
+    const BIAS: i32 = if VNNI { 128 } else { 0 };
     type V = F4;
     type I = Ints;
 
@@ -147,12 +153,12 @@ impl Simd for Portable {
 
     #[inline(always)]
     unsafe fn dot(acc: Ints, a: Ints, x: Ints) -> Ints {
-        acc.add_products(a, x)
+        if VNNI { acc.add_unsigned_products(a, x) } else { acc.add_products(a, x) }
     }
 
     #[inline(always)]
     unsafe fn dot_nibbles(acc: Ints, a: Ints, x: Ints) -> Ints {
-        acc.add_products(a, x)
+        if VNNI { acc.add_unsigned_products(a, x) } else { acc.add_products(a, x) }
     }
 
     #[inline(always)]

@@ -29,6 +29,10 @@ pub enum KernelSet {
     Neon,
     /// Plain Rust, for every CPU.
     Portable,
+    /// Plain Rust that multiplies bytes as AVX-VNNI does, so that every machine can test what only
+    /// that set does with weights.
+    #[cfg(test)]
+    EmulatedVnni,
 }
 
 impl KernelSet {
@@ -56,6 +60,8 @@ impl KernelSet {
             #[cfg(target_arch = "aarch64")]
             Self::Neon,
             Self::Portable,
+            #[cfg(test)]
+            Self::EmulatedVnni,
         ]);
         sets
     }
@@ -78,6 +84,8 @@ impl KernelSet {
             #[cfg(target_arch = "aarch64")]
             Self::Neon => "neon",
             Self::Portable => "portable",
+            #[cfg(test)]
+            Self::EmulatedVnni => "emulated AVX-VNNI",
         }
     }
 
@@ -97,6 +105,8 @@ impl KernelSet {
             #[cfg(target_arch = "aarch64")]
             Self::Neon => super::neon::Neon::LANES,
             Self::Portable => super::portable::Portable::LANES,
+            #[cfg(test)]
+            Self::EmulatedVnni => super::portable::EmulatedVnni::LANES,
         }
     }
 
@@ -107,6 +117,17 @@ impl KernelSet {
         return matches!(self, Self::Amx | Self::Avx512Bf16);
         #[cfg(not(target_arch = "x86_64"))]
         false
+    }
+
+    /// Returns whether the set multiplies unsigned weights of Q8_0, packed with 128 added to each.
+    pub(in crate::kernels) fn has_offset_weights(self) -> bool {
+        match self {
+            #[cfg(target_arch = "x86_64")]
+            Self::Avx2Vnni => true,
+            #[cfg(test)]
+            Self::EmulatedVnni => true,
+            _ => false,
+        }
     }
 
     /// Returns whether the set multiplies prefill rows on bf16 tiles, with bf16 weights and with
@@ -137,6 +158,8 @@ impl KernelSet {
                 #[cfg(target_arch = "aarch64")]
                 Self::Neon => super::neon::Neon::vectorize(kernel),
                 Self::Portable => super::portable::Portable::vectorize(kernel),
+                #[cfg(test)]
+                Self::EmulatedVnni => super::portable::Portable::vectorize(kernel),
             }
         }
     }
@@ -155,6 +178,8 @@ impl KernelSet {
                 Self::Avx512Bf16 | Self::Avx512Vnni => super::avx512::Avx512Vnni::vectorize(kernel),
                 #[cfg(target_arch = "x86_64")]
                 Self::Avx2Vnni => super::avx2::Avx2Vnni::vectorize(kernel),
+                #[cfg(test)]
+                Self::EmulatedVnni => super::portable::EmulatedVnni::vectorize(kernel),
                 other => other.run(kernel),
             }
         }

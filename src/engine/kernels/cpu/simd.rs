@@ -13,8 +13,16 @@ pub(in crate::kernels) trait Simd: Copy + 'static {
     const TILE_ROWS: usize;
     /// The most rows of a register tile in attention, with four vectors of columns.
     const WIDE_ROWS: usize;
+    /// The most rows of a register tile in attention with two vectors of columns, which more than
+    /// `WIDE_ROWS` rows take where it is not 0. In 16 registers such a tile reads less for every
+    /// multiply-add.
+    const TALL_ROWS: usize = 0;
     /// The rows of a register tile in an int8 GEMM, with two vectors of columns.
     const INT8_TILE_ROWS: usize;
+    /// Whether an int8 tile goes through its two vectors of outputs one after the other and reads
+    /// the activations twice. Where a product of bytes takes several instructions, that is faster
+    /// than keeping both vectors of weights, and what becomes of them, in 16 registers.
+    const INT8_ONE_VECTOR: bool = false;
     /// Whether the set multiplies int8 on AMX tiles ([`super::amx`]).
     const INT8_TILES: bool = false;
     /// A vector of floats.
@@ -95,11 +103,13 @@ pub(in crate::kernels) trait Simd: Copy + 'static {
     unsafe fn low_nibbles(bytes: Self::I) -> Self::I;
     /// Returns the upper nibble of every byte.
     unsafe fn high_nibbles(bytes: Self::I) -> Self::I;
-    /// Adds to every lane of `acc` the four int8 products of `a` and `x` (each from -127 to 127),
-    /// and `BIAS` times the sum of the four numbers of `x`.
+    /// Adds to every lane of `acc` the four int8 products of the weights `a` and of `x` (each from
+    /// -127 to 127), and `BIAS` times the sum of the four numbers of `x`. The weights are as the
+    /// set's panels have them: plus 128 where
+    /// [`KernelSet::has_offset_weights`](super::set::KernelSet::has_offset_weights).
     unsafe fn dot(acc: Self::I, a: Self::I, x: Self::I) -> Self::I;
-    /// The bias of [`dot`](Self::dot): a set that multiplies unsigned bytes adds 128 to every byte
-    /// of `a`.
+    /// The bias of [`dot`](Self::dot): where a set multiplies unsigned bytes, every weight has 128
+    /// too much.
     const BIAS: i32;
     /// Adds to `acc`, which starts at 0, the int8 products of `a` (each byte from 0 to 15) and `x`
     /// (each from -127 to 127). After at most eight calls, [`nibble_sums`](Self::nibble_sums) makes

@@ -3,7 +3,7 @@
 //! block of inputs:
 //!
 //! - Q8_0, 32 inputs: an f16 scale per output; then, for every four inputs, four int8 weights per
-//!   output.
+//!   output, plus 128 for sets that multiply unsigned weights.
 //! - bf16, 32 inputs, for sets that multiply pairs of inputs: for every two inputs, the pair of
 //!   weights per output.
 //! - Q4_K, 256 inputs: two f16 factors per output; then, for each part of 32 inputs, a scale byte
@@ -40,6 +40,8 @@ pub(in crate::kernels) struct Panels {
     format: Format,
     /// Whether the weights are bf16 in pairs of inputs.
     in_pairs: bool,
+    /// What is added to int8 weights of Q8_0, modulo 256.
+    offset: u8,
     /// The number of blocks of 32 inputs; for pairs and quantized formats only.
     blocks: usize,
     width: usize,
@@ -48,18 +50,20 @@ pub(in crate::kernels) struct Panels {
 }
 
 impl Panels {
-    /// Returns room for `columns` outputs in panels of `width` outputs, all weights zero.
-    /// `in_pairs` says whether bf16 weights lie in pairs of inputs.
+    /// Returns room for `columns` outputs in panels of `width` outputs, all bytes zero. `in_pairs`
+    /// says whether bf16 weights lie in pairs of inputs, `has_offset` whether weights of Q8_0 are
+    /// unsigned, with 128 added.
     pub(in crate::kernels) fn zeros(
         (format, inputs): (Format, usize),
         columns: usize,
         width: usize,
-        in_pairs: bool,
+        (in_pairs, has_offset): (bool, bool),
     ) -> Self {
         let in_pairs = in_pairs && format == Format::Bf16;
         let block = if in_pairs { BLOCK } else { format.block() };
         let blocks = inputs.div_ceil(block) * block / BLOCK;
-        let mut panels = Self { format, in_pairs, blocks, width, inputs, bytes: Buffer::default() };
+        let offset = if has_offset && format == Format::Q8_0 { 128 } else { 0 };
+        let mut panels = Self { format, in_pairs, offset, blocks, width, inputs, bytes: Buffer::default() };
         let size = panels.panel_bytes();
         panels.bytes = Buffer::zeros(columns.div_ceil(width) * size.div_ceil(size_of::<f32>()));
         panels
@@ -68,12 +72,12 @@ impl Panels {
     /// Returns the function that writes one output's weights, a row of a matrix in the panels'
     /// format, into a panel's bytes.
     pub(in crate::kernels) fn writer(&self) -> impl Fn(&Rows, usize, &mut [u8], usize) + Sync + use<> {
-        let (format, in_pairs, width) = (self.format, self.in_pairs, self.width);
+        let (format, in_pairs, offset, width) = (self.format, self.in_pairs, self.offset, self.width);
         move |rows, row, to, lane| match format {
             Format::Bf16 if in_pairs => put_pairs(rows.row(row), to, width, lane),
             Format::F32 => put::<4>(rows.row(row), to, width, lane),
             Format::F16 | Format::Bf16 => put::<2>(rows.row(row), to, width, lane),
-            Format::Q8_0 => put_q8_0(rows.row(row), to, width, lane),
+            Format::Q8_0 => put_q8_0(rows.row(row), to, width, lane, offset),
             Format::Q4K => put_q4_k(rows.row(row), to, width, lane),
         }
     }
@@ -148,7 +152,7 @@ impl Panels {
                     let scale = half_at(part, lane);
                     for (i, value) in values.iter_mut().enumerate() {
                         let byte = part[2 * width + i / 4 * 4 * width + 4 * lane + i % 4];
-                        *value = scale * f32::from(byte.cast_signed());
+                        *value = scale * f32::from(byte.wrapping_sub(self.offset).cast_signed());
                     }
                 }
             }
@@ -198,13 +202,13 @@ fn put<const N: usize>(row: &[u8], to: &mut [u8], width: usize, lane: usize) {
     }
 }
 
-fn put_q8_0(row: &[u8], to: &mut [u8], width: usize, lane: usize) {
+fn put_q8_0(row: &[u8], to: &mut [u8], width: usize, lane: usize, offset: u8) {
     for (block, to) in row.as_chunks::<34>().0.iter().zip(to.chunks_exact_mut((2 + BLOCK) * width)) {
         let block = Q8Block(block);
         let (scales, quads) = to.split_at_mut(2 * width);
         scales[2 * lane..][..2].copy_from_slice(&block.scale_bits().to_le_bytes());
         for (weights, quad) in block.weights().as_chunks::<4>().0.iter().zip(quads.chunks_exact_mut(4 * width)) {
-            quad[4 * lane..][..4].copy_from_slice(&weights.map(i8::cast_unsigned));
+            quad[4 * lane..][..4].copy_from_slice(&weights.map(|weight| weight.cast_unsigned().wrapping_add(offset)));
         }
     }
 }

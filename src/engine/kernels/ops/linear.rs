@@ -178,27 +178,28 @@ enum ProductKernel {
     Bf16Tiles(Option<PartLayout>),
 }
 
-/// Returns a product's kernel by the weights' format, the kernel set and the kind of the rows. The
-/// kind follows from the row's own request, so the choice never depends on the batch.
+/// Returns a product's kernel: the first line of the table that fits. The kind of the rows follows
+/// from their own request, so the choice never depends on the batch. How a kernel's tiles look in
+/// each set is said by the constants of [`Simd`](crate::kernels::cpu::simd::Simd).
+#[rustfmt::skip]
 fn product_kernel(format: Format, set: KernelSet, kind: RowKind) -> ProductKernel {
-    #[cfg(target_arch = "x86_64")]
-    {
-        let tiles = kind == RowKind::Prefill && set.has_bf16_tiles();
-        match format {
-            Format::Bf16 if tiles => return ProductKernel::Bf16Tiles(None),
-            Format::Q8_0 if tiles => return ProductKernel::Bf16Tiles(Some(PartLayout::Q8_0)),
-            Format::Q4K if tiles => return ProductKernel::Bf16Tiles(Some(PartLayout::Q4K)),
-            Format::Bf16 if set.has_bf16_pairs() => return ProductKernel::Bf16Pairs,
-            _ => {}
-        }
-    }
-    let _every_set_is_alike = (set, kind);
-    match format {
-        Format::F32 => ProductKernel::F32,
-        Format::F16 => ProductKernel::F16,
-        Format::Bf16 => ProductKernel::Bf16,
-        Format::Q8_0 => ProductKernel::Int8(PartLayout::Q8_0),
-        Format::Q4K => ProductKernel::Int8(PartLayout::Q4K),
+    let tiles = set.has_bf16_tiles() && kind == RowKind::Prefill;
+    let pairs = set.has_bf16_pairs();
+    match (format, tiles, pairs) {
+        // weights, bf16 tiles for these rows, bf16 pairs
+        #[cfg(target_arch = "x86_64")]
+        (Format::Bf16, true, _)     => ProductKernel::Bf16Tiles(None),
+        #[cfg(target_arch = "x86_64")]
+        (Format::Q8_0, true, _)     => ProductKernel::Bf16Tiles(Some(PartLayout::Q8_0)),
+        #[cfg(target_arch = "x86_64")]
+        (Format::Q4K,  true, _)     => ProductKernel::Bf16Tiles(Some(PartLayout::Q4K)),
+        #[cfg(target_arch = "x86_64")]
+        (Format::Bf16, false, true) => ProductKernel::Bf16Pairs,
+        (Format::F32,  _, _)        => ProductKernel::F32,
+        (Format::F16,  _, _)        => ProductKernel::F16,
+        (Format::Bf16, _, _)        => ProductKernel::Bf16,
+        (Format::Q8_0, _, _)        => ProductKernel::Int8(PartLayout::Q8_0),
+        (Format::Q4K,  _, _)        => ProductKernel::Int8(PartLayout::Q4K),
     }
 }
 

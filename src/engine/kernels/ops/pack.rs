@@ -14,7 +14,8 @@ pub(super) fn pack<'a>(
     column: impl Fn(usize) -> Option<(&'a Rows, usize)> + Sync,
 ) -> Panels {
     let kernels = compute.kernels();
-    let mut panels = Panels::zeros((format, inputs), columns, 2 * kernels.lanes(), kernels.has_bf16_pairs());
+    let kinds = (kernels.has_bf16_pairs(), kernels.has_offset_weights());
+    let mut panels = Panels::zeros((format, inputs), columns, 2 * kernels.lanes(), kinds);
     let (width, size, write) = (panels.width(), panels.panel_bytes(), panels.writer());
     let count = columns.div_ceil(width);
     let shared = Shared::new(panels.as_mut_floats());

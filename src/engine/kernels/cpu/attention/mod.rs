@@ -191,21 +191,26 @@ impl AttentionTask<'_> {
     }
 }
 
-/// Splits `rows` into blocks of nearly equal height, at most `WIDE_ROWS`, and runs a method on
+/// Returns the most rows of a register tile with C vectors of columns.
+const fn tile_rows<S: Simd, const C: usize>() -> usize {
+    if C == 4 { S::WIDE_ROWS } else { S::TALL_ROWS }
+}
+
+/// Splits `rows` into blocks of nearly equal height, at most [`tile_rows`], and runs a method on
 /// each.
 macro_rules! by_height {
     ($self:ident . $method:ident ( $tile:ident, $first:ident $(, $argument:expr)* ) over $rows:expr) => {{
-        let blocks = $rows.div_ceil(S::WIDE_ROWS);
+        let blocks = $rows.div_ceil(tile_rows::<S, C>());
         for block in 0..blocks {
             let $first = $rows * block / blocks;
             match $rows * (block + 1) / blocks - $first {
-                1 => $self.$method::<S, E, 1>($tile, $first $(, $argument)*),
-                2 => $self.$method::<S, E, 2>($tile, $first $(, $argument)*),
-                3 if S::WIDE_ROWS >= 3 => $self.$method::<S, E, 3>($tile, $first $(, $argument)*),
-                4 if S::WIDE_ROWS >= 4 => $self.$method::<S, E, 4>($tile, $first $(, $argument)*),
-                5 if S::WIDE_ROWS >= 5 => $self.$method::<S, E, 5>($tile, $first $(, $argument)*),
-                6 if S::WIDE_ROWS >= 6 => $self.$method::<S, E, 6>($tile, $first $(, $argument)*),
-                _ => unreachable!("a tile is at most WIDE_ROWS high"),
+                1 => $self.$method::<S, E, C, 1>($tile, $first $(, $argument)*),
+                2 => $self.$method::<S, E, C, 2>($tile, $first $(, $argument)*),
+                3 if tile_rows::<S, C>() >= 3 => $self.$method::<S, E, C, 3>($tile, $first $(, $argument)*),
+                4 if tile_rows::<S, C>() >= 4 => $self.$method::<S, E, C, 4>($tile, $first $(, $argument)*),
+                5 if tile_rows::<S, C>() >= 5 => $self.$method::<S, E, C, 5>($tile, $first $(, $argument)*),
+                6 if tile_rows::<S, C>() >= 6 => $self.$method::<S, E, C, 6>($tile, $first $(, $argument)*),
+                _ => unreachable!("a tile is at most as high as there are registers for"),
             }
         }
     }};
@@ -295,21 +300,27 @@ impl AttentionTask<'_> {
     unsafe fn attend<S: Simd, E: Element>(&self, tile: &mut Tile<'_>, chunk: &Chunk<E>) {
         // SAFETY: the caller's.
         unsafe {
-            self.score::<S, E>(tile, chunk);
-            self.softmax::<S, E>(tile, chunk);
-            self.sum_values::<S, E>(tile, chunk);
+            if S::TALL_ROWS > 0 && tile.state.largest.len() > S::WIDE_ROWS {
+                self.score::<S, E, 2>(tile, chunk);
+                self.softmax::<S, E>(tile, chunk);
+                self.sum_values::<S, E, 2>(tile, chunk);
+            } else {
+                self.score::<S, E, 4>(tile, chunk);
+                self.softmax::<S, E>(tile, chunk);
+                self.sum_values::<S, E, 4>(tile, chunk);
+            }
         }
     }
 
     /// Computes the scores of the chunk's keys, and of whatever else is in their vectors.
     #[inline(always)]
-    unsafe fn score<S: Simd, E: Element>(&self, tile: &mut Tile<'_>, chunk: &Chunk<E>) {
+    unsafe fn score<S: Simd, E: Element, const C: usize>(&self, tile: &mut Tile<'_>, chunk: &Chunk<E>) {
         let rows = tile.state.largest.len();
         let block_tokens = self.shape.block_tokens;
-        for from in (0..chunk.count).step_by(4 * S::LANES) {
-            // Four vectors of keys. Beyond the last one they repeat the first, and those scores are
+        for from in (0..chunk.count).step_by(C * S::LANES) {
+            // C vectors of keys. Beyond the last one they repeat the first, and those scores are
             // ignored.
-            let places: [usize; 4] =
+            let places: [usize; C] =
                 std::array::from_fn(|v| if from + v * S::LANES < chunk.count { from + v * S::LANES } else { from });
             let vectors =
                 |keys: &[*const E; BLOCKS]| places.map(|key| keys[key / block_tokens].wrapping_add(key % block_tokens));
@@ -318,28 +329,28 @@ impl AttentionTask<'_> {
             unsafe {
                 by_height!(self.score_rows(tile, first, from, keys, prefetch) over rows);
                 if let Some([scales, _]) = chunk.scales {
-                    self.scale_scores::<S>(tile, from..(from + 4 * S::LANES).min(chunk.count), &scales);
+                    self.scale_scores::<S>(tile, from..(from + C * S::LANES).min(chunk.count), &scales);
                 }
             }
         }
     }
 
     #[inline(always)]
-    unsafe fn score_rows<S: Simd, E: Element, const R: usize>(
+    unsafe fn score_rows<S: Simd, E: Element, const C: usize, const R: usize>(
         &self,
         tile: &mut Tile<'_>,
         first: usize,
         from: usize,
-        keys: [*const E; 4],
-        prefetch: Option<[*const E; 4]>,
+        keys: [*const E; C],
+        prefetch: Option<[*const E; C]>,
     ) {
         let d = self.shape.heads.d;
-        // SAFETY: the rows are inside the tile; CHUNK is a multiple of four vectors or of the one
-        // that is used.
+        // SAFETY: the rows are inside the tile; CHUNK is a multiple of C vectors or of the one that
+        // is used.
         unsafe {
             let q: [*const f32; R] = std::array::from_fn(|r| tile.q.as_ptr().add((first + r) * d));
-            let mut acc = [[S::splat(0.0); 4]; R];
-            accumulate::<S, E, R, 4>(&mut acc, d, q, keys, self.shape.block_tokens, prefetch);
+            let mut acc = [[S::splat(0.0); C]; R];
+            accumulate::<S, E, R, C>(&mut acc, d, q, keys, self.shape.block_tokens, prefetch);
             for (r, scores) in acc.iter().enumerate() {
                 let to = tile.weights.as_mut_ptr().add((first + r) * CHUNK + from);
                 for (v, &score) in scores.iter().enumerate() {
@@ -406,14 +417,14 @@ impl AttentionTask<'_> {
     }
 
     #[inline(always)]
-    unsafe fn sum_values<S: Simd, E: Element>(&self, tile: &mut Tile<'_>, chunk: &Chunk<E>) {
+    unsafe fn sum_values<S: Simd, E: Element, const C: usize>(&self, tile: &mut Tile<'_>, chunk: &Chunk<E>) {
         let rows = tile.state.largest.len();
         // SAFETY: the caller's.
         unsafe { by_height!(self.sum_rows(tile, first, chunk) over rows) }
     }
 
     #[inline(always)]
-    unsafe fn sum_rows<S: Simd, E: Element, const R: usize>(
+    unsafe fn sum_rows<S: Simd, E: Element, const C: usize, const R: usize>(
         &self,
         tile: &mut Tile<'_>,
         first: usize,
@@ -424,7 +435,7 @@ impl AttentionTask<'_> {
         while v < vectors {
             // SAFETY: the vectors lie in the padded head.
             unsafe {
-                if vectors - v >= 4 {
+                if C == 4 && vectors - v >= 4 {
                     self.sum_block::<S, E, R, 4>(tile, first, chunk, v);
                     v += 4;
                 } else if vectors - v >= 2 {
