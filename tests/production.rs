@@ -270,6 +270,39 @@ fn rows(count: usize) -> String {
 }
 
 #[test]
+fn a_bundle_says_what_its_verdicts_are_worth() {
+    let workspace = Workspace::new();
+    let config = root().join("configs/triage.toml").display().to_string();
+    let positive = "eval.positive=[\"scraper\",\"stuffing\",\"scalper\"]";
+    let small = ["search.rounds=1", "search.steps=1", "search.batch=5", "search.final_check=4", "data.test.limit=24"];
+    let sets = [&small[..], &["eval.verdicts=true", positive, "eval.max_fpr=0.2"]].concat();
+    fs::remove_dir_all(workspace.path("run")).unwrap();
+    let optimize = ["optimize", &config, "--out", "run"];
+    workspace.ok(&[&optimize[..], &sets.iter().flat_map(|set| ["--set", *set]).collect::<Vec<_>>()].concat());
+    workspace.decide("all.json", &json!({"decision": "accept"}));
+    workspace.ok(&["review", "run", "--decisions", "all.json", "--out", "a.json", "--even-if-worse"]);
+    let (of_run, of_bundle) = (&workspace.json("run/result.json")["verdicts"], &workspace.json("a.json")["evidence"]);
+    let near = |path: &str| {
+        let value = |json: &Value| json.pointer(path).and_then(Value::as_f64).unwrap_or_else(|| panic!("{path}"));
+        let (exact, kept) = (value(of_run), value(&of_bundle["verdicts"]));
+        assert!((exact - kept).abs() < 1e-5, "{path}: {exact} {kept}");
+        kept - exact
+    };
+    for path in ["/roc_area/value", "/roc_area/ci95/0", "/average_precision/ci95/1"] {
+        near(path);
+    }
+    assert!(near("/threshold/above") >= 0.0, "it is rounded up");
+    let printed = workspace.ok(&["verify", "a.json"]);
+    assert!(printed.contains("\nverdicts   ROC area 0.") || printed.contains("\nverdicts   ROC area 1."), "{printed}");
+    assert!(printed.contains("\nthreshold  score above ") && printed.contains("for at most 0.2 false"), "{printed}");
+
+    // They are those of the run's prompts: other prompts have none.
+    workspace.decide("some.json", &json!({"decision": "reject"}));
+    workspace.ok(&["review", "run", "--decisions", "some.json", "--out", "s.json", "--even-if-worse"]);
+    assert_eq!(workspace.json("s.json")["evidence"].get("verdicts"), None);
+}
+
+#[test]
 fn rows_are_answered_in_order_and_a_second_run_goes_on() {
     let workspace = Workspace::new();
     workspace.write("rows.jsonl", &rows(30));

@@ -162,6 +162,8 @@ fn a_run_is_one_page_with_its_evidence() {
         assert!(html.contains(words), "{words}");
     }
     assert!(html.contains("with the seed prompts") && html.contains("<p class=\"who\">Question</p>"));
+    // Nothing is said of what the run does not have.
+    assert!(!html.contains("r1-gate") && !html.contains("r1-verdicts") && !html.contains("By the gate"));
     // All cases are on the pages that it links to.
     assert!(unescaped(&html).contains("href=\"./all%20cases/run-1-cases-0001.html\""));
     let cases = page(dir.path(), "all cases/run-1-cases-0001.html");
@@ -223,6 +225,61 @@ fn a_method_that_ends_with_another_system_shows_it() {
     check_closed(&html);
     assert!(html.contains("5 runs at temperature 0.7, which vote"), "the system's rule");
     assert!(html.contains("The system as a whole") && html.contains("not a run of this team"));
+}
+
+#[test]
+fn what_the_gate_found_is_shown() {
+    let dir = small_run(&["--set", "search.gate=anytime", "--set", "search.gate_alpha=0.5"]);
+    done(&maspo(&["report", "runs/tiny"], dir.path()));
+    let html = page(dir.path(), "report.html");
+    check_closed(&html);
+    let result: serde_json::Value = serde_json::from_str(&page(dir.path(), "runs/tiny/result.json")).unwrap();
+    let gate = between(&html, "id=\"r1-gate\"", "</section>");
+    assert!(gate.contains("6 queries were held back") && gate.contains("is at most 0.5, "), "{gate}");
+    let tests = result["gate"]["tests"].as_array().unwrap();
+    assert_eq!(gate.matches("<tr><th scope=\"row\"").count(), tests.len());
+    for change in result["gate"]["changes"].as_array().unwrap() {
+        let line = between(gate, &format!("<b dir=\"auto\">{}</b>", change["agent"].as_str().unwrap()), "</li>");
+        assert_eq!(line.contains("its change helps"), change["helps"].as_bool().unwrap(), "{line}");
+        let back = !change["helps"].as_bool().unwrap() && !change["kept"].as_bool().unwrap();
+        assert_eq!(line.contains("taken back"), back, "{line}");
+    }
+    let card = between(&html, "<dt>Which change did it</dt>", "</dd>");
+    let words = match tests[0]["shown"].as_bool().unwrap() {
+        true => "The gate shows that",
+        false => "The gate did not show the new prompts to be better, so all changes are taken back.",
+    };
+    assert!(card.contains(words), "{card}");
+    assert!(!between(&html, "<div class=\"verdict ", "</div>").contains("sign test"), "it stopped when it had enough");
+}
+
+#[test]
+fn verdicts_on_labels_are_drawn() {
+    let positive = "eval.positive=[\"scraper\",\"stuffing\",\"scalper\"]";
+    let sets = ["eval.verdicts=true", positive, "eval.max_fpr=0.2", "eval.unsure_below=2"];
+    let dir = small_run(&sets.map(|set| ["--set", set]).concat());
+    done(&maspo(&["report", "runs/tiny"], dir.path()));
+    let html = page(dir.path(), "report.html");
+    check_closed(&html);
+    let result: serde_json::Value = serde_json::from_str(&page(dir.path(), "runs/tiny/result.json")).unwrap();
+    let verdicts = between(&html, "id=\"r1-verdicts\"", "</section>");
+    for name in ["roc_area", "average_precision"] {
+        let figure = |value: &serde_json::Value| format!("{:.3}", value.as_f64().unwrap());
+        let (value, interval) = (&result["verdicts"][name]["value"], &result["verdicts"][name]["ci95"]);
+        let (low, high) = (figure(&interval[0]), figure(&interval[1]));
+        // Once in the list, once with the curve.
+        let words = format!("{} (95 % interval {low} to {high})", figure(value));
+        assert!(verdicts.matches(&words).count() >= 2, "{name}: {words}");
+    }
+    let above = result["verdicts"]["threshold"]["above"].as_f64().unwrap();
+    assert!(verdicts.contains(&format!("score above {above:+.3} for at most 0.2 false positives")), "{verdicts}");
+    for words in
+        ["ROC curve", "Precision over recall", "Risk over coverage", "scraper, stuffing, scalper", ">threshold<"]
+    {
+        assert!(verdicts.contains(words), "{words}");
+    }
+    assert_eq!(verdicts.matches("<svg class=\"chart\"").count(), 3);
+    assert!(verdicts.contains("(below it, unsure)") && verdicts.contains("lead of 2.00 nats"));
 }
 
 #[test]

@@ -4,7 +4,7 @@ use super::BundleError;
 use crate::base::{Digest, Hasher, Seed};
 use crate::eval::{Evaluation, compare};
 use crate::journal::Record;
-use crate::report::{Accuracy, Difference, RunReport};
+use crate::report::{Accuracy, Difference, RunReport, VerdictFigures};
 use crate::search::{GateTest, SearchResult, Tested};
 use serde::{Deserialize, Serialize};
 
@@ -24,6 +24,10 @@ pub struct Evidence {
     pub test: Option<TestEvidence>,
     /// What the judge says of the team's answers to unlabelled queries of the pool.
     pub pool: Option<JudgedEvidence>,
+    /// What the labels of these prompts are worth as verdicts on the test cases; absent unless the
+    /// run read verdicts with these prompts.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub verdicts: Option<VerdictFigures>,
 }
 
 /// Who measured the prompts.
@@ -214,8 +218,18 @@ impl Evidence {
             measured_by: MeasuredBy::Run,
             test,
             pool: JudgedEvidence::of_run(result),
+            verdicts: report.verdicts.clone().map(with_threshold_rounded_up),
         })
     }
+}
+
+/// Returns figures whose threshold has as many digits as a bundle keeps. It is rounded up, so that
+/// nothing is called positive which the exact threshold would not.
+fn with_threshold_rounded_up(mut figures: VerdictFigures) -> VerdictFigures {
+    if let Some(above) = figures.threshold.as_mut().and_then(|threshold| threshold.above.as_mut()) {
+        *above = super::file::rounded(*above, f64::ceil);
+    }
+    figures
 }
 
 /// Returns the digest over everything that a run's journal recorded.

@@ -308,12 +308,15 @@ fn round(value: &mut Value) {
         Value::Object(fields) => fields.values_mut().for_each(round),
         Value::Array(items) => items.iter_mut().for_each(round),
         Value::Number(number) if number.is_f64() => {
-            let exact = number.as_f64().unwrap_or(0.0);
-            let steps = if exact.abs() < 1e-4 { 1e4 } else { 1e6 };
-            // Adding zero turns -0 into 0.
-            let rounded = (exact * steps).round() / steps + 0.0;
-            *value = rounded.into();
+            *value = rounded(number.as_f64().unwrap_or(0.0), f64::round).into();
         }
         _ => {}
     }
+}
+
+/// Returns a number with the decimals that a bundle keeps of it; `round` makes a number whole.
+pub(super) fn rounded(exact: f64, round: fn(f64) -> f64) -> f64 {
+    let steps = if exact.abs() < 1e-4 { 1e4 } else { 1e6 };
+    // Adding zero turns -0 into 0.
+    round(exact * steps) / steps + 0.0
 }

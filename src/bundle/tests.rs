@@ -5,6 +5,7 @@ use crate::base::{Digest, Seed};
 use crate::chat::{Decoding, ModelIdentity};
 use crate::engine::qwen3::Dtype;
 use crate::prompt::Template;
+use crate::report::{Estimate, VerdictFigures};
 use crate::rollout::{AnswerRule, SystemEdge};
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -69,6 +70,7 @@ fn bundle(look: &str) -> Bundle {
         measured_by: MeasuredBy::Run,
         test: None,
         pool: JudgedEvidence::of(&[1.0, 0.5, 1.0 / 3.0], Seed(1)),
+        verdicts: None,
     };
     Bundle::new(team(), &prompts, evidence, utc(0))
 }
@@ -90,6 +92,43 @@ fn a_bundle_is_the_same_after_it_was_written() {
     // The hash is that of a text which any tool can make: sorted keys, no white space.
     assert_eq!(bundle("a {question}").hash, bundle("a {question}").sealed().hash);
     assert_ne!(bundle("a {question}").hash, bundle("b {question}").hash);
+}
+
+#[test]
+fn verdicts_are_evidence_and_bundles_without_them_stay_as_they_were() {
+    let plain = bundle("Look at {question}");
+    let fields: Vec<String> = match serde_json::to_value(&plain.evidence).unwrap() {
+        serde_json::Value::Object(fields) => fields.keys().cloned().collect(),
+        other => panic!("{other}"),
+    };
+    assert_eq!(fields, ["run", "measured_by", "test", "pool"]);
+
+    let mut with = plain.clone();
+    with.evidence.verdicts = Some(VerdictFigures {
+        positive: vec!["scraper".into()],
+        unread: 0,
+        log_loss: Some(0.5),
+        calibration_error: Some(0.125),
+        roc_area: Some(Estimate { value: 0.9, ci95: (0.85, 0.95) }),
+        average_precision: None,
+        threshold: None,
+    });
+    let with = with.sealed();
+    assert_ne!(with.hash, plain.hash);
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("b.json");
+    with.write(&path).unwrap();
+    assert_eq!(Bundle::read(&path).unwrap(), with);
+}
+
+#[test]
+fn a_threshold_is_rounded_up_to_what_a_bundle_keeps() {
+    for (exact, kept) in [(1.234_567_1, 1.234_568), (-2.5, -2.5), (-1.000_000_9, -1.0), (0.000_01, 0.0001)] {
+        let up = super::file::rounded(exact, f64::ceil);
+        // The rounding of the whole file leaves it as it is.
+        assert_eq!((up, super::file::rounded(up, f64::round)), (kept, kept), "{exact}");
+        assert!(up >= exact);
+    }
 }
 
 #[test]

@@ -5,6 +5,7 @@ use super::team::bundle_error;
 use super::{CliError, Exit};
 use crate::base::printable;
 use crate::bundle::{Bundle, SignError, VerifyingKey};
+use crate::report::{Estimate, VerdictFigures};
 use serde_json::json;
 use std::path::{Path, PathBuf};
 
@@ -112,7 +113,28 @@ pub(super) fn evidence(bundle: &Bundle) -> String {
         let (mean, n, says) = (pool.mean, pool.n, pool.verdict.words());
         text += &format!("pool       judged {mean:.2} on {n} queries (0.50 is a tie; {range}): {says}\n");
     }
+    text += &evidence.verdicts.as_ref().map_or(String::new(), verdicts);
     if text.is_empty() { "evidence   none: these prompts were not measured\n".to_string() } else { text }
+}
+
+/// Returns the lines about verdicts on the labels.
+fn verdicts(figures: &VerdictFigures) -> String {
+    let estimate = |name: &str, estimate: &Estimate| {
+        let Estimate { value, ci95: (low, high) } = estimate;
+        format!("{name} {value:.3} (95 % interval {low:.3} to {high:.3})")
+    };
+    let mut facts = Vec::new();
+    facts.extend(figures.roc_area.as_ref().map(|area| estimate("ROC area", area)));
+    facts.extend(figures.average_precision.as_ref().map(|precision| estimate("average precision", precision)));
+    facts.extend(figures.calibration_error.map(|error| format!("calibration error {error:.3}")));
+    let mut text = String::new();
+    if !facts.is_empty() {
+        text += &format!("verdicts   {}\n", facts.join(", "));
+    }
+    if let Some(threshold) = &figures.threshold {
+        text += &format!("threshold  {}\n", threshold.words());
+    }
+    text
 }
 
 /// Formats a p-value. A bundle keeps six decimals of it.

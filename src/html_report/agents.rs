@@ -1,6 +1,7 @@
 //! What changed for each agent and what its change was worth in the search: the judge's preference
 //! along the chain of prompts from the seed prompt to the best one.
 
+use super::gate;
 use super::input::Run;
 use super::numbers::{counted, share, signed, signed_interval};
 use super::visible::{PROMPT, name, visible};
@@ -97,6 +98,7 @@ pub(super) fn view(run: &Run<'_>) -> Vec<Value> {
             pieces => pieces,
             summary => if changed { format!("{new} added, {gone} removed") } else { String::new() },
             worth => worth(run, &line.agent).map(|worth| worth_view(&worth)),
+            gate => gate::of_agent(run, &line.agent),
             misaligned => misaligned(run, &line.agent),
         }
     };

@@ -2,7 +2,7 @@
 
 use crate::base::AgentId;
 use crate::bundle::Team;
-use crate::eval::Evaluation;
+use crate::eval::{Evaluation, Verdicts};
 use crate::graph::Graph;
 use crate::journal::Record;
 use crate::report::{LineageLine, Progress, PromptLine, RunReport, StepLine};
@@ -44,6 +44,8 @@ pub(super) struct Run<'a> {
     pub(super) lineage: Vec<LineageLine>,
     pub(super) seed: Option<Evaluation>,
     pub(super) optimized: Option<Evaluation>,
+    /// The verdicts of the prompts to use, with their curves.
+    pub(super) verdicts: Option<Verdicts>,
     /// The team, if its edges are known.
     pub(super) graph: Option<Graph>,
     /// The bytes of texts that may still be shown.
@@ -68,10 +70,6 @@ impl<'a> Run<'a> {
                 progress.search.map(|so_far| (so_far.prompts, so_far.steps, so_far.lineage)).unwrap_or_default()
             }
         };
-        let evaluation = |name: &str| -> Result<Option<Evaluation>, String> {
-            let json = record.evaluations.get(name).map(|json| serde_json::from_str(json));
-            json.transpose().map_err(|error| format!("the evaluation `{name}` cannot be read: {error}"))
-        };
         let evidence = input.evidence.as_ref().ok();
         let graph = match (evidence, &record.team) {
             (Some(evidence), _) => Some((*evidence.settings().graph).clone()),
@@ -89,8 +87,9 @@ impl<'a> Run<'a> {
             prompts,
             steps,
             lineage,
-            seed: evaluation("seed")?,
-            optimized: evaluation("optimized")?,
+            seed: evaluation(record, "seed")?,
+            optimized: evaluation(record, "optimized")?,
+            verdicts: evaluation(record, "verdicts")?,
             graph: graph.filter(|graph| graph.agents().len() == agents),
             room: Cell::new(TEXT_BYTES / of.max(1)),
             result,
@@ -126,6 +125,12 @@ impl<'a> Run<'a> {
     pub(super) fn changed(&self) -> impl Iterator<Item = &PromptLine> {
         self.prompts.iter().filter(|line| line.before != line.after)
     }
+}
+
+/// Returns what a run recorded of its held-out cases under a name.
+fn evaluation<T: serde::de::DeserializeOwned>(record: &Record, name: &str) -> Result<Option<T>, String> {
+    let json = record.evaluations.get(name).map(|json| serde_json::from_str(json));
+    json.transpose().map_err(|error| format!("the evaluation `{name}` cannot be read: {error}"))
 }
 
 /// Returns the bytes of a text once it is escaped.

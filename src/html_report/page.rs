@@ -18,7 +18,7 @@ const STYLE: &str = include_str!("page/style.css");
 const SCRIPT: &str = include_str!("page/script.js");
 
 /// The templates. Their names end with `.html`, so everything in them is escaped.
-const TEMPLATES: [(&str, &str); 8] = [
+const TEMPLATES: [(&str, &str); 10] = [
     ("page.html", include_str!("page/page.html")),
     ("traces.html", include_str!("page/traces.html")),
     ("head.html", include_str!("page/head.html")),
@@ -26,6 +26,8 @@ const TEMPLATES: [(&str, &str); 8] = [
     ("run.html", include_str!("page/run.html")),
     ("search.html", include_str!("page/search.html")),
     ("evidence.html", include_str!("page/evidence.html")),
+    ("gate.html", include_str!("page/gate.html")),
+    ("verdicts.html", include_str!("page/verdicts.html")),
     ("compare.html", include_str!("page/compare.html")),
 ];
 

@@ -4,7 +4,7 @@ use super::input::Run;
 use super::numbers::{counted, interval, p_value, share, signed, signed_interval};
 use super::svg::Svg;
 use crate::report::{Accuracy, Difference};
-use crate::search::{FinalCheck, FinalVerdict};
+use crate::search::{FinalCheck, FinalVerdict, GateTest};
 use crate::stats::mcnemar_exact;
 use minijinja::{Value, context};
 
@@ -103,9 +103,14 @@ fn sentences(run: &Run<'_>, verdict: Verdict) -> Vec<String> {
         }
     }
     let check = run.result.as_ref().and_then(|result| result.final_check.as_ref());
-    sentences.extend(check.and_then(checked));
+    let gate = run.result.as_ref().and_then(|result| result.gate.first());
+    sentences.extend(check.and_then(|check| checked(check, gate)));
     if run.report.as_ref().is_some_and(|report| report.kept_seed) {
-        sentences.push("The seed prompts won that comparison, so they are kept: nothing changes.".to_string());
+        let why = match check.map(|check| check.verdict) {
+            Some(FinalVerdict::Unproven) => "The new prompts were not shown to be better, so the seed prompts",
+            _ => "The seed prompts won that comparison, so they",
+        };
+        sentences.push(format!("{why} are kept: nothing changes."));
     }
     sentences
 }
@@ -144,8 +149,8 @@ fn measured(seed: &Accuracy, optimized: &Accuracy, difference: &Difference) -> V
     ]
 }
 
-/// The closing comparison on unlabelled queries, by the judge.
-fn checked(check: &FinalCheck) -> Option<String> {
+/// The closing comparison on unlabelled queries, by the judge; with a gate, its first test.
+fn checked(check: &FinalCheck, gate: Option<&GateTest>) -> Option<String> {
     let mean = check.mean?;
     let count = |value: f64| check.values.iter().filter(|other| **other == value).count();
     let (won, lost) = (count(1.0), count(0.0));
@@ -157,11 +162,15 @@ fn checked(check: &FinalCheck) -> Option<String> {
         FinalVerdict::Unproven => "was not sure enough that the new prompts are better",
         FinalVerdict::Unchanged | FinalVerdict::Unchecked => return None,
     };
+    let known = match gate {
+        // A gate stops when it has seen enough, after which no sign test holds.
+        Some(test) => format!("at least {:.2} whenever it stopped", test.at_least),
+        None => format!("sign test {}", p_value(mcnemar_exact(won, lost))),
+    };
     Some(format!(
-        "On {}, the judge {says}: {won} won, {lost} lost, {ties} tied (mean {mean:.2}, ½ is a tie; sign test {}). \
+        "On {}, the judge {says}: {won} won, {lost} lost, {ties} tied (mean {mean:.2}, ½ is a tie; {known}). \
          A judge's preference is no accuracy.",
-        counted(check.values.len(), "other query without a label", "other queries without labels"),
-        p_value(mcnemar_exact(won, lost))
+        counted(check.values.len(), "other query without a label", "other queries without labels")
     ))
 }
 

@@ -4,7 +4,7 @@ use super::input::Run;
 use super::numbers::{counted, signed, signed_interval, thousands};
 use super::page::Links;
 use super::visible::{excerpt, name};
-use super::{agents, cases, chart, facts, labels, lineage, misaligned, steps, team, verdict};
+use super::{agents, cases, chart, curves, facts, gate, labels, lineage, misaligned, steps, team, verdict};
 use crate::chat::ModelIdentity;
 use minijinja::{Value, context};
 
@@ -31,6 +31,8 @@ pub(super) fn view(run: &Run<'_>, links: &Links) -> Value {
         agents => agents::view(run),
         system => agents::system(run),
         any_worth => agents::best(run).is_some(),
+        gate => gate::view(run),
+        verdicts => curves::view(run),
         trials => lineage::trials(run),
         charts => chart::view(run),
         legend => chart::legend(run),
@@ -86,6 +88,15 @@ fn has_system(run: &Run<'_>) -> bool {
 
 /// Whose change did it, in one or two sentences.
 fn credit(run: &Run<'_>) -> Vec<String> {
+    let shown = gate::credit(run);
+    if !shown.is_empty() && run.changed().next().is_none() {
+        return shown;
+    }
+    [shown, by_judge(run)].concat()
+}
+
+/// Whose change did it, by what the search recorded.
+fn by_judge(run: &Run<'_>) -> Vec<String> {
     let changed = run.changed().count();
     let Some((line, worth)) = agents::best(run) else {
         let words = if has_system(run) {

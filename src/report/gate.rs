@@ -68,6 +68,45 @@ pub struct GateLine {
     pub ended: GateEnd,
 }
 
+impl ChangeLine {
+    /// Returns what became of the change; `verdict` is that of the whole team.
+    pub fn words(&self, verdict: Option<FinalVerdict>) -> &'static str {
+        match (self.helps, self.kept) {
+            (true, _) => "its change helps",
+            (false, true) => "its change is not shown to help alone; the team that it is part of is better",
+            (false, false) if verdict == Some(FinalVerdict::Unproven) => "its change is taken back with all others",
+            (false, false) => "its change is not shown to help and is taken back",
+        }
+    }
+}
+
+impl GateLine {
+    /// Returns what was compared; `name` makes an agent's name fit to be shown.
+    pub fn what(&self, name: impl Fn(&str) -> String) -> String {
+        let names = self.agents.iter().map(|agent| name(agent)).collect::<Vec<_>>().join(", ");
+        match self.question {
+            GateQuestion::Team => "the whole team against the seed prompts".to_string(),
+            GateQuestion::Change => format!("the team against itself without the change of {names}"),
+            GateQuestion::Part => format!("the team with the changes of {names} alone against the seed prompts"),
+        }
+    }
+
+    /// Returns what came of it.
+    pub fn why(&self) -> &'static str {
+        match self.ended {
+            GateEnd::Shown => "better",
+            GateEnd::Hopeless => "not shown; the queries that are left could not show it",
+            GateEnd::Pool => "not shown with all queries",
+            GateEnd::Budget => "not shown within the budget",
+        }
+    }
+
+    /// Returns the evidence and what was needed, as people read them.
+    pub fn evidence_of_needed(&self) -> (String, String) {
+        (number(self.evidence), number(self.needed))
+    }
+}
+
 impl GateReport {
     /// Builds it; `None` for a run without a gate.
     pub(super) fn of(result: &SearchResult) -> Option<Self> {
@@ -105,33 +144,15 @@ impl GateReport {
     pub(super) fn text(&self, verdict: Option<FinalVerdict>) -> String {
         let mut text = format!("Gate      {} held back\n", counted(self.held_back, "query", "queries"));
         for test in &self.tests {
-            let what = match test.question {
-                GateQuestion::Team => "the whole team against the seed prompts".to_string(),
-                GateQuestion::Change => format!("the team against itself without the change of {}", test.agents[0]),
-                GateQuestion::Part => {
-                    format!("the team with the changes of {} alone against the seed prompts", test.agents.join(", "))
-                }
-            };
-            let why = match test.ended {
-                GateEnd::Shown => "better",
-                GateEnd::Hopeless => "not shown; the queries that are left could not show it",
-                GateEnd::Pool => "not shown with all queries",
-                GateEnd::Budget => "not shown within the budget",
-            };
+            let (what, why) = (test.what(str::to_string), test.why());
             let queries = counted(test.values.len(), "query", "queries");
             let mean =
                 test.mean.map_or(String::new(), |mean| format!("score {mean:.2}, at least {:.2}; ", test.at_least));
-            let (evidence, needed) = (number(test.evidence), number(test.needed));
+            let (evidence, needed) = test.evidence_of_needed();
             text += &format!("  {what}: {why}\n    {queries}, {mean}evidence {evidence} of {needed}\n");
         }
-        for ChangeLine { agent, helps, kept } in &self.changes {
-            let says = match (helps, kept) {
-                (true, _) => "its change helps",
-                (false, true) => "its change is not shown to help alone; the team that it is part of is better",
-                (false, false) if verdict == Some(FinalVerdict::Unproven) => "its change is taken back with all others",
-                (false, false) => "its change is not shown to help and is taken back",
-            };
-            text += &format!("  {agent}: {says}\n");
+        for change in &self.changes {
+            text += &format!("  {}: {}\n", change.agent, change.words(verdict));
         }
         text
     }

@@ -52,6 +52,24 @@ pub struct VerdictThreshold {
     pub held_out_recall: Option<f64>,
 }
 
+impl VerdictThreshold {
+    /// Returns what the threshold is and what it does to the held-out cases, or why there is none.
+    pub fn words(&self) -> String {
+        let Self { max_fpr, above, negatives, needed_negatives, .. } = self;
+        let Some(above) = above else {
+            return format!(
+                "none for at most {max_fpr} false positives: {negatives} negative cases in data.train, \
+                 {needed_negatives} are needed"
+            );
+        };
+        let held_out = self
+            .held_out_fpr
+            .zip(self.held_out_recall)
+            .map_or(String::new(), |(fpr, recall)| format!(": {fpr:.3} on the held-out cases, and {recall:.3} found"));
+        format!("score above {above:+.3} for at most {max_fpr} false positives{held_out}")
+    }
+}
+
 impl VerdictFigures {
     /// Returns the lines of a report.
     pub(super) fn text(&self) -> String {
@@ -71,18 +89,7 @@ impl VerdictFigures {
             line("calibration error", format!("{error:.3}"));
         }
         if let Some(threshold) = &self.threshold {
-            let VerdictThreshold { max_fpr, above, negatives, needed_negatives, .. } = threshold;
-            let rates = threshold.held_out_fpr.zip(threshold.held_out_recall);
-            line(
-                "threshold",
-                match (above, rates) {
-                    (Some(above), Some((fpr, recall))) => format!(
-                        "score above {above:+.3} for at most {max_fpr} false positives: {fpr:.3} here, and {recall:.3} \
-                         found"
-                    ),
-                    _ => format!("none: {negatives} negative cases in data.train, {needed_negatives} are needed"),
-                },
-            );
+            line("threshold", threshold.words());
         }
         if self.unread > 0 {
             line("not read", self.unread.to_string());
@@ -120,11 +127,12 @@ mod tests {
               ROC area           0.900  (95 % interval 0.850 to 0.950)
               average precision  0.800  (95 % interval 0.700 to 0.900)
               calibration error  0.125
-              threshold          score above +1.250 for at most 0.05 false positives: 0.030 here, and 0.700 found
+              threshold          score above +1.250 for at most 0.05 false positives: 0.030 on the held-out cases, and 0.700 found
               not read           2
         "#]]
         .assert_eq(&figures.text());
         figures.threshold = Some(VerdictThreshold { above: None, negatives: 20, held_out_fpr: None, ..threshold });
-        assert!(figures.text().contains("  threshold          none: 20 negative cases in data.train, 59 are needed\n"));
+        let none = "none for at most 0.05 false positives: 20 negative cases in data.train, 59 are needed\n";
+        assert!(figures.text().contains(none));
     }
 }

@@ -48,6 +48,7 @@ pub fn conclude(
             measured_by: MeasuredBy::Review,
             test: if test { session.on_test(&prompts)? } else { None },
             pool: session.on_pool(&prompts)?,
+            verdicts: None,
         };
     }
     let names = session.graph().agents().iter().map(|agent| agent.name.clone());
