@@ -304,7 +304,8 @@ impl<S: Simd> Q4Panel<S> {
     }
 
     /// Returns the scales and the minima of a part for one vector of outputs, which are products of
-    /// its own bytes and the group's factors.
+    /// its own bytes and the group's factors. Only the tiles of AMX read them part by part.
+    #[cfg(target_arch = "x86_64")]
     #[inline(always)]
     pub(super) unsafe fn factors(&self, block: usize, vector: usize) -> (S::V, S::V) {
         // SAFETY: the caller's.
