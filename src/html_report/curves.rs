@@ -137,10 +137,13 @@ fn axes(label: &str, (across, up): (&str, &str), most: f64) -> Svg {
     svg
 }
 
-/// Marks what the threshold does to the held-out cases.
-fn mark(svg: &mut Svg, at: (f64, f64)) {
+/// Marks what the threshold does to the held-out cases. Its name stands where the curve seldom is:
+/// below, and left of the mark if `left`.
+fn mark(svg: &mut Svg, at: (f64, f64), left: bool) {
     svg.mark(1, at);
-    let (anchor, shift) = if at.0 > (LEFT + RIGHT) / 2.0 { ("end", -8.0) } else { ("start", 8.0) };
+    // The name takes some 60 pixels.
+    let left = if left { at.0 > LEFT + 70.0 } else { at.0 > RIGHT - 70.0 };
+    let (anchor, shift) = if left { ("end", -8.0) } else { ("start", 8.0) };
     svg.text("value", (at.0 + shift, (at.1 + 16.0).min(BOTTOM - 4.0)), anchor, "threshold");
 }
 
@@ -157,7 +160,7 @@ fn roc_picture(roc: &Roc, threshold: Option<&ThresholdReport>) -> (Value, String
     let points = roc.points.iter().map(|point| (x(point.fpr), y(point.tpr)));
     svg.path("curve s0", &path([(x(0.0), y(0.0))].into_iter().chain(points)));
     if let Some(checked) = threshold.and_then(|threshold| threshold.checked) {
-        mark(&mut svg, (x(checked.fpr), y(checked.recall)));
+        mark(&mut svg, (x(checked.fpr), y(checked.recall)), false);
     }
     (svg.end(), says)
 }
@@ -173,7 +176,7 @@ fn precision_picture(roc: &Roc, area: Option<Estimate>, threshold: Option<&Thres
     if let Some(Rates { true_positives, false_positives, recall, .. }) = threshold.and_then(|of| of.checked) {
         let called = true_positives + false_positives;
         if called > 0 {
-            mark(&mut svg, (x(recall), y(true_positives as f64 / called as f64)));
+            mark(&mut svg, (x(recall), y(true_positives as f64 / called as f64)), true);
         }
     }
     (svg.end(), format!("Average precision {area}. The dashed line is the share of positive cases."))
