@@ -24,7 +24,7 @@ const HEAD: &str = "\
 # {% endraw %}.
 ";
 
-/// What becomes of an output before it is stored: its text, and its last <answer> or all of it.
+/// What becomes of an output before it is stored: its text, and its last `<answer>` or all of it.
 const STORED: &str = "(() => { const tags = [...output.matchAll(/<(\\/?)answer>/gi)]; let answer = output; \
     for (let i = tags.length - 2; i >= 0; i--) { const [a, b] = [tags[i], tags[i + 1]]; \
     if (!a[1] && b[1]) { answer = output.slice(a.index + a[0].length, b.index).trim(); break; } } \
