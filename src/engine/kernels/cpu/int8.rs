@@ -154,16 +154,6 @@ unsafe fn q8_0<S: Simd, const R: usize, const P: usize>(
                 let mut ints: [[S::I; 2]; R] = std::array::from_fn(|r| [S::int_splat(*x.biases.add(x.at[r])); 2]);
                 for quad in 0..BLOCK / 4 {
                     let at = quads.add(quad * 4 * width);
-                    if one_vector::<S, R>() {
-                        for c in 0..2 {
-                            let weights = S::int_load(at.add(c * 4 * S::LANES));
-                            for (r, ints) in ints.iter_mut().enumerate() {
-                                ints[c] = S::dot(ints[c], weights, x.quad::<S>(r, quad));
-                            }
-                            S::read_in_order();
-                        }
-                        continue;
-                    }
                     let weights = [S::int_load(at), S::int_load(at.add(4 * S::LANES))];
                     for (r, ints) in ints.iter_mut().enumerate() {
                         let x = x.quad::<S>(r, quad);

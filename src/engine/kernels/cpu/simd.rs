@@ -19,9 +19,9 @@ pub(in crate::kernels) trait Simd: Copy + 'static {
     const TALL_ROWS: usize = 0;
     /// The rows of a register tile in an int8 GEMM, with two vectors of columns.
     const INT8_TILE_ROWS: usize;
-    /// Whether an int8 tile goes through its two vectors of outputs one after the other and reads
-    /// the activations twice. Where a product of bytes takes several instructions, that is faster
-    /// than keeping both vectors of weights, and what becomes of them, in 16 registers.
+    /// Whether a tile of 4-bit weights goes through its two vectors of outputs one after the other
+    /// and reads the activations twice. Where a product of bytes takes several instructions, that
+    /// is faster than keeping both vectors of weights, and what becomes of them, in 16 registers.
     const INT8_ONE_VECTOR: bool = false;
     /// Whether the set multiplies int8 on AMX tiles ([`super::amx`]).
     const INT8_TILES: bool = false;
