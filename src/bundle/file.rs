@@ -234,7 +234,7 @@ impl Bundle {
 
 /// Returns whether a text is that of a bundle, whatever is wrong with it.
 pub fn is_bundle_text(text: &str) -> bool {
-    // Of a big file that is none, no tree is made.
+    // A large file that is no bundle is not parsed into a tree.
     text.contains(KIND) && serde_json::from_str::<Value>(text).is_ok_and(|value| is_bundle(&value))
 }
 

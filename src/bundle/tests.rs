@@ -217,7 +217,7 @@ fn releases_come_and_go_and_leave_their_history() {
     assert_eq!(current(), hash(&a));
     assert_eq!(promote(&c, &live).unwrap().current.number, 3);
     assert_eq!(promote(&a, &live).unwrap().current.number, 4);
-    // What was withdrawn is not gone back to.
+    // A second rollback skips the bundle that the first one withdrew.
     assert_eq!(rollback(&live).unwrap().current.hash, hash(&c));
     assert_eq!(rollback(&live).unwrap().current.hash, hash(&a));
     assert_eq!(releases(&live).unwrap().len(), 1);

@@ -71,7 +71,7 @@ pub struct Verdicts {
     pub precision_recall: Option<PrecisionRecall>,
     /// The threshold; absent if none was asked for.
     pub threshold: Option<ThresholdReport>,
-    /// What abstention buys.
+    /// The risk that is left when the least certain cases are not answered.
     pub coverage: Coverage,
     /// The cases, in their order.
     pub items: Vec<Verdict>,
@@ -124,7 +124,7 @@ pub struct ThresholdReport {
     /// Cases whose score is greater than this are called positive; absent if there are too few
     /// negative cases to choose it.
     pub above: Option<f64>,
-    /// The same as a probability of the positive labels together.
+    /// The threshold as a probability of all positive labels together.
     pub above_probability: Option<f64>,
     /// The number of negative cases that a threshold needs at least.
     pub needed_negatives: usize,
@@ -155,7 +155,7 @@ pub struct Rates {
     pub recall_ci95: (f64, f64),
 }
 
-/// What abstention buys.
+/// The risk that is left when the least certain cases are not answered.
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
 pub struct Coverage {
     /// The area under the curve of risk over coverage; absent without cases.
@@ -197,7 +197,7 @@ pub struct Verdict {
     /// The log-odds of the positive labels together against the others, in nats; absent without
     /// positive labels.
     pub score: Option<f64>,
-    /// By how many nats the likeliest label leads the second.
+    /// The lead of the likeliest label over the second, in nats.
     pub margin: Option<f64>,
     /// Whether the margin is too small for a verdict, or the case could not be read.
     pub unsure: bool,
@@ -302,7 +302,7 @@ impl Reading {
     fn of(case: &VerdictCase, labels: &[String], is_positive: &[bool]) -> Option<Self> {
         let logprobs = &case.scores.as_ref()?.logprobs;
         let all = ln_sum(logprobs.iter().copied());
-        // Of equally likely labels the first counts.
+        // If two labels are equally likely, the first one counts.
         let likeliest = (1..labels.len()).fold(0, |best, at| if logprobs[at] > logprobs[best] { at } else { best });
         let others = logprobs.iter().enumerate().filter(|(at, _)| *at != likeliest).map(|(_, logprob)| *logprob);
         let second = others.fold(f64::NEG_INFINITY, f64::max);

@@ -13,7 +13,7 @@ use std::collections::HashMap;
 
 /// The most rows of one agent, and the most whole teams, on a page with one run.
 const MAX_ROWS: usize = 600;
-/// The same on a page with many runs.
+/// The most rows of one agent on a page with many runs.
 const FEW_ROWS: usize = 40;
 /// The depth from which rows are no longer indented further.
 const MAX_INDENT: usize = 10;

@@ -284,7 +284,7 @@ fn of_two_keys_that_cannot_stand_together_the_later_one_holds() {
         worker m at http://a:1, judge m at http://a:1
     "#]],
     );
-    // With the server goes what was said of it.
+    // Replacing the server removes the keys that describe it, too.
     check_places(
         remote,
         &["model.path=embedded:triage"],
