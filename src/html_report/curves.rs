@@ -295,7 +295,8 @@ mod tests {
 
     #[test]
     fn precision_over_recall_agrees_with_values_worked_by_hand() {
-        // In the order of scores: a positive, a negative, then two positives and a negative that tie.
+        // In the order of scores: a positive, a negative, then two positives and a negative that
+        // tie.
         let cases = [(3.0, true), (2.0, false), (1.0, true), (1.0, true), (1.0, false)];
         let points = precision_over_recall(verdicts(&cases, None).roc.as_ref().unwrap());
         let third = 1.0 / 3.0;
